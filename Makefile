@@ -1,0 +1,57 @@
+# make demo: try it.  make test: everything that CI runs.  Needs make and Python 3.11 or newer; the tests of the
+# ledger in PostgreSQL need Debian's package postgresql as well, and are skipped without it, except in CI (CI=true).
+
+PYTHON ?= python3
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+BOX := .sandbox
+LOG := $(BOX)/state/misp2sentinel.log
+
+.PHONY: help demo test clean
+
+help:
+	@echo "make demo   run the nightly job against a MISP and an Azure of its own, on this machine"
+	@echo "make test   run everything that CI runs: ruff, mypy, pytest; takes some minutes"
+	@echo "make clean  remove what the two made"
+	@echo "The first of them needs the Internet once, to install Python packages into $(VENV)."
+	@echo "Another Python: make demo PYTHON=python3.12"
+
+# Without a terminal the job prints no table, so its summary is taken from the log.
+demo: $(READY)
+	@rm -f $(LOG); \
+	$(BIN)/python -m sandbox --dir $(BOX) --run -- $(BIN)/python script.py; code=$$?; \
+	if [ ! -t 1 ] && [ -f $(LOG) ]; then \
+	  printf '\nSummary of the run:\n'; \
+	  sed -n 's/^.*INFO Summary: //p' $(LOG) | tail -n 1 | $(BIN)/python -m json.tool || true; \
+	fi; \
+	printf '\nWhere to look:\n'; \
+	printf '  %-42s %s\n' \
+	  '$(LOG)' 'the log of the run' \
+	  '$(BOX)/state/parsed_indicators.txt' 'the indicators as they were sent' \
+	  '$(BOX)/config.py' 'the settings that were used' \
+	  'sandbox/events/' 'the MISP events that were read' \
+	  'docs/how-it-decides.md' 'why each attribute was sent or skipped' \
+	  '$(BIN)/python -m sandbox' 'keeps MISP and Azure up, and shows their URLs'; \
+	exit $$code
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n auto --dist worksteal
+
+clean:
+	rm -rf $(VENV) $(BOX) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(READY): $(wildcard requirements*.txt constraints.txt)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed, and $(PYTHON) is not. On Debian and Ubuntu: apt-get install" >&2; \
+	  echo "python3 python3-venv. Is it there under another name? make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	  echo "$(PYTHON) lacks its venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt || { \
+	  echo "pip could not install the packages; its words are above. Behind a proxy, set HTTPS_PROXY." >&2; exit 1; }
+	@touch $@
