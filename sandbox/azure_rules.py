@@ -1,0 +1,143 @@
+"""What the upload APIs ask of one STIX object.
+
+Microsoft: Reference the STIX objects upload API, and its predecessor the upload indicators
+API. Where the reference cites the STIX specification, STIX 2.1 is followed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+UPLOAD_TYPES = frozenset({"indicator", "attack-pattern", "threat-actor", "identity", "relationship"})
+LEGACY_TYPES = frozenset({"indicator"})
+COMMON = ("id", "type", "created", "modified")
+REQUIRED = {
+    "indicator": ("pattern", "pattern_type", "valid_from"),
+    "attack-pattern": ("name",),
+    "threat-actor": ("name",),
+    "identity": ("name",),
+    "relationship": ("relationship_type", "source_ref", "target_ref"),
+}
+TIMES = ("created", "modified", "valid_from", "valid_until")
+
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_IDENTIFIER = re.compile(rf"([a-z0-9-]+)--{_UUID}", re.IGNORECASE)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_ONE_COMPARISON = re.compile(
+    r"\s*\[\s*([a-z0-9-]+:(?:[\w.*-]|'[^']*'|\[[^\]]*\])+)\s*=\s*'((?:[^'\\]|\\.)*)'\s*\]\s*", re.DOTALL
+)
+
+
+def object_errors(thing: Any, types: frozenset[str]) -> list[str]:
+    """Say what is wrong with one object, a message for each property."""
+    if not isinstance(thing, dict):
+        return ["The record is not a JSON object."]
+    missing = [name for name in _required(thing) if thing.get(name) in (None, "")]
+    errors = [_message(name, "Required property is missing.", None) for name in missing]
+    for name, (rule, text) in RULES.items():
+        value = thing.get(name)
+        if name not in missing and value is not None and not rule(value):
+            errors.append(_message(name, text, value))
+    return [*errors, *_cross_errors(thing, types)]
+
+
+def parse_time(value: Any) -> datetime | None:
+    """Read a STIX timestamp (UTC, ``Z``), or nothing when it is not one."""
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None
+
+
+def observable(thing: dict[str, Any]) -> tuple[str, str] | None:
+    """Give ObservableKey and ObservableValue, which Sentinel parses from a single comparison only."""
+    if thing.get("pattern_type", "stix") != "stix":
+        return None
+    match = _ONE_COMPARISON.fullmatch(str(thing.get("pattern", "")))
+    return (match[1], re.sub(r"\\(.)", r"\1", match[2])) if match else None
+
+
+def _required(thing: dict[str, Any]) -> tuple[str, ...]:
+    return COMMON + REQUIRED.get(str(thing.get("type")), ())
+
+
+def _cross_errors(thing: dict[str, Any], types: frozenset[str]) -> Iterator[str]:
+    kind, identifier = thing.get("type"), thing.get("id")
+    if kind and kind not in types:
+        yield _message("type", f"Value must be one of {', '.join(sorted(types))}.", kind)
+    match = _IDENTIFIER.fullmatch(identifier) if isinstance(identifier, str) else None
+    if match and kind and match[1] != kind:
+        yield _message("id", "Identifier must start with the object's type.", identifier)
+    start, end = parse_time(thing.get("valid_from")), parse_time(thing.get("valid_until"))
+    if start and end and end <= start:
+        yield _message("valid_until", "Value must be later than valid_from.", thing["valid_until"])
+
+
+def _message(name: str, text: str, value: Any) -> str:
+    shown = "NULL" if value is None else value
+    return f"Error for Property={name}: {text} Actual value: {shown}."
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_identifier(value: Any) -> bool:
+    return isinstance(value, str) and bool(_IDENTIFIER.fullmatch(value))
+
+
+def _is_time(value: Any) -> bool:
+    return parse_time(value) is not None
+
+
+def _is_confidence(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= 100
+
+
+def _is_version(value: Any) -> bool:
+    return value in ("2.0", "2.1")
+
+
+def _list_of(kind: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(isinstance(item, kind) for item in value)
+
+
+def _is_markings(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        _is_identifier(item) and item.startswith("marking-definition--") for item in value
+    )
+
+
+def _is_phases(value: Any) -> bool:
+    keys = ("kill_chain_name", "phase_name")
+    return _list_of(dict)(value) and all(_is_text(phase.get(key)) for phase in value for key in keys)
+
+
+Rule = tuple[Callable[[Any], bool], str]
+RULES: dict[str, Rule] = {
+    "id": (_is_identifier, "Value must have the form type--UUID."),
+    "type": (_is_text, "Value must be a string."),
+    **dict.fromkeys(TIMES, (_is_time, "Value must be a STIX timestamp.")),
+    "pattern": (_is_text, "Value must be a string."),
+    "pattern_type": (_is_text, "Value must be a string."),
+    "name": (_is_text, "Value must be a string."),
+    "description": (_is_text, "Value must be a string."),
+    "spec_version": (_is_version, "Only STIX 2.0 and 2.1 are supported."),
+    "created_by_ref": (_is_identifier, "Value must have the form type--UUID."),
+    "revoked": (_is_flag, "Value must be a boolean."),
+    "confidence": (_is_confidence, "Value must be an integer from 0 to 100."),
+    "labels": (_list_of(str), "Value must be a list of strings."),
+    "indicator_types": (_list_of(str), "Value must be a list of strings."),
+    "kill_chain_phases": (_is_phases, "Value must be a list of kill chain phases."),
+    "external_references": (_list_of(dict), "Value must be a list of objects."),
+    "object_marking_refs": (_is_markings, "Value must be a list of marking-definition identifiers."),
+}

@@ -1,0 +1,244 @@
+"""MISP: what the sandbox's MISP holds, and its Flask app (measured on MISP 2.5.1)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from importlib.resources import files
+from typing import Any
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from sandbox.faults import Faults
+from sandbox.misp_accounts import account
+from sandbox.misp_answers import View, answer, error, found, row
+from sandbox.misp_edits import Edits
+from sandbox.misp_records import ORGANISATION, Record
+from sandbox.misp_search import Page, pick_attributes, pick_events, shows_published
+
+ADMIN_KEY = "sandboxAdminKey".ljust(40, "0")
+READONLY_KEY = "sandboxReadOnlyKey".ljust(40, "0")
+INSTANCE = "66666666-6666-4666-8666-666666666666"
+VERSION = "2.5.1"
+RATE_WINDOW = 900
+OTHER_FORMATS = frozenset({"csv", "stix", "stix2", "xml", "text", "suricata", "snort", "yara", "openioc", "rpz"})
+WRITES = frozenset({"add", "edit", "delete", "publish", "unpublish", "attachTagToObject", "removeTagFromObject"})
+UNAUTHENTICATED = (
+    "Authentication failed. Please make sure you pass the API key of an API enabled user along in the"
+    " Authorization header."
+)
+BAD_JSON = (
+    "Invalid JSON input. Make sure that the JSON input is a correctly formatted JSON string. This request has"
+    " been blocked to avoid an unfiltered request."
+)
+NO_PARAMETERS = (
+    "Restsearch queries using GET and no parameters are not allowed. If you have passed parameters via a JSON"
+    " body, make sure you use POST requests."
+)
+
+
+class MispState(Edits):
+    """Events, the keys that may read them, and a warninglist of plain values."""
+
+    def __init__(self, events: Iterable[Record] | None = None, clock: Callable[[], float] = time.time) -> None:
+        """Start with ``events``; ``clock`` gives seconds."""
+        super().__init__(events, clock)
+        self.uuid = INSTANCE
+        self.key = ADMIN_KEY
+        self.readonly_key = READONLY_KEY
+        self.organisation_uuid = ORGANISATION["uuid"]
+        self.unpublishedprivate = False
+        self.warninglist: set[str] = set()
+        self.rate_limit: int | None = None
+        self.requests: list[tuple[str, str, Any]] = []
+        self.faults = Faults()
+        self._calls: deque[float] = deque()
+
+    def shows(self, event: Record, admin: bool) -> bool:
+        """Say whether a user sees an event; with unpublishedprivate, others' only while published.
+
+        Measured on MISP 2.5.1: a site administrator sees everything, and whose event it is
+        depends on its Orgc. The distribution hides nothing here.
+        """
+        if admin or event["published"] or not self.unpublishedprivate:
+            return True
+        return bool(event["Orgc"]["uuid"] == self.organisation_uuid)
+
+    def calls_left(self) -> tuple[int, int]:
+        """Count a call; give the calls left in the window (-1: refused) and seconds until it ends."""
+        now = self.clock()
+        if self._calls and now - self._calls[0] >= RATE_WINDOW:
+            self._calls.clear()
+        self._calls.append(now)
+        left = (self.rate_limit or 0) - len(self._calls)
+        return max(left, -1), RATE_WINDOW - int(now - self._calls[0])
+
+
+class Api:
+    """The routes that a reader of MISP uses."""
+
+    def __init__(self, state: MispState) -> None:
+        self.state = state
+
+    def install(self, app: Flask) -> None:
+        """Add the routes and what guards them to ``app``."""
+        app.before_request(self._note)
+        self.state.faults.install(app)
+        app.before_request(self._admit)
+        app.after_request(_limit_headers)
+        app.register_error_handler(HTTPException, self._no_route)
+        for path, view in self._routes().items():
+            app.add_url_rule(path, path, view, methods=["GET", "POST"])
+
+    def _routes(self) -> dict[str, Callable[..., Response]]:
+        plain = {
+            "/servers/getVersion": self.version,
+            "/servers/getPyMISPVersion": self.pymisp_version,
+            "/attributes/describeTypes": self.describe_types,
+            "/users/view/me": self.me,
+            "/events/index": self.index,
+            "/events/restSearch": self.search_events,
+            "/attributes/restSearch": self.search_attributes,
+        }
+        named = {path + ".json": view for path, view in plain.items()}
+        searches = {path + "/<path:_named>": plain[path] for path in list(plain)[-2:]}
+        return plain | named | searches | {"/events/view/<identifier>": self.view}
+
+    def version(self) -> Response:
+        """servers/getVersion."""
+        body = {"version": VERSION, "pymisp_recommended_version": VERSION}
+        flags = ("perm_sync", "perm_sighting", "perm_galaxy_editor", "perm_analyst_data")
+        body |= dict.fromkeys(flags, g.admin)
+        return answer(body | {"uuid": self.state.uuid, "request_encoding": ["gzip"], "filter_sightings": True})
+
+    def pymisp_version(self) -> Response:
+        """servers/getPyMISPVersion."""
+        return answer({"version": VERSION})
+
+    def describe_types(self) -> Response:
+        """attributes/describeTypes, from the copy that comes with PyMISP."""
+        return answer(json.loads((files("pymisp") / "data" / "describeTypes.json").read_bytes()))
+
+    def me(self) -> Response:
+        """users/view/me."""
+        return answer(account(g.admin, self.state.organisation_uuid))
+
+    def index(self) -> Response:
+        """events/index, in its minimal form only."""
+        query = _query()
+        if not query.get("minimal"):
+            return error(501, "The sandbox knows the minimal index only.")
+        listed = pick_events(filter(_in_index, self._seen(self.state.events())), query, self.state.clock())
+        rows = [row(event) for event in Page.of(query).cut(listed)]
+        return answer(rows, {"X-Result-Count": str(len(listed))})
+
+    def view(self, identifier: str) -> Response:
+        """events/view by id or uuid; warninglist hits come along as on a real MISP."""
+        event = self.state.event(identifier.removesuffix(".json"))
+        if event is None or not self.state.shows(event, g.admin):
+            return error(404, "Invalid event")
+        return answer({"Event": self._view({"includeWarninglistHits": 1} | _query()).event(event)})
+
+    def search_events(self, _named: str = "") -> Response:
+        """events/restSearch."""
+        query = _query()
+        refusal = _refusal(query)
+        if refusal:
+            return refusal
+        view = self._view(query)
+        if view.flag("metadata") and view.flag("enforceWarninglist"):
+            return error(500, "An Internal Error Has Occurred.")
+        picked = pick_events(self._seen(self.state.candidates(query)), query, self.state.clock())
+        page = [event for event in Page.of(query).cut(picked) if shows_published(query, event)]
+        named = query.get("eventid")
+        name = f"misp.event.{named if isinstance(named, str | int) else 'list'}.json"
+        return found([{"Event": view.event(event)} for event in page], len(picked), name=name)
+
+    def search_attributes(self, _named: str = "") -> Response:
+        """attributes/restSearch; the warninglist is enforced on the page already cut."""
+        query = _query()
+        refusal = _refusal(query)
+        if refusal:
+            return refusal
+        view, page = self._view(query), Page.of(query)
+        picked = pick_attributes(self._seen(self.state.candidates(query)), query, self.state.clock())
+        cut = page.cut(picked)
+        kept = [one for one in cut if not (view.flag("enforceWarninglist") and view.listed(one))]
+        shown = [view.attribute(one, self.state.owner(one)) for one in kept]
+        return found({"Attribute": shown}, _attribute_count(page, cut), len(cut) - len(kept))
+
+    def _view(self, query: Record) -> View:
+        return View(query, self.state.warninglist, g.admin)
+
+    def _seen(self, events: Iterable[Record]) -> Iterator[Record]:
+        return (event for event in events if self.state.shows(event, g.admin))
+
+    def _note(self) -> None:
+        body = request.get_json(force=True, silent=True) if request.get_data() else None
+        self.state.requests.append((request.method, request.path, body))
+
+    def _admit(self) -> Response | None:
+        key = request.headers.get("Authorization", request.headers.get("X-MISP-AUTH"))
+        if key not in (self.state.key, self.state.readonly_key):
+            return error(403, UNAUTHENTICATED)
+        g.admin = key == self.state.key
+        if self.state.rate_limit is None:
+            return None
+        left, seconds = self.state.calls_left()
+        g.limits = {"Limit": self.state.rate_limit, "Remaining": max(left, 0), "Reset": seconds}
+        return error(429, "Rate limit exceeded.") if left < 0 else None
+
+    def _no_route(self, cause: HTTPException) -> Response:
+        action = request.path.removesuffix(".json").split("/")[2:3]
+        if not WRITES.intersection(action):
+            return error(cause.code or 500, cause.name)
+        if g.admin:
+            return error(501, "The sandbox does not write.")
+        return error(403, "You do not have permission to use this functionality.")
+
+
+def create_app(state: MispState) -> Flask:
+    """Give the MISP that holds ``state``."""
+    app = Flask(__name__)
+    Api(state).install(app)
+    return app
+
+
+def _query() -> Record:
+    """Read the parameters: named in the path or the query string, or in the body, which wins."""
+    named = dict(part.split(":", 1) for part in request.path.split("/") if ":" in part)
+    named |= request.args.to_dict() | request.form.to_dict()
+    body = {} if request.form else (request.get_json(force=True, silent=True) or {})
+    return {**named, **body.get("request", body)} if isinstance(body, dict) else named
+
+
+def _refusal(query: Record) -> Response | None:
+    if request.method == "GET" and not query:
+        return error(400, NO_PARAMETERS)
+    sent = request.get_data() and not request.form
+    if sent and not isinstance(request.get_json(force=True, silent=True), dict | list):
+        return error(405, BAD_JSON)
+    format_ = query.get("returnFormat", "json")
+    if format_ in OTHER_FORMATS:
+        return error(501, f"The sandbox does not answer in the format {format_}.")
+    return None if format_ == "json" else error(404, "Invalid output format.")
+
+
+def _in_index(event: Record) -> bool:
+    return not event["protected"] and (int(event["attribute_count"]) > 0 or bool(event["EventReport"]))
+
+
+def _attribute_count(page: Page, cut: list[Record]) -> int:
+    """X-Result-Count is no total once a limit is given: limit+1, the short page's own, or 1."""
+    if page.limit is None:
+        return len(cut)
+    return page.limit + 1 if len(cut) == page.limit > 0 else max(len(cut), 1)
+
+
+def _limit_headers(response: Response) -> Response:
+    for name, value in g.get("limits", {}).items():
+        response.headers[f"X-Rate-Limit-{name}"] = str(value)
+    return response

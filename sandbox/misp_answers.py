@@ -1,0 +1,153 @@
+"""Answers: how MISP shows events, attributes and its errors (measured on MISP 2.5.1)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, request
+
+from sandbox.misp_records import Record
+from sandbox.misp_search import shows_deleted, shows_to_ids
+
+CONTENT_TYPE = "application/json; charset=UTF-8"
+WARNINGLIST = {
+    "warninglist_id": "1",
+    "warninglist_name": "List of the sandbox",
+    "warninglist_category": "false_positive",
+}
+INNER = ("Attribute", "ShadowAttribute", "Object", "EventReport")
+BRIEF = ("org_id", "distribution", "publish_timestamp", "id", "info", "orgc_id", "uuid")
+CONTEXT = (
+    *("id", "orgc_id", "org_id", "date", "threat_level_id", "info", "published", "uuid", "analysis"),
+    *("timestamp", "distribution", "publish_timestamp", "sharing_group_id", "extends_uuid"),
+)
+MEMBER = (
+    *("id", "event_id", "object_id", "object_relation", "category", "type", "to_ids", "uuid", "timestamp"),
+    *("distribution", "sharing_group_id", "comment", "deleted", "disable_correlation", "first_seen"),
+    *("last_seen", "value"),
+)
+
+
+@dataclass(frozen=True)
+class View:
+    """How one request wants its records shown."""
+
+    query: Record
+    warninglist: Collection[str]
+    sees_creator: bool
+
+    def flag(self, name: str) -> bool:
+        """Say whether the query switches ``name`` on."""
+        return str(self.query.get(name)) in ("1", "True", "true")
+
+    def event(self, event: Record) -> Record:
+        """Show an event, with its content or (metadata) without."""
+        shown = dict(event)
+        if not self.sees_creator:
+            shown.pop("event_creator_email", None)
+        if self.flag("excludeGalaxy"):
+            shown.pop("Galaxy", None)
+        if self.flag("metadata"):
+            return {name: value for name, value in shown.items() if name not in INNER}
+        shown["Attribute"] = self._attributes(event["Attribute"])
+        shown["Object"] = [
+            one | {"Attribute": self._attributes(one["Attribute"])}
+            for one in event["Object"]
+            if shows_deleted(self.query, one["deleted"])
+        ]
+        return shown
+
+    def attribute(self, one: Record, event: Record) -> Record:
+        """Show an attribute as attributes/restSearch does, with a little of its event."""
+        shown = {name: one[name] for name in MEMBER}
+        if self.flag("includeWarninglistHits"):
+            shown |= self._warnings(one)
+        if self.flag("includeCorrelations"):
+            shown["RelatedAttribute"] = []
+        shown["Event"] = self._context(event)
+        tags = [*one.get("Tag", ()), *self._inherited(event)]
+        return shown | {"Tag": tags} if tags else shown
+
+    def listed(self, one: Record) -> bool:
+        """Say whether a warninglist holds the value or, of a composite one, a part."""
+        return bool(self.warninglist) and bool(_hits(one, self.warninglist))
+
+    def _attributes(self, members: list[Record]) -> list[Record]:
+        return [self._inner(one) for one in members if self._shows(one)]
+
+    def _shows(self, one: Record) -> bool:
+        if not shows_deleted(self.query, one["deleted"]) or not shows_to_ids(self.query, one["to_ids"]):
+            return False
+        return not (self.flag("enforceWarninglist") and self.listed(one))
+
+    def _inner(self, one: Record) -> Record:
+        shown = one
+        if self.flag("includeWarninglistHits"):
+            shown = shown | self._warnings(one)
+        if self.flag("excludeGalaxy"):
+            shown = {name: value for name, value in shown.items() if name != "Galaxy"}
+        return shown
+
+    def _warnings(self, one: Record) -> Record:
+        found = [{"match": hit, "value": hit, **WARNINGLIST} for hit in _hits(one, self.warninglist)]
+        return {"warnings": found} if found else {}
+
+    def _context(self, event: Record) -> Record:
+        if not self.flag("includeContext"):
+            return {name: event[name] for name in BRIEF}
+        tags = [{"local": tag["local"], **_short(tag)} for tag in event.get("Tag", ())]
+        shown = {name: event[name] for name in CONTEXT}
+        return shown | ({"Tag": tags} if tags else {}) | {"Orgc": event["Orgc"]}
+
+    def _inherited(self, event: Record) -> list[Record]:
+        if not self.flag("includeEventTags"):
+            return []
+        return [{**_short(tag), "inherited": 1} for tag in event.get("Tag", ())]
+
+
+def row(event: Record) -> Record:
+    """Show an event as a row of the minimal index."""
+    return {
+        "id": event["id"],
+        "timestamp": event["timestamp"],
+        "sighting_timestamp": "0",
+        "published": event["published"],
+        "uuid": event["uuid"],
+        "orgc_uuid": event["Orgc"]["uuid"],
+    }
+
+
+def answer(body: Any, headers: dict[str, str] | None = None, status: int = 200) -> Response:
+    """Give a JSON answer."""
+    return Response(json.dumps(body), status, headers, content_type=CONTENT_TYPE)
+
+
+def found(body: Any, total: int, skipped: int = 0, name: str = "") -> Response:
+    """Give the answer of a restSearch, with the counts in its headers."""
+    headers = {
+        "X-Result-Count": str(total),
+        "X-Export-Module-Used": "json",
+        "X-Response-Format": "json",
+        "X-Skipped-Elements-Count": str(skipped),
+    }
+    if name:
+        headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer({"response": body}, headers)
+
+
+def error(status: int, text: str) -> Response:
+    """Give an error as MISP words it."""
+    return answer({"name": text, "message": text, "url": request.path}, status=status)
+
+
+def _short(tag: Record) -> Record:
+    return {name: tag[name] for name in ("id", "name", "colour", "numerical_value")}
+
+
+def _hits(one: Record, warninglist: Collection[str]) -> list[str]:
+    value = str(one["value"])
+    parts = [value, *value.split("|")] if "|" in value else [value]
+    return [part for part in parts if part in warninglist]

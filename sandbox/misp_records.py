@@ -1,0 +1,203 @@
+"""Records: what MISP adds to an event on storing it.
+
+Published event files lack numeric ids, counters and many keys; an answer of MISP 2.5.1 has
+them all, with ids, counts and timestamps as strings and flags as booleans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+Record = dict[str, Any]
+
+ORGANISATION: Record = {
+    "id": "1",
+    "name": "Sandbox",
+    "uuid": "55555555-5555-4555-8555-555555555555",
+    "local": True,
+}
+EVENT: Record = {
+    "id": "",
+    "orgc_id": "1",
+    "org_id": "1",
+    "date": "1970-01-01",
+    "threat_level_id": "4",
+    "info": "",
+    "published": False,
+    "uuid": "",
+    "attribute_count": "",
+    "analysis": "0",
+    "timestamp": "0",
+    "distribution": "0",
+    "proposal_email_lock": False,
+    "locked": False,
+    "publish_timestamp": "0",
+    "sharing_group_id": "0",
+    "disable_correlation": False,
+    "extends_uuid": "",
+    "protected": None,
+    "event_creator_email": "admin@sandbox.example",
+    "Org": ORGANISATION,
+    "Orgc": ORGANISATION,
+    "Attribute": [],
+    "ShadowAttribute": [],
+    "RelatedEvent": [],
+    "Galaxy": [],
+    "Object": [],
+    "EventReport": [],
+    "CryptographicKey": [],
+}
+ATTRIBUTE: Record = {
+    "id": "",
+    "type": "other",
+    "category": "Other",
+    "to_ids": False,
+    "uuid": "",
+    "event_id": "",
+    "distribution": "5",
+    "timestamp": "0",
+    "comment": "",
+    "sharing_group_id": "0",
+    "deleted": False,
+    "disable_correlation": False,
+    "object_id": "0",
+    "object_relation": None,
+    "first_seen": None,
+    "last_seen": None,
+    "value": "",
+    "Galaxy": [],
+    "ShadowAttribute": [],
+}
+OBJECT: Record = {
+    "id": "",
+    "name": "",
+    "meta-category": "",
+    "description": "",
+    "template_uuid": "",
+    "template_version": "1",
+    "event_id": "",
+    "uuid": "",
+    "timestamp": "0",
+    "distribution": "5",
+    "sharing_group_id": "0",
+    "comment": "",
+    "deleted": False,
+    "first_seen": None,
+    "last_seen": None,
+    "ObjectReference": [],
+    "Attribute": [],
+}
+TAG: Record = {
+    "id": "",
+    "name": "",
+    "colour": "#5a5a5a",
+    "exportable": True,
+    "user_id": "0",
+    "hide_tag": False,
+    "numerical_value": None,
+    "is_galaxy": False,
+    "is_custom_galaxy": False,
+    "local_only": False,
+    "local": False,
+    "relationship_type": None,
+}
+TEXTS = frozenset(
+    {"id", "orgc_id", "org_id", "threat_level_id", "attribute_count", "analysis", "timestamp", "distribution"}
+    | {"publish_timestamp", "sharing_group_id", "event_id", "object_id", "template_version", "user_id"}
+)
+FLAGS = frozenset({"published", "to_ids", "deleted", "disable_correlation", "locked", "local"})
+
+
+class Numbers:
+    """Numeric ids of one kind: a uuid keeps its id, an id that comes along is kept while it is free."""
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+        self._known: dict[str, int] = {}
+        self._next = count(1)
+
+    def of(self, record: Record) -> str:
+        """Give the id of ``record``: the known one of its uuid, the one it has, or the next."""
+        number = self._known.get(record["uuid"]) or self._free(record["id"])
+        self._taken.add(number)
+        self._known[record["uuid"]] = number
+        return str(number)
+
+    def _free(self, wanted: str) -> int:
+        number = int(wanted) if wanted.isdecimal() else 0
+        if number and number not in self._taken:
+            return number
+        return next(one for one in self._next if one not in self._taken)
+
+
+class Filler:
+    """Makes complete records, with numbers that are unique within one MISP."""
+
+    def __init__(self) -> None:
+        self.events = Numbers()
+        self.attributes = Numbers()
+        self.objects = Numbers()
+        self._tags: dict[str, str] = {}
+
+    def event(self, given: Record) -> Record:
+        """Complete an event and all in it."""
+        event = _complete(EVENT, given)
+        event["id"] = self.events.of(event)
+        event["Attribute"] = [self.attribute(one, event) for one in event["Attribute"]]
+        event["Object"] = [self._object(one, event) for one in event["Object"]]
+        self._tag_all(event)
+        if event["attribute_count"] == "":
+            event["attribute_count"] = str(sum(1 for one in attributes(event) if not one["deleted"]))
+        return event
+
+    def _object(self, given: Record, event: Record) -> Record:
+        made = _complete(OBJECT, given)
+        made["id"] = self.objects.of(made)
+        made["event_id"] = event["id"]
+        made["Attribute"] = [self.attribute(one, event, made["id"]) for one in made["Attribute"]]
+        return made
+
+    def attribute(self, given: Record, event: Record, object_id: str = "0") -> Record:
+        """Complete an attribute of ``event``, or of one of its objects."""
+        made = _complete(ATTRIBUTE, given)
+        made["id"] = self.attributes.of(made)
+        made["event_id"], made["object_id"] = event["id"], object_id
+        made.pop("warnings", None)
+        self._tag_all(made)
+        return made
+
+    def _tag_all(self, record: Record) -> None:
+        tags = [self.tag(one) for one in record.pop("Tag", ())]
+        if tags:
+            record["Tag"] = tags
+
+    def tag(self, given: Record) -> Record:
+        """Complete a tag; the same name keeps the same id."""
+        number = self._tags.setdefault(given["name"], str(given.get("id") or len(self._tags) + 1))
+        galaxy = given["name"].startswith("misp-galaxy:")
+        return {**texts(TAG | {"is_galaxy": galaxy} | given), "id": number}
+
+
+def attributes(event: Record) -> Iterable[Record]:
+    """Give all attributes of an event, those of its objects too."""
+    yield from event["Attribute"]
+    for one in event["Object"]:
+        yield from one["Attribute"]
+
+
+def _complete(defaults: Record, given: Record) -> Record:
+    made = texts(defaults | {name: value for name, value in given.items() if value is not None})
+    made["uuid"] = str(made["uuid"]).lower() or str(uuid4())
+    return {name: list(value) if isinstance(value, list) else value for name, value in made.items()}
+
+
+def texts(record: Record) -> Record:
+    """Write ids, counts and timestamps as strings and flags as booleans; the record is changed."""
+    for name in TEXTS & record.keys():
+        record[name] = str(record[name])
+    for name in FLAGS & record.keys():
+        record[name] = record[name] in (True, 1, "1")
+    return record

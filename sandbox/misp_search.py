@@ -1,0 +1,308 @@
+"""Search: which events and attributes a restSearch request picks, and which page of them.
+
+Measured on MISP 2.5.1. What surprises: a JSON ``false`` counts as not given (a published
+``false`` is applied to the finished page), an unknown parameter is ignored, an unreadable
+time or limit finds nothing, a page without a limit is ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from sandbox.misp_records import Record, attributes
+
+EventTest = Callable[[Record], bool]
+AttributeTest = Callable[[Record, Record], bool]
+UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+ORDERS = {"id": int, "timestamp": int, "publish_timestamp": int, "date": str, "info": str}
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which part of the matches is answered; ``limit`` None is all of them."""
+
+    limit: int | None
+    number: int
+
+    @classmethod
+    def of(cls, query: Record) -> Page:
+        """Read limit and page: no limit is 0, a limit that is no number finds nothing."""
+        limit, number = query.get("limit"), _number(query.get("page"))
+        if limit is None or limit is False or _number(limit) == 0:
+            return cls(None, 1)
+        return cls(max(_number(limit) or 0, 0), max(number or 1, 1))
+
+    def cut(self, matches: list[Any]) -> list[Any]:
+        """Give the page of ``matches``."""
+        if self.limit is None:
+            return matches
+        return matches[(self.number - 1) * self.limit : self.number * self.limit]
+
+
+@dataclass(frozen=True)
+class Words:
+    """A value, a list (``!`` for not) or OR/AND/NOT of values; ``%`` stands for anything."""
+
+    some: tuple[str, ...] = ()
+    all: tuple[str, ...] = ()
+    none: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, value: Any) -> Words:
+        """Read the forms that restSearch takes."""
+        if isinstance(value, dict):
+            upper = {str(name).upper(): _texts(words) for name, words in value.items()}
+            return cls(*(upper.get(name, ()) for name in ("OR", "AND", "NOT")))
+        words = _texts(value)
+        negated = tuple(word[1:] for word in words if word.startswith("!"))
+        return cls(some=tuple(word for word in words if not word.startswith("!")), none=negated)
+
+    def hold(self, texts: Collection[str]) -> bool:
+        """Say whether ``texts`` satisfy these words."""
+        return self.wanted(texts) and not self.refused(texts)
+
+    def wanted(self, texts: Collection[str]) -> bool:
+        """Say whether any of the wanted and all of the required words are among ``texts``."""
+        some = not self.some or any(_found(word, texts) for word in self.some)
+        return some and all(_found(word, texts) for word in self.all)
+
+    def refused(self, texts: Collection[str]) -> bool:
+        """Say whether a word that must not be is among ``texts``."""
+        return any(_found(word, texts) for word in self.none)
+
+
+def pick_events(events: Iterable[Record], query: Record, now: float) -> list[Record]:
+    """Give the events that a query finds, ordered by id unless it says otherwise."""
+    tests = _tests(EVENT_TESTS, query, now)
+    inner = _tests(ATTRIBUTE_TESTS, query, now)
+    found = [event for event in events if all(test(event) for test in tests)]
+    if inner:
+        found = [event for event in found if any(_passes(inner, one, event) for one in attributes(event))]
+    return _ordered(found, query.get("order"))
+
+
+def pick_attributes(events: Iterable[Record], query: Record, now: float) -> list[Record]:
+    """Give the attributes that a query finds, ordered by id."""
+    tests = _tests(CONTEXT_TESTS, query, now)
+    inner = [*_tests(ATTRIBUTE_TESTS, query, now), *_tests(MEMBER_TESTS, query, now)]
+    inner.append(lambda one, _event: shows_deleted(query, one["deleted"]))
+    found = [
+        one
+        for event in events
+        if all(test(event) for test in tests)
+        for one in attributes(event)
+        if _passes(inner, one, event)
+    ]
+    return sorted(found, key=lambda one: int(one["id"]))
+
+
+def shows_deleted(query: Record, deleted: bool) -> bool:
+    """Say whether ``deleted`` asks for a record in this state; without it, only live ones."""
+    wanted = query.get("deleted", 0)
+    values = wanted if isinstance(wanted, list) else [wanted]
+    return deleted in {value in (1, "1", True) for value in values}
+
+
+def shows_to_ids(query: Record, to_ids: bool) -> bool:
+    """Say whether ``to_ids`` leaves an attribute in an event."""
+    wanted = query.get("to_ids")
+    return not _given(wanted) or to_ids in _flags(wanted)
+
+
+def shows_published(query: Record, event: Record) -> bool:
+    """Apply a published ``false`` to an event of a page already cut."""
+    return query.get("published") is not False or not event["published"]
+
+
+def moment(value: Any, now: float) -> float | None:
+    """Read an epoch, an age such as ``14d`` or a date; nothing when it is none of them."""
+    text = str(value).strip()
+    if text.isdecimal():
+        return float(text)
+    age = re.fullmatch(r"(\d+)([dhms])", text)
+    if age:
+        return now - int(age[1]) * UNITS[age[2]]
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+
+
+def _tests(makers: dict[str, Any], query: Record, now: float) -> list[Any]:
+    given = ((makers[name], value) for name, value in query.items() if name in makers and _given(value))
+    return [make(value, now) for make, value in given]
+
+
+def _given(value: Any) -> bool:
+    return value is not None and value is not False and value not in ("", [], {})
+
+
+def _passes(tests: list[AttributeTest], one: Record, event: Record) -> bool:
+    return all(test(one, event) for test in tests)
+
+
+def _ordered(found: list[Record], order: Any) -> list[Record]:
+    field, _, direction = str(order or "").removeprefix("Event.").partition(" ")
+    found.sort(key=lambda event: int(event["id"]))
+    if field in ORDERS:
+        found.sort(key=lambda event: ORDERS[field](event[field]), reverse=direction.lower() == "desc")
+    return found
+
+
+def _number(value: Any) -> int | None:
+    return int(value) if re.fullmatch(r"-?\d+", str(value)) else None
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else (str(value),)
+
+
+def _flags(value: Any) -> set[bool]:
+    return {text in ("1", "True") for text in _texts(value)}
+
+
+@lru_cache(maxsize=1024)
+def _pattern(word: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, word.split("%"))), re.IGNORECASE | re.DOTALL)
+
+
+def _found(word: str, texts: Collection[str]) -> bool:
+    if "%" not in word:
+        return any(word.casefold() == text.casefold() for text in texts)
+    return any(_pattern(word).fullmatch(text) for text in texts)
+
+
+def _identity(*fields: str) -> Callable[[Any, float], EventTest]:
+    def make(value: Any, _now: float) -> EventTest:
+        wanted = {text.lower() for text in _texts(value)}
+        return lambda record: any(str(record[field]).lower() in wanted for field in fields)
+
+    return make
+
+
+def _published(value: Any, _now: float) -> EventTest:
+    wanted = _flags(value)
+    return lambda event: event["published"] in wanted
+
+
+def _words(read: Callable[[Record], Collection[str]]) -> Callable[[Any, float], EventTest]:
+    def make(value: Any, _now: float) -> EventTest:
+        words = Words.of(value)
+        return lambda record: words.hold(read(record))
+
+    return make
+
+
+def _since(field: str) -> Callable[[Any, float], EventTest]:
+    def make(value: Any, now: float) -> EventTest:
+        moments = [moment(one, now) for one in (value if isinstance(value, list) else [value])]
+        known = sorted(one for one in moments if one is not None)
+        if len(known) < len(moments):
+            return lambda _record: False
+        last = known[-1] if len(known) > 1 else float("inf")
+        return lambda record: known[0] <= float(record[field]) <= last
+
+    return make
+
+
+def _day(value: Any, now: float) -> str:
+    read = moment(value, now)
+    return "9999-99-99" if read is None else f"{datetime.fromtimestamp(read, UTC):%Y-%m-%d}"
+
+
+def _from(value: Any, now: float) -> EventTest:
+    first = _day(value, now)
+    return lambda event: event["date"] >= first
+
+
+def _to(value: Any, now: float) -> EventTest:
+    last = _day(value, now)
+    return lambda event: event["date"] <= last
+
+
+def _date(value: Any, now: float) -> EventTest:
+    days = value if isinstance(value, list) else [value]
+    tests = [_from(days[0], now), *(_to(day, now) for day in days[1:2])]
+    return lambda event: all(test(event) for test in tests)
+
+
+def _event_tags(value: Any, _now: float) -> EventTest:
+    words = Words.of(value)
+
+    def test(event: Record) -> bool:
+        if words.refused(tag_names(event)):
+            return False
+        return words.wanted(tag_names(event, *attributes(event)))
+
+    return test
+
+
+def _member_tags(value: Any, _now: float) -> AttributeTest:
+    words = Words.of(value)
+    return lambda one, event: words.hold(tag_names(one, event))
+
+
+def _of_attribute(make: Callable[[Any, float], EventTest]) -> Callable[[Any, float], AttributeTest]:
+    def made(value: Any, now: float) -> AttributeTest:
+        test = make(value, now)
+        return lambda one, _event: test(one)
+
+    return made
+
+
+def _to_ids(value: Any, _now: float) -> AttributeTest:
+    wanted = _flags(value)
+    return lambda one, _event: one["to_ids"] in wanted
+
+
+def tag_names(*records: Record) -> set[str]:
+    """Give the names of all tags on these records."""
+    return {tag["name"] for record in records for tag in record.get("Tag", ())}
+
+
+def _values(one: Record) -> list[str]:
+    whole = str(one["value"])
+    return [whole, *whole.split("|")] if "|" in whole else [whole]
+
+
+CONTEXT_TESTS: dict[str, Any] = {
+    "eventid": _identity("id", "uuid"),
+    "published": _published,
+    "event_timestamp": _since("timestamp"),
+    "publish_timestamp": _since("publish_timestamp"),
+    "last": _since("publish_timestamp"),
+    "from": _from,
+    "datefrom": _from,
+    "to": _to,
+    "dateuntil": _to,
+    "date": _date,
+    "eventinfo": _words(lambda event: [event["info"]]),
+    "org": _words(lambda event: [event["Orgc"]["name"], event["Orgc"]["uuid"], event["orgc_id"]]),
+    "threat_level_id": _identity("threat_level_id"),
+}
+EVENT_TESTS: dict[str, Any] = {
+    **CONTEXT_TESTS,
+    "uuid": _identity("uuid"),
+    "timestamp": _since("timestamp"),
+    "tags": _event_tags,
+    "tag": _event_tags,
+}
+ATTRIBUTE_TESTS: dict[str, Any] = {
+    "type": _of_attribute(_words(lambda one: [one["type"]])),
+    "category": _of_attribute(_words(lambda one: [one["category"]])),
+    "value": _of_attribute(_words(_values)),
+    "to_ids": _to_ids,
+    "attribute_timestamp": _of_attribute(_since("timestamp")),
+}
+MEMBER_TESTS: dict[str, Any] = {
+    "uuid": _of_attribute(_identity("uuid")),
+    "timestamp": _of_attribute(_since("timestamp")),
+    "tags": _member_tags,
+    "tag": _member_tags,
+}
