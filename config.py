@@ -1,0 +1,89 @@
+"""What a site sets: put your own values where a <placeholder> is; the rest may stay as it is.
+
+Each setting can be an environment variable instead, which wins over this file:
+MISP2SENTINEL_ and its name in capitals, keys after two underscores
+(MISP2SENTINEL_MS_AUTH__CLIENT_SECRET). With _FILE after the name it names a file that holds
+the value, so that this file need hold no secret. docs/configure.md says more about each.
+"""
+
+# --- Microsoft -------------------------------------------------------------------------------------
+
+ms_auth = {
+    "tenant": "<tenant>",  # directory (tenant) id, or one of its domain names
+    "client_id": "<client_id>",  # application (client) id of the app registration
+    "client_secret": "<client_secret>",  # value, not id, of a secret of that app
+    "workspace_id": "<workspace_id>",  # id of the Log Analytics workspace that Sentinel is on
+    "subscription_id": "",  # for adopt only: the subscription that the workspace is in
+    "resourceGroupName": "",  # for adopt only: the workspace's resource group
+    "workspaceName": "",  # for adopt only: the workspace's name
+    "graph_api": False,  # the Graph API is not supported yet
+    "new_upload_api": True,  # True: STIX objects API; False: legacy Upload Indicators API
+    "scope": "https://management.azure.com/.default",  # what the token is for
+}
+ms_api_version = "2024-02-01-preview"  # version of the STIX objects API
+ms_legacy_upload_key = "indicators"  # legacy API only: "indicators", or "value" for its older form
+ms_max_indicators_request = 100  # indicators in one request, 100 at most
+ms_max_requests_minute = 100  # requests in one minute
+ms_useragent = "MISP2Sentinel/1.0"  # how this script calls itself
+sourcesystem = "MISP"  # source shown in Sentinel; changing it later uploads everything once more
+ms_endpoints = {  # base URLs; other clouds have others
+    "authority": "https://login.microsoftonline.com",
+    "upload": "https://api.ti.sentinel.azure.com",
+    "upload_legacy": "https://sentinelus.azure-api.net",
+    "graph": "https://graph.microsoft.com/beta",
+    "management": "https://management.azure.com",
+}
+ms_verifycert = True  # True, or the path of a CA bundle; False checks nothing
+ms_proxies = {}  # such as {"https": "http://proxy.example.org:3128"}
+
+# --- MISP ------------------------------------------------------------------------------------------
+
+misp_domain = "<misp_domain>"  # address of MISP, such as https://misp.example.org
+misp_key = "<misp_key>"  # authentication key; a read-only one is enough
+misp_verifycert = True  # True, or the path of a CA bundle; False checks nothing
+misp_proxies = {}  # such as {"https": "http://proxy.example.org:3128"}
+misp_headers = {}  # HTTP headers to send along, for a gateway before MISP
+misp_timeout = 120  # seconds to wait for an answer
+misp_event_filters = {  # which events, in the names of MISP's REST search
+    "published": 1,
+    "enforceWarninglist": True,
+    "includeEventTags": True,
+    "publish_timestamp": "14d",
+}
+misp_event_limit_per_page = 50  # events in one request
+misp_remove_eventreports = True  # leave event reports out
+misp_flatten_attributes = True  # take the attributes of objects one by one, without their object
+
+# --- Indicators ------------------------------------------------------------------------------------
+
+default_confidence = 50  # 0 to 100, where no tag says it
+days_to_expire = 50  # days that an indicator is valid
+days_to_expire_start = "current_date"  # count them from "current_date" or from "valid_from"
+days_to_expire_mapping = {  # days for some kinds of observable
+    "ipv4-addr": 150,
+    "ipv6-addr": 150,
+    "domain-name": 300,
+    "url": 400,
+}
+days_to_expire_ignore_misp_last_seen = False  # True: MISP's last_seen does not end an indicator
+ignore_localtags = True  # local tags do not become labels
+send_private_and_cidr = False  # True: send private addresses and blocks of addresses too
+deduplicate = "attribute"  # one indicator for each "attribute", or for each "value" that several share
+
+# --- The ledger: what was sent, and what leaves again (docs/ledger.md) -------------------------------
+
+state_url = ""  # database of the ledger: postgresql://... or sqlite:///...; "": ledger.sqlite in state_dir
+full_sync_days = 7  # days after which a run reads everything anew
+unpublished_grace_days = 7  # days that an event edited and not yet published again is held
+max_withdraw_percent = 20  # never withdraw more of what is live at once (nor more than 100) unasked
+refresh_days = 0  # days after which a valid indicator is sent again; 0: never
+
+# --- This script -----------------------------------------------------------------------------------
+
+state_dir = None  # absolute path for ledger, lock and dumps; None: the user's own state directory
+log_file = None  # None: misp2sentinel.log in state_dir
+verbose_log = False  # log more
+write_parsed_indicators = False  # write the indicators to a file in state_dir
+write_parsed_eventid = False  # log the id of each event
+sentinel_write_response = False  # write Microsoft's answers to a file in state_dir
+dry_run = False  # do everything but the upload

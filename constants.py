@@ -1,0 +1,158 @@
+"""Names, limits, mappings and skip reasons. The first part is for sites to change."""
+
+from enum import Enum
+from typing import Final
+
+# --- For sites to change ---------------------------------------------------------------------------
+
+# STIX object types that Microsoft's upload APIs take; this program makes indicators.
+UPLOAD_INDICATOR_API_ACCEPTED_TYPES: Final = ["indicator"]
+
+# MISP attribute types that are sent (with to_ids). Each hash also counts as `filename|HASH`.
+HASH_TYPES: Final = [
+    "md5",
+    "sha1",
+    "sha224",
+    "sha256",
+    "sha384",
+    "sha512",
+    "sha512/224",
+    "sha512/256",
+    "ssdeep",
+    "tlsh",
+    "imphash",
+    "impfuzzy",
+    "authentihash",
+    "pehash",
+]
+UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES: Final = [
+    "AS",
+    "email",
+    "email-dst",
+    "email-src",
+    "email-src-display-name",
+    "email-subject",
+    "email-x-mailer",
+    "filename",
+    "malware-type",
+    "mutex",
+    "port",
+    "size-in-bytes",
+    "url",
+    "user-agent",
+    "domain",
+    "hostname",
+    "domain|ip",
+    "hostname|port",
+    "ip-src",
+    "ip-dst",
+    "ip-src|port",
+    "ip-dst|port",
+    *HASH_TYPES,
+    *(f"filename|{name}" for name in HASH_TYPES),
+    "regkey",
+    "regkey|value",
+    "x509-fingerprint-md5",
+    "x509-fingerprint-sha1",
+    "x509-fingerprint-sha256",
+]
+
+# Tags that begin with one of these (in any letter case) never become labels.
+MISP_TAGS_IGNORE: Final = ["misp:tool", "misp:automation-level", "misp:should-not-sync", "workflow:"]
+
+# When not empty, only tags of these taxonomies (the part before the first colon) become labels.
+MISP_ALLOWED_TAXONOMIES: Final[list[str]] = []
+
+# MISP's own confidence taxonomy as STIX confidence, 0 to 100.
+MISP_CONFIDENCE: Final = {
+    "completely-confident": 100,
+    "usually-confident": 75,
+    "fairly-confident": 50,
+    "rarely-confident": 25,
+    "unconfident": 0,
+}
+
+# Where neither the attribute nor its event has a tag for it.
+SENTINEL_DEFAULT_TLP: Final = "tlp:white"
+SENTINEL_DEFAULT_THREATTYPE: Final = "WatchList"
+
+
+# --- What the neighbours call things ---------------------------------------------------------------
+
+
+class Skip(Enum):
+    """Why an attribute is not sent; the value is the sentence that users read."""
+
+    NO_TO_IDS = "the attribute is not flagged to_ids"
+    DELETED = "the attribute, or the object it is in, was deleted in MISP"
+    TYPE_NOT_ACCEPTED = "the attribute's type is not in UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES"
+    RULE_LANGUAGE = "a rule (yara, sigma, snort, ...) is not something that Sentinel can match"
+    BAD_UUID = "the attribute's UUID is missing or malformed"
+    DUPLICATE_UUID = "another attribute of the same event has this UUID"
+    BAD_VALUE = "the value is empty or is not a value of the attribute's type"
+    CIDR = "a block of addresses matches no rule of Sentinel's (send_private_and_cidr is off)"
+    PRIVATE_ADDRESS = (
+        "a private, loopback or link-local address matches no rule of Sentinel's (send_private_and_cidr is off)"
+    )
+    REFUSED = "misp-stix did not convert the attribute"
+    NOT_MATCHABLE = "the object's pattern holds this attribute only in a form that Sentinel cannot match"
+    FILE_NAME = "the file has hashes flagged to_ids, and its name goes into their description"
+    EXPIRED = "the indicator would have expired already"
+    NO_VALID_UNTIL = "no expiry date can be given: last_seen is not a date, or the days lead beyond year 9999"
+    STIX_TYPE_NOT_ACCEPTED = "the STIX type is not in UPLOAD_INDICATOR_API_ACCEPTED_TYPES"
+
+
+RULE_LANGUAGES: Final = frozenset(
+    {"yara", "sigma", "snort", "suricata", "bro", "zeek", "stix2-pattern", "kusto-query", "pattern-in-file",
+     "pattern-in-memory", "pattern-in-traffic", "nova-rule", "crowdsec"}
+)  # fmt: skip
+
+# STIX 2.1, section 7.2.1.4: the marking ids of TLP 1.0. Sentinel knows these four levels and no others.
+TLP_MARKINGS: Final = {
+    "white": "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9",
+    "green": "marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da",
+    "amber": "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82",
+    "red": "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed",
+}
+# From open to strict. TLP 2.0 names stand for the level of TLP 1.0 that Sentinel knows.
+TLP_LEVELS: Final = {"white": 0, "clear": 0, "green": 1, "amber": 2, "amber+strict": 2, "red": 3}
+TLP_BY_STRICTNESS: Final = ("white", "green", "amber", "red")
+
+# Microsoft: threatType of the tiIndicator resource, the words of MISP's sentinel-threattype taxonomy.
+THREAT_TYPES: Final = (
+    "Botnet",
+    "C2",
+    "CryptoMining",
+    "Darknet",
+    "DDoS",
+    "MaliciousUrl",
+    "Malware",
+    "Phishing",
+    "Proxy",
+    "PUA",
+    "WatchList",
+)
+
+# STIX 2.1, section 2.11 asks for this name and for phases in lower case with hyphens.
+KILL_CHAIN_NAME: Final = "lockheed-martin-cyber-kill-chain"
+
+# STIX names of hashes that misp-stix files under another algorithm's name.
+TRUE_HASH_NAMES: Final = {"sha512/224": "SHA-512/224", "sha512/256": "SHA-512/256"}
+
+# Part of what decides whether objects are made anew: a new version may make them differently.
+VERSION: Final = "1.1.0"
+STIX_API_VERSION: Final = "2024-02-01-preview"
+LEGACY_API_VERSION: Final = "2022-07-01"
+MAX_OBJECTS_PER_REQUEST: Final = 100
+
+# --- What operators grep for -----------------------------------------------------------------------
+
+LOG_MISP_PAGE: Final = "Received MISP events page {} with {} events"
+LOG_EVENT_ERROR: Final = "Error when processing data in event {} from MISP {}"
+LOG_NO_VALID_UNTIL: Final = "Skipping indicator because valid_until was not set by MISP/MISP2Sentinel {}"
+LOG_PROCESSED: Final = "Processed {} indicators"
+LOG_RECEIVED: Final = "Received {} indicators in MISP"
+LOG_PAUSING: Final = "Pausing upload for API request limit {}"
+LOG_SENT: Final = "Indicators sent - request number: {} / indicators: {} / remaining: {}"
+LOG_SUBMIT_ERROR: Final = "Error when submitting indicators. {}"
+LOG_FINISHED: Final = "Finished uploading indicators"

@@ -1,0 +1,1 @@
+"""The rooms of the house; docs/architecture.md is the plan."""

@@ -1,0 +1,163 @@
+"""Environment variables as setting values.
+
+pydantic-settings was left out: it stops at the first variable whose JSON is broken,
+so it cannot name all problems together.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any, get_origin
+
+from helpers.config_file import IDLE, NEEDLESS, RENAMED, Findings, Given, closest, spread
+
+PREFIX = "MISP2SENTINEL_"
+CONFIG = PREFIX + "CONFIG"
+FLAGS = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting: ``ms_auth.tenant`` → ``…MS_AUTH__TENANT``."""
+    return PREFIX + name.replace(".", "__").upper()
+
+
+def read(
+    environ: Mapping[str, str],
+    kinds: Mapping[str, Any],
+    findings: Findings,
+    *,
+    unopened: Collection[str] = (),
+) -> dict[str, Given]:
+    """Return the settings in ``environ`` by dotted name, converted from text to their ``kinds``.
+
+    A variable that names a file is ignored for the settings in ``unopened``.
+    """
+    settings: dict[str, Given] = {}
+    # Sorted, a whole dictionary comes before its keys, so that a key's own variable wins.
+    for name, keys in sorted(_claims(environ, kinds, findings).items()):
+        if len(keys) > 1:
+            findings.problem(name, "environment", f"is set by {' and '.join(keys)}: keep one of them.")
+            continue
+        names_a_file = keys[0].upper() != variable(name)
+        if names_a_file and name in unopened:
+            continue
+        try:
+            text = _content(environ[keys[0]]) if names_a_file else environ[keys[0]]
+            given = Given(convert(kinds[name], text), f"environment {keys[0]}")
+        except ValueError as error:
+            findings.problem(name, f"environment {keys[0]}", str(error))
+        else:
+            settings.update(spread(name, given, kinds, findings))
+    return settings
+
+
+def convert(kind: Any, text: str) -> Any:
+    """Return ``text`` as a value of ``kind``; ValueError says what it must be."""
+    if get_origin(kind) is dict:
+        return _json(text)
+    if kind == bool | str:
+        return FLAGS.get(text.strip().lower(), text)
+    return READERS.get(kind, str)(text)
+
+
+def _claims(environ: Mapping[str, str], kinds: Mapping[str, Any], findings: Findings) -> dict[str, list[str]]:
+    """Return for each setting the variables that give it."""
+    names = {variable(name): name for name in kinds}
+    claims: dict[str, list[str]] = {}
+    for key in sorted(environ):
+        upper = key.upper()
+        if not upper.startswith(PREFIX) or upper == CONFIG or not environ[key].strip():
+            continue
+        name = names.get(upper) or names.get(upper.removesuffix("_FILE"))
+        if name:
+            claims.setdefault(name, []).append(key)
+        else:
+            _unknown(key, kinds, findings)
+    return claims
+
+
+def _unknown(key: str, kinds: Mapping[str, Any], findings: Findings) -> None:
+    name = key.upper().removeprefix(PREFIX).lower().replace("__", ".")
+    first, dot, rest = name.partition(".")
+    if name in IDLE:
+        return
+    new = {old.lower(): new for old, new in RENAMED.items()}.get(first)
+    near = new + dot + rest if new else closest(name, kinds, 0.6)
+    hint = f"do you mean {variable(near)}?" if near else "it is not used."
+    if name in NEEDLESS:
+        hint = f"it is needless, since {NEEDLESS[name]}."
+    findings.warnings.append(f"{key} in the environment is no setting's name: {hint}")
+
+
+def _content(path: str) -> str:
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        problem = "is not text in UTF-8"
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+    else:
+        problem = "" if text.strip() else "is empty"
+    if problem:
+        raise ValueError(f"names {_shown(path)}, which {problem}: name a file that holds the value.")
+    return text
+
+
+def _shown(path: str) -> str:
+    # A long name without a folder may be the secret itself, put into the wrong variable.
+    return f"the file {path}" if "/" in path or len(path) < 30 else "a file"
+
+
+def _flag(text: str) -> bool:
+    try:
+        return FLAGS[text.strip().lower()]
+    except KeyError:
+        raise ValueError("must be a flag: write true or false.") from None
+
+
+def _whole_number(text: str) -> int:
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()):
+        raise ValueError("must be a whole number: write digits only.")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("must be a number: write digits, with a point if need be.") from None
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f" (line {error.lineno}, column {error.colno})"
+    except (ValueError, RecursionError):
+        where = " (too deep, or too long a number)"
+    raise ValueError(f"is not valid JSON{where}: write one JSON value, with names and text in double quotes.")
+
+
+def _json_keys_folded(text: str) -> Any:
+    value = _json(text)
+    return {key.lower(): inner for key, inner in value.items()} if isinstance(value, dict) else value
+
+
+READERS: dict[Any, Callable[[str], Any]] = {
+    bool: _flag,
+    int: _whole_number,
+    float: _number,
+    dict: _json_keys_folded,
+}

@@ -1,0 +1,76 @@
+"""What can go wrong, and who is told what.
+
+    SyncError                     a sentence for the operator, never a traceback
+    ├── SettingsError             exit 2: every problem at once, each with its mend
+    ├── InputError                exit 2: a file that convert was given cannot be read
+    ├── LedgerError               exit 2: the ledger cannot be used
+    ├── MispError                 exit 3: MISP gave no usable answer
+    │   ├── MispRefused           … and asking again will not help (key, role, address)
+    │   └── MispBusy              … and asking again, later or for less, may help
+    ├── MicrosoftError            exit 4: this destination is given up for this run
+    └── RunActive                 exit 5: another run holds the lock
+
+``exit_code`` is what the process ends with when the error reaches the front door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class SyncError(Exception):
+    """Something the operator can act on; its text is the whole message."""
+
+    exit_code = 1
+
+
+class SettingsError(SyncError):
+    """The settings cannot be used; ``problems`` holds one sentence each."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class InputError(SyncError):
+    """A file given on the command line cannot be read or is not a MISP event."""
+
+    exit_code = 2
+
+
+class LedgerError(SyncError):
+    """The ledger cannot be opened, or is newer than this program."""
+
+    exit_code = 2
+
+
+class MispError(SyncError):
+    """MISP could not be reached or gave an answer that cannot be used."""
+
+    exit_code = 3
+
+
+class MispRefused(MispError):
+    """MISP understood and refused; the same request would be refused again."""
+
+
+class MispBusy(MispError):
+    """MISP failed in passing; ``wait`` is how many seconds it asked to be left alone (0: not said)."""
+
+    def __init__(self, words: str, wait: float = 0) -> None:
+        self.wait = wait
+        super().__init__(words)
+
+
+class MicrosoftError(SyncError):
+    """Microsoft could not be reached or refused; nothing more is sent in this run."""
+
+    exit_code = 4
+
+
+class RunActive(SyncError):
+    """Another run is active on the same state directory."""
+
+    exit_code = 5

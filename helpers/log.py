@@ -1,0 +1,117 @@
+"""The log: private to its owner, without secrets, and on the terminal only when somebody asks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from helpers.errors import SettingsError
+
+_SHORTEST_SECRET = 4
+_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+class Redactor:
+    """Takes secrets out of text that people and programs will see."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets: list[str] = []
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Know more secrets; what is shorter than four characters is none."""
+        kept = {*self._secrets, *(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)}
+        self._secrets = sorted(kept, key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        """Return the text with every secret in it replaced."""
+        for secret in self._secrets:
+            text = text.replace(secret, "[secret]")
+        return text
+
+    def within(self, value: Any) -> Any:
+        """Return lists and dictionaries with the secrets taken out of every string in them."""
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, dict):
+            return {key: self.within(each) for key, each in value.items()}
+        return [self.within(each) for each in value] if isinstance(value, list) else value
+
+
+# What this process must not show: the settings' secrets, and each token that it is given.
+redact = Redactor()
+
+
+class _Formatter(logging.Formatter):
+    """Formats a record, its traceback too, and takes the secrets out of the result."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+class _LogFile(logging.FileHandler):
+    """A log that says once, in one line, when it can no longer be written."""
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  logging's own
+        """Say that the log cannot be written; the run goes on."""
+        if not self._told:
+            self._told = True
+            sys.stderr.write(f"The log {self.baseFilename} cannot be written: {sys.exc_info()[1]}\n")
+
+
+def set_up(path: Path, *, detailed: bool, on_terminal: bool) -> None:
+    """Send everything to the log file, and with ``on_terminal`` to stderr as well.
+
+    Raises SettingsError when the file cannot be the log.
+    """
+    handlers: list[logging.Handler] = [_file_handler(path)]
+    if on_terminal:
+        handlers.append(logging.StreamHandler(sys.stderr))
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+        old.close()
+    for handler in handlers:
+        handler.setFormatter(_Formatter(_FORMAT))
+        root.addHandler(handler)
+    root.setLevel(logging.DEBUG if detailed or on_terminal else logging.INFO)
+    quieten()
+
+
+def quieten() -> None:
+    """Keep the libraries to what we cannot say ourselves: PyMISP would log the key, and whole bodies."""
+    logging.getLogger("pymisp").setLevel(logging.CRITICAL + 1)
+    for name in ("urllib3", "msal", "misp_stix_converter", "stix2", "filelock"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def try_out(path: Path) -> None:
+    """Raise SettingsError when this user's log cannot be there."""
+    _file_handler(path).close()
+
+
+def open_private(path: Path, flags: int) -> int:
+    """Open a file that only its owner may read, and never through a symbolic link. Raises OSError."""
+    descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW, stat.S_IRUSR | stat.S_IWUSR)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
+    return descriptor
+
+
+def _file_handler(path: Path) -> logging.Handler:
+    if path.is_symlink():
+        raise SettingsError([f"log_file is a symbolic link ({path}), which is refused: name the file itself"])
+    if path.is_fifo():
+        raise SettingsError([f"log_file is a pipe ({path}), which would stop the run: name a file"])
+    try:
+        os.close(open_private(path, os.O_WRONLY | os.O_APPEND))
+        return _LogFile(path, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise SettingsError([f"log_file cannot be written ({error}): name a file that this user may write"]) from error

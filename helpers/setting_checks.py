@@ -1,0 +1,290 @@
+"""What a setting's value may be; each check returns the value or raises ValueError with the mend.
+
+No text here repeats a value that could hold a secret.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import SecretStr
+from pydantic_core import ErrorDetails
+
+GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+AZURE_NAME = re.compile(r"[\w().-]{1,90}")
+DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]", re.IGNORECASE)
+PLACEHOLDER = re.compile(r"\s*(?:https?://)?<[^<>]*>/?\s*")
+PROXY_KEY = re.compile(r"(?:http|https|all)(?:://\S+)?|no_proxy")
+PROXY_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
+API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:-preview)?")
+# Microsoft's own connectors take these for sources that are not the upload API.
+RESERVED_SOURCES = frozenset({"microsoft sentinel", "azure sentinel", "securitygraph"})
+EXPECTED = {
+    "string_type": "text: put it in quotes",
+    "int_type": "a whole number: write digits without quotes or a point",
+    "float_type": "a number: write it without quotes",
+    "finite_number": "a finite number: write it in digits",
+    "bool_type": "True or False: write one of them without quotes",
+    "dict_type": 'a dictionary: write { "key": value, … }',
+}
+BOUNDS = {
+    "ge": ("at least", "larger"),
+    "gt": ("more than", "larger"),
+    "le": ("at most", "smaller"),
+}
+ANY_TENANT = frozenset({"common", "organizations", "consumers"})
+
+
+def placeholders(value: Any, path: str = "") -> Iterator[str]:
+    """Yield where in ``value`` a placeholder like ``<tenant>`` was left, as a path below it."""
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if isinstance(value, str):
+        if PLACEHOLDER.fullmatch(value):
+            yield path
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from placeholders(key, path)
+            yield from placeholders(inner, f"{path}[{key!r}]")
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from placeholders(inner, f"{path}[{index}]")
+
+
+def sentence(details: ErrorDetails) -> str:
+    """Return one of pydantic's errors in words, without the value."""
+    context = details.get("ctx", {})
+    if "error" in context:
+        return str(context["error"])
+    if details["type"] in EXPECTED:
+        return f"must be {EXPECTED[details['type']]}."
+    for bound, (words, other) in BOUNDS.items():
+        if bound in context:
+            return f"must be {words} {context[bound]}: write a {other} number."
+    return f"must be {context.get('expected', 'of another kind')}: write one of these."
+
+
+def guid(value: str) -> str:
+    """Accept a GUID such as Azure gives applications and workspaces."""
+    if not GUID.fullmatch(value):
+        raise ValueError("is not a GUID: copy it whole from the Azure portal, 36 characters with hyphens.")
+    return value
+
+
+def azure_name(value: str) -> str:
+    """Accept the name of a resource group or of a workspace (Azure, naming rules for resources)."""
+    if not AZURE_NAME.fullmatch(value):
+        raise ValueError("is not a name in Azure: copy it from the workspace's overview page.")
+    return value
+
+
+def tenant(value: str) -> str:
+    """Accept one directory, by GUID or domain name; client credentials work with no other kind."""
+    if value.lower() in ANY_TENANT:
+        raise ValueError("must name one tenant: write its GUID or its domain name, not a shared endpoint.")
+    if not GUID.fullmatch(value) and not DOMAIN.fullmatch(value):
+        raise ValueError("is neither a GUID nor a domain name: copy the directory (tenant) id from Azure.")
+    return value
+
+
+def secret(value: SecretStr) -> SecretStr:
+    """Accept what can stand in an HTTP header or form: visible ASCII characters."""
+    text = value.get_secret_value()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("is empty, or has a space, a line break or an odd character in it: copy it again.")
+    return value
+
+
+def scope(value: str) -> str:
+    """Accept an application scope that the upload APIs take."""
+    if not value.endswith("/.default"):
+        raise ValueError("must end in /.default: write https://management.azure.com/.default.")
+    if "graph" in (_split(value).hostname or ""):
+        raise ValueError(
+            "is the Graph API's, which graph_api = False does not use: write "
+            "https://management.azure.com/.default, or leave it out."
+        )
+    return value
+
+
+def no_graph(value: bool) -> bool:
+    """Refuse the Graph API, which is not supported yet."""
+    if value:
+        raise ValueError("is True, but the Graph API is not supported yet: write False, which uses the upload API.")
+    return value
+
+
+def web_address(value: str) -> str:
+    """Accept an http or https URL with a host; return it without trailing slashes."""
+    parts = _split(value)
+    if parts.scheme.lower() not in {"http", "https"} or not parts.hostname:
+        raise ValueError("is not a web address: write it with its scheme, as in https://misp.example.org.")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("has a user or password in it: take them out of the address.")
+    if parts.query or parts.fragment or re.search(r"[\s<>]", value):
+        raise ValueError("has a space, <, >, ? or # in it: write the base address only.")
+    return value.rstrip("/")
+
+
+def https_address(value: str) -> str:
+    """Accept an https URL with a host; return it without trailing slashes."""
+    address = web_address(value)
+    if not address.lower().startswith("https://"):
+        raise ValueError("must begin with https://: tokens and indicators are sent there.")
+    return address
+
+
+def api_version(value: str) -> str:
+    """Accept a date as Azure writes its API versions."""
+    if not API_VERSION.fullmatch(value):
+        raise ValueError("is not an API version: write a date as in 2024-02-01-preview, or leave it out.")
+    return value
+
+
+def source_system(value: str) -> str:
+    """Accept 1 to 256 characters, and none of the names that Microsoft keeps for itself."""
+    if not 1 <= len(value.strip()) <= len(value) <= 256:
+        raise ValueError("must have 1 to 256 characters: write a short name for this MISP.")
+    if value.strip().lower() in RESERVED_SOURCES:
+        raise ValueError("is a name that Microsoft keeps for itself: write another, such as MISP.")
+    return value
+
+
+def header_value(value: str) -> str:
+    """Accept what can be sent as an HTTP header's value."""
+    if not value.isprintable() or not value.isascii():
+        raise ValueError("has a line break or an odd character in it: write plain text on one line.")
+    return value
+
+
+def user_agent(value: str) -> str:
+    """Accept a name that can be sent as User-Agent."""
+    if not value.strip():
+        raise ValueError("is empty: write a name, or leave the setting out.")
+    return header_value(value)
+
+
+def proxy_scheme(value: str) -> str:
+    """Accept the keys that requests looks for in its proxies."""
+    if not PROXY_KEY.fullmatch(value):
+        raise ValueError('is no proxy\'s key: write "http", "https", "all" or "no_proxy", in small letters.')
+    return value
+
+
+def proxy_address(value: str) -> str:
+    """Accept a proxy's address with or without a scheme, a list of hosts, or nothing."""
+    if "://" not in value:
+        return value
+    parts = _split(value)
+    if parts.scheme.lower() not in PROXY_SCHEMES or not parts.hostname:
+        raise ValueError("is no proxy's address: write it as in http://proxy.example.org:3128.")
+    return value
+
+
+def certificates(value: Any) -> bool | str:
+    """Accept True, False, or the path of a CA bundle that is there."""
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str | Path) or not str(value).strip():
+        raise ValueError("must be True, False or the path of a CA bundle: write one of these.")
+    path = _expanded(Path(value))
+    if not path.exists():
+        raise ValueError("names a CA bundle that is not there: write the path of one, or True.")
+    if not os.access(path, os.R_OK):
+        raise ValueError("names a CA bundle that this user may not read: let it, or write another's path.")
+    return str(path)
+
+
+# MISP's REST names of filters, and PyMISP's names for some of them.
+_FILTERS = """
+    value type category org tags event_tags from to last eventid uuid publish_timestamp timestamp event_timestamp
+    published enforceWarninglist to_ids deleted threat_level_id threat_level eventinfo sharinggroup limit page order
+    includeEventTags includeContext includeDecayScore includeSightings includeCorrelations includeWarninglistHits
+    includeEventUuid includeServerCorrelations includeGalaxy excludeGalaxy excludeLocalTags excludeDecayed
+    withAttachments searchall quickFilter metadata sgReferenceOnly requested_attributes analysis attribute_timestamp
+    distribution first_seen last_seen object_name object_relation extended date type_attribute date_from date_to
+    quick_filter enforce_warninglist include_event_tags
+"""
+FILTERS = frozenset(_FILTERS.split())
+
+
+def odd_filters(filters: Mapping[str, Any], origin: str) -> list[str]:
+    """Return a warning for each filter name that is nearly one of MISP's: MISP ignores what it does not know."""
+    odd = {name: get_close_matches(name, FILTERS, n=1, cutoff=0.8) for name in filters if name not in FILTERS}
+    return [
+        f"misp_event_filters ({origin}) has {name!r}, which MISP ignores and so finds more: do you mean {close[0]!r}?"
+        for name, close in odd.items()
+        if close
+    ]
+
+
+def state_url(value: str) -> str:
+    """Accept the address of a database that the ledger can live in; the default is a file in state_dir."""
+    if value and not value.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+        raise ValueError("must begin with postgresql:// or sqlite:///: postgresql://user@db.example.org/misp2sentinel.")
+    return value
+
+
+def header_name(value: str) -> str:
+    """Accept what HTTP allows as a header's name (RFC 9110, section 5.1)."""
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value):
+        raise ValueError("is no header's name: write letters, digits and hyphens only.")
+    return value
+
+
+def path(value: Any) -> Path | None:
+    """Accept a path, as text or as a Path; ``~`` is the user's home; empty is none."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str | Path):
+        if "\0" in str(value) or not str(value).isprintable():
+            raise ValueError("has a character in it that no path can have: write it anew.")
+        return _expanded(Path(value))
+    raise ValueError("must be a path: write it as text in quotes.")
+
+
+def absolute(value: Path | None) -> Path | None:
+    """Accept an absolute path: cron's working directory is not the operator's."""
+    if value is not None and not value.is_absolute():
+        raise ValueError("must be an absolute path: write it from the root, or with ~ for the home.")
+    return value
+
+
+def filters(value: dict[str, Any]) -> dict[str, Any]:
+    """Accept what JSON can hold, and dates, which PyMISP writes as text; MISP would ignore the rest."""
+    try:
+        json.dumps(value, default=_date_as_text, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        problem = "holds a value that MISP cannot be sent: write text, numbers, True, False, lists and such."
+        raise ValueError(problem) from None
+    return value
+
+
+def _date_as_text(value: object) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError
+
+
+def _expanded(value: Path) -> Path:
+    try:
+        return value.expanduser()
+    except RuntimeError:
+        raise ValueError("has a ~ for a home that is not known: write the whole path.") from None
+
+
+def _split(value: str) -> SplitResult:
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+    return parts

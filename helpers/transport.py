@@ -1,0 +1,65 @@
+"""How a request travels: certificate checks, proxies and timeouts as the settings say, and no other way.
+
+requests lets REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, the proxy variables and ~/.netrc win over a session's
+own settings; here they count only where the settings say nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_environ_proxies, should_bypass_proxies
+
+CONNECT_SECONDS = 15.0
+
+
+class SettledAdapter(HTTPAdapter):
+    """An adapter that nothing overrides.
+
+    ``verify`` is True, False or the path of a CA bundle; ``proxies`` None means those of the
+    environment; ``read_seconds`` is how long the other side may be silent.
+    """
+
+    def __init__(self, verify: bool | str, proxies: Mapping[str, str] | None, read_seconds: float) -> None:
+        self._verify = verify
+        self._proxies = proxies
+        self._timeout = (CONNECT_SECONDS, read_seconds)
+        if verify is False:  # the settings' own warning says it once; urllib3 would say it for each request
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self.last_headers: Mapping[str, str] = CaseInsensitiveDict()
+        super().__init__()
+
+    def send(self, request: requests.PreparedRequest, *_: Any, stream: bool = False, **given: Any) -> requests.Response:
+        """Send one request; what caller or environment say of verify, proxies and timeout is dropped."""
+        self.last_headers = CaseInsensitiveDict()
+        proxies = self._proxies_for(request.url or "")
+        response = super().send(
+            request,
+            stream=stream,
+            timeout=self._timeout,
+            verify=self._verify,
+            cert=given.get("cert"),
+            proxies=proxies,
+        )
+        self.last_headers = response.headers
+        return response
+
+    def _proxies_for(self, url: str) -> Mapping[str, str]:
+        if self._proxies is None:
+            return get_environ_proxies(url)
+        return {} if should_bypass_proxies(url, no_proxy=self._proxies.get("no_proxy", "")) else self._proxies
+
+
+def session(adapter: HTTPAdapter, user_agent: str) -> requests.Session:
+    """Return a session on which the adapter carries everything."""
+    made = requests.Session()
+    made.trust_env = False
+    made.headers["User-Agent"] = user_agent
+    made.mount("https://", adapter)
+    made.mount("http://", adapter)
+    return made
