@@ -1,0 +1,179 @@
+"""One MISP event in, indicators and skips out, chunk by chunk. Pure: no network, no clock, no disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from constants import TRUE_HASH_NAMES, UPLOAD_INDICATOR_API_ACCEPTED_TYPES, Skip
+from helpers import misp_stix
+from helpers.misp_stix import Stixed
+from helpers.patterns import Observable, observables
+from helpers.request_objects import (
+    Json,
+    PreparedAttribute,
+    PreparedObject,
+    RequestObjectEvent,
+    RequestObjectIndicator,
+    Skipped,
+    chunks,
+    indicator_id,
+)
+from helpers.settings import Settings
+from helpers.values import Unsendable
+
+CHUNK = 500
+Item = PreparedAttribute | PreparedObject
+
+
+@dataclass
+class Converted:
+    """What became of some attributes of one event.
+
+    ``indicators`` are ready for upload; ``attributes`` counts the attributes that the part speaks for;
+    ``unchanged`` counts those that stand as they were sent before; ``skipped`` has the ones of which
+    nothing is sent and ``left_out`` halves of others.
+    """
+
+    attributes: int = 0
+    unchanged: int = 0
+    indicators: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    left_out: list[Skipped] = field(default_factory=list)
+
+
+def convert_event(event: Json, settings: Settings, now: datetime) -> Iterator[Converted]:
+    """Convert a MISP event (its REST form, without the ``Event`` around it) in parts of bounded size.
+
+    ``now`` is the run's time: indicators that would have expired by then are skipped.
+    """
+    prepared = RequestObjectEvent(event, settings)
+    yield Converted(len(prepared.skipped), skipped=prepared.skipped, left_out=prepared.left_out)
+    yield from convert_prepared(prepared, prepared.items, now)
+
+
+def convert_prepared(prepared: RequestObjectEvent, items: list[Item], now: datetime) -> Iterator[Converted]:
+    """Convert some of the prepared attributes and objects of an event."""
+    extra = prepared.reports
+    for chunk in chunks(items, CHUNK):
+        yield _Chunk(prepared, chunk, now).convert(extra)
+        extra = {}
+
+
+@dataclass
+class _Chunk:
+    """Some prepared attributes and objects of one event on their way through misp-stix."""
+
+    event: RequestObjectEvent
+    items: Sequence[Item]
+    now: datetime
+    made: Converted = field(default_factory=Converted)
+
+    def convert(self, extra: Json) -> Converted:
+        stixed = misp_stix.convert([item.for_misp_stix for item in self.items], extra)
+        for item in self.items:
+            members = item.members if isinstance(item, PreparedObject) else (item,)
+            self.made.attributes += len(members)
+            self._item(item, members, stixed)
+        return self.made
+
+    def _item(self, item: Item, members: Sequence[PreparedAttribute], stixed: Stixed) -> None:
+        stix = stixed.indicators.get(item.uuid)
+        if stix is None:
+            self._refuse(item, members, stixed.words)
+            return
+        if stix["pattern_type"] != "stix":
+            self._refuse(item, members, {item.uuid: f"it made a rule of it, of the kind {stix['pattern_type']}"})
+            return
+        found = observables(stix["pattern"])
+        if isinstance(item, PreparedObject):
+            self._object(item, stix, found, stixed.words)
+        else:
+            self._send(item, stix, corrected(item, found))
+
+    def _refuse(self, item: Item, members: Sequence[PreparedAttribute], words: Mapping[str, str]) -> None:
+        """Skip what misp-stix made nothing of, with its words about the member or its object."""
+        of_object = f" in an object of the kind {item.name!r}" if isinstance(item, PreparedObject) else ""
+        for member in members:
+            said = words.get(member.uuid) or words.get(item.uuid)
+            said = said or f"it makes no indicator of the type {member.value.type}{of_object}"
+            self.made.skipped.append(member.skipped(self.event.header, Skip.REFUSED, said))
+
+    def _object(self, item: PreparedObject, stix: Json, found: Sequence[Observable], words: Mapping[str, str]) -> None:
+        """Trace each observable of an object's pattern to the member that holds its value."""
+        owners: dict[str, list[str]] = {}
+        for member in item.members:
+            for written in _written_values(member):
+                owners.setdefault(written, []).append(member.uuid)
+        traced: dict[str, list[Observable]] = {member.uuid: [] for member in item.members}
+        for observable in found:
+            if of_value := owners.get(observable.value):
+                traced[min(of_value, key=lambda uuid: len(traced[uuid]))].append(observable)
+            else:
+                self._untraced(item, stix, observable)
+        for member in item.members:
+            if member.uuid in words and not traced[member.uuid]:
+                self._refuse(item, [member], words)
+            else:
+                self._send(member, stix, corrected(member, traced[member.uuid]))
+
+    def _untraced(self, item: PreparedObject, stix: Json, observable: Observable) -> None:
+        """Send an observable of no member of its own under the object's UUID, tags of the first member."""
+        new_id = f"indicator--{uuid5(UUID(item.uuid), observable.pattern)}"
+        try:
+            self.made.indicators.append(self._indicator(item.members[0], stix, observable, new_id).as_json())
+        except Unsendable as reason:
+            self.made.left_out.append(item.members[0].skipped(self.event.header, reason.reason, reason.words))
+
+    def _send(self, attribute: PreparedAttribute, stix: Json, found: Sequence[Observable]) -> None:
+        """Make an indicator of each observable; the attribute is skipped when none can be sent."""
+        refused = [Unsendable(Skip.NOT_MATCHABLE)] if not found else []
+        sent = 0
+        for position, observable in enumerate(found):
+            new_id = indicator_id(attribute.uuid, observable, position)
+            try:
+                self.made.indicators.append(self._indicator(attribute, stix, observable, new_id).as_json())
+                sent += 1
+            except Unsendable as reason:
+                refused.append(reason)
+        if sent:
+            self.made.left_out += [self._skipped(attribute, reason) for reason in refused]
+        else:
+            self.made.skipped.append(self._skipped(attribute, refused[0]))
+
+    def _skipped(self, attribute: PreparedAttribute, reason: Unsendable) -> Skipped:
+        return attribute.skipped(self.event.header, reason.reason, reason.words)
+
+    def _indicator(
+        self, attribute: PreparedAttribute, stix: Json, observable: Observable, new_id: str
+    ) -> RequestObjectIndicator:
+        if stix["type"] not in UPLOAD_INDICATOR_API_ACCEPTED_TYPES:
+            raise Unsendable(Skip.STIX_TYPE_NOT_ACCEPTED)
+        return RequestObjectIndicator(
+            stix, observable, new_id, attribute, self.event.header, self.event.settings, self.now
+        )
+
+
+def corrected(attribute: PreparedAttribute, found: Sequence[Observable]) -> list[Observable]:
+    """Put right what misp-stix changes: the value is the attribute's, a hash keeps its algorithm's name.
+
+    misp-stix replaces characters above U+FFFF, ``(dot)`` inside a URL's query and ``%`` in registry
+    keys, and files sha512/224 and sha512/256 under SHA-224 and SHA-256.
+    """
+    values: Sequence[str] = attribute.value.parts
+    if len(found) != len(values):
+        written = _written_values(attribute)
+        values = [written.get(each.value, each.value) for each in found]
+    name = TRUE_HASH_NAMES.get(attribute.value.type)
+    return [
+        Observable(f"file:hashes.'{name}'" if name else each.path, value)
+        for each, value in zip(found, values, strict=True)
+    ]
+
+
+def _written_values(attribute: PreparedAttribute) -> dict[str, str]:
+    """Return the attribute's values by the form in which misp-stix writes them."""
+    return {misp_stix.as_rewritten(kind, part): part for kind, part in attribute.value.typed_parts}

@@ -1,0 +1,122 @@
+"""One STIX pattern, taken apart into the single observables that Sentinel can match. Pure.
+
+Sentinel fills ObservableKey and ObservableValue only from a pattern with one comparison; what has
+AND, OR or a list is stored and matches nothing (Azure-Sentinel issue 12075).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+_PLAIN_STEP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_EMAIL_ADDRESS_REFS = frozenset({"from_ref", "sender_ref", "to_refs", "cc_refs", "bcc_refs"})
+
+
+@dataclass(frozen=True)
+class Observable:
+    """One comparison: ``path`` as STIX writes it (``file:hashes.'SHA-256'``), ``value`` unescaped."""
+
+    path: str
+    value: str
+
+    @property
+    def pattern(self) -> str:
+        """The STIX pattern of this observable alone, with quotes and backslashes escaped."""
+        escaped = self.value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"[{self.path} = '{escaped}']"
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    kind: str
+    steps: tuple[str, ...]
+    value: str
+
+    @property
+    def path(self) -> str:
+        return self.kind + ":" + _written(self.steps)
+
+
+def observables(pattern: str) -> list[Observable]:
+    """Return what Sentinel can match of a STIX 2.1 pattern, in the pattern's order, each once.
+
+    Raises ValueError when the pattern cannot be parsed.
+    """
+    found = list(_comparisons(pattern))
+    single = len(found) == 1
+    matchable = filter(None, (_observable(each, single) for each in found))
+    return list(dict.fromkeys(_without_file_names(matchable)))
+
+
+def address_path(value: str) -> str:
+    """Return the path under which Sentinel knows an IP address or block; ValueError if it is neither."""
+    version = ipaddress.ip_network(value, strict=False).version
+    return f"ipv{version}-addr:value"
+
+
+def _comparisons(pattern: str) -> Iterator[_Comparison]:
+    from stix2patterns.exceptions import ParseException  # noqa: PLC0415  ANTLR's grammar is slow to import
+    from stix2patterns.v21.pattern import Pattern  # noqa: PLC0415
+
+    try:
+        by_kind = Pattern(pattern).inspect().comparisons
+    except ParseException as error:
+        raise ValueError(f"not a STIX pattern: {error}") from error
+    for kind, tests in by_kind.items():
+        for steps, operator, literal in tests:
+            if operator == "=" and literal.startswith("'"):
+                yield _Comparison(kind, tuple(map(_step, steps)), _unescaped(literal))
+
+
+def _step(step: object) -> str:
+    return f"[{step}]" if isinstance(step, int) else step if isinstance(step, str) else "[*]"
+
+
+def _written(steps: Iterable[str]) -> str:
+    parts = [step if _PLAIN_STEP.match(step) or step.startswith("[") else f"'{step}'" for step in steps]
+    return ".".join(parts).replace(".[", "[")
+
+
+def _unescaped(literal: str) -> str:
+    return re.sub(r"\\(.)", r"\1", literal[1:-1], flags=re.DOTALL)
+
+
+def _observable(comparison: _Comparison, single: bool) -> Observable | None:
+    """Say what one comparison is worth by itself; ``single`` when the pattern has no other."""
+    kind, steps = comparison.kind, comparison.steps
+    if any(step.startswith("x_misp_") for step in steps):
+        return None
+    if kind == "network-traffic" and steps[0] != "extensions":
+        return _traffic(comparison, single)
+    if kind == "email-message" and steps[-1] == "value" and steps[0] in _EMAIL_ADDRESS_REFS:
+        return Observable("email-addr:value", comparison.value)
+    if kind == "domain-name" and steps[0] == "resolves_to_refs":
+        return _address(comparison.value)
+    if kind == "windows-registry-key" and steps[0] != "key":
+        return None
+    return Observable(comparison.path, comparison.value)
+
+
+def _traffic(comparison: _Comparison, single: bool) -> Observable | None:
+    """An address or a name at either end; a port or protocol counts only where nothing else is said."""
+    if comparison.steps[-1] == "value":
+        return _address(comparison.value) or Observable("domain-name:value", comparison.value)
+    return Observable(comparison.path, comparison.value) if single else None
+
+
+def _address(value: str) -> Observable | None:
+    try:
+        return Observable(address_path(value), value)
+    except ValueError:
+        return None
+
+
+def _without_file_names(found: Iterable[Observable]) -> list[Observable]:
+    """A file's name matches nothing by itself and everything by accident when its hashes are known."""
+    kept = list(found)
+    if any(each.path.startswith("file:hashes") for each in kept):
+        return [each for each in kept if each.path != "file:name"]
+    return kept
