@@ -1,0 +1,144 @@
+"""What an answer of Microsoft's upload APIs means for the batch that was sent. Pure.
+
+Rules: Microsoft, "Reference the STIX objects upload API" and the OpenAPI file of version
+2024-02-01-preview. A success has an empty body; 200 with ``errors`` took all objects but those named.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum, auto
+from typing import Any
+
+_WORDS = 500
+_TRY_AGAIN = re.compile(r"try again in (\d+(?:\.\d+)?)\s*second", re.IGNORECASE)
+_PASSING = frozenset({408, 425})
+_TOO_LARGE = frozenset({400, 413, 422})
+
+
+class Kind(Enum):
+    """What to do after an answer."""
+
+    SETTLED = auto()  # every object of the batch is accepted or rejected
+    SPLIT = auto()  # the batch was refused as a whole: halve it, so that bad objects stand alone
+    THROTTLED = auto()  # wait as told, then send the same batch again
+    RETRY = auto()  # send the same batch again after a while
+    NEW_TOKEN = auto()  # the token is not accepted
+    STOP = auto()  # nothing will be accepted here
+    FAILED = auto()  # this batch cannot be sent now
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer, or none: then ``status`` is 0 and ``text`` says what happened."""
+
+    status: int
+    text: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an answer means: ``wait`` in seconds where Microsoft named it, ``rejected`` words by position."""
+
+    kind: Kind
+    words: str = ""
+    wait: float | None = None
+    rejected: Mapping[int, str] = field(default_factory=dict)
+
+
+def judge(answer: Answer, size: int, now: datetime) -> Verdict:
+    """Say what an answer to a batch of ``size`` objects means."""
+    words = words_of(answer)
+    if answer.status == 200:
+        return _success(answer, size, words)
+    if answer.status == 429:
+        return Verdict(Kind.THROTTLED, words, _told_wait(answer, now))
+    if answer.status == 401:
+        return Verdict(Kind.NEW_TOKEN, words)
+    if answer.status in (403, 404):
+        return Verdict(Kind.STOP, words)
+    if answer.status in _TOO_LARGE:
+        return _refused_whole(answer, size, words)
+    if answer.status == 0 or answer.status in _PASSING or answer.status >= 500:
+        return Verdict(Kind.RETRY, words, _told_wait(answer, now))
+    return Verdict(Kind.FAILED, words)
+
+
+def words_of(answer: Answer) -> str:
+    """Return Microsoft's own words in any of its envelopes, on one line and not too many."""
+    body = _parsed(answer.text)
+    said: Any = body.get("message") if isinstance(body, dict) else None
+    if isinstance(body, dict) and isinstance(body.get("error"), dict):
+        said = f"{body['error'].get('code', '')}: {body['error'].get('message', '')}"
+    text = " ".join(str(said or answer.text).split())[:_WORDS]
+    return f"{answer.status} {text}".strip() if answer.status else text
+
+
+def _success(answer: Answer, size: int, words: str) -> Verdict:
+    if not answer.text.strip():
+        return Verdict(Kind.SETTLED)
+    body = _parsed(answer.text)
+    if not isinstance(body, dict) or _speaks_of_errors_otherwise(body):
+        return Verdict(Kind.RETRY, f"an answer that is not Microsoft's (a proxy's page?): {words}")
+    return _by_record(body, size, words) or Verdict(Kind.SETTLED)
+
+
+def _speaks_of_errors_otherwise(body: Mapping[str, Any]) -> bool:
+    """Whether a 200 says no in another form than the documented list."""
+    known = isinstance(body.get("errors", []), list)
+    return not known or any(name.lower() in ("error", "errors", "statuscode") for name in body if name != "errors")
+
+
+def _refused_whole(answer: Answer, size: int, words: str) -> Verdict:
+    """A refusal that names every object settles the batch; else only halving finds the bad ones."""
+    body = _parsed(answer.text)
+    named = _by_record(body, size, words) if isinstance(body, dict) else None
+    if named and len(named.rejected) == size:
+        return named
+    return Verdict(Kind.SPLIT, words)
+
+
+def _by_record(body: Mapping[str, Any], size: int, words: str) -> Verdict | None:
+    """Read ``errors``: rejections by position. None when there are none; SPLIT when one has no place."""
+    errors = body.get("errors")
+    if not isinstance(errors, list) or not errors:
+        return None
+    rejected: dict[int, str] = {}
+    for error in errors:
+        index = error.get("recordIndex") if isinstance(error, dict) else None
+        if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < size:
+            return Verdict(Kind.SPLIT, words)
+        rejected[index] = "; ".join(filter(None, [rejected.get(index, ""), _messages(error)]))
+    return Verdict(Kind.SETTLED, rejected=rejected)
+
+
+def _messages(error: Mapping[str, Any]) -> str:
+    """The documentation says errorMessages, the OpenAPI file validationErrorMessages."""
+    said = error.get("errorMessages") or error.get("validationErrorMessages") or "no reason given"
+    return "; ".join(map(str, said)) if isinstance(said, list) else str(said)
+
+
+def _told_wait(answer: Answer, now: datetime) -> float | None:
+    """Return the seconds that the header names, else the text, else nothing."""
+    header = answer.headers.get("Retry-After", "").strip()
+    if header.isdigit():
+        return float(header)
+    try:
+        moment = parsedate_to_datetime(header)
+        return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
+    except (ValueError, TypeError):
+        found = _TRY_AGAIN.search(answer.text)
+        return float(found[1]) if found else None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

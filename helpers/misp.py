@@ -1,0 +1,385 @@
+"""The only room that talks to MISP: pages of events as plain dicts.
+
+What to read is decided first, by listing the events that the filters find without their attributes;
+the pages are then fixed lists of event ids. So an event that is edited, published or deleted meanwhile
+moves no other one out of sight, the size of each answer is known before it is asked for, and what MISP
+cannot deliver is asked for in halves until one event stands alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+import requests
+import tenacity
+
+from helpers import misp_answers, misp_filters
+from helpers.errors import MispBusy, MispError, MispRefused
+from helpers.marks import SeenEvent
+from helpers.settings import Settings
+from helpers.transport import CONNECT_SECONDS, SettledAdapter
+
+Event = dict[str, Any]
+Search = Callable[..., Any]
+
+logger = logging.getLogger(__name__)
+
+ATTRIBUTES_PER_PAGE = 4096
+LISTED_PER_PAGE = 2048
+SMALLEST_PAGE = 32
+LISTING_PASSES = 5
+TRIES = 3
+LAST_WAIT = 30
+FAILURES_IN_A_ROW = 3
+_SAME_PAGE = "MISP, or a cache in front of it, answers every page with the same one"
+
+
+@dataclass(frozen=True)
+class Page:
+    """Events read together; a large event comes as several slices, each with the event's header."""
+
+    number: int
+    count: int
+    slices: Iterable[Event]
+
+
+@dataclass(frozen=True)
+class Unread:
+    """An event that could not be read, or not to its end, and MISP's words about it."""
+
+    uuid: str
+    words: str
+
+
+@dataclass
+class MispReader:
+    """Reads the events that the site's filters find, through PyMISP.
+
+    ``unread`` names the events that could not be read; the rest are not affected by them. ``listed`` is
+    how many events the filters found, ``changed`` are events that changed, or left, while they were read.
+    """
+
+    settings: Settings
+    sleep: Callable[[float], None] = time.sleep
+    unread: list[Unread] = field(default_factory=list)
+    listed: int = 0
+    changed: set[str] = field(default_factory=set)
+    _client: Any = None
+    _failures: int = 0
+
+    def __post_init__(self) -> None:
+        """Prepare the transport; nothing is asked yet."""
+        settings = self.settings
+        self._adapter = SettledAdapter(settings.misp_verifycert, settings.misp_proxies or None, settings.misp_timeout)
+
+    # -- what others ask ---------------------------------------------------------------------------
+
+    def connect(self) -> Any:
+        """Return the PyMISP client, logged in. Raises MispRefused or MispError."""
+        if self._client is None:
+            self._client = self._asked(self._login, TRIES)
+        return self._client
+
+    def listing(self, filters: Mapping[str, Any]) -> list[SeenEvent]:
+        """Return the events that the filters find now. Raises MispError."""
+        return self._listing(filters)
+
+    def index(self) -> dict[str, SeenEvent]:
+        """Return MISP's minimal index of all events by UUID: one small answer."""
+        rows = self._asked(partial(self.connect().search_index, minimal=True), TRIES)
+        return {row.uuid: row for row in map(misp_answers.seen, misp_answers.rows(rows))}
+
+    def seen(self, filters: Mapping[str, Any], uuids: Sequence[str]) -> dict[str, SeenEvent]:
+        """Return which of these events the filters find, whenever they changed, with few words about each."""
+        found: dict[str, SeenEvent] = {}
+        for start in range(0, len(uuids), LISTED_PER_PAGE):
+            named = {misp_filters.naming(filters): list(uuids[start : start + LISTED_PER_PAGE])}
+            answer = self._search("events", {**misp_filters.for_asking(filters), **named}, TRIES)
+            found |= {each.uuid: each for each in _listed(answer)}
+        return found
+
+    def attributes(self, uuids: Iterable[str]) -> dict[str, Event]:
+        """Return those of these attributes that MISP shows, soft-deleted ones too, with their ``event_uuid``."""
+        every = sorted(uuids)
+        found: dict[str, Event] = {}
+        for start in range(0, len(every), LISTED_PER_PAGE):
+            named = {"uuid": every[start : start + LISTED_PER_PAGE], "deleted": [0, 1]}
+            answer = self._search("attributes", named, TRIES)
+            found |= {str(each["uuid"]).lower(): each for each in misp_answers.attributes_of_events(answer)}
+        return found
+
+    def pages(self, listing: Sequence[SeenEvent], filters: Mapping[str, Any]) -> Iterator[Page]:
+        """Read these events whole, page by page. Raises MispError when MISP is given up."""
+        self.listed = len(listing)
+        per_page = self.settings.misp_event_limit_per_page
+        for number, group in enumerate(grouped(listing, per_page, ATTRIBUTES_PER_PAGE), 1):
+            if group[0].attributes > ATTRIBUTES_PER_PAGE:
+                yield Page(number, 1, self._large(group[0], filters))
+            else:
+                events = self._read(group, filters, TRIES)
+                yield Page(number, len(events), events)
+
+    def identity(self) -> dict[str, Any]:
+        """Return who reads which MISP: its address and UUID, the user, the organisation, site admin or not."""
+        me = self._asked(partial(self.connect().get_user, expanded=False), TRIES)
+        server = self._asked(lambda: self.connect().misp_instance_version, TRIES)
+        user, organisation = me.get("User") or {}, me.get("Organisation") or {}
+        return {
+            "url": self.settings.misp_domain,
+            "uuid": str(server.get("uuid", "")),
+            "user": str(user.get("id", "")),
+            "organisation": str(organisation.get("uuid", "")),
+            "site_admin": bool((me.get("Role") or {}).get("perm_site_admin")),
+        }
+
+    def find_attributes(self, **wanted: Any) -> list[Event]:
+        """Return attributes by ``value``, ``uuid`` or place, each with its ``Event``, whatever the site's filters.
+
+        Deleted ones are among them; ``warnings`` names the warninglists that hold one.
+        """
+        shown = {"deleted": [0, 1], "includeContext": True, "includeWarninglistHits": 1}
+        answer = self._search("attributes", {**shown, "limit": ATTRIBUTES_PER_PAGE, "page": 1, **wanted}, TRIES)
+        found = misp_answers.rows(answer.get("Attribute", []) if isinstance(answer, dict) else answer)
+        return [each for each in found if isinstance(each, dict)]
+
+    def first_listed(self, filters: Mapping[str, Any]) -> SeenEvent | None:
+        """Return one event that the filters find, if there is any."""
+        found = self._search("events", {**misp_filters.for_listing(filters), "limit": 1, "page": 1}, TRIES)
+        return next(iter(_listed(found)), None)
+
+    def version(self) -> str:
+        """Return MISP's version."""
+        answer = self._asked(lambda: self.connect().misp_instance_version, TRIES)
+        return str(answer.get("version", "unknown")) if isinstance(answer, dict) else "unknown"
+
+    def role(self) -> dict[str, Any]:
+        """Return what the key's role may do, by MISP's names (``perm_auth``, ``perm_add``, ...)."""
+        answer = self._asked(partial(self.connect().get_user, expanded=False), TRIES)
+        return dict(answer.get("Role") or {}) if isinstance(answer, dict) else {}
+
+    # -- listing -----------------------------------------------------------------------------------
+
+    def _listing(self, filters: Mapping[str, Any]) -> list[SeenEvent]:
+        """List until two passes agree: a set that changes while it is paged hides events (in id order)."""
+        arguments = misp_filters.for_listing(filters)
+        if filters.get("limit"):
+            found = {**arguments, "limit": filters["limit"], "page": filters.get("page", 1)}
+            return _listed(self._search("events", found, TRIES))
+        seen: dict[str, SeenEvent] = {}
+        for _ in range(LISTING_PASSES):
+            listed, pages = self._listing_pass(arguments)
+            agreed = pages == 1 or seen.keys() == {each.uuid for each in listed}
+            seen |= {each.uuid: each for each in listed}
+            if agreed:
+                break
+        return list(seen.values())
+
+    def _listing_pass(self, arguments: Mapping[str, Any]) -> tuple[list[SeenEvent], int]:
+        found: list[SeenEvent] = []
+        offset, size, pages, tries = 0, LISTED_PER_PAGE, 0, TRIES
+        while True:
+            try:
+                page = {**arguments, "limit": size, "page": offset // size + 1}
+                listed = _listed(self._search("events", page, tries))
+            except MispBusy as error:
+                size, tries = _smaller(size, error), 1
+                continue
+            if listed and not {each.id for each in listed} - {each.id for each in found}:
+                raise MispError(_SAME_PAGE)
+            found += listed
+            offset, pages = offset + size, pages + 1
+            if len(listed) < size:
+                return found, pages
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def _read(self, group: list[SeenEvent], filters: Mapping[str, Any], tries: int) -> list[Event]:
+        """Read listed events; in halves when MISP does not manage, down to the one that it cannot deliver."""
+        arguments = {**misp_filters.for_reading(filters), "eventid": [each.id for each in group]}
+        try:
+            events = misp_answers.events(self._search("events", arguments, tries))
+        except MispRefused:
+            raise
+        except MispError as error:
+            if len(group) == 1 and isinstance(error, MispBusy):  # counters drift: it may be larger than it says
+                return list(self._large(group[0], filters))
+            if len(group) == 1:
+                return self._not_read(group[0], error)
+            middle = len(group) // 2
+            halves = (group[:middle], group[middle:])
+            return [event for half in halves for event in self._read(half, filters, 2 if len(half) == 1 else 1)]
+        self._failures = 0
+        return events + self._missing(group, events, filters)
+
+    def _missing(self, group: list[SeenEvent], events: list[Event], filters: Mapping[str, Any]) -> list[Event]:
+        """Ask once more for what was listed and not delivered; what is still missing left the filters."""
+        delivered = {str(event.get("id")) for event in events}
+        missing = [each for each in group if each.id not in delivered]
+        if len(group) == 1:
+            for each in missing:
+                logger.warning("Event %s left the filters while they were read", each.uuid)
+                self.changed.add(each.uuid)
+            return []
+        return [event for each in missing for event in self._read([each], filters, 2)]
+
+    def _not_read(self, listed: SeenEvent, error: MispError) -> list[Event]:
+        self.unread.append(Unread(listed.uuid, str(error)))
+        self._failures += 1
+        if self._failures >= FAILURES_IN_A_ROW:
+            raise MispError(f"MISP failed for {FAILURES_IN_A_ROW} events in a row; the rest was not read: {error}")
+        return []
+
+    def _large(self, listed: SeenEvent, filters: Mapping[str, Any]) -> Iterator[Event]:
+        """Read an event in pages of attributes; objects come without their names, members together."""
+        try:
+            header = self._header(listed, filters)
+            held: list[Event] = []
+            for attributes in self._attribute_pages(listed, filters):
+                complete, held = _split_open_object(held + attributes)
+                yield {**header, **_as_event(complete)}
+            yield {**header, **_as_event(held)}
+            after = self._header(listed, filters)
+            if (after.get("timestamp"), after.get("published")) != (header.get("timestamp"), header.get("published")):
+                logger.warning("Event %s changed while it was read", listed.uuid)
+                self.changed.add(listed.uuid)
+            self._failures = 0
+        except MispRefused:
+            raise
+        except MispError as error:
+            self._not_read(listed, error)
+
+    def _header(self, listed: SeenEvent, filters: Mapping[str, Any]) -> Event:
+        asking = misp_filters.for_asking(filters)
+        arguments = {**asking, misp_filters.naming(filters): listed.uuid}
+        found = misp_answers.events(self._search("events", arguments, TRIES))
+        if not found:
+            raise MispError("the event left the filters while it was read")
+        return found[0]
+
+    def _attribute_pages(self, listed: SeenEvent, filters: Mapping[str, Any]) -> Iterator[list[Event]]:
+        """Page through the attributes; warninglists shorten a page after it is cut, so short is not the end."""
+        arguments = {**misp_filters.for_attributes(filters), "eventid": listed.id}
+        offset, size, tries = 0, ATTRIBUTES_PER_PAGE, TRIES
+        before: set[Any] = set()
+        while True:
+            try:
+                page = {**arguments, "limit": size, "page": offset // size + 1}
+                attributes = misp_answers.attributes(self._search("attributes", page, tries))
+            except MispBusy as error:
+                size, tries = _smaller(size, error), 1
+                continue
+            ids = {each.get("id") for each in attributes}
+            if attributes and ids == before:
+                raise MispError(_SAME_PAGE)
+            before = ids
+            yield attributes
+            offset += size
+            skipped = misp_answers.skipped(self._adapter.last_headers)
+            if skipped is None and offset < listed.attributes:
+                continue
+            if len(attributes) + (skipped or 0) < size:
+                return
+
+    # -- asking ------------------------------------------------------------------------------------
+
+    def _search(self, controller: str, arguments: Mapping[str, Any], tries: int) -> Any:
+        client = self.connect()
+        return self._asked(partial(client.search, controller=controller, **arguments), tries)
+
+    def _asked(self, question: Callable[[], Any], tries: int) -> Any:
+        """Ask until there is an answer that can be used; only what may pass is asked again."""
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(MispBusy),
+            stop=tenacity.stop_after_attempt(tries),
+            wait=_wait,
+            sleep=self.sleep,
+            reraise=True,
+        )
+        try:
+            return retrying(misp_answers.usable, question, lambda: self._adapter.last_headers)
+        except MispBusy as error:
+            if error.wait:  # asking for less does not help against a limit on asking
+                raise MispRefused(str(error)) from error
+            raise
+
+    def _login(self) -> Any:
+        from pymisp import PyMISP  # noqa: PLC0415  takes 0.2 s to import
+
+        settings = self.settings
+        return PyMISP(
+            settings.misp_domain,
+            settings.misp_key.get_secret_value(),
+            ssl=settings.misp_verifycert,
+            proxies=settings.misp_proxies or None,
+            timeout=(CONNECT_SECONDS, settings.misp_timeout),
+            http_headers=dict(settings.misp_headers) or None,
+            https_adapter=self._adapter,
+            auth=_KeepKey(),
+            tool=settings.ms_useragent,
+        )
+
+
+class _KeepKey(requests.auth.AuthBase):
+    """Any authentication at all keeps requests from putting ~/.netrc's in the place of MISP's key."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
+def grouped(listing: Iterable[SeenEvent], events: int, attributes: int) -> Iterator[list[SeenEvent]]:
+    """Group listed events so that no group holds more than so many events or attributes, unless alone."""
+    group: list[SeenEvent] = []
+    weight = 0
+    for listed in listing:
+        if group and (len(group) >= events or weight + listed.attributes > attributes):
+            yield group
+            group, weight = [], 0
+        group.append(listed)
+        weight += listed.attributes
+    if group:
+        yield group
+
+
+def _listed(answer: Any) -> list[SeenEvent]:
+    return [misp_answers.seen(event) for event in misp_answers.events(answer)]
+
+
+def _split_open_object(attributes: list[Event]) -> tuple[list[Event], list[Event]]:
+    """Hold back the members of the object that the page may have cut in two."""
+    last = _object_id(attributes[-1]) if attributes else "0"
+    if last == "0":
+        return attributes, []
+    cut = next(i for i, each in enumerate(attributes) if _object_id(each) == last)
+    return (attributes[:cut], attributes[cut:]) if cut else ([], attributes)
+
+
+def _as_event(attributes: list[Event]) -> Event:
+    """Put attributes read by themselves where an event has them: alone, or as members of an object."""
+    alone = [each for each in attributes if _object_id(each) == "0"]
+    members = sorted((each for each in attributes if _object_id(each) != "0"), key=_object_id)
+    objects = [{"Attribute": list(of_object)} for _, of_object in groupby(members, key=_object_id)]
+    return {"Attribute": alone, "Object": objects}
+
+
+def _smaller(size: int, error: MispBusy) -> int:
+    """Return the size to try next, a divisor, so that the same place begins a page; else raise the error."""
+    if size <= SMALLEST_PAGE:
+        raise error
+    return size // 4
+
+
+def _object_id(attribute: Event) -> str:
+    return str(attribute.get("object_id") or "0")
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """Wait as long as MISP asked for, else longer each time, with jitter."""
+    error = state.outcome.exception() if state.outcome else None
+    told = error.wait if isinstance(error, MispBusy) else 0
+    return told or tenacity.wait_random_exponential(multiplier=1, max=LAST_WAIT)(state)

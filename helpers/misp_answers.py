@@ -1,0 +1,153 @@
+"""What PyMISP gives back, read: an answer that can be used, or an error that says what to do. Pure.
+
+PyMISP returns MISP's errors as dictionaries as often as it raises, and what it raises may hold the
+whole body; the words are cut here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import requests
+
+from helpers.errors import MispBusy, MispError, MispRefused
+from helpers.marks import SeenEvent
+from helpers.tags import read_tags
+
+_WORDS = 500
+_LONGEST_WAIT = 900
+_MAINTENANCE = "MISP sends every request to its login page: it is in maintenance, or the key belongs to no API user"
+_MENDS = {
+    "redirects": _MAINTENANCE,
+    "Authentication failed": "the key (misp_key) is refused",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "the file that misp_verifycert names holds no certificate",
+    "PermissionError": "the file that misp_verifycert names may not be read by this user",
+    "CERTIFICATE_VERIFY_FAILED": "the certificate is not trusted (misp_verifycert can name a CA bundle)",
+    "certificate verify failed": "the certificate is not trusted (misp_verifycert can name a CA bundle)",
+    "ProxyError": "the proxy does not answer (misp_proxies, or HTTPS_PROXY of the environment)",
+    "Not Found": "misp_domain must be the address of MISP itself, without a page behind it",
+}
+_SAID = re.compile(r"Unable to get the user settings: \(\d+, \{.*'message': (?P<quote>['\"])(?P<words>.*?)(?P=quote)")
+_FORBIDDEN = (401, 403)
+_TOO_MANY = 429
+
+
+def usable(question: Callable[[], Any], headers: Callable[[], Mapping[str, str]]) -> Any:
+    """Ask PyMISP a question and return the answer; ``headers`` are those of the last response.
+
+    Raises MispBusy for what may pass, MispRefused for what will not, MispError for the rest.
+    """
+    from pymisp import PyMISPError  # noqa: PLC0415  takes 0.2 s to import
+
+    try:
+        answer = question()
+    except requests.TooManyRedirects as error:
+        raise MispRefused(_MAINTENANCE) from error
+    except requests.RequestException as error:
+        raise MispBusy(f"no answer from MISP: {_cut(error)}") from error
+    except PyMISPError as error:
+        raise _raised(_cut(error)) from error
+    except (ValueError, TypeError) as error:
+        raise MispRefused(f"PyMISP does not take misp_event_filters: {_cut(error)}") from error
+    if isinstance(answer, dict) and "errors" in answer:
+        raise _returned(answer["errors"], headers())
+    return answer
+
+
+def events(answer: Any) -> list[dict[str, Any]]:
+    """Return the events of a search, without the ``Event`` around each."""
+    found = [each.get("Event", each) for each in rows(answer) if isinstance(each, dict)]
+    return [each for each in found if isinstance(each, dict)]
+
+
+def seen(event: Mapping[str, Any]) -> SeenEvent:
+    """Return what MISP's index, or its listing, shows of an event."""
+    organisation = event.get("Orgc") if isinstance(event.get("Orgc"), Mapping) else {}
+    return SeenEvent(
+        uuid=str(event.get("uuid")).lower(),
+        id=str(event.get("id")),
+        timestamp=number(event.get("timestamp")),
+        published=event.get("published") in (True, 1, "1"),
+        organisation=str(event.get("orgc_uuid") or (organisation or {}).get("uuid") or ""),
+        attributes=number(event.get("attribute_count")),
+        listing=_print(event),
+    )
+
+
+def _print(event: Mapping[str, Any]) -> str:
+    """Print what moves without moving the index: when it was published, and its tags, local ones too."""
+    tags = sorted(f"{tag.name}{'*' * tag.local}" for tag in read_tags(event.get("Tag")))
+    text = "\n".join([str(event.get("publish_timestamp")), *tags])
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:32]
+
+
+def attributes(answer: Any) -> list[dict[str, Any]]:
+    """Return the attributes of a search, without the event that MISP repeats in each."""
+    listed = rows(answer.get("Attribute", []) if isinstance(answer, dict) else answer)
+    return [{key: value for key, value in each.items() if key != "Event"} for each in listed if isinstance(each, dict)]
+
+
+def attributes_of_events(answer: Any) -> list[dict[str, Any]]:
+    """Return the attributes of a search, each with the ``event_uuid`` of its event."""
+    listed = rows(answer.get("Attribute", []) if isinstance(answer, dict) else answer)
+    return [{**each, "event_uuid": str(each["Event"]["uuid"]).lower()} for each in listed if _has_event(each)]
+
+
+def _has_event(attribute: Any) -> bool:
+    return isinstance(attribute, dict) and isinstance(attribute.get("Event"), dict) and "uuid" in attribute["Event"]
+
+
+def skipped(headers: Mapping[str, str]) -> int | None:
+    """Return how many attributes the warninglists took from the page; None when MISP does not say."""
+    value = headers.get("X-Skipped-Elements-Count")
+    return int(value) if value is not None and value.isdigit() else None
+
+
+def number(value: object) -> int:
+    """Return one of MISP's counters, which drift and may be anything, as a number from 0."""
+    try:
+        return max(0, int(str(value)))
+    except ValueError:
+        return 0
+
+
+def rows(answer: Any) -> list[Any]:
+    """Return an answer that is a list. Raises MispBusy when it is none."""
+    if not isinstance(answer, list):
+        raise MispBusy(f"MISP answered with something that is no list: {_cut(answer)}")
+    return answer
+
+
+def _raised(words: str) -> MispError:
+    """Tell PyMISP's exceptions apart by their text: it has one class for most of them."""
+    words = words.partition("(http/https is required): ")[2] or words
+    if said := _SAID.search(words):
+        words = said["words"]
+    if words.startswith(tuple(f"Error code {code}" for code in _FORBIDDEN)):
+        return MispRefused(f"a proxy or firewall in front of MISP refuses the request: {words}")
+    for mark, mend in _MENDS.items():
+        if mark in words:
+            return MispRefused(f"{mend}: {words}")
+    if "Max retries exceeded" in words:
+        return MispBusy(f"no connection: is it up, is misp_domain right, may this host reach it? {words}")
+    return MispBusy(f"no usable answer: {words}")
+
+
+def _returned(errors: Any, headers: Mapping[str, str]) -> MispError:
+    code, body = errors if isinstance(errors, tuple) and len(errors) == 2 else (0, errors)
+    said = body.get("message") or body.get("name") if isinstance(body, dict) else None
+    words = _cut(said or body)
+    if code == _TOO_MANY:
+        wait = min(number(headers.get("X-Rate-Limit-Reset")), _LONGEST_WAIT)
+        return MispBusy(f"MISP's rate limit for this key is reached: {words}", wait=wait)
+    if code in _FORBIDDEN:
+        return MispRefused(f"the key (misp_key) is refused: {words}")
+    return MispError(f"MISP answered {code or 'an error'}: {words}")
+
+
+def _cut(words: object) -> str:
+    text = " ".join(str(words).split())
+    return text if len(text) <= _WORDS else text[:_WORDS] + "…"

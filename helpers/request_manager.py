@@ -1,0 +1,328 @@
+"""``RequestManager``: the only room that talks to Microsoft. One outcome for each object it was given.
+
+Batches go through a short queue to a few workers, so that uploading begins while MISP is being read and
+a slow answer costs none of the allowed requests; one pacer keeps all of them under Microsoft's limit.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from functools import partial
+from typing import Any
+
+import requests
+import tenacity
+
+from constants import LOG_FINISHED, LOG_PAUSING, LOG_SENT, LOG_SUBMIT_ERROR
+from helpers import upload_api
+from helpers.errors import MicrosoftError
+from helpers.log import redact
+from helpers.microsoft_answers import Answer, Kind, Verdict, judge
+from helpers.microsoft_token import TokenSource
+from helpers.pacer import Clock, Pacer
+from helpers.settings import Settings
+from helpers.transport import SettledAdapter, session
+
+logger = logging.getLogger(__name__)
+
+Indicator = dict[str, Any]
+
+WORKERS = 4
+QUEUED_BATCHES = 16
+READ_SECONDS = 60.0
+TRIES = 5
+TRIES_WHEN_THROTTLED = 10
+LONGEST_WAIT = 300.0
+FAILURES_IN_A_ROW = 3
+# Microsoft publishes no limit for the size of a request; larger ones are cut before they are refused.
+BYTES_PER_REQUEST = 1_000_000
+
+
+class State(Enum):
+    """What became of an object."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    PENDING = "pending"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One object, what became of it, and Microsoft's words where it was not accepted."""
+
+    object: Indicator
+    state: State
+    words: str = ""
+
+
+Settle = Callable[[Sequence[Outcome]], None]
+
+
+class RequestManager:
+    """Uploads indicators to one workspace.
+
+    ``before`` is called with each batch before it goes out, ``settle``, by one thread at a time, with its
+    outcomes, ``on_error`` with each answer that is not a plain success. ``given_up`` says why the destination
+    was given up, if it was.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        settle: Settle,
+        *,
+        before: Callable[[Sequence[Indicator]], None] = lambda _: None,
+        on_error: Callable[[Answer], None] = lambda _: None,
+        http: requests.Session | None = None,
+        clock: Clock | None = None,
+        workers: int = WORKERS,
+    ) -> None:
+        self._settings = settings
+        self._settle = settle
+        self._before = before
+        self._on_error = on_error
+        self._clock = clock or Clock()
+        adapter = SettledAdapter(settings.ms_verifycert, settings.ms_proxies or None, READ_SECONDS)
+        self._http = http or session(adapter, settings.ms_useragent)
+        self._tokens = TokenSource(settings, self._http, self._clock)
+        self._pacer = Pacer(settings.ms_max_requests_minute, self._clock, _log_pause)
+        self._lock = threading.Lock()
+        self._settling = threading.Lock()
+        self._batches: queue.Queue[list[Indicator] | None] = queue.Queue(QUEUED_BATCHES)
+        self._batch: list[Indicator] = []
+        self._bytes = 0
+        self._unsettled = 0
+        self._failures = 0
+        self.given_up = ""
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def requests(self) -> int:
+        """How many upload requests were made."""
+        return self._pacer.taken
+
+    def submit(self, indicators: Iterable[Indicator]) -> None:
+        """Take indicators; full batches go out at once. Waits while the queue is full."""
+        for indicator in indicators:
+            size = len(json.dumps(indicator))
+            full = len(self._batch) >= self._settings.ms_max_indicators_request
+            if full or (self._batch and self._bytes + size > BYTES_PER_REQUEST):
+                self._flush()
+            self._batch.append(indicator)
+            self._bytes += size
+
+    def finish(self) -> None:
+        """Send what is left and wait until every object has its outcome."""
+        self._flush()
+        for _ in self._threads:
+            self._batches.put(None)
+        for thread in self._threads:
+            thread.join()
+        if not self.given_up:
+            logger.info(LOG_FINISHED)
+
+    def abandon(self) -> None:
+        """Send nothing more: what has no outcome yet is pending."""
+        self._give_up("the run was stopped from outside")
+
+    def probe(self) -> None:
+        """Send an empty batch, which Microsoft refuses by design. Raises MicrosoftError when it may not."""
+        verdict = self._deliver_once([])
+        if verdict.kind not in (Kind.SETTLED, Kind.SPLIT):
+            raise MicrosoftError(verdict.words)
+
+    def get_token(self) -> None:
+        """Fetch a token and nothing else. Raises MicrosoftError with what to do."""
+        self._tokens.token()
+
+    # -- the queue ---------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        if self._batch:
+            with self._settling:
+                self._unsettled += len(self._batch)
+            self._batches.put(self._batch)
+        self._batch, self._bytes = [], 0
+
+    def _work(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            try:
+                outcomes = self._deliver_noted(batch)
+            except Exception as error:  # a fault of ours must not leave the reader waiting for ever
+                logger.exception("Uploading stopped")
+                self._give_up(f"uploading stopped: {type(error).__name__}: {error}")
+                outcomes = _all(batch, State.PENDING, self.given_up)
+            self._close(batch, outcomes)
+
+    def _close(self, batch: Sequence[Indicator], outcomes: Sequence[Outcome]) -> None:
+        for each in outcomes:
+            if each.state is State.REJECTED:
+                logger.warning("Rejected %s %s: %s", each.object["id"], each.object.get("pattern"), each.words)
+        try:
+            with self._settling:
+                self._unsettled -= len(batch)
+                self._settle(outcomes)
+        except Exception as error:  # whoever keeps the outcomes failed: sending more would lose them
+            logger.exception("The outcomes of a batch could not be kept")
+            self._give_up(f"outcomes could not be kept: {type(error).__name__}: {error}")
+
+    # -- one batch ---------------------------------------------------------------------------------
+
+    def _deliver_noted(self, batch: list[Indicator]) -> list[Outcome]:
+        """Deliver a batch, noting first that it is on its way, unless nothing is sent any more."""
+        if not self.given_up:
+            self._before(batch)
+        return self._deliver(batch)
+
+    def _deliver(self, batch: list[Indicator]) -> list[Outcome]:
+        """Send a batch, in halves where it is refused as a whole, and return an outcome for each object."""
+        outcomes: list[Outcome] = []
+        alone: list[str] = []
+        parts = [batch]
+        while parts:
+            part = parts.pop()
+            verdict = self._verdict(part)
+            if verdict.kind is Kind.SETTLED:
+                outcomes += _settled(part, verdict)
+            elif verdict.kind is Kind.SPLIT and len(part) > 1:
+                middle = len(part) // 2
+                parts += [part[middle:], part[:middle]]
+            elif verdict.kind is Kind.SPLIT:
+                outcomes += _all(part, State.REJECTED, verdict.words)
+                alone.append(verdict.words)
+            else:
+                outcomes += _all(part, State.PENDING, verdict.words)
+        self._count_failure(outcomes, alone)
+        return outcomes
+
+    def _verdict(self, part: list[Indicator]) -> Verdict:
+        if self.given_up:
+            return Verdict(Kind.STOP, self.given_up)
+        verdict = self._deliver_once(part)
+        if verdict.kind in (Kind.STOP, Kind.NEW_TOKEN):
+            self._give_up(verdict.words)
+        return verdict
+
+    def _deliver_once(self, part: list[Indicator]) -> Verdict:
+        """Send one batch until Microsoft has answered, in bounded tries."""
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda verdict: verdict.kind in (Kind.RETRY, Kind.THROTTLED)),
+            stop=_tried_enough,
+            wait=_backoff,
+            sleep=self._clock.sleep,
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        body = upload_api.body(self._settings, part)
+        try:
+            verdict: Verdict = retrying(partial(self._with_token, body, len(part)))
+        except MicrosoftError as error:
+            return Verdict(Kind.STOP, str(error))
+        return verdict
+
+    def _with_token(self, body: bytes, size: int) -> Verdict:
+        """Send once; a token that is refused is renewed once."""
+        for last in (False, True):
+            token = self._tokens.token()
+            answer = self._send(body, size, token)
+            verdict = judge(answer, size, datetime.now(UTC))
+            if verdict.kind is not Kind.NEW_TOKEN or last:
+                break
+            self._tokens.refused(token)
+        if verdict.kind is not Kind.SETTLED or verdict.rejected:
+            logger.log(logging.DEBUG if size == 0 else logging.WARNING, LOG_SUBMIT_ERROR.format(_said(verdict)))
+            self._on_error(answer)
+        if verdict.kind is Kind.THROTTLED and verdict.wait:
+            self._pacer.hold(min(verdict.wait, LONGEST_WAIT))
+        if verdict.kind in (Kind.STOP, Kind.NEW_TOKEN):
+            hint = upload_api.hint(self._settings, answer.status)
+            return Verdict(verdict.kind, f"{hint} Microsoft's words: {verdict.words}")
+        return verdict
+
+    def _send(self, body: bytes, size: int, token: str) -> Answer:
+        number = self._pacer.take()
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        try:
+            response = self._http.post(
+                upload_api.url(self._settings),
+                data=body,
+                headers=headers,
+                timeout=READ_SECONDS,
+                allow_redirects=False,
+            )
+            answer = Answer(response.status_code, redact(response.text), response.headers)
+        except requests.RequestException as error:
+            hint = "firewall, ms_proxies, ms_verifycert, ms_endpoints?"
+            answer = Answer(0, redact(f"no answer from Microsoft ({hint}): {error}"))
+        logger.info(LOG_SENT.format(number, size, max(0, self._unsettled - size)))
+        return answer
+
+    # -- giving up ---------------------------------------------------------------------------------
+
+    def _count_failure(self, outcomes: Sequence[Outcome], alone: Sequence[str]) -> None:
+        """Give up after three batches in a row of which nothing was taken, for a reason that is not theirs.
+
+        ``alone`` are the words about objects that were refused each in a request of its own: where that is
+        a whole batch, three times, it is hardly the objects, and finding out more costs hours.
+        """
+        refused = len(alone) == len(outcomes) > 1
+        pending = any(outcome.state is State.PENDING for outcome in outcomes)
+        none_accepted = all(outcome.state is not State.ACCEPTED for outcome in outcomes)
+        with self._lock:
+            self._failures = self._failures + 1 if none_accepted and (pending or refused) else 0
+            enough = self._failures >= FAILURES_IN_A_ROW
+        if enough:
+            self._give_up(f"{FAILURES_IN_A_ROW} batches in a row failed; the last one: {outcomes[-1].words}")
+
+    def _give_up(self, words: str) -> None:
+        with self._lock:
+            if self.given_up:
+                return
+            self.given_up = words
+        logger.error("Microsoft is given up for this run: %s", words)
+
+
+def _settled(part: Sequence[Indicator], verdict: Verdict) -> list[Outcome]:
+    return [
+        Outcome(each, State.REJECTED, verdict.rejected[position])
+        if position in verdict.rejected
+        else Outcome(each, State.ACCEPTED)
+        for position, each in enumerate(part)
+    ]
+
+
+def _all(part: Iterable[Indicator], state: State, words: str) -> list[Outcome]:
+    return [Outcome(each, state, words) for each in part]
+
+
+def _said(verdict: Verdict) -> str:
+    if not verdict.rejected:
+        return verdict.words
+    first, words = next(iter(verdict.rejected.items()))
+    return f"{len(verdict.rejected)} objects rejected, the first at {first}: {words}"
+
+
+def _tried_enough(state: tenacity.RetryCallState) -> bool:
+    verdict = state.outcome.result() if state.outcome else None
+    throttled = isinstance(verdict, Verdict) and verdict.kind is Kind.THROTTLED
+    return state.attempt_number >= (TRIES_WHEN_THROTTLED if throttled else TRIES)
+
+
+def _backoff(state: tenacity.RetryCallState) -> float:
+    """Seconds before the next try: as told, else longer each time with jitter. The pacer waits for a 429."""
+    verdict = state.outcome.result() if state.outcome else None
+    if isinstance(verdict, Verdict) and verdict.wait:
+        return 0.0 if verdict.kind is Kind.THROTTLED else min(verdict.wait, LONGEST_WAIT)
+    return 1 + tenacity.wait_random_exponential(multiplier=2, max=60)(state)
+
+
+def _log_pause(seconds: float) -> None:
+    logger.info(LOG_PAUSING.format(f"{seconds:.1f}s"))
