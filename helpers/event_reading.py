@@ -1,0 +1,259 @@
+"""One event as it is read: what of it changed, what it wants at Microsoft, and what it no longer wants.
+
+Deciding is ``helpers/plan.py``'s; this carries an event's slices there and writes down what was decided.
+Nothing of an event leaves before it was read to its end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from constants import Skip
+from helpers import plan as planning
+from helpers.conversion import Converted, convert_prepared
+from helpers.ledger import Ledger
+from helpers.marks import SeenEvent
+from helpers.plan import Plan, Terms, Wanted
+from helpers.remembered import Indicator, RememberedAttribute, RememberedEvent, Source
+from helpers.request_objects import (
+    EventHeader,
+    Json,
+    PreparedAttribute,
+    PreparedObject,
+    RequestObjectEvent,
+    Skipped,
+    text_of,
+)
+from helpers.settings import Settings
+
+NOT_SHOWN = "attribute deleted, hidden, or on a warninglist"
+CHANGED = "attribute changed"
+
+Item = PreparedAttribute | PreparedObject
+_PARTS = ("type", "category", "value", "comment", "timestamp", "last_seen", "Tag")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where events are planned.
+
+    ``carry_out`` gets each plan after it was written down, ``tell`` each part of an event's conversion;
+    ``shape`` prints the settings that shape the result.
+    """
+
+    settings: Settings
+    ledger: Ledger
+    terms: Terms
+    shape: str
+    carry_out: Callable[[Plan], None]
+    tell: Callable[[Converted], None]
+
+    @property
+    def now(self) -> datetime:
+        """The run's time."""
+        return datetime.fromtimestamp(self.terms.now, UTC)
+
+    def source(self, event: str, attribute: PreparedAttribute, indicator: Indicator) -> Source:
+        """Return an attribute's part in the object that one of its indicators stands for."""
+        if self.settings.deduplicate == "attribute":
+            return Source(planning.attribute_key(indicator, attribute.uuid), event, attribute.uuid)
+        lifetime = self.lifetime(attribute, indicator)
+        return planning.contribution(planning.value_key(indicator), event, attribute.uuid, indicator, lifetime)
+
+    def lifetime(self, attribute: PreparedAttribute, indicator: Indicator) -> int:
+        """Return how many seconds an expiry that counts from the run's time is ahead of it; 0 for a fixed one."""
+        has_end = attribute.raw.get("last_seen") and not self.settings.days_to_expire_ignore_misp_last_seen
+        if has_end or self.settings.days_to_expire_start != "current_date":
+            return 0
+        return planning.seconds(indicator["valid_until"]) - planning.seconds(indicator["modified"])
+
+    def decide(
+        self, wanted: Mapping[str, Wanted], unwanted: Mapping[str, str], *, in_window: bool, **written: Any
+    ) -> None:
+        """Decide on objects, write the intent down together with ``written``, and carry it out."""
+        remembered = self.ledger.objects([*wanted, *unwanted])
+        taken = self.ledger.by_id(each.first_id for each in wanted.values())
+        plan = planning.decide(wanted, unwanted, remembered, taken, self.terms, in_window=in_window)
+        self.ledger.keep(objects=plan.kept, no_objects=[each.id for each in plan.forget], **written)
+        self.carry_out(plan)
+
+    def drop(self, sources: Sequence[Source], reasons: Mapping[str, str], **written: Any) -> None:
+        """Take sources out of their objects: one without any leaves, for its attribute's reason."""
+        dropped = {replace(each, contribution=b"") for each in sources}
+        every = self.ledger.sources({each.key for each in sources})
+        staying = [each for each in every if replace(each, contribution=b"") not in dropped]
+        left = {each.key for each in staying}
+        unwanted = {each.key: reasons.get(each.attribute, NOT_SHOWN) for each in sources if each.key not in left}
+        together = wanted_together(staying) if self.settings.deduplicate == "value" else {}
+        self.decide(together, unwanted, in_window=False, no_sources=sources, **written)
+
+
+@dataclass
+class EventReading:
+    """An event on its way from MISP's answer into the ledger, slice by slice."""
+
+    desk: Desk
+    uuid: str
+    listed: SeenEvent | None
+    known: dict[str, RememberedAttribute] = field(init=False)
+    sources: dict[str, list[Source]] = field(default_factory=dict)
+    unsettled: set[str] = field(init=False)
+    seen: set[str] = field(default_factory=set)
+    late: list[RememberedAttribute] = field(default_factory=list)
+    dropped: list[Source] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+    event: Json = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Fetch what is remembered of the event's attributes."""
+        ledger = self.desk.ledger
+        self.known = ledger.attributes(self.uuid)
+        self.unsettled = ledger.unsettled_attributes(self.uuid, rejected=self.desk.terms.retry_rejected)
+        for source in ledger.sources_of_event(self.uuid):
+            self.sources.setdefault(source.attribute, []).append(source)
+
+    def take(self, event: Json) -> None:
+        """Take a slice: convert what changed, send what is wanted anew."""
+        self.event = event
+        prepared = RequestObjectEvent(event, self.desk.settings)
+        self._skips(prepared.skipped, {})
+        self.desk.tell(Converted(len(prepared.skipped), skipped=prepared.skipped, left_out=prepared.left_out))
+        prints = {each.uuid: fingerprint(prepared.header, each, self.desk.shape) for each in _members(prepared.items)}
+        changed = [item for item in prepared.items if any(self._differs(each, prints) for each in _members([item]))]
+        moved = {each.uuid for each in _members(changed)}
+        self._unchanged([each for each in _members(prepared.items) if each.uuid not in moved])
+        by_uuid = {each.uuid: each for each in _members(changed)}
+        for part in convert_prepared(prepared, changed, self.desk.now):
+            self.desk.tell(part)
+            self._part(part, by_uuid, prints)
+        self.seen |= prints.keys()
+
+    @property
+    def absent(self) -> list[str]:
+        """The attributes that are remembered and were not seen."""
+        return [attribute for attribute in self.known if attribute not in self.seen]
+
+    @property
+    def lets_go(self) -> bool:
+        """Whether anything of the event is to leave."""
+        return bool(self.dropped or self.absent or self.late)
+
+    def finish(self, *, let_go: bool) -> RememberedEvent:
+        """Let go of what the event, read to its end, no longer wants; return how it is remembered."""
+        if let_go and self.lets_go:
+            absent = self.absent
+            self.dropped += [source for attribute in absent for source in self.sources.get(attribute, [])]
+            self.desk.drop(self.dropped, self.reasons, attributes=self.late, no_attributes={self.uuid: absent})
+        return RememberedEvent(
+            uuid=self.uuid,
+            timestamp=int(text_of(self.event.get("timestamp")) or 0),
+            published=self.event.get("published") in (True, 1, "1"),
+            organisation=EventHeader.read(self.event).organisation_uuid,
+            listing=self.listed.listing if self.listed else "",
+            listed=self.listed is not None,
+            todo=True,
+        )
+
+    def _differs(self, attribute: PreparedAttribute, prints: Mapping[str, str]) -> bool:
+        known = self.known.get(attribute.uuid)
+        return known is None or known.fingerprint != prints[attribute.uuid] or attribute.uuid in self.unsettled
+
+    def _unchanged(self, attributes: Sequence[PreparedAttribute]) -> None:
+        """Tell of attributes that stand as they did: sent before, or skipped for the reason that is known."""
+        rows = [(each, self.known[each.uuid]) for each in attributes]
+        header = EventHeader.read(self.event)
+        skipped = [each.skipped(header, Skip[row.skip], row.words) for each, row in rows if row.skip]
+        self.desk.tell(Converted(len(rows), skipped=skipped, unchanged=len(rows) - len(skipped)))
+
+    def _part(self, part: Converted, by_uuid: Mapping[str, PreparedAttribute], prints: Mapping[str, str]) -> None:
+        """Plan a converted part: what it wants now, and, for later, what it wanted before."""
+        sources, wanted = [], {}
+        for indicator in part.indicators:
+            attribute = by_uuid[attribute_of(indicator)]
+            source = self.desk.source(self.uuid, attribute, indicator)
+            sources.append(source)
+            wanted[source.key] = planning.wanted_alone(source, indicator, self.desk.lifetime(attribute, indicator))
+        self.desk.ledger.keep(sources=sources)
+        if self.desk.settings.deduplicate == "value":
+            wanted = wanted_together(self.desk.ledger.sources(wanted))
+        rows = self._rows(by_uuid, prints, sources)
+        self.desk.decide(wanted, {}, in_window=self.listed is not None, attributes=rows)
+        self._skips(part.skipped, prints)
+
+    def _rows(
+        self,
+        by_uuid: Mapping[str, PreparedAttribute],
+        prints: Mapping[str, str],
+        sources: Sequence[Source],
+    ) -> list[RememberedAttribute]:
+        """Return how sent attributes are remembered: at once, or later where something of theirs leaves."""
+        now_wanted: dict[str, set[str]] = {}
+        for source in sources:
+            now_wanted.setdefault(source.attribute, set()).add(source.key)
+        rows: list[RememberedAttribute] = []
+        for uuid, keys in now_wanted.items():
+            row = self._row(uuid, by_uuid[uuid].raw, prints[uuid])
+            before = [source for source in self.sources.get(uuid, []) if source.key not in keys]
+            self.reasons[uuid] = CHANGED
+            self.dropped += before
+            (self.late if before else rows).append(row)
+        return rows
+
+    def _skips(self, skipped: Sequence[Skipped], prints: Mapping[str, str]) -> None:
+        """Remember why attributes are not sent; what was sent of them before leaves when the event is read."""
+        rows = []
+        for skip in skipped:
+            uuid = skip.attribute_uuid.lower()
+            row = RememberedAttribute(
+                self.uuid, uuid, prints.get(uuid, ""), skip.type, skip.value, skip.reason.name, skip.words
+            )
+            self.seen.add(uuid)
+            before = self.sources.get(uuid, [])
+            self.reasons[uuid] = skip.reason.value
+            self.dropped += before
+            if before:
+                self.late.append(row)
+            elif row != self.known.get(uuid):
+                rows.append(row)
+        self.desk.ledger.keep(attributes=rows)
+
+    def _row(self, uuid: str, raw: Json, print_: str) -> RememberedAttribute:
+        return RememberedAttribute(self.uuid, uuid, print_, text_of(raw.get("type")), text_of(raw.get("value"))[:1000])
+
+
+def wanted_together(sources: Iterable[Source]) -> dict[str, Wanted]:
+    """Return what all the sources of objects want together."""
+    by_key: dict[str, list[Source]] = {}
+    for source in sources:
+        by_key.setdefault(source.key, []).append(source)
+    return {key: planning.wanted_by_all(key, of_key) for key, of_key in by_key.items()}
+
+
+def fingerprint(header: EventHeader, attribute: PreparedAttribute, shape: str) -> str:
+    """Print all that an attribute's indicators are made of: itself, what it inherits, the settings."""
+    made_of = [
+        shape,
+        [header.uuid, header.id, header.info, header.date, header.organisation, header.organisation_uuid],
+        sorted([tag.name, tag.local] for tag in header.tags),
+        [attribute.raw.get(part) for part in _PARTS[:-1]],
+        sorted([tag.name, tag.local] for tag in attribute.tags),
+        [attribute.object_name, attribute.file_name],
+    ]
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def attribute_of(indicator: Indicator) -> str:
+    """Return the UUID of the attribute that an indicator was made of."""
+    return str(indicator["external_references"][0]["external_id"])
+
+
+def _members(items: Iterable[Item]) -> list[PreparedAttribute]:
+    every: list[PreparedAttribute] = []
+    for item in items:
+        every += item.members if isinstance(item, PreparedObject) else (item,)
+    return every

@@ -1,0 +1,574 @@
+"""The ledger: what was sent where, what became of it, and why the rest was not sent.
+
+SQLite in the state directory, or a PostgreSQL that several hosts share. Each method is one
+transaction; in a dry run everything is one transaction that is never committed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sql
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from helpers.errors import LedgerError, RunActive
+from helpers.ledger_tables import ABOUT, ATTRIBUTES, DESTINATIONS, EVENTS, METADATA, OBJECTS, SCHEMA, SOURCES, upgrade
+from helpers.log import open_private
+from helpers.remembered import (
+    UNSETTLED,
+    RememberedAttribute,
+    RememberedEvent,
+    RememberedObject,
+    Source,
+    Stage,
+)
+
+Row = TypeVar("Row")
+_PARAMETERS = 500
+_SETTLED_AND_STAYING = sql.and_(OBJECTS.c.stage == Stage.ACCEPTED, OBJECTS.c.leaving == "")
+_LOCK = 0x4D325345
+
+
+class Ledger:
+    """The memory of one destination (workspace and source system). Threads may share it."""
+
+    def __init__(self, url: str, workspace: str, sourcesystem: str, *, dry: bool = False) -> None:
+        """Open the ledger, creating or upgrading it. Raises LedgerError with what to do.
+
+        ``dry`` keeps nothing of what is written.
+        """
+        self._dry = dry
+        self._lock = threading.RLock()
+        with _explained(url):
+            self._engine = _engine(url, dry)
+            self._insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+            self._connection = self._engine.connect()
+            try:
+                self._open()
+                self.destination = self._destination(workspace, sourcesystem)
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Let go of the database; a dry run's writing goes with it."""
+        with self._lock:
+            self._connection.rollback()
+            self._connection.close()
+            self._engine.dispose()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold this destination against runs on other hosts. Raises RunActive.
+
+        On PostgreSQL an advisory lock on a connection of its own, which ends with the process; for SQLite a
+        lock beside the file.
+        """
+        if self._engine.dialect.name != "postgresql":
+            with self._file_alone():
+                yield
+            return
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            question = sql.select(sql.func.pg_try_advisory_lock(_LOCK, self.destination))
+            try:
+                if not connection.scalar(question):
+                    raise RunActive("Another run is active for this destination, perhaps on another host.")
+                yield
+            finally:
+                connection.invalidate()
+
+    @contextmanager
+    def _file_alone(self) -> Iterator[None]:
+        import filelock  # noqa: PLC0415
+
+        database = self._engine.url.database
+        if not database:
+            yield
+            return
+        held = filelock.FileLock(f"{database}.lock", timeout=0, mode=0o600)
+        try:
+            held.acquire()
+        except filelock.Timeout as error:
+            raise RunActive(f"Another run is active for this ledger ({database}).") from error
+        try:
+            yield
+        finally:
+            held.release()
+
+    # -- facts about the destination ------------------------------------------------------------------
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is known of the destination as a whole: the MISP it read, its last runs."""
+        where = DESTINATIONS.c.id == self.destination
+        with self._transaction():
+            text = self._connection.scalar(sql.select(DESTINATIONS.c.facts).where(where))
+        known: dict[str, Any] = json.loads(text or "{}")
+        return known
+
+    def learn(self, **facts: Any) -> None:
+        """Remember facts about the destination."""
+        text = json.dumps({**self.facts(), **facts})
+        where = DESTINATIONS.c.id == self.destination
+        self._write(sql.update(DESTINATIONS).where(where).values(facts=text))
+
+    def destinations(self) -> list[tuple[int, str, str]]:
+        """Return id, workspace and source system of every destination in the database."""
+        with self._transaction():
+            columns = (DESTINATIONS.c.id, DESTINATIONS.c.workspace, DESTINATIONS.c.sourcesystem)
+            return [tuple(row) for row in self._connection.execute(sql.select(*columns))]
+
+    @property
+    def empty(self) -> bool:
+        """Whether no object is known of the destination."""
+        with self._transaction():
+            question = sql.select(OBJECTS.c.id).where(OBJECTS.c.destination == self.destination).limit(1)
+            return self._connection.scalar(question) is None
+
+    # -- reading --------------------------------------------------------------------------------------
+
+    def events(self) -> dict[str, RememberedEvent]:
+        """Return every event known, by UUID."""
+        rows = self._rows(RememberedEvent, EVENTS, sql.true())
+        return {event.uuid: event for event in rows}
+
+    def attributes(self, event: str) -> dict[str, RememberedAttribute]:
+        """Return what was decided on an event's attributes, by UUID."""
+        rows = self._rows(RememberedAttribute, ATTRIBUTES, ATTRIBUTES.c.event == event)
+        return {attribute.uuid: attribute for attribute in rows}
+
+    def sources_of_event(self, event: str) -> list[Source]:
+        """Return the part that an event's attributes have in objects."""
+        return list(self._rows(Source, SOURCES, SOURCES.c.event == event))
+
+    def sources(self, keys: Iterable[str]) -> list[Source]:
+        """Return every source of the objects with these keys."""
+        return list(self._in(Source, SOURCES, SOURCES.c.key, keys))
+
+    def objects(self, keys: Iterable[str]) -> list[RememberedObject]:
+        """Return every life of the objects with these keys."""
+        return list(self._in(RememberedObject, OBJECTS, OBJECTS.c.key, keys))
+
+    def by_id(self, ids: Iterable[str]) -> dict[str, RememberedObject]:
+        """Return objects by their STIX ids."""
+        return {each.id: each for each in self._in(RememberedObject, OBJECTS, OBJECTS.c.id, ids)}
+
+    def leaving(self) -> list[RememberedObject]:
+        """Return the objects that are to be withdrawn."""
+        return list(self._rows(RememberedObject, OBJECTS, OBJECTS.c.leaving > ""))
+
+    def every_live_object(self) -> list[RememberedObject]:
+        """Return every object that is possibly live."""
+        return list(self._rows(RememberedObject, OBJECTS, OBJECTS.c.live))
+
+    def unclaimed(self, words: str, now: int) -> list[RememberedObject]:
+        """Return the objects, possibly live and not expired, that have these words and no source."""
+        same = sql.and_(SOURCES.c.destination == self.destination, SOURCES.c.key == OBJECTS.c.key)
+        said = sql.or_(OBJECTS.c.words == words, OBJECTS.c.leaving == words)
+        live = sql.and_(OBJECTS.c.live, OBJECTS.c.valid_until > now, said, ~sql.exists().where(same))
+        return list(self._rows(RememberedObject, OBJECTS, live))
+
+    def leaving_ids(self, now: int) -> list[str]:
+        """Return the ids of the objects that are to be withdrawn: what has expired leaves by itself."""
+        return self._ids(sql.and_(OBJECTS.c.leaving > "", OBJECTS.c.valid_until > now))
+
+    def to_renew(self, now: int) -> list[str]:
+        """Return the ids of accepted objects whose expiry may move on: due, and of an event in the window."""
+        of_event = self._of_event(EVENTS.c.listed, EVENTS.c.held_since.is_(None))
+        return self._ids(sql.and_(_SETTLED_AND_STAYING, OBJECTS.c.renew_at <= now, of_event))
+
+    def to_refresh(self, now: int, before: int) -> list[str]:
+        """Return the ids of valid objects that were accepted before a time, and whose event is not held."""
+        valid = sql.and_(OBJECTS.c.accepted_at <= before, OBJECTS.c.valid_until > now)
+        return self._ids(sql.and_(_SETTLED_AND_STAYING, valid, self._of_event(EVENTS.c.held_since.is_(None))))
+
+    def to_send_again(self, now: int) -> list[str]:
+        """Return the ids of valid objects that are pending although no event asks to be read for them."""
+        pending = sql.and_(OBJECTS.c.stage == Stage.PENDING, OBJECTS.c.leaving == "", OBJECTS.c.valid_until > now)
+        quiet = self._of_event(~EVENTS.c.todo, EVENTS.c.held_since.is_(None))
+        return self._ids(sql.and_(pending, quiet, ~self._of_event(EVENTS.c.todo)))
+
+    def in_portions(self, ids: Iterable[str]) -> Iterator[list[RememberedObject]]:
+        """Yield objects by their ids, some at a time."""
+        for some in _portions(ids):
+            yield list(self._rows(RememberedObject, OBJECTS, OBJECTS.c.id.in_(some)))
+
+    def unsettled_attributes(self, event: str, *, rejected: bool) -> set[str]:
+        """Return the attributes of an event with objects that are not settled; or, as well, were rejected."""
+        stages = (*UNSETTLED, Stage.REJECTED) if rejected else UNSETTLED
+        same = sql.and_(OBJECTS.c.destination == SOURCES.c.destination, OBJECTS.c.key == SOURCES.c.key)
+        question = (
+            sql.select(SOURCES.c.attribute)
+            .join(OBJECTS, same)
+            .where(SOURCES.c.destination == self.destination, SOURCES.c.event == event, OBJECTS.c.stage.in_(stages))
+        )
+        with self._transaction() as connection:
+            return {str(uuid) for uuid in connection.scalars(question)}
+
+    def events_of(self, keys: Iterable[str]) -> dict[str, set[str]]:
+        """Return the events that the objects with these keys came from."""
+        events: dict[str, set[str]] = {}
+        for source in self.sources(keys):
+            events.setdefault(source.key, set()).add(source.event)
+        return events
+
+    def event(self, uuid: str) -> RememberedEvent | None:
+        """Return an event, if it is known."""
+        return next(iter(self._rows(RememberedEvent, EVENTS, EVENTS.c.uuid == uuid)), None)
+
+    def events_with_rejected_objects(self) -> set[str]:
+        """Return the events of objects that Microsoft rejected."""
+        return self._events_where(OBJECTS.c.stage == Stage.REJECTED)
+
+    def live_of(self, events: Iterable[str], now: int) -> int:
+        """Count the objects, possibly live and not expired, that came from these events."""
+        live = sql.and_(OBJECTS.c.live, OBJECTS.c.valid_until > now)
+        counted = 0
+        for some in _portions(events):
+            counted += len(self._ids(sql.and_(live, self._of_event(EVENTS.c.uuid.in_(some)))))
+        return counted
+
+    def events_with_live_objects(self, now: int) -> set[str]:
+        """Return the events of objects that are possibly live and not expired."""
+        live = sql.and_(OBJECTS.c.live, OBJECTS.c.valid_until > now)
+        return self._events_where(live)
+
+    def count(self, now: int) -> dict[str, int]:
+        """Count objects: live (possibly, not expired) and each stage."""
+        of_ours = OBJECTS.c.destination == self.destination
+        stages = sql.select(OBJECTS.c.stage, sql.func.count()).where(of_ours).group_by(OBJECTS.c.stage)
+        live = sql.select(sql.func.count()).where(of_ours, OBJECTS.c.live, OBJECTS.c.valid_until > now)
+        with self._transaction():
+            counted = {str(stage): int(count) for stage, count in self._connection.execute(stages)}
+            return {**counted, "live": int(self._connection.scalar(live) or 0)}
+
+    def crowded(self) -> list[str]:
+        """Return the keys that have more than one object."""
+        where = OBJECTS.c.destination == self.destination
+        question = sql.select(OBJECTS.c.key).where(where).group_by(OBJECTS.c.key).having(sql.func.count() > 1)
+        with self._transaction():
+            return [str(key) for key in self._connection.scalars(question)]
+
+    def search(self, table: sql.Table, kind: Callable[..., Row], where: sql.ColumnElement[bool]) -> list[Row]:
+        """Return rows of a table, for reports."""
+        return list(self._rows(kind, table, where))
+
+    def attributes_like(self, texts: Iterable[str], limit: int) -> list[RememberedAttribute]:
+        """Return attributes whose value, in lower case, holds one of these texts; the shortest values first."""
+        value = sql.func.replace(sql.func.lower(ATTRIBUTES.c.value), "[.]", ".")
+        like = sql.or_(*(value.contains(each, autoescape=True) for each in texts))
+        columns = (ATTRIBUTES.c[each.name] for each in fields(RememberedAttribute))
+        # The sum keeps SQLite from going by an index, which is five times slower than reading the table.
+        question = sql.select(*columns).where(ATTRIBUTES.c.destination + 0 == self.destination, like)
+        with self._transaction():
+            found = self._connection.execute(question.order_by(sql.func.length(ATTRIBUTES.c.value)).limit(limit)).all()
+        return [RememberedAttribute(**row._mapping) for row in found]
+
+    def tally(self, column: sql.Column[Any], where: sql.ColumnElement[bool]) -> dict[Any, int]:
+        """Count rows by what a column of theirs holds, the most frequent first, for reports."""
+        count = sql.func.count()
+        of_ours = sql.select(column, count).where(column.table.c.destination == self.destination, where)
+        with self._transaction():
+            rows = self._connection.execute(of_ours.group_by(column).order_by(count.desc(), column))
+            return {held: int(number) for held, number in rows}
+
+    # -- writing --------------------------------------------------------------------------------------
+
+    def keep(
+        self,
+        *,
+        events: Iterable[RememberedEvent] = (),
+        attributes: Iterable[RememberedAttribute] = (),
+        sources: Iterable[Source] = (),
+        objects: Iterable[RememberedObject] = (),
+        no_attributes: Mapping[str, Iterable[str]] | None = None,
+        no_sources: Iterable[Source] = (),
+        no_objects: Iterable[str] = (),
+    ) -> None:
+        """Write what was decided, as one transaction; what is named ``no_`` goes."""
+        with self._transaction() as connection:
+            for event, uuids in (no_attributes or {}).items():
+                self._drop(connection, ATTRIBUTES, ATTRIBUTES.c.uuid, uuids, ATTRIBUTES.c.event == event)
+            self._drop_sources(connection, list(no_sources))
+            self._drop(connection, OBJECTS, OBJECTS.c.id, no_objects, sql.true())
+            for table, rows in ((EVENTS, events), (ATTRIBUTES, attributes), (SOURCES, sources), (OBJECTS, objects)):
+                self._put(connection, table, rows)
+
+    def in_flight(self, ids: Sequence[str], *, revoked: bool, now: int) -> None:
+        """Write down that objects are on their way to Microsoft, before they are."""
+        stage = Stage.WITHDRAWING if revoked else Stage.SENDING
+        self._change(ids, {"stage": stage, "live": True, "sent_at": now})
+
+    def accepted(self, ids: Sequence[str], now: int) -> None:
+        """Write down that Microsoft took objects."""
+        self._change(ids, {"stage": Stage.ACCEPTED, "accepted_at": now, "doubt": False, "words": "", "live": True})
+
+    def withdrawn(self, ids: Sequence[str]) -> None:
+        """Write down that Microsoft took the withdrawal of objects; why they left stays as their words."""
+        settled = {"stage": Stage.WITHDRAWN, "live": False, "leaving": "", "renew_at": None}
+        self._change(ids, {**settled, "words": OBJECTS.c.leaving})
+
+    def rejected(self, words: Mapping[str, str]) -> None:
+        """Write down that Microsoft refused objects; one that was accepted before lives on as it was."""
+        lives = sql.or_(OBJECTS.c.accepted_at.is_not(None), OBJECTS.c.doubt)
+        for said, ids in _by_words(words).items():
+            self._change(ids, {"words": said})
+            refused = {"stage": Stage.REJECTED, "live": lives}
+            self._change(ids, refused, OBJECTS.c.stage != Stage.WITHDRAWING)
+
+    def unanswered(self, words: Mapping[str, str]) -> None:
+        """Write down that objects were sent, perhaps, and that Microsoft did not say what became of them."""
+        for said, ids in _by_words(words).items():
+            self._change(ids, {"doubt": OBJECTS.c.live, "words": said})
+
+    def recover(self) -> None:
+        """Take up what a run that was cut off left in flight: it may have arrived, and is to be sent again."""
+        where = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.stage == Stage.SENDING)
+        self._write(sql.update(OBJECTS).where(where).values(stage=Stage.PENDING, doubt=True))
+
+    def settle_events(self, uuids: Iterable[str]) -> None:
+        """Move the mark of events on, of which every object is settled."""
+        unsettled = sql.exists().where(
+            SOURCES.c.destination == self.destination,
+            SOURCES.c.event == EVENTS.c.uuid,
+            OBJECTS.c.destination == self.destination,
+            OBJECTS.c.key == SOURCES.c.key,
+            OBJECTS.c.stage.in_(UNSETTLED),
+        )
+        with self._transaction() as connection:
+            for some in _portions(uuids):
+                these = sql.and_(EVENTS.c.destination == self.destination, EVENTS.c.uuid.in_(some))
+                connection.execute(sql.update(EVENTS).where(these, ~unsettled).values(todo=False))
+
+    def all_leave(self, reason: str, now: int) -> None:
+        """Write down that every object that is possibly live is to be withdrawn."""
+        where = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.live, OBJECTS.c.valid_until > now)
+        self._write(sql.update(OBJECTS).where(where).values(leaving=reason))
+
+    def forget_all(self) -> None:
+        """Drop every attribute and source of the destination, and have every event read anew; objects stay."""
+        for table in (ATTRIBUTES, SOURCES):
+            self._write(sql.delete(table).where(table.c.destination == self.destination))
+        self._write(sql.update(EVENTS).where(EVENTS.c.destination == self.destination).values(todo=True))
+
+    # -- how ------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        with self._transaction() as connection:
+            if not sql.inspect(connection).has_table(ABOUT.name):
+                self._create(connection)
+            version = int(connection.scalar(sql.select(ABOUT.c.value).where(ABOUT.c.name == "schema")) or 0)
+            if version > SCHEMA:
+                raise LedgerError(
+                    f"The ledger was written by a newer MISP2Sentinel (its schema is {version}, this program knows "
+                    f"{SCHEMA}): run that version, or name another state_url."
+                )
+            upgrade(connection, version)
+
+    def _create(self, connection: sql.Connection) -> None:
+        """Create the tables, unless another run was faster."""
+        if self._engine.dialect.name == "postgresql":
+            connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_LOCK)))
+        METADATA.create_all(connection)
+        schema = self._insert(ABOUT).values(name="schema", value=str(SCHEMA))
+        connection.execute(schema.on_conflict_do_nothing())
+
+    def _destination(self, workspace: str, sourcesystem: str) -> int:
+        where = sql.and_(DESTINATIONS.c.workspace == workspace, DESTINATIONS.c.sourcesystem == sourcesystem)
+        question = sql.select(DESTINATIONS.c.id).where(where)
+        with self._transaction() as connection:
+            known = connection.scalar(question)
+            if known is None:
+                values = {"workspace": workspace, "sourcesystem": sourcesystem, "facts": "{}"}
+                connection.execute(self._insert(DESTINATIONS).values(values).on_conflict_do_nothing())
+                known = connection.scalar(question)
+        return int(known or 0)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Keep all of what is written inside, or nothing of it."""
+        with self._lock:
+            before, self._dry = self._dry, True
+            try:
+                yield
+            except BaseException:
+                self._connection.rollback()
+                raise
+            finally:
+                self._dry = before
+            with self._transaction():
+                pass
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sql.Connection]:
+        with self._lock:
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.rollback()
+                raise
+            if not self._dry:
+                self._connection.commit()
+
+    def _write(self, statement: sql.Executable) -> None:
+        with self._transaction() as connection:
+            connection.execute(statement)
+
+    def _change(self, ids: Sequence[str], values: Mapping[str, Any], *where: sql.ColumnElement[bool]) -> None:
+        with self._transaction() as connection:
+            for some in _portions(ids):
+                these = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.id.in_(some), *where)
+                connection.execute(sql.update(OBJECTS).where(these).values(**values))
+
+    def _put(self, connection: sql.Connection, table: sql.Table, rows: Iterable[Any]) -> None:
+        values = [{"destination": self.destination, **_storable(vars(row))} for row in rows]
+        if not values:
+            return
+        statement = self._insert(table)
+        keys = [column.name for column in table.primary_key]
+        changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), values)
+
+    def _drop_sources(self, connection: sql.Connection, sources: Sequence[Source]) -> None:
+        columns = sql.tuple_(SOURCES.c.key, SOURCES.c.event, SOURCES.c.attribute)
+        for start in range(0, len(sources), _PARAMETERS // 3):
+            named = [(each.key, each.event, each.attribute) for each in sources[start : start + _PARAMETERS // 3]]
+            ours = SOURCES.c.destination == self.destination
+            connection.execute(sql.delete(SOURCES).where(ours, columns.in_(named)))
+
+    def _drop(
+        self,
+        connection: sql.Connection,
+        table: sql.Table,
+        column: sql.Column[Any],
+        values: Iterable[str],
+        where: sql.ColumnElement[bool],
+    ) -> None:
+        for some in _portions(values):
+            connection.execute(
+                sql.delete(table).where(table.c.destination == self.destination, where, column.in_(some))
+            )
+
+    def _rows(self, kind: Callable[..., Row], table: sql.Table, where: sql.ColumnElement[bool]) -> Iterator[Row]:
+        names = [each.name for each in fields(kind)]  # type: ignore[arg-type]
+        question = sql.select(*(table.c[name] for name in names)).where(table.c.destination == self.destination, where)
+        with self._transaction() as connection:
+            found = connection.execute(question).all()
+        return (kind(**row._mapping) for row in found)
+
+    def _in(
+        self, kind: Callable[..., Row], table: sql.Table, column: sql.Column[Any], values: Iterable[str]
+    ) -> Iterator[Row]:
+        for some in _portions(values):
+            yield from self._rows(kind, table, column.in_(some))
+
+    def _ids(self, where: sql.ColumnElement[bool]) -> list[str]:
+        question = sql.select(OBJECTS.c.id).where(OBJECTS.c.destination == self.destination, where)
+        with self._transaction() as connection:
+            return [str(each) for each in connection.scalars(question)]
+
+    def _of_event(self, *where: sql.ColumnElement[bool]) -> sql.ColumnElement[bool]:
+        """Whether an object came from an event of which this holds."""
+        return sql.exists().where(
+            SOURCES.c.destination == self.destination,
+            SOURCES.c.key == OBJECTS.c.key,
+            EVENTS.c.destination == self.destination,
+            EVENTS.c.uuid == SOURCES.c.event,
+            *where,
+        )
+
+    def _events_where(self, objects: sql.ColumnElement[bool]) -> set[str]:
+        question = (
+            sql.select(SOURCES.c.event)
+            .distinct()
+            .join(OBJECTS, sql.and_(OBJECTS.c.destination == SOURCES.c.destination, OBJECTS.c.key == SOURCES.c.key))
+            .where(SOURCES.c.destination == self.destination, objects)
+        )
+        with self._transaction() as connection:
+            return {str(uuid) for uuid in connection.scalars(question)}
+
+
+def known_destinations(url: str) -> list[tuple[str, str]]:
+    """Return workspace and source system of each destination in a ledger; none when there is no ledger yet."""
+    with _explained(url):
+        engine = _engine(url, dry=True)
+        try:
+            with engine.connect() as connection:
+                if not sql.inspect(connection).has_table(DESTINATIONS.name):
+                    return []
+                columns = (DESTINATIONS.c.workspace, DESTINATIONS.c.sourcesystem)
+                question = sql.select(*columns).order_by(DESTINATIONS.c.id)
+                return [(workspace, system) for workspace, system in connection.execute(question)]
+        finally:
+            engine.dispose()
+
+
+def _engine(url: str, dry: bool) -> sql.Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return sql.create_engine(parsed.set(drivername="postgresql+psycopg"), connect_args={"connect_timeout": 15})
+    if parsed.get_backend_name() != "sqlite":
+        raise LedgerError(f"state_url names {parsed.get_backend_name()}; sqlite and postgresql are supported.")
+    if dry and parsed.database and not Path(parsed.database).exists():
+        parsed = parsed.set(database="")
+    if parsed.database:
+        os.close(open_private(Path(parsed.database), os.O_RDWR))
+    engine = sql.create_engine(parsed, poolclass=sql.StaticPool, connect_args={"check_same_thread": False})
+    sql.event.listen(engine, "connect", _tune)
+    return engine
+
+
+def _tune(connection: Any, _record: Any) -> None:
+    """Write-ahead logging lets status and explain read during a run."""
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 15000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+@contextmanager
+def _explained(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, OSError, ValueError, ImportError) as error:
+        words = str(getattr(error, "orig", None) or error).strip().splitlines()
+        where = make_url(url).render_as_string(hide_password=True) if "://" in url else "state_url"
+        raise LedgerError(
+            f"The ledger at {where} cannot be used (state_url): {words[0] if words else error}"
+        ) from error
+
+
+@contextmanager
+def lost(url: str) -> Iterator[None]:
+    """Turn a database that goes away in the middle into a sentence. Raises LedgerError."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        words = str(getattr(error, "orig", None) or error).strip().splitlines()
+        where = make_url(url).render_as_string(hide_password=True)
+        raise LedgerError(f"The ledger at {where} was lost (state_url): {words[0] if words else error}") from error
+
+
+def _storable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """PostgreSQL's text holds every character but NUL."""
+    return {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in row.items()}
+
+
+def _by_words(words: Mapping[str, str]) -> dict[str, list[str]]:
+    ids: dict[str, list[str]] = {}
+    for id_, said in words.items():
+        ids.setdefault(said, []).append(id_)
+    return ids
+
+
+def _portions(values: Iterable[str]) -> Iterator[list[str]]:
+    """Cut values into lists that fit into one statement."""
+    every = list(values)
+    for start in range(0, len(every), _PARAMETERS):
+        yield every[start : start + _PARAMETERS]

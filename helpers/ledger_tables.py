@@ -1,0 +1,109 @@
+"""The ledger's tables, and how older ledgers are brought up to date."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+SCHEMA = 1
+METADATA = MetaData()
+
+
+def _of_destination() -> Column[int]:
+    return Column("destination", Integer, ForeignKey("destinations.id"), primary_key=True)
+
+
+ABOUT = Table("about", METADATA, Column("name", String, primary_key=True), Column("value", Text, nullable=False))
+
+DESTINATIONS = Table(
+    "destinations",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("workspace", String, nullable=False),
+    Column("sourcesystem", String, nullable=False),
+    Column("facts", Text, nullable=False),
+    UniqueConstraint("workspace", "sourcesystem"),
+)
+
+EVENTS = Table(
+    "events",
+    METADATA,
+    _of_destination(),
+    Column("uuid", String, primary_key=True),
+    Column("timestamp", BigInteger, nullable=False),
+    Column("published", Boolean, nullable=False),
+    Column("organisation", String, nullable=False),
+    Column("listing", String, nullable=False),
+    Column("listed", Boolean, nullable=False),
+    Column("held_since", BigInteger),
+    Column("todo", Boolean, nullable=False),
+)
+
+ATTRIBUTES = Table(
+    "attributes",
+    METADATA,
+    _of_destination(),
+    Column("event", String, primary_key=True),
+    Column("uuid", String, primary_key=True),
+    Column("fingerprint", String, nullable=False),
+    Column("type", String, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("skip", String, nullable=False),
+    Column("words", Text, nullable=False),
+)
+
+SOURCES = Table(
+    "sources",
+    METADATA,
+    _of_destination(),
+    Column("key", String, primary_key=True),
+    Column("event", String, primary_key=True),
+    Column("attribute", String, primary_key=True),
+    Column("contribution", LargeBinary, nullable=False),
+    Index("sources_by_event", "destination", "event"),
+)
+
+OBJECTS = Table(
+    "objects",
+    METADATA,
+    _of_destination(),
+    Column("id", String, primary_key=True),
+    Column("key", String, nullable=False),
+    Column("pattern", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("life", Integer, nullable=False),
+    Column("stage", String, nullable=False),
+    Column("words", Text, nullable=False),
+    Column("leaving", String, nullable=False),
+    Column("live", Boolean, nullable=False),
+    Column("doubt", Boolean, nullable=False),
+    Column("fingerprint", String, nullable=False),
+    Column("valid_until", BigInteger, nullable=False),
+    Column("renew_at", BigInteger),
+    Column("sent_at", BigInteger),
+    Column("accepted_at", BigInteger),
+    Column("body", LargeBinary, nullable=False),
+    Index("objects_by_key", "destination", "key"),
+    Index("objects_by_stage", "destination", "stage"),
+    Index("objects_to_renew", "destination", "renew_at"),
+    Index("objects_leaving", "destination", "leaving"),
+    Index("objects_live", "destination", "live", "valid_until"),
+)
+
+
+def upgrade(connection: Connection, version: int) -> None:
+    """Bring a ledger of an older schema up to date, in place. There is none older than the first yet."""
+    del connection, version

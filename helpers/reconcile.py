@@ -1,0 +1,428 @@
+"""Keep a destination in step with MISP: what changed is read and sent, what MISP withdraws leaves.
+
+``helpers/marks.py`` decides which events are looked at, ``helpers/plan.py`` what becomes of objects; this
+asks MISP, carries decisions out, and guards the withdrawals.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from constants import LOG_EVENT_ERROR, LOG_MISP_PAGE, LOG_PROCESSED, VERSION
+from helpers import marks, misp_filters
+from helpers import plan as planning
+from helpers.conversion import Converted
+from helpers.errors import MispError, SettingsError
+from helpers.event_reading import Desk, EventReading
+from helpers.ledger import Ledger
+from helpers.marks import Circumstances, Decision, Look, SeenEvent
+from helpers.misp import MispReader, Page
+from helpers.plan import Plan, Terms
+from helpers.remembered import RememberedEvent, Stage
+from helpers.report import Report
+from helpers.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+DEDUPLICATE_CHANGED = "deduplicate changed"
+_DEDUPLICATE = (
+    "deduplicate was {!r} and is {!r} now: every indicator would leave Sentinel and come back under another id. "
+    "Set it back, or run once with --force-withdraw."
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run was asked for: one event only, everything, what was rejected as well, withdrawals unguarded."""
+
+    uuid: str = ""
+    full: bool = False
+    retry_rejected: bool = False
+    force_withdraw: bool = False
+
+
+@dataclass
+class Reconciliation:
+    """One run for one destination.
+
+    ``submit`` takes indicators to be uploaded, ``tell`` parts of the conversion, ``advance`` events done
+    and listed. ``shape`` prints the settings that shape the result, ``now`` is in seconds since 1970.
+    """
+
+    settings: Settings
+    options: Options
+    ledger: Ledger
+    reader: MispReader
+    report: Report
+    submit: Callable[[Sequence[dict[str, Any]]], None]
+    tell: Callable[[Converted], None]
+    advance: Callable[[int, int], None]
+    shape: str
+    now: int
+    _known: set[str] = field(default_factory=set)
+    _pending: set[str] = field(default_factory=set)
+    _read: set[str] = field(default_factory=set)
+    _failed: set[str] = field(default_factory=set)
+    _leaving: set[str] = field(default_factory=set)
+    _later: set[str] = field(default_factory=set)
+    _letting_go: set[str] = field(default_factory=set)
+    _to_go: list[tuple[RememberedEvent, SeenEvent | None, str]] = field(default_factory=list)
+    _live: int = 0
+    _identity: dict[str, Any] = field(default_factory=dict)
+    _trusted: bool = False
+
+    def run(self) -> None:
+        """Read, plan, send and withdraw. Raises MispError when MISP does not even say who reads it.
+
+        When MISP is given up later, what was decided by then is still carried out: nothing of an event leaves
+        that was not read to its end.
+        """
+        self.ledger.recover()
+        self._live = self.ledger.count(self.now)["live"]
+        self._pending = set(self.ledger.to_send_again(self.now))
+        self._identity = self.reader.identity()
+        self._trusted = self._knows_this_misp()
+        self._let_go_of_other_keys()
+        try:
+            self._one_event() if self.options.uuid else self._every_event()
+        except MispError as error:
+            self.report.misp_error = str(error)
+        if not self.options.uuid:
+            self._send_pending()
+            self._renew()
+        self._send_later()
+        self._withdraw()
+
+    def finished(self, *, complete: bool) -> None:
+        """Move the marks, after Microsoft has answered for everything; ``complete`` if nothing stopped the run."""
+        self.ledger.settle_events(self._read)
+        whole = complete and not (self._failed or self.report.misp_error or self.options.uuid or self._narrowed)
+        if whole and self._circumstances.full:
+            self.ledger.learn(full_at=self.now, shape=self.shape, program=self._program)
+
+    # -- what the run goes by -------------------------------------------------------------------------
+
+    def _knows_this_misp(self) -> bool:
+        """Whether this MISP, read by this user, is the one that the ledger knows; a first one is learned."""
+        seen = {name: self._identity[name] for name in ("url", "uuid", "user", "organisation")}
+        known = self.ledger.facts().get("misp", seen)
+        changed = [f"{name} {known.get(name)} is now {seen[name]}" for name in seen if known.get(name) != seen[name]]
+        if changed and not self.options.force_withdraw:
+            self.report.refuse(
+                f"another MISP, or another user's view of it, is read than before ({', '.join(changed)})"
+            )
+            return False
+        self.ledger.learn(misp=seen)
+        return True
+
+    @cached_property
+    def _circumstances(self) -> Circumstances:
+        facts = self.ledger.facts()
+        since = self.now - int(facts.get("full_at", 0))
+        full = (
+            self.options.full or facts.get("shape") != self.shape or since >= self.settings.full_sync_days * marks.DAY
+        )
+        return Circumstances(
+            now=self.now,
+            full=full,
+            needs_published=marks.needs_published(self.settings.misp_event_filters),
+            grace=self.settings.unpublished_grace_days * marks.DAY,
+            own_organisation=self._identity["organisation"],
+            site_admin=self._identity["site_admin"],
+            force=self.options.force_withdraw,
+        )
+
+    @property
+    def _program(self) -> list[str]:
+        """What may take an object that it rejected before: another API, another version of this program."""
+        return [self.settings.upload_api, self.settings.api_version, VERSION]
+
+    @property
+    def _narrowed(self) -> bool:
+        return bool(self.settings.misp_event_filters.get("limit")) and not self.options.uuid
+
+    @property
+    def _may_let_go(self) -> bool:
+        return self._trusted and not self._narrowed
+
+    @cached_property
+    def _desk(self) -> Desk:
+        another = self.ledger.facts().get("program") != self._program
+        terms = Terms(self.now, self.options.retry_rejected or another)
+        return Desk(self.settings, self.ledger, terms, self.shape, self._carry_out, self.tell)
+
+    @cached_property
+    def _with_objects(self) -> set[str]:
+        return self.ledger.events_with_live_objects(self.now)
+
+    @cached_property
+    def _listed(self) -> dict[str, SeenEvent]:
+        return {each.uuid: each for each in self.reader.listing(self.settings.misp_event_filters)}
+
+    # -- events ---------------------------------------------------------------------------------------
+
+    def _one_event(self) -> None:
+        filters = misp_filters.for_one_event(self.settings.misp_event_filters, self.options.uuid)
+        listed = self.reader.listing(filters)
+        if not listed:
+            self.report.misp_error = f"no event {self.options.uuid} under misp_event_filters (time windows set aside)"
+            return
+        events = self.ledger.events()
+        self._known = set(events)
+        known = events.get(self.options.uuid)
+        in_window = {listed[0].uuid: listed[0]} if known is None or known.listed else {}
+        self._read_all(listed, in_window, filters)
+
+    def _every_event(self) -> None:
+        """Look at every event known or listed; read the ones that the marks ask for."""
+        known = self.ledger.events()
+        self._known = set(known)
+        index = {} if self._narrowed else self.reader.index()
+        looked_at = self._listed.keys() if self._narrowed else known.keys() | self._listed.keys()
+        decisions = {uuid: self._look(known.get(uuid), index.get(uuid), uuid) for uuid in sorted(looked_at)}
+        self._hold_or_leave(known, index, decisions)
+        to_read = [uuid for uuid, decision in decisions.items() if decision.look in (Look.READ, Look.ASK)]
+        found = [self._listed[uuid] for uuid in to_read if uuid in self._listed]
+        found += self._asked(known, [uuid for uuid in to_read if uuid not in self._listed])
+        self._read_all(found, self._listed, self.settings.misp_event_filters)
+
+    def _look(self, event: RememberedEvent | None, row: SeenEvent | None, uuid: str) -> Decision:
+        if event and uuid in self._again:
+            event = replace(event, todo=True)
+        left_unpublished = event is not None and not event.published and row is not None and not row.published
+        matters = event is not None and (self._circumstances.full or row is None or left_unpublished)
+        has_objects = matters and uuid in self._with_objects
+        return marks.look(event, row, self._listed.get(uuid), self._circumstances, has_objects=has_objects)
+
+    @cached_property
+    def _again(self) -> set[str]:
+        """Events to be read whatever their rows say: withdrawals were refused, or rejections are tried again."""
+        again = set(self.ledger.facts().get("refused_events", []))
+        return again | (self.ledger.events_with_rejected_objects() if self._desk.terms.retry_rejected else set())
+
+    def _asked(self, known: Mapping[str, RememberedEvent], uuids: Sequence[str]) -> list[SeenEvent]:
+        """Ask once, by UUID, for events that the listing does not show; let go of those that are not there."""
+        found = self.reader.seen(self.settings.misp_event_filters, uuids)
+        missing = [uuid for uuid in uuids if uuid not in found]
+        exist = self.reader.seen({}, missing)
+        decisions = {uuid: self._not_found(known[uuid], exist.get(uuid)) for uuid in missing}
+        self._hold_or_leave(known, exist, decisions)
+        same = [uuid for uuid, seen in found.items() if self._stands(known[uuid], seen)]
+        self.ledger.keep(events=[replace(known[uuid], listed=False) for uuid in same if known[uuid].listed])
+        return [seen for uuid, seen in found.items() if uuid not in same]
+
+    def _stands(self, event: RememberedEvent, seen: SeenEvent) -> bool:
+        """Whether an event only left the time window, or the index: nothing of it is to be read."""
+        to_read = event.todo or event.held_since is not None or self._circumstances.full or event.uuid in self._again
+        return not to_read and not marks.moved(event, seen)
+
+    def _not_found(self, event: RememberedEvent, seen: SeenEvent | None) -> Decision:
+        if seen is None:
+            return marks.gone(event, self._circumstances)
+        if self._circumstances.needs_published and not seen.published:
+            has_objects = event.uuid in self._with_objects
+            return marks.unpublished(event, seen, self._circumstances, has_objects=has_objects)
+        return Decision(Look.LEAVE, marks.LEFT_FILTERS)
+
+    def _hold_or_leave(
+        self,
+        known: Mapping[str, RememberedEvent],
+        seen: Mapping[str, SeenEvent],
+        decisions: Mapping[str, Decision],
+    ) -> None:
+        for uuid, decision in decisions.items():
+            if decision.look is Look.HOLD:
+                self.report.held += 1
+                self.ledger.keep(events=[replace(known[uuid], held_since=decision.held_since)])
+            elif decision.look is Look.LEAVE and self._may_let_go:
+                self._to_go.append((known[uuid], seen.get(uuid), decision.reason))
+
+    def _let_event_go(self, event: RememberedEvent, seen: SeenEvent | None, reason: str) -> None:
+        timestamp = seen.timestamp if seen else event.timestamp
+        left = replace(
+            event,
+            timestamp=timestamp,
+            published=bool(seen and seen.published),
+            listed=False,
+            held_since=None,
+            todo=False,
+        )
+        sources = self.ledger.sources_of_event(event.uuid)
+        attributes = self.ledger.attributes(event.uuid)
+        reasons = dict.fromkeys((source.attribute for source in sources), reason)
+        self._desk.drop(sources, reasons, events=[left], no_attributes={event.uuid: list(attributes)})
+
+    def _read_all(
+        self, found: Sequence[SeenEvent], listed: Mapping[str, SeenEvent], filters: Mapping[str, Any]
+    ) -> None:
+        try:
+            for page in self.reader.pages(found, filters):
+                logger.info(LOG_MISP_PAGE.format(page.number, page.count))
+                before = self.report.indicators
+                self._page(page, listed)
+                logger.info(LOG_PROCESSED.format(self.report.indicators - before))
+        finally:
+            for unread in self.reader.unread:
+                self._not_read(unread.uuid, unread.words)
+            for uuid in self.reader.changed:
+                self._take_up_again(uuid)
+
+    def _page(self, page: Page, listed: Mapping[str, SeenEvent]) -> None:
+        reading: EventReading | None = None
+        for event in page.slices:
+            uuid = str(event.get("uuid")).lower()
+            if reading is None or reading.uuid != uuid:
+                self._finish(reading)
+                reading = self._begin(event, uuid, listed.get(uuid))
+            if uuid not in self._failed:
+                self._take(reading, event)
+        self._finish(reading)
+
+    def _begin(self, event: Mapping[str, Any], uuid: str, listed: SeenEvent | None) -> EventReading:
+        self.report.events += 1
+        self.advance(self.report.events, self.reader.listed)
+        if self.settings.write_parsed_eventid:
+            logger.info("Processing event %s %s", event.get("id"), uuid)
+        if listed and uuid not in self._known:  # what is sent of it must be found again, also when this run is cut off
+            begun = RememberedEvent(uuid, 0, listed.published, listed.organisation, listed.listing, todo=True)
+            self.ledger.keep(events=[begun])
+        return EventReading(self._desk, uuid, listed)
+
+    def _take(self, reading: EventReading, event: Mapping[str, Any]) -> None:
+        """Take a slice; a fault of ours costs the event that it stumbles over, not the run."""
+        try:
+            reading.take(event)
+        except Exception as error:
+            logger.exception(LOG_EVENT_ERROR.format(reading.uuid, type(error).__name__))
+            self.report.faults.append(f"{reading.uuid}: {type(error).__name__}: {error}")
+            self._take_up_again(reading.uuid)
+
+    def _finish(self, reading: EventReading | None) -> None:
+        """Remember an event that was read to its end, and let go of what it no longer wants."""
+        unread = {each.uuid.lower() for each in self.reader.unread} | self._failed | self.reader.changed
+        if reading is None or reading.uuid in unread:
+            return
+        if reading.lets_go:
+            self._letting_go.add(reading.uuid)
+        whole = self._may_let_go or not reading.lets_go
+        self.ledger.keep(events=[reading.finish(let_go=self._may_let_go)])
+        if whole:
+            self._read.add(reading.uuid)
+
+    def _not_read(self, uuid: str, words: str) -> None:
+        """Name an event that could not be read; it is taken up again by the next run, whatever its row says."""
+        logger.error(LOG_EVENT_ERROR.format(uuid, words))
+        self.report.unread.append(f"{uuid}: {words}")
+        self._take_up_again(uuid)
+
+    def _take_up_again(self, uuid: str) -> None:
+        self._failed.add(uuid.lower())
+        known = self.ledger.event(uuid.lower()) or RememberedEvent(uuid.lower(), 0, published=False)
+        self.ledger.keep(events=[replace(known, todo=True)])
+
+    # -- objects --------------------------------------------------------------------------------------
+
+    def _carry_out(self, plan: Plan) -> None:
+        self._pending -= {each.id for each in plan.send}
+        self._leaving |= {each.id for each in plan.withdraw}
+        if self.settings.deduplicate == "value":  # several events may change one object: it goes out once, at the end
+            self._later |= {each.id for each in plan.send}
+        else:
+            self.report.planned(plan)
+            self.submit([each.indicator for each in plan.send])
+
+    def _send_later(self) -> None:
+        """Send the objects that several events share, as all of them together want them."""
+        for some in self.ledger.in_portions(sorted(self._later)):
+            waiting = [each for each in some if each.stage == Stage.PENDING and not each.leaving]
+            first = [each for each in waiting if each.accepted_at is None]
+            plan = Plan(new=first, changed=[each for each in waiting if each.accepted_at is not None])
+            self.report.planned(plan)
+            self.submit([each.indicator for each in plan.send])
+        self._later.clear()
+
+    def _send_pending(self) -> None:
+        """Send what an earlier run could not, of events that there was no reason to read."""
+        if self._narrowed:
+            return
+        for some in self.ledger.in_portions(self._pending):
+            still = [each for each in some if each.stage == Stage.PENDING and not each.leaving]
+            plan = Plan(again=[planning.renewal(each, self.now, moves=False) for each in still])
+            self.ledger.keep(objects=plan.kept)
+            self._carry_out(plan)
+
+    def _renew(self) -> None:
+        """Send what is due again: expiries that move on, and what is to stay visible to rules that look back."""
+        if self._narrowed:
+            return
+        self._send_again(self.ledger.to_renew(self.now), moves=True)
+        if self.settings.refresh_days:
+            before = self.now - self.settings.refresh_days * marks.DAY
+            self._send_again(self.ledger.to_refresh(self.now, before), moves=False)
+
+    def _send_again(self, ids: Sequence[str], *, moves: bool) -> None:
+        for some in self.ledger.in_portions(ids):
+            plan = Plan(renewed=[planning.renewal(each, self.now, moves=moves) for each in some])
+            self.ledger.keep(objects=plan.kept)
+            self._carry_out(plan)
+
+    def _let_go_of_other_keys(self) -> None:
+        """After a change of ``deduplicate`` everything that was sent the other way leaves."""
+        before = self.ledger.facts().get("deduplicate", self.settings.deduplicate)
+        if before != self.settings.deduplicate:
+            if not self.options.force_withdraw or self.options.uuid or self._narrowed:
+                raise SettingsError([_DEDUPLICATE.format(before, self.settings.deduplicate)])
+            self.ledger.all_leave(DEDUPLICATE_CHANGED, self.now)
+            self.ledger.forget_all()
+        self.ledger.learn(deduplicate=self.settings.deduplicate)
+
+    def _withdraw(self) -> None:
+        """Withdraw what is to leave, unless it looks like a mistake; then all of it is decided again next time."""
+        leaving = self._leaving_ids()
+        of_events = self.ledger.live_of([event.uuid for event, _, _ in self._to_go], self.now)
+        count = len(leaving) + of_events
+        if count and not self._may_withdraw(count):
+            self._list_refused(leaving)
+            self._remember_refused()
+            return
+        for event, seen, reason in self._to_go:
+            self._let_event_go(event, seen, reason)
+        self._send_later()
+        for some in self.ledger.in_portions(self._leaving_ids()):
+            for each in some:
+                self.report.withdrawing(each)
+            self.submit([planning.withdrawal(each, self.now) for each in some])
+        if not self.options.uuid:
+            self.ledger.learn(refused_events=[])
+
+    def _leaving_ids(self) -> list[str]:
+        leaving = self.ledger.leaving_ids(self.now)
+        return [each for each in leaving if each in self._leaving] if self.options.uuid else leaving
+
+    def _list_refused(self, leaving: Sequence[str]) -> None:
+        for some in self.ledger.in_portions(leaving):
+            for each in some:
+                self.report.say(f"refused: withdraw {each.id} {each.pattern} ({each.leaving})")
+        for event, _, reason in self._to_go:
+            self.report.say(f"refused: withdraw all of event {event.uuid} ({reason})")
+
+    def _remember_refused(self) -> None:
+        """Have the events read again whose objects were to leave, and were not let."""
+        before = set(self.ledger.facts().get("refused_events", []))
+        self.ledger.learn(refused_events=sorted(before | self._letting_go))
+
+    def _may_withdraw(self, count: int) -> bool:
+        if not self._may_let_go:
+            return False
+        live, percent = self._live, self.settings.max_withdraw_percent
+        if self.options.force_withdraw or not planning.too_many(count, live, percent):
+            return True
+        self.report.refuse(
+            f"{count} of {live} live objects would leave Sentinel, more than max_withdraw_percent ({percent}) "
+            "allows: look at status and at MISP"
+        )
+        return False

@@ -1,0 +1,115 @@
+"""What the ledger knows of events, attributes and objects, as plain values. Pure."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+Indicator = dict[str, Any]
+
+
+class Stage(StrEnum):
+    """Where an object stands. What is in flight counts as both until Microsoft has answered."""
+
+    PENDING = "pending"  # to be sent, as it is written here
+    SENDING = "sending"  # in flight
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    WITHDRAWING = "withdrawing"  # in flight, revoked
+    WITHDRAWN = "withdrawn"
+
+
+UNSETTLED = (Stage.PENDING, Stage.SENDING)
+
+
+@dataclass(frozen=True)
+class RememberedEvent:
+    """An event as it was last read whole.
+
+    Times are seconds since 1970. ``listing`` prints what the listing showed of it (publishing, tags),
+    ``listed`` says whether the site's filters found it then, time windows included. ``held_since`` is when
+    it was first seen unpublished after an edit, or gone; ``todo`` that not all of it is settled.
+    """
+
+    uuid: str
+    timestamp: int
+    published: bool
+    organisation: str = ""
+    listing: str = ""
+    listed: bool = True
+    held_since: int | None = None
+    todo: bool = False
+
+
+@dataclass(frozen=True)
+class RememberedAttribute:
+    """An attribute as it was last decided on; ``skip`` is the name of a reason, empty where it was sent."""
+
+    event: str
+    uuid: str
+    fingerprint: str
+    type: str
+    value: str
+    skip: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One attribute's part in an object: which object (``key``), and the indicator that it asks for."""
+
+    key: str
+    event: str
+    attribute: str
+    contribution: bytes = b""
+
+
+@dataclass(frozen=True)
+class RememberedObject:
+    """An object at Microsoft, or on its way there.
+
+    ``key`` is what it stands for; one key has one object for each of its lives. ``live`` means possibly
+    live at Microsoft, ``doubt`` that an upload of it had no answer. ``leaving`` is why it is to be
+    withdrawn. Times are seconds since 1970; ``renew_at`` is when half of a moving expiry has passed.
+    """
+
+    id: str
+    key: str
+    pattern: str
+    value: str
+    life: int
+    fingerprint: str
+    valid_until: int
+    body: bytes
+    stage: Stage = Stage.PENDING
+    words: str = ""
+    leaving: str = ""
+    live: bool = False
+    doubt: bool = False
+    renew_at: int | None = None
+    sent_at: int | None = None
+    accepted_at: int | None = None
+
+    @property
+    def indicator(self) -> Indicator:
+        """The whole object as it was, or is to be, sent."""
+        return unpacked(self.body)
+
+    @property
+    def revoked(self) -> bool:
+        """Whether its id may be revoked, which is for ever."""
+        return self.stage in (Stage.WITHDRAWING, Stage.WITHDRAWN)
+
+
+def packed(indicator: Indicator) -> bytes:
+    """Compress an indicator; the same indicator always gives the same bytes."""
+    return zlib.compress(json.dumps(indicator, sort_keys=True, separators=(",", ":")).encode())
+
+
+def unpacked(body: bytes) -> Indicator:
+    """Undo ``packed``."""
+    indicator: Indicator = json.loads(zlib.decompress(body))
+    return indicator

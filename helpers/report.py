@@ -1,0 +1,213 @@
+"""What a run did: counts, reasons with examples, the exit code, and the summary that people read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from constants import Skip
+from helpers.plan import Plan
+from helpers.remembered import RememberedObject
+from helpers.request_manager import Outcome, State
+from helpers.request_objects import Skipped
+
+EXAMPLES = 3
+TABLE_WORDS = 80
+# What is taken over of Sentinel: of an attribute that MISP shows, of none, or not to be used again.
+MATCHED, UNMATCHED, REVOKED = "matched", "unmatched", "revoked"
+
+
+@dataclass
+class Report:
+    """The sums of a run: an attribute is skipped or has indicators, and each of those has an outcome."""
+
+    dry_run: bool = False
+    events: int = 0
+    attributes: int = 0
+    indicators: int = 0
+    states: Counter[State] = field(default_factory=Counter)
+    skipped: Counter[Skip] = field(default_factory=Counter)
+    left_out: Counter[Skip] = field(default_factory=Counter)
+    examples: dict[Skip, list[str]] = field(default_factory=dict)
+    rejections: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    misp_error: str = ""
+    given_up: str = ""
+    unchanged: int = 0
+    held: int = 0
+    plans: Counter[str] = field(default_factory=Counter)
+    withdrawals: Counter[str] = field(default_factory=Counter)
+    refusals: list[str] = field(default_factory=list)
+    adopted: Counter[str] = field(default_factory=Counter)
+    unmatched: list[str] = field(default_factory=list)
+    advice: str = ""
+    plan_examples: dict[str, list[str]] = field(default_factory=dict)
+    line: Callable[[str], None] | None = None
+    requests: int = 0
+    seconds: float = 0.0
+
+    def add_skips(self, skipped: Iterable[Skipped], left_out: Iterable[Skipped]) -> None:
+        """Count attributes, and halves of attributes, that are not sent."""
+        for skip in skipped:
+            self.skipped[skip.reason] += 1
+            self.say(f"skip {skip}")
+            examples = self.examples.setdefault(skip.reason, [])
+            if len(examples) < EXAMPLES:
+                examples.append(f"{skip.type} {skip.value} {f'({skip.words})' if skip.words else ''}".strip())
+        self.left_out.update(half.reason for half in left_out)
+
+    def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Count what became of objects."""
+        self.states.update(outcome.state for outcome in outcomes)
+        for outcome in outcomes:
+            if outcome.state is State.REJECTED and len(self.rejections) < EXAMPLES:
+                self.rejections.append(
+                    f"{outcome.object['id']} {str(outcome.object.get('pattern'))[:120]}: {outcome.words}"
+                )
+
+    def planned(self, plan: Plan) -> None:
+        """Count what is to be sent."""
+        kinds = {"new": plan.new, "changed": plan.changed, "renewed": plan.renewed, "again": plan.again}
+        for kind, objects in kinds.items():
+            self.plans[kind] += len(objects)
+            for each in objects:
+                self._example(f"send_{kind}", f"{each.id} {each.pattern}")
+                self.say(f"send {kind} {each.id} {each.pattern}")
+
+    def withdrawing(self, each: RememberedObject) -> None:
+        """Count an object that is to be withdrawn."""
+        self.withdrawals[each.leaving] += 1
+        self._example("withdraw", f"{each.id} {each.pattern} ({each.leaving})")
+        self.say(f"withdraw {each.id} {each.pattern} ({each.leaving})")
+
+    def adopt(self, kind: str, each: RememberedObject) -> None:
+        """Count an object that the ledger takes over."""
+        self.adopted[kind] += 1
+        if kind == UNMATCHED and len(self.unmatched) < EXAMPLES:
+            self.unmatched.append(f"{each.id} {each.pattern[:120]}")
+        self.say(f"adopt {kind} {each.id} {each.pattern}")
+
+    def _example(self, kind: str, text: str) -> None:
+        if len(self.plan_examples.setdefault(kind, [])) < EXAMPLES:
+            self.plan_examples[kind].append(text)
+
+    def refuse(self, words: str) -> None:
+        """Keep why nothing was withdrawn."""
+        self.refusals.append(words)
+
+    def outline(self) -> dict[str, Any]:
+        """What is remembered of a run."""
+        return {key: value for key, value in self.as_json().items() if key not in ("examples", "rejections")}
+
+    def say(self, text: str) -> None:
+        """Print a line of the plan, where a dry run lists it."""
+        if self.line:
+            self.line(text)
+
+    @property
+    def exit_code(self) -> int:
+        """0 done; 3 MISP, 4 Microsoft failed; 1 done, but some objects were rejected or are pending."""
+        if self.misp_error or self.unread:
+            return 3
+        if self.given_up:
+            return 4
+        unfinished = self.states[State.REJECTED] + (0 if self.dry_run else self.states[State.PENDING])
+        return 1 if unfinished or self.faults or self.refusals else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The run for programs; ``indicators`` is the sum of accepted, rejected and pending."""
+        return {
+            "dry_run": self.dry_run,
+            "events": self.events,
+            "attributes": self.attributes,
+            "indicators": self.indicators,
+            **{state.value: self.states[state] for state in State},
+            "unchanged": self.unchanged,
+            "planned": dict(self.plans),
+            "withdrawals": dict(self.withdrawals),
+            "refused_withdrawals": self.refusals,
+            "held_events": self.held,
+            "adopted": dict(self.adopted),
+            "unmatched": self.unmatched,
+            "advice": self.advice,
+            "skipped": {reason.name.lower(): count for reason, count in self.skipped.most_common()},
+            "examples": {
+                **self.plan_examples,
+                **{reason.name.lower(): examples for reason, examples in self.examples.items()},
+            },
+            "left_out": {reason.name.lower(): count for reason, count in self.left_out.most_common()},
+            "unread_events": self.unread,
+            "faults": self.faults,
+            "misp_error": self.misp_error,
+            "given_up": self.given_up,
+            "rejections": self.rejections,
+            "requests": self.requests,
+            "seconds": round(self.seconds, 1),
+            "exit_code": self.exit_code,
+        }
+
+    def troubles(self) -> list[str]:
+        """What the operator should know of a run that did not go well, a sentence each."""
+        told = [f"MISP failed: {self.misp_error}"] if self.misp_error else []
+        told += [f"Event could not be read: {each}" for each in self.unread]
+        told += [
+            f"A fault of MISP2Sentinel's own, please report it (the log has more); event {each}" for each in self.faults
+        ]
+        told += [f"Nothing was withdrawn: {each}. --force-withdraw accepts it." for each in self.refusals]
+        told += [f"Microsoft failed: {self.given_up}"] if self.given_up else []
+        told += [f"Rejected: {each}" for each in self.rejections]
+        if self.states[State.PENDING] and not self.dry_run:
+            told.append(
+                f"{self.states[State.PENDING]} indicators are pending: the next run sends them, "
+                "as long as the filters find their events."
+            )
+        return told
+
+
+def table(report: Report) -> Any:
+    """Return the summary as a table for rich to print."""
+    from rich.table import Table  # noqa: PLC0415  only for a terminal
+    from rich.text import Text  # noqa: PLC0415
+
+    title = "Dry run: nothing was sent" if report.dry_run else "MISP2Sentinel"
+    made = Table(title=title, title_justify="left", caption=report.advice or None, caption_justify="left")
+    made.add_column("what")
+    made.add_column("count", justify="right")
+    made.add_column("why, or for example", overflow="fold")
+    for name, count, words in _rows(report):
+        made.add_row(name, f"{count:,}", Text(words))  # as it is: values may look like rich's markup
+    return made
+
+
+def _rows(report: Report) -> Iterable[tuple[str, int, str]]:
+    yield "events read", report.events, f"{len(report.unread)} could not be read" if report.unread else ""
+    yield (
+        "attributes in them",
+        report.attributes,
+        f"{report.attributes - report.skipped.total():,} of them have indicators",
+    )
+    yield "indicators", report.indicators, f"requests: {report.requests}, seconds: {report.seconds:.0f}"
+    if report.dry_run:
+        for kind, count in report.plans.most_common():
+            yield f"  {kind}", count, next(iter(report.plan_examples.get(f"send_{kind}", [])), "")
+    else:
+        yield "  accepted", report.states[State.ACCEPTED], ""
+        yield "  rejected", report.states[State.REJECTED], next(iter(report.rejections), "")
+        yield "  pending", report.states[State.PENDING], report.given_up
+    yield "unchanged since an earlier run", report.unchanged, ""
+    for reason_, count in report.withdrawals.most_common():
+        yield "would be withdrawn" if report.dry_run else "withdrawn", count, reason_
+    for kind, count in report.adopted.most_common():
+        yield f"adopted: {kind}", count, "; ".join(report.unmatched) if kind == UNMATCHED else ""
+    if report.held:
+        yield "events held", report.held, "edited and not yet published again, or out of sight"
+    yield "attributes skipped", report.skipped.total(), ""
+    for reason, count in report.skipped.most_common():
+        example = report.examples[reason][0]
+        short = example if len(example) <= TABLE_WORDS else f"{example[:TABLE_WORDS]}…"
+        yield f"  {reason.name.lower()}", count, f"{reason.value}; {short}"
+    for reason, count in report.left_out.most_common():
+        yield f"  half: {reason.name.lower()}", count, reason.value

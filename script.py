@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""MISP2Sentinel: MISP events in, indicators in Microsoft Sentinel. See README.md."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from helpers.command_line import parse
+from helpers.errors import SyncError
+from helpers.log import redact
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from helpers.report import Report
+    from helpers.settings import Settings
+
+logger = logging.getLogger("misp2sentinel")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    arguments = parse(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _command(arguments)
+    except ModuleNotFoundError as error:
+        print(
+            f"The package {error.name} is missing: run .venv/bin/python script.py (docs/install.md).", file=sys.stderr
+        )
+        return 2
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except SyncError as error:
+        text = redact(str(error))
+        print(text, file=sys.stderr)
+        if arguments.json:
+            print(json.dumps({"error": text, "exit_code": error.exit_code}))
+        return error.exit_code
+    except KeyboardInterrupt:
+        logger.error("Stopped from outside")
+        print("Stopped from outside; what was not finished is taken up by the next run.", file=sys.stderr)
+        return 130
+
+
+def _command(arguments: Namespace) -> int:
+    from helpers import settings as settings_room  # noqa: PLC0415  --help must not wait for pydantic
+
+    loaded = settings_room.load(arguments.config, os.environ, offline=arguments.command == "convert")
+    settings = loaded.settings
+    if arguments.dry_run:
+        settings = settings.model_copy(update={"dry_run": True})
+    _prepare_log(settings, arguments)
+    for warning in loaded.warnings:
+        logger.warning("%s", warning)
+        if arguments.command or sys.stderr.isatty():
+            print(f"warning: {warning}", file=sys.stderr)
+    if arguments.command is None:
+        return _run(settings, arguments)
+    return _ask(settings, arguments)
+
+
+def _ask(settings: Settings, arguments: Namespace) -> int:
+    """Carry out a command that is not a run; each writes its lines through ``say``."""
+
+    def say(line: str) -> None:
+        print(redact(line))
+
+    if arguments.command == "convert":
+        from helpers.convert import convert_files  # noqa: PLC0415
+
+        return convert_files(arguments.files, settings, sys.stdout, sys.stderr)
+    if arguments.command == "check":
+        from helpers.check import Preflight  # noqa: PLC0415
+
+        return Preflight(settings, say).run()
+    if arguments.command == "status":
+        from helpers.status import status  # noqa: PLC0415
+
+        return status(settings, say, max_age_hours=arguments.max_age, as_json=arguments.json)
+    if arguments.command == "explain":
+        from helpers.explain import explain  # noqa: PLC0415
+
+        return explain(settings, arguments.what, say, offline=arguments.offline, as_json=arguments.json)
+    if arguments.command == "adopt":
+        from helpers.adopt import adopt  # noqa: PLC0415
+
+        report = adopt(
+            settings,
+            withdraw_unmatched=arguments.withdraw_unmatched,
+            force_withdraw=arguments.force_withdraw,
+            line=say if arguments.list else None,
+        )
+    else:
+        from helpers.leave import withdraw_all  # noqa: PLC0415
+
+        report = withdraw_all(
+            settings,
+            arguments.workspace,
+            force_withdraw=arguments.force_withdraw,
+            line=say if arguments.list else None,
+        )
+    _show(report, settings, arguments.json)
+    return report.exit_code
+
+
+def _prepare_log(settings: Settings, arguments: Namespace) -> None:
+    from helpers import log  # noqa: PLC0415
+
+    redact.learn(settings.secret_values())
+    if arguments.command not in (None, "adopt", "withdraw"):
+        logging.getLogger().addHandler(logging.NullHandler())
+        log.quieten()
+        return
+    from helpers.sync import make_state_dir  # noqa: PLC0415
+
+    make_state_dir(settings)
+    detailed = settings.verbose_log or arguments.verbose
+    log.set_up(settings.log_path, detailed=detailed, on_terminal=arguments.verbose)
+
+
+def _run(settings: Settings, arguments: Namespace) -> int:
+    from helpers import sync  # noqa: PLC0415
+    from helpers.progress import progress  # noqa: PLC0415
+    from helpers.reconcile import Options  # noqa: PLC0415
+
+    options = Options(arguments.uuid or "", arguments.full, arguments.retry_rejected, arguments.force_withdraw)
+    line = (lambda text: print(redact(text))) if arguments.list else None
+    with progress() as advance:
+        report = sync.run(settings, options, advance=advance, line=line)
+    _show(report, settings, arguments.json)
+    return report.exit_code
+
+
+def _show(report: Report, settings: Settings, as_json: bool) -> None:
+    """JSON where asked for, a table in a terminal, and on stderr only what went wrong."""
+    summary = json.dumps(redact.within(report.as_json()))
+    logger.info("Summary: %s", summary)
+    if as_json:
+        print(summary)
+    elif sys.stdout and (report.dry_run or sys.stdout.isatty()):
+        from rich.console import Console  # noqa: PLC0415  only for a terminal
+
+        from helpers.report import table  # noqa: PLC0415
+
+        Console().print(table(report))
+    for trouble in report.troubles():
+        print(redact(trouble), file=sys.stderr)
+    if report.exit_code:
+        print(f"Exit code {report.exit_code}; the log is {settings.log_path}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
