@@ -1,0 +1,103 @@
+"""Withdraw what is not a run's to withdraw: a whole destination that is to be left, or what nobody asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from helpers import plan as planning
+from helpers.errors import LedgerError
+from helpers.ledger import Ledger, known_destinations
+from helpers.pacer import Clock
+from helpers.remembered import RememberedObject
+from helpers.report import Report
+from helpers.settings import Settings
+from helpers.sync import Delivery, ledger_url, lock, make_state_dir, opened
+
+WORKSPACE_LEFT = "the workspace is left"
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """Objects on their way out of one destination; ``now`` is in seconds since 1970."""
+
+    settings: Settings
+    ledger: Ledger
+    report: Report
+    clock: Clock
+    now: int
+    force: bool
+
+    def withdraw(self, objects: Sequence[RememberedObject], reason: str, *, forget: bool = False) -> None:
+        """Withdraw objects, unless it looks like a mistake; ``forget`` all that they were made of as well."""
+        if not objects or not self._may(len(objects)):
+            return
+        leaving = [replace(each, leaving=reason) for each in objects]
+        with self.ledger.at_once():
+            self.ledger.keep(objects=leaving)
+            if forget:
+                self.ledger.forget_all()
+        self._send(leaving)
+
+    def _may(self, count: int) -> bool:
+        live = self.ledger.count(self.now)["live"]
+        percent = self.settings.max_withdraw_percent
+        if self.force or not planning.too_many(count, live, percent):
+            return True
+        self.report.refuse(
+            f"{count} objects would leave {self.settings.sourcesystem} in workspace "
+            f"{self.settings.ms_auth.workspace_id}, where {live} are live, more than max_withdraw_percent "
+            f"({percent}) allows"
+        )
+        return False
+
+    def _send(self, leaving: Iterable[RememberedObject]) -> None:
+        delivery = Delivery(self.settings, self.ledger, self.report, self.clock, self.now)
+        try:
+            for each in leaving:
+                self.report.withdrawing(each)
+                delivery.submit([planning.withdrawal(each, self.now)])
+        finally:
+            delivery.finish()
+
+
+def withdraw_all(
+    settings: Settings,
+    workspace: str,
+    *,
+    force_withdraw: bool,
+    line: Callable[[str], None] | None,
+    clock: Clock | None = None,
+    now: Callable[[], float] = time.time,
+) -> Report:
+    """Empty every destination of a workspace, each under its own source system.
+
+    Raises LedgerError for a workspace that the ledger does not know, RunActive when a run holds it.
+    """
+    make_state_dir(settings)
+    started = time.monotonic()
+    report = Report(dry_run=settings.dry_run, line=line)
+    with lock(settings):
+        for there in _destinations(settings, workspace):
+            with opened(there) as ledger, ledger.alone():
+                ledger.recover()
+                leaving = Leaving(there, ledger, report, clock or Clock(), int(now()), force_withdraw)
+                leaving.withdraw(ledger.every_live_object(), WORKSPACE_LEFT, forget=True)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _destinations(settings: Settings, workspace: str) -> list[Settings]:
+    """Return the settings for each destination of a workspace, also of one that they do not name."""
+    known = known_destinations(ledger_url(settings))
+    wanted = [(name, source) for name, source in known if name.lower() == workspace.lower()]
+    if not wanted:
+        names = ", ".join(sorted({name for name, _ in known})) or "none"
+        raise LedgerError(f"The ledger knows no workspace {workspace}; it knows {names}.")
+    return [_for_destination(settings, name, source) for name, source in wanted]
+
+
+def _for_destination(settings: Settings, workspace: str, sourcesystem: str) -> Settings:
+    auth = settings.ms_auth.model_copy(update={"workspace_id": workspace})
+    return settings.model_copy(update={"ms_auth": auth, "sourcesystem": sourcesystem})
