@@ -74,6 +74,7 @@ class Reconciliation:
     _live: int = 0
     _identity: dict[str, Any] = field(default_factory=dict)
     _trusted: bool = False
+    _surveyed: bool = False
 
     def run(self) -> None:
         """Read, plan, send and withdraw. Raises MispError when MISP does not even say who reads it.
@@ -93,6 +94,7 @@ class Reconciliation:
             self.report.misp_error = str(error)
         if not self.options.uuid:
             self._send_pending()
+        if self._surveyed:
             self._renew()
         self._send_later()
         self._withdraw()
@@ -188,6 +190,7 @@ class Reconciliation:
         to_read = [uuid for uuid, decision in decisions.items() if decision.look in (Look.READ, Look.ASK)]
         found = [self._listed[uuid] for uuid in to_read if uuid in self._listed]
         found += self._asked(known, [uuid for uuid in to_read if uuid not in self._listed])
+        self._surveyed = True
         self._read_all(found, self._listed, self.settings.misp_event_filters)
 
     def _look(self, event: RememberedEvent | None, row: SeenEvent | None, uuid: str) -> Decision:
@@ -212,7 +215,7 @@ class Reconciliation:
         decisions = {uuid: self._not_found(known[uuid], exist.get(uuid)) for uuid in missing}
         self._hold_or_leave(known, exist, decisions)
         same = [uuid for uuid, seen in found.items() if self._stands(known[uuid], seen)]
-        self.ledger.keep(events=[replace(known[uuid], listed=False) for uuid in same if known[uuid].listed])
+        self.ledger.keep(events=[replace(known[uuid], listed=False) for uuid in found if known[uuid].listed])
         return [seen for uuid, seen in found.items() if uuid not in same]
 
     def _stands(self, event: RememberedEvent, seen: SeenEvent) -> bool:
@@ -356,7 +359,10 @@ class Reconciliation:
             self._carry_out(plan)
 
     def _renew(self) -> None:
-        """Send what is due again: expiries that move on, and what is to stay visible to rules that look back."""
+        """Send what is due again: expiries that move on, and what is to stay visible to rules that look back.
+
+        Which events match the filters must be known of this run: what MISP did not show moves nothing on.
+        """
         if self._narrowed:
             return
         self._send_again(self.ledger.to_renew(self.now), moves=True)

@@ -103,6 +103,20 @@ def test_a_shared_object_whose_upload_failed_is_sent_again(site):
     assert len(here.live()) == 9
 
 
+def test_nothing_is_renewed_while_misp_does_not_say_which_events_match(site):
+    here = site(DAYS_TO_EXPIRE="12", DAYS_TO_EXPIRE_MAPPING="{}")
+    load(here, events=1)
+    here.run()
+    before = {each["valid_until"] for each in here.live().values()}
+    here.misp.edit_attribute(uuid(1), attribute(1, 0), comment="edited, and not published again")
+    here.misp.faults.add(Fault("restSearch", "status", times=None))
+    assert later(here, days=8).exit_code == 3
+    assert {each["valid_until"] for each in here.live().values()} == before
+    here.misp.faults.clear()
+    assert later(here).held == 1
+    assert {each["valid_until"] for each in here.live().values()} == before
+
+
 @pytest.fixture
 def small_pages(monkeypatch):
     monkeypatch.setattr(misp_room, "ATTRIBUTES_PER_PAGE", 8)
