@@ -211,13 +211,16 @@ def _want(
 
 
 def _send_or_let_expire(staying: RememberedObject, sent: RememberedObject, now: int, plan: Plan) -> None:
-    """Send an object, unless it would be over: then it stays to its end, or leaves where that has been moved up."""
+    """Send an object, unless it would be over: then it leaves, where its end has been moved up, or is over already.
+
+    What is over is remembered as it would be sent, since a renewal sends what is remembered.
+    """
     if sent.valid_until > now:
         (plan.changed if staying.stage == Stage.ACCEPTED else plan.again).append(sent)
     elif staying.valid_until > now:
         _let_go([staying], EXPIRED, now, plan)
     else:
-        plan.stay.append(staying)
+        plan.stay.append(replace(sent, stage=staying.stage, words=staying.words))
 
 
 def _let_go(lives: list[RememberedObject], reason: str, now: int, plan: Plan) -> None:

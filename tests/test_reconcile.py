@@ -117,6 +117,18 @@ def test_nothing_is_renewed_while_misp_does_not_say_which_events_match(site):
     assert {each["valid_until"] for each in here.live().values()} == before
 
 
+def test_a_shared_object_that_had_expired_comes_back_as_it_is_wanted_now(site):
+    here = site(DEDUPLICATE="value", DAYS_TO_EXPIRE="12", DAYS_TO_EXPIRE_MAPPING="{}")
+    here.misp.load([misp_event(1, [("domain", "shared.example.org")] * 2)])
+    here.run()
+    here.seconds += 14 * DAY
+    assert here.live() == {}
+    edited(here, 1, 0, to_ids=False)
+    later(here)
+    (only,) = here.live().values()
+    assert [each["external_id"] for each in only["external_references"]] == [attribute(1, 1)]
+
+
 @pytest.fixture
 def small_pages(monkeypatch):
     monkeypatch.setattr(misp_room, "ATTRIBUTES_PER_PAGE", 8)
