@@ -20,6 +20,7 @@ ms_auth = {
     "new_upload_api": True,  # True: STIX objects API; False: legacy Upload Indicators API
     "scope": "https://management.azure.com/.default",  # what the token is for
 }
+ms_tenants = []  # several destinations instead of the one above (docs/destinations.md)
 ms_api_version = "2024-02-01-preview"  # version of the STIX objects API
 ms_legacy_upload_key = "indicators"  # legacy API only: "indicators", or "value" for its older form
 ms_max_indicators_request = 100  # indicators in one request, 100 at most
@@ -86,4 +87,5 @@ verbose_log = False  # log more
 write_parsed_indicators = False  # write the indicators to a file in state_dir
 write_parsed_eventid = False  # log the id of each event
 sentinel_write_response = False  # write Microsoft's answers to a file in state_dir
+max_run_minutes = 0  # stop in good order after so many minutes, the next run goes on; 0: no limit
 dry_run = False  # do everything but the upload

@@ -79,7 +79,7 @@ def _ask(settings: Settings, arguments: Namespace) -> int:
     if arguments.command == "check":
         from helpers.check import Preflight  # noqa: PLC0415
 
-        return Preflight(settings, say).run()
+        return Preflight(settings, say).run(arguments.workspace)
     if arguments.command == "status":
         from helpers.status import status  # noqa: PLC0415
 
@@ -92,7 +92,7 @@ def _ask(settings: Settings, arguments: Namespace) -> int:
         from helpers.adopt import adopt  # noqa: PLC0415
 
         report = adopt(
-            settings,
+            settings.destinations(arguments.workspace),
             withdraw_unmatched=arguments.withdraw_unmatched,
             force_withdraw=arguments.force_withdraw,
             line=say if arguments.list else None,
@@ -133,7 +133,7 @@ def _run(settings: Settings, arguments: Namespace) -> int:
     options = Options(arguments.uuid or "", arguments.full, arguments.retry_rejected, arguments.force_withdraw)
     line = (lambda text: print(redact(text))) if arguments.list else None
     with progress() as advance:
-        report = sync.run(settings, options, advance=advance, line=line)
+        report = sync.run(settings, options, workspace=arguments.workspace, advance=advance, line=line)
     _show(report, settings, arguments.json)
     return report.exit_code
 

@@ -38,7 +38,7 @@ from helpers.remembered import (
 from helpers.report import MATCHED, REVOKED, UNMATCHED, Report
 from helpers.request_objects import PreparedAttribute, chunks, stix_uuid, text_of
 from helpers.settings import Settings
-from helpers.sync import lock, make_state_dir, opened
+from helpers.sync import make_state_dir, opened
 from helpers.values import Value
 
 NEEDED = ("subscription_id", "resourceGroupName", "workspaceName")
@@ -61,7 +61,7 @@ _LISTS = ("indicator_types", "labels", "kill_chain_phases", "external_references
 
 
 def adopt(
-    settings: Settings,
+    destinations: Sequence[Settings],
     *,
     withdraw_unmatched: bool,
     force_withdraw: bool,
@@ -69,15 +69,17 @@ def adopt(
     clock: Clock | None = None,
     now: Callable[[], float] = time.time,
 ) -> Report:
-    """Fill the ledger, all of it or nothing, and withdraw what is not MISP's if that is asked for, also later.
+    """Fill the ledger of one destination, all of it or nothing.
 
+    What is not MISP's is withdrawn if that is asked for, also later.
     Raises SyncError; what becomes of withdrawals is in the report.
     """
+    settings = _only(destinations)
     _refuse_missing(settings)
     make_state_dir(settings)
     clock, moment, started = clock or Clock(), int(now()), time.monotonic()
     report = Report(dry_run=settings.dry_run, line=line)
-    with lock(settings), opened(settings) as ledger, ledger.alone():
+    with opened(settings) as ledger, ledger.alone(settings.state_path):
         if ledger.empty:
             adoption = Adoption(settings, ledger, MispReader(settings, clock.sleep), report, moment)
             adoption.take(ManagementApi(settings, clock).indicators())
@@ -88,6 +90,13 @@ def adopt(
             leaving.withdraw(ledger.unclaimed(NOT_IN_MISP, moment), NOT_IN_MISP)
     report.seconds = time.monotonic() - started
     return report
+
+
+def _only(destinations: Sequence[Settings]) -> Settings:
+    if len(destinations) > 1:
+        names = ", ".join(each.name for each in destinations)
+        raise SettingsError([f"adopt takes over one destination at a time: add --workspace and one of {names}."])
+    return destinations[0]
 
 
 @dataclass
@@ -143,7 +152,7 @@ class Adoption:
 
     @cached_property
     def _desk(self) -> Desk:
-        return Desk(self.settings, self.ledger, Terms(self.now), "", lambda _plan: None, lambda _part: None)
+        return Desk(self.settings, self.ledger, Terms(self.now), lambda _plan: None, lambda _part: None)
 
     def _matched(self, held: Indicator, of_misp: Sequence[dict[str, Any]], rows: _Rows) -> None:
         """Remember an object with its sources, as accepted, and its events as ones to be read."""

@@ -16,6 +16,15 @@ Step = Callable[[], str]
 _MORE_THAN_READING = ("perm_add", "perm_modify", "perm_publish", "perm_admin")
 
 
+class Nothing:
+    """An outbox in which nothing waits."""
+
+    def take(self, most: int, *, in_flight: bool) -> list[dict[str, object]]:
+        """Return nothing."""
+        del most, in_flight
+        return []
+
+
 @dataclass
 class Preflight:
     """Runs the steps in order and prints a line for each; one side's failure does not stop the other."""
@@ -24,20 +33,32 @@ class Preflight:
     say: Callable[[str], None]
     worst: int = 0
 
-    def run(self) -> int:
-        """Return the exit code: 0, or that of the first part that failed (settings, MISP, Microsoft)."""
+    def run(self, workspace: str = "") -> int:
+        """Return the exit code: 0, or that of the first part that failed (settings, MISP, Microsoft).
+
+        ``workspace`` keeps to one of several destinations. Raises SettingsError when there is none of that name.
+        """
+        destinations = self.settings.destinations(workspace)
         self._line("settings", "all settings are valid", "")
         self._step("state", lambda: _state(self.settings), {"state_dir"})
         reader = MispReader(self.settings)
-        manager = RequestManager(self.settings, lambda _outcomes: None, workers=0)
         in_misp = {"misp_domain", "misp_key"}
-        at_microsoft = {"ms_auth.tenant", "ms_auth.client_id", "ms_auth.client_secret"}
         if self._step("MISP login", lambda: _login(reader), in_misp):
             self._step("MISP role", lambda: _role(reader), {"misp_key"})
             self._step("MISP filters", lambda: self._filters(reader), {"misp_event_filters"})
-        if self._step("Microsoft token", lambda: _token(manager, self.settings), at_microsoft):
-            self._step("Microsoft upload", lambda: _upload(manager, self.settings), {"ms_auth.workspace_id"})
+        for destination in destinations:
+            self._destination(destination)
         return self.worst
+
+    def _destination(self, settings: Settings) -> None:
+        """Try the token and the upload of one destination."""
+        several = {"ms_tenants"} if settings.name else set()
+        at_microsoft = several or {"ms_auth.tenant", "ms_auth.client_id", "ms_auth.client_secret"}
+        manager = RequestManager(settings, Nothing(), lambda _outcomes: None, workers=0)
+        named = f" {settings.name}" if settings.name else ""
+        if self._step(f"Microsoft token{named}", lambda: _token(manager, settings), at_microsoft):
+            to_upload = several or {"ms_auth.workspace_id"}
+            self._step(f"Microsoft upload{named}", lambda: _upload(manager, settings), to_upload)
 
     def _step(self, name: str, step: Step, settings: set[str]) -> bool:
         origins = "; ".join(f"{each} from {self.settings.source_of(each)}" for each in sorted(settings))
@@ -97,7 +118,7 @@ def _state(settings: Settings) -> str:
     sync.make_state_dir(settings)
     log.try_out(settings.log_path)
     try:
-        with sync.lock(settings), sync.opened(settings.model_copy(update={"dry_run": True})):
+        with sync.opened(settings.model_copy(update={"dry_run": True})) as ledger, ledger.alone(settings.state_path):
             return f"log, lock and ledger in {settings.state_path} can be used by this user"
     except RunActive:
         return f"a run is active in {settings.state_path} right now"

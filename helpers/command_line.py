@@ -35,6 +35,10 @@ _COMMANDS = {
     "withdraw": ("empty a destination that is to be left", {**_REPORTS, **_PLANS}),
 }
 
+_ONE = "one destination only, by its name or its workspace's id"
+# Commands that can be told to keep to one destination; None is a run.
+_OF_ONE = (None, "check", "adopt", "withdraw")
+
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line; ends the process with code 2 and a sentence when it makes no sense."""
@@ -44,6 +48,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     allowed = {**_EVERYWHERE, **(_COMMANDS[command][1] if command else {**_REPORTS, **_PLANS, **_RUNS})}
     given = [name for name in {**_REPORTS, **_PLANS, **_RUNS} if getattr(arguments, name)]
     given += ["uuid"] if arguments.uuid else []
+    given += ["workspace"] if arguments.workspace else []
+    allowed |= dict.fromkeys(("workspace",), "") if command in _OF_ONE else {}
     odd = [_option(name) for name in given if name not in allowed and (command or name != "uuid")]
     if odd:
         parser.error(f"{', '.join(odd)} does not go with {command}")
@@ -72,7 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     made["adopt"].add_argument(
         "--withdraw-unmatched", action="store_true", help="withdraw what is in Sentinel and not in MISP"
     )
-    made["withdraw"].add_argument("--workspace", required=True, metavar="NAME", help="the workspace's id, as in status")
+    made["withdraw"].add_argument(
+        "--workspace", required=True, metavar="NAME", help="a destination's name, or a workspace's id, as in status"
+    )
+    for name in ("check", "adopt"):
+        made[name].add_argument("--workspace", metavar="NAME", default=argparse.SUPPRESS, help=_ONE)
     return parser
 
 
@@ -84,6 +94,7 @@ def _add(parser: argparse.ArgumentParser, flags: dict[str, str], *, hidden: bool
     )
     if not hidden:
         parser.add_argument("--uuid", type=_uuid, metavar="EVENT", help="one event only")
+        parser.add_argument("--workspace", metavar="NAME", default="", help=_ONE)
     for name, words in flags.items():
         default = nothing if hidden else False
         parser.add_argument(_option(name), action="store_true", dest=name, default=default, help=words)

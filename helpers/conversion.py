@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -43,6 +43,22 @@ class Converted:
     indicators: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     left_out: list[Skipped] = field(default_factory=list)
+
+    def of(self, attributes: Container[str]) -> Converted:
+        """Return what speaks for some attributes, by UUID."""
+        kept = Converted(
+            indicators=[each for each in self.indicators if attribute_of(each) in attributes],
+            skipped=[each for each in self.skipped if each.attribute_uuid.lower() in attributes],
+            left_out=[each for each in self.left_out if each.attribute_uuid.lower() in attributes],
+        )
+        skipped = {each.attribute_uuid.lower() for each in kept.skipped}
+        kept.attributes = len(skipped.union(map(attribute_of, kept.indicators)))
+        return kept
+
+
+def attribute_of(indicator: Mapping[str, Any]) -> str:
+    """Return the UUID of the attribute that an indicator was made of."""
+    return str(indicator["external_references"][0]["external_id"])
 
 
 def convert_event(event: Json, settings: Settings, now: datetime) -> Iterator[Converted]:

@@ -23,6 +23,13 @@ SENTINEL_RESPONSE = "sentinel_response.txt"
 _END = b"\n]\n"
 
 
+def named(file: str, name: str) -> str:
+    """Return the name of a dump of one of several destinations."""
+    stem, dot, ending = file.rpartition(".")
+    safe = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
+    return f"{stem}-{safe}{dot}{ending}" if name else file
+
+
 class IndicatorDump:
     """One JSON array of what is sent, new each run, valid after every write."""
 

@@ -16,6 +16,8 @@ from helpers.config_file import IDLE, NEEDLESS, RENAMED, Findings, Given, closes
 
 PREFIX = "MISP2SENTINEL_"
 CONFIG = PREFIX + "CONFIG"
+# The one variable of misp2sentinel's own that stays: a list of destinations.
+ALIASES = {"tenants": "ms_tenants"}
 FLAGS = {
     "true": True,
     "yes": True,
@@ -50,7 +52,7 @@ def read(
         if len(keys) > 1:
             findings.problem(name, "environment", f"is set by {' and '.join(keys)}: keep one of them.")
             continue
-        names_a_file = keys[0].upper() != variable(name)
+        names_a_file = keys[0].upper() != variable(name) and keys[0] not in ALIASES
         if names_a_file and name in unopened:
             continue
         try:
@@ -65,7 +67,7 @@ def read(
 
 def convert(kind: Any, text: str) -> Any:
     """Return ``text`` as a value of ``kind``; ValueError says what it must be."""
-    if get_origin(kind) is dict:
+    if get_origin(kind) in (dict, list):
         return _json(text)
     if kind == bool | str:
         return FLAGS.get(text.strip().lower(), text)
@@ -75,7 +77,7 @@ def convert(kind: Any, text: str) -> Any:
 def _claims(environ: Mapping[str, str], kinds: Mapping[str, Any], findings: Findings) -> dict[str, list[str]]:
     """Return for each setting the variables that give it."""
     names = {variable(name): name for name in kinds}
-    claims: dict[str, list[str]] = {}
+    claims = {name: [key] for key, name in ALIASES.items() if name in kinds and environ.get(key, "").strip()}
     for key in sorted(environ):
         upper = key.upper()
         if not upper.startswith(PREFIX) or upper == CONFIG or not environ[key].strip():

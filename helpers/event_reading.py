@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from constants import Skip
 from helpers import plan as planning
-from helpers.conversion import Converted, convert_prepared
+from helpers.conversion import Converted, attribute_of, convert_prepared
 from helpers.ledger import Ledger
 from helpers.marks import SeenEvent
 from helpers.plan import Plan, Terms, Wanted
@@ -43,15 +43,15 @@ class Desk:
     """Where events are planned.
 
     ``carry_out`` gets each plan after it was written down, ``tell`` each part of an event's conversion;
-    ``shape`` prints the settings that shape the result.
+    ``full_run`` is the number of the latest full run.
     """
 
     settings: Settings
     ledger: Ledger
     terms: Terms
-    shape: str
     carry_out: Callable[[Plan], None]
     tell: Callable[[Converted], None]
+    full_run: int = 0
 
     @property
     def now(self) -> datetime:
@@ -93,9 +93,34 @@ class Desk:
         self.decide(together, unwanted, in_window=False, no_sources=sources, **written)
 
 
+@dataclass(frozen=True)
+class EventPart:
+    """A part of an event as MISP delivered it, prepared once for every destination."""
+
+    prepared: RequestObjectEvent
+    prints: Mapping[str, str]
+
+    @classmethod
+    def of(cls, event: Json, settings: Settings, shape: str) -> EventPart:
+        """Prepare an event, or a slice of it; ``shape`` prints the settings that shape the result."""
+        prepared = RequestObjectEvent(event, settings)
+        every = _members(prepared.items)
+        return cls(prepared, {each.uuid: fingerprint(prepared.header, each, shape) for each in every})
+
+    @property
+    def event(self) -> Json:
+        """The event as MISP delivered it."""
+        return self.prepared.event
+
+    def converted(self, changed: Iterable[Item], now: datetime) -> Iterator[Converted]:
+        """Convert, once, what changed for any destination."""
+        wanted = {id(item) for item in changed}
+        yield from convert_prepared(self.prepared, [item for item in self.prepared.items if id(item) in wanted], now)
+
+
 @dataclass
 class EventReading:
-    """An event on its way from MISP's answer into the ledger, slice by slice."""
+    """An event on its way from MISP's answer into one destination's rows of the ledger, part by part."""
 
     desk: Desk
     uuid: str
@@ -108,6 +133,7 @@ class EventReading:
     dropped: list[Source] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
     event: Json = field(default_factory=dict)
+    changed: Mapping[str, PreparedAttribute] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Fetch what is remembered of the event's attributes."""
@@ -117,21 +143,23 @@ class EventReading:
         for source in ledger.sources_of_event(self.uuid):
             self.sources.setdefault(source.attribute, []).append(source)
 
-    def take(self, event: Json) -> None:
-        """Take a slice: convert what changed, send what is wanted anew."""
-        self.event = event
-        prepared = RequestObjectEvent(event, self.desk.settings)
+    def look(self, part: EventPart) -> list[Item]:
+        """Look at a part of the event, and return what of it changed."""
+        self.event = part.event
+        prepared = part.prepared
         self._skips(prepared.skipped, {})
         self.desk.tell(Converted(len(prepared.skipped), skipped=prepared.skipped, left_out=prepared.left_out))
-        prints = {each.uuid: fingerprint(prepared.header, each, self.desk.shape) for each in _members(prepared.items)}
-        changed = [item for item in prepared.items if any(self._differs(each, prints) for each in _members([item]))]
-        moved = {each.uuid for each in _members(changed)}
-        self._unchanged([each for each in _members(prepared.items) if each.uuid not in moved])
-        by_uuid = {each.uuid: each for each in _members(changed)}
-        for part in convert_prepared(prepared, changed, self.desk.now):
-            self.desk.tell(part)
-            self._part(part, by_uuid, prints)
-        self.seen |= prints.keys()
+        changed = [item for item in prepared.items if any(self._differs(each, part) for each in _members([item]))]
+        self.changed = {each.uuid: each for each in _members(changed)}
+        self._unchanged([each for each in _members(prepared.items) if each.uuid not in self.changed])
+        self.seen |= part.prints.keys()
+        return changed
+
+    def take(self, converted: Converted, part: EventPart) -> None:
+        """Take what became of changed attributes, other destinations' among them: send what is wanted anew."""
+        mine = converted.of(self.changed)
+        self.desk.tell(mine)
+        self._part(mine, self.changed, part.prints)
 
     @property
     def absent(self) -> list[str]:
@@ -157,11 +185,12 @@ class EventReading:
             listing=self.listed.listing if self.listed else "",
             listed=self.listed is not None,
             todo=True,
+            full_run=self.desk.full_run,
         )
 
-    def _differs(self, attribute: PreparedAttribute, prints: Mapping[str, str]) -> bool:
+    def _differs(self, attribute: PreparedAttribute, part: EventPart) -> bool:
         known = self.known.get(attribute.uuid)
-        return known is None or known.fingerprint != prints[attribute.uuid] or attribute.uuid in self.unsettled
+        return known is None or known.fingerprint != part.prints[attribute.uuid] or attribute.uuid in self.unsettled
 
     def _unchanged(self, attributes: Sequence[PreparedAttribute]) -> None:
         """Tell of attributes that stand as they did: sent before, or skipped for the reason that is known."""
@@ -245,11 +274,6 @@ def fingerprint(header: EventHeader, attribute: PreparedAttribute, shape: str) -
         [attribute.object_name, attribute.file_name],
     ]
     return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def attribute_of(indicator: Indicator) -> str:
-    """Return the UUID of the attribute that an indicator was made of."""
-    return str(indicator["external_references"][0]["external_id"])
 
 
 def _members(items: Iterable[Item]) -> list[PreparedAttribute]:

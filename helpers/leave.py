@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from helpers import plan as planning
+from helpers.database import known_destinations
+from helpers.delivery import Delivery
 from helpers.errors import LedgerError
-from helpers.ledger import Ledger, known_destinations
-from helpers.pacer import Clock
+from helpers.ledger import Ledger
+from helpers.pacer import Clock, Pacers
 from helpers.remembered import RememberedObject
 from helpers.report import Report
 from helpers.settings import Settings
-from helpers.sync import Delivery, ledger_url, lock, make_state_dir, opened
+from helpers.sync import ledger_url, make_state_dir, opened
 
 WORKSPACE_LEFT = "the workspace is left"
 
@@ -53,11 +55,11 @@ class Leaving:
         return False
 
     def _send(self, leaving: Iterable[RememberedObject]) -> None:
-        delivery = Delivery(self.settings, self.ledger, self.report, self.clock, self.now)
+        delivery = Delivery(self.settings, self.ledger, self.report, Pacers(self.clock), self.now)
         try:
             for each in leaving:
                 self.report.withdrawing(each)
-                delivery.submit([planning.withdrawal(each, self.now)])
+                delivery.submit([each])
         finally:
             delivery.finish()
 
@@ -78,12 +80,11 @@ def withdraw_all(
     make_state_dir(settings)
     started = time.monotonic()
     report = Report(dry_run=settings.dry_run, line=line)
-    with lock(settings):
-        for there in _destinations(settings, workspace):
-            with opened(there) as ledger, ledger.alone():
-                ledger.recover()
-                leaving = Leaving(there, ledger, report, clock or Clock(), int(now()), force_withdraw)
-                leaving.withdraw(ledger.every_live_object(), WORKSPACE_LEFT, forget=True)
+    for there in _destinations(settings, workspace):
+        with opened(there) as ledger, ledger.alone(there.state_path):
+            ledger.recover()
+            leaving = Leaving(there, ledger, report, clock or Clock(), int(now()), force_withdraw)
+            leaving.withdraw(ledger.every_live_object(), WORKSPACE_LEFT, forget=True)
     report.seconds = time.monotonic() - started
     return report
 
@@ -91,13 +92,10 @@ def withdraw_all(
 def _destinations(settings: Settings, workspace: str) -> list[Settings]:
     """Return the settings for each destination of a workspace, also of one that they do not name."""
     known = known_destinations(ledger_url(settings))
-    wanted = [(name, source) for name, source in known if name.lower() == workspace.lower()]
+    named = [each for each in settings.destinations() if workspace.lower() == each.name.lower()]
+    keys = {each.workspace_key.lower() for each in named} or {workspace.lower()}
+    wanted = [(name, source) for name, source in known if name.lower() in keys]
     if not wanted:
         names = ", ".join(sorted({name for name, _ in known})) or "none"
         raise LedgerError(f"The ledger knows no workspace {workspace}; it knows {names}.")
-    return [_for_destination(settings, name, source) for name, source in wanted]
-
-
-def _for_destination(settings: Settings, workspace: str, sourcesystem: str) -> Settings:
-    auth = settings.ms_auth.model_copy(update={"workspace_id": workspace})
-    return settings.model_copy(update={"ms_auth": auth, "sourcesystem": sourcesystem})
+    return [settings.for_destination(name, source) for name, source in wanted]

@@ -1,28 +1,21 @@
 """The ledger: what was sent where, what became of it, and why the rest was not sent.
 
-SQLite in the state directory, or a PostgreSQL that several hosts share. Each method is one
-transaction; in a dry run everything is one transaction that is never committed.
+Each method is one transaction; the database is ``helpers/database.py``'s.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sql
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
-from helpers.errors import LedgerError, RunActive
-from helpers.ledger_tables import ABOUT, ATTRIBUTES, DESTINATIONS, EVENTS, METADATA, OBJECTS, SCHEMA, SOURCES, upgrade
-from helpers.log import open_private
+from helpers.database import Database
+from helpers.ledger_tables import ATTRIBUTES, DESTINATIONS, EVENTS, OBJECTS, SOURCES
 from helpers.remembered import (
     UNSETTLED,
     RememberedAttribute,
@@ -35,82 +28,43 @@ from helpers.remembered import (
 Row = TypeVar("Row")
 _PARAMETERS = 500
 _SETTLED_AND_STAYING = sql.and_(OBJECTS.c.stage == Stage.ACCEPTED, OBJECTS.c.leaving == "")
-_LOCK = 0x4D325345
 
 
 class Ledger:
     """The memory of one destination (workspace and source system). Threads may share it."""
 
-    def __init__(self, url: str, workspace: str, sourcesystem: str, *, dry: bool = False) -> None:
-        """Open the ledger, creating or upgrading it. Raises LedgerError with what to do.
+    def __init__(self, database: Database | str, workspace: str, sourcesystem: str, *, dry: bool = False) -> None:
+        """Open the memory of a destination in a database, or in the one at an address.
 
-        ``dry`` keeps nothing of what is written.
+        Raises LedgerError with what to do. ``dry`` keeps nothing of what is written to that address.
         """
-        self._dry = dry
-        self._lock = threading.RLock()
-        with _explained(url):
-            self._engine = _engine(url, dry)
-            self._insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
-            self._connection = self._engine.connect()
-            try:
-                self._open()
-                self.destination = self._destination(workspace, sourcesystem)
-            except BaseException:
-                self.close()
-                raise
+        self._database = Database(database, dry=dry) if isinstance(database, str) else database
+        self._line = 0
+        try:
+            self.destination = self._destination(workspace, sourcesystem)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let go of the database; a dry run's writing goes with it."""
-        with self._lock:
-            self._connection.rollback()
-            self._connection.close()
-            self._engine.dispose()
+        self._database.close()
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold this destination against runs on other hosts. Raises RunActive.
+    def alone(self, beside: Path | None = None) -> AbstractContextManager[None]:
+        """Hold this destination against other runs, on other hosts too. Raises RunActive."""
+        return self._database.alone(self.destination, beside)
 
-        On PostgreSQL an advisory lock on a connection of its own, which ends with the process; for SQLite a
-        lock beside the file.
-        """
-        if self._engine.dialect.name != "postgresql":
-            with self._file_alone():
-                yield
-            return
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            question = sql.select(sql.func.pg_try_advisory_lock(_LOCK, self.destination))
-            try:
-                if not connection.scalar(question):
-                    raise RunActive("Another run is active for this destination, perhaps on another host.")
-                yield
-            finally:
-                connection.invalidate()
-
-    @contextmanager
-    def _file_alone(self) -> Iterator[None]:
-        import filelock  # noqa: PLC0415
-
-        database = self._engine.url.database
-        if not database:
-            yield
-            return
-        held = filelock.FileLock(f"{database}.lock", timeout=0, mode=0o600)
-        try:
-            held.acquire()
-        except filelock.Timeout as error:
-            raise RunActive(f"Another run is active for this ledger ({database}).") from error
-        try:
-            yield
-        finally:
-            held.release()
+    def at_once(self) -> AbstractContextManager[None]:
+        """Keep all of what is written inside, or nothing of it."""
+        return self._database.at_once()
 
     # -- facts about the destination ------------------------------------------------------------------
 
     def facts(self) -> dict[str, Any]:
         """Return what is known of the destination as a whole: the MISP it read, its last runs."""
         where = DESTINATIONS.c.id == self.destination
-        with self._transaction():
-            text = self._connection.scalar(sql.select(DESTINATIONS.c.facts).where(where))
+        with self._transaction() as connection:
+            text = connection.scalar(sql.select(DESTINATIONS.c.facts).where(where))
         known: dict[str, Any] = json.loads(text or "{}")
         return known
 
@@ -122,16 +76,16 @@ class Ledger:
 
     def destinations(self) -> list[tuple[int, str, str]]:
         """Return id, workspace and source system of every destination in the database."""
-        with self._transaction():
+        with self._transaction() as connection:
             columns = (DESTINATIONS.c.id, DESTINATIONS.c.workspace, DESTINATIONS.c.sourcesystem)
-            return [tuple(row) for row in self._connection.execute(sql.select(*columns))]
+            return [tuple(row) for row in connection.execute(sql.select(*columns))]
 
     @property
     def empty(self) -> bool:
         """Whether no object is known of the destination."""
-        with self._transaction():
+        with self._transaction() as connection:
             question = sql.select(OBJECTS.c.id).where(OBJECTS.c.destination == self.destination).limit(1)
-            return self._connection.scalar(question) is None
+            return connection.scalar(question) is None
 
     # -- reading --------------------------------------------------------------------------------------
 
@@ -246,16 +200,16 @@ class Ledger:
         of_ours = OBJECTS.c.destination == self.destination
         stages = sql.select(OBJECTS.c.stage, sql.func.count()).where(of_ours).group_by(OBJECTS.c.stage)
         live = sql.select(sql.func.count()).where(of_ours, OBJECTS.c.live, OBJECTS.c.valid_until > now)
-        with self._transaction():
-            counted = {str(stage): int(count) for stage, count in self._connection.execute(stages)}
-            return {**counted, "live": int(self._connection.scalar(live) or 0)}
+        with self._transaction() as connection:
+            counted = {str(stage): int(count) for stage, count in connection.execute(stages)}
+            return {**counted, "live": int(connection.scalar(live) or 0)}
 
     def crowded(self) -> list[str]:
         """Return the keys that have more than one object."""
         where = OBJECTS.c.destination == self.destination
         question = sql.select(OBJECTS.c.key).where(where).group_by(OBJECTS.c.key).having(sql.func.count() > 1)
-        with self._transaction():
-            return [str(key) for key in self._connection.scalars(question)]
+        with self._transaction() as connection:
+            return [str(key) for key in connection.scalars(question)]
 
     def search(self, table: sql.Table, kind: Callable[..., Row], where: sql.ColumnElement[bool]) -> list[Row]:
         """Return rows of a table, for reports."""
@@ -268,16 +222,16 @@ class Ledger:
         columns = (ATTRIBUTES.c[each.name] for each in fields(RememberedAttribute))
         # The sum keeps SQLite from going by an index, which is five times slower than reading the table.
         question = sql.select(*columns).where(ATTRIBUTES.c.destination + 0 == self.destination, like)
-        with self._transaction():
-            found = self._connection.execute(question.order_by(sql.func.length(ATTRIBUTES.c.value)).limit(limit)).all()
+        with self._transaction() as connection:
+            found = connection.execute(question.order_by(sql.func.length(ATTRIBUTES.c.value)).limit(limit)).all()
         return [RememberedAttribute(**row._mapping) for row in found]
 
     def tally(self, column: sql.Column[Any], where: sql.ColumnElement[bool]) -> dict[Any, int]:
         """Count rows by what a column of theirs holds, the most frequent first, for reports."""
         count = sql.func.count()
         of_ours = sql.select(column, count).where(column.table.c.destination == self.destination, where)
-        with self._transaction():
-            rows = self._connection.execute(of_ours.group_by(column).order_by(count.desc(), column))
+        with self._transaction() as connection:
+            rows = connection.execute(of_ours.group_by(column).order_by(count.desc(), column))
             return {held: int(number) for held, number in rows}
 
     # -- writing --------------------------------------------------------------------------------------
@@ -302,10 +256,22 @@ class Ledger:
             for table, rows in ((EVENTS, events), (ATTRIBUTES, attributes), (SOURCES, sources), (OBJECTS, objects)):
                 self._put(connection, table, rows)
 
-    def in_flight(self, ids: Sequence[str], *, revoked: bool, now: int) -> None:
-        """Write down that objects are on their way to Microsoft, before they are."""
-        stage = Stage.WITHDRAWING if revoked else Stage.SENDING
-        self._change(ids, {"stage": stage, "live": True, "sent_at": now})
+    def line_up(self, ids: Sequence[str]) -> None:
+        """Put objects at the end of the line of what is to go out in this run."""
+        self._line += 1
+        self._change(ids, {"due": self._line})
+
+    def take(self, most: int, now: int, *, in_flight: bool) -> list[RememberedObject]:
+        """Take the next objects out of the line; ``in_flight`` writes down that they are on their way."""
+        waiting = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.due > 0)
+        next_ids = sql.select(OBJECTS.c.id).where(waiting).order_by(OBJECTS.c.due, OBJECTS.c.id).limit(most)
+        with self._transaction() as connection:
+            ids = [str(each) for each in connection.scalars(next_ids)]
+        taken = list(self.by_id(ids).values())
+        for stage, leaving in ((Stage.SENDING, False), (Stage.WITHDRAWING, True)):
+            flight = {"stage": stage, "live": True, "sent_at": now} if in_flight else {}
+            self._change([each.id for each in taken if bool(each.leaving) is leaving], {"due": None, **flight})
+        return taken
 
     def accepted(self, ids: Sequence[str], now: int) -> None:
         """Write down that Microsoft took objects."""
@@ -331,8 +297,10 @@ class Ledger:
 
     def recover(self) -> None:
         """Take up what a run that was cut off left in flight: it may have arrived, and is to be sent again."""
-        where = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.stage == Stage.SENDING)
-        self._write(sql.update(OBJECTS).where(where).values(stage=Stage.PENDING, doubt=True))
+        of_ours = OBJECTS.c.destination == self.destination
+        self._write(sql.update(OBJECTS).where(of_ours, OBJECTS.c.due > 0).values(due=None))
+        sending = sql.and_(of_ours, OBJECTS.c.stage == Stage.SENDING)
+        self._write(sql.update(OBJECTS).where(sending).values(stage=Stage.PENDING, doubt=True))
 
     def settle_events(self, uuids: Iterable[str]) -> None:
         """Move the mark of events on, of which every object is settled."""
@@ -361,26 +329,6 @@ class Ledger:
 
     # -- how ------------------------------------------------------------------------------------------
 
-    def _open(self) -> None:
-        with self._transaction() as connection:
-            if not sql.inspect(connection).has_table(ABOUT.name):
-                self._create(connection)
-            version = int(connection.scalar(sql.select(ABOUT.c.value).where(ABOUT.c.name == "schema")) or 0)
-            if version > SCHEMA:
-                raise LedgerError(
-                    f"The ledger was written by a newer MISP2Sentinel (its schema is {version}, this program knows "
-                    f"{SCHEMA}): run that version, or name another state_url."
-                )
-            upgrade(connection, version)
-
-    def _create(self, connection: sql.Connection) -> None:
-        """Create the tables, unless another run was faster."""
-        if self._engine.dialect.name == "postgresql":
-            connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_LOCK)))
-        METADATA.create_all(connection)
-        schema = self._insert(ABOUT).values(name="schema", value=str(SCHEMA))
-        connection.execute(schema.on_conflict_do_nothing())
-
     def _destination(self, workspace: str, sourcesystem: str) -> int:
         where = sql.and_(DESTINATIONS.c.workspace == workspace, DESTINATIONS.c.sourcesystem == sourcesystem)
         question = sql.select(DESTINATIONS.c.id).where(where)
@@ -388,35 +336,14 @@ class Ledger:
             known = connection.scalar(question)
             if known is None:
                 values = {"workspace": workspace, "sourcesystem": sourcesystem, "facts": "{}"}
-                connection.execute(self._insert(DESTINATIONS).values(values).on_conflict_do_nothing())
+                connection.execute(self._database.insert(DESTINATIONS).values(values).on_conflict_do_nothing())
                 known = connection.scalar(question)
         return int(known or 0)
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Keep all of what is written inside, or nothing of it."""
-        with self._lock:
-            before, self._dry = self._dry, True
-            try:
-                yield
-            except BaseException:
-                self._connection.rollback()
-                raise
-            finally:
-                self._dry = before
-            with self._transaction():
-                pass
-
-    @contextmanager
     def _transaction(self) -> Iterator[sql.Connection]:
-        with self._lock:
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.rollback()
-                raise
-            if not self._dry:
-                self._connection.commit()
+        with self._database.transaction() as connection:
+            yield connection
 
     def _write(self, statement: sql.Executable) -> None:
         with self._transaction() as connection:
@@ -432,9 +359,9 @@ class Ledger:
         values = [{"destination": self.destination, **_storable(vars(row))} for row in rows]
         if not values:
             return
-        statement = self._insert(table)
+        statement = self._database.insert(table)
         keys = [column.name for column in table.primary_key]
-        changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
+        changed = {name: statement.excluded[name] for name in values[0] if name not in keys}
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), values)
 
     def _drop_sources(self, connection: sql.Connection, sources: Sequence[Source]) -> None:
@@ -494,65 +421,6 @@ class Ledger:
         )
         with self._transaction() as connection:
             return {str(uuid) for uuid in connection.scalars(question)}
-
-
-def known_destinations(url: str) -> list[tuple[str, str]]:
-    """Return workspace and source system of each destination in a ledger; none when there is no ledger yet."""
-    with _explained(url):
-        engine = _engine(url, dry=True)
-        try:
-            with engine.connect() as connection:
-                if not sql.inspect(connection).has_table(DESTINATIONS.name):
-                    return []
-                columns = (DESTINATIONS.c.workspace, DESTINATIONS.c.sourcesystem)
-                question = sql.select(*columns).order_by(DESTINATIONS.c.id)
-                return [(workspace, system) for workspace, system in connection.execute(question)]
-        finally:
-            engine.dispose()
-
-
-def _engine(url: str, dry: bool) -> sql.Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "postgresql":
-        return sql.create_engine(parsed.set(drivername="postgresql+psycopg"), connect_args={"connect_timeout": 15})
-    if parsed.get_backend_name() != "sqlite":
-        raise LedgerError(f"state_url names {parsed.get_backend_name()}; sqlite and postgresql are supported.")
-    if dry and parsed.database and not Path(parsed.database).exists():
-        parsed = parsed.set(database="")
-    if parsed.database:
-        os.close(open_private(Path(parsed.database), os.O_RDWR))
-    engine = sql.create_engine(parsed, poolclass=sql.StaticPool, connect_args={"check_same_thread": False})
-    sql.event.listen(engine, "connect", _tune)
-    return engine
-
-
-def _tune(connection: Any, _record: Any) -> None:
-    """Write-ahead logging lets status and explain read during a run."""
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 15000"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-@contextmanager
-def _explained(url: str) -> Iterator[None]:
-    try:
-        yield
-    except (SQLAlchemyError, OSError, ValueError, ImportError) as error:
-        words = str(getattr(error, "orig", None) or error).strip().splitlines()
-        where = make_url(url).render_as_string(hide_password=True) if "://" in url else "state_url"
-        raise LedgerError(
-            f"The ledger at {where} cannot be used (state_url): {words[0] if words else error}"
-        ) from error
-
-
-@contextmanager
-def lost(url: str) -> Iterator[None]:
-    """Turn a database that goes away in the middle into a sentence. Raises LedgerError."""
-    try:
-        yield
-    except SQLAlchemyError as error:
-        words = str(getattr(error, "orig", None) or error).strip().splitlines()
-        where = make_url(url).render_as_string(hide_password=True)
-        raise LedgerError(f"The ledger at {where} was lost (state_url): {words[0] if words else error}") from error
 
 
 def _storable(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
 import sqlalchemy as sql
 
 from helpers.analyst_values import holds, shortest, spellings
-from helpers.ledger import Ledger, known_destinations
+from helpers.database import Database, known_destinations
+from helpers.ledger import Ledger
 from helpers.ledger_tables import ATTRIBUTES, EVENTS, OBJECTS, SOURCES
 from helpers.remembered import RememberedAttribute, RememberedEvent, RememberedObject, Source, Stage
 from helpers.settings import Settings
@@ -66,7 +67,13 @@ class Place:
 
     def is_of(self, settings: Settings) -> bool:
         """Whether the settings name this destination."""
-        return (self.workspace, self.sourcesystem) == (settings.ms_auth.workspace_id, settings.sourcesystem)
+        return self.name_in(settings) is not None
+
+    def name_in(self, settings: Settings) -> str | None:
+        """Return what the settings call this destination; None when they do not name it."""
+        key = (self.workspace, self.sourcesystem)
+        named = (each.name for each in settings.destinations() if (each.workspace_key, each.sourcesystem) == key)
+        return next(named, None)
 
     # -- counts ---------------------------------------------------------------------------------------
 
@@ -162,9 +169,9 @@ def places(settings: Settings) -> Iterator[list[Place]]:
     from helpers.sync import ledger_url  # noqa: PLC0415  the run's room is slow to import
 
     url = ledger_url(settings)
-    with ExitStack() as stack:
-        opened = []
-        for workspace, sourcesystem in known_destinations(url):
-            ledger = stack.enter_context(closing(Ledger(url, workspace, sourcesystem, dry=True)))
-            opened.append(Place(workspace, sourcesystem, ledger))
-        yield opened
+    known = known_destinations(url)
+    if not known:
+        yield []
+        return
+    with closing(Database(url, dry=True)) as database:
+        yield [Place(workspace, source, Ledger(database, workspace, source)) for workspace, source in known]

@@ -16,9 +16,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
-SCHEMA = 1
+SCHEMA = 2
 METADATA = MetaData()
 
 
@@ -50,6 +51,7 @@ EVENTS = Table(
     Column("listed", Boolean, nullable=False),
     Column("held_since", BigInteger),
     Column("todo", Boolean, nullable=False),
+    Column("full_run", BigInteger, nullable=False, server_default="0"),
 )
 
 ATTRIBUTES = Table(
@@ -96,14 +98,32 @@ OBJECTS = Table(
     Column("sent_at", BigInteger),
     Column("accepted_at", BigInteger),
     Column("body", LargeBinary, nullable=False),
+    Column("remote_id", String, nullable=False, server_default=""),
+    # Where the object stands in the line of what is to go out in this run; empty for all others.
+    Column("due", BigInteger),
     Index("objects_by_key", "destination", "key"),
     Index("objects_by_stage", "destination", "stage"),
     Index("objects_to_renew", "destination", "renew_at"),
     Index("objects_leaving", "destination", "leaving"),
     Index("objects_live", "destination", "live", "valid_until"),
+    Index("objects_due", "destination", "due"),
 )
 
 
+_STEPS = {
+    2: (
+        "ALTER TABLE events ADD COLUMN full_run BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE objects ADD COLUMN remote_id VARCHAR NOT NULL DEFAULT ''",
+        "ALTER TABLE objects ADD COLUMN due BIGINT",
+        "CREATE INDEX objects_due ON objects (destination, due)",
+    )
+}
+
+
 def upgrade(connection: Connection, version: int) -> None:
-    """Bring a ledger of an older schema up to date, in place. There is none older than the first yet."""
-    del connection, version
+    """Bring a ledger of an older schema up to date, in place."""
+    for step in range(version + 1, SCHEMA + 1):
+        for statement in _STEPS[step]:
+            connection.execute(text(statement))
+    if version < SCHEMA:
+        connection.execute(ABOUT.update().where(ABOUT.c.name == "schema").values(value=str(SCHEMA)))

@@ -56,15 +56,19 @@ class Decision:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What a run goes by: its time in seconds, whether all is read, and who reads."""
+    """What a run goes by: its time in seconds, the number of the full run that it is (0: none), and who reads."""
 
     now: int
-    full: bool = False
+    full_run: int = 0
     needs_published: bool = True
     grace: int = 7 * DAY
     own_organisation: str = ""
     site_admin: bool = False
     force: bool = False
+
+    def wants_anew(self, event: RememberedEvent) -> bool:
+        """Whether the full run has not read an event yet; one that was cut off goes on where it stopped."""
+        return event.full_run < self.full_run
 
 
 def look(
@@ -85,7 +89,7 @@ def look(
         return unpublished(event, seen, run, has_objects=has_objects)
     if event.todo or event.held_since is not None or moved(event, seen):
         return Decision(Look.READ)
-    if run.full and (listed or has_objects):
+    if run.wants_anew(event) and (listed or has_objects):
         return Decision(Look.READ)
     if listed:
         return Decision(Look.NOTHING if event.listed and listed.listing == event.listing else Look.READ)

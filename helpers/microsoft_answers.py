@@ -31,6 +31,7 @@ class Kind(Enum):
     NEW_TOKEN = auto()  # the token is not accepted
     STOP = auto()  # nothing will be accepted here
     FAILED = auto()  # this batch cannot be sent now
+    TIME_UP = auto()  # it would be sent too late
 
 
 @dataclass(frozen=True)

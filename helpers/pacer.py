@@ -26,34 +26,61 @@ class Clock:
 
 
 class Pacer:
-    """Lets requests through; many threads may ask, they share the limit."""
+    """Lets requests through, in the order in which they came; many threads may ask, they share the limit."""
 
     def __init__(self, per_minute: int, clock: Clock, on_pause: Callable[[float], None]) -> None:
         self._starts: deque[float] = deque(maxlen=per_minute)
         self._clock = clock
         self._on_pause = on_pause
         self._held_until = 0.0
-        self._lock = threading.Lock()
-        self.taken = 0
+        self._line: deque[object] = deque()
+        self._moved = threading.Condition()
 
-    def take(self) -> int:
-        """Wait for a place in the window; return the number of the request, from 1."""
-        while True:
-            with self._lock:
-                now = self._clock.now()
-                wait = self._free_at() - now
-                if wait <= 0:
-                    self._starts.append(now)
-                    self.taken += 1
-                    return self.taken
-            self._on_pause(wait)
-            self._clock.sleep(wait)
+    def take(self, until: float = float("inf")) -> bool:
+        """Wait for a place in the window; False when there is none before the clock shows ``until``."""
+        ticket = object()
+        with self._moved:
+            self._line.append(ticket)
+            self._moved.wait_for(lambda: self._line[0] is ticket)
+        try:
+            while (wait := self._start()) > 0:
+                if self._clock.now() + wait > until:
+                    return False
+                self._on_pause(wait)
+                self._clock.sleep(wait)
+            return True
+        finally:
+            with self._moved:
+                self._line.popleft()
+                self._moved.notify_all()
 
     def hold(self, seconds: float) -> None:
         """Let nothing through for so many seconds: Microsoft said so."""
-        with self._lock:
+        with self._moved:
             self._held_until = max(self._held_until, self._clock.now() + seconds)
 
-    def _free_at(self) -> float:
-        full = len(self._starts) == self._starts.maxlen
-        return max(self._held_until, self._starts[0] + WINDOW + MARGIN if full else float("-inf"))
+    def _start(self) -> float:
+        """Take a place if one is free; else return the seconds until one is."""
+        with self._moved:
+            now = self._clock.now()
+            full = len(self._starts) == self._starts.maxlen
+            free_at = max(self._held_until, self._starts[0] + WINDOW + MARGIN if full else float("-inf"))
+            if free_at <= now:
+                self._starts.append(now)
+            return free_at - now
+
+
+class Pacers:
+    """One pacer for each calling principal: what shares a limit shares the pacer, and takes turns.
+
+    ``until`` is when, by the clock, nothing is sent any more.
+    """
+
+    def __init__(self, clock: Clock, until: float = float("inf")) -> None:
+        self.clock = clock
+        self.until = until
+        self._pacers: dict[tuple[str, ...], Pacer] = {}
+
+    def of(self, principal: tuple[str, ...], per_minute: int, on_pause: Callable[[float], None]) -> Pacer:
+        """Return the pacer of a principal."""
+        return self._pacers.setdefault(principal, Pacer(per_minute, self.clock, on_pause))

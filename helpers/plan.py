@@ -178,6 +178,11 @@ def withdrawal(each: RememberedObject, now: int) -> Indicator:
     return {**indicator, "revoked": True, "modified": _time(now), "valid_until": _time(over)}
 
 
+def outgoing(each: RememberedObject, now: int) -> Indicator:
+    """Return an object as it goes out: as it is, or revoked where it is to leave."""
+    return withdrawal(each, now) if each.leaving else each.indicator
+
+
 def too_many(withdrawals: int, live: int, percent: int) -> bool:
     """Whether so many withdrawals at once look like a mistake: over 100 and over a share of what is live."""
     return withdrawals > 100 and withdrawals * 100 > live * percent

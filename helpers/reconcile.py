@@ -1,28 +1,28 @@
 """Keep a destination in step with MISP: what changed is read and sent, what MISP withdraws leaves.
 
 ``helpers/marks.py`` decides which events are looked at, ``helpers/plan.py`` what becomes of objects; this
-asks MISP, carries decisions out, and guards the withdrawals.
+carries decisions out for one destination, and guards the withdrawals. What MISP shows is asked once for all
+destinations, by ``helpers/round.py``.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from constants import LOG_EVENT_ERROR, LOG_MISP_PAGE, LOG_PROCESSED, VERSION
-from helpers import marks, misp_filters
+from constants import LOG_EVENT_ERROR, VERSION
+from helpers import marks
 from helpers import plan as planning
 from helpers.conversion import Converted
-from helpers.errors import MispError, SettingsError
-from helpers.event_reading import Desk, EventReading
+from helpers.errors import SettingsError
+from helpers.event_reading import Desk, EventPart, EventReading, Item
 from helpers.ledger import Ledger
 from helpers.marks import Circumstances, Decision, Look, SeenEvent
-from helpers.misp import MispReader, Page
 from helpers.plan import Plan, Terms
-from helpers.remembered import RememberedEvent, Stage
+from helpers.remembered import RememberedEvent, RememberedObject, Stage
 from helpers.report import Report
 from helpers.settings import Settings
 
@@ -49,21 +49,24 @@ class Options:
 class Reconciliation:
     """One run for one destination.
 
-    ``submit`` takes indicators to be uploaded, ``tell`` parts of the conversion, ``advance`` events done
-    and listed. ``shape`` prints the settings that shape the result, ``now`` is in seconds since 1970.
+    ``submit`` takes objects to be uploaded, ``tell`` parts of the conversion. ``shape`` prints the settings
+    that shape the result, ``now`` is in seconds since 1970. ``to_read`` has the events that are to be read for
+    this destination, by UUID, with their row where the site's filters find them, time windows included.
     """
 
     settings: Settings
     options: Options
     ledger: Ledger
-    reader: MispReader
     report: Report
-    submit: Callable[[Sequence[dict[str, Any]]], None]
+    submit: Callable[[Sequence[RememberedObject]], None]
     tell: Callable[[Converted], None]
-    advance: Callable[[int, int], None]
     shape: str
     now: int
-    _known: set[str] = field(default_factory=set)
+    to_read: dict[str, SeenEvent | None] = field(default_factory=dict)
+    _known: Mapping[str, RememberedEvent] = field(default_factory=dict)
+    _listed: Mapping[str, SeenEvent] = field(default_factory=dict)
+    _to_ask: list[str] = field(default_factory=list)
+    _reading: EventReading | None = None
     _pending: set[str] = field(default_factory=set)
     _read: set[str] = field(default_factory=set)
     _failed: set[str] = field(default_factory=set)
@@ -72,26 +75,27 @@ class Reconciliation:
     _letting_go: set[str] = field(default_factory=set)
     _to_go: list[tuple[RememberedEvent, SeenEvent | None, str]] = field(default_factory=list)
     _live: int = 0
-    _identity: dict[str, Any] = field(default_factory=dict)
+    _identity: Mapping[str, Any] = field(default_factory=dict)
     _trusted: bool = False
     _surveyed: bool = False
 
-    def run(self) -> None:
-        """Read, plan, send and withdraw. Raises MispError when MISP does not even say who reads it.
-
-        When MISP is given up later, what was decided by then is still carried out: nothing of an event leaves
-        that was not read to its end.
-        """
+    def begin(self, identity: Mapping[str, Any]) -> None:
+        """Take up what an earlier run left; ``identity`` is who reads which MISP. Raises SettingsError."""
         self.ledger.recover()
         self._live = self.ledger.count(self.now)["live"]
         self._pending = set(self.ledger.to_send_again(self.now))
-        self._identity = self.reader.identity()
+        self._identity = identity
         self._trusted = self._knows_this_misp()
         self._let_go_of_other_keys()
-        try:
-            self._one_event() if self.options.uuid else self._every_event()
-        except MispError as error:
-            self.report.misp_error = str(error)
+        self._begin_full_run()
+        self._known = self.ledger.events()
+
+    def conclude(self) -> None:
+        """Send and withdraw what is due, when everything was read that could be.
+
+        When MISP was given up before, what was decided by then is still carried out: nothing of an event leaves
+        that was not read to its end.
+        """
         if not self.options.uuid:
             self._send_pending()
         if self._surveyed:
@@ -103,8 +107,9 @@ class Reconciliation:
         """Move the marks, after Microsoft has answered for everything; ``complete`` if nothing stopped the run."""
         self.ledger.settle_events(self._read)
         whole = complete and not (self._failed or self.report.misp_error or self.options.uuid or self._narrowed)
-        if whole and self._circumstances.full:
-            self.ledger.learn(full_at=self.now, shape=self.shape, program=self._program)
+        if whole and self._circumstances.full_run:
+            begun = self.ledger.facts()["full_begun"]
+            self.ledger.learn(full_at=begun["at"], full_begun=None, shape=self.shape, program=self._program)
 
     # -- what the run goes by -------------------------------------------------------------------------
 
@@ -121,16 +126,28 @@ class Reconciliation:
         self.ledger.learn(misp=seen)
         return True
 
+    def _begin_full_run(self) -> None:
+        """Number a full run that is due, and remember it; one that was cut off is the same one still."""
+        if self.options.uuid or not self._full_run_is_due():
+            return
+        facts = self.ledger.facts()
+        begun = facts.get("full_begun") or {}
+        young = self.now - begun.get("at", 0) < self.settings.full_sync_days * marks.DAY
+        if self.options.full or begun.get("shape") != self.shape or not young:
+            number = facts.get("full_run", 0) + 1
+            self.ledger.learn(full_run=number, full_begun={"at": self.now, "shape": self.shape})
+
+    def _full_run_is_due(self) -> bool:
+        facts = self.ledger.facts()
+        late = self.now - int(facts.get("full_at", 0)) >= self.settings.full_sync_days * marks.DAY
+        return self.options.full or late or facts.get("shape") != self.shape
+
     @cached_property
     def _circumstances(self) -> Circumstances:
         facts = self.ledger.facts()
-        since = self.now - int(facts.get("full_at", 0))
-        full = (
-            self.options.full or facts.get("shape") != self.shape or since >= self.settings.full_sync_days * marks.DAY
-        )
         return Circumstances(
             now=self.now,
-            full=full,
+            full_run=facts.get("full_run", 0) if facts.get("full_begun") else 0,
             needs_published=marks.needs_published(self.settings.misp_event_filters),
             grace=self.settings.unpublished_grace_days * marks.DAY,
             own_organisation=self._identity["organisation"],
@@ -153,52 +170,48 @@ class Reconciliation:
 
     @cached_property
     def _desk(self) -> Desk:
-        another = self.ledger.facts().get("program") != self._program
-        terms = Terms(self.now, self.options.retry_rejected or another)
-        return Desk(self.settings, self.ledger, terms, self.shape, self._carry_out, self.tell)
+        facts = self.ledger.facts()
+        terms = Terms(self.now, self.options.retry_rejected or facts.get("program") != self._program)
+        return Desk(self.settings, self.ledger, terms, self._carry_out, self.tell, facts.get("full_run", 0))
 
     @cached_property
     def _with_objects(self) -> set[str]:
         return self.ledger.events_with_live_objects(self.now)
 
-    @cached_property
-    def _listed(self) -> dict[str, SeenEvent]:
-        return {each.uuid: each for each in self.reader.listing(self.settings.misp_event_filters)}
+    # -- which events to read -------------------------------------------------------------------------
 
-    # -- events ---------------------------------------------------------------------------------------
+    def look_at_one(self, listed: SeenEvent) -> None:
+        """Have the one event read that was asked for."""
+        known = self._known.get(listed.uuid)
+        self.to_read = {listed.uuid: listed if known is None or known.listed else None}
 
-    def _one_event(self) -> None:
-        filters = misp_filters.for_one_event(self.settings.misp_event_filters, self.options.uuid)
-        listed = self.reader.listing(filters)
-        if not listed:
-            self.report.misp_error = f"no event {self.options.uuid} under misp_event_filters (time windows set aside)"
-            return
-        events = self.ledger.events()
-        self._known = set(events)
-        known = events.get(self.options.uuid)
-        in_window = {listed[0].uuid: listed[0]} if known is None or known.listed else {}
-        self._read_all(listed, in_window, filters)
-
-    def _every_event(self) -> None:
-        """Look at every event known or listed; read the ones that the marks ask for."""
-        known = self.ledger.events()
-        self._known = set(known)
-        index = {} if self._narrowed else self.reader.index()
-        looked_at = self._listed.keys() if self._narrowed else known.keys() | self._listed.keys()
-        decisions = {uuid: self._look(known.get(uuid), index.get(uuid), uuid) for uuid in sorted(looked_at)}
-        self._hold_or_leave(known, index, decisions)
+    def look_around(self, index: Mapping[str, SeenEvent], listed: Mapping[str, SeenEvent]) -> list[str]:
+        """Look at every event known or listed; return the known ones that MISP is to be asked for by UUID."""
+        self._listed = listed
+        looked_at = listed.keys() if self._narrowed else self._known.keys() | listed.keys()
+        decisions = {uuid: self._look(index.get(uuid), uuid) for uuid in sorted(looked_at)}
+        self._hold_or_leave(index, decisions)
         to_read = [uuid for uuid, decision in decisions.items() if decision.look in (Look.READ, Look.ASK)]
-        found = [self._listed[uuid] for uuid in to_read if uuid in self._listed]
-        found += self._asked(known, [uuid for uuid in to_read if uuid not in self._listed])
-        self._surveyed = True
-        self._read_all(found, self._listed, self.settings.misp_event_filters)
+        self.to_read = {uuid: listed[uuid] for uuid in to_read if uuid in listed}
+        self._to_ask = [uuid for uuid in to_read if uuid not in listed]
+        return self._to_ask
 
-    def _look(self, event: RememberedEvent | None, row: SeenEvent | None, uuid: str) -> Decision:
+    def answered(self, found: Mapping[str, SeenEvent], exist: Mapping[str, SeenEvent]) -> None:
+        """Take what MISP said: the events that its filters find, time windows set aside, and those that exist."""
+        decisions = {uuid: self._not_found(uuid, exist.get(uuid)) for uuid in self._to_ask if uuid not in found}
+        self._hold_or_leave(exist, decisions)
+        events = [self._known[uuid] for uuid in self._to_ask if uuid in found]
+        self.ledger.keep(events=[replace(event, listed=False) for event in events if event.listed])
+        self.to_read |= {event.uuid: None for event in events if not self._stands(event, found[event.uuid])}
+        self._surveyed = True
+
+    def _look(self, row: SeenEvent | None, uuid: str) -> Decision:
+        event = self._known.get(uuid)
         if event and uuid in self._again:
             event = replace(event, todo=True)
         left_unpublished = event is not None and not event.published and row is not None and not row.published
-        matters = event is not None and (self._circumstances.full or row is None or left_unpublished)
-        has_objects = matters and uuid in self._with_objects
+        matters = event is not None and (self._circumstances.full_run or row is None or left_unpublished)
+        has_objects = bool(matters) and uuid in self._with_objects
         return marks.look(event, row, self._listed.get(uuid), self._circumstances, has_objects=has_objects)
 
     @cached_property
@@ -207,107 +220,61 @@ class Reconciliation:
         again = set(self.ledger.facts().get("refused_events", []))
         return again | (self.ledger.events_with_rejected_objects() if self._desk.terms.retry_rejected else set())
 
-    def _asked(self, known: Mapping[str, RememberedEvent], uuids: Sequence[str]) -> list[SeenEvent]:
-        """Ask once, by UUID, for events that the listing does not show; let go of those that are not there."""
-        found = self.reader.seen(self.settings.misp_event_filters, uuids)
-        missing = [uuid for uuid in uuids if uuid not in found]
-        exist = self.reader.seen({}, missing)
-        decisions = {uuid: self._not_found(known[uuid], exist.get(uuid)) for uuid in missing}
-        self._hold_or_leave(known, exist, decisions)
-        same = [uuid for uuid, seen in found.items() if self._stands(known[uuid], seen)]
-        self.ledger.keep(events=[replace(known[uuid], listed=False) for uuid in found if known[uuid].listed])
-        return [seen for uuid, seen in found.items() if uuid not in same]
-
     def _stands(self, event: RememberedEvent, seen: SeenEvent) -> bool:
         """Whether an event only left the time window, or the index: nothing of it is to be read."""
-        to_read = event.todo or event.held_since is not None or self._circumstances.full or event.uuid in self._again
-        return not to_read and not marks.moved(event, seen)
+        to_read = event.todo or event.held_since is not None or event.uuid in self._again
+        return not (to_read or self._circumstances.wants_anew(event) or marks.moved(event, seen))
 
-    def _not_found(self, event: RememberedEvent, seen: SeenEvent | None) -> Decision:
+    def _not_found(self, uuid: str, seen: SeenEvent | None) -> Decision:
+        event = self._known[uuid]
         if seen is None:
             return marks.gone(event, self._circumstances)
         if self._circumstances.needs_published and not seen.published:
-            has_objects = event.uuid in self._with_objects
+            has_objects = uuid in self._with_objects
             return marks.unpublished(event, seen, self._circumstances, has_objects=has_objects)
         return Decision(Look.LEAVE, marks.LEFT_FILTERS)
 
-    def _hold_or_leave(
-        self,
-        known: Mapping[str, RememberedEvent],
-        seen: Mapping[str, SeenEvent],
-        decisions: Mapping[str, Decision],
-    ) -> None:
+    def _hold_or_leave(self, seen: Mapping[str, SeenEvent], decisions: Mapping[str, Decision]) -> None:
         for uuid, decision in decisions.items():
             if decision.look is Look.HOLD:
                 self.report.held += 1
-                self.ledger.keep(events=[replace(known[uuid], held_since=decision.held_since)])
+                self.ledger.keep(events=[replace(self._known[uuid], held_since=decision.held_since)])
             elif decision.look is Look.LEAVE and self._may_let_go:
-                self._to_go.append((known[uuid], seen.get(uuid), decision.reason))
+                self._to_go.append((self._known[uuid], seen.get(uuid), decision.reason))
 
-    def _let_event_go(self, event: RememberedEvent, seen: SeenEvent | None, reason: str) -> None:
-        timestamp = seen.timestamp if seen else event.timestamp
-        left = replace(
-            event,
-            timestamp=timestamp,
-            published=bool(seen and seen.published),
-            listed=False,
-            held_since=None,
-            todo=False,
-        )
-        sources = self.ledger.sources_of_event(event.uuid)
-        attributes = self.ledger.attributes(event.uuid)
-        reasons = dict.fromkeys((source.attribute for source in sources), reason)
-        self._desk.drop(sources, reasons, events=[left], no_attributes={event.uuid: list(attributes)})
+    # -- events as they are read ----------------------------------------------------------------------
 
-    def _read_all(
-        self, found: Sequence[SeenEvent], listed: Mapping[str, SeenEvent], filters: Mapping[str, Any]
-    ) -> None:
-        try:
-            for page in self.reader.pages(found, filters):
-                logger.info(LOG_MISP_PAGE.format(page.number, page.count))
-                before = self.report.indicators
-                self._page(page, listed)
-                logger.info(LOG_PROCESSED.format(self.report.indicators - before))
-        finally:
-            for unread in self.reader.unread:
-                self._not_read(unread.uuid, unread.words)
-            for uuid in self.reader.changed:
-                self._take_up_again(uuid)
-
-    def _page(self, page: Page, listed: Mapping[str, SeenEvent]) -> None:
-        reading: EventReading | None = None
-        for event in page.slices:
-            uuid = str(event.get("uuid")).lower()
-            if reading is None or reading.uuid != uuid:
-                self._finish(reading)
-                reading = self._begin(event, uuid, listed.get(uuid))
-            if uuid not in self._failed:
-                self._take(reading, event)
-        self._finish(reading)
-
-    def _begin(self, event: Mapping[str, Any], uuid: str, listed: SeenEvent | None) -> EventReading:
+    def open(self, uuid: str) -> None:
+        """Begin with an event that is read for this destination."""
         self.report.events += 1
-        self.advance(self.report.events, self.reader.listed)
-        if self.settings.write_parsed_eventid:
-            logger.info("Processing event %s %s", event.get("id"), uuid)
+        listed = self.to_read[uuid]
         if listed and uuid not in self._known:  # what is sent of it must be found again, also when this run is cut off
             begun = RememberedEvent(uuid, 0, listed.published, listed.organisation, listed.listing, todo=True)
             self.ledger.keep(events=[begun])
-        return EventReading(self._desk, uuid, listed)
+        self._reading = EventReading(self._desk, uuid, listed)
 
-    def _take(self, reading: EventReading, event: Mapping[str, Any]) -> None:
-        """Take a slice; a fault of ours costs the event that it stumbles over, not the run."""
-        try:
-            reading.take(event)
-        except Exception as error:
-            logger.exception(LOG_EVENT_ERROR.format(reading.uuid, type(error).__name__))
-            self.report.faults.append(f"{reading.uuid}: {type(error).__name__}: {error}")
-            self._take_up_again(reading.uuid)
+    def look(self, part: EventPart) -> Iterable[Item]:
+        """Look at a part of the open event; return what is to be converted."""
+        return self._reading.look(part) if self._reading else ()
 
-    def _finish(self, reading: EventReading | None) -> None:
-        """Remember an event that was read to its end, and let go of what it no longer wants."""
-        unread = {each.uuid.lower() for each in self.reader.unread} | self._failed | self.reader.changed
-        if reading is None or reading.uuid in unread:
+    def take(self, converted: Converted, part: EventPart) -> None:
+        """Take what became of a part of the open event, for this destination or others."""
+        if self._reading:
+            self._reading.take(converted, part)
+
+    def stumble(self, error: Exception) -> None:
+        """Leave the open event where it is: a fault of ours costs the event that it stumbles over, not the run."""
+        if self._reading is None:
+            return
+        uuid = self._reading.uuid
+        logger.error(LOG_EVENT_ERROR.format(uuid, type(error).__name__), exc_info=error)
+        self.report.faults.append(f"{uuid}: {type(error).__name__}: {error}")
+        self.take_up_again(uuid)
+
+    def close(self, unfinished: frozenset[str]) -> None:
+        """Remember the open event, if it was read to its end, and let go of what it no longer wants."""
+        reading, self._reading = self._reading, None
+        if reading is None or reading.uuid in unfinished | self._failed:
             return
         if reading.lets_go:
             self._letting_go.add(reading.uuid)
@@ -316,16 +283,18 @@ class Reconciliation:
         if whole:
             self._read.add(reading.uuid)
 
-    def _not_read(self, uuid: str, words: str) -> None:
+    def not_read(self, uuid: str, words: str) -> None:
         """Name an event that could not be read; it is taken up again by the next run, whatever its row says."""
-        logger.error(LOG_EVENT_ERROR.format(uuid, words))
-        self.report.unread.append(f"{uuid}: {words}")
-        self._take_up_again(uuid)
+        if uuid in self.to_read:
+            self.report.unread.append(f"{uuid}: {words}")
+            self.take_up_again(uuid)
 
-    def _take_up_again(self, uuid: str) -> None:
-        self._failed.add(uuid.lower())
-        known = self.ledger.event(uuid.lower()) or RememberedEvent(uuid.lower(), 0, published=False)
-        self.ledger.keep(events=[replace(known, todo=True)])
+    def take_up_again(self, uuid: str) -> None:
+        """Have an event read anew by the next run."""
+        if uuid in self.to_read:
+            self._failed.add(uuid)
+            known = self.ledger.event(uuid) or RememberedEvent(uuid, 0, published=False)
+            self.ledger.keep(events=[replace(known, todo=True)])
 
     # -- objects --------------------------------------------------------------------------------------
 
@@ -336,7 +305,7 @@ class Reconciliation:
             self._later |= {each.id for each in plan.send}
         else:
             self.report.planned(plan)
-            self.submit([each.indicator for each in plan.send])
+            self.submit(plan.send)
 
     def _send_later(self) -> None:
         """Send the objects that several events share, as all of them together want them."""
@@ -345,7 +314,7 @@ class Reconciliation:
             first = [each for each in waiting if each.accepted_at is None]
             plan = Plan(new=first, changed=[each for each in waiting if each.accepted_at is not None])
             self.report.planned(plan)
-            self.submit([each.indicator for each in plan.send])
+            self.submit(plan.send)
         self._later.clear()
 
     def _send_pending(self) -> None:
@@ -401,9 +370,24 @@ class Reconciliation:
         for some in self.ledger.in_portions(self._leaving_ids()):
             for each in some:
                 self.report.withdrawing(each)
-            self.submit([planning.withdrawal(each, self.now) for each in some])
+            self.submit(some)
         if not self.options.uuid:
             self.ledger.learn(refused_events=[])
+
+    def _let_event_go(self, event: RememberedEvent, seen: SeenEvent | None, reason: str) -> None:
+        timestamp = seen.timestamp if seen else event.timestamp
+        left = replace(
+            event,
+            timestamp=timestamp,
+            published=bool(seen and seen.published),
+            listed=False,
+            held_since=None,
+            todo=False,
+        )
+        sources = self.ledger.sources_of_event(event.uuid)
+        attributes = self.ledger.attributes(event.uuid)
+        reasons = dict.fromkeys((source.attribute for source in sources), reason)
+        self._desk.drop(sources, reasons, events=[left], no_attributes={event.uuid: list(attributes)})
 
     def _leaving_ids(self) -> list[str]:
         leaving = self.ledger.leaving_ids(self.now)

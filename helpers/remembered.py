@@ -31,7 +31,8 @@ class RememberedEvent:
 
     Times are seconds since 1970. ``listing`` prints what the listing showed of it (publishing, tags),
     ``listed`` says whether the site's filters found it then, time windows included. ``held_since`` is when
-    it was first seen unpublished after an edit, or gone; ``todo`` that not all of it is settled.
+    it was first seen unpublished after an edit, or gone; ``todo`` that not all of it is settled; ``full_run``
+    is the number of the latest full run when it was last read to its end.
     """
 
     uuid: str
@@ -42,6 +43,7 @@ class RememberedEvent:
     listed: bool = True
     held_since: int | None = None
     todo: bool = False
+    full_run: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class RememberedObject:
     ``key`` is what it stands for; one key has one object for each of its lives. ``live`` means possibly
     live at Microsoft, ``doubt`` that an upload of it had no answer. ``leaving`` is why it is to be
     withdrawn. Times are seconds since 1970; ``renew_at`` is when half of a moving expiry has passed.
+    ``remote_id`` is the id that Microsoft gave it, where its API gives one.
     """
 
     id: str
@@ -92,6 +95,7 @@ class RememberedObject:
     renew_at: int | None = None
     sent_at: int | None = None
     accepted_at: int | None = None
+    remote_id: str = ""
 
     @property
     def indicator(self) -> Indicator:

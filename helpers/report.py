@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from constants import Skip
+from helpers.errors import SyncError
 from helpers.plan import Plan
 from helpers.remembered import RememberedObject
 from helpers.request_manager import Outcome, State
@@ -21,8 +22,13 @@ MATCHED, UNMATCHED, REVOKED = "matched", "unmatched", "revoked"
 
 @dataclass
 class Report:
-    """The sums of a run: an attribute is skipped or has indicators, and each of those has an outcome."""
+    """The sums of a run at one destination, or of several in ``parts``.
 
+    An attribute is skipped or has indicators, and each of those has an outcome. ``name`` is the destination's
+    where there are several, ``failure`` why it dropped out.
+    """
+
+    name: str = ""
     dry_run: bool = False
     events: int = 0
     attributes: int = 0
@@ -48,6 +54,33 @@ class Report:
     line: Callable[[str], None] | None = None
     requests: int = 0
     seconds: float = 0.0
+    stopped: bool = False
+    failure: str = ""
+    failure_code: int = 0
+    parts: list[Report] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, parts: Sequence[Report], events: int) -> Report:
+        """Return the sums over several destinations; ``events`` were read, once for all of them."""
+        total = cls(dry_run=parts[0].dry_run, events=events, parts=list(parts))
+        for name in ("attributes", "indicators", "unchanged", "held", "requests"):
+            setattr(total, name, sum(getattr(part, name) for part in parts))
+        for name in ("states", "skipped", "left_out", "plans", "withdrawals"):
+            for part in parts:
+                getattr(total, name).update(getattr(part, name))
+        total.misp_error = next((part.misp_error for part in parts if part.misp_error), "")
+        total.stopped = any(part.stopped for part in parts)
+        total.advice = next((part.advice for part in parts if part.advice), "")
+        for part in parts:
+            for reason, examples in part.examples.items():
+                total.examples.setdefault(reason, examples)
+        return total
+
+    def fail(self, error: Exception) -> None:
+        """Note why this destination dropped out of the run."""
+        known = isinstance(error, SyncError)
+        self.failure = str(error) if known else f"{type(error).__name__}: {error}"
+        self.failure_code = error.exit_code if isinstance(error, SyncError) else 1
 
     def add_skips(self, skipped: Iterable[Skipped], left_out: Iterable[Skipped]) -> None:
         """Count attributes, and halves of attributes, that are not sent."""
@@ -110,12 +143,16 @@ class Report:
     @property
     def exit_code(self) -> int:
         """0 done; 3 MISP, 4 Microsoft failed; 1 done, but some objects were rejected or are pending."""
+        if self.parts:
+            return _together([part.exit_code for part in self.parts])
         if self.misp_error or self.unread:
             return 3
+        if self.failure:
+            return self.failure_code
         if self.given_up:
             return 4
         unfinished = self.states[State.REJECTED] + (0 if self.dry_run else self.states[State.PENDING])
-        return 1 if unfinished or self.faults or self.refusals else 0
+        return 1 if unfinished or self.faults or self.refusals or self.stopped else 0
 
     def as_json(self) -> dict[str, Any]:
         """The run for programs; ``indicators`` is the sum of accepted, rejected and pending."""
@@ -143,14 +180,21 @@ class Report:
             "faults": self.faults,
             "misp_error": self.misp_error,
             "given_up": self.given_up,
+            "failure": self.failure,
+            "stopped": self.stopped,
             "rejections": self.rejections,
             "requests": self.requests,
             "seconds": round(self.seconds, 1),
             "exit_code": self.exit_code,
+            **({"destinations": [{"name": part.name, **part.as_json()} for part in self.parts]} if self.parts else {}),
         }
 
     def troubles(self) -> list[str]:
         """What the operator should know of a run that did not go well, a sentence each."""
+        if self.parts:
+            every = [f"{part.name}: {trouble}" for part in self.parts for trouble in part.troubles()]
+            shared = [f"MISP failed: {self.misp_error}"] if self.misp_error else []
+            return shared + [each for each in every if not (shared and each.endswith(shared[0]))]
         told = [f"MISP failed: {self.misp_error}"] if self.misp_error else []
         told += [f"Event could not be read: {each}" for each in self.unread]
         told += [
@@ -158,6 +202,8 @@ class Report:
         ]
         told += [f"Nothing was withdrawn: {each}. --force-withdraw accepts it." for each in self.refusals]
         told += [f"Microsoft failed: {self.given_up}"] if self.given_up else []
+        told += [f"Nothing was done here: {self.failure}"] if self.failure else []
+        told += ["The run's time was up (max_run_minutes): the next run goes on."] if self.stopped else []
         told += [f"Rejected: {each}" for each in self.rejections]
         if self.states[State.PENDING] and not self.dry_run:
             told.append(
@@ -165,6 +211,16 @@ class Report:
                 "as long as the filters find their events."
             )
         return told
+
+
+def _together(codes: Sequence[int]) -> int:
+    """Return the exit code of several destinations: 4 and the like only when none of them could be finished."""
+    unfinished = [code for code in codes if code not in (0, 1)]
+    if 3 in codes:
+        return 3
+    if len(unfinished) == len(codes):
+        return 4 if 4 in codes else unfinished[0]
+    return int(any(codes))
 
 
 def table(report: Report) -> Any:
@@ -183,6 +239,9 @@ def table(report: Report) -> Any:
 
 
 def _rows(report: Report) -> Iterable[tuple[str, int, str]]:
+    for part in report.parts:
+        words = "; ".join(filter(None, [f"exit code {part.exit_code}", part.failure, part.given_up]))
+        yield f"{part.name}", part.indicators, words
     yield "events read", report.events, f"{len(report.unread)} could not be read" if report.unread else ""
     yield (
         "attributes in them",

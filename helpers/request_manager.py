@@ -1,21 +1,20 @@
 """``RequestManager``: the only room that talks to Microsoft. One outcome for each object it was given.
 
-Batches go through a short queue to a few workers, so that uploading begins while MISP is being read and
-a slow answer costs none of the allowed requests; one pacer keeps all of them under Microsoft's limit.
+A few workers take batches out of an outbox, so that uploading begins while MISP is being read and a slow
+answer costs none of the allowed requests; one pacer keeps all of them under Microsoft's limit.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 import tenacity
@@ -26,7 +25,7 @@ from helpers.errors import MicrosoftError
 from helpers.log import redact
 from helpers.microsoft_answers import Answer, Kind, Verdict, judge
 from helpers.microsoft_token import TokenSource
-from helpers.pacer import Clock, Pacer
+from helpers.pacer import Clock, Pacers
 from helpers.settings import Settings
 from helpers.transport import SettledAdapter, session
 
@@ -35,7 +34,6 @@ logger = logging.getLogger(__name__)
 Indicator = dict[str, Any]
 
 WORKERS = 4
-QUEUED_BATCHES = 16
 READ_SECONDS = 60.0
 TRIES = 5
 TRIES_WHEN_THROTTLED = 10
@@ -43,6 +41,7 @@ LONGEST_WAIT = 300.0
 FAILURES_IN_A_ROW = 3
 # Microsoft publishes no limit for the size of a request; larger ones are cut before they are refused.
 BYTES_PER_REQUEST = 1_000_000
+TIME_UP = "the run's time was up (max_run_minutes)"
 
 
 class State(Enum):
@@ -65,69 +64,80 @@ class Outcome:
 Settle = Callable[[Sequence[Outcome]], None]
 
 
+class Outbox(Protocol):
+    """Where objects wait that are to go out; what has no place in it is not in memory either."""
+
+    def take(self, most: int, *, in_flight: bool) -> list[Indicator]:
+        """Take the next objects out, at most so many; ``in_flight`` notes that they are on their way."""
+
+
 class RequestManager:
     """Uploads indicators to one workspace.
 
-    ``before`` is called with each batch before it goes out, ``settle``, by one thread at a time, with its
-    outcomes, ``on_error`` with each answer that is not a plain success. ``given_up`` says why the destination
-    was given up, if it was.
+    They come out of ``outbox``, a full batch at a time; ``settle`` is called, by one thread at a time, with the
+    outcomes of each batch, ``on_error`` with each answer that is not a plain success. ``given_up`` says why the
+    destination was given up, if it was. Without ``workers`` the thread that tells of more objects does the work.
     """
 
     def __init__(
         self,
         settings: Settings,
+        outbox: Outbox,
         settle: Settle,
         *,
-        before: Callable[[Sequence[Indicator]], None] = lambda _: None,
         on_error: Callable[[Answer], None] = lambda _: None,
         http: requests.Session | None = None,
-        clock: Clock | None = None,
+        pacers: Pacers | None = None,
         workers: int = WORKERS,
     ) -> None:
         self._settings = settings
+        self._outbox = outbox
         self._settle = settle
-        self._before = before
         self._on_error = on_error
-        self._clock = clock or Clock()
+        pacers = pacers or Pacers(Clock())
+        self._clock = pacers.clock
+        self._until = pacers.until
         adapter = SettledAdapter(settings.ms_verifycert, settings.ms_proxies or None, READ_SECONDS)
         self._http = http or session(adapter, settings.ms_useragent)
         self._tokens = TokenSource(settings, self._http, self._clock)
-        self._pacer = Pacer(settings.ms_max_requests_minute, self._clock, _log_pause)
-        self._lock = threading.Lock()
+        self._pacer = pacers.of(upload_api.principal(settings), settings.ms_max_requests_minute, _log_pause)
+        self._changed = threading.Condition()
         self._settling = threading.Lock()
-        self._batches: queue.Queue[list[Indicator] | None] = queue.Queue(QUEUED_BATCHES)
-        self._batch: list[Indicator] = []
-        self._bytes = 0
+        self._waiting = 0
         self._unsettled = 0
+        self._complete = False
         self._failures = 0
+        self._ended = ""
         self.given_up = ""
+        self.requests = 0
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
         for thread in self._threads:
             thread.start()
 
-    @property
-    def requests(self) -> int:
-        """How many upload requests were made."""
-        return self._pacer.taken
+    def more(self, count: int) -> None:
+        """Tell that so many more objects are in the outbox; full batches go out at once."""
+        with self._changed:
+            self._waiting += count
+            self._unsettled += count
+            self._changed.notify_all()
+        if not self._threads:
+            self._work(wait=False)
 
-    def submit(self, indicators: Iterable[Indicator]) -> None:
-        """Take indicators; full batches go out at once. Waits while the queue is full."""
-        for indicator in indicators:
-            size = len(json.dumps(indicator))
-            full = len(self._batch) >= self._settings.ms_max_indicators_request
-            if full or (self._batch and self._bytes + size > BYTES_PER_REQUEST):
-                self._flush()
-            self._batch.append(indicator)
-            self._bytes += size
+    def complete(self) -> None:
+        """Learn that no more will come: what is left goes out."""
+        with self._changed:
+            self._complete = True
+            self._changed.notify_all()
 
     def finish(self) -> None:
         """Send what is left and wait until every object has its outcome."""
-        self._flush()
-        for _ in self._threads:
-            self._batches.put(None)
+        self.complete()
         for thread in self._threads:
             thread.join()
-        if not self.given_up:
+        if not self._threads:
+            self._work(wait=False)
+        self._leave_the_rest()
+        if not self._ended:
             logger.info(LOG_FINISHED)
 
     def abandon(self) -> None:
@@ -144,24 +154,48 @@ class RequestManager:
         """Fetch a token and nothing else. Raises MicrosoftError with what to do."""
         self._tokens.token()
 
-    # -- the queue ---------------------------------------------------------------------------------
+    # -- the outbox --------------------------------------------------------------------------------
 
-    def _flush(self) -> None:
-        if self._batch:
-            with self._settling:
-                self._unsettled += len(self._batch)
-            self._batches.put(self._batch)
-        self._batch, self._bytes = [], 0
-
-    def _work(self) -> None:
-        while (batch := self._batches.get()) is not None:
+    def _work(self, *, wait: bool = True) -> None:
+        while batch := self._next(wait):
             try:
-                outcomes = self._deliver_noted(batch)
-            except Exception as error:  # a fault of ours must not leave the reader waiting for ever
+                outcomes = self._deliver(batch)
+            except Exception as error:  # a fault of ours must not leave the others waiting for ever
                 logger.exception("Uploading stopped")
                 self._give_up(f"uploading stopped: {type(error).__name__}: {error}")
-                outcomes = _all(batch, State.PENDING, self.given_up)
+                outcomes = _all(batch, State.PENDING, self._ended)
             self._close(batch, outcomes)
+
+    def _next(self, wait: bool) -> list[Indicator]:
+        """Take a full batch, or what is left when no more will come; nothing when the work is over."""
+        size = self._settings.ms_max_indicators_request
+        with self._changed:
+            while not self._ended:
+                if self._waiting >= size or self._complete:
+                    batch = self._taken(size, in_flight=True)
+                    if batch or self._complete:
+                        return batch
+                elif wait:
+                    self._changed.wait(LONGEST_WAIT)
+                else:
+                    break
+        return []
+
+    def _taken(self, size: int, *, in_flight: bool) -> list[Indicator]:
+        try:
+            batch = self._outbox.take(size, in_flight=in_flight) if self._waiting else []
+        except Exception as error:  # whoever keeps the objects failed: what waits is found by the next run
+            logger.exception("The next batch could not be taken")
+            self._give_up(f"the next batch could not be taken: {type(error).__name__}: {error}")
+            batch = []
+        self._waiting = max(0, self._waiting - len(batch)) if batch else 0
+        return batch
+
+    def _leave_the_rest(self) -> None:
+        """What was not sent when nothing is sent any more is pending."""
+        with self._changed:
+            while batch := self._taken(self._settings.ms_max_indicators_request, in_flight=False):
+                self._close(batch, _all(batch, State.PENDING, self._ended))
 
     def _close(self, batch: Sequence[Indicator], outcomes: Sequence[Outcome]) -> None:
         for each in outcomes:
@@ -177,17 +211,11 @@ class RequestManager:
 
     # -- one batch ---------------------------------------------------------------------------------
 
-    def _deliver_noted(self, batch: list[Indicator]) -> list[Outcome]:
-        """Deliver a batch, noting first that it is on its way, unless nothing is sent any more."""
-        if not self.given_up:
-            self._before(batch)
-        return self._deliver(batch)
-
     def _deliver(self, batch: list[Indicator]) -> list[Outcome]:
         """Send a batch, in halves where it is refused as a whole, and return an outcome for each object."""
         outcomes: list[Outcome] = []
         alone: list[str] = []
-        parts = [batch]
+        parts = _cut(batch)
         while parts:
             part = parts.pop()
             verdict = self._verdict(part)
@@ -205,9 +233,11 @@ class RequestManager:
         return outcomes
 
     def _verdict(self, part: list[Indicator]) -> Verdict:
-        if self.given_up:
-            return Verdict(Kind.STOP, self.given_up)
+        if self._ended:
+            return Verdict(Kind.STOP, self._ended)
         verdict = self._deliver_once(part)
+        if verdict.kind is Kind.TIME_UP:
+            self._end(verdict.words)
         if verdict.kind in (Kind.STOP, Kind.NEW_TOKEN):
             self._give_up(verdict.words)
         return verdict
@@ -216,7 +246,7 @@ class RequestManager:
         """Send one batch until Microsoft has answered, in bounded tries."""
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda verdict: verdict.kind in (Kind.RETRY, Kind.THROTTLED)),
-            stop=_tried_enough,
+            stop=self._tried_enough,
             wait=_backoff,
             sleep=self._clock.sleep,
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
@@ -232,6 +262,8 @@ class RequestManager:
         """Send once; a token that is refused is renewed once."""
         for last in (False, True):
             token = self._tokens.token()
+            if not self._pacer.take(self._until):
+                return Verdict(Kind.TIME_UP, TIME_UP)
             answer = self._send(body, size, token)
             verdict = judge(answer, size, datetime.now(UTC))
             if verdict.kind is not Kind.NEW_TOKEN or last:
@@ -248,7 +280,7 @@ class RequestManager:
         return verdict
 
     def _send(self, body: bytes, size: int, token: str) -> Answer:
-        number = self._pacer.take()
+        number = self._numbered()
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         try:
             response = self._http.post(
@@ -276,18 +308,48 @@ class RequestManager:
         refused = len(alone) == len(outcomes) > 1
         pending = any(outcome.state is State.PENDING for outcome in outcomes)
         none_accepted = all(outcome.state is not State.ACCEPTED for outcome in outcomes)
-        with self._lock:
+        with self._changed:
             self._failures = self._failures + 1 if none_accepted and (pending or refused) else 0
             enough = self._failures >= FAILURES_IN_A_ROW
         if enough:
             self._give_up(f"{FAILURES_IN_A_ROW} batches in a row failed; the last one: {outcomes[-1].words}")
 
     def _give_up(self, words: str) -> None:
-        with self._lock:
-            if self.given_up:
-                return
+        if self._end(words):
             self.given_up = words
-        logger.error("Microsoft is given up for this run: %s", words)
+            logger.error("Microsoft is given up for this run: %s", words)
+
+    def _end(self, words: str) -> bool:
+        """Send nothing more; False when that was so already."""
+        with self._changed:
+            first, self._ended = not self._ended, self._ended or words
+            self._changed.notify_all()
+        return first
+
+    def _numbered(self) -> int:
+        with self._settling:
+            self.requests += 1
+            return self.requests
+
+    def _tried_enough(self, state: tenacity.RetryCallState) -> bool:
+        verdict = state.outcome.result() if state.outcome else None
+        throttled = isinstance(verdict, Verdict) and verdict.kind is Kind.THROTTLED
+        late = self._clock.now() + state.upcoming_sleep > self._until
+        return late or state.attempt_number >= (TRIES_WHEN_THROTTLED if throttled else TRIES)
+
+
+def _cut(batch: Sequence[Indicator]) -> list[list[Indicator]]:
+    """Cut a batch into parts that are not too large, the last one first."""
+    parts: list[list[Indicator]] = [[]]
+    size = 0
+    for each in batch:
+        length = len(json.dumps(each))
+        if parts[-1] and size + length > BYTES_PER_REQUEST:
+            parts.append([])
+            size = 0
+        parts[-1].append(each)
+        size += length
+    return parts[::-1]
 
 
 def _settled(part: Sequence[Indicator], verdict: Verdict) -> list[Outcome]:
@@ -308,12 +370,6 @@ def _said(verdict: Verdict) -> str:
         return verdict.words
     first, words = next(iter(verdict.rejected.items()))
     return f"{len(verdict.rejected)} objects rejected, the first at {first}: {words}"
-
-
-def _tried_enough(state: tenacity.RetryCallState) -> bool:
-    verdict = state.outcome.result() if state.outcome else None
-    throttled = isinstance(verdict, Verdict) and verdict.kind is Kind.THROTTLED
-    return state.attempt_number >= (TRIES_WHEN_THROTTLED if throttled else TRIES)
 
 
 def _backoff(state: tenacity.RetryCallState) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
@@ -34,6 +34,9 @@ EXPECTED = {
     "finite_number": "a finite number: write it in digits",
     "bool_type": "True or False: write one of them without quotes",
     "dict_type": 'a dictionary: write { "key": value, … }',
+    "model_type": 'a dictionary: write { "tenantId": …, "id": …, "secret": …, "workspaceId": … }',
+    "list_type": "a list: write [ … ], also around a single one",
+    "missing": "given: write it",
 }
 BOUNDS = {
     "ge": ("at least", "larger"),
@@ -64,6 +67,8 @@ def sentence(details: ErrorDetails) -> str:
     context = details.get("ctx", {})
     if "error" in context:
         return str(context["error"])
+    if details["type"] == "extra_forbidden":
+        return "is no key of a destination: take it out, or look for a slip in its name."
     if details["type"] in EXPECTED:
         return f"must be {EXPECTED[details['type']]}."
     for bound, (words, other) in BOUNDS.items():
@@ -156,6 +161,28 @@ def source_system(value: str) -> str:
     if value.strip().lower() in RESERVED_SOURCES:
         raise ValueError("is a name that Microsoft keeps for itself: write another, such as MISP.")
     return value
+
+
+def maybe(check: Callable[[str], str]) -> Callable[[str | None], str | None]:
+    """Return a check that lets nothing pass as nothing."""
+    return lambda value: None if value is None else check(value)
+
+
+def destination_name(value: str) -> str:
+    """Accept what can be a word on a command line and a part of a file's name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}|", value):
+        raise ValueError("must be letters, digits, - . and _, at most 64: write a short name for this workspace.")
+    return value
+
+
+def each_once(tenants: Any) -> Any:
+    """Accept destinations with a name each, and none that is there twice."""
+    names = [tenant.title.lower() for tenant in tenants]
+    places = [(tenant.workspaceId.lower(), tenant.sourcesystem) for tenant in tenants]
+    for what, every in (("name", names), ("workspace and sourcesystem", places)):
+        if len(set(every)) < len(every):
+            raise ValueError(f"has two destinations of the same {what}: name each once.")
+    return tenants
 
 
 def header_value(value: str) -> str:

@@ -93,10 +93,30 @@ class Endpoints(_Frozen):
     management: Https = "https://management.azure.com"
 
 
+class Tenant(_Frozen):
+    """One of several destinations; what it does not say is as in ms_auth and the rest of the settings."""
+
+    tenantId: Annotated[str, AfterValidator(check.tenant)]  # noqa: N815  the names that misp2sentinel gave them
+    id: Guid
+    secret: Secret
+    workspaceId: Guid  # noqa: N815
+    name: Annotated[str, AfterValidator(check.destination_name)] = ""
+    sourcesystem: Annotated[str | None, AfterValidator(check.maybe(check.source_system))] = None
+    subscription_id: Guid = ""
+    resourceGroupName: AzureName = ""  # noqa: N815
+    workspaceName: AzureName = ""  # noqa: N815
+
+    @property
+    def title(self) -> str:
+        """What the destination is called."""
+        return self.name or self.workspaceId
+
+
 class Settings(_Frozen):
     """Every setting, checked; docs/configure.md says what each means."""
 
     ms_auth: MsAuth = MsAuth()
+    ms_tenants: Annotated[list[Tenant], AfterValidator(check.each_once)] = []
     ms_api_version: Annotated[str, AfterValidator(check.api_version)] = STIX_API_VERSION
     ms_legacy_upload_key: Literal["indicators", "value"] = "indicators"
     ms_max_indicators_request: Annotated[int, Field(ge=1, le=100)] = 100
@@ -150,8 +170,62 @@ class Settings(_Frozen):
     unpublished_grace_days: Annotated[int, Field(ge=0)] = 7
     max_withdraw_percent: Annotated[int, Field(ge=0, le=100)] = 20
     refresh_days: Annotated[int, Field(ge=0)] = 0
+    max_run_minutes: Annotated[int, Field(ge=0)] = 0
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+    _name: str = PrivateAttr("")
+
+    @property
+    def name(self) -> str:
+        """What this destination is called, where the settings name several."""
+        return self._name
+
+    @property
+    def workspace_key(self) -> str:
+        """What the ledger knows the destination by, beside its source system."""
+        return self.ms_auth.workspace_id
+
+    def destinations(self, name: str = "") -> list[Settings]:
+        """Return the settings of each destination, or of the one with this name or workspace id.
+
+        Raises SettingsError when there is none.
+        """
+        every = [self._for_tenant(tenant) for tenant in self.ms_tenants] or [self]
+        wanted = name.lower()
+        chosen = [each for each in every if wanted in ("", each.name.lower(), each.workspace_key.lower())]
+        if not chosen:
+            names = ", ".join(each.name or each.workspace_key for each in every)
+            raise SettingsError([f"There is no destination {name}: the settings name {names}."])
+        return chosen
+
+    def for_destination(self, workspace: str, sourcesystem: str) -> Settings:
+        """Return the settings to reach a destination of the ledger, also one that they do not name (any more)."""
+        key = (workspace.lower(), sourcesystem)
+        for each in self.destinations():
+            if (each.workspace_key.lower(), each.sourcesystem) == key:
+                return each
+        near = next((each for each in self.destinations() if each.workspace_key.lower() == workspace.lower()), self)
+        auth = near.ms_auth.model_copy(update={"workspace_id": workspace})
+        return near.model_copy(update={"ms_auth": auth, "sourcesystem": sourcesystem})
+
+    def _for_tenant(self, tenant: Tenant) -> Settings:
+        auth = {
+            "tenant": tenant.tenantId,
+            "client_id": tenant.id,
+            "client_secret": tenant.secret,
+            "workspace_id": tenant.workspaceId,
+            "subscription_id": tenant.subscription_id,
+            "resourceGroupName": tenant.resourceGroupName,
+            "workspaceName": tenant.workspaceName,
+        }
+        made = self.model_copy(
+            update={
+                "ms_auth": self.ms_auth.model_copy(update=auth),
+                "sourcesystem": tenant.sourcesystem or self.sourcesystem,
+            }
+        )
+        made._name = tenant.title
+        return made
 
     def source_of(self, name: str) -> str:
         """Say where a setting (``misp_key``, ``ms_auth.tenant``) came from; KeyError if there is none."""
@@ -164,6 +238,7 @@ class Settings(_Frozen):
     def secret_values(self) -> tuple[str, ...]:
         """Return every string that no log may show."""
         values = [self.misp_key.get_secret_value(), self.ms_auth.client_secret.get_secret_value()]
+        values += [tenant.secret.get_secret_value() for tenant in self.ms_tenants]
         values += self.misp_headers.values()
         for address in (*self.misp_proxies.values(), *self.ms_proxies.values(), self.state_url):
             password = _password(address)
@@ -248,7 +323,7 @@ def _without_placeholders(given: Mapping[str, Given], offline: bool, findings: F
         left = list(check.placeholders(entry.value))
         if not left:
             kept[name] = entry
-        elif name not in FOR_ADOPT and not (offline and name in NEEDED):
+        elif name not in FOR_ADOPT and not (name in NEEDED and (offline or name not in _needed(given))):
             what = f"still holds a placeholder: put your own value there, or set {variable(name)}."
             for path in left:
                 findings.problem(name + path, entry.origin, what)
@@ -282,9 +357,15 @@ def _translate(details: ErrorDetails, given: Mapping[str, Given], findings: Find
 
 
 def _missing(given: Mapping[str, Given], findings: Findings) -> None:
-    for name in NEEDED:
+    for name in _needed(given):
         if name not in given and not findings.has_told(name):
             findings.problems.append(f"{name} is missing: set it in config.py, or set {variable(name)}.")
+
+
+def _needed(given: Mapping[str, Given]) -> list[str]:
+    """Return what must be there: where there is a list of destinations, each of them says its own."""
+    several = "ms_tenants" in given and given["ms_tenants"].value not in ([], ())
+    return [name for name in NEEDED if not (several and name.startswith("ms_auth."))]
 
 
 def _doubts(settings: Settings) -> list[str]:

@@ -35,7 +35,8 @@ def status(
     moment = int(now())
     with places(settings) as every:
         destinations = [standing(place, settings, moment) for place in every]
-    late = max_age_hours is not None and _too_old(destinations, max_age_hours, moment)
+    wanted = len(settings.destinations())
+    late = max_age_hours is not None and _too_old(destinations, wanted, max_age_hours, moment)
     answer = {"destinations": destinations, "max_age_hours": max_age_hours, "late": late, "exit_code": int(late)}
     for line in [json.dumps(answer)] if as_json else _lines(answer):
         say(line)
@@ -51,6 +52,7 @@ def standing(place: Place, settings: Settings, now: int) -> Answer:
     return {
         "workspace": place.workspace,
         "sourcesystem": place.sourcesystem,
+        "name": place.name_in(settings) or "",
         "in_settings": place.is_of(settings),
         "live": counted["live"],
         f"expiring_in_{EXPIRES_SOON}_days": place.expiring(now, now + EXPIRES_SOON * DAY),
@@ -73,11 +75,12 @@ def _last_run(known: Mapping[str, Any] | None) -> Answer | None:
     return {**known, "at": iso(known.get("at"))} if known else None
 
 
-def _too_old(destinations: list[Answer], hours: float, now: int) -> bool:
-    ours = next((each for each in destinations if each["in_settings"]), None)
-    if ours is None or ours["last_good_run"] is None:
+def _too_old(destinations: list[Answer], wanted: int, hours: float, now: int) -> bool:
+    """Whether any of the settings' destinations had no good run lately."""
+    runs = [each["last_good_run"] for each in destinations if each["in_settings"]]
+    if len(runs) < wanted or None in runs:
         return True
-    return now - datetime.fromisoformat(ours["last_good_run"]).timestamp() > hours * 3600
+    return any(now - datetime.fromisoformat(run).timestamp() > hours * 3600 for run in runs)
 
 
 def _lines(answer: Answer) -> Iterator[str]:
@@ -94,7 +97,8 @@ def _lines(answer: Answer) -> Iterator[str]:
 
 
 def _of_destination(each: Answer) -> Iterator[str]:
-    yield f"Workspace {each['workspace']}, source system {each['sourcesystem']}"
+    name = f"{each['name']}: " if each["name"] else ""
+    yield f"{name}Workspace {each['workspace']}, source system {each['sourcesystem']}"
     for name, words in _rows(each):
         yield f"  {name:<14} {words}".rstrip()
 

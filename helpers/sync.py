@@ -1,4 +1,4 @@
-"""One nightly run: MISP events in, indicators to Sentinel, a report out."""
+"""One run: MISP events in, indicators to every destination, a report out."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 
 import constants
 from constants import LOG_NO_VALID_UNTIL, LOG_RECEIVED, VERSION, Skip
 from helpers.conversion import Converted
-from helpers.dumps import PARSED_INDICATORS, SENTINEL_RESPONSE, IndicatorDump, ResponseDump
+from helpers.database import Database, lost
+from helpers.delivery import Delivery
 from helpers.errors import MispError, RunActive, SettingsError
-from helpers.ledger import Ledger, lost
-from helpers.microsoft_answers import Answer
+from helpers.ledger import Ledger
 from helpers.misp import MispReader
-from helpers.pacer import Clock
+from helpers.pacer import Clock, Pacers
 from helpers.reconcile import Options, Reconciliation
 from helpers.report import Report
-from helpers.request_manager import Outcome, RequestManager, State
+from helpers.round import Round
 from helpers.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-Indicator = dict[str, Any]
 
 ADOPT_FIRST = (
     "The ledger holds nothing for this destination yet. If Sentinel holds indicators of MISP2Sentinel already, "
@@ -43,71 +42,41 @@ _SITES_CONSTANTS = (
 )
 
 
-class Destination(Protocol):
-    """Where indicators go: Microsoft, or nowhere in a dry run."""
+@dataclass(frozen=True)
+class Leg:
+    """One destination's part in a run."""
 
-    given_up: str
-
-    @property
-    def requests(self) -> int:
-        """How many requests were made."""
-
-    def submit(self, indicators: Iterable[Indicator]) -> None:
-        """Take indicators."""
-
-    def finish(self) -> None:
-        """Settle every object taken."""
-
-    def abandon(self) -> None:
-        """Send nothing more."""
-
-
-class DryRun:
-    """Takes indicators and sends nothing: each stays pending."""
-
-    given_up = ""
-    requests = 0
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-
-    def submit(self, indicators: Iterable[Indicator]) -> None:
-        """Count what would be sent."""
-        self._report.settle([Outcome(each, State.PENDING, "dry run") for each in indicators])
-
-    def finish(self) -> None:
-        """Nothing is left to do."""
-
-    def abandon(self) -> None:
-        """Nothing was sent."""
+    settings: Settings
+    ledger: Ledger
+    report: Report
+    delivery: Delivery
+    reconciliation: Reconciliation
 
 
 def run(
     settings: Settings,
     options: Options | None = None,
     *,
+    workspace: str = "",
     advance: Callable[[int, int], None] = lambda _done, _listed: None,
     line: Callable[[str], None] | None = None,
     clock: Clock | None = None,
     now: Callable[[], float] = time.time,
 ) -> Report:
-    """Bring the destination in step with MISP and report.
+    """Bring every destination, or the one named ``workspace``, in step with MISP and report.
 
-    ``advance`` is told the events done and listed, ``line`` each line of a dry run's plan; ``clock`` is
+    ``advance`` is told the events done and to be read, ``line`` each line of a dry run's plan; ``clock`` is
     what waiting goes by, ``now`` gives the run's time in seconds since 1970.
-    Raises RunActive when another run is active and SettingsError when state_dir or the ledger cannot be
-    used; what happens at MISP or Microsoft is in the report.
+    Raises RunActive when another run is active, SettingsError when state_dir or the ledger cannot be used or
+    there is no such destination; what happens at MISP or Microsoft is in the report.
     """
-    with lock(settings), opened(settings) as ledger, ledger.alone():
-        started = time.monotonic()
-        report = Report(dry_run=settings.dry_run, line=line, advice=_advice(ledger))
-        run_ = _Run(settings, options or Options(), report, ledger, clock or Clock(), int(now()), advance)
-        run_.carry_out()
-        report.seconds = time.monotonic() - started
-        ledger.learn(last_run={**report.outline(), "at": int(now())})
-        if report.exit_code == 0 and not (options and options.uuid) and not settings.misp_event_filters.get("limit"):
-            ledger.learn(last_good=int(now()))
-        return report
+    places = settings.destinations(workspace)
+    with ExitStack() as stack:
+        database = stack.enter_context(database_of(settings))
+        run_ = _Run(settings, options or Options(), database, clock or Clock(), int(now()), line)
+        for place in places:
+            run_.add(place, stack, alone=len(places) == 1)
+        return run_.carry_out(advance)
 
 
 def _advice(ledger: Ledger) -> str:
@@ -124,15 +93,18 @@ def ledger_url(settings: Settings) -> str:
 
 
 @contextmanager
+def database_of(settings: Settings) -> Iterator[Database]:
+    """Open the ledger's database. Raises LedgerError, also when it goes away in the middle."""
+    url = ledger_url(settings)
+    with closing(Database(url, dry=settings.dry_run)) as database, lost(url):
+        yield database
+
+
+@contextmanager
 def opened(settings: Settings) -> Iterator[Ledger]:
     """Open the ledger of the settings' destination. Raises LedgerError."""
-    workspace = settings.ms_auth.workspace_id
-    ledger = Ledger(ledger_url(settings), workspace, settings.sourcesystem, dry=settings.dry_run)
-    try:
-        with lost(ledger_url(settings)):
-            yield ledger
-    finally:
-        ledger.close()
+    with database_of(settings) as database:
+        yield Ledger(database, settings.workspace_key, settings.sourcesystem)
 
 
 def make_state_dir(settings: Settings) -> None:
@@ -149,78 +121,6 @@ def _unusable(settings: Settings, error: OSError) -> SettingsError:
     return SettingsError([f"state_dir ({where}) cannot be used: {error}. {mend}"])
 
 
-@contextmanager
-def lock(settings: Settings) -> Iterator[None]:
-    """Hold the lock of the state directory; the operating system frees it even after kill -9."""
-    import filelock  # noqa: PLC0415
-
-    path = settings.state_path / "run.lock"
-    held = filelock.FileLock(path, timeout=0, mode=0o600)
-    try:
-        held.acquire()
-    except filelock.Timeout as error:
-        raise RunActive(f"Another run is active (it holds {path}); this one does nothing.") from error
-    except OSError as error:
-        raise _unusable(settings, error) from error
-    try:
-        yield
-    finally:
-        held.release()
-
-
-class Delivery:
-    """Takes indicators to the settings' destination; writes down and counts what becomes of them."""
-
-    def __init__(self, settings: Settings, ledger: Ledger, report: Report, clock: Clock, now: int) -> None:
-        self._settings = settings
-        self._ledger = ledger
-        self._report = report
-        self._now = now
-        dump = settings.state_path / PARSED_INDICATORS
-        self._dump = IndicatorDump(dump) if settings.write_parsed_indicators else None
-        self._destination = self._made(clock)
-
-    def submit(self, indicators: Sequence[Indicator]) -> None:
-        """Take indicators; full batches go out at once."""
-        if self._dump:
-            self._dump.add(indicators)
-        self._report.indicators += len(indicators)
-        self._destination.submit(indicators)
-
-    def finish(self) -> None:
-        """Send what is left, and wait until every object has its outcome."""
-        self._destination.finish()
-        self._report.given_up = self._report.given_up or self._destination.given_up
-        self._report.requests += self._destination.requests
-
-    def abandon(self) -> None:
-        """Send nothing more; what has no outcome yet is taken up by the next run."""
-        self._destination.abandon()
-
-    def _made(self, clock: Clock) -> Destination:
-        settings = self._settings
-        if settings.dry_run:
-            return DryRun(self._report)
-        on_error: Callable[[Answer], None] = lambda _answer: None  # noqa: E731
-        if settings.sentinel_write_response:
-            on_error = ResponseDump(settings.state_path / SENTINEL_RESPONSE).add
-        return RequestManager(settings, self._settle, before=self._in_flight, on_error=on_error, clock=clock)
-
-    def _in_flight(self, batch: Sequence[Indicator]) -> None:
-        for revoked in (False, True):
-            ids = [each["id"] for each in batch if bool(each.get("revoked")) is revoked]
-            self._ledger.in_flight(ids, revoked=revoked, now=self._now)
-
-    def _settle(self, outcomes: Sequence[Outcome]) -> None:
-        """Write Microsoft's answers down, and count them."""
-        accepted = [each.object for each in outcomes if each.state is State.ACCEPTED]
-        self._ledger.accepted([each["id"] for each in accepted if not each.get("revoked")], self._now)
-        self._ledger.withdrawn([each["id"] for each in accepted if each.get("revoked")])
-        self._ledger.rejected({each.object["id"]: each.words for each in outcomes if each.state is State.REJECTED})
-        self._ledger.unanswered({each.object["id"]: each.words for each in outcomes if each.state is State.PENDING})
-        self._report.settle(outcomes)
-
-
 class _Run:
     """Puts the rooms together for one run."""
 
@@ -228,47 +128,141 @@ class _Run:
         self,
         settings: Settings,
         options: Options,
-        report: Report,
-        ledger: Ledger,
+        database: Database,
         clock: Clock,
         now: int,
-        advance: Callable[[int, int], None],
+        line: Callable[[str], None] | None,
     ) -> None:
-        self._report = report
-        self._delivery = Delivery(settings, ledger, report, clock, now)
-        reader = MispReader(settings, clock.sleep)
-        submit = self._delivery.submit
-        self._reconciliation = Reconciliation(
-            settings, options, ledger, reader, report, submit, self._tell, advance, shape(settings), now
-        )
+        self._settings = settings
+        self._options = options
+        self._database = database
+        self._clock = clock
+        self._until = clock.now() + 60 * settings.max_run_minutes if settings.max_run_minutes else float("inf")
+        self._pacers = Pacers(clock, self._until)
+        self._now = now
+        self._line = line
+        self._started = time.monotonic()
+        self._shape = shape(settings)
+        self._legs: list[Leg] = []
+        self._out: list[Report] = []
 
-    def carry_out(self) -> None:
+    def add(self, settings: Settings, stack: ExitStack, *, alone: bool) -> None:
+        """Take a destination into the run, which holds it; of several, one that another run holds drops out."""
+        ledger = Ledger(self._database, settings.workspace_key, settings.sourcesystem)
+        report = Report("" if alone else settings.name, settings.dry_run, line=self._named(settings.name, alone))
+        try:
+            stack.enter_context(ledger.alone(settings.state_path))
+        except RunActive as error:
+            if alone:
+                raise
+            report.fail(error)
+            self._out.append(report)
+            return
+        report.advice = _advice(ledger)
+        delivery = Delivery(settings, ledger, report, self._pacers, self._now)
+        reconciliation = Reconciliation(
+            settings,
+            self._options,
+            ledger,
+            report,
+            delivery.submit,
+            lambda part: _tell(report, part),
+            self._shape,
+            self._now,
+        )
+        self._legs.append(Leg(settings, ledger, report, delivery, reconciliation))
+
+    def carry_out(self, advance: Callable[[int, int], None]) -> Report:
         """Read, plan, upload, and move the marks when everything has its answer."""
+        done = 0
+
+        def advanced(events: int, every: int) -> None:
+            nonlocal done
+            done = events
+            advance(events, every)
+
+        if self._legs:
+            self._read(advanced)
+        reports = [leg.report for leg in self._legs] + self._out
+        total = reports[0] if len(reports) == 1 else Report.of(reports, done)
+        total.seconds = time.monotonic() - self._started
+        return total
+
+    def _read(self, advance: Callable[[int, int], None]) -> None:
+        round_ = Round(
+            self._settings,
+            self._options,
+            MispReader(self._settings, self._clock.sleep),
+            [leg.reconciliation for leg in self._legs],
+            advance,
+            lambda: self._clock.now() > self._until,
+            self._shape,
+            self._now,
+        )
         started = False
         try:
-            self._reconciliation.run()
+            round_.run()
             started = True
         except MispError as error:
-            self._report.misp_error = str(error)
+            for leg in self._legs:
+                leg.report.misp_error = str(error)
         except KeyboardInterrupt:
-            self._delivery.abandon()
+            self._abandon()
             raise
         finally:
-            self._delivery.finish()
-        if self._report.misp_error:
-            logger.error("MISP failed: %s", self._report.misp_error)
-        logger.info(LOG_RECEIVED.format(self._report.indicators))
-        self._reconciliation.finished(complete=started)
+            for leg in self._uploaded():
+                self._finish(leg, started)
+        logger.info(LOG_RECEIVED.format(sum(leg.report.indicators for leg in self._legs)))
 
-    def _tell(self, part: Converted) -> None:
-        report = self._report
-        report.attributes += part.attributes
-        report.unchanged += part.unchanged
-        report.add_skips(part.skipped, part.left_out)
-        for skip in part.skipped:
-            logger.debug("Skipped: %s", skip)
-            if skip.reason is Skip.NO_VALID_UNTIL:
-                logger.warning(LOG_NO_VALID_UNTIL.format(skip))
+    def _uploaded(self) -> Iterator[Leg]:
+        """Yield each destination when Microsoft has answered for everything; a slow one is not waited for."""
+        for leg in self._legs:
+            leg.delivery.complete()
+        with ThreadPoolExecutor(len(self._legs)) as pool:
+            try:
+                waiting = {pool.submit(leg.delivery.finish): leg for leg in self._legs}
+                for future in as_completed(waiting):
+                    future.result()
+                    yield waiting[future]
+            except KeyboardInterrupt:
+                self._abandon()
+                raise
+
+    def _abandon(self) -> None:
+        for leg in self._legs:
+            leg.delivery.abandon()
+
+    def _finish(self, leg: Leg, started: bool) -> None:
+        """Move a destination's marks, and remember how its run went."""
+        report = leg.report
+        if report.misp_error:
+            logger.error("MISP failed: %s", report.misp_error)
+        leg.reconciliation.finished(complete=started and not (report.stopped or report.failure))
+        self._remember(leg)
+
+    def _remember(self, leg: Leg) -> None:
+        leg.report.seconds = time.monotonic() - self._started
+        leg.ledger.learn(last_run={**leg.report.outline(), "at": self._now})
+        narrowed = self._options.uuid or leg.settings.misp_event_filters.get("limit")
+        if leg.report.exit_code == 0 and not narrowed:
+            leg.ledger.learn(last_good=self._now)
+
+    def _named(self, name: str, alone: bool) -> Callable[[str], None] | None:
+        """Return what prints a line of the plan, with its destination where there are several."""
+        line = self._line
+        if line is None or alone:
+            return line
+        return lambda text: line(f"{name}: {text}")
+
+
+def _tell(report: Report, part: Converted) -> None:
+    report.attributes += part.attributes
+    report.unchanged += part.unchanged
+    report.add_skips(part.skipped, part.left_out)
+    for skip in part.skipped:
+        logger.debug("Skipped: %s", skip)
+        if skip.reason is Skip.NO_VALID_UNTIL:
+            logger.warning(LOG_NO_VALID_UNTIL.format(skip))
 
 
 def shape(settings: Settings) -> str:

@@ -22,6 +22,12 @@ def url(settings: Settings) -> str:
     return path if settings.upload_api == "legacy-value" else f"{path}?api-version={settings.api_version}"
 
 
+def principal(settings: Settings) -> tuple[str, ...]:
+    """Return who calls, and where: what Microsoft counts requests by."""
+    auth = settings.ms_auth
+    return (auth.tenant.lower(), auth.client_id.lower(), url(settings).split("/")[2].lower())
+
+
 def body(settings: Settings, objects: Sequence[dict[str, Any]]) -> bytes:
     """Return the request's JSON for a batch."""
     envelope = {"sourcesystem": settings.sourcesystem, _ARRAYS[settings.upload_api]: list(objects)}

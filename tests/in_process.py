@@ -8,9 +8,9 @@ from unittest import mock
 
 import requests
 
+from helpers import delivery, sync
 from helpers import misp as misp_room
 from helpers import settings as settings_room
-from helpers import sync
 from helpers.ledger import Ledger
 from helpers.log import quieten
 from helpers.reconcile import Options
@@ -71,18 +71,6 @@ class Line(WsgiAdapter):
         self.last_headers = response.headers
         self._life.step()
         return response
-
-
-class Inline(RequestManager):
-    """A request manager whose worker is the reader itself, so that every run goes the same way."""
-
-    def __init__(self, *given, **named):
-        super().__init__(*given, **named, workers=0)
-
-    def _flush(self):
-        super()._flush()
-        self._batches.put(None)
-        self._work()
 
 
 class StrictAzure(AzureState):
@@ -146,5 +134,6 @@ class OneProcess:
         http.mount("https://", self._azure_line)
         yield mock.patch.object(MortalLedger, "life", self.life)
         yield mock.patch.object(sync, "Ledger", MortalLedger)
-        yield mock.patch.object(sync, "RequestManager", partial(Inline, http=http))
+        # The reader does the uploading itself, so that every run goes the same way.
+        yield mock.patch.object(delivery, "RequestManager", partial(RequestManager, http=http, workers=0))
         yield mock.patch.object(misp_room, "SettledAdapter", lambda *_: self._misp_line)

@@ -37,7 +37,7 @@ def adopt(site, *, withdraw_unmatched=False, force_withdraw=False, line=None, dr
     settings = site.settings(**more).model_copy(update={"dry_run": dry_run})
     site.time.seconds += 60
     return room.adopt(
-        settings,
+        [settings],
         withdraw_unmatched=withdraw_unmatched,
         force_withdraw=force_withdraw,
         line=line,
@@ -405,12 +405,11 @@ def test_answers_that_are_not_the_documented_ones(full, body, words):
 
 
 def test_a_run_and_adopting_exclude_each_other(full):
-    from helpers.sync import lock, make_state_dir
-
-    settings = full.settings()
-    make_state_dir(settings)
-    with lock(settings), pytest.raises(RunActive):
+    full.state.mkdir()
+    ledger = full.ledger()
+    with ledger.alone(), pytest.raises(RunActive):
         adopt(full)
+    ledger.close()
 
 
 # -- what people see ---------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def test_a_library_has_one_room(library, room):
 def test_only_the_ledger_touches_the_database():
     databases = {"sqlalchemy", "psycopg", "sqlite3"}
     with_database = {room for room, path in HELPERS.items() if tops(imports(path)) & databases}
-    assert with_database == {"ledger", "ledger_questions", "ledger_tables"}
+    assert with_database == {"database", "ledger", "ledger_questions", "ledger_tables"}
 
 
 @pytest.mark.parametrize("path", ALONE.values(), ids=ALONE)

@@ -129,7 +129,7 @@ sys.exit(script.main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize(("place", "arrived"), [("in_flight", 0), ("withdrawn", 6)])
+@pytest.mark.parametrize(("place", "arrived"), [("take", 0), ("withdrawn", 6)])
 def test_a_kill_loses_nothing(site, place, arrived):
     """Before the batch goes out, and when Microsoft has it and its answer is not written down yet."""
     command = [sys.executable, "-c", DIE, place, "--config", str(site.config)]
@@ -170,10 +170,10 @@ def test_a_run_after_half_a_withdrawal_puts_things_right(site):
 
 
 def test_a_run_and_withdrawing_exclude_each_other(site):
-    from helpers.sync import lock
-
-    with lock(site.settings()), pytest.raises(RunActive):
+    ledger = site.ledger()
+    with ledger.alone(), pytest.raises(RunActive):
         leave(site)
+    ledger.close()
 
 
 def test_the_command(site):

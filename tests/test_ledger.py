@@ -70,6 +70,12 @@ def one(ledger, number=1):
     return ledger.by_id([f"indicator--{number}"])[f"indicator--{number}"]
 
 
+def in_flight(ledger, ids):
+    """Have objects taken out of the line, on their way to Microsoft."""
+    ledger.line_up(ids)
+    return ledger.take(len(ids), NOW, in_flight=True)
+
+
 # -- opening ------------------------------------------------------------------------------------------
 
 
@@ -91,6 +97,42 @@ def test_what_was_kept_is_there_after_opening_again(ledger_url):
 def test_the_schema_s_version_is_inside(ledger_url):
     Ledger(ledger_url, "workspace", "MISP").close()
     assert version(ledger_url) == str(SCHEMA)
+
+
+FIRST_SCHEMA = (
+    "ALTER TABLE objects DROP COLUMN remote_id",
+    "ALTER TABLE events DROP COLUMN full_run",
+    "DROP INDEX objects_due",
+    "ALTER TABLE objects DROP COLUMN due",
+)
+
+
+def test_an_older_ledger_is_brought_up_to_date_in_place(ledger_url):
+    first = Ledger(ledger_url, "workspace", "MISP")
+    first.keep(events=[RememberedEvent(EVENT, NOW, True)], objects=[thing(1)])
+    first.close()
+    execute(ledger_url, *FIRST_SCHEMA)
+    set_version(ledger_url, 1)
+    dry = Ledger(ledger_url, "workspace", "MISP", dry=True)
+    assert one(dry) == thing(1)
+    dry.close()
+    assert version(ledger_url) == "1"
+    upgraded = Ledger(ledger_url, "workspace", "MISP")
+    assert one(upgraded) == thing(1)
+    assert upgraded.events() == {EVENT: RememberedEvent(EVENT, NOW, True)}
+    in_flight(upgraded, ["indicator--1"])
+    upgraded.close()
+    assert version(ledger_url) == str(SCHEMA)
+
+
+def test_the_line_is_kept_in_order_and_empty_after_a_death(ledger):
+    ledger.keep(objects=[thing(number) for number in (1, 2, 3, 4)])
+    ledger.line_up(["indicator--3", "indicator--4"])
+    ledger.line_up(["indicator--1"])
+    assert [each.id for each in ledger.take(2, NOW, in_flight=False)] == ["indicator--3", "indicator--4"]
+    assert stages(ledger, 3, 4) == [Stage.PENDING, Stage.PENDING]
+    ledger.recover()
+    assert ledger.take(9, NOW, in_flight=True) == []
 
 
 def test_a_newer_ledger_is_refused_in_a_sentence(ledger_url):
@@ -205,9 +247,9 @@ def test_facts_add_up(ledger):
 
 
 def test_in_flight_is_possibly_live(ledger):
-    ledger.keep(objects=[thing(1), thing(2, stage=Stage.ACCEPTED, live=True)])
-    ledger.in_flight(["indicator--1"], revoked=False, now=NOW)
-    ledger.in_flight(["indicator--2"], revoked=True, now=NOW)
+    ledger.keep(objects=[thing(1), thing(2, stage=Stage.ACCEPTED, live=True, leaving="gone")])
+    in_flight(ledger, ["indicator--1"])
+    in_flight(ledger, ["indicator--2"])
     assert stages(ledger, 1, 2) == [Stage.SENDING, Stage.WITHDRAWING]
     assert one(ledger).live and one(ledger).sent_at == NOW
     assert one(ledger, 2).live and one(ledger, 2).revoked
@@ -224,7 +266,7 @@ def test_accepted(ledger):
 def test_rejected_ones_are_not_live_unless_they_were(ledger):
     ledger.keep(objects=[thing(1), thing(2, accepted_at=NOW), thing(3, doubt=True)])
     numbers = (1, 2, 3)
-    ledger.in_flight([f"indicator--{number}" for number in numbers], revoked=False, now=NOW)
+    in_flight(ledger, [f"indicator--{number}" for number in numbers])
     ledger.rejected({f"indicator--{number}": f"no {number}" for number in numbers})
     assert stages(ledger, *numbers) == [Stage.REJECTED] * 3
     assert [one(ledger, number).live for number in numbers] == [False, True, True]
@@ -233,7 +275,7 @@ def test_rejected_ones_are_not_live_unless_they_were(ledger):
 
 def test_unanswered_ones_stay_in_doubt(ledger):
     ledger.keep(objects=[thing(1), thing(2)])
-    ledger.in_flight(["indicator--1"], revoked=False, now=NOW)
+    in_flight(ledger, ["indicator--1"])
     ledger.unanswered({"indicator--1": "reset", "indicator--2": "given up before"})
     assert [one(ledger, number).doubt for number in (1, 2)] == [True, False]
     assert [one(ledger, number).live for number in (1, 2)] == [True, False]
@@ -243,7 +285,7 @@ def test_unanswered_ones_stay_in_doubt(ledger):
 def test_withdrawn(ledger):
     ledger.keep(objects=[thing(1, stage=Stage.ACCEPTED, live=True, leaving="gone", renew_at=NOW)])
     assert [each.leaving for each in ledger.leaving()] == ["gone"]
-    ledger.in_flight(["indicator--1"], revoked=True, now=NOW)
+    in_flight(ledger, ["indicator--1"])
     assert ledger.leaving(), "a withdrawal without an answer is repeated"
     ledger.withdrawn(["indicator--1"])
     assert ledger.leaving() == ledger.every_live_object() == []
@@ -252,8 +294,8 @@ def test_withdrawn(ledger):
 
 def test_what_was_in_flight_is_taken_up_again(ledger):
     ledger.keep(objects=[thing(1), thing(2, leaving="gone"), thing(3, stage=Stage.ACCEPTED)])
-    ledger.in_flight(["indicator--1"], revoked=False, now=NOW)
-    ledger.in_flight(["indicator--2"], revoked=True, now=NOW)
+    in_flight(ledger, ["indicator--1"])
+    in_flight(ledger, ["indicator--2"])
     ledger.recover()
     assert stages(ledger, 1, 2, 3) == [Stage.PENDING, Stage.WITHDRAWING, Stage.ACCEPTED]
     assert [one(ledger, number).doubt for number in (1, 2, 3)] == [True, False, False]
@@ -372,6 +414,12 @@ def version(url):
 def set_version(url, number):
     with connected(url) as connection:
         connection.execute(sql.update(ABOUT).values(value=str(number)))
+
+
+def execute(url, *statements):
+    with connected(url) as connection:
+        for statement in statements:
+            connection.execute(sql.text(statement))
 
 
 def tables(url):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import deque
 
 import pytest
 import requests
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.errors import MicrosoftError
+from helpers.pacer import Pacers
 from helpers.report import Report
 from helpers.request_manager import RequestManager, State
 from sandbox.faults import Fault
@@ -16,6 +18,16 @@ from tests.support import FakeTime, azure_in_process, indicator, settings_for
 
 UPLOAD_PATH = "threat-intelligence-stix-objects:upload"
 TOKEN_PATH = "oauth2/v2.0/token"
+
+
+class Waiting:
+    """An outbox in memory."""
+
+    def __init__(self, objects):
+        self.objects = deque(objects)
+
+    def take(self, most, *, in_flight):
+        return [self.objects.popleft() for _ in range(min(most, len(self.objects)))]
 
 
 class Upload:
@@ -34,19 +46,23 @@ class Upload:
         return self
 
     def send(self, indicators):
-        manager = RequestManager(
-            self.settings,
-            self.outcomes.extend,
-            on_error=self.errors.append,
-            http=self.http,
-            clock=self.time.clock,
-            workers=self.workers,
-        )
         self.sent = list(indicators)
-        manager.submit(self.sent)
+        manager = self.made(Waiting(self.sent), self.workers)
+        manager.more(len(self.sent))
         manager.finish()
         self.manager = manager
         return self
+
+    def made(self, outbox=None, workers=0):
+        return RequestManager(
+            self.settings,
+            outbox or Waiting([]),
+            self.outcomes.extend,
+            on_error=self.errors.append,
+            http=self.http,
+            pacers=Pacers(self.time.clock),
+            workers=workers,
+        )
 
     def ids(self, state):
         return [outcome.object["id"] for outcome in self.outcomes if outcome.state is state]
@@ -129,7 +145,7 @@ def test_a_gateway_that_refuses_everything_with_words_of_its_own_is_given_up(upl
 
 def test_a_token_that_comes_back_in_an_error_is_not_shown(upload, caplog):
     start = upload()
-    manager = RequestManager(start.settings, start.outcomes.extend, http=start.http, clock=start.time.clock, workers=0)
+    manager = start.made()
     manager.get_token()
     token = next(iter(start.azure._tokens))
     start.fault("status", status=502, body=f"you sent Bearer {token}", times=None)
@@ -376,7 +392,7 @@ def test_operators_find_the_messages_that_they_grep_for(upload, caplog):
 
 def test_probe_says_yes_only_when_the_app_may_write(upload):
     start = upload()
-    manager = RequestManager(start.settings, start.outcomes.extend, http=start.http, clock=start.time.clock, workers=0)
+    manager = start.made()
     manager.probe()
     start.azure.allowed.clear()
     with pytest.raises(MicrosoftError, match="Contributor"):
@@ -412,6 +428,6 @@ def test_whatever_happens_every_object_has_one_outcome_and_it_ends(tmp_path_fact
 def test_requests_made_by_hand_are_never_needed(upload):
     """The settings' proxies and certificates travel with the manager's own session."""
     start = upload(MISP2SENTINEL_MS_VERIFYCERT="false")
-    manager = RequestManager(start.settings, start.outcomes.extend, workers=0)
+    manager = RequestManager(start.settings, Waiting([]), start.outcomes.extend, workers=0)
     assert isinstance(manager._http, requests.Session)
     assert manager._http.trust_env is False

@@ -198,7 +198,7 @@ def test_counting_goes_by_indexes(tmp_path, make_settings):
     from helpers.ledger_questions import Place
     from helpers.status import standing
 
-    sql.event.listen(ledger._engine, "before_cursor_execute", explained)
+    sql.event.listen(ledger._database.engine, "before_cursor_execute", explained)
     standing(Place(WORKSPACE, "MISP", ledger), make_settings(), NOW)
     ledger.close()
     assert len(plans) == 5

@@ -133,3 +133,4 @@ def freed(url):
     """Wait until the server has seen that the holder's connection is gone."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s, 1)", [0x4D325345])
+        connection.execute("SELECT pg_advisory_unlock(%s, 1)", [0x4D325345])
