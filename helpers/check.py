@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from helpers import log, sync
+from helpers import credentials, key_vault, log, sync
 from helpers.errors import MispError, RunActive, SettingsError, SyncError
 from helpers.misp import MispReader
 from helpers.request_manager import RequestManager
@@ -28,10 +28,12 @@ class Preflight:
         """Return the exit code: 0, or that of the first part that failed (settings, MISP, Microsoft)."""
         self._line("settings", "all settings are valid", "")
         self._step("state", lambda: _state(self.settings), {"state_dir"})
+        if self.settings.vault_secrets and not self._step("Key Vault", self._vault, {"key_vault_name"}):
+            return self.worst
         reader = MispReader(self.settings)
         manager = RequestManager(self.settings, lambda _outcomes: None, workers=0)
         in_misp = {"misp_domain", "misp_key"}
-        at_microsoft = {"ms_auth.tenant", "ms_auth.client_id", "ms_auth.client_secret"}
+        at_microsoft = credentials.settings_of(self.settings.ms_auth)
         if self._step("MISP login", lambda: _login(reader), in_misp):
             self._step("MISP role", lambda: _role(reader), {"misp_key"})
             self._step("MISP filters", lambda: self._filters(reader), {"misp_event_filters"})
@@ -51,6 +53,12 @@ class Preflight:
 
     def _line(self, name: str, words: str, origins: str, *, failed: bool = False) -> None:
         self.say(f"{'FAIL' if failed else 'ok  '} {name}: {words}{f' [{origins}]' if origins else ''}")
+
+    def _vault(self) -> str:
+        """Read the secrets that the other steps need."""
+        names = " and ".join(self.settings.vault_secrets.values())
+        self.settings = key_vault.with_secrets(self.settings)
+        return f"{key_vault.address(self.settings)} gives {names}"
 
     def _filters(self, reader: MispReader) -> str:
         found = reader.first_listed(self.settings.misp_event_filters)
@@ -84,7 +92,8 @@ def _role(reader: MispReader) -> str:
 
 def _token(manager: RequestManager, settings: Settings) -> str:
     manager.get_token()
-    return f"{settings.ms_endpoints.authority} gives a token for {settings.ms_auth.scope} (client secret)"
+    who, how = credentials.issuer(settings), credentials.words(settings.ms_auth)
+    return f"{who} gives a token for {settings.ms_auth.scope} ({how})"
 
 
 def _upload(manager: RequestManager, settings: Settings) -> str:
