@@ -171,6 +171,12 @@ def test_a_client_secret_that_is_given_asks_for_the_key(box, site):
     assert after.misp_key.get_secret_value() == box.misp.readonly_key
 
 
+def test_a_tenant_that_is_named_by_its_domain_is_the_one_that_the_vault_names_by_guid(box, site, tmp_path):
+    given = identities(box, tmp_path)["certificate"]
+    environ = site(**{"ms_auth.credential": "certificate", "ms_auth.tenant": "example.org", **given})
+    assert not key_vault.with_secrets(settings(environ)).vault_secrets
+
+
 def test_a_client_secret_in_the_vault_is_asked_for_by_the_host(box, site):
     box.azure.vault_readers = {IDENTITY}
     assert not key_vault.with_secrets(settings(site())).vault_secrets
