@@ -8,17 +8,23 @@ the value, so that this file need hold no secret. docs/configure.md says more ab
 
 # --- Microsoft -------------------------------------------------------------------------------------
 
+ms_cloud = "public"  # "public", or "usgov" for Azure US Government
 ms_auth = {
     "tenant": "<tenant>",  # directory (tenant) id, or one of its domain names
     "client_id": "<client_id>",  # application (client) id of the app registration
+    "credential": "secret",  # or "certificate", "managed_identity", "workload_identity": docs/identities.md
     "client_secret": "<client_secret>",  # value, not id, of a secret of that app
+    "certificate_path": "",  # certificate: absolute path of a PEM or PFX file with key and certificate
+    "certificate_password": "",  # certificate: password of its key, if it has one
+    "managed_identity_client_id": "",  # managed_identity: client id of a user-assigned one
+    "federated_token_file": "",  # workload_identity: absolute path; "": AZURE_FEDERATED_TOKEN_FILE says it
     "workspace_id": "<workspace_id>",  # id of the Log Analytics workspace that Sentinel is on
     "subscription_id": "",  # for adopt only: the subscription that the workspace is in
     "resourceGroupName": "",  # for adopt only: the workspace's resource group
     "workspaceName": "",  # for adopt only: the workspace's name
     "graph_api": False,  # the Graph API is not supported yet
     "new_upload_api": True,  # True: STIX objects API; False: legacy Upload Indicators API
-    "scope": "https://management.azure.com/.default",  # what the token is for
+    "scope": "",  # what the token is for; "": as ms_cloud says
 }
 ms_tenants = []  # several destinations instead of the one above (docs/destinations.md)
 ms_api_version = "2024-02-01-preview"  # version of the STIX objects API
@@ -27,15 +33,18 @@ ms_max_indicators_request = 100  # indicators in one request, 100 at most
 ms_max_requests_minute = 100  # requests in one minute
 ms_useragent = "MISP2Sentinel/1.0"  # how this script calls itself
 sourcesystem = "MISP"  # source shown in Sentinel; changing it later uploads everything once more
-ms_endpoints = {  # base URLs; other clouds have others
-    "authority": "https://login.microsoftonline.com",
-    "upload": "https://api.ti.sentinel.azure.com",
-    "upload_legacy": "https://sentinelus.azure-api.net",
-    "graph": "https://graph.microsoft.com/beta",
-    "management": "https://management.azure.com",
+ms_endpoints = {  # base URLs; "": as ms_cloud says
+    "authority": "",
+    "upload": "",
+    "upload_legacy": "",
+    "graph": "",
+    "management": "",
 }
 ms_verifycert = True  # True, or the path of a CA bundle; False checks nothing
 ms_proxies = {}  # such as {"https": "http://proxy.example.org:3128"}
+key_vault_name = ""  # Azure Key Vault with the secrets that are given nowhere else: docs/identities.md
+key_vault_misp_key = "MISP-Key"  # its secret for misp_key
+key_vault_client_secret = "ClientSecret"  # its secret for ms_auth["client_secret"]
 
 # --- MISP ------------------------------------------------------------------------------------------
 

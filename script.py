@@ -61,9 +61,20 @@ def _command(arguments: Namespace) -> int:
         logger.warning("%s", warning)
         if arguments.command or sys.stderr.isatty():
             print(f"warning: {warning}", file=sys.stderr)
+    if settings.vault_secrets and _reaches_out(arguments):
+        from helpers.key_vault import with_secrets  # noqa: PLC0415
+
+        settings = with_secrets(settings)
     if arguments.command is None:
         return _run(settings, arguments)
     return _ask(settings, arguments)
+
+
+def _reaches_out(arguments: Namespace) -> bool:
+    """Say whether MISP or Microsoft will be asked; ``check`` reads a key vault itself, to say how it went."""
+    if arguments.command == "explain":
+        return not arguments.offline
+    return arguments.command in (None, "adopt", "withdraw")
 
 
 def _ask(settings: Settings, arguments: Namespace) -> int:

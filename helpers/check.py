@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from helpers import log, sync
+from helpers import credentials, key_vault, log, sync
 from helpers.errors import MispError, RunActive, SettingsError, SyncError
 from helpers.misp import MispReader
 from helpers.request_manager import RequestManager
@@ -38,22 +38,24 @@ class Preflight:
 
         ``workspace`` keeps to one of several destinations. Raises SettingsError when there is none of that name.
         """
-        destinations = self.settings.destinations(workspace)
+        self.settings.destinations(workspace)
         self._line("settings", "all settings are valid", "")
         self._step("state", lambda: _state(self.settings), {"state_dir"})
+        if self.settings.vault_secrets and not self._step("Key Vault", self._vault, {"key_vault_name"}):
+            return self.worst
         reader = MispReader(self.settings)
         in_misp = {"misp_domain", "misp_key"}
         if self._step("MISP login", lambda: _login(reader), in_misp):
             self._step("MISP role", lambda: _role(reader), {"misp_key"})
             self._step("MISP filters", lambda: self._filters(reader), {"misp_event_filters"})
-        for destination in destinations:
+        for destination in self.settings.destinations(workspace):
             self._destination(destination)
         return self.worst
 
     def _destination(self, settings: Settings) -> None:
         """Try the token and the upload of one destination."""
         several = {"ms_tenants"} if settings.name else set()
-        at_microsoft = several or {"ms_auth.tenant", "ms_auth.client_id", "ms_auth.client_secret"}
+        at_microsoft = several or credentials.settings_of(settings.ms_auth)
         manager = RequestManager(settings, Nothing(), lambda _outcomes: None, workers=0)
         named = f" {settings.name}" if settings.name else ""
         if self._step(f"Microsoft token{named}", lambda: _token(manager, settings), at_microsoft):
@@ -72,6 +74,12 @@ class Preflight:
 
     def _line(self, name: str, words: str, origins: str, *, failed: bool = False) -> None:
         self.say(f"{'FAIL' if failed else 'ok  '} {name}: {words}{f' [{origins}]' if origins else ''}")
+
+    def _vault(self) -> str:
+        """Read the secrets that the other steps need."""
+        names = " and ".join(self.settings.vault_secrets.values())
+        self.settings = key_vault.with_secrets(self.settings)
+        return f"{key_vault.address(self.settings)} gives {names}"
 
     def _filters(self, reader: MispReader) -> str:
         found = reader.first_listed(self.settings.misp_event_filters)
@@ -105,7 +113,8 @@ def _role(reader: MispReader) -> str:
 
 def _token(manager: RequestManager, settings: Settings) -> str:
     manager.get_token()
-    return f"{settings.ms_endpoints.authority} gives a token for {settings.ms_auth.scope} (client secret)"
+    who, how = credentials.issuer(settings), credentials.words(settings.ms_auth)
+    return f"{who} gives a token for {settings.ms_auth.scope} ({how})"
 
 
 def _upload(manager: RequestManager, settings: Settings) -> str:

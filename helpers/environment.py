@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, get_origin
 
+from helpers import setting_checks as check
 from helpers.config_file import IDLE, NEEDLESS, RENAMED, Findings, Given, closest, spread
 
 PREFIX = "MISP2SENTINEL_"
@@ -44,7 +45,7 @@ def read(
 ) -> dict[str, Given]:
     """Return the settings in ``environ`` by dotted name, converted from text to their ``kinds``.
 
-    A variable that names a file is ignored for the settings in ``unopened``.
+    A variable that names a file, or an unresolved reference, is ignored for the settings in ``unopened``.
     """
     settings: dict[str, Given] = {}
     # Sorted, a whole dictionary comes before its keys, so that a key's own variable wins.
@@ -57,6 +58,10 @@ def read(
             continue
         try:
             text = _content(environ[keys[0]]) if names_a_file else environ[keys[0]]
+            if check.is_reference(text):
+                if name in unopened:
+                    continue
+                raise ValueError(check.UNRESOLVED)  # noqa: TRY301  said like what cannot be converted
             given = Given(convert(kinds[name], text), f"environment {keys[0]}")
         except ValueError as error:
             findings.problem(name, f"environment {keys[0]}", str(error))

@@ -88,7 +88,7 @@ def set_up(path: Path, *, detailed: bool, on_terminal: bool) -> None:
 def quieten() -> None:
     """Keep the libraries to what we cannot say ourselves: PyMISP would log the key, and whole bodies."""
     logging.getLogger("pymisp").setLevel(logging.CRITICAL + 1)
-    for name in ("urllib3", "msal", "misp_stix_converter", "stix2", "filelock"):
+    for name in ("urllib3", "msal", "azure", "misp_stix_converter", "stix2", "filelock"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -22,6 +22,14 @@ GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 AZURE_NAME = re.compile(r"[\w().-]{1,90}")
 DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"\s*(?:https?://)?<[^<>]*>/?\s*")
+REFERENCE = "@microsoft.keyvault("
+UNRESOLVED = (
+    "holds a Key Vault reference that was not resolved: give the app's identity the role Key Vault Secrets User "
+    "(or the secret permission Get), compare the names of vault and secret, let the app through the vault's "
+    "firewall, then restart it; outside of App Service and Functions, use key_vault_name."
+)
+VAULT_NAME = re.compile(r"[a-z](?:-?[a-z0-9]){2,23}", re.IGNORECASE)
+VAULT_SECRET = re.compile(r"[0-9a-z-]{1,127}", re.IGNORECASE)
 PROXY_KEY = re.compile(r"(?:http|https|all)(?:://\S+)?|no_proxy")
 PROXY_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
 API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:-preview)?")
@@ -46,20 +54,29 @@ BOUNDS = {
 ANY_TENANT = frozenset({"common", "organizations", "consumers"})
 
 
-def placeholders(value: Any, path: str = "") -> Iterator[str]:
-    """Yield where in ``value`` a placeholder like ``<tenant>`` was left, as a path below it."""
+def texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each text in ``value`` with where it stands, as a path below it; keys of dictionaries too."""
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     if isinstance(value, str):
-        if PLACEHOLDER.fullmatch(value):
-            yield path
+        yield path, value
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from placeholders(key, path)
-            yield from placeholders(inner, f"{path}[{key!r}]")
+            yield from texts(key, path)
+            yield from texts(inner, f"{path}[{key!r}]")
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            yield from placeholders(inner, f"{path}[{index}]")
+            yield from texts(inner, f"{path}[{index}]")
+
+
+def is_placeholder(text: str) -> bool:
+    """Say whether a placeholder like ``<tenant>`` was left."""
+    return PLACEHOLDER.fullmatch(text) is not None
+
+
+def is_reference(text: str) -> bool:
+    """Say whether this is a Key Vault reference, which App Service leaves as it is when it cannot resolve it."""
+    return text.strip().lower().startswith(REFERENCE)
 
 
 def sentence(details: ErrorDetails) -> str:
@@ -111,7 +128,7 @@ def secret(value: SecretStr) -> SecretStr:
 def scope(value: str) -> str:
     """Accept an application scope that the upload APIs take."""
     if not value.endswith("/.default"):
-        raise ValueError("must end in /.default: write https://management.azure.com/.default.")
+        raise ValueError("must end in /.default: write https://management.azure.com/.default, or leave it out.")
     if "graph" in (_split(value).hostname or ""):
         raise ValueError(
             "is the Graph API's, which graph_api = False does not use: write "
@@ -124,6 +141,20 @@ def no_graph(value: bool) -> bool:
     """Refuse the Graph API, which is not supported yet."""
     if value:
         raise ValueError("is True, but the Graph API is not supported yet: write False, which uses the upload API.")
+    return value
+
+
+def vault_name(value: str) -> str:
+    """Accept the name of a key vault, or none (Azure, naming rules for resources)."""
+    if value and not VAULT_NAME.fullmatch(value):
+        raise ValueError("is no key vault's name: write the name alone, 3 to 24 letters, digits and hyphens.")
+    return value
+
+
+def vault_secret(value: str) -> str:
+    """Accept the name of a secret in a key vault."""
+    if not VAULT_SECRET.fullmatch(value):
+        raise ValueError("is no name of a secret in a key vault: write letters, digits and hyphens only.")
     return value
 
 
@@ -145,6 +176,11 @@ def https_address(value: str) -> str:
     if not address.lower().startswith("https://"):
         raise ValueError("must begin with https://: tokens and indicators are sent there.")
     return address
+
+
+def https_address_if_any(value: str) -> str:
+    """Accept an https URL, or none: not every cloud has every service."""
+    return value and https_address(value)
 
 
 def api_version(value: str) -> str:
@@ -283,6 +319,15 @@ def absolute(value: Path | None) -> Path | None:
     if value is not None and not value.is_absolute():
         raise ValueError("must be an absolute path: write it from the root, or with ~ for the home.")
     return value
+
+
+def unreadable(path: Path) -> str:
+    """Say why a file cannot be read, and the mend; empty when it can."""
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        return f"cannot be read ({error.strerror}): name a file that is there and that this user may read."
+    return ""
 
 
 def filters(value: dict[str, Any]) -> dict[str, Any]:

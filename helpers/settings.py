@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote
 
 from pydantic import (
@@ -18,16 +19,19 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 
 from constants import LEGACY_API_VERSION, STIX_API_VERSION
-from helpers import config_file, environment
+from helpers import clouds, config_file, credentials, environment
 from helpers import setting_checks as check
 from helpers.config_file import Findings, Given
+from helpers.contradictions import CREDENTIAL, contradictions, unusable_files
 from helpers.environment import variable
 from helpers.errors import SettingsError
 
+_PUBLIC = clouds.CLOUDS[clouds.DEFAULT]
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "config.py"
 LEGACY_API_VERSIONS = frozenset({LEGACY_API_VERSION, "2022-12-01-preview"})
 NEEDED = (
@@ -40,17 +44,26 @@ NEEDED = (
 )
 # Only what fills the ledger from Sentinel asks for these, so a placeholder may stay.
 FOR_ADOPT = ("ms_auth.subscription_id", "ms_auth.resourceGroupName", "ms_auth.workspaceName")
+# What a key vault may hold, and the setting that names the secret.
+FROM_VAULT = {"misp_key": "key_vault_misp_key", "ms_auth.client_secret": "key_vault_client_secret"}
+ENDPOINTS = tuple(f"ms_endpoints.{key}" for key in _PUBLIC.endpoints)
+_CREDENTIAL_KEYS = tuple(f"ms_auth.{key}" for key in credentials.KEYS)
 # A value of None or "" is what os.getenv and a vault's client give for what is not there.
 UNSET_WHEN_EMPTY = frozenset(
     {
         *NEEDED,
         *FOR_ADOPT,
+        *ENDPOINTS,
+        *_CREDENTIAL_KEYS,
+        CREDENTIAL,
         "ms_auth.scope",
         "ms_auth.new_upload_api",
         "ms_api_version",
         "ms_proxies",
         "misp_proxies",
         "misp_headers",
+        "key_vault_name",
+        *FROM_VAULT.values(),
     }
 )
 
@@ -58,10 +71,17 @@ Guid = Annotated[str, AfterValidator(check.guid)]
 AzureName = Annotated[str, AfterValidator(check.azure_name)]
 Secret = Annotated[SecretStr, AfterValidator(check.secret)]
 Https = Annotated[str, AfterValidator(check.https_address)]
+File = Annotated[Path | None, BeforeValidator(check.path), AfterValidator(check.absolute)]
+VaultSecret = Annotated[str, AfterValidator(check.vault_secret)]
 Certificates = Annotated[bool | str, BeforeValidator(check.certificates)]
 Days = Annotated[int, Field(ge=1, le=36500)]
 Proxies = dict[Annotated[str, AfterValidator(check.proxy_scheme)], Annotated[str, AfterValidator(check.proxy_address)]]
 Headers = dict[Annotated[str, AfterValidator(check.header_name)], Annotated[str, AfterValidator(check.header_value)]]
+
+
+# What misp2sentinel calls the keys of a destination that ms_auth calls otherwise.
+_KEY_IN_AUTH = {"tenantId": "tenant", "id": "client_id", "secret": "client_secret", "workspaceId": "workspace_id"}
+_KEY_OF_TENANT = {key: name for name, key in _KEY_IN_AUTH.items()}
 
 
 class _Frozen(BaseModel):
@@ -73,10 +93,15 @@ class MsAuth(_Frozen):
 
     tenant: Annotated[str, AfterValidator(check.tenant)] = ""
     client_id: Guid = ""
+    credential: credentials.Name = credentials.DEFAULT
     client_secret: Secret = SecretStr("")
+    certificate_path: File = None
+    certificate_password: SecretStr | None = None
+    managed_identity_client_id: Guid = ""
+    federated_token_file: File = None
     graph_api: Annotated[bool, AfterValidator(check.no_graph)] = False
     new_upload_api: bool = True
-    scope: Annotated[str, AfterValidator(check.scope)] = "https://management.azure.com/.default"
+    scope: Annotated[str, AfterValidator(check.scope)] = _PUBLIC.scope
     workspace_id: Guid = ""
     subscription_id: Guid = ""
     resourceGroupName: AzureName = ""  # noqa: N815  as Azure writes it
@@ -84,37 +109,60 @@ class MsAuth(_Frozen):
 
 
 class Endpoints(_Frozen):
-    """Base URLs of Microsoft's services, without trailing slashes."""
+    """Base URLs of Microsoft's services, without trailing slashes; empty where the cloud has none."""
 
-    authority: Https = "https://login.microsoftonline.com"
-    upload: Https = "https://api.ti.sentinel.azure.com"
-    upload_legacy: Https = "https://sentinelus.azure-api.net"
-    graph: Https = "https://graph.microsoft.com/beta"
-    management: Https = "https://management.azure.com"
+    authority: Https = _PUBLIC.authority
+    upload: Https = _PUBLIC.upload
+    upload_legacy: Annotated[str, AfterValidator(check.https_address_if_any)] = _PUBLIC.upload_legacy
+    graph: Https = _PUBLIC.graph
+    management: Https = _PUBLIC.management
 
 
 class Tenant(_Frozen):
     """One of several destinations; what it does not say is as in ms_auth and the rest of the settings."""
 
-    tenantId: Annotated[str, AfterValidator(check.tenant)]  # noqa: N815  the names that misp2sentinel gave them
-    id: Guid
-    secret: Secret
+    tenantId: Annotated[str, AfterValidator(check.tenant)] = ""  # noqa: N815  as misp2sentinel called them
+    id: Guid = ""
+    secret: Secret = SecretStr("")
     workspaceId: Guid  # noqa: N815
     name: Annotated[str, AfterValidator(check.destination_name)] = ""
+    cloud: Annotated[str | None, AfterValidator(check.maybe(clouds.check))] = None
     sourcesystem: Annotated[str | None, AfterValidator(check.maybe(check.source_system))] = None
+    credential: credentials.Name = credentials.DEFAULT
+    certificate_path: File = None
+    certificate_password: SecretStr | None = None
+    managed_identity_client_id: Guid = ""
+    federated_token_file: File = None
     subscription_id: Guid = ""
     resourceGroupName: AzureName = ""  # noqa: N815
     workspaceName: AzureName = ""  # noqa: N815
+
+    @model_validator(mode="after")
+    def _as_its_credential_wants(self) -> Self:
+        given = {_KEY_IN_AUTH.get(name, name) for name in self.model_fields_set}
+        missing = [key for key in credentials.CREDENTIALS[self.credential].needs if key not in given]
+        wrong = [f"{_KEY_OF_TENANT.get(key, key)} is missing" for key in missing]
+        wrong += [f"{_KEY_OF_TENANT.get(key, key)} {what}" for key, what in credentials.foreign(self.credential, given)]
+        if wrong:
+            raise ValueError(f"does not fit its credential, {self.credential!r}: {'; '.join(wrong)}")
+        return self
 
     @property
     def title(self) -> str:
         """What the destination is called."""
         return self.name or self.workspaceId
 
+    @property
+    def auth(self) -> dict[str, Any]:
+        """What takes the place of the keys in ms_auth."""
+        every = {_KEY_IN_AUTH.get(name, name): getattr(self, name) for name in type(self).model_fields}
+        return {key: value for key, value in every.items() if key in MsAuth.model_fields}
+
 
 class Settings(_Frozen):
     """Every setting, checked; docs/configure.md says what each means."""
 
+    ms_cloud: Annotated[str, AfterValidator(clouds.check)] = clouds.DEFAULT
     ms_auth: MsAuth = MsAuth()
     ms_tenants: Annotated[list[Tenant], AfterValidator(check.each_once)] = []
     ms_api_version: Annotated[str, AfterValidator(check.api_version)] = STIX_API_VERSION
@@ -126,6 +174,9 @@ class Settings(_Frozen):
     ms_endpoints: Endpoints = Endpoints()
     ms_verifycert: Certificates = True
     ms_proxies: Annotated[Proxies, Field(repr=False)] = {}
+    key_vault_name: Annotated[str, AfterValidator(check.vault_name)] = ""
+    key_vault_misp_key: VaultSecret = "MISP-Key"
+    key_vault_client_secret: VaultSecret = "ClientSecret"  # noqa: S105  a name
 
     misp_domain: Annotated[str, AfterValidator(check.web_address)] = ""
     misp_key: Secret = SecretStr("")
@@ -209,23 +260,23 @@ class Settings(_Frozen):
         return near.model_copy(update={"ms_auth": auth, "sourcesystem": sourcesystem})
 
     def _for_tenant(self, tenant: Tenant) -> Settings:
-        auth = {
-            "tenant": tenant.tenantId,
-            "client_id": tenant.id,
-            "client_secret": tenant.secret,
-            "workspace_id": tenant.workspaceId,
-            "subscription_id": tenant.subscription_id,
-            "resourceGroupName": tenant.resourceGroupName,
-            "workspaceName": tenant.workspaceName,
+        changed: dict[str, Any] = {
+            "ms_auth": self.ms_auth.model_copy(update=tenant.auth),
+            "sourcesystem": tenant.sourcesystem or self.sourcesystem,
         }
-        made = self.model_copy(
-            update={
-                "ms_auth": self.ms_auth.model_copy(update=auth),
-                "sourcesystem": tenant.sourcesystem or self.sourcesystem,
-            }
-        )
+        if tenant.cloud and tenant.cloud != self.ms_cloud:
+            cloud = clouds.CLOUDS[tenant.cloud]
+            changed["ms_cloud"] = tenant.cloud
+            changed["ms_endpoints"] = Endpoints(**cloud.endpoints)
+            changed["ms_auth"] = changed["ms_auth"].model_copy(update={"scope": cloud.scope})
+        made = self.model_copy(update=changed)
         made._name = tenant.title
         return made
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_their_cloud(cls, values: Any) -> Any:
+        return clouds.filled_in(values)
 
     def source_of(self, name: str) -> str:
         """Say where a setting (``misp_key``, ``ms_auth.tenant``) came from; KeyError if there is none."""
@@ -238,12 +289,32 @@ class Settings(_Frozen):
     def secret_values(self) -> tuple[str, ...]:
         """Return every string that no log may show."""
         values = [self.misp_key.get_secret_value(), self.ms_auth.client_secret.get_secret_value()]
-        values += [tenant.secret.get_secret_value() for tenant in self.ms_tenants]
+        for tenant in self.ms_tenants:
+            passwords = (tenant.secret, tenant.certificate_password)
+            values += [each.get_secret_value() for each in passwords if each]
+        values += [self.ms_auth.certificate_password.get_secret_value()] if self.ms_auth.certificate_password else []
         values += self.misp_headers.values()
         for address in (*self.misp_proxies.values(), *self.ms_proxies.values(), self.state_url):
             password = _password(address)
             values += [password, unquote(password)]
         return tuple(dict.fromkeys(value for value in values if value))
+
+    @property
+    def vault_secrets(self) -> dict[str, str]:
+        """What has to be read from the key vault, since it is given nowhere else: setting → name of the secret."""
+        open_ = {"misp_key": not self.misp_key.get_secret_value()} if self.key_vault_name else {}
+        if self.key_vault_name and self.ms_auth.credential == "secret":
+            open_["ms_auth.client_secret"] = not self.ms_auth.client_secret.get_secret_value()
+        return {name: getattr(self, FROM_VAULT[name]) for name, wanted in open_.items() if wanted}
+
+    def with_secrets(self, values: Mapping[str, SecretStr], origin: str) -> Settings:
+        """Return the settings with the ``vault_secrets`` filled in, which came from ``origin``."""
+        auth = self.ms_auth
+        if "ms_auth.client_secret" in values:
+            auth = auth.model_copy(update={"client_secret": values["ms_auth.client_secret"]})
+        copy = self.model_copy(update={"misp_key": values.get("misp_key", self.misp_key), "ms_auth": auth})
+        copy._sources = {**self._sources, **dict.fromkeys(values, origin)}
+        return copy
 
     @property
     def upload_api(self) -> Literal["stix", "legacy", "legacy-value"]:
@@ -282,18 +353,29 @@ class Loaded:
     warnings: tuple[str, ...]
 
 
-def load(config_path: Path | None, environ: Mapping[str, str], *, offline: bool = False) -> Loaded:
+def load(
+    config_path: Path | None,
+    environ: Mapping[str, str],
+    *,
+    offline: bool = False,
+    now: Callable[[], float] = time.time,
+) -> Loaded:
     """Read and check config.py and the environment.
 
-    ``offline`` lets go of what is only needed to reach MISP or Microsoft.
+    ``offline`` lets go of what is only needed to reach MISP or Microsoft; ``now`` gives seconds since 1970.
+    What a key vault holds is not read here: see ``Settings.vault_secrets``.
     Raises SettingsError with every problem.
     """
     findings = Findings()
     given = _given(config_path, environ, offline, findings)
-    given = _without_placeholders(given, offline, findings)
+    needed = _needed(given)
+    given = _filled_in(given, needed, offline, findings)
     settings = _validated(given, findings)
+    values = {name: entry.value for name, entry in given.items()}
+    _tell(contradictions(values), given, findings)
     if not offline:
-        _missing(given, findings)
+        _missing(needed, given, findings)
+        _tell(unusable_files(values, now()), given, findings)
     if settings is None or findings.problems:
         raise SettingsError([*findings.problems, *findings.warnings])
     return Loaded(settings, (*findings.warnings, *_doubts(settings)))
@@ -304,10 +386,20 @@ def _given(config_path: Path | None, environ: Mapping[str, str], offline: bool, 
     given: dict[str, Given] = {}
     if path or DEFAULT_CONFIG.exists():
         given = config_file.read((path or DEFAULT_CONFIG).absolute(), KINDS, findings)
-    given |= environment.read(environ, KINDS, findings, unopened=(*NEEDED, "ms_auth") if offline else ())
-    return {
+    unopened = (*NEEDED, *_CREDENTIAL_KEYS, "ms_auth") if offline else ()
+    given |= environment.read(environ, KINDS, findings, unopened=unopened)
+    given = {
         name: entry for name, entry in given.items() if name not in UNSET_WHEN_EMPTY or entry.value not in (None, "")
     }
+    token = environ.get(credentials.TOKEN_FILE_VARIABLE)
+    if token and _value(given, CREDENTIAL) == "workload_identity":
+        entry = Given(token, f"environment {credentials.TOKEN_FILE_VARIABLE}")
+        given.setdefault("ms_auth.federated_token_file", entry)
+    return given
+
+
+def _value(given: Mapping[str, Given], name: str, default: Any = None) -> Any:
+    return given[name].value if name in given else default
 
 
 def _path_in(environ: Mapping[str, str]) -> Path | None:
@@ -317,15 +409,31 @@ def _path_in(environ: Mapping[str, str]) -> Path | None:
     return Path(named)
 
 
-def _without_placeholders(given: Mapping[str, Given], offline: bool, findings: Findings) -> dict[str, Given]:
+def _needed(given: Mapping[str, Given]) -> tuple[str, ...]:
+    """Return what must be given, for the chosen credential and without what a key vault holds."""
+    credential = credentials.chosen(_value(given, CREDENTIAL, credentials.DEFAULT))
+    of_it = {f"ms_auth.{key}" for key in credential.needs} if credential else set()
+    left = [name for name in dict.fromkeys((*NEEDED, *sorted(of_it))) if name in of_it or name not in _CREDENTIAL_KEYS]
+    if _value(given, "ms_tenants"):  # each destination says its own
+        left = [name for name in left if not name.startswith("ms_auth.")]
+    return tuple(name for name in left if name not in FROM_VAULT or "key_vault_name" not in given)
+
+
+def _filled_in(
+    given: Mapping[str, Given], needed: tuple[str, ...], offline: bool, findings: Findings
+) -> dict[str, Given]:
+    """Leave out what is a placeholder or an unresolved reference, which is a problem unless nobody needs it."""
+    needless = {*FOR_ADOPT, *NEEDED, *_CREDENTIAL_KEYS} - (set() if offline else set(needed))
+    placeholder = "still holds a placeholder: put your own value there, or set {}."
     kept: dict[str, Given] = {}
     for name, entry in given.items():
-        left = list(check.placeholders(entry.value))
-        if not left:
+        found = list(check.texts(entry.value))
+        wrong = [(path, check.UNRESOLVED) for path, text in found if check.is_reference(text)]
+        left = [(path, placeholder.format(variable(name))) for path, text in found if check.is_placeholder(text)]
+        if not wrong and not left:
             kept[name] = entry
-        elif name not in FOR_ADOPT and not (name in NEEDED and (offline or name not in _needed(given))):
-            what = f"still holds a placeholder: put your own value there, or set {variable(name)}."
-            for path in left:
+        elif name not in needless or (wrong and not offline):
+            for path, what in wrong or left:
                 findings.problem(name + path, entry.origin, what)
             findings.told.add(name)
     return kept
@@ -356,16 +464,16 @@ def _translate(details: ErrorDetails, given: Mapping[str, Given], findings: Find
     findings.told.add(name)
 
 
-def _missing(given: Mapping[str, Given], findings: Findings) -> None:
-    for name in _needed(given):
+def _tell(problems: Iterable[tuple[str, str]], given: Mapping[str, Given], findings: Findings) -> None:
+    for name, what in problems:
+        if not findings.has_told(name):
+            findings.problem(name, given[name].origin if name in given else "not set", what)
+
+
+def _missing(needed: tuple[str, ...], given: Mapping[str, Given], findings: Findings) -> None:
+    for name in needed:
         if name not in given and not findings.has_told(name):
             findings.problems.append(f"{name} is missing: set it in config.py, or set {variable(name)}.")
-
-
-def _needed(given: Mapping[str, Given]) -> list[str]:
-    """Return what must be there: where there is a list of destinations, each of them says its own."""
-    several = "ms_tenants" in given and given["ms_tenants"].value not in ([], ())
-    return [name for name in NEEDED if not (several and name.startswith("ms_auth."))]
 
 
 def _doubts(settings: Settings) -> list[str]:
@@ -382,6 +490,9 @@ def _doubts(settings: Settings) -> list[str]:
     if settings.misp_domain.lower().startswith("http://"):
         origin = settings.source_of("misp_domain")
         doubts.append(f"misp_domain ({origin}) is http, so the key travels in the clear: write https.")
+    if settings.key_vault_name and not settings.vault_secrets:
+        origin = settings.source_of("key_vault_name")
+        doubts.append(f"key_vault_name ({origin}) is not used: what could come from the vault is given already.")
     if settings.dry_run:
         doubts.append(f"dry_run ({settings.source_of('dry_run')}) is on: nothing is sent to Sentinel.")
     doubts += check.odd_filters(settings.misp_event_filters, settings.source_of("misp_event_filters"))

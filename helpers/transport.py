@@ -1,13 +1,15 @@
 """How a request travels: certificate checks, proxies and timeouts as the settings say, and no other way.
 
 requests lets REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, the proxy variables and ~/.netrc win over a session's
-own settings; here they count only where the settings say nothing.
+own settings; here they count only where the settings say nothing. The identity endpoint of an Azure host
+is on that host, or link-local, and is asked without any proxy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -16,6 +18,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies, should_bypass_proxies
 
 CONNECT_SECONDS = 15.0
+NEARBY_CONNECT_SECONDS = 2.0
 
 
 class SettledAdapter(HTTPAdapter):
@@ -37,11 +40,12 @@ class SettledAdapter(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, *_: Any, stream: bool = False, **given: Any) -> requests.Response:
         """Send one request; what caller or environment say of verify, proxies and timeout is dropped."""
         self.last_headers = CaseInsensitiveDict()
-        proxies = self._proxies_for(request.url or "")
+        nearby = _is_nearby(request)
+        proxies = {} if nearby else self._proxies_for(request.url or "")
         response = super().send(
             request,
             stream=stream,
-            timeout=self._timeout,
+            timeout=(NEARBY_CONNECT_SECONDS if nearby else self._timeout[0], self._timeout[1]),
             verify=self._verify,
             cert=given.get("cert"),
             proxies=proxies,
@@ -53,6 +57,11 @@ class SettledAdapter(HTTPAdapter):
         if self._proxies is None:
             return get_environ_proxies(url)
         return {} if should_bypass_proxies(url, no_proxy=self._proxies.get("no_proxy", "")) else self._proxies
+
+
+def _is_nearby(request: requests.PreparedRequest) -> bool:
+    """Say whether this goes to a host's own identity endpoint (Azure Instance Metadata Service)."""
+    return "Metadata" in request.headers or (urlsplit(request.url or "").hostname or "").startswith("169.254.")
 
 
 def session(adapter: HTTPAdapter, user_agent: str) -> requests.Session:

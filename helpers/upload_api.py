@@ -24,8 +24,10 @@ def url(settings: Settings) -> str:
 
 def principal(settings: Settings) -> tuple[str, ...]:
     """Return who calls, and where: what Microsoft counts requests by."""
-    auth = settings.ms_auth
-    return (auth.tenant.lower(), auth.client_id.lower(), url(settings).split("/")[2].lower())
+    auth, host = settings.ms_auth, url(settings).split("/")[2].lower()
+    if auth.credential == "managed_identity":
+        return (auth.credential, auth.managed_identity_client_id.lower(), host)
+    return (auth.tenant.lower(), auth.client_id.lower(), host)
 
 
 def body(settings: Settings, objects: Sequence[dict[str, Any]]) -> bytes:

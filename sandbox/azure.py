@@ -14,12 +14,14 @@ from flask import Flask, Response, jsonify
 
 from sandbox.azure_query import Query
 from sandbox.azure_rules import observable
-from sandbox.azure_token import Login
+from sandbox.azure_token import SCOPE, VAULT_SCOPE, Login
 from sandbox.azure_upload import Upload
 from sandbox.faults import Faults
+from sandbox.key_vault import KeyVault
 
 TENANT = "11111111-1111-4111-8111-111111111111"
 CLIENT = "22222222-2222-4222-8222-222222222222"
+IDENTITY = "88888888-8888-4888-8888-888888888888"
 WORKSPACE = "33333333-3333-4333-8333-333333333333"
 SUBSCRIPTION = "77777777-7777-4777-8777-777777777777"
 RESOURCE_GROUP = "sandbox"
@@ -45,12 +47,22 @@ class AzureState:
         """Start with one workspace that the client may write to; ``clock`` gives seconds.
 
         ``management_names`` says which workspace a subscription, a resource group and a name
-        mean to the management API; the one entry at the start names the first workspace.
+        mean to the management API; the one entry at the start names the first workspace. The client may
+        sign in with its secret, with one of ``certificates`` (PEM) and with ``federated_token``, if there is
+        one. ``identities`` are the managed ones, by the client id that asks for them ("": system-assigned);
+        ``vaults`` holds secrets by name, by the vault's name, for ``vault_readers``.
         """
         self.clock = clock
         self.tenant = TENANT
         self.client_id = CLIENT
         self.client_secret = "sandbox-secret"  # noqa: S105 - a fake
+        self.certificates: list[str] = []
+        self.federated_token = ""
+        self.identities = {"": IDENTITY}
+        self.identity_header = "sandbox-identity-header"
+        self.vaults: dict[str, dict[str, str]] = {}
+        self.vault_readers = {CLIENT, IDENTITY}
+        self.scopes = {SCOPE, VAULT_SCOPE}
         self.workspace_id = WORKSPACE
         self.allowed: set[str] = set()
         self.workspaces: set[str] = set()
@@ -62,7 +74,7 @@ class AzureState:
         self.uploads: list[dict[str, Any]] = []
         self.faults = Faults()
         self.lock = RLock()
-        self._tokens: dict[str, tuple[str, float]] = {}
+        self._tokens: dict[str, tuple[str, float, str]] = {}
         self._calls: dict[str, deque[float]] = {}
         self._stored: dict[tuple[str, str], Stored] = {}
         self._times: dict[tuple[str, str, str], tuple[float, float]] = {}
@@ -119,16 +131,16 @@ class AzureState:
         known = ((list(map(str.casefold, key)), workspace) for key, workspace in self.management_names.items())
         return next((workspace for key, workspace in known if key == wanted), None)
 
-    def grant(self, token: str) -> int:
-        """Accept ``token`` from now on for its lifetime, which is given back."""
+    def grant(self, token: str, scope: str = SCOPE, client: str = "") -> int:
+        """Accept ``token`` for ``scope`` from now on for its lifetime, which is given back."""
         with self.lock:
-            self._tokens[token] = (self.client_id, self.clock() + self.token_lifetime)
+            self._tokens[token] = (client or self.client_id, self.clock() + self.token_lifetime, scope)
         return self.token_lifetime
 
-    def principal(self, token: str) -> str | None:
-        """Give the client that a token belongs to, unless it is unknown or has expired."""
-        client, expires = self._tokens.get(token, (None, 0.0))
-        return client if self.clock() < expires else None
+    def principal(self, token: str, *, vault: bool = False) -> str | None:
+        """Give the client that a token belongs to, unless it is unknown, for others, or has expired."""
+        client, expires, scope = self._tokens.get(token, (None, 0.0, ""))
+        return client if self.clock() < expires and (scope == VAULT_SCOPE) == vault else None
 
     def wait(self, principal: str) -> int | None:
         """Count a request; give the seconds to wait when the last minute holds too many."""
@@ -185,7 +197,7 @@ def count_observables(things: Stored) -> Counter[str]:
 
 
 def create_app(state: AzureState) -> Flask:
-    """Give the login, the upload APIs, the management API's query and the overview on one host."""
+    """Give the login, the upload APIs, the management API's query, the key vaults and the overview on one host."""
     app = Flask(__name__)
     upload = Upload(state)
     upload.record(app)
@@ -193,5 +205,6 @@ def create_app(state: AzureState) -> Flask:
     upload.install(app)
     Query(state).install(app)
     Login(state).install(app)
+    KeyVault(state).install(app)
     Overview(state).install(app)
     return app

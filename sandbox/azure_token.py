@@ -12,10 +12,13 @@ from uuid import uuid4
 
 from flask import Flask, Response, jsonify, request
 
+from sandbox.azure_assertion import refused_assertion
+
 if TYPE_CHECKING:
     from sandbox.azure import AzureState
 
 SCOPE = "https://management.azure.com/.default"
+VAULT_SCOPE = "https://vault.azure.net/.default"
 FIELDS = ("grant_type", "client_id", "client_secret", "scope")
 # The field that is wrong, the status, the OAuth error, the AADSTS code and its text, in the order checked.
 REFUSALS = (
@@ -85,7 +88,7 @@ class Login:
         if refusal:
             return self._error(*refusal)
         token = secrets.token_urlsafe(48)
-        lifetime = self.state.grant(token)
+        lifetime = self.state.grant(token, request.form["scope"])
         return jsonify(
             {
                 "token_type": "Bearer",
@@ -98,13 +101,17 @@ class Login:
     def _refusal(self, tenant: str, form: Any) -> tuple[int, str, int, str] | None:
         given = {name: form.get(name, "") for name in FIELDS} | {"tenant": tenant}
         for name, status, error, code, text in REFUSALS:
-            if given[name] != self._expected()[name]:
+            if name == "client_secret" and "client_assertion" in form:
+                refusal = refused_assertion(self.state, form, request.base_url)
+                if refusal:
+                    return refusal
+            elif given[name] not in self._expected()[name]:
                 return status, error, code, text.format(**given)
         return None
 
-    def _expected(self) -> dict[str, str]:
-        client = {"client_id": self.state.client_id, "client_secret": self.state.client_secret}
-        return client | {"grant_type": "client_credentials", "scope": SCOPE}
+    def _expected(self) -> dict[str, set[str]]:
+        client = {"client_id": {self.state.client_id}, "client_secret": {self.state.client_secret}}
+        return client | {"grant_type": {"client_credentials"}, "scope": self.state.scopes}
 
     def _unknown_tenant(self, tenant: str) -> Response:
         text = f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID."

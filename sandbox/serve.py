@@ -1,4 +1,4 @@
-"""Sandbox: both services on real sockets, on loopback, with TLS."""
+"""Sandbox: its services on real sockets, on loopback, with TLS where the real ones have it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from werkzeug.test import run_wsgi_app
 
 from sandbox.azure import AzureState
 from sandbox.azure import create_app as azure_app
+from sandbox.azure_identity import create_app as identity_app
 from sandbox.certificates import server_context
 from sandbox.misp import MispState
 from sandbox.misp import create_app as misp_app
@@ -79,13 +80,13 @@ class Handler(WSGIRequestHandler):
 class Server(ThreadedWSGIServer):
     """One service in threads; knows its open connections."""
 
-    def __init__(self, port: int, app: Flask, context: ssl.SSLContext) -> None:
-        """Serve ``app`` on ``port`` (0: a free one) at once."""
+    def __init__(self, port: int, app: Flask, context: ssl.SSLContext | None) -> None:
+        """Serve ``app`` on ``port`` (0: a free one) at once; without ``context`` in the clear."""
         self._connections: set[socket.socket] = set()
         self._lock = Lock()
         super().__init__(HOST, port, app, Handler, ssl_context=context)
-        # The handshake belongs to the connection's own thread, not to the one that accepts.
-        vars(self.socket)["do_handshake_on_connect"] = False
+        if context:  # the handshake belongs to the connection's own thread, not to the one that accepts
+            vars(self.socket)["do_handshake_on_connect"] = False
         self._thread = Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
 
@@ -145,20 +146,26 @@ class Sandbox:
         """Where the login and the upload API answer."""
         return f"https://localhost:{self._servers[1].port}"
 
+    @property
+    def identity_url(self) -> str:
+        """Where the endpoints for managed identities answer, in the clear as the real ones do."""
+        return f"http://{HOST}:{self._servers[2].port}"
+
     def __enter__(self) -> Sandbox:
-        """Start both servers."""
+        """Start the servers."""
         ca_file = self._place() / "ca.pem"
         context = server_context(ca_file)
         self.ca_file = str(ca_file)
         apps = (misp_app(self.misp), azure_app(self.azure))
         for port, app in zip(self._ports, apps, strict=True):
             self._servers.append(Server(port, app, context))
+        self._servers.append(Server(0, identity_app(self.azure), None))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of hanging requests and stop both servers."""
+        """Let go of hanging requests and stop the servers."""
         for state in (self.misp, self.azure):
             state.faults.close()
         for server in self._servers:

@@ -18,7 +18,7 @@ ALONE = {"config": ROOT / "config.py", "constants": ROOT / "constants.py"}
 PURE = (
     *("values", "tags", "patterns", "indicator_dates", "misp_stix", "request_objects", "conversion"),
     *("misp_filters", "misp_answers", "microsoft_answers", "upload_api", "remembered", "marks", "plan"),
-    *("analyst_values", "advice"),
+    *("analyst_values", "advice", "clouds", "credentials"),
 )
 # The only modules of others that a pure room may use, beside what cannot reach out.
 HARMLESS = {
@@ -33,7 +33,7 @@ LIBRARIES = {
     "misp_stix": {"misp_stix_converter", "pymisp"},  # the converter, and what it does to values
     "misp_answers": {"requests", "pymisp"},  # their exceptions, see below
 }
-HEAVY = {"pymisp", "misp_stix_converter", "stix2", "msal", "rich", "stix2patterns", "filelock"}
+HEAVY = {"azure", "cryptography", "pymisp", "misp_stix_converter", "stix2", "msal", "rich", "stix2patterns", "filelock"}
 
 
 def nodes(path: Path) -> Iterator[tuple[ast.AST, bool]]:
@@ -127,7 +127,14 @@ def test_only_the_rooms_for_it_talk_http():
 
 
 @pytest.mark.parametrize(
-    ("library", "room"), [("msal", "microsoft_token"), ("misp_stix_converter", "misp_stix"), ("idna", "values")]
+    ("library", "room"),
+    [
+        ("msal", "microsoft_token"),
+        ("azure", "key_vault"),
+        ("cryptography", "certificates"),
+        ("misp_stix_converter", "misp_stix"),
+        ("idna", "values"),
+    ],
 )
 def test_a_library_has_one_room(library, room):
     assert {each for each, path in HELPERS.items() if library in tops(imports(path))} == {room}

@@ -14,14 +14,14 @@ import pytest
 
 import constants
 from constants import Skip
-from helpers import command_line, plan
+from helpers import clouds, command_line, credentials, plan
 from helpers.conversion import convert_event
 from helpers.errors import MicrosoftError, MispError, RunActive, SettingsError
 from helpers.microsoft_token import _HINTS
 from helpers.remembered import Stage
 from helpers.report import Report, table
 from helpers.request_manager import State
-from helpers.settings import Endpoints, Settings
+from helpers.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
@@ -29,7 +29,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EVENT = "aaaaaaaa-0000-4000-8000-000000000001"
 ATTRIBUTE = "aaaaaaaa-0000-4000-8000-000000000002"
 KNOWN_HOSTS = ("example.org", "azure.com", "azure.us", "azure-api.net", "microsoft.com", "microsoftonline.com")
-KNOWN_HOSTS += ("microsoftonline.us", "usgovcloudapi.net")
+KNOWN_HOSTS += ("microsoftonline.us", "microsoft.us", "usgovcloudapi.net")
 LOG_MESSAGES = [value for name, value in vars(constants).items() if name.startswith("LOG_")]
 DIGITS = "0123456789abcdef" * 8
 LENGTHS = {"sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128, "sha512/224": 56, "sha512/256": 64, "tlsh": 70}
@@ -158,11 +158,37 @@ def test_every_json_field_has_its_row():
     assert column(section(page("docs/operate.md"), "## --json")) == list(Report().as_json())
 
 
-def test_every_host_stands_in_the_firewall_table():
-    hosts = Endpoints()
-    needed = [hosts.authority, hosts.upload, hosts.upload_legacy, hosts.management]
-    named = column(section(page("docs/operate.md"), "## Firewall"))
-    assert [f"https://{host}" for host in named if "." in host] == needed
+@pytest.mark.parametrize(("number", "name"), list(enumerate(clouds.CLOUDS)))
+def test_every_host_stands_in_the_firewall_table(number, name):
+    hosts = clouds.CLOUDS[name]
+    needed = [hosts.authority, hosts.upload, hosts.upload_legacy, hosts.management, f"https://NAME.{hosts.vault}"]
+    named = column(section(page("docs/operate.md"), "## Firewall"), number)
+    assert [f"https://{host}" for host in named if "." in host and "169" not in host] == [
+        host for host in needed if host
+    ]
+
+
+@pytest.mark.parametrize(("number", "name"), list(enumerate(clouds.CLOUDS, start=1)))
+def test_every_cloud_has_its_column(number, name):
+    table = {
+        codes(row[0])[0]: codes(row[number])
+        for row in rows(section(page("docs/configure.md"), "### Clouds"))
+        if codes(row[0])
+    }
+    cloud = clouds.CLOUDS[name]
+    wanted = {f'ms_endpoints["{key}"]': [host] if host else [] for key, host in cloud.endpoints.items()}
+    assert table == wanted | {'ms_auth["scope"]': [cloud.scope]}
+    assert f"`{cloud.vault}`" in section(page("docs/configure.md"), "### Clouds")
+
+
+# --- identities ------------------------------------------------------------------------------------
+
+
+def test_every_credential_and_each_of_its_keys_is_explained():
+    text = page("docs/identities.md")
+    assert all(f"`{name}`" in text for name in credentials.CREDENTIALS)
+    assert all(f'"{key}"' in text for key in credentials.KEYS)
+    assert "requirements-keyvault.txt" in text
 
 
 # --- the ledger ------------------------------------------------------------------------------------
@@ -235,6 +261,7 @@ def test_each_login_error_that_has_a_hint_is_explained(code):
     ("file", "heading"),
     [
         ("requirements.txt", "## What a run needs"),
+        ("requirements-keyvault.txt", "## What Azure Key Vault needs"),
         ("requirements-dev.txt", "## What the sandbox, the tests and the checks need"),
     ],
 )

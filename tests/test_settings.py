@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from pydantic import ValidationError
 from helpers.config_file import IDLE, NEEDLESS, RENAMED
 from helpers.environment import variable
 from helpers.errors import SettingsError
-from helpers.settings import DEFAULT_CONFIG, FOR_ADOPT, KINDS, NEEDED, Loaded, Settings, load
+from helpers.settings import DEFAULT_CONFIG, FOR_ADOPT, KINDS, NEEDED, UNSET_WHEN_EMPTY, Loaded, Settings, load
 
 ROOT = Path(__file__).resolve().parent.parent
 GUID = "11111111-2222-4333-8444-555555555555"
@@ -94,7 +95,19 @@ def test_config_as_shipped_has_every_setting_with_its_default():
     assert loaded.settings.model_dump(exclude={"misp_domain", "misp_key", "ms_auth"}) == Settings().model_dump(
         exclude={"misp_domain", "misp_key", "ms_auth"}
     )
-    assert {name for name in SINGLE_NAMES if loaded.settings.source_of(name) == "default"} == set(FOR_ADOPT)
+    empty = {name for name in SINGLE_NAMES if loaded.settings.source_of(name) == "default"}
+    assert set(FOR_ADOPT) < empty < UNSET_WHEN_EMPTY
+    names = {name for name, _ in flat(runpy.run_path(str(DEFAULT_CONFIG)))}
+    assert names >= set(SINGLE_NAMES)
+
+
+def flat(values):
+    """Yield the dotted names of a config.py's settings, with their values."""
+    for name, value in values.items():
+        if name in ("ms_auth", "ms_endpoints"):
+            yield from ((f"{name}.{key}", inner) for key, inner in value.items())
+        else:
+            yield name, value
 
 
 def test_shipped_config_wants_nothing_else_offline():
@@ -653,6 +666,17 @@ BAD = [
     ("ms_auth.scope", '{"scope": "https://graph.microsoft.us/.default"}', "Graph"),
     ("ms_auth.scope", '{"scope": "https://management.azure.com"}', "/.default"),
     ("ms_auth.subscription_id", '{"subscription_id": "production"}', "GUID"),
+    ("ms_cloud", '"azure"', "GCC High"),
+    ("ms_cloud", '"China"', "retired on 18 August 2026"),
+    ("ms_cloud", '"AzureChinaCloud"', "retired"),
+    ("ms_cloud", '"mooncake"', "retired"),
+    ("ms_cloud", '"21Vianet"', "retired"),
+    ("ms_cloud", '""', "no cloud"),
+    ("ms_cloud", "5", "text"),
+    ("ms_auth.credential", '{"credential": "password"}', "'managed_identity'"),
+    ("key_vault_name", '"https://soc.vault.azure.net"', "the name alone"),
+    ("key_vault_misp_key", '"MISP_Key"', "hyphens"),
+    ("key_vault_client_secret", '"a/b"', "hyphens"),
     ("ms_endpoints.upload", '{"upload": "http://upload.example.org"}', "https://"),
     ("ms_endpoints.authority", '{"authority": "login.example.org"}', "scheme"),
     ("state_dir", '"relative/path"', "absolute"),
@@ -839,7 +863,7 @@ def test_settings_cannot_be_changed():
 
 
 def test_importing_settings_imports_nothing_heavy():
-    heavy = {"requests", "pymisp", "msal", "platformdirs"}
+    heavy = {"requests", "pymisp", "msal", "platformdirs", "cryptography", "azure"}
     code = f"import helpers.settings, sys; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -1,0 +1,128 @@
+"""Azure's clouds: the hosts of each, the scope of its tokens, and what it lacks. Pure.
+
+Microsoft: National clouds (Entra ID), National cloud deployments (Graph), Cloud feature availability for
+Microsoft Sentinel; the upload host and the scope of the US Government cloud are those of its data connector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+DEFAULT = "public"
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """One cloud; ``upload_legacy`` is empty where Microsoft documents none."""
+
+    title: str
+    authority: str
+    upload: str
+    upload_legacy: str
+    graph: str
+    management: str
+    vault: str
+    indicators_in_graph: bool
+
+    @property
+    def scope(self) -> str:
+        """What a token is asked for."""
+        return f"{self.management}/.default"
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """The defaults of ``ms_endpoints``."""
+        names = ("authority", "upload", "upload_legacy", "graph", "management")
+        return {name: getattr(self, name) for name in names}
+
+
+CLOUDS = {
+    DEFAULT: Cloud(
+        title="the public cloud",
+        authority="https://login.microsoftonline.com",
+        upload="https://api.ti.sentinel.azure.com",
+        upload_legacy="https://sentinelus.azure-api.net",
+        graph="https://graph.microsoft.com/beta",
+        management="https://management.azure.com",
+        vault="vault.azure.net",
+        indicators_in_graph=True,
+    ),
+    "usgov": Cloud(
+        title="Azure US Government",
+        authority="https://login.microsoftonline.us",
+        upload="https://api.ti.sentinel.azure.us",
+        upload_legacy="",
+        graph="https://graph.microsoft.us/beta",
+        management="https://management.usgovcloudapi.net",
+        vault="vault.usgovcloudapi.net",
+        indicators_in_graph=False,
+    ),
+}
+# Microsoft: Sentinel in Azure operated by 21Vianet was retired on 18 August 2026.
+RETIRED = ("china", "21vianet", "mooncake")
+
+
+def named(name: Any) -> Cloud | None:
+    """Return the cloud of that name, or None."""
+    return CLOUDS.get(name) if isinstance(name, str) else None
+
+
+def check(name: str) -> str:
+    """Accept the name of a cloud that Sentinel is in; ValueError says which there are."""
+    if any(word in name.lower() for word in RETIRED):
+        raise ValueError("is Azure in China, where Sentinel was retired on 18 August 2026: write public or usgov.")
+    if name not in CLOUDS:
+        raise ValueError(
+            "is no cloud that is known: write public (GCC too), or usgov for Azure US Government (GCC High, DoD)."
+        )
+    return name
+
+
+def filled_in(values: Any) -> Any:
+    """Return settings with the hosts and the scope of their cloud where they say none themselves."""
+    cloud = named(values.get("ms_cloud", DEFAULT)) if isinstance(values, Mapping) else None
+    if cloud is None:
+        return values
+    endpoints, auth = values.get("ms_endpoints", {}), values.get("ms_auth", {})
+    filled = dict(values)
+    if isinstance(endpoints, Mapping):
+        filled["ms_endpoints"] = {**cloud.endpoints, **endpoints}
+    if isinstance(auth, Mapping):
+        filled["ms_auth"] = {"scope": cloud.scope, **auth}
+    return filled
+
+
+def problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (setting, what is wrong and the mend) where settings ask a cloud for what it has not.
+
+    ``values`` are the settings that a site gives, by dotted name.
+    """
+    name = values.get("ms_cloud", DEFAULT)
+    cloud = named(name)
+    if cloud is None:
+        return
+    if values.get("ms_auth.graph_api") is True and not cloud.indicators_in_graph:
+        yield "ms_auth.graph_api", f"is True, but the Graph API has no indicators in {cloud.title}: write False."
+    if values.get("ms_auth.new_upload_api") is False and not (
+        cloud.upload_legacy or values.get("ms_endpoints.upload_legacy")
+    ):
+        yield (
+            "ms_auth.new_upload_api",
+            f"is False, but Microsoft documents no host of the legacy API for {cloud.title}: write True, or its "
+            "address in ms_endpoints['upload_legacy'].",
+        )
+    if "ms_cloud" in values:
+        yield from _of_another_cloud(cloud, values)
+
+
+def _of_another_cloud(cloud: Cloud, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Find hosts that are another cloud's: they were copied from there, and no token would fit."""
+    for other in CLOUDS.values():
+        if other is cloud:
+            continue
+        theirs = {f"ms_endpoints.{key}": host for key, host in other.endpoints.items() if key != "upload_legacy"}
+        for name, value in (theirs | {"ms_auth.scope": other.scope}).items():
+            if str(values.get(name, "")).rstrip("/") == value:
+                yield name, f"is that of {other.title}, but ms_cloud is {cloud.title}: take it out, or change ms_cloud."

@@ -1,0 +1,45 @@
+"""Settings that are fine by themselves and do not go together, and files that they name and cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from helpers import clouds, credentials
+from helpers import setting_checks as check
+
+Problem = tuple[str, str]
+CREDENTIAL = "ms_auth.credential"
+
+
+def contradictions(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield (setting, what is wrong and the mend); ``values`` are what a site gives, by dotted name."""
+    name = values.get(CREDENTIAL, credentials.DEFAULT)
+    if credentials.chosen(name):
+        keys = {known.removeprefix("ms_auth.") for known in values if known.startswith("ms_auth.")}
+        yield from ((f"ms_auth.{key}", what) for key, what in credentials.foreign(name, keys))
+    yield from clouds.problems(values)
+
+
+def unusable_files(values: Mapping[str, Any], now: float) -> Iterator[Problem]:
+    """Yield what is wrong with the certificate or the token's file, at ``now`` in seconds since 1970."""
+    chosen = values.get(CREDENTIAL)
+    if chosen == "certificate":
+        path, password = _file(values.get("ms_auth.certificate_path")), values.get("ms_auth.certificate_password", "")
+        if path and isinstance(password, str):
+            from helpers import certificates  # noqa: PLC0415  only where there is a certificate
+
+            found = certificates.problem(path, password, now)
+            yield from [(f"ms_auth.{found[0]}", found[1])] if found else []
+    elif chosen == "workload_identity" and (path := _file(values.get("ms_auth.federated_token_file"))):
+        words = check.unreadable(path)
+        yield from [("ms_auth.federated_token_file", words)] if words else []
+
+
+def _file(value: Any) -> Path | None:
+    """Return the path, unless it is none, which has been told."""
+    with suppress(ValueError):
+        return check.absolute(check.path(value))
+    return None
