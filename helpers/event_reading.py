@@ -15,6 +15,7 @@ from typing import Any
 
 from constants import Skip
 from helpers import plan as planning
+from helpers.attribute_filters import Item, sieve
 from helpers.conversion import Converted, convert_prepared
 from helpers.ledger import Ledger
 from helpers.marks import SeenEvent
@@ -34,7 +35,6 @@ from helpers.settings import Settings
 NOT_SHOWN = "attribute deleted, hidden, or on a warninglist"
 CHANGED = "attribute changed"
 
-Item = PreparedAttribute | PreparedObject
 _PARTS = ("type", "category", "value", "comment", "timestamp", "last_seen", "Tag")
 
 
@@ -121,12 +121,13 @@ class EventReading:
         """Take a slice: convert what changed, send what is wanted anew."""
         self.event = event
         prepared = RequestObjectEvent(event, self.desk.settings)
-        self._skips(prepared.skipped, {})
-        self.desk.tell(Converted(len(prepared.skipped), skipped=prepared.skipped, left_out=prepared.left_out))
-        prints = {each.uuid: fingerprint(prepared.header, each, self.desk.shape) for each in _members(prepared.items)}
-        changed = [item for item in prepared.items if any(self._differs(each, prints) for each in _members([item]))]
+        passing = sieve(prepared, self.desk.settings.attribute_filters)
+        self._skips(passing.skipped, {})
+        self.desk.tell(Converted(len(passing.skipped), skipped=passing.skipped, left_out=passing.left_out))
+        prints = {each.uuid: fingerprint(prepared.header, each, self.desk.shape) for each in _members(passing.items)}
+        changed = [item for item in passing.items if any(self._differs(each, prints) for each in _members([item]))]
         moved = {each.uuid for each in _members(changed)}
-        self._unchanged([each for each in _members(prepared.items) if each.uuid not in moved])
+        self._unchanged([each for each in _members(passing.items) if each.uuid not in moved])
         by_uuid = {each.uuid: each for each in _members(changed)}
         for part in convert_prepared(prepared, changed, self.desk.now):
             self.desk.tell(part)

@@ -27,6 +27,7 @@ from helpers import setting_checks as check
 from helpers.config_file import Findings, Given
 from helpers.environment import variable
 from helpers.errors import SettingsError
+from helpers.filter_terms import AttributeFilters
 
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "config.py"
 LEGACY_API_VERSIONS = frozenset({LEGACY_API_VERSION, "2022-12-01-preview"})
@@ -135,6 +136,7 @@ class Settings(_Frozen):
     days_to_expire_ignore_misp_last_seen: bool = False
     ignore_localtags: bool = True
     send_private_and_cidr: bool = False
+    filters: Annotated[dict[str, Any], AfterValidator(check.attribute_filters)] = {}
 
     state_dir: Annotated[Path | None, BeforeValidator(check.path), AfterValidator(check.absolute)] = None
     log_file: Annotated[Path | None, BeforeValidator(check.path)] = None
@@ -169,6 +171,16 @@ class Settings(_Frozen):
             password = _password(address)
             values += [password, unquote(password)]
         return tuple(dict.fromkeys(value for value in values if value))
+
+    @property
+    def attribute_filters(self) -> AttributeFilters:
+        """``filters``, read."""
+        return AttributeFilters.parse(self.filters)
+
+    @property
+    def needs_decay_scores(self) -> bool:
+        """Whether MISP must be asked for the scores of its decaying models."""
+        return self.attribute_filters.need_scores
 
     @property
     def upload_api(self) -> Literal["stix", "legacy", "legacy-value"]:
@@ -277,7 +289,8 @@ def _translate(details: ErrorDetails, given: Mapping[str, Given], findings: Find
     if rest and f"{name}.{rest[0]}" in KINDS:
         name = f"{name}.{rest.pop(0)}"
     path = "".join(f"[{part!r}]" for part in rest)
-    findings.problem(name + path, given[name].origin, check.sentence(details))
+    for below, what in check.sentences(details):
+        findings.problem(name + path + below, given[name].origin, what)
     findings.told.add(name)
 
 

@@ -285,6 +285,7 @@ def shape(settings: Settings) -> str:
         "days_to_expire_ignore_misp_last_seen",
         "ignore_localtags",
         "send_private_and_cidr",
+        "filters",
         "deduplicate",
     )
     values = [getattr(settings, name) for name in names]
