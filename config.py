@@ -78,6 +78,7 @@ days_to_expire_mapping = {  # days for some kinds of observable
 days_to_expire_ignore_misp_last_seen = False  # True: MISP's last_seen does not end an indicator
 ignore_localtags = True  # local tags do not become labels
 send_private_and_cidr = False  # True: send private addresses and blocks of addresses too
+filters = {}  # which attributes, such as {"exclude_tags": ["no-siem"], "max_tlp": "amber"}
 deduplicate = "attribute"  # one indicator for each "attribute", or for each "value" that several share
 
 # --- The ledger: what was sent, and what leaves again (docs/ledger.md) -------------------------------

@@ -97,6 +97,13 @@ class Skip(Enum):
     REFUSED = "misp-stix did not convert the attribute"
     NOT_MATCHABLE = "the object's pattern holds this attribute only in a form that Sentinel cannot match"
     FILE_NAME = "the file has hashes flagged to_ids, and its name goes into their description"
+    FILTERED_TYPE = "filters leave out the attribute's type"
+    FILTERED_ORGANISATION = "filters leave out the organisation that made the event"
+    MISSING_TAG = "neither the attribute nor its event has a tag that filters ask for"
+    FILTERED_TAG = "the attribute, or its event, has a tag that filters leave out"
+    LOW_CONFIDENCE = "the confidence is lower than filters ask for"
+    TLP_TOO_STRICT = "the TLP is stricter than filters allow"
+    DECAYED = "by MISP's decaying models the attribute has decayed further than filters allow"
     EXPIRED = "the indicator would have expired already"
     NO_VALID_UNTIL = "no expiry date can be given: last_seen is not a date, or the days lead beyond year 9999"
     STIX_TYPE_NOT_ACCEPTED = "the STIX type is not in UPLOAD_INDICATOR_API_ACCEPTED_TYPES"
@@ -117,6 +124,8 @@ TLP_MARKINGS: Final = {
 # From open to strict. TLP 2.0 names stand for the level of TLP 1.0 that Sentinel knows.
 TLP_LEVELS: Final = {"white": 0, "clear": 0, "green": 1, "amber": 2, "amber+strict": 2, "red": 3}
 TLP_BY_STRICTNESS: Final = ("white", "green", "amber", "red")
+# TLP 2.0 knows one level more; who may see what is decided by it.
+TLP_2_LEVELS: Final = {"white": 0, "clear": 0, "green": 1, "amber": 2, "amber+strict": 3, "red": 4}
 
 # Microsoft: threatType of the tiIndicator resource, the words of MISP's sentinel-threattype taxonomy.
 THREAT_TYPES: Final = (

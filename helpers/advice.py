@@ -25,6 +25,17 @@ ADVICE: Final = {
     Skip.NOT_MATCHABLE: _FLATTEN,
     Skip.FILE_NAME: "no setting: the file is matched by its hashes; a file name that is to be matched by itself "
     "goes into the event as an attribute outside the object",
+    Skip.FILTERED_TYPE: "take it out of filters['exclude_types'], or add it to filters['types']",
+    Skip.FILTERED_ORGANISATION: "take it out of filters['exclude_organisations'], or add it to "
+    "filters['organisations']",
+    Skip.MISSING_TAG: f"tag the attribute or the event in MISP, then {_PUBLISH}; or change filters['include_tags']",
+    Skip.FILTERED_TAG: f"take the tag off in MISP, then {_PUBLISH}; or change filters['exclude_tags']",
+    Skip.LOW_CONFIDENCE: f"raise misp:confidence-level in MISP, then {_PUBLISH}; or lower "
+    "filters['min_confidence']; where no tag says it, default_confidence counts",
+    Skip.TLP_TOO_STRICT: f"tag it with a wider TLP in MISP, then {_PUBLISH}; or raise filters['max_tlp']; where no "
+    "tag says it, SENTINEL_DEFAULT_TLP in constants.py counts",
+    Skip.DECAYED: "add a sighting in MISP and run with --full; or lower filters['min_decay_score'], take out "
+    "filters['exclude_decayed'], or name other models in filters['decaying_models']",
     Skip.EXPIRED: "raise days_to_expire or days_to_expire_mapping, or set days_to_expire_start = "
     '"current_date"; where last_seen has passed, days_to_expire_ignore_misp_last_seen = True',
     Skip.NO_VALID_UNTIL: "correct last_seen in MISP or set days_to_expire_ignore_misp_last_seen = True; "

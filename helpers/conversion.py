@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 
 from constants import TRUE_HASH_NAMES, UPLOAD_INDICATOR_API_ACCEPTED_TYPES, Skip
 from helpers import misp_stix
+from helpers.attribute_filters import Item, sieve
 from helpers.misp_stix import Stixed
 from helpers.patterns import Observable, observables
 from helpers.request_objects import (
@@ -26,7 +27,6 @@ from helpers.settings import Settings
 from helpers.values import Unsendable
 
 CHUNK = 500
-Item = PreparedAttribute | PreparedObject
 
 
 @dataclass
@@ -67,8 +67,9 @@ def convert_event(event: Json, settings: Settings, now: datetime) -> Iterator[Co
     ``now`` is the run's time: indicators that would have expired by then are skipped.
     """
     prepared = RequestObjectEvent(event, settings)
-    yield Converted(len(prepared.skipped), skipped=prepared.skipped, left_out=prepared.left_out)
-    yield from convert_prepared(prepared, prepared.items, now)
+    passing = sieve(prepared, settings.attribute_filters)
+    yield Converted(len(passing.skipped), skipped=passing.skipped, left_out=passing.left_out)
+    yield from convert_prepared(prepared, passing.items, now)
 
 
 def convert_prepared(prepared: RequestObjectEvent, items: list[Item], now: datetime) -> Iterator[Converted]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from constants import Skip
 from helpers import plan as planning
+from helpers.attribute_filters import Item, sieve
 from helpers.conversion import Converted, attribute_of, convert_prepared
 from helpers.ledger import Ledger
 from helpers.marks import SeenEvent
@@ -34,7 +35,6 @@ from helpers.settings import Settings
 NOT_SHOWN = "attribute deleted, hidden, or on a warninglist"
 CHANGED = "attribute changed"
 
-Item = PreparedAttribute | PreparedObject
 _PARTS = ("type", "category", "value", "comment", "timestamp", "last_seen", "Tag")
 
 
@@ -114,8 +114,11 @@ class EventPart:
 
     def converted(self, changed: Iterable[Item], now: datetime) -> Iterator[Converted]:
         """Convert, once, what changed for any destination."""
-        wanted = {id(item) for item in changed}
-        yield from convert_prepared(self.prepared, [item for item in self.prepared.items if id(item) in wanted], now)
+        left = list({id(item): item for item in changed}.values())
+        while left:  # an object of which destinations want different members comes several times
+            once = {item.uuid: item for item in reversed(left)}
+            yield from convert_prepared(self.prepared, list(once.values())[::-1], now)
+            left = [item for item in left if item is not once[item.uuid]]
 
 
 @dataclass
@@ -146,13 +149,13 @@ class EventReading:
     def look(self, part: EventPart) -> list[Item]:
         """Look at a part of the event, and return what of it changed."""
         self.event = part.event
-        prepared = part.prepared
-        self._skips(prepared.skipped, {})
-        self.desk.tell(Converted(len(prepared.skipped), skipped=prepared.skipped, left_out=prepared.left_out))
-        changed = [item for item in prepared.items if any(self._differs(each, part) for each in _members([item]))]
+        passing = sieve(part.prepared, *self.desk.settings.every_filter)
+        self._skips(passing.skipped, {})
+        self.desk.tell(Converted(len(passing.skipped), skipped=passing.skipped, left_out=passing.left_out))
+        changed = [item for item in passing.items if any(self._differs(each, part) for each in _members([item]))]
         self.changed = {each.uuid: each for each in _members(changed)}
-        self._unchanged([each for each in _members(prepared.items) if each.uuid not in self.changed])
-        self.seen |= part.prints.keys()
+        self._unchanged([each for each in _members(passing.items) if each.uuid not in self.changed])
+        self.seen |= {each.uuid for each in _members(passing.items)}
         return changed
 
     def take(self, converted: Converted, part: EventPart) -> None:

@@ -143,7 +143,7 @@ class MispReader:
 
         Deleted ones are among them; ``warnings`` names the warninglists that hold one.
         """
-        shown = {"deleted": [0, 1], "includeContext": True, "includeWarninglistHits": 1}
+        shown = {"deleted": [0, 1], "includeContext": True, "includeWarninglistHits": 1, **self._scores_too}
         answer = self._search("attributes", {**shown, "limit": ATTRIBUTES_PER_PAGE, "page": 1, **wanted}, TRIES)
         found = misp_answers.rows(answer.get("Attribute", []) if isinstance(answer, dict) else answer)
         return [each for each in found if isinstance(each, dict)]
@@ -204,6 +204,7 @@ class MispReader:
         arguments = {**misp_filters.for_reading(filters), "eventid": [each.id for each in group]}
         try:
             events = misp_answers.events(self._search("events", arguments, tries))
+            self._attach_scores(events, group)
         except MispRefused:
             raise
         except MispError as error:
@@ -240,7 +241,8 @@ class MispReader:
         try:
             header = self._header(listed, filters)
             held: list[Event] = []
-            for attributes in self._attribute_pages(listed, filters):
+            arguments = {**misp_filters.for_attributes(filters), **self._scores_too, "eventid": listed.id}
+            for attributes in self._attribute_pages(arguments, listed.attributes):
                 complete, held = _split_open_object(held + attributes)
                 yield {**header, **_as_event(complete)}
             yield {**header, **_as_event(held)}
@@ -262,9 +264,11 @@ class MispReader:
             raise MispError("the event left the filters while it was read")
         return found[0]
 
-    def _attribute_pages(self, listed: SeenEvent, filters: Mapping[str, Any]) -> Iterator[list[Event]]:
-        """Page through the attributes; warninglists shorten a page after it is cut, so short is not the end."""
-        arguments = {**misp_filters.for_attributes(filters), "eventid": listed.id}
+    def _attribute_pages(self, arguments: Mapping[str, Any], counted: int) -> Iterator[list[Event]]:
+        """Page through attributes; warninglists shorten a page after it is cut, so short is not the end.
+
+        ``counted`` is how many there are by MISP's own counters, for when it does not say how many it left out.
+        """
         offset, size, tries = 0, ATTRIBUTES_PER_PAGE, TRIES
         before: set[Any] = set()
         while True:
@@ -281,10 +285,27 @@ class MispReader:
             yield attributes
             offset += size
             skipped = misp_answers.skipped(self._adapter.last_headers)
-            if skipped is None and offset < listed.attributes:
+            if skipped is None and offset < counted:
                 continue
             if len(attributes) + (skipped or 0) < size:
                 return
+
+    @property
+    def _scores_too(self) -> dict[str, Any]:
+        """What asks for scores; ``excludeDecayed`` does not: MISP drops attributes from pages already cut."""
+        return {"includeDecayScore": True} if self.settings.needs_decay_scores else {}
+
+    def _attach_scores(self, events: list[Event], group: Sequence[SeenEvent]) -> None:
+        """Give attributes of whole events their ``decay_score``: MISP documents it for the attributes' search only."""
+        if not self.settings.needs_decay_scores:
+            return
+        arguments = {**self._scores_too, "eventid": [each.id for each in group], "to_ids": 1}
+        counted = sum(each.attributes for each in group)
+        scored = [each for page in self._attribute_pages(arguments, counted) for each in page if "decay_score" in each]
+        scores = {each.get("uuid"): each["decay_score"] for each in scored}
+        for attribute in misp_answers.attributes_in(events):
+            if attribute.get("uuid") in scores:
+                attribute["decay_score"] = scores[attribute["uuid"]]
 
     # -- asking ------------------------------------------------------------------------------------
 

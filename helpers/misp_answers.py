@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import requests
 
 from helpers.errors import MispBusy, MispError, MispRefused
 from helpers.marks import SeenEvent
+from helpers.request_objects import dicts
 from helpers.tags import read_tags
 
 _WORDS = 500
@@ -82,6 +83,13 @@ def _print(event: Mapping[str, Any]) -> str:
     tags = sorted(f"{tag.name}{'*' * tag.local}" for tag in read_tags(event.get("Tag")))
     text = "\n".join([str(event.get("publish_timestamp")), *tags])
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:32]
+
+
+def attributes_in(found: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the attributes of whole events, those of their objects too."""
+    for event in found:
+        for holder in (event, *dicts(event.get("Object"))):
+            yield from dicts(holder.get("Attribute"))
 
 
 def attributes(answer: Any) -> list[dict[str, Any]]:

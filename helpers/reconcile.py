@@ -16,9 +16,10 @@ from typing import Any
 from constants import LOG_EVENT_ERROR, VERSION
 from helpers import marks
 from helpers import plan as planning
+from helpers.attribute_filters import Item
 from helpers.conversion import Converted
 from helpers.errors import SettingsError
-from helpers.event_reading import Desk, EventPart, EventReading, Item
+from helpers.event_reading import Desk, EventPart, EventReading
 from helpers.ledger import Ledger
 from helpers.marks import Circumstances, Decision, Look, SeenEvent
 from helpers.plan import Plan, Terms

@@ -74,7 +74,7 @@ class EventHeader:
     @property
     def name(self) -> str:
         """How the event is named in logs and skips."""
-        return self.uuid or _on_a_line(_short(self.id)) or "without a UUID"
+        return self.uuid or on_a_line(short(self.id)) or "without a UUID"
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,9 @@ class RequestObjectEvent:
     def __post_init__(self) -> None:
         """Prepare the whole event."""
         self.header = EventHeader.read(self.event)
-        for raw in _dicts(self.event.get("Attribute")):
+        for raw in dicts(self.event.get("Attribute")):
             self.prepared += self._attribute(raw)
-        for raw_object in _dicts(self.event.get("Object")):
+        for raw_object in dicts(self.event.get("Object")):
             self._object(raw_object)
         self._keep_apart()
 
@@ -167,11 +167,11 @@ class RequestObjectEvent:
     @property
     def reports(self) -> dict[str, Any]:
         """The event's reports, where the settings want misp-stix to see them."""
-        reports = _dicts(self.event.get("EventReport"))
+        reports = dicts(self.event.get("EventReport"))
         return {} if self.settings.misp_remove_eventreports or not reports else {"EventReport": reports}
 
     def _object(self, raw: Json) -> None:
-        members = _dicts(raw.get("Attribute"))
+        members = dicts(raw.get("Attribute"))
         names = dict.fromkeys(text_of(member.get("value")) for member in members if _names_file(member))
         prepared = [each for member in members for each in self._attribute(member, raw, ", ".join(filter(None, names)))]
         prepared = self._without_names_of_hashes(prepared)
@@ -361,15 +361,17 @@ def text_of(value: object) -> str:
 
 def skip_of(event: EventHeader, raw: Json, reason: Skip, words: str = "") -> Skipped:
     """Say why an attribute is not sent, with as much of it as fits on a line."""
-    uuid, kind, value = (_short(text_of(raw.get(key))) for key in ("uuid", "type", "value"))
-    return Skipped(reason, event.name, _on_a_line(uuid), _on_a_line(kind), value, words)
+    uuid, kind, value = (short(text_of(raw.get(key))) for key in ("uuid", "type", "value"))
+    return Skipped(reason, event.name, on_a_line(uuid), on_a_line(kind), value, words)
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """Return as much of a text as fits on a line with others."""
     return text if len(text) <= 120 else text[:117] + "..."
 
 
-def _on_a_line(text: str) -> str:
+def on_a_line(text: str) -> str:
+    """Return a text in which nothing ends the line or moves a cursor."""
     return text if text.isprintable() else ascii(text)
 
 
@@ -390,7 +392,8 @@ def _names_file(member: Json) -> bool:
     return member.get("type") == "filename" and member.get("deleted") not in (True, 1, "1")
 
 
-def _dicts(value: object) -> list[dict[str, Any]]:
+def dicts(value: object) -> list[dict[str, Any]]:
+    """Return the dictionaries in one of MISP's lists; whatever else is there is left out."""
     every = value.values() if isinstance(value, Mapping) else value  # PHP writes a list with gaps as an object
     return [each for each in every if isinstance(each, dict)] if isinstance(every, Iterable) else []
 

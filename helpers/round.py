@@ -14,9 +14,10 @@ from typing import Any
 
 from constants import LOG_EVENT_ERROR, LOG_MISP_PAGE, LOG_PROCESSED
 from helpers import misp_filters
+from helpers.attribute_filters import Item
 from helpers.database import DatabaseTrouble
 from helpers.errors import MispError, SyncError
-from helpers.event_reading import EventPart, Item
+from helpers.event_reading import EventPart
 from helpers.marks import SeenEvent
 from helpers.misp import MispReader, Page
 from helpers.reconcile import Options, Reconciliation

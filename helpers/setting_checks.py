@@ -16,7 +16,9 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from helpers.filter_terms import AttributeFilters, FilterProblems
 
 GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 AZURE_NAME = re.compile(r"[\w().-]{1,90}")
@@ -79,8 +81,13 @@ def is_reference(text: str) -> bool:
     return text.strip().lower().startswith(REFERENCE)
 
 
-def sentence(details: ErrorDetails) -> str:
-    """Return one of pydantic's errors in words, without the value."""
+def sentences(details: ErrorDetails) -> list[tuple[str, str]]:
+    """Return one of pydantic's errors in words, without the value, each with its path below the setting."""
+    problems: list[tuple[str, str]] = details.get("ctx", {}).get("problems", [])
+    return problems or [("", _sentence(details))]
+
+
+def _sentence(details: ErrorDetails) -> str:
     context = details.get("ctx", {})
     if "error" in context:
         return str(context["error"])
@@ -337,6 +344,15 @@ def filters(value: dict[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError, RecursionError):
         problem = "holds a value that MISP cannot be sent: write text, numbers, True, False, lists and such."
         raise ValueError(problem) from None
+    return value
+
+
+def attribute_filters(value: dict[str, Any]) -> dict[str, Any]:
+    """Accept filters on attributes; each of their problems is told by itself."""
+    try:
+        AttributeFilters.parse(value)
+    except FilterProblems as found:
+        raise PydanticCustomError("filters", "has problems", {"problems": list(found.problems)}) from None
     return value
 
 

@@ -30,6 +30,7 @@ from helpers.config_file import Findings, Given
 from helpers.contradictions import CREDENTIAL, contradictions, unusable_files
 from helpers.environment import variable
 from helpers.errors import SettingsError
+from helpers.filter_terms import AttributeFilters
 
 _PUBLIC = clouds.CLOUDS[clouds.DEFAULT]
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "config.py"
@@ -133,6 +134,7 @@ class Tenant(_Frozen):
     certificate_password: SecretStr | None = None
     managed_identity_client_id: Guid = ""
     federated_token_file: File = None
+    filters: Annotated[dict[str, Any], AfterValidator(check.attribute_filters)] = {}
     subscription_id: Guid = ""
     resourceGroupName: AzureName = ""  # noqa: N815
     workspaceName: AzureName = ""  # noqa: N815
@@ -206,6 +208,7 @@ class Settings(_Frozen):
     days_to_expire_ignore_misp_last_seen: bool = False
     ignore_localtags: bool = True
     send_private_and_cidr: bool = False
+    filters: Annotated[dict[str, Any], AfterValidator(check.attribute_filters)] = {}
 
     state_dir: Annotated[Path | None, BeforeValidator(check.path), AfterValidator(check.absolute)] = None
     log_file: Annotated[Path | None, BeforeValidator(check.path)] = None
@@ -225,6 +228,7 @@ class Settings(_Frozen):
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _name: str = PrivateAttr("")
+    _own_filters: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -270,7 +274,7 @@ class Settings(_Frozen):
             changed["ms_endpoints"] = Endpoints(**cloud.endpoints)
             changed["ms_auth"] = changed["ms_auth"].model_copy(update={"scope": cloud.scope})
         made = self.model_copy(update=changed)
-        made._name = tenant.title
+        made._name, made._own_filters = tenant.title, tenant.filters
         return made
 
     @model_validator(mode="before")
@@ -298,6 +302,26 @@ class Settings(_Frozen):
             password = _password(address)
             values += [password, unquote(password)]
         return tuple(dict.fromkeys(value for value in values if value))
+
+    @property
+    def attribute_filters(self) -> AttributeFilters:
+        """``filters``, read."""
+        return AttributeFilters.parse(self.filters)
+
+    @property
+    def own_filters(self) -> dict[str, Any]:
+        """The destination's own ``filters``, which count beside those for all."""
+        return self._own_filters
+
+    @property
+    def every_filter(self) -> tuple[AttributeFilters, AttributeFilters]:
+        """The filters for all destinations, and this one's own."""
+        return self.attribute_filters, AttributeFilters.parse(self._own_filters)
+
+    @property
+    def needs_decay_scores(self) -> bool:
+        """Whether MISP must be asked for the scores of its decaying models, for any destination."""
+        return any(each.need_scores for place in self.destinations() for each in place.every_filter)
 
     @property
     def vault_secrets(self) -> dict[str, str]:
@@ -460,7 +484,8 @@ def _translate(details: ErrorDetails, given: Mapping[str, Given], findings: Find
     if rest and f"{name}.{rest[0]}" in KINDS:
         name = f"{name}.{rest.pop(0)}"
     path = "".join(f"[{part!r}]" for part in rest)
-    findings.problem(name + path, given[name].origin, check.sentence(details))
+    for below, what in check.sentences(details):
+        findings.problem(name + path + below, given[name].origin, what)
     findings.told.add(name)
 
 

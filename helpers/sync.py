@@ -167,7 +167,7 @@ class _Run:
             report,
             delivery.submit,
             lambda part: _tell(report, part),
-            self._shape,
+            shape(settings),
             self._now,
         )
         self._legs.append(Leg(settings, ledger, report, delivery, reconciliation))
@@ -279,9 +279,10 @@ def shape(settings: Settings) -> str:
         "days_to_expire_ignore_misp_last_seen",
         "ignore_localtags",
         "send_private_and_cidr",
+        "filters",
         "deduplicate",
     )
-    values = [getattr(settings, name) for name in names]
+    values = [getattr(settings, name) for name in names] + [settings.own_filters]
     values += [settings.upload_api, settings.api_version, VERSION]
     values += [list(getattr(constants, name)) for name in _SITES_CONSTANTS]
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()

@@ -17,6 +17,7 @@ from constants import (
     MISP_CONFIDENCE,
     MISP_TAGS_IGNORE,
     THREAT_TYPES,
+    TLP_2_LEVELS,
     TLP_BY_STRICTNESS,
     TLP_LEVELS,
 )
@@ -57,10 +58,15 @@ def read_tags(raw: Any) -> list[Tag]:
 
 def tlp_level(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], default: str) -> str:
     """Return white, green, amber or red: the strictest of the attribute, else the event, else the default."""
+    return TLP_BY_STRICTNESS[TLP_LEVELS[tlp_word(attribute_tags, event_tags, default)]]
+
+
+def tlp_word(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], default: str) -> str:
+    """Return the same as the tag says it, ``clear`` and ``amber+strict`` included."""
     for tags in (attribute_tags, event_tags, (Tag(default),)):
-        levels = [TLP_LEVELS[level] for tag in tags if (level := _tlp(tag)) in TLP_LEVELS]
-        if levels:
-            return TLP_BY_STRICTNESS[max(levels)]
+        words = [word for tag in tags if (word := _tlp(tag)) in TLP_2_LEVELS]
+        if words:
+            return max(words, key=TLP_2_LEVELS.__getitem__)
     return TLP_BY_STRICTNESS[0]
 
 

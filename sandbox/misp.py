@@ -171,7 +171,7 @@ class Api:
         return found({"Attribute": shown}, _attribute_count(page, cut), len(cut) - len(kept))
 
     def _view(self, query: Record) -> View:
-        return View(query, self.state.warninglist, g.admin)
+        return View(query, self.state.warninglist, g.admin, self.state.scores)
 
     def _seen(self, events: Iterable[Record]) -> Iterator[Record]:
         return (event for event in events if self.state.shows(event, g.admin))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Response, request
@@ -38,6 +38,7 @@ class View:
     query: Record
     warninglist: Collection[str]
     sees_creator: bool
+    scores: Mapping[str, Mapping[str, Record]] = field(default_factory=dict)
 
     def flag(self, name: str) -> bool:
         """Say whether the query switches ``name`` on."""
@@ -67,6 +68,8 @@ class View:
             shown |= self._warnings(one)
         if self.flag("includeCorrelations"):
             shown["RelatedAttribute"] = []
+        if self.flag("includeDecayScore") and one["uuid"] in self.scores:
+            shown["decay_score"] = list(self.scores[one["uuid"]].values())
         shown["Event"] = self._context(event)
         tags = [*one.get("Tag", ()), *self._inherited(event)]
         return shown | {"Tag": tags} if tags else shown
@@ -103,7 +106,8 @@ class View:
         return shown | ({"Tag": tags} if tags else {}) | {"Orgc": event["Orgc"]}
 
     def _inherited(self, event: Record) -> list[Record]:
-        if not self.flag("includeEventTags"):
+        """Asking for scores brings the event's tags along, since they count in them (MISP's source)."""
+        if not self.flag("includeEventTags") and not self.flag("includeDecayScore"):
             return []
         return [{**_short(tag), "inherited": 1} for tag in event.get("Tag", ())]
 

@@ -128,6 +128,19 @@ class Edits(Store):
         _count(event, -2 * len(members))
         self._touch(event, thing, *members)
 
+    def score(
+        self, event_uuid: str, attribute_uuid: str, score: float, model: str = "NIDS", threshold: float = 30
+    ) -> None:
+        """Say what an enabled decaying model makes of an attribute now, 0 to 100; nothing else moves."""
+        _, one = self._pair(event_uuid, attribute_uuid)
+        known = dict.fromkeys(name for scores in self.scores.values() for name in scores) | {model: None}
+        self.scores.setdefault(one["uuid"], {})[model] = {
+            "score": score,
+            "base_score": 80,
+            "decayed": score < threshold,
+            "DecayingModel": {"id": list(known).index(model) + 1, "name": model},
+        }
+
     def _pair(self, event_uuid: str, attribute_uuid: str) -> tuple[Record, Record]:
         event = self._known(event_uuid)
         return event, self._member(event, attribute_uuid)

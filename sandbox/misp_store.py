@@ -14,6 +14,7 @@ class Store:
     def __init__(self, events: Iterable[Record] | None = None, clock: Callable[[], float] = time.time) -> None:
         """Start with ``events``; ``clock`` gives seconds."""
         self.clock = clock
+        self.scores: dict[str, dict[str, Record]] = {}
         self._filler = Filler()
         self._events: dict[int, Record] = {}
         self._numbers: dict[str, int] = {}

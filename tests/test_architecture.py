@@ -18,12 +18,12 @@ ALONE = {"config": ROOT / "config.py", "constants": ROOT / "constants.py"}
 PURE = (
     *("values", "tags", "patterns", "indicator_dates", "misp_stix", "request_objects", "conversion"),
     *("misp_filters", "misp_answers", "microsoft_answers", "upload_api", "remembered", "marks", "plan"),
-    *("analyst_values", "advice", "clouds", "credentials"),
+    *("analyst_values", "advice", "clouds", "credentials", "filter_terms", "attribute_filters"),
 )
 # The only modules of others that a pure room may use, beside what cannot reach out.
 HARMLESS = {
     *("__future__", "collections", "dataclasses", "datetime", "email", "enum", "functools", "ipaddress", "itertools"),
-    *("hashlib", "json", "math", "re", "typing", "unicodedata", "uuid", "urllib", "zlib"),
+    *("difflib", "hashlib", "json", "math", "re", "typing", "unicodedata", "uuid", "urllib", "zlib"),
 }
 LIBRARIES = {
     "values": {"idna"},

@@ -134,6 +134,20 @@ def test_settings_count_and_bad_ones_are_told(convert, tmp_path):
     assert page == f"https://misp.example.org/events/view/{EVENT['uuid']}"
 
 
+def test_filters_on_attributes_count(convert):
+    scored = {
+        **EVENT["Attribute"][0],
+        "decay_score": [{"score": 3, "decayed": True, "DecayingModel": {"name": "Nids"}}],
+    }
+    filters = '{"exclude_types": ["domain|ip"], "exclude_decayed": true}'
+    files = {"event": EVENT, "scored": {**EVENT, "Attribute": [scored]}}
+    run = convert(environ={"MISP2SENTINEL_FILTERS": filters}, **files)
+    assert patterns(run) == ["[domain-name:value = 'evil.example']"], "a file without scores is not filtered by them"
+    assert "filters leave out the attribute's type" in run.stderr
+    assert "decayed further than filters allow (Nids)" in run.stderr
+    assert "half left out" not in run.stderr
+
+
 def test_no_file_is_usage(convert):
     run = convert()
     assert run.returncode == 2

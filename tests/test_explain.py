@@ -526,6 +526,22 @@ def test_what_stands_in_the_way_in_misp(site, name):
     assert "what to do" in text
 
 
+def test_filters_on_attributes_stand_in_the_way(site):
+    add(site, {"type": "domain", "value": "new.example.org", "Tag": [{"name": "tlp:red"}]})
+    site.config.write_text("filters = {'max_tlp': 'amber'}\n")
+    _, answer, text = ask(site, "new.example.org")
+    assert in_the_way(answer) == [f"{Skip.TLP_TOO_STRICT.value} (tlp:red)"]
+    assert "raise filters['max_tlp']" in text
+
+
+def test_decay_stands_in_the_way(site):
+    add(site, ("domain", "new.example.org"))
+    site.misp.score(event_uuid(7), attribute_uuid(7, 0), 12, "NIDS")
+    site.config.write_text("filters = {'exclude_decayed': True}\n")
+    _, answer, _ = ask(site, "new.example.org")
+    assert in_the_way(answer) == [f"{Skip.DECAYED.value} (NIDS)"]
+
+
 def test_filters_and_their_time_windows_are_told_apart(site):
     add(site, ("domain", "new.example.org"), publish_timestamp="1700000000")
     site.config.write_text("misp_event_filters = {'published': 1, 'publish_timestamp': '14d'}\n")

@@ -388,3 +388,84 @@ def test_groups_are_bounded_and_lose_nothing():
     for group in groups:
         assert len(group) <= 50
         assert len(group) == 1 or sum(each.attributes for each in group) <= 4096
+
+
+# --- decaying models -----------------------------------------------------------------------------------
+
+DECAY = {"MISP2SENTINEL_FILTERS": '{"exclude_decayed": true}'}
+
+
+def scored(box, tmp_path, **environ):
+    """Read everything; the names of the models that scored each value."""
+    reader = reader_for(box, tmp_path, **environ)
+    events = [event for page in reader.pages(reader.listing(FILTERS), FILTERS) for event in page.slices]
+    members = [one for event in events for each in event.get("Object", []) for one in each["Attribute"]]
+    every = [*(one for event in events for one in event["Attribute"]), *members]
+    models = {one["value"]: [score["DecayingModel"]["name"] for score in one.get("decay_score", [])] for one in every}
+    return models, reader
+
+
+def with_scores(box, events=3, attributes=2):
+    """Load events of which the first attribute has scores, and one that has a scored attribute in an object."""
+    for number in range(1, events + 1):
+        given = misp_event(number, hosts(attributes, f"e{number}h"))
+        box.misp.load([given])
+        box.misp.score(given["uuid"], given["Attribute"][0]["uuid"], 12.5, "NIDS")
+        box.misp.score(given["uuid"], given["Attribute"][0]["uuid"], 70, "Phishing model")
+    inner = misp_event(99, hosts(1, "inner"))["Attribute"]
+    box.misp.load([misp_event(50, Object=[{"uuid": "30000000-0000-4000-8000-000000000001", "Attribute": inner}])])
+    box.misp.score(misp_event(50)["uuid"], inner[0]["uuid"], 5)
+
+
+def test_scores_are_asked_for_apart_and_put_where_they_belong(box, tmp_path):
+    with_scores(box)
+    models, reader = scored(box, tmp_path, MISP2SENTINEL_MISP_EVENT_LIMIT_PER_PAGE="3", **DECAY)
+    assert models == {
+        **{f"e{n}h0.example.org": ["NIDS", "Phishing model"] for n in (1, 2, 3)},
+        **{f"e{n}h1.example.org": [] for n in (1, 2, 3)},
+        "inner0.example.org": ["NIDS"],
+    }
+    asked = searches(box, ATTRIBUTES)
+    assert len(asked) == 2, "one question for each page of events"
+    assert all(body["includeDecayScore"] and not body["excludeDecayed"] for body in asked)
+    assert reader.unread == []
+
+
+def test_without_a_filter_on_scores_nobody_asks_for_them(box, tmp_path):
+    with_scores(box)
+    models, _ = scored(box, tmp_path, MISP2SENTINEL_FILTERS='{"max_tlp": "green"}')
+    assert not any(models.values())
+    assert searches(box, ATTRIBUTES) == []
+
+
+def test_scores_come_with_the_pages_of_a_large_event(box, tmp_path, monkeypatch):
+    monkeypatch.setattr(misp, "ATTRIBUTES_PER_PAGE", 32)
+    with_scores(box, events=1, attributes=100)
+    models, _ = scored(box, tmp_path, **DECAY)
+    assert len(models) == 101 and models["e1h0.example.org"] == ["NIDS", "Phishing model"]
+
+
+def test_scores_are_asked_for_in_pages_to_the_end(box, tmp_path, monkeypatch):
+    with_scores(box, events=1, attributes=100)
+    for each in misp_event(1, hosts(100))["Attribute"]:
+        box.misp.score(misp_event(1)["uuid"], each["uuid"], 40, "URLs")
+    monkeypatch.setattr(misp, "grouped", lambda listing, *_: [list(listing)])
+    attribute_pages = MispReader._attribute_pages
+
+    def smaller(self, *given):
+        monkeypatch.setattr(misp, "ATTRIBUTES_PER_PAGE", 32)
+        yield from attribute_pages(self, *given)
+        monkeypatch.setattr(misp, "ATTRIBUTES_PER_PAGE", 4096)
+
+    monkeypatch.setattr(MispReader, "_attribute_pages", smaller)
+    models, _ = scored(box, tmp_path, **DECAY)
+    assert len(searches(box, ATTRIBUTES)) == 4
+    assert sum("URLs" in each for each in models.values()) == 100
+
+
+def test_an_event_whose_scores_cannot_be_had_is_not_read(box, tmp_path):
+    with_scores(box, events=2)
+    box.misp.faults.add(Fault(ATTRIBUTES, "status", status=405, when=holds(1), times=None))
+    models, reader = scored(box, tmp_path, **DECAY)
+    assert [each.uuid for each in reader.unread] == [misp_event(1)["uuid"]]
+    assert set(models) == {"e2h0.example.org", "e2h1.example.org", "inner0.example.org"}

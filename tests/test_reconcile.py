@@ -2,6 +2,7 @@
 
 import pytest
 
+from constants import Skip
 from helpers import misp as misp_room
 from helpers.plan import seconds
 from helpers.sync import opened
@@ -284,3 +285,66 @@ def test_the_second_run_asks_two_small_questions_and_sends_nothing(site):
     asked = [path for _, path, _ in here.misp.requests[requests:] if "restSearch" in path or "index" in path]
     assert asked == ["/events/index", "/events/restSearch"]
     assert len(here.azure.uploads) == uploads
+
+
+# --- filters on attributes ---------------------------------------------------------------------------
+
+
+def test_what_decays_leaves_with_the_next_full_run_and_comes_back_under_a_new_id(site):
+    here = site(FILTERS='{"min_decay_score": 30}')
+    load(here, events=2, attributes=2)
+    for position, score in enumerate([31, 5]):
+        here.misp.score(uuid(1), attribute(1, position), score)
+    first = here.run()
+    assert first.skipped == {Skip.DECAYED: 1}
+    assert patterns(here) == ["e1h0.example.org", "e2h0.example.org", "e2h1.example.org"]
+    before = set(here.live())
+    here.misp.score(uuid(1), attribute(1, 0), 29)
+    assert later(here).events == 0, "nothing in MISP has moved, so nobody looks"
+    crossed = later(here, full=True)
+    assert (crossed.exit_code, crossed.withdrawals) == (0, {Skip.DECAYED.value: 1})
+    assert patterns(here) == ["e2h0.example.org", "e2h1.example.org"]
+    here.misp.score(uuid(1), attribute(1, 0), 80)
+    later(here, days=8)
+    assert patterns(here) == ["e1h0.example.org", "e2h0.example.org", "e2h1.example.org"]
+    assert len(set(here.live()) - before) == 1, "the revoked id is dead"
+    assert here.azure.wrong == []
+
+
+def test_a_change_of_filters_is_carried_out_by_the_next_run(site):
+    here = site()
+    load(here, events=1, attributes=3)
+    here.misp.tag_attribute(uuid(1), attribute(1, 1), "not-for-siem", local=True)
+    here.run()
+    here.settings = here.settings.model_copy(update={"filters": {"exclude_tags": ["not-for-*"]}})
+    left = later(here)
+    assert left.skipped == {Skip.FILTERED_TAG: 1}
+    assert patterns(here) == ["e1h0.example.org", "e1h2.example.org"]
+    here.settings = here.settings.model_copy(update={"filters": {}})
+    later(here)
+    assert patterns(here) == ["e1h0.example.org", "e1h1.example.org", "e1h2.example.org"]
+    assert here.azure.wrong == []
+
+
+def test_a_shared_value_stays_while_one_of_its_attributes_passes(site):
+    here = site(DEDUPLICATE="value", FILTERS='{"exclude_tags": ["not"]}')
+    here.misp.load(misp_event(n, hosts(1)) for n in (1, 2))
+    here.run()
+    for number, still in ((1, 1), (2, 0)):
+        here.misp.tag_attribute(uuid(number), attribute(number, 0), "not")
+        here.misp.publish(uuid(number))
+        later(here)
+        assert len(here.live()) == still
+
+
+def test_scores_that_cannot_be_had_change_nothing(site):
+    here = site(FILTERS='{"exclude_decayed": true}')
+    load(here, events=2, attributes=2)
+    here.misp.score(uuid(1), attribute(1, 0), 5)
+    here.run()
+    live = patterns(here)
+    here.misp.faults.add(Fault("/attributes/restSearch", "status", status=405, times=None))
+    failed = later(here, full=True)
+    assert len(failed.unread) == 2 and patterns(here) == live
+    here.misp.faults.clear()
+    assert later(here).exit_code == 0 and patterns(here) == live

@@ -283,6 +283,38 @@ def test_whose_an_event_is_follows_the_readers_organisation():
     assert sees(misp, misp.readonly_key) == [True] * 4
 
 
+def scores(misp, **query):
+    found = post(misp, "/attributes/restSearch", misp.readonly_key, eventid=EVENT, **query).json["response"][
+        "Attribute"
+    ]
+    return {one["uuid"]: one.get("decay_score") for one in found}
+
+
+def test_scores_are_shown_to_who_asks_and_move_nothing(misp):
+    before = listing(misp, misp.readonly_key)
+    misp.score(EVENT, FIRST, 12.5, "NIDS")
+    misp.score(EVENT, FIRST, 30, "Phishing")
+    misp.score(EVENT, SECOND, 45, "Phishing", threshold=50)
+    found = scores(misp, includeDecayScore=1)
+    assert [(each["score"], each["decayed"], each["DecayingModel"]) for each in found[FIRST]] == [
+        (12.5, True, {"id": 1, "name": "NIDS"}),
+        (30, False, {"id": 2, "name": "Phishing"}),
+    ]
+    assert [(each["decayed"], each["DecayingModel"]["id"]) for each in found[SECOND]] == [(True, 2)]
+    assert not any(scores(misp).values())
+    assert not any("decay_score" in one for one in search(misp, uuid=EVENT, includeDecayScore=1)[0]["Attribute"])
+    assert listing(misp, misp.readonly_key) == before
+    with pytest.raises(KeyError):
+        misp.score(EVENT, UNKNOWN, 1)
+
+
+def test_scores_bring_the_events_tags_along(misp):
+    misp.tag_event(EVENT, "of the event")
+    for query, shown in (({"includeDecayScore": 1}, True), ({}, False)):
+        found = post(misp, "/attributes/restSearch", eventid=EVENT, **query).json["response"]["Attribute"][0]
+        assert ("of the event" in [tag["name"] for tag in found.get("Tag", []) if tag.get("inherited")]) is shown
+
+
 def me(misp, key):
     return create_app(misp).test_client().get("/users/view/me", headers={"Authorization": key}).json
 

@@ -692,6 +692,15 @@ BAD = [
     ("unpublished_grace_days", "-1", "at least 0"),
     ("max_withdraw_percent", "-1", "at least 0"),
     ("max_withdraw_percent", "101", "at most 100"),
+    ("filters", "['domain']", "dictionary"),
+    ("filters[5]", "{5: 1}", "text"),
+    ("filters['typs']", "{'typs': ['domain']}", "'types'"),
+    ("filters['colour']", "{'colour': 'red'}", "exclude_tags"),
+    ("filters['types'][1]", "{'types': ['domain', 'ip-dts']}", "'ip-dst'"),
+    ("filters['exclude_tags'][0]", "{'exclude_tags': ['!tlp:red']}", "exclude_tags"),
+    ("filters['max_tlp']", "{'max_tlp': 'blue'}", "amber+strict"),
+    ("filters['min_confidence']", "{'min_confidence': '50'}", "whole number"),
+    ("filters['decaying_models']", "{'decaying_models': ['NIDS']}", "exclude_decayed"),
     ("refresh_days", "-1", "at least 0"),
     ("refresh_days", "False", "whole number"),
 ]
@@ -734,6 +743,8 @@ def test_values_that_cannot_be(site, tmp_path, shown, value, words):
         ("refresh_days", 0),
         ("misp_event_filters", {"published": False, "tags": {"OR": ["a"], "NOT": ["b"]}, "eventid": [1, 2]}),
         ("misp_event_filters", {}),
+        ("filters", {"types": ["ip-*", "domain"], "max_tlp": "amber", "min_confidence": 50}),
+        ("filters", {"exclude_decayed": True, "min_decay_score": 12.5, "decaying_models": ["NIDS*", 5]}),
         ("misp_event_filters", {"tags": ("a", None), "timestamp": [1.5, "14d"]}),
     ],
 )
@@ -762,6 +773,15 @@ def test_placeholders_anywhere(site, text, shown):
     problem = only_problem(site, f"{filled}\n{text}", environ)
     assert problem.startswith(f"{shown} (")
     assert "placeholder" in problem
+
+
+def test_each_problem_of_filters_is_told_by_itself(site):
+    said = problems(site, "", {**ENVIRON, "MISP2SENTINEL_FILTERS": '{"typs": 1, "max_tlp": 2, "types": ["a", "url"]}'})
+    assert [each.partition(" (environment MISP2SENTINEL_FILTERS) ")[0] for each in said] == [
+        "filters['typs']",
+        "filters['max_tlp']",
+        "filters['types'][0]",
+    ]
 
 
 def test_filters_may_hold_dates(site):
