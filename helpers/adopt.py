@@ -200,6 +200,7 @@ class Adoption:
             body=packed(held),
             stage=Stage.WITHDRAWN if revoked else Stage.ACCEPTED,
             live=not revoked,
+            live_until=0 if revoked else until,
             renew_at=(sent + until) // 2 if moving and not revoked else None,
             accepted_at=sent,
         )

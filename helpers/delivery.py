@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from helpers import plan as planning
+from helpers import upload_api
 from helpers.dumps import PARSED_INDICATORS, SENTINEL_RESPONSE, IndicatorDump, ResponseDump, named
 from helpers.ledger import Ledger
 from helpers.microsoft_answers import Answer
@@ -124,6 +125,7 @@ class Delivery:
         accepted = [each.object for each in outcomes if each.state is State.ACCEPTED]
         self._ledger.accepted([each["id"] for each in accepted if not each.get("revoked")], self._now)
         self._ledger.withdrawn([each["id"] for each in accepted if each.get("revoked")])
-        self._ledger.rejected({each.object["id"]: each.words for each in outcomes if each.state is State.REJECTED})
+        rejected = {each.object["id"]: each.words for each in outcomes if each.state is State.REJECTED}
+        self._ledger.rejected(rejected, upload_api.program(self._settings))
         self._ledger.unanswered({each.object["id"]: each.words for each in outcomes if each.state is State.PENDING})
         self._report.settle(outcomes)

@@ -19,7 +19,7 @@ from helpers.attribute_filters import Item, sieve
 from helpers.conversion import Converted, attribute_of, convert_prepared
 from helpers.ledger import Ledger
 from helpers.marks import SeenEvent
-from helpers.plan import Plan, Terms, Wanted
+from helpers.plan import Plan, Reason, Terms, Wanted
 from helpers.remembered import Indicator, RememberedAttribute, RememberedEvent, Source
 from helpers.request_objects import (
     EventHeader,
@@ -43,7 +43,8 @@ class Desk:
     """Where events are planned.
 
     ``carry_out`` gets each plan after it was written down, ``tell`` each part of an event's conversion;
-    ``full_run`` is the number of the latest full run.
+    ``full_run`` is the number of the latest full run, ``changed`` the reason for what is no longer wanted of an
+    attribute of which something else is.
     """
 
     settings: Settings
@@ -52,6 +53,7 @@ class Desk:
     carry_out: Callable[[Plan], None]
     tell: Callable[[Converted], None]
     full_run: int = 0
+    changed: str = CHANGED
 
     @property
     def now(self) -> datetime:
@@ -73,7 +75,7 @@ class Desk:
         return planning.seconds(indicator["valid_until"]) - planning.seconds(indicator["modified"])
 
     def decide(
-        self, wanted: Mapping[str, Wanted], unwanted: Mapping[str, str], *, in_window: bool, **written: Any
+        self, wanted: Mapping[str, Wanted], unwanted: Mapping[str, Reason], *, in_window: bool, **written: Any
     ) -> None:
         """Decide on objects, write the intent down together with ``written``, and carry it out."""
         remembered = self.ledger.objects([*wanted, *unwanted])
@@ -88,7 +90,9 @@ class Desk:
         every = self.ledger.sources({each.key for each in sources})
         staying = [each for each in every if replace(each, contribution=b"") not in dropped]
         left = {each.key for each in staying}
-        unwanted = {each.key: reasons.get(each.attribute, NOT_SHOWN) for each in sources if each.key not in left}
+        unwanted = {
+            each.key: (reasons.get(each.attribute, NOT_SHOWN), each.event) for each in sources if each.key not in left
+        }
         together = wanted_together(staying) if self.settings.deduplicate == "value" else {}
         self.decide(together, unwanted, in_window=False, no_sources=sources, **written)
 
@@ -142,7 +146,7 @@ class EventReading:
         """Fetch what is remembered of the event's attributes."""
         ledger = self.desk.ledger
         self.known = ledger.attributes(self.uuid)
-        self.unsettled = ledger.unsettled_attributes(self.uuid, rejected=self.desk.terms.retry_rejected)
+        self.unsettled = ledger.unsettled_attributes(self.uuid, self.desk.terms)
         for source in ledger.sources_of_event(self.uuid):
             self.sources.setdefault(source.attribute, []).append(source)
 
@@ -231,7 +235,7 @@ class EventReading:
         for uuid, keys in now_wanted.items():
             row = self._row(uuid, by_uuid[uuid].raw, prints[uuid])
             before = [source for source in self.sources.get(uuid, []) if source.key not in keys]
-            self.reasons[uuid] = CHANGED
+            self.reasons[uuid] = self.desk.changed
             self.dropped += before
             (self.late if before else rows).append(row)
         return rows

@@ -35,7 +35,7 @@ class Leaving:
         """Withdraw objects, unless it looks like a mistake; ``forget`` all that they were made of as well."""
         if not objects or not self._may(len(objects)):
             return
-        leaving = [replace(each, leaving=reason) for each in objects]
+        leaving = [replace(each, leaving=reason, left_event="") for each in objects]
         with self.ledger.at_once():
             self.ledger.keep(objects=leaving)
             if forget:
@@ -84,7 +84,7 @@ def withdraw_all(
         with opened(there) as ledger, ledger.alone(there.state_path):
             ledger.recover()
             leaving = Leaving(there, ledger, report, clock or Clock(), int(now()), force_withdraw)
-            leaving.withdraw(ledger.every_live_object(), WORKSPACE_LEFT, forget=True)
+            leaving.withdraw(ledger.every_live_object(leaving.now), WORKSPACE_LEFT, forget=True)
     report.seconds = time.monotonic() - started
     return report
 

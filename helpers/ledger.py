@@ -6,7 +6,7 @@ Each method is one transaction; the database is ``helpers/database.py``'s.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -16,6 +16,7 @@ import sqlalchemy as sql
 
 from helpers.database import Database
 from helpers.ledger_tables import ATTRIBUTES, DESTINATIONS, EVENTS, OBJECTS, SOURCES
+from helpers.plan import Terms
 from helpers.remembered import (
     UNSETTLED,
     RememberedAttribute,
@@ -119,20 +120,48 @@ class Ledger:
         """Return the objects that are to be withdrawn."""
         return list(self._rows(RememberedObject, OBJECTS, OBJECTS.c.leaving > ""))
 
-    def every_live_object(self) -> list[RememberedObject]:
-        """Return every object that is possibly live."""
-        return list(self._rows(RememberedObject, OBJECTS, OBJECTS.c.live))
+    def every_live_object(self, now: int) -> list[RememberedObject]:
+        """Return every object that is possibly live and not expired."""
+        live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now)
+        return list(self._rows(RememberedObject, OBJECTS, live))
 
     def unclaimed(self, words: str, now: int) -> list[RememberedObject]:
         """Return the objects, possibly live and not expired, that have these words and no source."""
         same = sql.and_(SOURCES.c.destination == self.destination, SOURCES.c.key == OBJECTS.c.key)
         said = sql.or_(OBJECTS.c.words == words, OBJECTS.c.leaving == words)
-        live = sql.and_(OBJECTS.c.live, OBJECTS.c.valid_until > now, said, ~sql.exists().where(same))
+        live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now, said, ~sql.exists().where(same))
         return list(self._rows(RememberedObject, OBJECTS, live))
 
-    def leaving_ids(self, now: int) -> list[str]:
-        """Return the ids of the objects that are to be withdrawn: what has expired leaves by itself."""
-        return self._ids(sql.and_(OBJECTS.c.leaving > "", OBJECTS.c.valid_until > now))
+    def leaving_ids(self, now: int, done: Container[str]) -> list[str]:
+        """Return the ids of the objects that may be withdrawn now: what has expired leaves by itself.
+
+        Every event that has, or had, a part in one must be among ``done``, so that nothing goes by an old decision.
+        """
+        columns = (OBJECTS.c.id, OBJECTS.c.left_event, SOURCES.c.event)
+        same = sql.and_(SOURCES.c.destination == OBJECTS.c.destination, SOURCES.c.key == OBJECTS.c.key)
+        question = sql.select(*columns).outerjoin_from(OBJECTS, SOURCES, same).where(*self._leaving(now))
+        events: dict[str, set[str]] = {}
+        with self._transaction() as connection:
+            for id_, left, event in connection.execute(question):
+                events.setdefault(str(id_), set()).update(filter(None, (left, event)))
+        return [id_ for id_, of_object in events.items() if all(event in done for event in of_object)]
+
+    def unanswered_withdrawals(self, now: int) -> list[str]:
+        """Return the ids of the objects whose withdrawal had no answer: their ids may be revoked."""
+        live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now)
+        return self._ids(sql.and_(OBJECTS.c.stage == Stage.WITHDRAWING, live))
+
+    def events_that_let_go(self, now: int) -> set[str]:
+        """Return the events of the objects that are to be withdrawn, and have not been."""
+        question = sql.select(OBJECTS.c.left_event).distinct().where(*self._leaving(now), OBJECTS.c.left_event > "")
+        with self._transaction() as connection:
+            let_go = {str(uuid) for uuid in connection.scalars(question)}
+        return let_go | self._events_where(sql.and_(*self._leaving(now)))
+
+    def _leaving(self, now: int) -> list[sql.ColumnElement[bool]]:
+        of_ours = OBJECTS.c.destination == self.destination
+        waiting = sql.and_(OBJECTS.c.leaving > "", OBJECTS.c.stage != Stage.WITHDRAWING)
+        return [of_ours, waiting, OBJECTS.c.live, OBJECTS.c.live_until > now]
 
     def to_renew(self, now: int) -> list[str]:
         """Return the ids of accepted objects whose expiry may move on: due, and of an event in the window."""
@@ -155,14 +184,14 @@ class Ledger:
         for some in _portions(ids):
             yield list(self._rows(RememberedObject, OBJECTS, OBJECTS.c.id.in_(some)))
 
-    def unsettled_attributes(self, event: str, *, rejected: bool) -> set[str]:
-        """Return the attributes of an event with objects that are not settled; or, as well, were rejected."""
-        stages = (*UNSETTLED, Stage.REJECTED) if rejected else UNSETTLED
+    def unsettled_attributes(self, event: str, terms: Terms) -> set[str]:
+        """Return the attributes of an event with objects of which no answer of Microsoft's stands."""
         same = sql.and_(OBJECTS.c.destination == SOURCES.c.destination, OBJECTS.c.key == SOURCES.c.key)
         question = (
             sql.select(SOURCES.c.attribute)
             .join(OBJECTS, same)
-            .where(SOURCES.c.destination == self.destination, SOURCES.c.event == event, OBJECTS.c.stage.in_(stages))
+            .where(SOURCES.c.destination == self.destination, SOURCES.c.event == event)
+            .where(sql.or_(OBJECTS.c.stage.in_(UNSETTLED), _rejected_before(terms)))
         )
         with self._transaction() as connection:
             return {str(uuid) for uuid in connection.scalars(question)}
@@ -178,28 +207,31 @@ class Ledger:
         """Return an event, if it is known."""
         return next(iter(self._rows(RememberedEvent, EVENTS, EVENTS.c.uuid == uuid)), None)
 
-    def events_with_rejected_objects(self) -> set[str]:
-        """Return the events of objects that Microsoft rejected."""
-        return self._events_where(OBJECTS.c.stage == Stage.REJECTED)
+    def events_with_rejected_objects(self, terms: Terms) -> set[str]:
+        """Return the events of objects that Microsoft rejected, and that are tried again."""
+        return self._events_where(_rejected_before(terms))
 
-    def live_of(self, events: Iterable[str], now: int) -> int:
-        """Count the objects, possibly live and not expired, that came from these events."""
-        live = sql.and_(OBJECTS.c.live, OBJECTS.c.valid_until > now)
-        counted = 0
+    def live_of(self, events: Collection[str], now: int) -> int:
+        """Count the objects, possibly live and not expired, that came from these events and no others."""
+        live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now)
+        counted: set[str] = set()
         for some in _portions(events):
-            counted += len(self._ids(sql.and_(live, self._of_event(EVENTS.c.uuid.in_(some)))))
-        return counted
+            where = sql.and_(OBJECTS.c.destination == self.destination, live, self._of_event(EVENTS.c.uuid.in_(some)))
+            with self._transaction() as connection:
+                keys = {str(key) for key in connection.scalars(sql.select(OBJECTS.c.key).where(where))}
+            counted |= {key for key, of_key in self.events_of(keys).items() if all(each in events for each in of_key)}
+        return len(counted)
 
     def events_with_live_objects(self, now: int) -> set[str]:
         """Return the events of objects that are possibly live and not expired."""
-        live = sql.and_(OBJECTS.c.live, OBJECTS.c.valid_until > now)
+        live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now)
         return self._events_where(live)
 
     def count(self, now: int) -> dict[str, int]:
         """Count objects: live (possibly, not expired) and each stage."""
         of_ours = OBJECTS.c.destination == self.destination
         stages = sql.select(OBJECTS.c.stage, sql.func.count()).where(of_ours).group_by(OBJECTS.c.stage)
-        live = sql.select(sql.func.count()).where(of_ours, OBJECTS.c.live, OBJECTS.c.valid_until > now)
+        live = sql.select(sql.func.count()).where(of_ours, OBJECTS.c.live, OBJECTS.c.live_until > now)
         with self._transaction() as connection:
             counted = {str(stage): int(count) for stage, count in connection.execute(stages)}
             return {**counted, "live": int(connection.scalar(live) or 0)}
@@ -269,26 +301,29 @@ class Ledger:
             ids = [str(each) for each in connection.scalars(next_ids)]
         taken = list(self.by_id(ids).values())
         for stage, leaving in ((Stage.SENDING, False), (Stage.WITHDRAWING, True)):
-            flight = {"stage": stage, "live": True, "sent_at": now} if in_flight else {}
-            self._change([each.id for each in taken if bool(each.leaving) is leaving], {"due": None, **flight})
+            ids = [each.id for each in taken if bool(each.leaving) is leaving]
+            self._change(ids, {"due": None, **(_in_flight(stage, now) if in_flight else {})})
         return taken
 
     def accepted(self, ids: Sequence[str], now: int) -> None:
-        """Write down that Microsoft took objects."""
-        self._change(ids, {"stage": Stage.ACCEPTED, "accepted_at": now, "doubt": False, "words": "", "live": True})
+        """Write down that Microsoft took objects; one that is to be sent anew meanwhile is not settled by it."""
+        taken = {"accepted_at": now, "live": True}
+        settled = {"stage": Stage.ACCEPTED, "doubt": False, "words": "", "live_until": OBJECTS.c.valid_until, **taken}
+        self._change(ids, taken, OBJECTS.c.stage == Stage.PENDING)
+        self._change(ids, settled, OBJECTS.c.stage == Stage.SENDING)
 
     def withdrawn(self, ids: Sequence[str]) -> None:
         """Write down that Microsoft took the withdrawal of objects; why they left stays as their words."""
-        settled = {"stage": Stage.WITHDRAWN, "live": False, "leaving": "", "renew_at": None}
-        self._change(ids, {**settled, "words": OBJECTS.c.leaving})
+        settled = {"stage": Stage.WITHDRAWN, "live": False, "leaving": "", "left_event": "", "renew_at": None}
+        self._change(ids, {**settled, "words": OBJECTS.c.leaving}, OBJECTS.c.stage == Stage.WITHDRAWING)
 
-    def rejected(self, words: Mapping[str, str]) -> None:
+    def rejected(self, words: Mapping[str, str], program: str = "") -> None:
         """Write down that Microsoft refused objects; one that was accepted before lives on as it was."""
         lives = sql.or_(OBJECTS.c.accepted_at.is_not(None), OBJECTS.c.doubt)
         for said, ids in _by_words(words).items():
-            self._change(ids, {"words": said})
-            refused = {"stage": Stage.REJECTED, "live": lives}
-            self._change(ids, refused, OBJECTS.c.stage != Stage.WITHDRAWING)
+            self._change(ids, {"words": said}, OBJECTS.c.stage == Stage.WITHDRAWING)
+            refused = {"stage": Stage.REJECTED, "live": lives, "words": said, "program": program}
+            self._change(ids, refused, OBJECTS.c.stage == Stage.SENDING)
 
     def unanswered(self, words: Mapping[str, str]) -> None:
         """Write down that objects were sent, perhaps, and that Microsoft did not say what became of them."""
@@ -315,11 +350,6 @@ class Ledger:
             for some in _portions(uuids):
                 these = sql.and_(EVENTS.c.destination == self.destination, EVENTS.c.uuid.in_(some))
                 connection.execute(sql.update(EVENTS).where(these, ~unsettled).values(todo=False))
-
-    def all_leave(self, reason: str, now: int) -> None:
-        """Write down that every object that is possibly live is to be withdrawn."""
-        where = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.live, OBJECTS.c.valid_until > now)
-        self._write(sql.update(OBJECTS).where(where).values(leaving=reason))
 
     def forget_all(self) -> None:
         """Drop every attribute and source of the destination, and have every event read anew; objects stay."""
@@ -421,6 +451,19 @@ class Ledger:
         )
         with self._transaction() as connection:
             return {str(uuid) for uuid in connection.scalars(question)}
+
+
+def _in_flight(stage: Stage, now: int) -> dict[str, Any]:
+    """What is written down of objects that are on their way; the later of two ends counts until there is an answer."""
+    before = sql.case((OBJECTS.c.live, OBJECTS.c.live_until), else_=0)
+    later = sql.case((OBJECTS.c.valid_until > before, OBJECTS.c.valid_until), else_=before)
+    return {"stage": stage, "live": True, "sent_at": now, "live_until": later}
+
+
+def _rejected_before(terms: Terms) -> sql.ColumnElement[bool]:
+    """Objects that Microsoft rejected, and whose rejection does not stand."""
+    rejected = OBJECTS.c.stage == Stage.REJECTED
+    return rejected if terms.retry_rejected else sql.and_(rejected, OBJECTS.c.program != terms.program)
 
 
 def _storable(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class Place:
 
     def expiring(self, since: int, until: int) -> int:
         """Count the live objects that expire in a span of time."""
-        span = sql.and_(OBJECTS.c.live, OBJECTS.c.valid_until > since, OBJECTS.c.valid_until <= until)
+        span = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > since, OBJECTS.c.live_until <= until)
         return sum(self.ledger.tally(OBJECTS.c.live, span).values())
 
     def standing_of_event(self, event: str, now: int) -> dict[str, int]:
@@ -100,7 +100,7 @@ class Place:
             SOURCES.c.destination == self.ledger.destination, SOURCES.c.event == event
         )
         of_event = OBJECTS.c.key.in_(keys)
-        live = sql.and_(of_event, OBJECTS.c.live, OBJECTS.c.valid_until > now)
+        live = sql.and_(of_event, OBJECTS.c.live, OBJECTS.c.live_until > now)
         return {
             "live": sum(self.ledger.tally(OBJECTS.c.live, live).values()),
             **self.ledger.tally(OBJECTS.c.stage, of_event),

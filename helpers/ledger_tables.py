@@ -99,13 +99,16 @@ OBJECTS = Table(
     Column("accepted_at", BigInteger),
     Column("body", LargeBinary, nullable=False),
     Column("remote_id", String, nullable=False, server_default=""),
+    Column("live_until", BigInteger, nullable=False, server_default="0"),
+    Column("left_event", String, nullable=False, server_default=""),
+    Column("program", String, nullable=False, server_default=""),
     # Where the object stands in the line of what is to go out in this run; empty for all others.
     Column("due", BigInteger),
     Index("objects_by_key", "destination", "key"),
     Index("objects_by_stage", "destination", "stage"),
     Index("objects_to_renew", "destination", "renew_at"),
     Index("objects_leaving", "destination", "leaving"),
-    Index("objects_live", "destination", "live", "valid_until"),
+    Index("objects_live", "destination", "live", "live_until"),
     Index("objects_due", "destination", "due"),
 )
 
@@ -114,8 +117,14 @@ _STEPS = {
     2: (
         "ALTER TABLE events ADD COLUMN full_run BIGINT NOT NULL DEFAULT 0",
         "ALTER TABLE objects ADD COLUMN remote_id VARCHAR NOT NULL DEFAULT ''",
+        "ALTER TABLE objects ADD COLUMN live_until BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE objects ADD COLUMN left_event VARCHAR NOT NULL DEFAULT ''",
+        "ALTER TABLE objects ADD COLUMN program VARCHAR NOT NULL DEFAULT ''",
+        "UPDATE objects SET live_until = valid_until WHERE live",
         "ALTER TABLE objects ADD COLUMN due BIGINT",
         "CREATE INDEX objects_due ON objects (destination, due)",
+        "DROP INDEX objects_live",
+        "CREATE INDEX objects_live ON objects (destination, live, live_until)",
     )
 }
 

@@ -109,12 +109,12 @@ class LedgerView:
         if each.leaving and not each.revoked:
             return "to be withdrawn, and live until then"
         if each.stage == Stage.ACCEPTED:
-            return "live" if each.valid_until > self.now else "expired"
+            return "live" if each.live_until > self.now else "expired"
         before = ", and live as it was accepted before" if self._lives_on(each) else ""
         return f"{_STANDING[each.stage]}{before}"
 
     def _lives_on(self, each: RememberedObject) -> bool:
-        return each.live and each.accepted_at is not None and not each.revoked and each.valid_until > self.now
+        return each.live and each.accepted_at is not None and not each.revoked and each.live_until > self.now
 
     def _advice(self, each: RememberedObject) -> str:
         if each.leaving and not each.revoked:

@@ -84,7 +84,7 @@ def look(
         return Decision(Look.READ if listed else Look.NOTHING)
     seen = row or listed
     if seen is None:
-        return Decision(Look.ASK if has_objects or event.listed else Look.NOTHING)
+        return Decision(Look.ASK if has_objects or event.listed or event.todo else Look.NOTHING)
     if run.needs_published and not seen.published:
         return unpublished(event, seen, run, has_objects=has_objects)
     if event.todo or event.held_since is not None or moved(event, seen):
@@ -98,9 +98,10 @@ def look(
 
 def unpublished(event: RememberedEvent, seen: SeenEvent, run: Circumstances, *, has_objects: bool) -> Decision:
     """Decide on an event that is not published, where the filters want it to be."""
+    if not (event.published or has_objects):
+        return Decision(Look.NOTHING)
     if event.held_since is None and seen.timestamp == event.timestamp:
-        stays = event.published or has_objects
-        return Decision(Look.LEAVE, UNPUBLISHED) if stays else Decision(Look.NOTHING)
+        return Decision(Look.LEAVE, UNPUBLISHED)
     return _held(event, run, UNPUBLISHED_FOR_GOOD)
 
 

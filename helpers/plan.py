@@ -20,6 +20,8 @@ from constants import TLP_BY_STRICTNESS, TLP_MARKINGS
 from helpers.indicator_dates import stix_time
 from helpers.remembered import Indicator, RememberedObject, Source, Stage, packed, unpacked
 
+Reason = tuple[str, str]
+
 # The namespace of the ids of values that several events share.
 VALUE_NAMESPACE = UUID("7f6c1b0e-5d0a-5f5e-9c55-6f1f0a8d2b11")
 EXPIRED = "what still asks for it has expired"
@@ -79,10 +81,19 @@ class Plan:
 
 @dataclass(frozen=True)
 class Terms:
-    """What deciding on objects goes by: the run's time in seconds, and whether rejections are tried again."""
+    """What deciding on objects goes by: the run's time in seconds, and which rejections are tried again.
+
+    Those of another ``program`` are, which is an API and a version of ours, and all where that is asked for.
+    """
 
     now: int
     retry_rejected: bool = False
+    program: str = ""
+
+    def is_settled(self, each: RememberedObject) -> bool:
+        """Whether Microsoft's answer to an object stands."""
+        stands = not self.retry_rejected and each.program == self.program
+        return each.stage == Stage.ACCEPTED or (each.stage == Stage.REJECTED and stands)
 
 
 def attribute_key(indicator: Indicator, attribute: str) -> str:
@@ -137,7 +148,7 @@ def merged(indicators: Iterable[Indicator]) -> Indicator:
 
 def decide(
     wanted: Mapping[str, Wanted],
-    unwanted: Mapping[str, str],
+    unwanted: Mapping[str, Reason],
     remembered: Iterable[RememberedObject],
     taken: Mapping[str, RememberedObject],
     terms: Terms,
@@ -146,8 +157,8 @@ def decide(
 ) -> Plan:
     """Decide on the objects of some keys.
 
-    ``unwanted`` has the reason for each key that no attribute asks for any more; ``remembered`` every
-    life of all these keys; ``taken`` what the ledger has under the first ids of the wanted ones;
+    ``unwanted`` has, for each key that no attribute asks for any more, the reason and the event that let it go;
+    ``remembered`` every life of all these keys; ``taken`` what the ledger has under the first ids of the wanted ones;
     ``in_window`` whether their event matches the site's filters, time windows included.
     """
     lives: dict[str, list[RememberedObject]] = {}
@@ -206,10 +217,9 @@ def _want(
         made = _next_life(want, lives, first, terms.now)
         plan.new += [made] if made.valid_until > terms.now else []
         return
-    staying = replace(current, leaving="")
+    staying = replace(current, leaving="", left_event="")
     same = current.fingerprint == want.fingerprint
-    settled = current.stage == Stage.ACCEPTED or (current.stage == Stage.REJECTED and not terms.retry_rejected)
-    if settled and same:
+    if terms.is_settled(current) and same:
         plan.stay.append(staying)
     else:
         _send_or_let_expire(staying, _sent(staying, want, terms.now, in_window), terms.now, plan)
@@ -222,21 +232,21 @@ def _send_or_let_expire(staying: RememberedObject, sent: RememberedObject, now: 
     """
     if sent.valid_until > now:
         (plan.changed if staying.stage == Stage.ACCEPTED else plan.again).append(sent)
-    elif staying.valid_until > now:
-        _let_go([staying], EXPIRED, now, plan)
+    elif staying.is_live(now):
+        _let_go([staying], (EXPIRED, ""), now, plan)
     else:
         plan.stay.append(replace(sent, stage=staying.stage, words=staying.words))
 
 
-def _let_go(lives: list[RememberedObject], reason: str, now: int, plan: Plan) -> None:
+def _let_go(lives: list[RememberedObject], reason: Reason, now: int, plan: Plan) -> None:
     """Withdraw what is possibly live; what has expired is over by itself, and may come back under its id."""
     if not lives or lives[-1].revoked:
         return
-    current = lives[-1]
-    if current.live and current.valid_until > now:
-        plan.withdraw.append(replace(current, leaving=current.leaving or reason))
+    current, (words, event) = lives[-1], reason
+    if current.is_live(now):
+        plan.withdraw.append(replace(current, leaving=current.leaving or words, left_event=event))
     elif current.live:
-        plan.stay.append(replace(current, leaving=""))
+        plan.stay.append(replace(current, leaving="", left_event=""))
     else:
         plan.forget.append(current)
 
@@ -266,11 +276,12 @@ def _next_life(
 def _sent(current: RememberedObject, want: Wanted, now: int, in_window: bool) -> RememberedObject:
     """Return the object with what is wanted now, under the id that it has.
 
-    A moving expiry moves only inside the window, and only when less than half of its days remain.
+    A moving expiry moves only inside the window, and only when less than half of its days remain, or when the
+    settings give it other days.
     """
     moving = now + want.lifetime if want.lifetime else 0
     due = current.accepted_at is None or (in_window and (current.renew_at or 0) <= now)
-    if not due and _lifetime(current) == want.lifetime:
+    if not due and not (in_window and _lifetime(current) != want.lifetime):
         moving = min(moving, current.valid_until)
     until = max(want.fixed_until, moving)
     renew_at = until - want.lifetime // 2 if want.lifetime else None

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from constants import LOG_EVENT_ERROR, VERSION
-from helpers import marks
+from constants import LOG_EVENT_ERROR
+from helpers import marks, upload_api
 from helpers import plan as planning
 from helpers.attribute_filters import Item
 from helpers.conversion import Converted
 from helpers.errors import SettingsError
-from helpers.event_reading import Desk, EventPart, EventReading
+from helpers.event_reading import CHANGED, Desk, EventPart, EventReading
 from helpers.ledger import Ledger
 from helpers.marks import Circumstances, Decision, Look, SeenEvent
 from helpers.plan import Plan, Terms
@@ -66,18 +66,18 @@ class Reconciliation:
     to_read: dict[str, SeenEvent | None] = field(default_factory=dict)
     _known: Mapping[str, RememberedEvent] = field(default_factory=dict)
     _listed: Mapping[str, SeenEvent] = field(default_factory=dict)
+    _rows: dict[str, SeenEvent] = field(default_factory=dict)
     _to_ask: list[str] = field(default_factory=list)
     _reading: EventReading | None = None
     _pending: set[str] = field(default_factory=set)
     _read: set[str] = field(default_factory=set)
     _failed: set[str] = field(default_factory=set)
-    _leaving: set[str] = field(default_factory=set)
     _later: set[str] = field(default_factory=set)
-    _letting_go: set[str] = field(default_factory=set)
     _to_go: list[tuple[RememberedEvent, SeenEvent | None, str]] = field(default_factory=list)
     _live: int = 0
     _identity: Mapping[str, Any] = field(default_factory=dict)
     _trusted: bool = False
+    _other_keys: bool = False
     _surveyed: bool = False
 
     def begin(self, identity: Mapping[str, Any]) -> None:
@@ -95,14 +95,15 @@ class Reconciliation:
         """Send and withdraw what is due, when everything was read that could be.
 
         When MISP was given up before, what was decided by then is still carried out: nothing of an event leaves
-        that was not read to its end.
+        that was not read to its end. What leaves is decided first, so that nothing of it is sent any more.
         """
+        leaving = self._decide_withdrawals()
         if not self.options.uuid:
             self._send_pending()
-        if self._surveyed:
+        if self._surveyed and self._trusted:
             self._renew()
         self._send_later()
-        self._withdraw()
+        self._withdraw(leaving)
 
     def finished(self, *, complete: bool) -> None:
         """Move the marks, after Microsoft has answered for everything; ``complete`` if nothing stopped the run."""
@@ -110,7 +111,7 @@ class Reconciliation:
         whole = complete and not (self._failed or self.report.misp_error or self.options.uuid or self._narrowed)
         if whole and self._circumstances.full_run:
             begun = self.ledger.facts()["full_begun"]
-            self.ledger.learn(full_at=begun["at"], full_begun=None, shape=self.shape, program=self._program)
+            self.ledger.learn(full_at=begun["at"], full_begun=None, shape=self.shape)
 
     # -- what the run goes by -------------------------------------------------------------------------
 
@@ -157,11 +158,6 @@ class Reconciliation:
         )
 
     @property
-    def _program(self) -> list[str]:
-        """What may take an object that it rejected before: another API, another version of this program."""
-        return [self.settings.upload_api, self.settings.api_version, VERSION]
-
-    @property
     def _narrowed(self) -> bool:
         return bool(self.settings.misp_event_filters.get("limit")) and not self.options.uuid
 
@@ -171,13 +167,14 @@ class Reconciliation:
 
     @cached_property
     def _desk(self) -> Desk:
-        facts = self.ledger.facts()
-        terms = Terms(self.now, self.options.retry_rejected or facts.get("program") != self._program)
-        return Desk(self.settings, self.ledger, terms, self._carry_out, self.tell, facts.get("full_run", 0))
+        terms = Terms(self.now, self.options.retry_rejected, upload_api.program(self.settings))
+        number = self.ledger.facts().get("full_run", 0)
+        changed = DEDUPLICATE_CHANGED if self._other_keys else CHANGED
+        return Desk(self.settings, self.ledger, terms, self._carry_out, self.tell, number, changed)
 
     @cached_property
     def _with_objects(self) -> set[str]:
-        return self.ledger.events_with_live_objects(self.now)
+        return self.ledger.events_with_live_objects(self.now) | self.ledger.events_that_let_go(self.now)
 
     # -- which events to read -------------------------------------------------------------------------
 
@@ -189,6 +186,7 @@ class Reconciliation:
     def look_around(self, index: Mapping[str, SeenEvent], listed: Mapping[str, SeenEvent]) -> list[str]:
         """Look at every event known or listed; return the known ones that MISP is to be asked for by UUID."""
         self._listed = listed
+        self._rows = {**listed, **index}
         looked_at = listed.keys() if self._narrowed else self._known.keys() | listed.keys()
         decisions = {uuid: self._look(index.get(uuid), uuid) for uuid in sorted(looked_at)}
         self._hold_or_leave(index, decisions)
@@ -199,6 +197,7 @@ class Reconciliation:
 
     def answered(self, found: Mapping[str, SeenEvent], exist: Mapping[str, SeenEvent]) -> None:
         """Take what MISP said: the events that its filters find, time windows set aside, and those that exist."""
+        self._rows |= found
         decisions = {uuid: self._not_found(uuid, exist.get(uuid)) for uuid in self._to_ask if uuid not in found}
         self._hold_or_leave(exist, decisions)
         events = [self._known[uuid] for uuid in self._to_ask if uuid in found]
@@ -217,9 +216,9 @@ class Reconciliation:
 
     @cached_property
     def _again(self) -> set[str]:
-        """Events to be read whatever their rows say: withdrawals were refused, or rejections are tried again."""
-        again = set(self.ledger.facts().get("refused_events", []))
-        return again | (self.ledger.events_with_rejected_objects() if self._desk.terms.retry_rejected else set())
+        """Events to be read whatever their rows say: withdrawals wait, or rejections are tried again."""
+        again = set(self.ledger.facts().get("refused_events", [])) | self.ledger.events_that_let_go(self.now)
+        return again | self.ledger.events_with_rejected_objects(self._desk.terms)
 
     def _stands(self, event: RememberedEvent, seen: SeenEvent) -> bool:
         """Whether an event only left the time window, or the index: nothing of it is to be read."""
@@ -240,7 +239,7 @@ class Reconciliation:
             if decision.look is Look.HOLD:
                 self.report.held += 1
                 self.ledger.keep(events=[replace(self._known[uuid], held_since=decision.held_since)])
-            elif decision.look is Look.LEAVE and self._may_let_go:
+            elif decision.look is Look.LEAVE:
                 self._to_go.append((self._known[uuid], seen.get(uuid), decision.reason))
 
     # -- events as they are read ----------------------------------------------------------------------
@@ -250,7 +249,8 @@ class Reconciliation:
         self.report.events += 1
         listed = self.to_read[uuid]
         if listed and uuid not in self._known:  # what is sent of it must be found again, also when this run is cut off
-            begun = RememberedEvent(uuid, 0, listed.published, listed.organisation, listed.listing, todo=True)
+            seen = (listed.timestamp, listed.published, listed.organisation, listed.listing)
+            begun = RememberedEvent(uuid, *seen, todo=True)
             self.ledger.keep(events=[begun])
         self._reading = EventReading(self._desk, uuid, listed)
 
@@ -277,8 +277,6 @@ class Reconciliation:
         reading, self._reading = self._reading, None
         if reading is None or reading.uuid in unfinished | self._failed:
             return
-        if reading.lets_go:
-            self._letting_go.add(reading.uuid)
         whole = self._may_let_go or not reading.lets_go
         self.ledger.keep(events=[reading.finish(let_go=self._may_let_go)])
         if whole:
@@ -291,17 +289,23 @@ class Reconciliation:
             self.take_up_again(uuid)
 
     def take_up_again(self, uuid: str) -> None:
-        """Have an event read anew by the next run."""
+        """Have an event read anew by the next run; how it was seen in this one is remembered all the same."""
         if uuid in self.to_read:
             self._failed.add(uuid)
             known = self.ledger.event(uuid) or RememberedEvent(uuid, 0, published=False)
+            if seen := self._rows.get(uuid):
+                known = replace(known, timestamp=seen.timestamp, published=seen.published)
             self.ledger.keep(events=[replace(known, todo=True)])
+
+    def failed_before(self, uuid: str) -> bool:
+        """Whether not all of an event could be settled the last time."""
+        event = self._known.get(uuid)
+        return event is not None and event.todo
 
     # -- objects --------------------------------------------------------------------------------------
 
     def _carry_out(self, plan: Plan) -> None:
         self._pending -= {each.id for each in plan.send}
-        self._leaving |= {each.id for each in plan.withdraw}
         if self.settings.deduplicate == "value":  # several events may change one object: it goes out once, at the end
             self._later |= {each.id for each in plan.send}
         else:
@@ -347,33 +351,40 @@ class Reconciliation:
             self._carry_out(plan)
 
     def _let_go_of_other_keys(self) -> None:
-        """After a change of ``deduplicate`` everything that was sent the other way leaves."""
+        """Refuse a change of ``deduplicate`` that nobody asked for; else each event lets go of its old keys when read.
+
+        The change is one of the settings that shape the result, so a full run is due.
+        """
         before = self.ledger.facts().get("deduplicate", self.settings.deduplicate)
-        if before != self.settings.deduplicate:
-            if not self.options.force_withdraw or self.options.uuid or self._narrowed:
-                raise SettingsError([_DEDUPLICATE.format(before, self.settings.deduplicate)])
-            self.ledger.all_leave(DEDUPLICATE_CHANGED, self.now)
-            self.ledger.forget_all()
+        self._other_keys = before != self.settings.deduplicate
+        if self._other_keys and (not self.options.force_withdraw or self.options.uuid or self._narrowed):
+            raise SettingsError([_DEDUPLICATE.format(before, self.settings.deduplicate)])
         self.ledger.learn(deduplicate=self.settings.deduplicate)
 
-    def _withdraw(self) -> None:
-        """Withdraw what is to leave, unless it looks like a mistake; then all of it is decided again next time."""
-        leaving = self._leaving_ids()
-        of_events = self.ledger.live_of([event.uuid for event, _, _ in self._to_go], self.now)
-        count = len(leaving) + of_events
-        if count and not self._may_withdraw(count):
-            self._list_refused(leaving)
-            self._remember_refused()
-            return
+    def _decide_withdrawals(self) -> list[str]:
+        """Let go of whole events, and return the ids to withdraw; none when it looks like a mistake.
+
+        What was refused is decided anew by each run, whether or not rows move, until somebody accepts it.
+        """
+        done = self._read | {event.uuid for event, _, _ in self._to_go}
+        leaving = self.ledger.leaving_ids(self.now, done)
+        count = len(leaving) + self.ledger.live_of({event.uuid for event, _, _ in self._to_go}, self.now)
+        if (self._to_go and not self._may_let_go) or (count and not self._may_withdraw(count)):
+            self._refuse(leaving)
+            return []
         for event, seen, reason in self._to_go:
             self._let_event_go(event, seen, reason)
-        self._send_later()
-        for some in self.ledger.in_portions(self._leaving_ids()):
+        if not self.options.uuid and self._may_let_go:
+            self.ledger.learn(refused_events=[])
+        return self.ledger.leaving_ids(self.now, done)
+
+    def _withdraw(self, leaving: Sequence[str]) -> None:
+        """Send withdrawals; those that had no answer are repeated, whatever else may be withdrawn."""
+        again = [] if self.options.uuid or self._narrowed else self.ledger.unanswered_withdrawals(self.now)
+        for some in self.ledger.in_portions(dict.fromkeys([*leaving, *again])):
             for each in some:
                 self.report.withdrawing(each)
             self.submit(some)
-        if not self.options.uuid:
-            self.ledger.learn(refused_events=[])
 
     def _let_event_go(self, event: RememberedEvent, seen: SeenEvent | None, reason: str) -> None:
         timestamp = seen.timestamp if seen else event.timestamp
@@ -390,21 +401,16 @@ class Reconciliation:
         reasons = dict.fromkeys((source.attribute for source in sources), reason)
         self._desk.drop(sources, reasons, events=[left], no_attributes={event.uuid: list(attributes)})
 
-    def _leaving_ids(self) -> list[str]:
-        leaving = self.ledger.leaving_ids(self.now)
-        return [each for each in leaving if each in self._leaving] if self.options.uuid else leaving
-
-    def _list_refused(self, leaving: Sequence[str]) -> None:
+    def _refuse(self, leaving: Sequence[str]) -> None:
+        """Withdraw nothing; have what was to go looked at again, and not renewed meanwhile."""
         for some in self.ledger.in_portions(leaving):
             for each in some:
                 self.report.say(f"refused: withdraw {each.id} {each.pattern} ({each.leaving})")
         for event, _, reason in self._to_go:
             self.report.say(f"refused: withdraw all of event {event.uuid} ({reason})")
-
-    def _remember_refused(self) -> None:
-        """Have the events read again whose objects were to leave, and were not let."""
-        before = set(self.ledger.facts().get("refused_events", []))
-        self.ledger.learn(refused_events=sorted(before | self._letting_go))
+        self.ledger.keep(events=[replace(event, listed=False) for event, _, _ in self._to_go])
+        if not self.options.uuid:
+            self.ledger.learn(refused_events=sorted(event.uuid for event, _, _ in self._to_go))
 
     def _may_withdraw(self, count: int) -> bool:
         if not self._may_let_go:

@@ -74,9 +74,11 @@ class RememberedObject:
     """An object at Microsoft, or on its way there.
 
     ``key`` is what it stands for; one key has one object for each of its lives. ``live`` means possibly
-    live at Microsoft, ``doubt`` that an upload of it had no answer. ``leaving`` is why it is to be
-    withdrawn. Times are seconds since 1970; ``renew_at`` is when half of a moving expiry has passed.
-    ``remote_id`` is the id that Microsoft gave it, where its API gives one.
+    live at Microsoft, until ``live_until`` at the latest; ``valid_until`` is when it is to end. ``doubt`` means
+    that an upload of it had no answer. ``leaving`` is why it is to be withdrawn, ``left_event`` the event that
+    said so. Times are seconds since 1970; ``renew_at`` is when half of a moving expiry has passed.
+    ``remote_id`` is the id that Microsoft gave it, where its API gives one; ``program`` is which API and version
+    Microsoft's rejection was an answer to.
     """
 
     id: str
@@ -96,11 +98,18 @@ class RememberedObject:
     sent_at: int | None = None
     accepted_at: int | None = None
     remote_id: str = ""
+    live_until: int = 0
+    left_event: str = ""
+    program: str = ""
 
     @property
     def indicator(self) -> Indicator:
         """The whole object as it was, or is to be, sent."""
         return unpacked(self.body)
+
+    def is_live(self, now: int) -> bool:
+        """Whether Microsoft may match it at ``now``, in seconds since 1970."""
+        return self.live and self.live_until > now
 
     @property
     def revoked(self) -> bool:

@@ -117,7 +117,9 @@ class Round:
         self._each(lambda part: part.answered(found, exist))
         every = listed | found
         wanted = dict.fromkeys(uuid for part in self.parts for uuid in part.to_read)
-        self._read_all([every[uuid] for uuid in sorted(wanted, key=lambda uuid: (uuid not in listed, uuid))], filters)
+        # What failed before comes last: three failures in a row end the reading, and are not to be the first three.
+        order = sorted(wanted, key=lambda uuid: (any(part.failed_before(uuid) for part in self.parts), uuid))
+        self._read_all([every[uuid] for uuid in order], filters)
 
     # -- reading --------------------------------------------------------------------------------------
 

@@ -243,8 +243,7 @@ class _Run:
     def _remember(self, leg: Leg) -> None:
         leg.report.seconds = time.monotonic() - self._started
         leg.ledger.learn(last_run={**leg.report.outline(), "at": self._now})
-        narrowed = self._options.uuid or leg.settings.misp_event_filters.get("limit")
-        if leg.report.exit_code == 0 and not narrowed:
+        if leg.report.exit_code == 0 and not self._options.uuid:
             leg.ledger.learn(last_good=self._now)
 
     def _named(self, name: str, alone: bool) -> Callable[[str], None] | None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from constants import VERSION
 from helpers.settings import Settings
 
 _ARRAYS = {"stix": "stixobjects", "legacy": "indicators", "legacy-value": "value"}
@@ -28,6 +29,11 @@ def principal(settings: Settings) -> tuple[str, ...]:
     if auth.credential == "managed_identity":
         return (auth.credential, auth.managed_identity_client_id.lower(), host)
     return (auth.tenant.lower(), auth.client_id.lower(), host)
+
+
+def program(settings: Settings) -> str:
+    """Return what may take an object that was rejected before: another API, another version of this program."""
+    return f"{settings.upload_api} {settings.api_version} {VERSION}"
 
 
 def body(settings: Settings, objects: Sequence[dict[str, Any]]) -> bytes:

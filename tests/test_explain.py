@@ -58,7 +58,8 @@ def thing(value="evil.example.org", attribute=ATTRIBUTE, life=1, **changes):
         sent_at=NOW - 3600,
         accepted_at=NOW - 3600,
     )
-    return replace(made, **changes)
+    made = replace(made, **changes)
+    return replace(made, live_until=made.valid_until) if made.live and not made.live_until else made
 
 
 def row(value="evil.example.org", kind="domain", attribute=ATTRIBUTE, **changes):

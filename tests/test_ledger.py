@@ -12,6 +12,7 @@ import sqlalchemy as sql
 from helpers.errors import LedgerError
 from helpers.ledger import Ledger
 from helpers.ledger_tables import ABOUT, ATTRIBUTES, OBJECTS, SCHEMA
+from helpers.plan import Terms
 from helpers.remembered import (
     RememberedAttribute,
     RememberedEvent,
@@ -49,7 +50,8 @@ def thing(number, **changes):
         valid_until=LATER,
         body=packed({"id": f"indicator--{number}", "labels": ["ä"]}),
     )
-    return replace(made, **changes)
+    made = replace(made, **changes)
+    return replace(made, live_until=made.valid_until) if made.live and not made.live_until else made
 
 
 def source(number, event=EVENT):
@@ -100,7 +102,12 @@ def test_the_schema_s_version_is_inside(ledger_url):
 
 
 FIRST_SCHEMA = (
+    "DROP INDEX objects_live",
+    "ALTER TABLE objects DROP COLUMN live_until",
+    "ALTER TABLE objects DROP COLUMN left_event",
+    "ALTER TABLE objects DROP COLUMN program",
     "ALTER TABLE objects DROP COLUMN remote_id",
+    "CREATE INDEX objects_live ON objects (destination, live, valid_until)",
     "ALTER TABLE events DROP COLUMN full_run",
     "DROP INDEX objects_due",
     "ALTER TABLE objects DROP COLUMN due",
@@ -228,6 +235,7 @@ def test_destinations_do_not_see_each_other(ledger_url):
     theirs = Ledger(ledger_url, "workspace", "another system")
     assert theirs.events() == theirs.attributes(EVENT) == theirs.facts() == theirs.by_id(["indicator--1"]) == {}
     theirs.keep(objects=[thing(1, words="theirs")])
+    in_flight(theirs, ["indicator--1"])
     theirs.accepted(["indicator--1"], NOW)
     theirs.forget_all()
     assert one(ours) == thing(1)
@@ -257,10 +265,11 @@ def test_in_flight_is_possibly_live(ledger):
 
 def test_accepted(ledger):
     ledger.keep(objects=[thing(1, words="busy", doubt=True)])
+    in_flight(ledger, ["indicator--1"])
     ledger.accepted(["indicator--1"], NOW)
-    expected = thing(1, stage=Stage.ACCEPTED, accepted_at=NOW, live=True)
+    expected = thing(1, stage=Stage.ACCEPTED, accepted_at=NOW, sent_at=NOW, live=True)
     assert one(ledger) == expected
-    assert ledger.every_live_object() == [expected]
+    assert ledger.every_live_object(NOW) == [expected]
 
 
 def test_rejected_ones_are_not_live_unless_they_were(ledger):
@@ -288,7 +297,7 @@ def test_withdrawn(ledger):
     in_flight(ledger, ["indicator--1"])
     assert ledger.leaving(), "a withdrawal without an answer is repeated"
     ledger.withdrawn(["indicator--1"])
-    assert ledger.leaving() == ledger.every_live_object() == []
+    assert ledger.leaving() == ledger.every_live_object(NOW) == []
     assert one(ledger).stage is Stage.WITHDRAWN or one(ledger).stage == Stage.WITHDRAWN
 
 
@@ -305,6 +314,7 @@ def test_more_ids_than_fit_into_a_statement(ledger):
     numbers = range(1, 1203)
     ledger.keep(objects=[thing(number) for number in numbers])
     ids = [f"indicator--{number}" for number in numbers]
+    in_flight(ledger, ids)
     ledger.accepted(ids, NOW)
     assert len(ledger.by_id(ids)) == 1202
     assert ledger.count(NOW) == {"accepted": 1202, "live": 1202}
@@ -339,9 +349,11 @@ def test_due_is_what_moves_on_and_what_is_to_be_refreshed(ledger):
 def test_an_event_is_settled_when_all_its_objects_are(ledger):
     ledger.keep(events=[RememberedEvent(uuid, NOW, True, todo=True) for uuid in (EVENT, OTHER)])
     ledger.keep(sources=[source(1), source(2), source(3, OTHER)], objects=[thing(1), thing(2), thing(3)])
+    in_flight(ledger, ["indicator--1", "indicator--3"])
     ledger.accepted(["indicator--1", "indicator--3"], NOW)
     ledger.settle_events([EVENT, OTHER])
     assert {uuid: event.todo for uuid, event in ledger.events().items()} == {EVENT: True, OTHER: False}
+    in_flight(ledger, ["indicator--2"])
     ledger.rejected({"indicator--2": "no"})
     ledger.settle_events([EVENT])
     assert not ledger.events()[EVENT].todo
@@ -349,9 +361,13 @@ def test_an_event_is_settled_when_all_its_objects_are(ledger):
 
 def test_unsettled_attributes(ledger):
     ledger.keep(sources=[source(1), source(2), source(3), source(4, OTHER)])
-    ledger.keep(objects=[thing(1), thing(2, stage=Stage.REJECTED), thing(3, stage=Stage.ACCEPTED), thing(4)])
-    assert ledger.unsettled_attributes(EVENT, rejected=False) == {"attribute-1"}
-    assert ledger.unsettled_attributes(EVENT, rejected=True) == {"attribute-1", "attribute-2"}
+    ledger.keep(
+        objects=[thing(1), thing(2, stage=Stage.REJECTED, program="this"), thing(3, stage=Stage.ACCEPTED), thing(4)]
+    )
+    same, another = Terms(NOW, program="this"), Terms(NOW, program="another")
+    assert ledger.unsettled_attributes(EVENT, same) == {"attribute-1"}
+    for terms in (another, replace(same, retry_rejected=True)):
+        assert ledger.unsettled_attributes(EVENT, terms) == {"attribute-1", "attribute-2"}
 
 
 def test_events_of_objects(ledger):

@@ -24,7 +24,7 @@ from sandbox.faults import Fault
 from sandbox.misp import READONLY_KEY
 from sandbox.misp_records import ORGANISATION
 from tests.in_process import UPLOAD_PATH, OneProcess
-from tests.what_misp_wants import DAY, TLP, Mark, Memory, Moment, Site, members, names, strictest
+from tests.what_misp_wants import DAY, TLP, Memory, Moment, Site, members, names, strictest
 
 SEQUENCES = os.environ.get("MACHINE_SEQUENCES", "")
 START = 1_790_100_000
@@ -277,10 +277,7 @@ class Machine(RuleBasedStateMachine):
 
     def _remember_faulty(self):
         for uuid, memory in self.memories.items():
-            after = self._after(uuid, memory)
-            begun = {Mark(0, self.misp.event(uuid)["published"])} if None in memory.marks - after.marks else set()
-            self.memories[uuid] = memory.joined(after)
-            self.memories[uuid].marks |= begun
+            self.memories[uuid] = memory.joined(self._after(uuid, memory))
 
     def _after(self, uuid, memory):
         return self._moment().after(memory, self.misp.event(uuid), self.organisations[uuid])
