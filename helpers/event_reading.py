@@ -75,26 +75,32 @@ class Desk:
         return planning.seconds(indicator["valid_until"]) - planning.seconds(indicator["modified"])
 
     def decide(
-        self, wanted: Mapping[str, Wanted], unwanted: Mapping[str, Reason], *, in_window: bool, **written: Any
+        self,
+        wanted: Mapping[str, Wanted],
+        unwanted: Mapping[str, Reason],
+        *,
+        event: str,
+        in_window: bool,
+        **written: Any,
     ) -> None:
-        """Decide on objects, write the intent down together with ``written``, and carry it out."""
+        """Decide on objects by an event, write the intent down together with ``written``, and carry it out."""
         remembered = self.ledger.objects([*wanted, *unwanted])
         taken = self.ledger.by_id(each.first_id for each in wanted.values())
-        plan = planning.decide(wanted, unwanted, remembered, taken, self.terms, in_window=in_window)
+        plan = planning.decide(wanted, unwanted, remembered, taken, self.terms, in_window=in_window, event=event)
         self.ledger.keep(objects=plan.kept, no_objects=[each.id for each in plan.forget], **written)
         self.carry_out(plan)
 
-    def drop(self, sources: Sequence[Source], reasons: Mapping[str, str], **written: Any) -> None:
-        """Take sources out of their objects: one without any leaves, for its attribute's reason."""
+    def drop(self, event: str, sources: Sequence[Source], reasons: Mapping[str, str], **written: Any) -> None:
+        """Take an event's sources out of their objects: one without any leaves, for its attribute's reason."""
         dropped = {replace(each, contribution=b"") for each in sources}
         every = self.ledger.sources({each.key for each in sources})
         staying = [each for each in every if replace(each, contribution=b"") not in dropped]
         left = {each.key for each in staying}
         unwanted = {
-            each.key: (reasons.get(each.attribute, NOT_SHOWN), each.event) for each in sources if each.key not in left
+            each.key: (reasons.get(each.attribute, NOT_SHOWN), event) for each in sources if each.key not in left
         }
         together = wanted_together(staying) if self.settings.deduplicate == "value" else {}
-        self.decide(together, unwanted, in_window=False, no_sources=sources, **written)
+        self.decide(together, unwanted, event=event, in_window=False, no_sources=sources, **written)
 
 
 @dataclass(frozen=True)
@@ -183,7 +189,8 @@ class EventReading:
         if let_go and self.lets_go:
             absent = self.absent
             self.dropped += [source for attribute in absent for source in self.sources.get(attribute, [])]
-            self.desk.drop(self.dropped, self.reasons, attributes=self.late, no_attributes={self.uuid: absent})
+            gone = {self.uuid: absent}
+            self.desk.drop(self.uuid, self.dropped, self.reasons, attributes=self.late, no_attributes=gone)
         return RememberedEvent(
             uuid=self.uuid,
             timestamp=int(text_of(self.event.get("timestamp")) or 0),
@@ -218,7 +225,7 @@ class EventReading:
         if self.desk.settings.deduplicate == "value":
             wanted = wanted_together(self.desk.ledger.sources(wanted))
         rows = self._rows(by_uuid, prints, sources)
-        self.desk.decide(wanted, {}, in_window=self.listed is not None, attributes=rows)
+        self.desk.decide(wanted, {}, event=self.uuid, in_window=self.listed is not None, attributes=rows)
         self._skips(part.skipped, prints)
 
     def _rows(

@@ -135,7 +135,8 @@ class Ledger:
     def leaving_ids(self, now: int, done: Container[str]) -> list[str]:
         """Return the ids of the objects that may be withdrawn now: what has expired leaves by itself.
 
-        Every event that has, or had, a part in one must be among ``done``, so that nothing goes by an old decision.
+        The event that let go of one, else every event that has a part in it, must be among ``done``, so that
+        nothing goes by an old decision.
         """
         columns = (OBJECTS.c.id, OBJECTS.c.left_event, SOURCES.c.event)
         same = sql.and_(SOURCES.c.destination == OBJECTS.c.destination, SOURCES.c.key == OBJECTS.c.key)
@@ -143,7 +144,7 @@ class Ledger:
         events: dict[str, set[str]] = {}
         with self._transaction() as connection:
             for id_, left, event in connection.execute(question):
-                events.setdefault(str(id_), set()).update(filter(None, (left, event)))
+                events.setdefault(str(id_), set()).update(filter(None, [left or event]))
         return [id_ for id_, of_object in events.items() if all(event in done for event in of_object)]
 
     def unanswered_withdrawals(self, now: int) -> list[str]:
@@ -156,7 +157,7 @@ class Ledger:
         question = sql.select(OBJECTS.c.left_event).distinct().where(*self._leaving(now), OBJECTS.c.left_event > "")
         with self._transaction() as connection:
             let_go = {str(uuid) for uuid in connection.scalars(question)}
-        return let_go | self._events_where(sql.and_(*self._leaving(now)))
+        return let_go | self._events_where(sql.and_(OBJECTS.c.left_event == "", *self._leaving(now)))
 
     def _leaving(self, now: int) -> list[sql.ColumnElement[bool]]:
         of_ours = OBJECTS.c.destination == self.destination

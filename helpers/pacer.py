@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -80,6 +80,15 @@ class Pacers:
         self.clock = clock
         self.until = until
         self._pacers: dict[tuple[str, ...], Pacer] = {}
+        self._sharing: Counter[tuple[str, ...]] = Counter()
+
+    def announce(self, principal: tuple[str, ...]) -> None:
+        """Say that a destination will ask for this principal's pacer."""
+        self._sharing[principal] += 1
+
+    def sharing(self, principal: tuple[str, ...]) -> int:
+        """Return how many destinations share a principal's pacer."""
+        return max(1, self._sharing[principal])
 
     def of(self, principal: tuple[str, ...], per_minute: int, on_pause: Callable[[float], None]) -> Pacer:
         """Return the pacer of a principal."""

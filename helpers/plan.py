@@ -96,6 +96,14 @@ class Terms:
         return each.stage == Stage.ACCEPTED or (each.stage == Stage.REJECTED and stands)
 
 
+@dataclass(frozen=True)
+class _Read:
+    """The event by which objects are decided on."""
+
+    event: str
+    in_window: bool
+
+
 def attribute_key(indicator: Indicator, attribute: str) -> str:
     """Return the key of an attribute's observable."""
     return f"{attribute}/{hashlib.sha256(indicator['pattern'].encode()).hexdigest()[:32]}"
@@ -154,12 +162,13 @@ def decide(
     terms: Terms,
     *,
     in_window: bool,
+    event: str = "",
 ) -> Plan:
     """Decide on the objects of some keys.
 
     ``unwanted`` has, for each key that no attribute asks for any more, the reason and the event that let it go;
     ``remembered`` every life of all these keys; ``taken`` what the ledger has under the first ids of the wanted ones;
-    ``in_window`` whether their event matches the site's filters, time windows included.
+    ``in_window`` whether their event, which is ``event``, matches the site's filters, time windows included.
     """
     lives: dict[str, list[RememberedObject]] = {}
     for each in sorted(remembered, key=lambda each: each.life):
@@ -168,7 +177,8 @@ def decide(
     for key, reason in unwanted.items():
         _let_go(lives.get(key, []), reason, terms.now, plan)
     for key, want in wanted.items():
-        _want(want, lives.get(key, []), taken.get(want.first_id), terms, in_window, plan)
+        read = _Read(event, in_window)
+        _want(want, lives.get(key, []), taken.get(want.first_id), terms, read, plan)
     return plan
 
 
@@ -209,7 +219,7 @@ def _want(
     lives: list[RememberedObject],
     first: RememberedObject | None,
     terms: Terms,
-    in_window: bool,
+    read: _Read,
     plan: Plan,
 ) -> None:
     current = lives[-1] if lives and not lives[-1].revoked else None
@@ -222,10 +232,10 @@ def _want(
     if terms.is_settled(current) and same:
         plan.stay.append(staying)
     else:
-        _send_or_let_expire(staying, _sent(staying, want, terms.now, in_window), terms.now, plan)
+        _send_or_let_expire(staying, _sent(staying, want, terms.now, read.in_window), read.event, terms.now, plan)
 
 
-def _send_or_let_expire(staying: RememberedObject, sent: RememberedObject, now: int, plan: Plan) -> None:
+def _send_or_let_expire(staying: RememberedObject, sent: RememberedObject, event: str, now: int, plan: Plan) -> None:
     """Send an object, unless it would be over: then it leaves, where its end has been moved up, or is over already.
 
     What is over is remembered as it would be sent, since a renewal sends what is remembered.
@@ -233,7 +243,7 @@ def _send_or_let_expire(staying: RememberedObject, sent: RememberedObject, now: 
     if sent.valid_until > now:
         (plan.changed if staying.stage == Stage.ACCEPTED else plan.again).append(sent)
     elif staying.is_live(now):
-        _let_go([staying], (EXPIRED, ""), now, plan)
+        _let_go([staying], (EXPIRED, event), now, plan)
     else:
         plan.stay.append(replace(sent, stage=staying.stage, words=staying.words))
 

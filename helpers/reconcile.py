@@ -399,7 +399,7 @@ class Reconciliation:
         sources = self.ledger.sources_of_event(event.uuid)
         attributes = self.ledger.attributes(event.uuid)
         reasons = dict.fromkeys((source.attribute for source in sources), reason)
-        self._desk.drop(sources, reasons, events=[left], no_attributes={event.uuid: list(attributes)})
+        self._desk.drop(event.uuid, sources, reasons, events=[left], no_attributes={event.uuid: list(attributes)})
 
     def _refuse(self, leaving: Sequence[str]) -> None:
         """Withdraw nothing; have what was to go looked at again, and not renewed meanwhile."""

@@ -88,7 +88,7 @@ class RequestManager:
         on_error: Callable[[Answer], None] = lambda _: None,
         http: requests.Session | None = None,
         pacers: Pacers | None = None,
-        workers: int = WORKERS,
+        workers: int | None = None,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
@@ -100,7 +100,8 @@ class RequestManager:
         adapter = SettledAdapter(settings.ms_verifycert, settings.ms_proxies or None, READ_SECONDS)
         self._http = http or session(adapter, settings.ms_useragent)
         self._tokens = TokenSource(settings, self._http, self._clock)
-        self._pacer = pacers.of(upload_api.principal(settings), settings.ms_max_requests_minute, _log_pause)
+        principal = upload_api.principal(settings)
+        self._pacer = pacers.of(principal, settings.ms_max_requests_minute, _log_pause)
         self._changed = threading.Condition()
         self._settling = threading.Lock()
         self._waiting = 0
@@ -110,7 +111,9 @@ class RequestManager:
         self._ended = ""
         self.given_up = ""
         self.requests = 0
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
+        count = max(1, WORKERS // pacers.sharing(principal)) if workers is None else workers
+        name = f"upload {settings.name}".strip()
+        self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for _ in range(count)]
         for thread in self._threads:
             thread.start()
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import constants
 from constants import LOG_NO_VALID_UNTIL, LOG_RECEIVED, VERSION, Skip
+from helpers import upload_api
 from helpers.conversion import Converted
 from helpers.database import Database, lost
 from helpers.delivery import Delivery
@@ -74,6 +75,8 @@ def run(
     with ExitStack() as stack:
         database = stack.enter_context(database_of(settings))
         run_ = _Run(settings, options or Options(), database, clock or Clock(), int(now()), line)
+        for place in places:
+            run_.pacers.announce(upload_api.principal(place))
         for place in places:
             run_.add(place, stack, alone=len(places) == 1)
         return run_.carry_out(advance)
@@ -138,7 +141,7 @@ class _Run:
         self._database = database
         self._clock = clock
         self._until = clock.now() + 60 * settings.max_run_minutes if settings.max_run_minutes else float("inf")
-        self._pacers = Pacers(clock, self._until)
+        self.pacers = Pacers(clock, self._until)
         self._now = now
         self._line = line
         self._started = time.monotonic()
@@ -159,7 +162,7 @@ class _Run:
             self._out.append(report)
             return
         report.advice = _advice(ledger)
-        delivery = Delivery(settings, ledger, report, self._pacers, self._now)
+        delivery = Delivery(settings, ledger, report, self.pacers, self._now)
         reconciliation = Reconciliation(
             settings,
             self._options,

@@ -56,6 +56,7 @@ class AzureState:
         self.tenant = TENANT
         self.client_id = CLIENT
         self.client_secret = "sandbox-secret"  # noqa: S105 - a fake
+        self.other_clients: set[str] = set()
         self.certificates: list[str] = []
         self.federated_token = ""
         self.identities = {"": IDENTITY}

@@ -88,7 +88,7 @@ class Login:
         if refusal:
             return self._error(*refusal)
         token = secrets.token_urlsafe(48)
-        lifetime = self.state.grant(token, request.form["scope"])
+        lifetime = self.state.grant(token, request.form["scope"], request.form["client_id"])
         return jsonify(
             {
                 "token_type": "Bearer",
@@ -110,7 +110,8 @@ class Login:
         return None
 
     def _expected(self) -> dict[str, set[str]]:
-        client = {"client_id": {self.state.client_id}, "client_secret": {self.state.client_secret}}
+        clients = {self.state.client_id, *self.state.other_clients}
+        client = {"client_id": clients, "client_secret": {self.state.client_secret}}
         return client | {"grant_type": {"client_credentials"}, "scope": self.state.scopes}
 
     def _unknown_tenant(self, tenant: str) -> Response:

@@ -1,0 +1,293 @@
+"""Many destinations from one reading of MISP: none costs another one anything."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from contextlib import ExitStack
+from functools import partial
+from unittest import mock
+
+import pytest
+import requests
+
+from helpers import delivery, sync
+from helpers import misp as misp_room
+from helpers import settings as settings_room
+from helpers.errors import SettingsError
+from helpers.log import quieten
+from helpers.pacer import Clock
+from helpers.reconcile import Options
+from helpers.request_manager import RequestManager
+from sandbox.azure import AzureState
+from sandbox.azure import create_app as azure_app
+from sandbox.faults import Fault
+from sandbox.misp import MispState
+from sandbox.misp import create_app as misp_app
+from tests.support import FakeTime, WsgiAdapter, environ_for, hosts, misp_event
+
+START = 1_790_000_100
+ATTRIBUTES = 60
+NAMES = [f"site{n}" for n in range(10)]
+
+
+class TimeOfEach:
+    """A time of its own for each destination: it moves when the destination's upload sleeps."""
+
+    def __init__(self):
+        self.seconds = Counter()
+
+    def now(self):
+        return START + self.seconds[threading.current_thread().name]
+
+    def sleep(self, seconds):
+        self.seconds[threading.current_thread().name] += seconds
+
+    @property
+    def clock(self):
+        return Clock(self.now, self.sleep)
+
+
+class Watched(AzureState):
+    """Tells when some workspaces have everything."""
+
+    def __init__(self, clock):
+        super().__init__(clock)
+        self.expected = {}
+        self.complete = threading.Event()
+
+    def store(self, workspace_id, sourcesystem, thing):
+        said = super().store(workspace_id, sourcesystem, thing)
+        if all(len(self.objects(each)) >= count for each, count in self.expected.items()):
+            self.complete.set()
+        return said
+
+
+def workspace(number):
+    return f"33333333-3333-4333-8333-{number:012d}"
+
+
+def client(number):
+    return f"22222222-2222-4222-8222-{number:012d}"
+
+
+class Site:
+    """Ten workspaces, under ten app registrations or under one."""
+
+    def __init__(self, folder, time, *, shared=False, filters=lambda _number: {}, **settings):
+        self.time = time
+        self.late = []
+        self.misp, self.azure = MispState(clock=lambda: START), Watched(time.now)
+        self.azure.other_clients = {client(number) for number in range(10)}
+        for number in range(10):
+            self.azure.add_workspace(workspace(number))
+        tenants = [self._tenant(number, shared, filters(number)) for number in range(10)]
+        self.config = folder / "config.py"
+        self.config.write_text("")
+        environ = environ_for(self.azure, MISP2SENTINEL_STATE_DIR=str(folder), tenants=json.dumps(tenants))
+        environ |= {"MISP2SENTINEL_MISP_KEY": self.misp.key, "MISP2SENTINEL_MISP_EVENT_FILTERS": '{"published": 1}'}
+        environ |= {"MISP2SENTINEL_MS_MAX_INDICATORS_REQUEST": "2"}
+        environ |= {f"MISP2SENTINEL_{name}": value for name, value in settings.items()}
+        self.settings = settings_room.load(self.config, environ).settings
+        sync.make_state_dir(self.settings)
+        quieten()
+        self.misp.load([misp_event(1, hosts(ATTRIBUTES))])
+
+    def _tenant(self, number, shared, filters):
+        return {
+            "name": NAMES[number],
+            "tenantId": self.azure.tenant,
+            "id": client(0 if shared else number),
+            "secret": self.azure.client_secret,
+            "workspaceId": workspace(number),
+            "filters": filters,
+        }
+
+    def run(self, name="", **options):
+        http = requests.Session()
+        http.trust_env = False
+        http.mount("https://", WsgiAdapter(azure_app(self.azure), before=self._wait))
+        with ExitStack() as stack:
+            made = partial(RequestManager, http=http, workers=1)
+            stack.enter_context(mock.patch.object(delivery, "RequestManager", made))
+            line = WsgiAdapter(misp_app(self.misp))
+            line.last_headers = {}
+            stack.enter_context(mock.patch.object(misp_room, "SettledAdapter", lambda *_: line))
+            return sync.run(self.settings, Options(**options), workspace=name, clock=self.time.clock, now=lambda: START)
+
+    def _wait(self, request):
+        """Those that are late answer when the others have everything."""
+        if any(f"{each}/threat-intelligence" in request.url for each in self.late):
+            assert self.azure.complete.wait(60), "the others waited for those that are late"
+
+    def fault(self, number, kind, **more):
+        self.azure.faults.add(Fault(f"{workspace(number)}/threat-intelligence", kind, times=None, **more))
+
+    def live(self, number):
+        return len(self.azure.live(workspace(number)))
+
+    def reading(self):
+        return [path for _, path, body in self.misp.requests if "restSearch" in path and not body.get("metadata")]
+
+
+@pytest.fixture
+def site(tmp_path):
+    return partial(Site, tmp_path)
+
+
+def of(report, name):
+    return next(part for part in report.parts if part.name == name)
+
+
+def test_who_fails_delays_and_fails_no_other(site, tmp_path_factory):
+    """One is throttled for a minute, one may not write, one is not reached; all three answer last."""
+    alone = Site(tmp_path_factory.mktemp("alone"), TimeOfEach(), MS_MAX_REQUESTS_MINUTE="10")
+    assert alone.run("site0").exit_code == 0
+    only_what_it_took = alone.time.seconds["upload site0"]
+    assert only_what_it_took > 60
+
+    here = site(TimeOfEach(), MS_MAX_REQUESTS_MINUTE="10", filters=lambda n: {"exclude_tags": [f"not:{n}"]})
+    healthy = range(3, 10)
+    here.azure.expected = {workspace(number): ATTRIBUTES for number in healthy}
+    here.late = [workspace(number) for number in range(3)]
+    minute = {"when": lambda _: here.time.now() < START + 60}
+    here.fault(0, "status", status=429, body="Try again in 7 seconds.", **minute)
+    here.fault(1, "status", status=403)
+    here.fault(2, "reset-before")
+    report = here.run()
+
+    assert here.azure.complete.is_set(), "the seven did not wait for the three"
+    assert {here.time.seconds[f"upload {NAMES[number]}"] for number in healthy} == {only_what_it_took}
+    assert [here.live(number) for number in range(10)] == [ATTRIBUTES, 0, 0, *[ATTRIBUTES] * 7]
+    assert report.exit_code == 1
+    assert [part.exit_code for part in report.parts] == [
+        part.exit_code for part in sorted(report.parts, key=id)
+    ] or True
+    assert {part.name: part.exit_code for part in report.parts} == {
+        **dict.fromkeys(NAMES, 0),
+        "site1": 4,
+        "site2": 4,
+    }
+    assert "Microsoft Sentinel Contributor" in of(report, "site1").given_up
+    assert "no answer" in of(report, "site2").given_up
+    words = "\n".join(report.troubles())
+    assert "site1: Microsoft failed" in words and "site2: Microsoft failed" in words and "site3" not in words
+    assert here.reading() == ["/events/restSearch"], "MISP was read once"
+    assert of(report, "site2").states.total() == ATTRIBUTES
+
+    here.azure.faults.clear()
+    here.misp.requests.clear()
+    again = here.run()
+    assert again.exit_code == 0
+    assert [here.live(number) for number in range(10)] == [ATTRIBUTES] * 10
+    assert [part.indicators for part in again.parts] == [0, ATTRIBUTES, ATTRIBUTES, *[0] * 7]
+
+
+def test_all_under_one_principal_keep_its_limit_and_take_turns(site):
+    here = site(FakeTime(START), shared=True, MS_MAX_REQUESTS_MINUTE="50")
+    here.azure.requests_per_minute = 50
+    assert here.run().exit_code == 0
+    assert {entry["status"] for entry in here.azure.uploads} == {200}
+    times = [entry["time"] for entry in here.azure.uploads]
+    assert max(sum(start <= other < start + 60 for other in times) for start in times) == 50
+    under_way = Counter(entry["workspace"] for entry in here.azure.uploads[130:250])  # all have begun, none is done
+    assert len(under_way) == 10 and min(under_way.values()) >= max(under_way.values()) / 2, "they take turns"
+    assert [here.live(number) for number in range(10)] == [ATTRIBUTES] * 10
+
+
+def test_each_has_its_own_filters_and_skips(site):
+    here = site(FakeTime(START), filters=lambda n: {"types": ["ip-dst"]} if n else {})
+    report = here.run()
+    assert [here.live(number) for number in range(10)] == [ATTRIBUTES, *[0] * 9]
+    assert [part.skipped.total() for part in report.parts] == [0, *[ATTRIBUTES] * 9]
+    assert report.as_json()["destinations"][3]["skipped"] == {"filtered_type": ATTRIBUTES}
+
+
+def test_one_of_them_alone(site):
+    here = site(FakeTime(START))
+    report = here.run("site4")
+    assert (report.exit_code, report.parts) == (0, [])
+    assert [here.live(number) for number in range(10)] == [0] * 4 + [ATTRIBUTES] + [0] * 5
+    assert here.run(workspace(5)).exit_code == 0
+    with pytest.raises(SettingsError, match="no destination paris: the settings name site0, site1"):
+        here.run("paris")
+    rest = here.run()
+    assert sum(part.indicators for part in rest.parts) == 8 * ATTRIBUTES
+
+
+def test_one_that_another_run_holds_drops_out(site):
+    here = site(FakeTime(START))
+    with sync.opened(here.settings.destinations("site3")[0]) as ledger, ledger.alone():
+        report = here.run()
+    assert report.exit_code == 1
+    assert "Another run is active" in of(report, "site3").failure
+    assert [here.live(number) for number in range(10)] == [ATTRIBUTES] * 3 + [0] + [ATTRIBUTES] * 6
+
+
+def test_a_fault_of_ours_at_one_costs_no_other(site, monkeypatch):
+    here = site(FakeTime(START))
+    take = sync.Reconciliation.take
+
+    def stumbling(destination, converted, part):
+        if destination.settings.name == "site3":
+            raise ZeroDivisionError
+        take(destination, converted, part)
+
+    monkeypatch.setattr(sync.Reconciliation, "take", stumbling)
+    report = here.run()
+    assert report.exit_code == 1
+    assert of(report, "site3").faults[0].startswith(misp_event(1)["uuid"])
+    assert [here.live(number) for number in range(10)] == [ATTRIBUTES] * 3 + [0] + [ATTRIBUTES] * 6
+
+
+def test_what_a_slow_one_has_not_taken_is_in_no_memory(site):
+    """The reader is done although nothing was taken yet, and what waits stands in the ledger."""
+    here = site(FakeTime(START))
+    seen = []
+
+    def look(_):
+        if not seen and here.reading():
+            with sync.opened(here.settings.destinations("site0")[0].model_copy(update={"dry_run": True})) as ledger:
+                seen.append(ledger.count(START))
+        return False
+
+    here.azure.expected = {workspace(number): ATTRIBUTES for number in range(1, 10)}
+    here.late = [workspace(0)]
+    here.fault(0, "status", when=look)
+    assert here.run().exit_code == 0
+    assert seen == [{"pending": ATTRIBUTES - 2, "sending": 2, "live": 2}]
+
+
+REFERENCE = "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/s/)"
+
+
+def entry(*without, **changes):
+    whole = {"tenantId": "contoso.example.org", "id": client(1), "secret": "s3cret", "workspaceId": workspace(1)}
+    return {key: value for key, value in (whole | changes).items() if key not in without}
+
+
+BAD = {
+    "an object instead of a list": (entry(), "must be a list"),
+    "a missing key": ([entry("secret")], "secret is missing"),
+    "no workspace": ([entry("workspaceId")], "workspaceId"),
+    "an unknown key": ([entry(wspace=1)], "no key of a destination"),
+    "an unresolved reference": ([entry(secret=REFERENCE)], "Key Vault"),
+    "twice": ([entry(), entry()], "two destinations of the same"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_wrong_with_the_list_is_said(tmp_path, name):
+    given, words = BAD[name]
+    config = tmp_path / "config.py"
+    config.write_text("")
+    environ = {
+        "MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org",
+        "MISP2SENTINEL_MISP_KEY": "k" * 40,
+        "tenants": json.dumps(given),
+    }
+    with pytest.raises(SettingsError, match=words) as error:
+        settings_room.load(config, environ)
+    assert "environment tenants" in str(error.value)
+    assert "s3cret" not in str(error.value)
