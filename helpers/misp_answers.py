@@ -20,6 +20,7 @@ from helpers.tags import read_tags
 
 _WORDS = 500
 _LONGEST_WAIT = 900
+_LARGEST = 2**63 - 1
 _MAINTENANCE = "MISP sends every request to its login page: it is in maintenance, or the key belongs to no API user"
 _MENDS = {
     "redirects": _MAINTENANCE,
@@ -115,11 +116,12 @@ def skipped(headers: Mapping[str, str]) -> int | None:
 
 
 def number(value: object) -> int:
-    """Return one of MISP's counters, which drift and may be anything, as a number from 0."""
+    """Return one of MISP's counters or times, which may be anything, as a number from 0 that a ledger can hold."""
     try:
-        return max(0, int(str(value)))
+        found = int(str(value))
     except ValueError:
         return 0
+    return found if 0 <= found <= _LARGEST else 0
 
 
 def rows(answer: Any) -> list[Any]:

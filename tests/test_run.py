@@ -202,6 +202,56 @@ def test_an_event_that_we_stumble_over_costs_only_itself(site, monkeypatch):
     assert report.faults[0].startswith(misp_event(2)["uuid"])
 
 
+@pytest.mark.parametrize("step", ["open", "look", "take", "finish"])
+def test_a_fault_in_any_step_of_an_event_costs_only_that_event(site, monkeypatch, step):
+    load(site, events=3)
+    where, name = (reconcile.Reconciliation, "open") if step == "open" else (reconcile.EventReading, step)
+    whole = getattr(where, name)
+
+    def stumbling(self, *given, **named):
+        uuid = given[0] if step == "open" else self.uuid
+        if uuid == misp_event(2)["uuid"]:
+            raise ZeroDivisionError
+        return whole(self, *given, **named)
+
+    monkeypatch.setattr(where, name, stumbling)
+    report = site.run()
+    assert report.exit_code == 1
+    assert [each.partition(":")[0] for each in report.faults] == [misp_event(2)["uuid"]]
+    monkeypatch.undo()
+    assert site.run().exit_code == 0
+    assert len(site.box.azure.live()) == 90
+
+
+@pytest.mark.parametrize("timestamp", ["soon", "1.5", "9" * 30, "9" * 5000, "²", None, [], True])
+def test_a_malformed_date_of_an_event_costs_nothing(site, timestamp):
+    load(site, events=1)
+    site.box.misp.load([misp_event(2, hosts(2, "odd"), timestamp=timestamp)])
+    report = accounted(site.run())
+    assert (report.exit_code, report.faults, report.indicators) == (0, [], 32)
+
+
+def test_of_two_attributes_with_one_uuid_the_one_that_is_sent_stays(site):
+    """Whatever happens to the other one: a skip under the same UUID is no reason to withdraw."""
+    twins = [{"type": "domain", "value": value, "uuid": misp_event(9)["uuid"]} for value in ("a.example.org", "b")]
+    event = misp_event(1, [*twins, {**twins[1], "to_ids": False}])
+    site.box.misp.load([event])
+    accounted(site.run())
+    event["Attribute"][0]["comment"] = "edited"
+    site.box.misp.load([{**event, "timestamp": "1790000900", "publish_timestamp": "1790000900"}])
+    report = accounted(site.run())
+    assert (report.exit_code, report.plans["changed"], report.withdrawals.total()) == (0, 1, 0)
+    assert [each["pattern"] for each in site.box.azure.live().values()] == ["[domain-name:value = 'a.example.org']"]
+
+
+def test_what_is_read_anew_and_need_not_be_sent_is_unchanged(site):
+    load(site, events=2, attributes=3)
+    first = {"MISP2SENTINEL_DAYS_TO_EXPIRE_MAPPING": "{}"}
+    site.run(**first)
+    report = accounted(site.run(**first, MISP2SENTINEL_DAYS_TO_EXPIRE_IGNORE_MISP_LAST_SEEN="1"))
+    assert (report.attributes, report.indicators, report.unchanged) == (6, 0, 6)
+
+
 def test_one_event_by_uuid_under_the_site_s_filters(site):
     load(site)
     site.box.misp.unpublish(misp_event(4)["uuid"])
