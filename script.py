@@ -8,11 +8,12 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 from helpers.command_line import parse
-from helpers.errors import SyncError
-from helpers.log import redact
+from helpers.errors import OWN_FAULT, SyncError
+from helpers.log import is_kept, redact
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -47,6 +48,21 @@ def main(argv: list[str] | None = None) -> int:
         logger.error("Stopped from outside")
         print("Stopped from outside; what was not finished is taken up by the next run.", file=sys.stderr)
         return 130
+    except Exception as error:  # the front door: nobody else can say it
+        return _own_fault(error, as_json=arguments.json)
+
+
+def _own_fault(error: Exception, *, as_json: bool) -> int:
+    """Say that the fault is ours, with the traceback in the log or, where there is none, on stderr."""
+    logger.critical("MISP2Sentinel stumbled", exc_info=error)
+    if not is_kept():
+        print(redact("".join(traceback.format_exception(error))), file=sys.stderr)
+    where = " (the log has more)" if is_kept() else ""
+    text = redact(f"A fault of MISP2Sentinel's own, please report it{where}: {type(error).__name__}: {error}")
+    print(text, file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": text, "exit_code": OWN_FAULT}))
+    return OWN_FAULT
 
 
 def _command(arguments: Namespace) -> int:

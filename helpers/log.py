@@ -92,6 +92,11 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def is_kept() -> bool:
+    """Say whether this process writes a log."""
+    return any(isinstance(handler, _LogFile) for handler in logging.getLogger().handlers)
+
+
 def try_out(path: Path) -> None:
     """Raise SettingsError when this user's log cannot be there."""
     _file_handler(path).close()

@@ -92,8 +92,8 @@ class MispReader:
 
     def index(self) -> dict[str, SeenEvent]:
         """Return MISP's minimal index of all events by UUID: one small answer."""
-        rows = self._asked(partial(self.connect().search_index, minimal=True), TRIES)
-        return {row.uuid: row for row in map(misp_answers.seen, misp_answers.rows(rows))}
+        answer = self._asked(partial(self.connect().search_index, minimal=True), TRIES)
+        return {row.uuid: row for row in map(misp_answers.seen, misp_answers.records(answer))}
 
     def seen(self, filters: Mapping[str, Any], uuids: Sequence[str]) -> dict[str, SeenEvent]:
         """Return which of these events the filters find, whenever they changed, with few words about each."""
@@ -126,16 +126,21 @@ class MispReader:
                 yield Page(number, len(events), events)
 
     def identity(self) -> dict[str, Any]:
-        """Return who reads which MISP: its address and UUID, the user, the organisation, site admin or not."""
+        """Return who reads which MISP: its address and UUID, the user, the organisation, site admin or not.
+
+        Raises MispError when MISP does not say who it is that reads.
+        """
         me = self._asked(partial(self.connect().get_user, expanded=False), TRIES)
         server = self._asked(lambda: self.connect().misp_instance_version, TRIES)
-        user, organisation = me.get("User") or {}, me.get("Organisation") or {}
+        user = misp_answers.part(me, "User")
+        if not user.get("id"):
+            raise MispError("MISP does not say whose key (misp_key) it is: its answer about the user is of no use")
         return {
             "url": self.settings.misp_domain,
-            "uuid": str(server.get("uuid", "")),
-            "user": str(user.get("id", "")),
-            "organisation": str(organisation.get("uuid", "")),
-            "site_admin": bool((me.get("Role") or {}).get("perm_site_admin")),
+            "uuid": str(server.get("uuid", "")) if isinstance(server, dict) else "",
+            "user": str(user["id"]),
+            "organisation": str(misp_answers.part(me, "Organisation").get("uuid", "")),
+            "site_admin": bool(misp_answers.part(me, "Role").get("perm_site_admin")),
         }
 
     def find_attributes(self, **wanted: Any) -> list[Event]:
@@ -145,8 +150,7 @@ class MispReader:
         """
         shown = {"deleted": [0, 1], "includeContext": True, "includeWarninglistHits": 1, **self._scores_too}
         answer = self._search("attributes", {**shown, "limit": ATTRIBUTES_PER_PAGE, "page": 1, **wanted}, TRIES)
-        found = misp_answers.rows(answer.get("Attribute", []) if isinstance(answer, dict) else answer)
-        return [each for each in found if isinstance(each, dict)]
+        return misp_answers.records(answer.get("Attribute", []) if isinstance(answer, dict) else answer)
 
     def first_listed(self, filters: Mapping[str, Any]) -> SeenEvent | None:
         """Return one event that the filters find, if there is any."""
@@ -160,8 +164,7 @@ class MispReader:
 
     def role(self) -> dict[str, Any]:
         """Return what the key's role may do, by MISP's names (``perm_auth``, ``perm_add``, ...)."""
-        answer = self._asked(partial(self.connect().get_user, expanded=False), TRIES)
-        return dict(answer.get("Role") or {}) if isinstance(answer, dict) else {}
+        return misp_answers.part(self._asked(partial(self.connect().get_user, expanded=False), TRIES), "Role")
 
     # -- listing -----------------------------------------------------------------------------------
 

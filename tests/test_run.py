@@ -1,6 +1,7 @@
 """Whole runs over TLS: MISP to Sentinel, the command line, files, exit codes, two runs at once."""
 
 import json
+import logging
 import os
 import pty
 import signal
@@ -12,8 +13,9 @@ from pathlib import Path
 import filelock
 import pytest
 
+import script
 from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES
-from helpers import reconcile, sync
+from helpers import reconcile, status, sync
 from helpers import settings as settings_room
 from helpers.command_line import parse
 from helpers.convert import events_in
@@ -158,6 +160,74 @@ def test_faults_of_microsoft(site, name):
     report = accounted(site.run())
     assert report.exit_code == code
     assert report.states[State.ACCEPTED] == (0 if code else 300)
+
+
+ODD_ANSWERS = {
+    "an index of nothing": ("/events/index", [None]),
+    "an index of text": ("/events/index", ["x"]),
+    "a listing of numbers": (EVENTS, [1, 2]),
+    "a user that is a list": ("/users/view", []),
+    "a user of text": ("/users/view", {"User": "x", "Role": ["x"], "Organisation": "y"}),
+}
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+@pytest.mark.parametrize("name", ODD_ANSWERS)
+def test_an_odd_answer_of_misp_is_misp_s_failure(site, name, after):
+    path, body = ODD_ANSWERS[name]
+    load(site, events=2)
+    site.box.misp.faults.add(Fault(path, "body", body=body, times=None, after=after))
+    report = accounted(site.run())
+    asked = sum(path in where for _, where, _ in site.box.misp.requests)
+    assert report.exit_code == (3 if asked > after else 0)
+    assert (report.exit_code == 3) == bool(report.misp_error or report.unread)
+
+
+def test_a_row_of_the_index_that_is_none_costs_only_itself(site):
+    load(site, events=2)
+    site.run()
+    site.box.misp.edit_attribute(misp_event(1)["uuid"], misp_event(1, hosts(1))["Attribute"][0]["uuid"], comment="new")
+    site.box.misp.publish(misp_event(1)["uuid"])
+    index = [None, {"uuid": misp_event(1)["uuid"], "timestamp": "1", "published": 1}, "x"]
+    site.box.misp.faults.add(Fault("/events/index", "body", body=index, times=None))
+    report = accounted(site.run())
+    assert (report.exit_code, report.withdrawals.total()) == (0, 0)
+    assert len(site.box.azure.live()) == 60
+
+
+def main_that_stumbles(site, monkeypatch, capsys, *arguments):
+    """Run the front door with a fault of ours that holds a secret behind it: code, stdout, stderr."""
+    for name, value in site.environ.items():
+        monkeypatch.setenv(name, value)
+
+    def stumbling(*_given, **_named):
+        raise ZeroDivisionError(f"with {site.environ['MISP2SENTINEL_MISP_KEY']}")
+
+    monkeypatch.setattr(sync, "run", stumbling)
+    monkeypatch.setattr(status, "status", stumbling)
+    handlers = logging.getLogger().handlers[:]
+    try:
+        code = script.main(["--config", str(site.config), *arguments])
+    finally:
+        for handler in set(logging.getLogger().handlers) - set(handlers):
+            handler.close()
+        logging.getLogger().handlers[:] = handlers
+    return code, *capsys.readouterr()
+
+
+def test_a_fault_of_ours_is_told_as_one(site, monkeypatch, capsys):
+    code, out, err = main_that_stumbles(site, monkeypatch, capsys, "--json")
+    assert (code, json.loads(out)) == (70, {"error": err.strip(), "exit_code": 70})
+    assert err.startswith("A fault of MISP2Sentinel's own, please report it (the log has more): ZeroDivisionError")
+    assert "Traceback" in site.log and "Traceback" not in err
+    assert site.box.misp.readonly_key not in out + err + site.log
+
+
+def test_a_fault_of_ours_where_nothing_is_logged_brings_its_traceback(site, monkeypatch, capsys):
+    code, out, err = main_that_stumbles(site, monkeypatch, capsys, "status")
+    assert (code, out) == (70, "")
+    assert "Traceback" in err and "A fault of MISP2Sentinel's own" in err
+    assert site.box.misp.readonly_key not in err
 
 
 def test_misp_comes_before_microsoft_in_the_exit_code(site):
