@@ -14,10 +14,11 @@ from helpers.pacer import Pacers
 from helpers.report import Report
 from helpers.request_manager import RequestManager, State
 from sandbox.faults import Fault
-from tests.support import FakeTime, azure_in_process, indicator, settings_for
+from tests.support import AUTHORITY, FakeTime, azure_in_process, indicator, settings_for
 
 UPLOAD_PATH = "threat-intelligence-stix-objects:upload"
 TOKEN_PATH = "oauth2/v2.0/token"
+DISCOVERY_PATH = "openid-configuration"
 
 
 class Waiting:
@@ -323,12 +324,41 @@ def test_a_token_that_expires_early_costs_one_request(upload):
     assert done.exit_code == 0
 
 
-@pytest.mark.parametrize(
-    "fault", [{"kind": "status", "status": 503}, {"kind": "reset-before"}, {"kind": "hang"}], ids=str
-)
-def test_a_token_service_that_stumbles_is_asked_again(upload, fault):
-    done = upload().fault(path=TOKEN_PATH, **fault, times=2).send([indicator(1)]).check()
+TOKEN_FAULTS = [
+    {"kind": "status", "status": 503},
+    {"kind": "status", "status": 429, "body": {"error": "too_many", "error_description": "slow down"}},
+    {"kind": "status", "status": 408, "body": ""},
+    {"kind": "html", "status": 200},
+    {"kind": "html", "status": 403},
+    {"kind": "body", "body": []},
+    {"kind": "body", "body": {}},
+    {"kind": "body", "body": "[" * 100_000},
+    {"kind": "body", "body": {"access_token": None, "expires_in": 3600, "token_type": "Bearer"}},
+    {"kind": "body", "body": {"access_token": "", "expires_in": 3600}},
+    {"kind": "body", "body": {"access_token": "a\nb", "expires_in": 3600}},
+    {"kind": "body", "body": {"access_token": "whole", "expires_in": None}},
+    {"kind": "truncate"},
+    {"kind": "reset-before"},
+    {"kind": "hang"},
+]
+
+
+@pytest.mark.parametrize("path", [TOKEN_PATH, DISCOVERY_PATH])
+@pytest.mark.parametrize("fault", TOKEN_FAULTS, ids=lambda fault: str(fault)[:70])
+def test_a_token_service_that_stumbles_is_asked_again(upload, fault, path):
+    done = upload().fault(path=path, **fault, times=2).send([indicator(1)]).check()
     assert done.exit_code == 0
+
+
+@pytest.mark.parametrize("path", [TOKEN_PATH, DISCOVERY_PATH])
+@pytest.mark.parametrize("fault", TOKEN_FAULTS, ids=lambda fault: str(fault)[:70])
+def test_a_token_service_that_never_gives_one_is_named_with_what_to_look_at(upload, fault, path):
+    done = upload().fault(path=path, **fault, times=None).send(map(indicator, range(300))).check()
+    assert done.exit_code == 4
+    assert done.manager.requests == 0
+    assert done.manager.given_up.startswith(f"No token from {AUTHORITY}/")
+    assert "ms_proxies" in done.manager.given_up
+    assert sum(path in request.url for request in done.adapter.requests) == 4
 
 
 @pytest.mark.parametrize(
