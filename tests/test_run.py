@@ -12,6 +12,7 @@ from pathlib import Path
 
 import filelock
 import pytest
+from rich.console import Console
 
 import script
 from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES
@@ -20,6 +21,7 @@ from helpers import settings as settings_room
 from helpers.command_line import parse
 from helpers.convert import events_in
 from helpers.reconcile import Options
+from helpers.report import table
 from helpers.request_manager import State
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
@@ -484,6 +486,46 @@ def test_check_says_what_to_do(site):
 def test_options_stand_on_either_side_of_the_command():
     assert parse(["--config", "a.py", "check"]).config == parse(["check", "--config", "a.py"]).config == Path("a.py")
     assert parse(["--json"]).json is True
+
+
+PWN = "a\x1b[2Jb\x1b]0;pwn\x07c"
+
+
+def pwned(site):
+    """Load an event whose texts command a terminal, in what is sent, skipped and rejected; what MISP says does too."""
+    attributes = [{"type": "mutex", "value": PWN}, {"type": "text", "value": PWN}, {"type": "sha256", "value": PWN}]
+    site.box.misp.load([misp_event(1, attributes, info=PWN, Tag=[{"name": PWN}])])
+    site.box.misp.load([misp_event(2, hosts(1))])
+    odd = Fault(EVENTS, "status", status=405, body={"message": PWN}, when=lambda body: body.get("eventid") == ["2"])
+    odd.times = None
+    site.box.misp.faults.add(odd)
+    errors = {"errors": [{"recordIndex": 0, "errorMessages": [PWN]}]}
+    site.box.azure.faults.add(Fault(UPLOAD_PATH, "body", body=errors, times=None))
+
+
+def commands(text):
+    """The characters in a text that a terminal obeys, but for line ends."""
+    return {each for each in text if not each.isprintable() and each not in "\n\t"}
+
+
+def test_nothing_of_misp_s_or_microsoft_s_commands_the_terminal_or_the_log(site):
+    pwned(site)
+    environ = {"MISP2SENTINEL_MISP_EVENT_LIMIT_PER_PAGE": "1", "MISP2SENTINEL_VERBOSE_LOG": "1"}
+    listed = site.script("--dry-run", "--list", **environ)
+    done = site.script("--verbose", **environ)
+    explained = [site.script(*each, **environ) for each in (("explain", "a"), ("status",), ("check",))]
+    told = [part for each in (listed, done, *explained) for part in (each.stdout, each.stderr)]
+    assert not commands("".join(told)) and not commands(site.log)
+    assert r"send new indicator--" in listed.stdout and r"a\x1b[2Jb\x1b]0;pwn\x07c" in listed.stdout
+    assert r"Rejected: " in done.stderr and r"Event could not be read: " in done.stderr
+
+
+def test_the_table_commands_no_terminal_either(site, capsys):
+    pwned(site)
+    Console(width=500).print(table(site.run(MISP2SENTINEL_MISP_EVENT_LIMIT_PER_PAGE="1")))
+    shown = capsys.readouterr().out
+    assert not commands(shown)
+    assert r"a\x1b[2Jb" in shown
 
 
 def test_usage_errors_end_with_2(site):
