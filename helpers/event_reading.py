@@ -103,9 +103,9 @@ class EventPart:
     prints: Mapping[str, str]
 
     @classmethod
-    def of(cls, event: Json, settings: Settings, shape: str) -> EventPart:
+    def of(cls, event: Json, settings: Settings, shape: str, now: datetime) -> EventPart:
         """Prepare an event, or a slice of it; ``shape`` prints the settings that shape the result."""
-        prepared = RequestObjectEvent(event, settings)
+        prepared = RequestObjectEvent(event, settings, now)
         every = _members(prepared.items)
         return cls(prepared, {each.uuid: fingerprint(prepared.header, each, shape) for each in every})
 

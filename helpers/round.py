@@ -165,10 +165,11 @@ class Round:
         A fault of ours costs the event that it stumbles over, not the run.
         """
         try:
-            part = EventPart.of(event, self.settings, self.shape)
+            now = datetime.fromtimestamp(self.now, UTC)
+            part = EventPart.of(event, self.settings, self.shape, now)
             changed: list[Item] = []
             self._each_open(lambda each: changed.extend(each.look(part)))
-            for converted in part.converted(changed, datetime.fromtimestamp(self.now, UTC)):
+            for converted in part.converted(changed, now):
                 self._each_open(partial(Reconciliation.take, converted=converted, part=part))
         except DatabaseTrouble:
             raise
