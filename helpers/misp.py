@@ -99,9 +99,10 @@ class MispReader:
         """Return which of these events the filters find, whenever they changed, with few words about each."""
         found: dict[str, SeenEvent] = {}
         for start in range(0, len(uuids), LISTED_PER_PAGE):
-            named = {misp_filters.naming(filters): list(uuids[start : start + LISTED_PER_PAGE])}
+            some = list(uuids[start : start + LISTED_PER_PAGE])
+            named = misp_filters.named(filters, some)
             answer = self._search("events", {**misp_filters.for_asking(filters), **named}, TRIES)
-            found |= {each.uuid: each for each in _listed(answer)}
+            found |= {each.uuid: each for each in _listed(answer) if named or each.uuid in some}
         return found
 
     def attributes(self, uuids: Iterable[str]) -> dict[str, Event]:
@@ -260,9 +261,9 @@ class MispReader:
             self._not_read(listed, error)
 
     def _header(self, listed: SeenEvent, filters: Mapping[str, Any]) -> Event:
-        asking = misp_filters.for_asking(filters)
-        arguments = {**asking, misp_filters.naming(filters): listed.uuid}
-        found = misp_answers.events(self._search("events", arguments, TRIES))
+        arguments = {**misp_filters.for_asking(filters), **misp_filters.named(filters, listed.uuid)}
+        answer = misp_answers.events(self._search("events", arguments, TRIES))
+        found = [each for each in answer if str(each.get("uuid")).lower() == listed.uuid]
         if not found:
             raise MispError("the event left the filters while it was read")
         return found[0]

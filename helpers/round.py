@@ -99,7 +99,7 @@ class Round:
 
     def _one_event(self) -> None:
         filters = misp_filters.for_one_event(self.settings.misp_event_filters, self.options.uuid)
-        listed = self.reader.listing(filters)
+        listed = [each for each in self.reader.listing(filters) if each.uuid == self.options.uuid]
         if not listed:
             raise MispError(f"no event {self.options.uuid} under misp_event_filters (time windows set aside)")
         self._each(lambda part: part.look_at_one(listed[0]))

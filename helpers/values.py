@@ -41,6 +41,8 @@ _HEXADECIMAL_DIGITS = {
 _DIGESTS = {kind: re.compile(f"[0-9a-f]{{{digits}}}") for kind, digits in _HEXADECIMAL_DIGITS.items()}
 _DIGESTS |= dict.fromkeys(("ssdeep", "impfuzzy"), re.compile(r"[0-9]+:[^:]+:[^:]+"))
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+# What stands before a colon is a scheme unless a port comes after it (RFC 3986, sections 3 and 3.2.3).
+_OTHER_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?!//)(?![0-9]+(?:[/?#]|\Z))", re.IGNORECASE)
 _DEFANGED_SCHEME = re.compile(r"(?:hxxp|h\*\*p|hxtp|htxp|meow|h\[tt\]p)(?=s?(?:://|\[:\]//|\[://\]))", re.IGNORECASE)
 _DEFANGED_MARK = re.compile(r"([a-z][a-z0-9+.-]*)(?:\[:\]//|\[://\])", re.IGNORECASE)
 _DEFANGED = re.compile(r"(?<![\[(])[\[(]+(\.|dot|:|@|at)[\])]+", re.IGNORECASE)
@@ -257,6 +259,8 @@ def _url(text: str) -> str:
     if text.startswith("//"):
         text = f"http:{text}"
     text = _ONE_SLASH.sub(r"\1//", text)
+    if _OTHER_SCHEME.match(text):
+        raise Unsendable(Skip.BAD_VALUE, "a URI that names no host, as mailto: and javascript: do")
     found = _SCHEME.match(text)
     scheme, rest = (text[: found.end()], text[found.end() :]) if found else ("http://", text)
     end = _END_OF_HOST.search(rest)

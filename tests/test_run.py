@@ -20,6 +20,7 @@ from helpers import reconcile, status, sync
 from helpers import settings as settings_room
 from helpers.command_line import parse
 from helpers.convert import events_in
+from helpers.misp import MispReader
 from helpers.reconcile import Options
 from helpers.report import table
 from helpers.request_manager import State
@@ -611,6 +612,18 @@ def test_a_site_s_own_choice_of_events_holds_for_one_event_too(site):
     site.config.write_text("misp_event_filters = {'published': 1, 'eventid': ['2']}")
     assert site.run(uuid=misp_event(1)["uuid"]).exit_code == 3
     assert site.run(uuid=misp_event(2)["uuid"]).indicators == 30
+
+
+def test_a_site_s_own_choice_by_id_and_by_uuid_holds_for_one_event_and_for_known_ones(site):
+    load(site)
+    chosen = f"'eventid': ['1', '2'], 'uuid': ['{misp_event(2)['uuid']}', '{misp_event(3)['uuid']}']"
+    site.config.write_text(f"misp_event_filters = {{'published': 1, {chosen}}}")
+    for number in (1, 3, 4):
+        assert site.run(uuid=misp_event(number)["uuid"]).exit_code == 3
+    assert site.run(uuid=misp_event(2)["uuid"]).indicators == 30
+    reader = MispReader(settings_room.load(site.config, site.environ).settings)
+    filters = reader.settings.misp_event_filters
+    assert set(reader.seen(filters, [misp_event(n)["uuid"] for n in range(1, 6)])) == {misp_event(2)["uuid"]}
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the published events are not beside the project")
