@@ -8,11 +8,12 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 from helpers.command_line import parse
-from helpers.errors import SyncError
-from helpers.log import redact
+from helpers.errors import OWN_FAULT, SyncError
+from helpers.log import is_kept, redact, visible
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except SyncError as error:
         text = redact(str(error))
-        print(text, file=sys.stderr)
+        print(visible(text, keep="\n"), file=sys.stderr)
         if arguments.json:
             print(json.dumps({"error": text, "exit_code": error.exit_code}))
         return error.exit_code
@@ -47,6 +48,26 @@ def main(argv: list[str] | None = None) -> int:
         logger.error("Stopped from outside")
         print("Stopped from outside; what was not finished is taken up by the next run.", file=sys.stderr)
         return 130
+    except Exception as error:  # the front door: nobody else can say it
+        return _own_fault(error, as_json=arguments.json)
+
+
+def _own_fault(error: Exception, *, as_json: bool) -> int:
+    """Say that the fault is ours, with the traceback in the log or, where there is none, on stderr."""
+    logger.critical("MISP2Sentinel stumbled", exc_info=error)
+    if not is_kept():
+        print(visible(redact("".join(traceback.format_exception(error))), keep="\n\t"), file=sys.stderr)
+    where = " (the log has more)" if is_kept() else ""
+    text = _shown(f"A fault of MISP2Sentinel's own, please report it{where}: {type(error).__name__}: {error}")
+    print(text, file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": text, "exit_code": OWN_FAULT}))
+    return OWN_FAULT
+
+
+def _shown(line: str) -> str:
+    """Return a line as people may see it: what MISP and Microsoft say may hold anything."""
+    return visible(redact(line))
 
 
 def _command(arguments: Namespace) -> int:
@@ -60,7 +81,7 @@ def _command(arguments: Namespace) -> int:
     for warning in loaded.warnings:
         logger.warning("%s", warning)
         if arguments.command or sys.stderr.isatty():
-            print(f"warning: {warning}", file=sys.stderr)
+            print(_shown(f"warning: {warning}"), file=sys.stderr)
     if settings.vault_secrets and _reaches_out(arguments):
         from helpers.key_vault import with_secrets  # noqa: PLC0415
 
@@ -81,7 +102,7 @@ def _ask(settings: Settings, arguments: Namespace) -> int:
     """Carry out a command that is not a run; each writes its lines through ``say``."""
 
     def say(line: str) -> None:
-        print(redact(line))
+        print(_shown(line))
 
     if arguments.command == "convert":
         from helpers.convert import convert_files  # noqa: PLC0415
@@ -142,7 +163,7 @@ def _run(settings: Settings, arguments: Namespace) -> int:
     from helpers.reconcile import Options  # noqa: PLC0415
 
     options = Options(arguments.uuid or "", arguments.full, arguments.retry_rejected, arguments.force_withdraw)
-    line = (lambda text: print(redact(text))) if arguments.list else None
+    line = (lambda text: print(_shown(text))) if arguments.list else None
     with progress() as advance:
         report = sync.run(settings, options, workspace=arguments.workspace, advance=advance, line=line)
     _show(report, settings, arguments.json)
@@ -162,7 +183,7 @@ def _show(report: Report, settings: Settings, as_json: bool) -> None:
 
         Console().print(table(report))
     for trouble in report.troubles():
-        print(redact(trouble), file=sys.stderr)
+        print(_shown(trouble), file=sys.stderr)
     if report.exit_code:
         print(f"Exit code {report.exit_code}; the log is {settings.log_path}", file=sys.stderr)
 

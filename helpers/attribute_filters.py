@@ -6,7 +6,7 @@ An attribute is judged by what its indicators would say: tags, confidence and TL
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -41,21 +41,36 @@ class Sieved:
 
 
 def sieve(prepared: RequestObjectEvent, *filters: AttributeFilters) -> Sieved:
-    """Take out of a prepared event what any of the filters refuse; an object may lose some of its members."""
-    active = [each for each in filters if each.active]
-    if not active:
+    """Take out of a prepared event what any of the filters refuse, and names that hashes carry.
+
+    An object may lose some of its members.
+    """
+    refused = _refused(prepared, [each for each in filters if each.active])
+    refused |= _carried(prepared, refused)
+    if not refused:
         return Sieved(prepared.items, prepared.skipped, prepared.left_out)
-    header, default = prepared.header, prepared.settings.default_confidence
-    refused: dict[str, Skipped] = {}
-    for attribute in _members(prepared):
-        reason = next(filter(None, (refusal(header, attribute, each, default) for each in active)), None)
-        if reason:
-            refused[attribute.uuid] = attribute.skipped(header, reason.reason, reason.words)
     return Sieved(
         items=[left for each in prepared.items if (left := _left(each, refused))],
         skipped=[*prepared.skipped, *refused.values()],
         left_out=[half for half in prepared.left_out if half.attribute_uuid.lower() not in refused],
     )
+
+
+def _refused(prepared: RequestObjectEvent, active: Sequence[AttributeFilters]) -> dict[str, Skipped]:
+    header, default = prepared.header, prepared.settings.default_confidence
+    refused: dict[str, Skipped] = {}
+    for attribute in _members(prepared) if active else ():
+        reason = next(filter(None, (refusal(header, attribute, each, default) for each in active)), None)
+        if reason:
+            refused[attribute.uuid] = attribute.skipped(header, reason.reason, reason.words)
+    return refused
+
+
+def _carried(prepared: RequestObjectEvent, refused: Collection[str]) -> dict[str, Skipped]:
+    """Return the names of files that are in the description of a hash that the filters let pass."""
+    left = [each for each in _members(prepared) if each.hashes and each.uuid not in refused]
+    names = [each for each in left if any(hash_ not in refused for hash_ in each.hashes)]
+    return {each.uuid: each.skipped(prepared.header, Skip.FILE_NAME) for each in names}
 
 
 def refusal(

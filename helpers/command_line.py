@@ -12,7 +12,8 @@ EXIT_CODES = """exit codes:
   2  settings or usage
   3  MISP failed
   4  Microsoft failed
-  5  another run is active"""
+  5  another run is active
+  70  a fault of this program's own"""
 
 # Option → what it does. The first ones go with every command.
 _EVERYWHERE = {"verbose": "say more, on stderr and in the log"}

@@ -44,9 +44,10 @@ class Findings:
     told: set[str] = field(default_factory=set)
 
     def problem(self, name: str, origin: str, what: str) -> None:
-        """Add a problem of the setting ``name``, whose value came from ``origin``."""
+        """Add a problem of the setting ``name``, whose value came from ``origin``; each is told once."""
         self.told.add(name)
-        self.problems.append(f"{name} ({origin}) {what}")
+        told = f"{name} ({origin}) {what}"
+        self.problems += [] if told in self.problems else [told]
 
     def has_told(self, name: str) -> bool:
         """Say whether a problem was reported for the setting or for the dictionary it is a key of."""

@@ -66,7 +66,7 @@ def convert_event(event: Json, settings: Settings, now: datetime) -> Iterator[Co
 
     ``now`` is the run's time: indicators that would have expired by then are skipped.
     """
-    prepared = RequestObjectEvent(event, settings)
+    prepared = RequestObjectEvent(event, settings, now)
     passing = sieve(prepared, settings.attribute_filters)
     yield Converted(len(passing.skipped), skipped=passing.skipped, left_out=passing.left_out)
     yield from convert_prepared(prepared, passing.items, now)

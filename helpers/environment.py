@@ -16,6 +16,7 @@ from helpers import setting_checks as check
 from helpers.config_file import IDLE, NEEDLESS, RENAMED, Findings, Given, closest, spread
 
 PREFIX = "MISP2SENTINEL_"
+_WITH_SECRETS = frozenset({"misp_key", "misp_headers", "misp_proxies", "ms_proxies", "ms_tenants", "state_url"})
 CONFIG = PREFIX + "CONFIG"
 # The one variable of misp2sentinel's own that stays: a list of destinations.
 ALIASES = {"tenants": "ms_tenants"}
@@ -57,7 +58,7 @@ def read(
         if names_a_file and name in unopened:
             continue
         try:
-            text = _content(environ[keys[0]]) if names_a_file else environ[keys[0]]
+            text = _content(name, environ[keys[0]]) if names_a_file else environ[keys[0]]
             if check.is_reference(text):
                 if name in unopened:
                     continue
@@ -68,6 +69,12 @@ def read(
         else:
             settings.update(spread(name, given, kinds, findings))
     return settings
+
+
+def config_path(environ: Mapping[str, str]) -> str:
+    """Return the path that the environment has for config.py, in any letter case; the exact name comes first."""
+    keys = sorted((key for key in environ if key.upper() == CONFIG), key=lambda key: (key != CONFIG, key))
+    return next((text for key in keys if (text := environ[key].strip())), "")
 
 
 def convert(kind: Any, text: str) -> Any:
@@ -108,7 +115,7 @@ def _unknown(key: str, kinds: Mapping[str, Any], findings: Findings) -> None:
     findings.warnings.append(f"{key} in the environment is no setting's name: {hint}")
 
 
-def _content(path: str) -> str:
+def _content(name: str, path: str) -> str:
     try:
         text = Path(path).read_text(encoding="utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
@@ -118,13 +125,14 @@ def _content(path: str) -> str:
     else:
         problem = "" if text.strip() else "is empty"
     if problem:
-        raise ValueError(f"names {_shown(path)}, which {problem}: name a file that holds the value.")
+        shown = "a file" if _holds_secrets(name) else f"the file {path}"
+        raise ValueError(f"names {shown}, which {problem}: name a file that holds the value.")
     return text
 
 
-def _shown(path: str) -> str:
-    # A long name without a folder may be the secret itself, put into the wrong variable.
-    return f"the file {path}" if "/" in path or len(path) < 30 else "a file"
+def _holds_secrets(name: str) -> bool:
+    """Whether a setting may hold a secret: then what stands for its file may be the secret, in the wrong variable."""
+    return name in _WITH_SECRETS or name.partition(".")[0] == "ms_auth"
 
 
 def _flag(text: str) -> bool:

@@ -10,12 +10,16 @@
     ├── MicrosoftError            exit 4: this destination is given up for this run
     └── RunActive                 exit 5: another run holds the lock
 
-``exit_code`` is what the process ends with when the error reaches the front door.
+``exit_code`` is what the process ends with when the error reaches the front door. Any other exception is a fault
+of ours and ends it with ``OWN_FAULT``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+# EX_SOFTWARE of BSD's sysexits: an internal software error. No code of an outcome, which 1 is.
+OWN_FAULT = 70
 
 
 class SyncError(Exception):

@@ -19,6 +19,7 @@ from helpers.attribute_filters import Item, sieve
 from helpers.conversion import Converted, attribute_of, convert_prepared
 from helpers.ledger import Ledger
 from helpers.marks import SeenEvent
+from helpers.misp_answers import number
 from helpers.plan import Plan, Reason, Terms, Wanted
 from helpers.remembered import Indicator, RememberedAttribute, RememberedEvent, Source
 from helpers.request_objects import (
@@ -82,13 +83,14 @@ class Desk:
         event: str,
         in_window: bool,
         **written: Any,
-    ) -> None:
-        """Decide on objects by an event, write the intent down together with ``written``, and carry it out."""
+    ) -> Plan:
+        """Decide on objects by an event, write the intent down together with ``written``, carry it out, and return it."""
         remembered = self.ledger.objects([*wanted, *unwanted])
         taken = self.ledger.by_id(each.first_id for each in wanted.values())
         plan = planning.decide(wanted, unwanted, remembered, taken, self.terms, in_window=in_window, event=event)
         self.ledger.keep(objects=plan.kept, no_objects=[each.id for each in plan.forget], **written)
         self.carry_out(plan)
+        return plan
 
     def drop(self, event: str, sources: Sequence[Source], reasons: Mapping[str, str], **written: Any) -> None:
         """Take an event's sources out of their objects: one without any leaves, for its attribute's reason."""
@@ -111,9 +113,9 @@ class EventPart:
     prints: Mapping[str, str]
 
     @classmethod
-    def of(cls, event: Json, settings: Settings, shape: str) -> EventPart:
+    def of(cls, event: Json, settings: Settings, shape: str, now: datetime) -> EventPart:
         """Prepare an event, or a slice of it; ``shape`` prints the settings that shape the result."""
-        prepared = RequestObjectEvent(event, settings)
+        prepared = RequestObjectEvent(event, settings, now)
         every = _members(prepared.items)
         return cls(prepared, {each.uuid: fingerprint(prepared.header, each, shape) for each in every})
 
@@ -160,7 +162,7 @@ class EventReading:
         """Look at a part of the event, and return what of it changed."""
         self.event = part.event
         passing = sieve(part.prepared, *self.desk.settings.every_filter)
-        self._skips(passing.skipped, {})
+        self._skips(_of_others(passing.skipped, passing.items), {})
         self.desk.tell(Converted(len(passing.skipped), skipped=passing.skipped, left_out=passing.left_out))
         changed = [item for item in passing.items if any(self._differs(each, part) for each in _members([item]))]
         self.changed = {each.uuid: each for each in _members(changed)}
@@ -193,7 +195,7 @@ class EventReading:
             self.desk.drop(self.uuid, self.dropped, self.reasons, attributes=self.late, no_attributes=gone)
         return RememberedEvent(
             uuid=self.uuid,
-            timestamp=int(text_of(self.event.get("timestamp")) or 0),
+            timestamp=number(self.event.get("timestamp")),
             published=self.event.get("published") in (True, 1, "1"),
             organisation=EventHeader.read(self.event).organisation_uuid,
             listing=self.listed.listing if self.listed else "",
@@ -225,7 +227,10 @@ class EventReading:
         if self.desk.settings.deduplicate == "value":
             wanted = wanted_together(self.desk.ledger.sources(wanted))
         rows = self._rows(by_uuid, prints, sources)
-        self.desk.decide(wanted, {}, event=self.uuid, in_window=self.listed is not None, attributes=rows)
+        plan = self.desk.decide(wanted, {}, event=self.uuid, in_window=self.listed is not None, attributes=rows)
+        sent = {each.key for each in plan.send}
+        going_out = {source.attribute for source in sources if source.key in sent}
+        self.desk.tell(Converted(unchanged=len({source.attribute for source in sources} - going_out)))
         self._skips(part.skipped, prints)
 
     def _rows(
@@ -275,6 +280,13 @@ def wanted_together(sources: Iterable[Source]) -> dict[str, Wanted]:
     for source in sources:
         by_key.setdefault(source.key, []).append(source)
     return {key: planning.wanted_by_all(key, of_key) for key, of_key in by_key.items()}
+
+
+def _of_others(skipped: Iterable[Skipped], items: Iterable[Item]) -> list[Skipped]:
+    """Leave out skips under a UUID that another attribute of the event has as well: that one's fate is remembered."""
+    sent = {each.uuid for each in _members(items)}
+    apart = [each for each in skipped if each.reason is not Skip.DUPLICATE_UUID]
+    return [each for each in apart if each.attribute_uuid.lower() not in sent]
 
 
 def fingerprint(header: EventHeader, attribute: PreparedAttribute, shape: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import stat
@@ -25,8 +26,8 @@ class Redactor:
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Know more secrets; what is shorter than four characters is none."""
-        kept = {*self._secrets, *(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)}
-        self._secrets = sorted(kept, key=len, reverse=True)
+        kept = {form for secret in secrets if len(secret) >= _SHORTEST_SECRET for form in _forms(secret)}
+        self._secrets = sorted(kept.union(self._secrets), key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         """Return the text with every secret in it replaced."""
@@ -43,15 +44,41 @@ class Redactor:
         return [self.within(each) for each in value] if isinstance(value, list) else value
 
 
+def _forms(secret: str) -> set[str]:
+    """Return a secret as it stands in plain text, in Python's repr (alone or beside quotes) and in JSON."""
+    shown = repr(secret)[1:-1]
+    return {
+        secret,
+        shown,
+        shown.replace("'", "\\'"),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+    }
+
+
 # What this process must not show: the settings' secrets, and each token that it is given.
 redact = Redactor()
 
 
+def visible(text: str, keep: str = "") -> str:
+    """Return a text in which nothing ends the line or commands a terminal; the characters in ``keep`` stay."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in keep else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 class _Formatter(logging.Formatter):
-    """Formats a record, its traceback too, and takes the secrets out of the result."""
+    """Formats a record, its traceback too, without secrets; a message stays on its line, whatever is in it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's own
+        """Format a record without its traceback."""
+        return visible(redact(super().formatMessage(record)))
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        """Format a record."""
+        return visible(redact(super().format(record)), keep="\n\t")
 
 
 class _LogFile(logging.FileHandler):
@@ -90,6 +117,11 @@ def quieten() -> None:
     logging.getLogger("pymisp").setLevel(logging.CRITICAL + 1)
     for name in ("urllib3", "msal", "azure", "misp_stix_converter", "stix2", "filelock"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def is_kept() -> bool:
+    """Say whether this process writes a log."""
+    return any(isinstance(handler, _LogFile) for handler in logging.getLogger().handlers)
 
 
 def try_out(path: Path) -> None:

@@ -29,7 +29,7 @@ VERSION = "2025-07-01-preview"
 PER_PAGE = 100
 READ_SECONDS = 60.0
 TRIES = 6
-LONGEST_WAIT = 300.0
+LONGEST_WAIT = 900.0
 _PATH = (
     "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.OperationalInsights/workspaces/{}"
     "/providers/Microsoft.SecurityInsights/threatIntelligence/main/query?api-version="

@@ -85,7 +85,7 @@ def _success(answer: Answer, size: int, words: str) -> Verdict:
     if not answer.text.strip():
         return Verdict(Kind.SETTLED)
     body = _parsed(answer.text)
-    if not isinstance(body, dict) or _speaks_of_errors_otherwise(body):
+    if not isinstance(body, dict) or (body and "errors" not in body) or _speaks_of_errors_otherwise(body):
         return Verdict(Kind.RETRY, f"an answer that is not Microsoft's (a proxy's page?): {words}")
     return _by_record(body, size, words) or Verdict(Kind.SETTLED)
 
@@ -128,12 +128,12 @@ def _messages(error: Mapping[str, Any]) -> str:
 def _told_wait(answer: Answer, now: datetime) -> float | None:
     """Return the seconds that the header names, else the text, else nothing."""
     header = answer.headers.get("Retry-After", "").strip()
-    if header.isdigit():
+    if header.isdecimal():
         return float(header)
     try:
         moment = parsedate_to_datetime(header)
         return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         found = _TRY_AGAIN.search(answer.text)
         return float(found[1]) if found else None
 
@@ -141,5 +141,5 @@ def _told_wait(answer: Answer, now: datetime) -> float | None:
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import requests
@@ -37,8 +39,11 @@ _HINTS = {
     "AADSTS70011": "ms_auth['scope'] is not a scope of this cloud.",
     "AADSTS500011": "ms_auth['scope'] is not a scope of this cloud.",
 }
+_PASSING = frozenset({408, 429})
 # What the identity endpoint of a virtual machine asks to try again (Microsoft: managed identities, error handling).
-_PASSING = frozenset({404, 410, 429})
+_PASSING_OF_IDENTITY = _PASSING | {404, 410}
+# What msal stumbles with over an answer that is not what it should be.
+_STUMBLES = (LookupError, AttributeError, TypeError, ArithmeticError, RecursionError, RuntimeError)
 _NO_IDENTITY = (
     "This host has no managed identity, or its endpoint does not answer: assign one to the virtual machine, the App "
     "Service or the Function, or choose another ms_auth['credential']."
@@ -92,7 +97,7 @@ class TokenSource:
             hint = _NO_IDENTITY if self._is_identity else _UNREACHABLE
             raise MicrosoftError(f"No token from {self._where}. {hint} {error}") from error
         lifetime = float(answer.get("expires_in", 0))
-        self._token = str(answer["access_token"])
+        self._token = answer["access_token"]
         redact.learn([self._token])
         self._good_until = self._clock.now() + max(lifetime - EARLY, lifetime / 2)
 
@@ -109,8 +114,12 @@ class TokenSource:
             raise _Passing(str(error)) from error
         except ValueError as error:
             raise MicrosoftError(_sentence(self._where, str(error))) from error
-        if "access_token" not in answer:
+        except _STUMBLES as error:
+            raise _Passing(f"It gave an answer that cannot be read ({type(error).__name__}: {error})") from error
+        if "error" in answer:
             raise MicrosoftError(_sentence(self._where, str(answer.get("error_description") or answer)))
+        if not _is_token(answer.get("access_token")):
+            raise _Passing("It gave an answer without a token in it")
         return answer
 
     @property
@@ -125,7 +134,7 @@ class TokenSource:
                 client_credential=self._client_credential(),
                 authority=self._authority,
                 instance_discovery=False,
-                http_client=self._session,
+                http_client=_watched(self._session, _PASSING),
                 http_cache=self._http_cache,
             )
         self._app.remove_tokens_for_client()
@@ -138,7 +147,7 @@ class TokenSource:
             msal.UserAssignedManagedIdentity(client_id=client) if client else msal.SystemAssignedManagedIdentity()
         )
         # A new one each time: the old one would hand out from memory the token that is to be renewed.
-        app = msal.ManagedIdentityClient(identity, http_client=_nearby(self._session))
+        app = msal.ManagedIdentityClient(identity, http_client=_watched(self._session, _PASSING_OF_IDENTITY))
         answer: dict[str, Any] = app.acquire_token_for_client(resource=self._auth.scope.removesuffix("/.default"))
         return answer
 
@@ -163,17 +172,33 @@ class TokenSource:
         return text
 
 
-def _nearby(session: requests.Session) -> requests.Session:
+def _watched(session: requests.Session, passing: Collection[int]) -> requests.Session:
     """Return a session over the same adapters in which an answer that may pass is an error, as msal tries once only."""
     made = requests.Session()
     made.trust_env, made.headers, made.adapters = False, session.headers, session.adapters
-    made.hooks["response"].append(_refuse_passing)
+    made.hooks["response"].append(partial(_refuse_passing, passing=passing))
     return made
 
 
-def _refuse_passing(response: requests.Response, **_: Any) -> None:
-    if response.status_code in _PASSING or response.status_code >= 500:
-        raise _Passing(f"HTTP {response.status_code}: {' '.join(response.text.split())[:200]}")
+def _refuse_passing(response: requests.Response, *, passing: Collection[int], **_: Any) -> None:
+    """Raise _Passing for a status that may pass, and for what no token service answers, as a proxy's page."""
+    said = f"HTTP {response.status_code}: {' '.join(response.text.split())[:200]}"
+    if response.status_code in passing or response.status_code >= 500:
+        raise _Passing(said)
+    if not response.is_redirect and not _is_object(response):
+        raise _Passing(f"It gave an answer that is no token service's (a proxy's page?): {said}")
+
+
+def _is_object(response: requests.Response) -> bool:
+    try:
+        return isinstance(response.json(), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _is_token(token: object) -> bool:
+    """Whether this can stand in a header (RFC 6750): visible ASCII characters."""
+    return isinstance(token, str) and re.fullmatch(r"[!-~]+", token) is not None
 
 
 def _signing(auth: MsAuth) -> dict[str, str]:

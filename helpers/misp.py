@@ -92,16 +92,17 @@ class MispReader:
 
     def index(self) -> dict[str, SeenEvent]:
         """Return MISP's minimal index of all events by UUID: one small answer."""
-        rows = self._asked(partial(self.connect().search_index, minimal=True), TRIES)
-        return {row.uuid: row for row in map(misp_answers.seen, misp_answers.rows(rows))}
+        answer = self._asked(partial(self.connect().search_index, minimal=True), TRIES)
+        return {row.uuid: row for row in map(misp_answers.seen, misp_answers.records(answer))}
 
     def seen(self, filters: Mapping[str, Any], uuids: Sequence[str]) -> dict[str, SeenEvent]:
         """Return which of these events the filters find, whenever they changed, with few words about each."""
         found: dict[str, SeenEvent] = {}
         for start in range(0, len(uuids), LISTED_PER_PAGE):
-            named = {misp_filters.naming(filters): list(uuids[start : start + LISTED_PER_PAGE])}
+            some = list(uuids[start : start + LISTED_PER_PAGE])
+            named = misp_filters.named(filters, some)
             answer = self._search("events", {**misp_filters.for_asking(filters), **named}, TRIES)
-            found |= {each.uuid: each for each in _listed(answer)}
+            found |= {each.uuid: each for each in _listed(answer) if named or each.uuid in some}
         return found
 
     def attributes(self, uuids: Iterable[str]) -> dict[str, Event]:
@@ -126,16 +127,21 @@ class MispReader:
                 yield Page(number, len(events), events)
 
     def identity(self) -> dict[str, Any]:
-        """Return who reads which MISP: its address and UUID, the user, the organisation, site admin or not."""
+        """Return who reads which MISP: its address and UUID, the user, the organisation, site admin or not.
+
+        Raises MispError when MISP does not say who it is that reads.
+        """
         me = self._asked(partial(self.connect().get_user, expanded=False), TRIES)
         server = self._asked(lambda: self.connect().misp_instance_version, TRIES)
-        user, organisation = me.get("User") or {}, me.get("Organisation") or {}
+        user = misp_answers.part(me, "User")
+        if not user.get("id"):
+            raise MispError("MISP does not say whose key (misp_key) it is: its answer about the user is of no use")
         return {
             "url": self.settings.misp_domain,
-            "uuid": str(server.get("uuid", "")),
-            "user": str(user.get("id", "")),
-            "organisation": str(organisation.get("uuid", "")),
-            "site_admin": bool((me.get("Role") or {}).get("perm_site_admin")),
+            "uuid": str(server.get("uuid", "")) if isinstance(server, dict) else "",
+            "user": str(user["id"]),
+            "organisation": str(misp_answers.part(me, "Organisation").get("uuid", "")),
+            "site_admin": bool(misp_answers.part(me, "Role").get("perm_site_admin")),
         }
 
     def find_attributes(self, **wanted: Any) -> list[Event]:
@@ -145,8 +151,7 @@ class MispReader:
         """
         shown = {"deleted": [0, 1], "includeContext": True, "includeWarninglistHits": 1, **self._scores_too}
         answer = self._search("attributes", {**shown, "limit": ATTRIBUTES_PER_PAGE, "page": 1, **wanted}, TRIES)
-        found = misp_answers.rows(answer.get("Attribute", []) if isinstance(answer, dict) else answer)
-        return [each for each in found if isinstance(each, dict)]
+        return misp_answers.records(answer.get("Attribute", []) if isinstance(answer, dict) else answer)
 
     def first_listed(self, filters: Mapping[str, Any]) -> SeenEvent | None:
         """Return one event that the filters find, if there is any."""
@@ -160,8 +165,7 @@ class MispReader:
 
     def role(self) -> dict[str, Any]:
         """Return what the key's role may do, by MISP's names (``perm_auth``, ``perm_add``, ...)."""
-        answer = self._asked(partial(self.connect().get_user, expanded=False), TRIES)
-        return dict(answer.get("Role") or {}) if isinstance(answer, dict) else {}
+        return misp_answers.part(self._asked(partial(self.connect().get_user, expanded=False), TRIES), "Role")
 
     # -- listing -----------------------------------------------------------------------------------
 
@@ -257,9 +261,9 @@ class MispReader:
             self._not_read(listed, error)
 
     def _header(self, listed: SeenEvent, filters: Mapping[str, Any]) -> Event:
-        asking = misp_filters.for_asking(filters)
-        arguments = {**asking, misp_filters.naming(filters): listed.uuid}
-        found = misp_answers.events(self._search("events", arguments, TRIES))
+        arguments = {**misp_filters.for_asking(filters), **misp_filters.named(filters, listed.uuid)}
+        answer = misp_answers.events(self._search("events", arguments, TRIES))
+        found = [each for each in answer if str(each.get("uuid")).lower() == listed.uuid]
         if not found:
             raise MispError("the event left the filters while it was read")
         return found[0]

@@ -20,6 +20,7 @@ from helpers.tags import read_tags
 
 _WORDS = 500
 _LONGEST_WAIT = 900
+_LARGEST = 2**63 - 1
 _MAINTENANCE = "MISP sends every request to its login page: it is in maintenance, or the key belongs to no API user"
 _MENDS = {
     "redirects": _MAINTENANCE,
@@ -53,6 +54,8 @@ def usable(question: Callable[[], Any], headers: Callable[[], Mapping[str, str]]
         raise _raised(_cut(error)) from error
     except (ValueError, TypeError) as error:
         raise MispRefused(f"PyMISP does not take misp_event_filters: {_cut(error)}") from error
+    except (LookupError, AttributeError, RecursionError) as error:
+        raise MispBusy(f"an answer that PyMISP cannot read: {_cut(repr(error))}") from error
     if isinstance(answer, dict) and "errors" in answer:
         raise _returned(answer["errors"], headers())
     return answer
@@ -60,7 +63,7 @@ def usable(question: Callable[[], Any], headers: Callable[[], Mapping[str, str]]
 
 def events(answer: Any) -> list[dict[str, Any]]:
     """Return the events of a search, without the ``Event`` around each."""
-    found = [each.get("Event", each) for each in rows(answer) if isinstance(each, dict)]
+    found = [each.get("Event", each) for each in records(answer)]
     return [each for each in found if isinstance(each, dict)]
 
 
@@ -111,15 +114,16 @@ def _has_event(attribute: Any) -> bool:
 def skipped(headers: Mapping[str, str]) -> int | None:
     """Return how many attributes the warninglists took from the page; None when MISP does not say."""
     value = headers.get("X-Skipped-Elements-Count")
-    return int(value) if value is not None and value.isdigit() else None
+    return number(value) if value is not None and value.isdecimal() else None
 
 
 def number(value: object) -> int:
-    """Return one of MISP's counters, which drift and may be anything, as a number from 0."""
+    """Return one of MISP's counters or times, which may be anything, as a number from 0 that a ledger can hold."""
     try:
-        return max(0, int(str(value)))
+        found = int(str(value))
     except ValueError:
         return 0
+    return found if 0 <= found <= _LARGEST else 0
 
 
 def rows(answer: Any) -> list[Any]:
@@ -127,6 +131,21 @@ def rows(answer: Any) -> list[Any]:
     if not isinstance(answer, list):
         raise MispBusy(f"MISP answered with something that is no list: {_cut(answer)}")
     return answer
+
+
+def records(answer: Any) -> list[dict[str, Any]]:
+    """Return the dictionaries in an answer that is a list. Raises MispBusy when it is a list of something else."""
+    every = rows(answer)
+    found = [each for each in every if isinstance(each, dict)]
+    if every and not found:
+        raise MispBusy(f"MISP answered with a list of something else than was asked for: {_cut(answer)}")
+    return found
+
+
+def part(answer: Any, name: str) -> dict[str, Any]:
+    """Return a dictionary in an answer; empty where there is none, or the answer itself is none."""
+    found = answer.get(name) if isinstance(answer, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _raised(words: str) -> MispError:

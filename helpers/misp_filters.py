@@ -62,14 +62,17 @@ def for_attributes(filters: Filters) -> dict[str, Any]:
 
 
 def for_one_event(filters: Filters, uuid: str) -> dict[str, Any]:
-    """The site's filters narrowed to one event, whenever it was changed or published."""
-    kept = _without(filters, TIME_WINDOWS | _PAGING)
-    return {**kept, naming(kept): uuid}
+    """The site's filters narrowed to one event, whenever it was changed or published; see ``named``."""
+    return {**_without(filters, TIME_WINDOWS | _PAGING), **named(filters, uuid)}
 
 
-def naming(filters: Filters) -> str:
-    """The parameter that names events by UUID beside the site's filters, which may hold the usual one."""
-    return "uuid" if "eventid" in filters else "eventid"
+def named(filters: Filters, uuids: Any) -> dict[str, Any]:
+    """The parameter that names events by UUID beside the site's filters, which may hold the usual one.
+
+    Nothing when they hold both: then what they find, which is little, has to be looked through.
+    """
+    free = next((name for name in ("eventid", "uuid") if name not in filters), None)
+    return {free: uuids} if free else {}
 
 
 def _without(filters: Filters, names: frozenset[str]) -> dict[str, Any]:

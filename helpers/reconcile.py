@@ -246,6 +246,7 @@ class Reconciliation:
 
     def open(self, uuid: str) -> None:
         """Begin with an event that is read for this destination."""
+        self._reading = None
         self.report.events += 1
         listed = self.to_read[uuid]
         if listed and uuid not in self._known:  # what is sent of it must be found again, also when this run is cut off
@@ -263,11 +264,9 @@ class Reconciliation:
         if self._reading:
             self._reading.take(converted, part)
 
-    def stumble(self, error: Exception) -> None:
-        """Leave the open event where it is: a fault of ours costs the event that it stumbles over, not the run."""
-        if self._reading is None:
-            return
-        uuid = self._reading.uuid
+    def stumble(self, uuid: str, error: Exception) -> None:
+        """Leave an event where it is: a fault of ours costs the event that it stumbles over, not the run."""
+        self._reading = None
         logger.error(LOG_EVENT_ERROR.format(uuid, type(error).__name__), exc_info=error)
         self.report.faults.append(f"{uuid}: {type(error).__name__}: {error}")
         self.take_up_again(uuid)

@@ -9,6 +9,7 @@ from typing import Any
 
 from constants import Skip
 from helpers.errors import SyncError
+from helpers.log import visible
 from helpers.plan import Plan
 from helpers.remembered import RememberedObject
 from helpers.request_manager import Outcome, State
@@ -234,7 +235,7 @@ def table(report: Report) -> Any:
     made.add_column("count", justify="right")
     made.add_column("why, or for example", overflow="fold")
     for name, count, words in _rows(report):
-        made.add_row(name, f"{count:,}", Text(words))  # as it is: values may look like rich's markup
+        made.add_row(name, f"{count:,}", Text(visible(words)))  # not as rich's markup, which values may look like
     return made
 
 

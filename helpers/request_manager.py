@@ -37,7 +37,9 @@ WORKERS = 4
 READ_SECONDS = 60.0
 TRIES = 5
 TRIES_WHEN_THROTTLED = 10
-LONGEST_WAIT = 300.0
+WAKE_SECONDS = 300.0
+# Who is told to wait longer leaves the batch to the next run.
+LONGEST_WAIT = 900.0
 FAILURES_IN_A_ROW = 3
 # Microsoft publishes no limit for the size of a request; larger ones are cut before they are refused.
 BYTES_PER_REQUEST = 1_000_000
@@ -179,7 +181,7 @@ class RequestManager:
                     if batch or self._complete:
                         return batch
                 elif wait:
-                    self._changed.wait(LONGEST_WAIT)
+                    self._changed.wait(WAKE_SECONDS)
                 else:
                     break
         return []
@@ -275,8 +277,8 @@ class RequestManager:
         if verdict.kind is not Kind.SETTLED or verdict.rejected:
             logger.log(logging.DEBUG if size == 0 else logging.WARNING, LOG_SUBMIT_ERROR.format(_said(verdict)))
             self._on_error(answer)
-        if verdict.kind is Kind.THROTTLED and verdict.wait:
-            self._pacer.hold(min(verdict.wait, LONGEST_WAIT))
+        if verdict.kind is Kind.THROTTLED and verdict.wait and not _too_long(verdict):
+            self._pacer.hold(verdict.wait)
         if verdict.kind in (Kind.STOP, Kind.NEW_TOKEN):
             hint = upload_api.hint(self._settings, answer.status)
             return Verdict(verdict.kind, f"{hint} Microsoft's words: {verdict.words}")
@@ -338,7 +340,8 @@ class RequestManager:
         verdict = state.outcome.result() if state.outcome else None
         throttled = isinstance(verdict, Verdict) and verdict.kind is Kind.THROTTLED
         late = self._clock.now() + state.upcoming_sleep > self._until
-        return late or state.attempt_number >= (TRIES_WHEN_THROTTLED if throttled else TRIES)
+        too_long = isinstance(verdict, Verdict) and _too_long(verdict)
+        return late or too_long or state.attempt_number >= (TRIES_WHEN_THROTTLED if throttled else TRIES)
 
 
 def _cut(batch: Sequence[Indicator]) -> list[list[Indicator]]:
@@ -379,8 +382,13 @@ def _backoff(state: tenacity.RetryCallState) -> float:
     """Seconds before the next try: as told, else longer each time with jitter. The pacer waits for a 429."""
     verdict = state.outcome.result() if state.outcome else None
     if isinstance(verdict, Verdict) and verdict.wait:
-        return 0.0 if verdict.kind is Kind.THROTTLED else min(verdict.wait, LONGEST_WAIT)
+        return 0.0 if verdict.kind is Kind.THROTTLED else verdict.wait
     return 1 + tenacity.wait_random_exponential(multiplier=2, max=60)(state)
+
+
+def _too_long(verdict: Verdict) -> bool:
+    """Whether Microsoft asks to be left alone for longer than a run waits."""
+    return verdict.wait is not None and verdict.wait > LONGEST_WAIT
 
 
 def _log_pause(seconds: float) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
@@ -20,7 +20,7 @@ from helpers.indicator_dates import expires_at, from_timestamp, stix_time
 from helpers.patterns import Observable
 from helpers.settings import Settings
 from helpers.tags import Tag, read_tags
-from helpers.values import Unsendable, Value, prepare, storable
+from helpers.values import Unsendable, Value, is_digest, prepare, storable
 
 Json = Mapping[str, Any]
 
@@ -79,7 +79,10 @@ class EventHeader:
 
 @dataclass(frozen=True)
 class PreparedAttribute:
-    """An attribute that is to be sent: its own JSON, its UUID in lower case, and the value prepared."""
+    """An attribute that is to be sent: its own JSON, its UUID in lower case, and the value prepared.
+
+    ``hashes`` of a file's name are the attributes that will carry it in their descriptions, if they are sent.
+    """
 
     uuid: str
     raw: Json
@@ -87,6 +90,7 @@ class PreparedAttribute:
     object_uuid: str = ""
     object_name: str = ""
     file_name: str = ""
+    hashes: tuple[str, ...] = ()
 
     @property
     def for_misp_stix(self) -> dict[str, Any]:
@@ -137,11 +141,12 @@ class RequestObjectEvent:
     """A MISP event, filtered, flattened and normalised; every attribute is prepared or skipped.
 
     Each attribute is counted in ``attributes`` and stands in exactly one of ``prepared``, ``objects``
-    and ``skipped``; ``left_out`` has halves of attributes whose other half is prepared.
+    and ``skipped``; ``left_out`` has halves of attributes whose other half is prepared. ``now`` is the run's time.
     """
 
     event: Json
     settings: Settings
+    now: datetime
     header: EventHeader = field(init=False)
     attributes: int = 0
     prepared: list[PreparedAttribute] = field(default_factory=list)
@@ -174,13 +179,16 @@ class RequestObjectEvent:
         members = dicts(raw.get("Attribute"))
         names = dict.fromkeys(text_of(member.get("value")) for member in members if _names_file(member))
         prepared = [each for member in members for each in self._attribute(member, raw, ", ".join(filter(None, names)))]
-        prepared = self._without_names_of_hashes(prepared)
+        prepared = self._with_hashes(prepared)
         uuid = stix_uuid(raw.get("uuid"))
         if self.settings.misp_flatten_attributes or not uuid:
             self.prepared += prepared
         elif prepared:
+            alone = _names_without_hashes(prepared)
+            self.prepared += alone
+            left = tuple(each for each in prepared if each not in alone)
             name, category = text_of(raw.get("name")), text_of(raw.get("meta-category"))
-            self.objects.append(PreparedObject(uuid, name, category, tuple(prepared)))
+            self.objects.append(PreparedObject(uuid, name, category, left))
 
     def _keep_apart(self) -> None:
         """Flatten each object whose UUID something else has as well: what comes back must have one owner."""
@@ -190,13 +198,21 @@ class RequestObjectEvent:
                 self.prepared += each.members
         self.objects = [each for each in self.objects if taken[each.uuid] == 1]
 
-    def _without_names_of_hashes(self, members: list[PreparedAttribute]) -> list[PreparedAttribute]:
-        """Leave out the name of a file that has a hash to send: it goes into the hash's description."""
-        if not any(each.value.type in constants.HASH_TYPES for each in members):
+    def _with_hashes(self, members: list[PreparedAttribute]) -> list[PreparedAttribute]:
+        """Note at a file's name which hashes it has that may be sent: one of them is enough to carry it."""
+        if not any(each.value.type == "filename" for each in members):
             return members
-        names = [each for each in members if each.value.type == "filename"]
-        self.skipped += [each.skipped(self.header, Skip.FILE_NAME) for each in names]
-        return [each for each in members if each.value.type != "filename"]
+        hashes = tuple(each.uuid for each in members if self._is_good_hash(each))
+        return [replace(each, hashes=hashes) if each.value.type == "filename" else each for each in members]
+
+    def _is_good_hash(self, attribute: PreparedAttribute) -> bool:
+        if not is_digest(attribute.value.type, attribute.value.text):
+            return False
+        try:
+            end_of(attribute.raw, "file:hashes", self.header, self.settings, self.now)
+        except Unsendable:
+            return False
+        return True
 
     def _attribute(self, raw: Json, parent: Json | None = None, file_name: str = "") -> list[PreparedAttribute]:
         """Return the attribute prepared, in a list; or an empty one, and why in ``skipped``."""
@@ -246,23 +262,12 @@ class RequestObjectIndicator:
     @property
     def created(self) -> datetime:
         """The attribute's timestamp, else the event's; never after the run's time."""
-        moment = from_timestamp(self.attribute.raw.get("timestamp")) or self.event.created or self.now
-        return min(moment, self.now)
+        return begin_of(self.attribute.raw, self.event, self.now)
 
     @property
     def valid_until(self) -> datetime:
         """When the indicator ends. Raises Unsendable when no date can be given or it has passed."""
-        settings = self.settings
-        last_seen = None if settings.days_to_expire_ignore_misp_last_seen else self.attribute.raw.get("last_seen")
-        start = self.now if settings.days_to_expire_start == "current_date" else self.created
-        until = expires_at(
-            last_seen, self.observable.path, start, settings.days_to_expire, settings.days_to_expire_mapping
-        )
-        if until is None:
-            raise Unsendable(Skip.NO_VALID_UNTIL)
-        if stix_time(until) <= stix_time(self.now):
-            raise Unsendable(Skip.EXPIRED, f"on {stix_time(until)}")
-        return until
+        return end_of(self.attribute.raw, self.observable.path, self.event, self.settings, self.now)
 
     def as_json(self) -> dict[str, Any]:
         """Return the indicator as it is uploaded. Raises Unsendable when it must not be."""
@@ -337,6 +342,23 @@ class RequestObjectIndicator:
         return reference
 
 
+def begin_of(raw: Json, event: EventHeader, now: datetime) -> datetime:
+    """Return the attribute's timestamp, else the event's; never after the run's time."""
+    return min(from_timestamp(raw.get("timestamp")) or event.created or now, now)
+
+
+def end_of(raw: Json, path: str, event: EventHeader, settings: Settings, now: datetime) -> datetime:
+    """Return when an attribute's indicator on the object path ends. Raises Unsendable as ``valid_until``."""
+    last_seen = None if settings.days_to_expire_ignore_misp_last_seen else raw.get("last_seen")
+    start = now if settings.days_to_expire_start == "current_date" else begin_of(raw, event, now)
+    until = expires_at(last_seen, path, start, settings.days_to_expire, settings.days_to_expire_mapping)
+    if until is None:
+        raise Unsendable(Skip.NO_VALID_UNTIL)
+    if stix_time(until) <= stix_time(now):
+        raise Unsendable(Skip.EXPIRED, f"on {stix_time(until)}")
+    return until
+
+
 def indicator_id(uuid: str, observable: Observable, position: int) -> str:
     """Return the STIX id of an observable: the first has its attribute's UUID, others one derived from it."""
     return f"indicator--{uuid if position == 0 else uuid5(UUID(uuid), observable.pattern)}"
@@ -386,6 +408,13 @@ def _refuse_unwanted(raw: Json, parent: Json) -> None:
         raise Unsendable(Skip.RULE_LANGUAGE)
     if kind not in UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES:
         raise Unsendable(Skip.TYPE_NOT_ACCEPTED)
+
+
+def _names_without_hashes(members: Iterable[PreparedAttribute]) -> list[PreparedAttribute]:
+    """Return the names of a file whose hashes cannot be sent: beside a hash a pattern's name is not looked at."""
+    kinds = {each.value.type for each in members}
+    names = [each for each in members if each.value.type == "filename" and not each.hashes]
+    return names if kinds.intersection(constants.HASH_TYPES) else []
 
 
 def _names_file(member: Json) -> bool:

@@ -1,6 +1,6 @@
 """One reading of MISP for all destinations: what each of them needs is asked, read and converted once.
 
-A destination that goes wrong drops out, and costs the others nothing.
+A destination that goes wrong drops out, and costs the others nothing; a fault of ours in an event costs that event.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Round:
 
     def _one_event(self) -> None:
         filters = misp_filters.for_one_event(self.settings.misp_event_filters, self.options.uuid)
-        listed = self.reader.listing(filters)
+        listed = [each for each in self.reader.listing(filters) if each.uuid == self.options.uuid]
         if not listed:
             raise MispError(f"no event {self.options.uuid} under misp_event_filters (time windows set aside)")
         self._each(lambda part: part.look_at_one(listed[0]))
@@ -159,7 +159,7 @@ class Round:
         if self.settings.write_parsed_eventid:
             logger.info("Processing event %s %s", event.get("id"), uuid)
         self._open = [part for part in self.parts if uuid in part.to_read]
-        self._each(lambda part: part.open(uuid), self._open)
+        self._each_open(lambda part: part.open(uuid))
 
     def _take(self, event: Event) -> None:
         """Convert, once, what of a slice changed for any destination, and hand it to those that have it open.
@@ -167,15 +167,17 @@ class Round:
         A fault of ours costs the event that it stumbles over, not the run.
         """
         try:
-            part = EventPart.of(event, self.settings, self.shape)
+            now = datetime.fromtimestamp(self.now, UTC)
+            part = EventPart.of(event, self.settings, self.shape, now)
             changed: list[Item] = []
             self._each_open(lambda each: changed.extend(each.look(part)))
-            for converted in part.converted(changed, datetime.fromtimestamp(self.now, UTC)):
+            for converted in part.converted(changed, now):
                 self._each_open(partial(Reconciliation.take, converted=converted, part=part))
         except DatabaseTrouble:
             raise
         except Exception as error:
-            self._each(partial(Reconciliation.stumble, error=error), self._open)
+            for each in self._open:
+                each.stumble(self._uuid, error)
             self._open = []
 
     def _each_open(self, step: Step) -> None:
@@ -187,10 +189,10 @@ class Round:
                 raise
             except Exception as error:
                 self._open.remove(each)
-                each.stumble(error)
+                each.stumble(self._uuid, error)
 
     def _close(self) -> None:
         """End the event that is open; one that was not read to its end is not remembered as read."""
         unfinished = frozenset({each.uuid.lower() for each in self.reader.unread} | self.reader.changed)
-        self._each(lambda part: part.close(unfinished), self._open)
+        self._each_open(lambda part: part.close(unfinished))
         self._open, self._uuid = [], ""

@@ -232,6 +232,8 @@ def header_value(value: str) -> str:
     """Accept what can be sent as an HTTP header's value."""
     if not value.isprintable() or not value.isascii():
         raise ValueError("has a line break or an odd character in it: write plain text on one line.")
+    if value != value.strip():
+        raise ValueError("begins or ends with a space: take it away.")
     return value
 
 

@@ -185,7 +185,7 @@ class Settings(_Frozen):
     misp_verifycert: Certificates = True
     misp_proxies: Annotated[Proxies, Field(repr=False)] = {}
     misp_headers: Annotated[Headers, Field(repr=False)] = {}
-    misp_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120
+    misp_timeout: Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)] = 120
     misp_event_filters: Annotated[dict[str, Any], AfterValidator(check.filters)] = {
         "published": 1,
         "enforceWarninglist": True,
@@ -427,7 +427,7 @@ def _value(given: Mapping[str, Given], name: str, default: Any = None) -> Any:
 
 
 def _path_in(environ: Mapping[str, str]) -> Path | None:
-    named = environ.get(environment.CONFIG, "").strip()
+    named = environment.config_path(environ)
     with suppress(RuntimeError):
         return Path(named).expanduser() if named else None
     return Path(named)

@@ -23,7 +23,26 @@ _HALVES = ("domain", "ip-dst")  # of a domain|ip
 _EMAIL_TYPES = frozenset({"email", "email-src", "email-dst"})
 _CASELESS_HASHES = frozenset(HASH_TYPES) - {"ssdeep", "impfuzzy"}
 _TLSH_WITH_VERSION = 72
+# How many hexadecimal digits misp-stix asks for; the two others are written in three parts.
+_HEXADECIMAL_DIGITS = {
+    "md5": 32,
+    "sha1": 40,
+    "sha224": 56,
+    "sha256": 64,
+    "sha384": 96,
+    "sha512": 128,
+    "sha512/224": 56,
+    "sha512/256": 64,
+    "tlsh": 70,
+    "imphash": 32,
+    "authentihash": 64,
+    "pehash": 40,
+}
+_DIGESTS = {kind: re.compile(f"[0-9a-f]{{{digits}}}") for kind, digits in _HEXADECIMAL_DIGITS.items()}
+_DIGESTS |= dict.fromkeys(("ssdeep", "impfuzzy"), re.compile(r"[0-9]+:[^:]+:[^:]+"))
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+# What stands before a colon is a scheme unless a port comes after it (RFC 3986, sections 3 and 3.2.3).
+_OTHER_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?!//)(?![0-9]+(?:[/?#]|\Z))", re.IGNORECASE)
 _DEFANGED_SCHEME = re.compile(r"(?:hxxp|h\*\*p|hxtp|htxp|meow|h\[tt\]p)(?=s?(?:://|\[:\]//|\[://\]))", re.IGNORECASE)
 _DEFANGED_MARK = re.compile(r"([a-z][a-z0-9+.-]*)(?:\[:\]//|\[://\])", re.IGNORECASE)
 _DEFANGED = re.compile(r"(?<![\[(])[\[(]+(\.|dot|:|@|at)[\])]+", re.IGNORECASE)
@@ -106,6 +125,11 @@ def prepare(misp_type: str, value: object, *, send_private_and_cidr: bool) -> Va
     if misp_type == "regkey|value":
         return Value("regkey", (_text(text.partition("|")[0]),))
     return Value(misp_type, (_simple(misp_type, text, address),))
+
+
+def is_digest(kind: str, text: str) -> bool:
+    """Say whether a prepared value is a hash of its MISP type, as far as one can see."""
+    return kind in _DIGESTS and _DIGESTS[kind].fullmatch(text) is not None
 
 
 def storable(text: str) -> str:
@@ -235,6 +259,8 @@ def _url(text: str) -> str:
     if text.startswith("//"):
         text = f"http:{text}"
     text = _ONE_SLASH.sub(r"\1//", text)
+    if _OTHER_SCHEME.match(text):
+        raise Unsendable(Skip.BAD_VALUE, "a URI that names no host, as mailto: and javascript: do")
     found = _SCHEME.match(text)
     scheme, rest = (text[: found.end()], text[found.end() :]) if found else ("http://", text)
     end = _END_OF_HOST.search(rest)

@@ -148,7 +148,7 @@ def test_members_of_objects_are_left_out_one_by_one(flatten):
 
 
 def test_an_event_is_prepared_once_for_all_who_get_it():
-    prepared = RequestObjectEvent(event(domain("one"), domain("two"), domain("three")), Settings())
+    prepared = RequestObjectEvent(event(domain("one"), domain("two"), domain("three")), Settings(), NOW)
     ours, theirs = (AttributeFilters.parse({"exclude_tags": [name]}) for name in ("one", "two"))
     left = {name: len(sieve(prepared, *filters).items) for name, filters in [("ours", [ours]), ("theirs", [theirs])]}
     assert left == {"ours": 2, "theirs": 2}
@@ -157,7 +157,7 @@ def test_an_event_is_prepared_once_for_all_who_get_it():
 
 
 def test_without_filters_an_event_is_left_as_it_is():
-    prepared = RequestObjectEvent(event(domain()), Settings())
+    prepared = RequestObjectEvent(event(domain()), Settings(), NOW)
     assert sieve(prepared, AttributeFilters()).items == prepared.items
 
 
@@ -272,7 +272,7 @@ FILTERS = st.fixed_dictionaries(
 
 def outcome(of, filters):
     """Sort the attributes of an event: (sent, {skipped: reason})."""
-    prepared = RequestObjectEvent(of, Settings())
+    prepared = RequestObjectEvent(of, Settings(), NOW)
     left = sieve(prepared, AttributeFilters.parse(filters))
     reasons = [(each.attribute_uuid, each.reason) for each in left.skipped]
     assert len(dict(reasons)) == len(reasons), "one reason each"
@@ -322,3 +322,14 @@ def test_anything_gives_filters_or_problems(given_):
         assert all(what.endswith(".") and ":" in what for _, what in found.problems)
     else:
         json.dumps(given_, allow_nan=False)
+
+
+def test_a_file_whose_hashes_are_filtered_gives_its_name():
+    members = [misp_attribute(n, each) for n, each in enumerate([("filename", "a.exe"), ("md5", "a1" * 16)])]
+    of = event(Object=[{"uuid": "cccccccc-0000-4000-8000-000000000009", "name": "file", "Attribute": members}])
+    prepared = RequestObjectEvent(of, Settings(), NOW)
+    left = {
+        kind: [each.value.type for each in sieve(prepared, AttributeFilters.parse({"exclude_types": [kind]})).items]
+        for kind in ("url", "md5", "filename")
+    }
+    assert left == {"url": ["md5"], "md5": ["filename"], "filename": ["md5"]}

@@ -25,6 +25,7 @@ from helpers import conversion, tags
 from helpers.conversion import Converted, convert_event
 from helpers.patterns import observables
 from helpers.request_objects import RequestObjectEvent
+from helpers.values import is_digest
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 345_678, tzinfo=UTC)
 EVENT_UUID = "cccccccc-0000-4000-8000-000000000001"
@@ -337,6 +338,41 @@ def test_a_file_object_becomes_one_indicator_per_hash(convert):
     assert all("gone.exe" not in each["description"] for each in made.indicators)
     assert all("file" in each["description"].splitlines()[-2] for each in made.indicators)
     assert reasons(made) == {uuid_of(98): Skip.NO_TO_IDS, uuid_of(99): Skip.FILE_NAME, uuid_of(97): Skip.DELETED}
+
+
+BAD_HASHES = {
+    "no hash": {"value": "zz"},
+    "one of another type": {"value": "a1" * 16},
+    "expired": {"last_seen": "2026-11-20T00:00:00Z"},
+    "without an end": {"last_seen": "soon"},
+    "deleted": {"deleted": True},
+    "not flagged": {"to_ids": False},
+}
+
+
+@pytest.mark.parametrize("flatten", [True, False])
+@pytest.mark.parametrize("why", BAD_HASHES)
+def test_a_file_whose_hash_is_not_sent_gives_its_name(convert, make_settings, why, flatten):
+    bad = attribute(1, "sha256", **{"value": DIGESTS["sha256"], "object_relation": "sha256", **BAD_HASHES[why]})
+    name = attribute(9, "filename", "a.exe", object_relation="filename")
+    of = event(Object=[thing(1, "file", bad, name)])
+    made = convert(of, misp_flatten_attributes=flatten)
+    assert patterns(made) == ["[file:name = 'a.exe']"]
+    assert list(reasons(made)) == [uuid_of(1)]
+    assert made.attributes == 2
+    good = attribute(2, "md5", DIGESTS["md5"], object_relation="md5")
+    made = convert(event(Object=[thing(1, "file", bad, good, name)]), misp_flatten_attributes=flatten)
+    assert patterns(made) == [f"[file:hashes.MD5 = '{DIGESTS['md5']}']"]
+    assert reasons(made)[uuid_of(9)] is Skip.FILE_NAME
+
+
+@pytest.mark.parametrize("kind", HASH_TYPES)
+def test_what_counts_as_a_hash_is_what_is_sent_as_one(convert, kind):
+    """A name must not be left out for a hash that misp-stix refuses."""
+    values = {*DIGESTS.values(), "zz", "a1", "1:2", "1:b:c", "", "é" * 32, *(text[:-1] for text in DIGESTS.values())}
+    for value in values:
+        sent = any("file:hashes" in each for each in patterns(convert(event(attribute(1, kind, value)))))
+        assert sent == is_digest(kind, value), value
 
 
 def test_a_file_object_without_a_hash_gives_its_name(convert):
@@ -749,9 +785,9 @@ def test_a_broken_report_costs_nothing(convert, make_settings, report):
     made = convert(misp_event, misp_remove_eventreports=False)
     assert patterns(made) == ["[mutex:name = 'a mutex']"]
     assert reasons(made) == {uuid_of(2): Skip.REFUSED}
-    with_reports = RequestObjectEvent(misp_event, make_settings(misp_remove_eventreports=False))
+    with_reports = RequestObjectEvent(misp_event, make_settings(misp_remove_eventreports=False), NOW)
     assert with_reports.reports == {"EventReport": [report]}
-    assert RequestObjectEvent(misp_event, make_settings()).reports == {}
+    assert RequestObjectEvent(misp_event, make_settings(), NOW).reports == {}
 
 
 def test_reports_go_to_misp_stix_once(monkeypatch, make_settings):

@@ -294,7 +294,7 @@ def test_a_host_without_an_identity_says_so(box, tmp_path, monkeypatch):
 
 def test_a_page_in_place_of_a_token(machine, tmp_path):
     machine.azure.faults.add(Fault("/metadata/", "html", status=200, times=None))
-    with pytest.raises(MicrosoftError, match="The managed identity of this host gives no token"):
+    with pytest.raises(MicrosoftError, match=r"No token from The managed identity of this host.*a proxy's page"):
         source(settings_of(machine, tmp_path, "managed_identity", without=APP)).token()
 
 

@@ -143,7 +143,7 @@ def test_every_command_and_option_is_explained():
 
 
 def test_every_exit_code_has_its_row():
-    told = dict(re.findall(r"^  (\d)  (.+)$", command_line.EXIT_CODES, re.MULTILINE))
+    told = dict(re.findall(r"^  (\d+)  (.+)$", command_line.EXIT_CODES, re.MULTILINE))
     table = rows(section(page("docs/operate.md"), "## Exit codes"))
     assert {row[0]: row[1] for row in table} == told
     assert {str(error.exit_code) for error in (SettingsError, MispError, MicrosoftError, RunActive)} <= told.keys()

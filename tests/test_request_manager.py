@@ -3,6 +3,7 @@
 import json
 import logging
 from collections import deque
+from datetime import UTC, datetime
 
 import pytest
 import requests
@@ -10,14 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.errors import MicrosoftError
+from helpers.microsoft_answers import Answer, Kind, judge
 from helpers.pacer import Pacers
 from helpers.report import Report
 from helpers.request_manager import RequestManager, State
 from sandbox.faults import Fault
-from tests.support import FakeTime, azure_in_process, indicator, settings_for
+from tests.support import AUTHORITY, FakeTime, azure_in_process, indicator, settings_for
 
 UPLOAD_PATH = "threat-intelligence-stix-objects:upload"
 TOKEN_PATH = "oauth2/v2.0/token"
+DISCOVERY_PATH = "openid-configuration"
 
 
 class Waiting:
@@ -323,12 +326,41 @@ def test_a_token_that_expires_early_costs_one_request(upload):
     assert done.exit_code == 0
 
 
-@pytest.mark.parametrize(
-    "fault", [{"kind": "status", "status": 503}, {"kind": "reset-before"}, {"kind": "hang"}], ids=str
-)
-def test_a_token_service_that_stumbles_is_asked_again(upload, fault):
-    done = upload().fault(path=TOKEN_PATH, **fault, times=2).send([indicator(1)]).check()
+TOKEN_FAULTS = [
+    {"kind": "status", "status": 503},
+    {"kind": "status", "status": 429, "body": {"error": "too_many", "error_description": "slow down"}},
+    {"kind": "status", "status": 408, "body": ""},
+    {"kind": "html", "status": 200},
+    {"kind": "html", "status": 403},
+    {"kind": "body", "body": []},
+    {"kind": "body", "body": {}},
+    {"kind": "body", "body": "[" * 100_000},
+    {"kind": "body", "body": {"access_token": None, "expires_in": 3600, "token_type": "Bearer"}},
+    {"kind": "body", "body": {"access_token": "", "expires_in": 3600}},
+    {"kind": "body", "body": {"access_token": "a\nb", "expires_in": 3600}},
+    {"kind": "body", "body": {"access_token": "whole", "expires_in": None}},
+    {"kind": "truncate"},
+    {"kind": "reset-before"},
+    {"kind": "hang"},
+]
+
+
+@pytest.mark.parametrize("path", [TOKEN_PATH, DISCOVERY_PATH])
+@pytest.mark.parametrize("fault", TOKEN_FAULTS, ids=lambda fault: str(fault)[:70])
+def test_a_token_service_that_stumbles_is_asked_again(upload, fault, path):
+    done = upload().fault(path=path, **fault, times=2).send([indicator(1)]).check()
     assert done.exit_code == 0
+
+
+@pytest.mark.parametrize("path", [TOKEN_PATH, DISCOVERY_PATH])
+@pytest.mark.parametrize("fault", TOKEN_FAULTS, ids=lambda fault: str(fault)[:70])
+def test_a_token_service_that_never_gives_one_is_named_with_what_to_look_at(upload, fault, path):
+    done = upload().fault(path=path, **fault, times=None).send(map(indicator, range(300))).check()
+    assert done.exit_code == 4
+    assert done.manager.requests == 0
+    assert done.manager.given_up.startswith(f"No token from {AUTHORITY}/")
+    assert "ms_proxies" in done.manager.given_up
+    assert sum(path in request.url for request in done.adapter.requests) == 4
 
 
 @pytest.mark.parametrize(
@@ -398,6 +430,50 @@ def test_probe_says_yes_only_when_the_app_may_write(upload):
     with pytest.raises(MicrosoftError, match="Contributor"):
         manager.probe()
     assert start.azure.objects() == {}
+
+
+@pytest.mark.parametrize("told", ["301", "600", "900"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_microsoft_is_left_alone_as_long_as_it_says(upload, told, status):
+    done = upload().fault("status", status=status, headers={"Retry-After": told}).send([indicator(1)]).check()
+    assert done.exit_code == 0
+    assert sum(done.time.slept) == pytest.approx(int(told))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("told", ["901", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_wait_too_long_for_a_run_leaves_the_batch_pending(upload, told, status, workers):
+    start = upload(workers=workers).fault("status", status=status, headers={"Retry-After": told})
+    done = start.send(map(indicator, range(150))).check()
+    assert len(done.ids(State.PENDING)) in (100, 50)
+    assert sum(done.time.slept) < 60
+    assert done.exit_code == 1
+
+
+@pytest.mark.parametrize("told", ["²", "٣", "1e400", "Mon, 01 Jan 99999999999 00:00:00 GMT", "soon", "-5"])
+def test_a_retry_after_that_is_none_is_no_fault(told):
+    answer = Answer(429, "", {"Retry-After": told})
+    assert judge(answer, 1, datetime(2026, 1, 1, tzinfo=UTC)).kind is Kind.THROTTLED
+
+
+@pytest.mark.parametrize("status", [200, 400, 429, 500])
+def test_json_too_deep_is_an_answer_like_any_other(upload, status):
+    done = upload().fault("body", status=status, body="[" * 200_000).send(map(indicator, range(10))).check()
+    assert len(done.ids(State.ACCEPTED)) == 10
+
+
+@pytest.mark.parametrize("body", [{"message": "no"}, {"value": []}, {"errors": None}, {"Errors": []}, [], "no", 3])
+def test_200_with_another_body_than_documented_is_no_success(upload, body):
+    done = upload().fault("body", body=body).send(map(indicator, range(10))).check()
+    assert (len(done.ids(State.ACCEPTED)), done.manager.requests) == (10, 2)
+
+
+@pytest.mark.parametrize("body", ["", " ", {}, {"errors": []}, {"errors": [], "trace": "x"}])
+def test_200_as_documented_is_a_success(body):
+    text = body if isinstance(body, str) else json.dumps(body)
+    verdict = judge(Answer(200, text), 3, datetime(2026, 1, 1, tzinfo=UTC))
+    assert (verdict.kind, dict(verdict.rejected)) == (Kind.SETTLED, {})
 
 
 FAULTS = st.builds(

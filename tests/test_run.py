@@ -1,6 +1,7 @@
 """Whole runs over TLS: MISP to Sentinel, the command line, files, exit codes, two runs at once."""
 
 import json
+import logging
 import os
 import pty
 import signal
@@ -11,13 +12,17 @@ from pathlib import Path
 
 import filelock
 import pytest
+from rich.console import Console
 
+import script
 from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES
-from helpers import reconcile, sync
+from helpers import reconcile, status, sync
 from helpers import settings as settings_room
 from helpers.command_line import parse
 from helpers.convert import events_in
+from helpers.misp import MispReader
 from helpers.reconcile import Options
+from helpers.report import table
 from helpers.request_manager import State
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
@@ -160,6 +165,74 @@ def test_faults_of_microsoft(site, name):
     assert report.states[State.ACCEPTED] == (0 if code else 300)
 
 
+ODD_ANSWERS = {
+    "an index of nothing": ("/events/index", [None]),
+    "an index of text": ("/events/index", ["x"]),
+    "a listing of numbers": (EVENTS, [1, 2]),
+    "a user that is a list": ("/users/view", []),
+    "a user of text": ("/users/view", {"User": "x", "Role": ["x"], "Organisation": "y"}),
+}
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+@pytest.mark.parametrize("name", ODD_ANSWERS)
+def test_an_odd_answer_of_misp_is_misp_s_failure(site, name, after):
+    path, body = ODD_ANSWERS[name]
+    load(site, events=2)
+    site.box.misp.faults.add(Fault(path, "body", body=body, times=None, after=after))
+    report = accounted(site.run())
+    asked = sum(path in where for _, where, _ in site.box.misp.requests)
+    assert report.exit_code == (3 if asked > after else 0)
+    assert (report.exit_code == 3) == bool(report.misp_error or report.unread)
+
+
+def test_a_row_of_the_index_that_is_none_costs_only_itself(site):
+    load(site, events=2)
+    site.run()
+    site.box.misp.edit_attribute(misp_event(1)["uuid"], misp_event(1, hosts(1))["Attribute"][0]["uuid"], comment="new")
+    site.box.misp.publish(misp_event(1)["uuid"])
+    index = [None, {"uuid": misp_event(1)["uuid"], "timestamp": "1", "published": 1}, "x"]
+    site.box.misp.faults.add(Fault("/events/index", "body", body=index, times=None))
+    report = accounted(site.run())
+    assert (report.exit_code, report.withdrawals.total()) == (0, 0)
+    assert len(site.box.azure.live()) == 60
+
+
+def main_that_stumbles(site, monkeypatch, capsys, *arguments):
+    """Run the front door with a fault of ours that holds a secret behind it: code, stdout, stderr."""
+    for name, value in site.environ.items():
+        monkeypatch.setenv(name, value)
+
+    def stumbling(*_given, **_named):
+        raise ZeroDivisionError(f"with {site.environ['MISP2SENTINEL_MISP_KEY']}")
+
+    monkeypatch.setattr(sync, "run", stumbling)
+    monkeypatch.setattr(status, "status", stumbling)
+    handlers = logging.getLogger().handlers[:]
+    try:
+        code = script.main(["--config", str(site.config), *arguments])
+    finally:
+        for handler in set(logging.getLogger().handlers) - set(handlers):
+            handler.close()
+        logging.getLogger().handlers[:] = handlers
+    return code, *capsys.readouterr()
+
+
+def test_a_fault_of_ours_is_told_as_one(site, monkeypatch, capsys):
+    code, out, err = main_that_stumbles(site, monkeypatch, capsys, "--json")
+    assert (code, json.loads(out)) == (70, {"error": err.strip(), "exit_code": 70})
+    assert err.startswith("A fault of MISP2Sentinel's own, please report it (the log has more): ZeroDivisionError")
+    assert "Traceback" in site.log and "Traceback" not in err
+    assert site.box.misp.readonly_key not in out + err + site.log
+
+
+def test_a_fault_of_ours_where_nothing_is_logged_brings_its_traceback(site, monkeypatch, capsys):
+    code, out, err = main_that_stumbles(site, monkeypatch, capsys, "status")
+    assert (code, out) == (70, "")
+    assert "Traceback" in err and "A fault of MISP2Sentinel's own" in err
+    assert site.box.misp.readonly_key not in err
+
+
 def test_misp_comes_before_microsoft_in_the_exit_code(site):
     load(site)
     site.box.azure.allowed.clear()
@@ -200,6 +273,56 @@ def test_an_event_that_we_stumble_over_costs_only_itself(site, monkeypatch):
     assert len(site.box.azure.live()) == 120
     assert report.exit_code == 1
     assert report.faults[0].startswith(misp_event(2)["uuid"])
+
+
+@pytest.mark.parametrize("step", ["open", "look", "take", "finish"])
+def test_a_fault_in_any_step_of_an_event_costs_only_that_event(site, monkeypatch, step):
+    load(site, events=3)
+    where, name = (reconcile.Reconciliation, "open") if step == "open" else (reconcile.EventReading, step)
+    whole = getattr(where, name)
+
+    def stumbling(self, *given, **named):
+        uuid = given[0] if step == "open" else self.uuid
+        if uuid == misp_event(2)["uuid"]:
+            raise ZeroDivisionError
+        return whole(self, *given, **named)
+
+    monkeypatch.setattr(where, name, stumbling)
+    report = site.run()
+    assert report.exit_code == 1
+    assert [each.partition(":")[0] for each in report.faults] == [misp_event(2)["uuid"]]
+    monkeypatch.undo()
+    assert site.run().exit_code == 0
+    assert len(site.box.azure.live()) == 90
+
+
+@pytest.mark.parametrize("timestamp", ["soon", "1.5", "9" * 30, "9" * 5000, "²", None, [], True])
+def test_a_malformed_date_of_an_event_costs_nothing(site, timestamp):
+    load(site, events=1)
+    site.box.misp.load([misp_event(2, hosts(2, "odd"), timestamp=timestamp)])
+    report = accounted(site.run())
+    assert (report.exit_code, report.faults, report.indicators) == (0, [], 32)
+
+
+def test_of_two_attributes_with_one_uuid_the_one_that_is_sent_stays(site):
+    """Whatever happens to the other one: a skip under the same UUID is no reason to withdraw."""
+    twins = [{"type": "domain", "value": value, "uuid": misp_event(9)["uuid"]} for value in ("a.example.org", "b")]
+    event = misp_event(1, [*twins, {**twins[1], "to_ids": False}])
+    site.box.misp.load([event])
+    accounted(site.run())
+    event["Attribute"][0]["comment"] = "edited"
+    site.box.misp.load([{**event, "timestamp": "1790000900", "publish_timestamp": "1790000900"}])
+    report = accounted(site.run())
+    assert (report.exit_code, report.plans["changed"], report.withdrawals.total()) == (0, 1, 0)
+    assert [each["pattern"] for each in site.box.azure.live().values()] == ["[domain-name:value = 'a.example.org']"]
+
+
+def test_what_is_read_anew_and_need_not_be_sent_is_unchanged(site):
+    load(site, events=2, attributes=3)
+    first = {"MISP2SENTINEL_DAYS_TO_EXPIRE_MAPPING": "{}"}
+    site.run(**first)
+    report = accounted(site.run(**first, MISP2SENTINEL_DAYS_TO_EXPIRE_IGNORE_MISP_LAST_SEEN="1"))
+    assert (report.attributes, report.indicators, report.unchanged) == (6, 0, 6)
 
 
 def test_one_event_by_uuid_under_the_site_s_filters(site):
@@ -366,6 +489,46 @@ def test_options_stand_on_either_side_of_the_command():
     assert parse(["--json"]).json is True
 
 
+PWN = "a\x1b[2Jb\x1b]0;pwn\x07c"
+
+
+def pwned(site):
+    """Load an event whose texts command a terminal, in what is sent, skipped and rejected; what MISP says does too."""
+    attributes = [{"type": "mutex", "value": PWN}, {"type": "text", "value": PWN}, {"type": "sha256", "value": PWN}]
+    site.box.misp.load([misp_event(1, attributes, info=PWN, Tag=[{"name": PWN}])])
+    site.box.misp.load([misp_event(2, hosts(1))])
+    odd = Fault(EVENTS, "status", status=405, body={"message": PWN}, when=lambda body: body.get("eventid") == ["2"])
+    odd.times = None
+    site.box.misp.faults.add(odd)
+    errors = {"errors": [{"recordIndex": 0, "errorMessages": [PWN]}]}
+    site.box.azure.faults.add(Fault(UPLOAD_PATH, "body", body=errors, times=None))
+
+
+def commands(text):
+    """The characters in a text that a terminal obeys, but for line ends."""
+    return {each for each in text if not each.isprintable() and each not in "\n\t"}
+
+
+def test_nothing_of_misp_s_or_microsoft_s_commands_the_terminal_or_the_log(site):
+    pwned(site)
+    environ = {"MISP2SENTINEL_MISP_EVENT_LIMIT_PER_PAGE": "1", "MISP2SENTINEL_VERBOSE_LOG": "1"}
+    listed = site.script("--dry-run", "--list", **environ)
+    done = site.script("--verbose", **environ)
+    explained = [site.script(*each, **environ) for each in (("explain", "a"), ("status",), ("check",))]
+    told = [part for each in (listed, done, *explained) for part in (each.stdout, each.stderr)]
+    assert not commands("".join(told)) and not commands(site.log)
+    assert r"send new indicator--" in listed.stdout and r"a\x1b[2Jb\x1b]0;pwn\x07c" in listed.stdout
+    assert r"Rejected: " in done.stderr and r"Event could not be read: " in done.stderr
+
+
+def test_the_table_commands_no_terminal_either(site, capsys):
+    pwned(site)
+    Console(width=500).print(table(site.run(MISP2SENTINEL_MISP_EVENT_LIMIT_PER_PAGE="1")))
+    shown = capsys.readouterr().out
+    assert not commands(shown)
+    assert r"a\x1b[2Jb" in shown
+
+
 def test_usage_errors_end_with_2(site):
     assert site.script("--uuid", "not-a-uuid").returncode == 2
     assert site.script("--no-such-option").returncode == 2
@@ -449,6 +612,18 @@ def test_a_site_s_own_choice_of_events_holds_for_one_event_too(site):
     site.config.write_text("misp_event_filters = {'published': 1, 'eventid': ['2']}")
     assert site.run(uuid=misp_event(1)["uuid"]).exit_code == 3
     assert site.run(uuid=misp_event(2)["uuid"]).indicators == 30
+
+
+def test_a_site_s_own_choice_by_id_and_by_uuid_holds_for_one_event_and_for_known_ones(site):
+    load(site)
+    chosen = f"'eventid': ['1', '2'], 'uuid': ['{misp_event(2)['uuid']}', '{misp_event(3)['uuid']}']"
+    site.config.write_text(f"misp_event_filters = {{'published': 1, {chosen}}}")
+    for number in (1, 3, 4):
+        assert site.run(uuid=misp_event(number)["uuid"]).exit_code == 3
+    assert site.run(uuid=misp_event(2)["uuid"]).indicators == 30
+    reader = MispReader(settings_room.load(site.config, site.environ).settings)
+    filters = reader.settings.misp_event_filters
+    assert set(reader.seen(filters, [misp_event(n)["uuid"] for n in range(1, 6)])) == {misp_event(2)["uuid"]}
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the published events are not beside the project")

@@ -567,12 +567,42 @@ def test_a_file_that_cannot_be_used(tmp_path, content, words):
     if content is not None:
         path.write_bytes(content)
     problem = only_problem(from_environment, "MISP2SENTINEL_MISP_KEY", MISP2SENTINEL_MISP_KEY_FILE=str(path))
-    assert "MISP2SENTINEL_MISP_KEY_FILE" in problem and str(path) in problem and words in problem
+    assert "MISP2SENTINEL_MISP_KEY_FILE" in problem and str(path) not in problem and words in problem
 
 
-def test_a_secret_put_where_a_path_belongs_is_not_shown():
-    problem = only_problem(from_environment, "MISP2SENTINEL_MISP_KEY", MISP2SENTINEL_MISP_KEY_FILE=KEY)
-    assert KEY not in problem
+@pytest.mark.parametrize("secret", ["short", "of/base64+", "x" * 40])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        *("MISP_KEY", "MS_AUTH__CLIENT_SECRET", "MS_AUTH__CERTIFICATE_PASSWORD", "MS_AUTH"),
+        *("MISP_HEADERS", "MISP_PROXIES", "MS_PROXIES", "MS_TENANTS", "STATE_URL"),
+    ],
+)
+def test_a_secret_put_where_a_path_belongs_is_not_shown(variable, secret):
+    name = f"MISP2SENTINEL_{variable}"
+    told = "\n".join(problems(from_environment, name, **{f"{name}_FILE": secret}))
+    assert f"environment {name}_FILE" in told
+    assert secret not in told
+
+
+def test_a_file_that_cannot_be_used_is_named_where_it_holds_no_secret():
+    problem = only_problem(from_environment, MISP2SENTINEL_DAYS_TO_EXPIRE_FILE="/run/days")
+    assert "names the file /run/days" in problem
+
+
+def test_config_py_may_be_named_in_any_letter_case(tmp_path):
+    (tmp_path / "mine.py").write_text("days_to_expire = 7")
+    (tmp_path / "other.py").write_text("days_to_expire = 8")
+    small = {"misp2sentinel_config": str(tmp_path / "mine.py")}
+    assert load(None, {**ENVIRON, **small}).settings.days_to_expire == 7
+    both = {**small, "MISP2SENTINEL_CONFIG": str(tmp_path / "other.py")}
+    assert load(None, {**ENVIRON, **both}).settings.days_to_expire == 8
+
+
+@pytest.mark.parametrize("name", ["misp_headers", "misp_proxies"])
+def test_one_wrong_key_is_told_once(site, name):
+    said = [problem for problem in problems(site, f"{name} = {{1: 2}}") if problem.startswith(name)]
+    assert len(said) == 1 and said[0].startswith(f"{name}[1] ")
 
 
 # --- offline -----------------------------------------------------------------------------------------
@@ -631,6 +661,9 @@ BAD = [
     ("misp_event_filters", "{'timestamp': float('nan')}", "cannot be sent"),
     ("misp_headers['X-Count']", "{'X-Count': 5}", "text"),
     ("misp_headers['X-Odd']", r"{'X-Odd': 'a\r\nb'}", "line break"),
+    ("misp_headers['X-Odd']", r"{'X-Odd': ' a\\b'}", "space"),
+    ("misp_headers['X-Odd']", "{'X-Odd': 'ab '}", "space"),
+    ("misp_timeout", "1e20", "at most 86400"),
     ("ms_proxies", '"http://proxy.example.org"', "dictionary"),
     ("ms_proxies['HTTPS']", "{'HTTPS': 'http://proxy.example.org'}", "small letters"),
     ("ms_proxies['https']", "{'https': 'ftp://proxy.example.org'}", "no proxy's address"),

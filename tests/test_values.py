@@ -117,6 +117,10 @@ def test_private_and_cidr_are_sent_when_asked_for(given_value, sent):
         ("HTTPS://Evil.example/", "HTTPS://Evil.example/"),
         ("Evil.example/Path", "http://Evil.example/Path"),
         ("evil.example:8080", "http://evil.example:8080"),
+        ("evil.example:8080/a:b", "http://evil.example:8080/a:b"),
+        ("evil.example:8080?q", "http://evil.example:8080?q"),
+        ("192.0.2.1:8080", "http://192.0.2.1:8080"),
+        ("evil.example/mailto:a", "http://evil.example/mailto:a"),
         ("evil.example/?next=http://b.example", "http://evil.example/?next=http://b.example"),
         ("hxxp://evil[.]example/a[.]b", "http://evil.example/a[.]b"),
         ("hXXps://evil(dot)example/", "https://evil.example/"),
@@ -137,6 +141,14 @@ def test_private_and_cidr_are_sent_when_asked_for(given_value, sent):
 )
 def test_urls_keep_case_and_path_and_get_a_scheme(given_value, sent):
     assert parts("url", given_value) == (sent,)
+
+
+@pytest.mark.parametrize(
+    "given_value",
+    ["mailto:x@y.example", "javascript:alert(1)", "data:text/html,x", "MAILTO:a", "evil.example:80a", "a:"],
+)
+def test_a_uri_without_a_host_is_no_url(given_value):
+    assert reason("url", given_value) is Skip.BAD_VALUE
 
 
 @pytest.mark.parametrize(
