@@ -51,15 +51,17 @@ def main(argv: list[str] | None = None) -> int:
 
 def _command(arguments: Namespace) -> int:
     from helpers import settings as settings_room  # noqa: PLC0415  --help must not wait for pydantic
+    from helpers.setting_checks import odd_filters  # noqa: PLC0415
 
     loaded = settings_room.load(arguments.config, os.environ, offline=arguments.command == "convert")
     settings = loaded.settings
     if arguments.dry_run:
         settings = settings.model_copy(update={"dry_run": True})
     _prepare_log(settings, arguments)
+    loud = odd_filters(settings.misp_event_filters, settings.source_of("misp_event_filters"))
     for warning in loaded.warnings:
         logger.warning("%s", warning)
-        if arguments.command or sys.stderr.isatty():
+        if arguments.command or warning in loud or sys.stderr.isatty():  # cron mails what would send everything
             print(f"warning: {warning}", file=sys.stderr)
     if arguments.command is None:
         return _run(settings, arguments)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 EXIT_CODES = """exit codes:
   0  done
-  1  done, but some objects were rejected or are still pending
+  1  done, but some objects were rejected or are still pending, or withdrawals were refused
   2  settings or usage
   3  MISP failed
   4  Microsoft failed

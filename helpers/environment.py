@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, get_origin
 
-from helpers.config_file import IDLE, NEEDLESS, RENAMED, Findings, Given, closest, spread
+from helpers.config_file import IDLE, MEANT, NEEDLESS, RENAMED, Findings, Given, closest, spread
 
 PREFIX = "MISP2SENTINEL_"
 CONFIG = PREFIX + "CONFIG"
@@ -96,7 +96,7 @@ def _unknown(key: str, kinds: Mapping[str, Any], findings: Findings) -> None:
     if name in IDLE:
         return
     new = {old.lower(): new for old, new in RENAMED.items()}.get(first)
-    near = new + dot + rest if new else closest(name, kinds, 0.6)
+    near = new + dot + rest if new else MEANT.get(name) or closest(name, kinds, 0.6)
     hint = f"do you mean {variable(near)}?" if near else "it is not used."
     if name in NEEDLESS:
         hint = f"it is needless, since {NEEDLESS[name]}."

@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails
 GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 AZURE_NAME = re.compile(r"[\w().-]{1,90}")
 DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]", re.IGNORECASE)
-PLACEHOLDER = re.compile(r"\s*(?:https?://)?<[^<>]*>/?\s*")
+PLACEHOLDER = re.compile(r"\s*(?:(?:https?://)?<[^<>]*>/?|\.{3}|…)\s*")
 PROXY_KEY = re.compile(r"(?:http|https|all)(?:://\S+)?|no_proxy")
 PROXY_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
 API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:-preview)?")
@@ -47,7 +47,7 @@ ANY_TENANT = frozenset({"common", "organizations", "consumers"})
 
 
 def placeholders(value: Any, path: str = "") -> Iterator[str]:
-    """Yield where in ``value`` a placeholder like ``<tenant>`` was left, as a path below it."""
+    """Yield where in ``value`` a placeholder like ``<tenant>`` or ``...`` was left, as a path below it."""
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     if isinstance(value, str):
