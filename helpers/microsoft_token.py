@@ -9,6 +9,7 @@ from typing import Any
 import requests
 import tenacity
 
+from helpers.connection_words import cause
 from helpers.errors import MicrosoftError
 from helpers.log import redact
 from helpers.pacer import Clock
@@ -87,7 +88,7 @@ class TokenSource:
             app.remove_tokens_for_client()
             answer: dict[str, Any] = app.acquire_token_for_client(scopes=[self._auth.scope])
         except (requests.RequestException, msal.exceptions.MsalServiceError) as error:
-            raise _Passing(str(error)) from error
+            raise _Passing(cause(error)) from error
         except ValueError as error:
             raise MicrosoftError(_sentence(self._authority, str(error))) from error
         if "access_token" not in answer:

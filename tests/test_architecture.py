@@ -18,7 +18,7 @@ ALONE = {"config": ROOT / "config.py", "constants": ROOT / "constants.py"}
 PURE = (
     *("values", "tags", "patterns", "indicator_dates", "misp_stix", "request_objects", "conversion"),
     *("misp_filters", "misp_answers", "microsoft_answers", "upload_api", "remembered", "marks", "plan"),
-    *("analyst_values", "advice"),
+    *("analyst_values", "advice", "connection_words"),
 )
 # The only modules of others that a pure room may use, beside what cannot reach out.
 HARMLESS = {

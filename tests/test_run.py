@@ -350,6 +350,19 @@ def test_check_says_what_works_and_where_the_settings_come_from(site):
     assert site.box.azure.objects() == {}
 
 
+def test_check_asks_about_https_and_shows_the_cause_alone(site):
+    plain = site.box.misp_url.replace("https", "http")
+    refused = site.script("check", MISP2SENTINEL_MISP_DOMAIN=plain).stdout
+    assert f"FAIL MISP login: {plain}: misp_domain is http: does MISP want https?" in refused
+    assert "RemoteDisconnected(" not in refused
+    closed = site.script("check", MISP2SENTINEL_MISP_DOMAIN="https://localhost:9")
+    assert (
+        "may this host reach it? Failed to establish a new connection: [Errno 111] Connection refused ["
+        in closed.stdout
+    )
+    assert "ms_auth['client_id'] from environment" in closed.stdout
+
+
 def test_check_says_what_to_do(site):
     site.box.azure.allowed.clear()
     done = site.script("check")
@@ -414,6 +427,9 @@ def test_options_stand_on_either_side_of_the_command():
 def test_usage_errors_end_with_2(site):
     assert site.script("--uuid", "not-a-uuid").returncode == 2
     assert site.script("--no-such-option").returncode == 2
+    assert "is empty" in site.script("explain", " ").stderr
+    for hours in ("-1", "nan", "soon"):
+        assert site.script("status", "--max-age", hours).returncode == 2
     assert (
         subprocess.run(
             [sys.executable, str(ROOT / "script.py"), "--config", "absent.py"], check=False, capture_output=True
