@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-BOX := .sandbox
+BOX := .sandbox/demo
 LOG := $(BOX)/state/misp2sentinel.log
 
 .PHONY: help demo test clean
@@ -43,7 +43,7 @@ test: $(READY)
 	$(BIN)/pytest -n auto --dist worksteal
 
 clean:
-	rm -rf $(VENV) $(BOX) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .sandbox .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(READY): $(wildcard requirements*.txt constraints.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

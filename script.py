@@ -72,15 +72,17 @@ def _shown(line: str) -> str:
 
 def _command(arguments: Namespace) -> int:
     from helpers import settings as settings_room  # noqa: PLC0415  --help must not wait for pydantic
+    from helpers.setting_checks import odd_filters  # noqa: PLC0415
 
     loaded = settings_room.load(arguments.config, os.environ, offline=arguments.command == "convert")
     settings = loaded.settings
     if arguments.dry_run:
         settings = settings.model_copy(update={"dry_run": True})
     _prepare_log(settings, arguments)
+    loud = odd_filters(settings.misp_event_filters, settings.source_of("misp_event_filters"))
     for warning in loaded.warnings:
         logger.warning("%s", warning)
-        if arguments.command or sys.stderr.isatty():
+        if arguments.command or warning in loud or sys.stderr.isatty():  # cron mails what would send everything
             print(_shown(f"warning: {warning}"), file=sys.stderr)
     if settings.vault_secrets and _reaches_out(arguments):
         from helpers.key_vault import with_secrets  # noqa: PLC0415

@@ -78,7 +78,7 @@ def adopt(
     _refuse_missing(settings)
     make_state_dir(settings)
     clock, moment, started = clock or Clock(), int(now()), time.monotonic()
-    report = Report(dry_run=settings.dry_run, line=line)
+    report = Report(command="adopt", dry_run=settings.dry_run, line=line)
     with opened(settings) as ledger, ledger.alone(settings.state_path):
         if ledger.empty:
             adoption = Adoption(settings, ledger, MispReader(settings, clock.sleep), report, moment)
@@ -276,8 +276,13 @@ def _remembered(event: str, attribute: PreparedAttribute) -> RememberedAttribute
 
 def _refuse_missing(settings: Settings) -> None:
     missing = [name for name in NEEDED if not getattr(settings.ms_auth, name)]
+    if missing and settings.name:
+        raise SettingsError(
+            f"adopt needs {name!r} of {settings.name}: set it in its entry of ms_tenants ({settings.config})."
+            for name in missing
+        )
     if missing:
         raise SettingsError(
-            f'adopt needs ms_auth["{name}"]: set it in config.py, or set {variable(f"ms_auth.{name}")}.'
+            f"adopt needs ms_auth[{name!r}]: set it in {settings.config}, or set {variable(f'ms_auth.{name}')}."
             for name in missing
         )

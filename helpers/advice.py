@@ -6,6 +6,7 @@ from typing import Final
 
 from constants import Skip
 from helpers import marks
+from helpers import plan as planning
 
 _PUBLISH = "publish the event in MISP"
 _FLATTEN = "set misp_flatten_attributes = True, which converts every attribute of an object by itself"
@@ -47,10 +48,22 @@ _ON_LEAVING: Final = {
     marks.UNPUBLISHED_FOR_GOOD: f"{_PUBLISH}; unpublished_grace_days says how long it may take",
     marks.LEFT_FILTERS: "widen misp_event_filters, or tag the event in MISP so that they find it",
     marks.GONE: "restore the event in MISP, or let the key (misp_key) see it",
+    planning.EXPIRED: ADVICE[Skip.EXPIRED],
+    # As helpers/event_reading.py, reconcile.py and leave.py word them, which are not pure.
+    "attribute changed": "nothing is to be done: what the attribute says now is another indicator; explain its value",
+    "attribute deleted, hidden, or on a warninglist": "restore the attribute in MISP, or take its value off the "
+    f"warninglist; then {_PUBLISH}",
+    "deduplicate changed": "nothing is to be done: what MISP still has was sent under another id; explain its value",
+    "the workspace is left": "nothing is to be done, as somebody asked for it (withdraw); while the settings name the "
+    "workspace, a run sends what MISP has under new ids",
 }
 
 NEXT_RUN: Final = "nothing is to be done: the next run takes it up"
 WITHDRAW: Final = "the next run withdraws it; --force-withdraw lets go what the guards hold back"
+REFUSED: Final = (
+    "look at --dry-run --list --force-withdraw; where it is right, run once with --force-withdraw, where not, mend "
+    "MISP or the settings"
+)
 RETRY: Final = "correct it in MISP, or send it once more as it is with --retry-rejected"
 HELD: Final = f"{_PUBLISH}, or wait: it leaves then"
 PUBLISH: Final = f"{_PUBLISH} (or take published out of misp_event_filters)"

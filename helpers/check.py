@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from helpers import credentials, key_vault, log, sync
+from helpers.config_file import written
 from helpers.errors import MispError, RunActive, SettingsError, SyncError
 from helpers.misp import MispReader
+from helpers.misp_filters import NOTHING_FOUND
 from helpers.request_manager import RequestManager
+from helpers.setting_checks import odd_filters
 from helpers.settings import Settings
 
 Step = Callable[[], str]
@@ -63,7 +66,7 @@ class Preflight:
             self._step(f"Microsoft upload{named}", lambda: _upload(manager, settings), to_upload)
 
     def _step(self, name: str, step: Step, settings: set[str]) -> bool:
-        origins = "; ".join(f"{each} from {self.settings.source_of(each)}" for each in sorted(settings))
+        origins = "; ".join(f"{written(each)} from {self.settings.source_of(each)}" for each in sorted(settings))
         try:
             self._line(name, step(), origins)
         except SyncError as error:
@@ -82,14 +85,13 @@ class Preflight:
         return f"{key_vault.address(self.settings)} gives {names}"
 
     def _filters(self, reader: MispReader) -> str:
+        """A name that MISP does not know is no filter: it would send what it was to leave out."""
+        odd = odd_filters(self.settings.misp_event_filters, self.settings.source_of("misp_event_filters"))
+        if odd:
+            raise SettingsError(odd)
         found = reader.first_listed(self.settings.misp_event_filters)
         if found is None:
-            raise SettingsError(
-                [
-                    "the filters find no event: try fewer of them, a longer publish_timestamp, and look whether MISP "
-                    "has published events at all; MISP ignores a filter whose name it does not know."
-                ]
-            )
+            raise SettingsError([NOTHING_FOUND])
         return f"the filters find events, for example {found.uuid} with {found.attributes} attributes"
 
 

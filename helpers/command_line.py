@@ -8,7 +8,7 @@ from uuid import UUID
 
 EXIT_CODES = """exit codes:
   0  done
-  1  done, but some objects were rejected or are still pending
+  1  done, but some objects were rejected or are still pending, or withdrawals were refused
   2  settings or usage
   3  MISP failed
   4  Microsoft failed
@@ -73,9 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     for name, command in made.items():
         _add(command, {**_EVERYWHERE, **_COMMANDS[name][1]}, hidden=True)
     made["convert"].add_argument("files", nargs="+", type=Path, metavar="FILE", help="MISP events as JSON")
-    made["explain"].add_argument("what", metavar="VALUE|UUID|STIX-ID", help="as analysts write it, defanged or not")
+    made["explain"].add_argument(
+        "what", type=_value, metavar="VALUE|UUID|STIX-ID", help="as analysts write it, defanged or not"
+    )
     made["explain"].add_argument("--offline", action="store_true", help="do not ask MISP")
-    made["status"].add_argument("--max-age", type=float, metavar="HOURS", help="exit 1 when the last good run is older")
+    made["status"].add_argument(
+        "--max-age", type=_hours, metavar="HOURS", help="exit 1 when the last good run is older"
+    )
     made["adopt"].add_argument(
         "--withdraw-unmatched", action="store_true", help="withdraw what is in Sentinel and not in MISP"
     )
@@ -103,6 +107,19 @@ def _add(parser: argparse.ArgumentParser, flags: dict[str, str], *, hidden: bool
 
 def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
+
+
+def _value(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty: write a value, a UUID or a STIX id")
+    return text
+
+
+def _hours(text: str) -> float:
+    hours = float(text)
+    if not 0 <= hours < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of hours: write one from 0")
+    return hours
 
 
 def _uuid(text: str) -> str:

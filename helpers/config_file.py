@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +13,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
+
+from helpers.ownership import user_name
 
 RENAMED = {
     "graph_auth": "ms_auth",
@@ -25,6 +28,8 @@ NEEDLESS = {
     "ms_check_if_exist_in_sentinel": "ids are stable, so an upload replaces and there is nothing to check",
     "timeframe_toids_change": "to_ids is read anew in each run",
 }
+# What others call a setting; no name of it is taken, the right one is named.
+MEANT = {"misp_url": "misp_domain", "misp_host": "misp_domain"}
 IDLE = frozenset({"ms_target_product", "ms_action", "ms_passiveonly", "network_ignore_direction", "write_post_json"})
 
 
@@ -46,12 +51,17 @@ class Findings:
     def problem(self, name: str, origin: str, what: str) -> None:
         """Add a problem of the setting ``name``, whose value came from ``origin``; each is told once."""
         self.told.add(name)
-        told = f"{name} ({origin}) {what}"
+        told = f"{written(name)} ({origin}) {what}"
         self.problems += [] if told in self.problems else [told]
 
     def has_told(self, name: str) -> bool:
         """Say whether a problem was reported for the setting or for the dictionary it is a key of."""
         return name in self.told or name.partition(".")[0] in self.told
+
+
+def written(name: str) -> str:
+    """Return a setting's dotted name as it stands in config.py: ``ms_auth.tenant`` → ``ms_auth['tenant']``."""
+    return re.sub(r"^(\w+)\.(\w+)", r"\1['\2']", name)
 
 
 def closest(name: str, names: Iterable[str], cutoff: float = 0.8) -> str | None:
@@ -133,7 +143,7 @@ def _renamed(names: Mapping[str, Any], origin: str, findings: Findings) -> dict[
 def _unknown_name(name: str, origin: str, kinds: Mapping[str, Any], findings: Findings) -> None:
     if name.startswith("_") or not name.islower():
         return
-    near = closest(name, (known for known in kinds if "." not in known))
+    near = MEANT.get(name) or closest(name, (known for known in kinds if "." not in known))
     if near:
         findings.warnings.append(f"{name} ({origin}) is no setting's name: do you mean {near}?")
 
@@ -141,12 +151,19 @@ def _unknown_name(name: str, origin: str, kinds: Mapping[str, Any], findings: Fi
 def _unreadable(path: Path) -> str | None:
     try:
         path.stat()
+        allowed = os.access(path, os.R_OK)
+    except PermissionError:
+        allowed = False
     except OSError as error:
         return f"cannot be read ({error.strerror}): name a config.py that is there."
+    if not allowed:
+        user = user_name()
+        return (
+            f"cannot be read (Permission denied): let {user} read it and enter {path.parent}, or run this as the user "
+            "that may, which is cron's."
+        )
     if path.is_dir():
         return "is a directory: name the config.py in it."
-    if not os.access(path, os.R_OK):
-        return "cannot be read (permission denied): let the user of this script read it."
     return None
 
 

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from helpers.errors import LedgerError, RunActive
 from helpers.ledger_tables import ABOUT, DESTINATIONS, METADATA, SCHEMA, upgrade
 from helpers.log import open_private
+from helpers.ownership import mend
 
 # What a database says when it is gone; it concerns every destination.
 DatabaseTrouble = SQLAlchemyError
@@ -205,10 +206,8 @@ def _file_lock(path: Path) -> Iterator[None]:
     except filelock.Timeout as error:
         raise RunActive(f"Another run is active (it holds {path}); this one does nothing.") from error
     except OSError as error:
-        raise LedgerError(
-            f"{path} cannot be used: {error}. Name a state_dir that this user may write, or give this user what "
-            "another one left there (chown)."
-        ) from error
+        advice = mend(error) or "Name a state_dir that this user may write."
+        raise LedgerError(f"{path} cannot be used: {error}. {advice}") from error
     try:
         yield
     finally:
@@ -243,6 +242,7 @@ def _explained(url: str) -> Iterator[None]:
     except (SQLAlchemyError, OSError, ValueError, ImportError) as error:
         words = str(getattr(error, "orig", None) or error).strip().splitlines()
         where = make_url(url).render_as_string(hide_password=True) if "://" in url else "state_url"
+        advice = f". {mend(error)}" if isinstance(error, OSError) and mend(error) else ""
         raise LedgerError(
-            f"The ledger at {where} cannot be used (state_url): {words[0] if words else error}"
+            f"The ledger at {where} cannot be used (state_url): {words[0] if words else error}{advice}"
         ) from error

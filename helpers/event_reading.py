@@ -84,7 +84,7 @@ class Desk:
         in_window: bool,
         **written: Any,
     ) -> Plan:
-        """Decide on objects by an event, write the intent down together with ``written``, carry it out, and return it."""
+        """Decide by an event, write the intent down together with ``written``, carry it out, and return it."""
         remembered = self.ledger.objects([*wanted, *unwanted])
         taken = self.ledger.by_id(each.first_id for each in wanted.values())
         plan = planning.decide(wanted, unwanted, remembered, taken, self.terms, in_window=in_window, event=event)

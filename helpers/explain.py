@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from helpers import advice
 from helpers.errors import MispError
 from helpers.ledger_questions import Question, places
 from helpers.ledger_view import LedgerView
@@ -18,6 +19,14 @@ from helpers.settings import Settings
 Answer = dict[str, Any]
 
 MOST_SHOWN = 20
+_UNKNOWN = (
+    "MISP shows the key (misp_key) no attribute with this value, nor an event or attribute of this UUID. Is its event "
+    "shared with the key's organisation? See docs/troubleshoot.md#1-does-misp-deliver-it."
+)
+_UNKNOWN_OFFLINE = (
+    "The ledger knows what runs have read: what is on a warninglist, or in an event that the filters do not find, is "
+    "not in it. Without --offline, MISP is asked too."
+)
 _NO_LEDGER = "There is no ledger yet: nothing has run with these settings."
 
 
@@ -83,6 +92,7 @@ def _lines(answer: Answer) -> Iterator[str]:
     yield from _misp_lines(answer["misp"])
     if answer["exit_code"] == 1:
         yield f"Nothing is known of {answer['asked']}."
+        yield _UNKNOWN if answer["misp"] else _UNKNOWN_OFFLINE
 
 
 def _place(place: Answer) -> Iterator[str]:
@@ -90,6 +100,9 @@ def _place(place: Answer) -> Iterator[str]:
     yield f"Workspace {place['workspace']}, source system {place['sourcesystem']}{named}"
     if not (place["objects"] or place["skipped"] or place["event"] or place["halves_left_out"]):
         yield "  the ledger does not know it"
+    elif place["refused_withdrawals"]:
+        yield f"  the last run was not let withdraw anything: {'; '.join(place['refused_withdrawals'])}"
+        yield _row("what to do", advice.REFUSED)
     if place["event"]:
         yield from _event(place["event"])
     yield from _some(place["objects"], _object)
@@ -125,7 +138,14 @@ def _object(each: Answer) -> Iterator[str]:
     for origin in each["from"]:
         yield _row("from", f"attribute {origin['attribute']} of event {origin['event']}")
         yield _row("", origin["url"])
+    yield from _refused(each)
     yield from _held(each)
+
+
+def _refused(each: Answer) -> Iterator[str]:
+    for refused in each["refused"]:
+        yield _row("refused", f"event {refused['event']}: a guard held back the withdrawals of what it no longer has")
+        yield _row("what to do", refused["advice"])
 
 
 def _times(each: Answer) -> Iterator[tuple[str, str | None]]:

@@ -79,7 +79,7 @@ def withdraw_all(
     """
     make_state_dir(settings)
     started = time.monotonic()
-    report = Report(dry_run=settings.dry_run, line=line)
+    report = Report(command="withdraw", dry_run=settings.dry_run, line=line)
     for there in _destinations(settings, workspace):
         with opened(there) as ledger, ledger.alone(there.state_path):
             ledger.recover()

@@ -56,11 +56,16 @@ class LedgerView:
             "workspace": self.place.workspace,
             "sourcesystem": self.place.sourcesystem,
             "in_settings": self.place.is_of(self.settings),
+            "refused_withdrawals": list((self._facts.get("last_run") or {}).get("refused_withdrawals", [])),
             "objects": [self._object(each) for each in found.objects],
             "skipped": [self._skipped(each) for each in found.attributes if each.skip],
             "halves_left_out": [half for each in found.attributes if not each.skip for half in self._left_out(each)],
             "event": self._event(found.event) if found.event else None,
         }
+
+    @cached_property
+    def _facts(self) -> Mapping[str, Any]:
+        return self.place.ledger.facts()
 
     @property
     def attributes(self) -> set[str]:
@@ -93,6 +98,7 @@ class LedgerView:
             "why": each.leaving or ("" if each.stage in _AT_MICROSOFT else each.words),
             "microsoft": each.words if each.stage in _AT_MICROSOFT else "",
             "advice": self._advice(each),
+            "refused": self._refused(each, set(origin.values())),
             "held": [held for event in origin.values() for held in self._held(event)],
             "from": [
                 {"attribute": uuid, "event": event, "url": page(self.settings, event)} for uuid, event in origin.items()
@@ -124,6 +130,13 @@ class LedgerView:
         if each.stage == Stage.ACCEPTED:
             return "" if each.valid_until > self.now else advice.ADVICE[Skip.EXPIRED]
         return _ADVICE[each.stage]
+
+    def _refused(self, each: RememberedObject, events: set[str]) -> list[Answer]:
+        """Name the events of a live object from which nothing was withdrawn, as a guard held it back."""
+        if not each.live:
+            return []
+        refused = events & set(self._facts.get("refused_events", []))
+        return [{"event": event, "advice": advice.REFUSED} for event in sorted(refused)]
 
     def _origin(self, each: RememberedObject, indicator: Mapping[str, Any]) -> dict[str, str]:
         """Return the events of the attributes that an object came from, as last sent where nothing asks for it now."""

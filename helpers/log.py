@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.errors import SettingsError
+from helpers.ownership import mend
 
 _SHORTEST_SECRET = 4
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
@@ -146,4 +147,5 @@ def _file_handler(path: Path) -> logging.Handler:
         os.close(open_private(path, os.O_WRONLY | os.O_APPEND))
         return _LogFile(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise SettingsError([f"log_file cannot be written ({error}): name a file that this user may write"]) from error
+        advice = mend(error) or "name a file that this user may write"
+        raise SettingsError([f"log_file cannot be written ({error}): {advice}"]) from error

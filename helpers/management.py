@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 import requests
 import tenacity
 
+from helpers.connection_words import cause
 from helpers.errors import MicrosoftError
 from helpers.microsoft_answers import Answer, Kind, Verdict, judge
 from helpers.microsoft_token import TokenSource
@@ -93,7 +94,7 @@ class ManagementApi:
                 method, url, json=body, headers=headers, timeout=READ_SECONDS, allow_redirects=False
             )
         except requests.RequestException as error:
-            return Answer(0, f"no answer from Microsoft: {error}")
+            return Answer(0, f"no answer from Microsoft: {cause(error)}")
         return Answer(response.status_code, response.text, response.headers)
 
 

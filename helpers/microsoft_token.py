@@ -12,6 +12,7 @@ import requests
 import tenacity
 
 from helpers import certificates, credentials
+from helpers.connection_words import cause
 from helpers.errors import MicrosoftError
 from helpers.log import redact
 from helpers.pacer import Clock
@@ -111,7 +112,7 @@ class TokenSource:
         try:
             answer = self._answer_of_identity(msal) if self._is_identity else self._answer_of_login(msal)
         except (requests.RequestException, msal.exceptions.MsalServiceError) as error:
-            raise _Passing(str(error)) from error
+            raise _Passing(cause(error)) from error
         except ValueError as error:
             raise MicrosoftError(_sentence(self._where, str(error))) from error
         except _STUMBLES as error:

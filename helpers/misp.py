@@ -83,7 +83,12 @@ class MispReader:
     def connect(self) -> Any:
         """Return the PyMISP client, logged in. Raises MispRefused or MispError."""
         if self._client is None:
-            self._client = self._asked(self._login, TRIES)
+            try:
+                self._client = self._asked(self._login, TRIES)
+            except MispBusy as error:
+                if self.settings.misp_domain.lower().startswith("http://"):
+                    raise MispBusy(f"misp_domain is http: does MISP want https? {error}") from error
+                raise
         return self._client
 
     def listing(self, filters: Mapping[str, Any]) -> list[SeenEvent]:
@@ -328,8 +333,10 @@ class MispReader:
         )
         try:
             return retrying(misp_answers.usable, question, lambda: self._adapter.last_headers)
-        except MispBusy as error:
-            if error.wait:  # asking for less does not help against a limit on asking
+        except MispError as error:
+            if error.__cause__:  # the error itself has the innermost words only
+                logger.warning("No usable answer from MISP: %.2000s", error.__cause__)
+            if isinstance(error, MispBusy) and error.wait:  # asking for less does not help against a limit on asking
                 raise MispRefused(str(error)) from error
             raise
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import requests
 
+from helpers.connection_words import cause
 from helpers.errors import MispBusy, MispError, MispRefused
 from helpers.marks import SeenEvent
 from helpers.request_objects import dicts
@@ -22,9 +23,12 @@ _WORDS = 500
 _LONGEST_WAIT = 900
 _LARGEST = 2**63 - 1
 _MAINTENANCE = "MISP sends every request to its login page: it is in maintenance, or the key belongs to no API user"
+KEY_REFUSED = (
+    "the key (misp_key) is refused (make one in MISP: your profile, Auth keys; is this machine's address allowed?)"
+)
 _MENDS = {
     "redirects": _MAINTENANCE,
-    "Authentication failed": "the key (misp_key) is refused",
+    "Authentication failed": KEY_REFUSED,
     "NO_CERTIFICATE_OR_CRL_FOUND": "the file that misp_verifycert names holds no certificate",
     "PermissionError": "the file that misp_verifycert names may not be read by this user",
     "CERTIFICATE_VERIFY_FAILED": "the certificate is not trusted (misp_verifycert can name a CA bundle)",
@@ -49,7 +53,7 @@ def usable(question: Callable[[], Any], headers: Callable[[], Mapping[str, str]]
     except requests.TooManyRedirects as error:
         raise MispRefused(_MAINTENANCE) from error
     except requests.RequestException as error:
-        raise MispBusy(f"no answer from MISP: {_cut(error)}") from error
+        raise MispBusy(f"no answer from MISP: {_cut(cause(error))}") from error
     except PyMISPError as error:
         raise _raised(_cut(error)) from error
     except (ValueError, TypeError) as error:
@@ -157,10 +161,10 @@ def _raised(words: str) -> MispError:
         return MispRefused(f"a proxy or firewall in front of MISP refuses the request: {words}")
     for mark, mend in _MENDS.items():
         if mark in words:
-            return MispRefused(f"{mend}: {words}")
+            return MispRefused(f"{mend}: {cause(words)}")
     if "Max retries exceeded" in words:
-        return MispBusy(f"no connection: is it up, is misp_domain right, may this host reach it? {words}")
-    return MispBusy(f"no usable answer: {words}")
+        return MispBusy(f"no connection: is it up, is misp_domain right, may this host reach it? {cause(words)}")
+    return MispBusy(f"no usable answer: {cause(words)}")
 
 
 def _returned(errors: Any, headers: Mapping[str, str]) -> MispError:
@@ -171,7 +175,7 @@ def _returned(errors: Any, headers: Mapping[str, str]) -> MispError:
         wait = min(number(headers.get("X-Rate-Limit-Reset")), _LONGEST_WAIT)
         return MispBusy(f"MISP's rate limit for this key is reached: {words}", wait=wait)
     if code in _FORBIDDEN:
-        return MispRefused(f"the key (misp_key) is refused: {words}")
+        return MispRefused(f"{KEY_REFUSED}: {words}")
     return MispError(f"MISP answered {code or 'an error'}: {words}")
 
 

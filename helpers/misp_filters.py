@@ -11,6 +11,11 @@ from typing import Any
 
 Filters = Mapping[str, Any]
 
+# What to say when the filters find nothing at all.
+NOTHING_FOUND = (
+    "the filters find no event: try fewer of them, a longer publish_timestamp, and look whether MISP has published "
+    "events at all; MISP ignores a filter whose name it does not know."
+)
 TIME_WINDOWS = frozenset(
     {
         "publish_timestamp",

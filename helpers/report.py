@@ -26,7 +26,7 @@ class Report:
     """The sums of a run at one destination, or of several in ``parts``.
 
     An attribute is skipped or has indicators, and each of those has an outcome. ``name`` is the destination's
-    where there are several, ``failure`` why it dropped out.
+    where there are several, ``failure`` why it dropped out; ``command`` is "" for a run.
     """
 
     name: str = ""
@@ -59,6 +59,7 @@ class Report:
     failure: str = ""
     failure_code: int = 0
     parts: list[Report] = field(default_factory=list)
+    command: str = ""
 
     @classmethod
     def of(cls, parts: Sequence[Report], events: int) -> Report:
@@ -114,7 +115,7 @@ class Report:
     def withdrawing(self, each: RememberedObject) -> None:
         """Count an object that is to be withdrawn."""
         self.withdrawals[each.leaving] += 1
-        self._example("withdraw", f"{each.id} {each.pattern} ({each.leaving})")
+        self._example(f"withdraw: {each.leaving}", f"{each.id} {each.pattern}")
         self.say(f"withdraw {each.id} {each.pattern} ({each.leaving})")
 
     def adopt(self, kind: str, each: RememberedObject) -> None:
@@ -229,8 +230,7 @@ def table(report: Report) -> Any:
     from rich.table import Table  # noqa: PLC0415  only for a terminal
     from rich.text import Text  # noqa: PLC0415
 
-    title = "Dry run: nothing was sent" if report.dry_run else "MISP2Sentinel"
-    made = Table(title=title, title_justify="left", caption=report.advice or None, caption_justify="left")
+    made = Table(title=_title(report), title_justify="left", caption=report.advice or None, caption_justify="left")
     made.add_column("what")
     made.add_column("count", justify="right")
     made.add_column("why, or for example", overflow="fold")
@@ -239,16 +239,55 @@ def table(report: Report) -> Any:
     return made
 
 
-def _rows(report: Report) -> Iterable[tuple[str, int, str]]:
+def _title(report: Report) -> str:
+    if not report.dry_run:
+        return "MISP2Sentinel"
+    if report.command == "adopt":
+        return "Dry run: nothing was taken over, nothing was sent"
+    return "Dry run: nothing was sent, Microsoft was not asked (check does)"
+
+
+Rows = Iterable[tuple[str, int, str]]
+
+
+def _rows(report: Report) -> Rows:
     for part in report.parts:
         words = "; ".join(filter(None, [f"exit code {part.exit_code}", part.failure, part.given_up]))
         yield f"{part.name}", part.indicators, words
+    yield from _of_command(report) if report.command else _of_run(report)
+
+
+def _of_command(report: Report) -> Rows:
+    """What adopt and withdraw do; neither reads events."""
+    if report.command == "adopt":
+        yield "indicators taken over", report.adopted.total(), f"seconds: {report.seconds:.0f}"
+    for kind, count in report.adopted.most_common():
+        yield f"  {kind}", count, "; ".join(report.unmatched) if kind == UNMATCHED else ""
+    if report.indicators or report.command == "withdraw":
+        yield from _indicators(report)
+    yield from _withdrawn(report)
+
+
+def _of_run(report: Report) -> Rows:
+    yield from _read(report)
+    yield from _indicators(report)
+    yield "unchanged since an earlier run", report.unchanged, ""
+    yield from _withdrawn(report)
+    if report.held:
+        yield "events held", report.held, "edited and not yet published again, or out of sight"
+    yield from _skipped(report)
+
+
+def _read(report: Report) -> Rows:
     yield "events read", report.events, f"{len(report.unread)} could not be read" if report.unread else ""
     yield (
         "attributes in them",
         report.attributes,
         f"{report.attributes - report.skipped.total():,} of them have indicators",
     )
+
+
+def _indicators(report: Report) -> Rows:
     yield "indicators", report.indicators, f"requests: {report.requests}, seconds: {report.seconds:.0f}"
     if report.dry_run:
         for kind, count in report.plans.most_common():
@@ -257,13 +296,15 @@ def _rows(report: Report) -> Iterable[tuple[str, int, str]]:
         yield "  accepted", report.states[State.ACCEPTED], ""
         yield "  rejected", report.states[State.REJECTED], next(iter(report.rejections), "")
         yield "  pending", report.states[State.PENDING], report.given_up
-    yield "unchanged since an earlier run", report.unchanged, ""
-    for reason_, count in report.withdrawals.most_common():
-        yield "would be withdrawn" if report.dry_run else "withdrawn", count, reason_
-    for kind, count in report.adopted.most_common():
-        yield f"adopted: {kind}", count, "; ".join(report.unmatched) if kind == UNMATCHED else ""
-    if report.held:
-        yield "events held", report.held, "edited and not yet published again, or out of sight"
+
+
+def _withdrawn(report: Report) -> Rows:
+    for reason, count in report.withdrawals.most_common():
+        example = next(iter(report.plan_examples.get(f"withdraw: {reason}", [])), "")
+        yield "would be withdrawn" if report.dry_run else "withdrawn", count, f"{reason}; {example}"
+
+
+def _skipped(report: Report) -> Rows:
     yield "attributes skipped", report.skipped.total(), ""
     for reason, count in report.skipped.most_common():
         example = report.examples[reason][0]

@@ -21,6 +21,7 @@ import tenacity
 
 from constants import LOG_FINISHED, LOG_PAUSING, LOG_SENT, LOG_SUBMIT_ERROR
 from helpers import upload_api
+from helpers.connection_words import cause
 from helpers.errors import MicrosoftError
 from helpers.log import redact
 from helpers.microsoft_answers import Answer, Kind, Verdict, judge
@@ -298,7 +299,8 @@ class RequestManager:
             answer = Answer(response.status_code, redact(response.text), response.headers)
         except requests.RequestException as error:
             hint = "firewall, ms_proxies, ms_verifycert, ms_endpoints?"
-            answer = Answer(0, redact(f"no answer from Microsoft ({hint}): {error}"))
+            answer = Answer(0, redact(f"no answer from Microsoft ({hint}): {cause(error)}"))
+            logger.info("No answer from Microsoft: %s", error)
         logger.info(LOG_SENT.format(number, size, max(0, self._unsettled - size)))
         return answer
 

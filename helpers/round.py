@@ -110,6 +110,10 @@ class Round:
         filters = self.settings.misp_event_filters
         index = {} if filters.get("limit") else self.reader.index()
         listed = {each.uuid: each for each in self.reader.listing(filters)}
+        if not listed:
+            logger.warning("MISP: %s", misp_filters.NOTHING_FOUND)
+            for part in self.parts:
+                part.report.advice = misp_filters.NOTHING_FOUND
         asked: dict[str, None] = {}
         self._each(lambda part: asked.update(dict.fromkeys(part.look_around(index, listed))))
         found = self.reader.seen(filters, list(asked))

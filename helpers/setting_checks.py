@@ -23,7 +23,7 @@ from helpers.filter_terms import AttributeFilters, FilterProblems
 GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 AZURE_NAME = re.compile(r"[\w().-]{1,90}")
 DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]", re.IGNORECASE)
-PLACEHOLDER = re.compile(r"\s*(?:https?://)?<[^<>]*>/?\s*")
+PLACEHOLDER = re.compile(r"\s*(?:(?:https?://)?<[^<>]*>/?|\.{3}|…)\s*")
 REFERENCE = "@microsoft.keyvault("
 UNRESOLVED = (
     "holds a Key Vault reference that was not resolved: give the app's identity the role Key Vault Secrets User "

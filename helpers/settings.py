@@ -236,6 +236,12 @@ class Settings(_Frozen):
         return self._name
 
     @property
+    def config(self) -> str:
+        """The path of the config.py that settings came from; its name alone where none did."""
+        origins = (each for each in self._sources.values() if not each.startswith("environment "))
+        return next(origins, "config.py")
+
+    @property
     def workspace_key(self) -> str:
         """What the ledger knows the destination by, beside its source system."""
         return self.ms_auth.workspace_id
@@ -498,7 +504,9 @@ def _tell(problems: Iterable[tuple[str, str]], given: Mapping[str, Given], findi
 def _missing(needed: tuple[str, ...], given: Mapping[str, Given], findings: Findings) -> None:
     for name in needed:
         if name not in given and not findings.has_told(name):
-            findings.problems.append(f"{name} is missing: set it in config.py, or set {variable(name)}.")
+            findings.problems.append(
+                f"{config_file.written(name)} is missing: set it in config.py, or set {variable(name)}."
+            )
 
 
 def _doubts(settings: Settings) -> list[str]:
@@ -526,7 +534,7 @@ def _doubts(settings: Settings) -> list[str]:
         origin = settings.source_of("ms_api_version")
         doubts.append(
             f"ms_api_version ({origin}) is the legacy API's, but the STIX objects API is used: "
-            'take it out, or keep the legacy API with ms_auth["new_upload_api"] = False.'
+            "take it out, or keep the legacy API with ms_auth['new_upload_api'] = False."
         )
     return doubts
 

@@ -64,6 +64,7 @@ def standing(place: Place, settings: Settings, now: int) -> Answer:
         "withdrawn": counted.get(Stage.WITHDRAWN, 0),
         "leaving": sum(leaving.values()),
         "leaving_reasons": leaving,
+        "refused_events": len(facts.get("refused_events", [])),
         "last_run": _last_run(facts.get("last_run")),
         "last_good_run": iso(facts.get("last_good")),
         "last_full_run": iso(facts.get("full_at")),
@@ -113,6 +114,7 @@ def _rows(each: Answer) -> Iterator[tuple[str, str]]:
     yield "withdrawn", f"{each['withdrawn']:,}"
     yield "leaving", f"{each['leaving']:,}{_leaving(each)}"
     yield from (("", f"{count:,}  {reason}") for reason, count in each["leaving_reasons"].items())
+    yield "refused", f"{each['refused_events']:,} events{_refused(each)}"
     yield "last run", _result(each["last_run"])
     yield "last good run", each["last_good_run"] or "none yet"
     yield "last full run", each["last_full_run"] or "none yet"
@@ -126,6 +128,10 @@ def _held(each: Answer) -> str:
 
 def _leaving(each: Answer) -> str:
     return " to be withdrawn; what the guards hold back leaves with --force-withdraw" if each["leaving"] else ""
+
+
+def _refused(each: Answer) -> str:
+    return ", whose withdrawals a guard held back; they leave with --force-withdraw" if each["refused_events"] else ""
 
 
 def _result(last: Answer | None) -> str:

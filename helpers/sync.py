@@ -20,6 +20,7 @@ from helpers.delivery import Delivery
 from helpers.errors import MispError, RunActive, SettingsError
 from helpers.ledger import Ledger
 from helpers.misp import MispReader
+from helpers.ownership import mend
 from helpers.pacer import Clock, Pacers
 from helpers.reconcile import Options, Reconciliation
 from helpers.report import Report
@@ -28,9 +29,17 @@ from helpers.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+_ADOPT = (
+    "adopt, which needs three more names in ms_auth (docs/ledger.md#when-sentinel-holds-objects-already-adopt): then "
+    "nothing is sent twice and nothing stays behind."
+)
 ADOPT_FIRST = (
-    "The ledger holds nothing for this destination yet. If Sentinel holds indicators of MISP2Sentinel already, "
-    "let `script.py adopt` take them over first: then nothing is sent twice and nothing stays behind."
+    "The ledger holds nothing for this destination yet. If Sentinel holds indicators of this sourcesystem already, "
+    f"let them be taken over before the first run, with {_ADOPT}"
+)
+ADOPT_NEXT = (
+    "The ledger was empty before this run. If Sentinel held indicators of this sourcesystem already, move the ledger "
+    f"away and take them over before the next run, with {_ADOPT}"
 )
 _SITES_CONSTANTS = (
     "UPLOAD_INDICATOR_API_ACCEPTED_TYPES",
@@ -52,6 +61,7 @@ class Leg:
     report: Report
     delivery: Delivery
     reconciliation: Reconciliation
+    first: bool
 
 
 def run(
@@ -82,12 +92,14 @@ def run(
         return run_.carry_out(advance)
 
 
-def _advice(ledger: Ledger) -> str:
-    """Recommend to adopt before a first run."""
-    if not ledger.empty:
-        return ""
-    logger.info(ADOPT_FIRST)
-    return ADOPT_FIRST
+def _advice(leg: Leg) -> str:
+    """Recommend to adopt, in a first run that could read MISP, after what the run itself had to say."""
+    report = leg.report
+    if not leg.first or report.misp_error or report.failure:
+        return report.advice
+    adopt = ADOPT_FIRST if report.dry_run else ADOPT_NEXT
+    logger.info(adopt)
+    return f"{report.advice} {adopt}".strip()
 
 
 def ledger_url(settings: Settings) -> str:
@@ -120,8 +132,8 @@ def make_state_dir(settings: Settings) -> None:
 
 def _unusable(settings: Settings, error: OSError) -> SettingsError:
     where = settings.source_of("state_dir")
-    mend = "Name a directory that this user may write, or give this user what another one left there (chown)."
-    return SettingsError([f"state_dir ({where}) cannot be used: {error}. {mend}"])
+    advice = mend(error) or "Name a directory that this user may write."
+    return SettingsError([f"state_dir ({where}) cannot be used: {error}. {advice}"])
 
 
 class _Run:
@@ -161,7 +173,7 @@ class _Run:
             report.fail(error)
             self._out.append(report)
             return
-        report.advice = _advice(ledger)
+        first = ledger.empty
         delivery = Delivery(settings, ledger, report, self.pacers, self._now)
         reconciliation = Reconciliation(
             settings,
@@ -173,7 +185,7 @@ class _Run:
             shape(settings),
             self._now,
         )
-        self._legs.append(Leg(settings, ledger, report, delivery, reconciliation))
+        self._legs.append(Leg(settings, ledger, report, delivery, reconciliation, first))
 
     def carry_out(self, advance: Callable[[int, int], None]) -> Report:
         """Read, plan, upload, and move the marks when everything has its answer."""
@@ -241,6 +253,7 @@ class _Run:
         if report.misp_error:
             logger.error("MISP failed: %s", report.misp_error)
         leg.reconciliation.finished(complete=started and not (report.stopped or report.failure))
+        report.advice = _advice(leg)
         self._remember(leg)
 
     def _remember(self, leg: Leg) -> None:

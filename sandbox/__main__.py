@@ -17,7 +17,8 @@ from sandbox.azure import AzureState, count_observables
 from sandbox.samples import demo_misp
 from sandbox.serve import Sandbox
 
-DIRECTORY = Path(".sandbox")
+STATE, LEDGER = "state", "ledger.sqlite"
+DIRECTORY = Path(".sandbox/by-hand")
 SCRIPT = Path(__file__).resolve().parents[1] / "script.py"
 CONFIG = '''"""MISP2Sentinel against the sandbox. Keys and secrets in here are fakes."""
 
@@ -31,6 +32,9 @@ ms_auth = {{
     "client_id": {client_id},
     "client_secret": {client_secret},
     "workspace_id": {workspace_id},
+    "subscription_id": {subscription_id},
+    "resourceGroupName": {resource_group},
+    "workspaceName": {workspace_name},
     "new_upload_api": True,
 }}
 ms_endpoints = {{
@@ -56,6 +60,8 @@ Try, from another terminal:
 
   {command}
   {command} explain c2.loader.example
+  rm {ledger}*  # as if it were lost; adopt fills it again from Azure:
+  {command} adopt
   curl --cacert {ca_file} {box.azure_url}/
   curl --cacert {ca_file} {box.azure_url}/workspaces/{box.azure.workspace_id}/indicators
 
@@ -67,6 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until told to stop, or for as long as a command runs; give the exit code."""
     options = _options(arguments)
     directory = options.dir.resolve()
+    _forget(directory)
     box = Sandbox(AzureState(), demo_misp(time.time), options.misp_port, options.azure_port, directory)
     with box:
         config = _write_config(box, directory)
@@ -75,7 +82,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.run:
             return _run(options.command, box, config)
         command = shlex.join([sys.executable, str(SCRIPT), "--config", str(config)])
-        print(ADVICE.format(box=box, command=command, ca_file=shlex.quote(box.ca_file)), flush=True)
+        ledger = shlex.quote(str(directory / STATE / LEDGER))
+        places = {"ca_file": shlex.quote(box.ca_file), "ledger": ledger}
+        print(ADVICE.format(box=box, command=command, **places), flush=True)
         _wait()
     return 0
 
@@ -84,7 +93,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sandbox", description="A MISP and an Azure on loopback.")
     parser.add_argument("--misp-port", type=int, default=0, help="port of the MISP (default: a free one)")
     parser.add_argument("--azure-port", type=int, default=0, help="port of the Azure (default: a free one)")
-    parser.add_argument("--dir", type=Path, default=DIRECTORY, help="where ca.pem and config.py go")
+    parser.add_argument(
+        "--dir",
+        type=Path,
+        default=DIRECTORY,
+        help="where ca.pem, config.py and the state directory go (default: %(default)s)",
+    )
     parser.add_argument("--run", action="store_true", help="run COMMAND against it, then stop")
     parser.add_argument("command", nargs="*", metavar="COMMAND", help="after --run --")
     options = parser.parse_args(arguments)
@@ -93,8 +107,15 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
+def _forget(directory: Path) -> None:
+    """Remove the ledger of an earlier sandbox there: this one is another MISP, and its Azure is empty."""
+    for left in (directory / STATE).glob(f"{LEDGER}*"):
+        left.unlink()
+
+
 def _write_config(box: Sandbox, directory: Path) -> Path:
     azure, misp = box.azure, box.misp
+    (subscription_id, resource_group, workspace_name), *_ = azure.management_names
     values = {
         "misp_url": box.misp_url,
         "misp_key": misp.readonly_key,
@@ -103,8 +124,11 @@ def _write_config(box: Sandbox, directory: Path) -> Path:
         "client_id": azure.client_id,
         "client_secret": azure.client_secret,
         "workspace_id": azure.workspace_id,
+        "subscription_id": subscription_id,
+        "resource_group": resource_group,
+        "workspace_name": workspace_name,
         "azure_url": box.azure_url,
-        "state_dir": str(directory / "state"),
+        "state_dir": str(directory / STATE),
     }
     text = CONFIG.format(**{name: json.dumps(value) for name, value in values.items()})
     path = directory / "config.py"
@@ -124,7 +148,8 @@ def _run(command: list[str], box: Sandbox, config: Path) -> int:
 
 def _arrived(azure: AzureState) -> str:
     live = azure.live()
-    lines = [f"\nIn the workspace: {len(live)} live objects after {len(azure.uploads)} uploads"]
+    uploads = f"{len(azure.uploads)} upload{'s' if len(azure.uploads) != 1 else ''}"
+    lines = [f"\nIn the workspace: {len(live)} live objects after {uploads}"]
     lines += [f"  {count:5}  {key}" for key, count in sorted(count_observables(live).items())]
     return "\n".join(lines)
 

@@ -8,12 +8,14 @@ import pytest
 from helpers import adopt as room
 from helpers.errors import LedgerError, MicrosoftError, MispError, RunActive, SettingsError
 from helpers.remembered import Stage
-from helpers.sync import ADOPT_FIRST
+from helpers.report import table
+from helpers.sync import ADOPT_FIRST, ADOPT_NEXT
 from sandbox.faults import Fault
 from tests.support import hosts, indicator, misp_event
 from tests.test_run import Site
 from tests.tls_site import TlsSite, attribute_uuid, event_uuid, sandbox
 
+GUID = "11111111-2222-4333-8444-555555555555"
 QUERY = "threatIntelligence/main/query"
 
 
@@ -321,8 +323,12 @@ def test_missing_keys_are_named_together(full):
     with pytest.raises(SettingsError) as caught:
         adopt(full, MS_AUTH__SUBSCRIPTION_ID="", MS_AUTH__WORKSPACENAME="")
     first, second = caught.value.problems
-    assert 'ms_auth["subscription_id"]' in first and "MISP2SENTINEL_MS_AUTH__SUBSCRIPTION_ID" in first
-    assert 'ms_auth["workspaceName"]' in second
+    assert (
+        "ms_auth['subscription_id']" in first
+        and str(full.config) in first
+        and "MISP2SENTINEL_MS_AUTH__SUBSCRIPTION_ID" in first
+    )
+    assert "ms_auth['workspaceName']" in second
     assert not full.state.exists()
 
 
@@ -416,8 +422,35 @@ def test_a_run_and_adopting_exclude_each_other(full):
 
 
 def test_a_first_run_recommends_to_adopt(full):
-    assert full.run().advice == ADOPT_FIRST
+    assert full.run(DRY_RUN="1").advice == ADOPT_FIRST
+    assert full.run().advice == ADOPT_NEXT
     assert full.run().advice == ""
+
+
+def test_nothing_is_recommended_beside_a_misp_that_failed(full):
+    full.box.misp.faults.add(Fault("users/view", "status", times=None))
+    report = full.run(DRY_RUN="1")
+    assert report.misp_error
+    assert report.advice == ""
+
+
+def test_the_table_of_adopt_has_no_rows_of_a_run(full):
+    full.run()
+    full.lose_ledger()
+    names = [str(name) for name in table(adopt(full)).columns[0].cells]
+    assert names == ["indicators taken over", "  matched"]
+
+
+def test_a_destination_of_several_is_told_where_its_names_go(full):
+    entry = {"tenantId": GUID, "id": GUID, "secret": "s" * 8, "workspaceId": GUID, "name": "one"}
+    nameless = {f"MS_AUTH__{name.upper()}": "" for name in room.NEEDED}
+    with pytest.raises(SettingsError, match="of one: set it in its entry of ms_tenants"):
+        room.adopt(
+            full.settings(MS_TENANTS=json.dumps([entry]), **nameless).destinations(),
+            withdraw_unmatched=False,
+            force_withdraw=False,
+            line=None,
+        )
 
 
 def test_the_command(tmp_path):

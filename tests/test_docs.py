@@ -22,6 +22,7 @@ from helpers.remembered import Stage
 from helpers.report import Report, table
 from helpers.request_manager import State
 from helpers.settings import Settings
+from helpers.sync import ADOPT_NEXT
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
@@ -322,6 +323,10 @@ def test_the_readmes_sample_is_what_the_reports_table_makes():
     told = [row[2] for row in sample if row[0].strip() in reasons]
     assert all(each.startswith(reason.value) for each, reason in zip(told, skipped, strict=True))
     assert sample[1][2] == str(words[1])
+
+
+def test_the_readmes_sample_ends_with_the_advice_of_a_first_run():
+    assert ADOPT_NEXT in " ".join(page("README.md").split())
 
 
 def test_the_readmes_sample_fits_a_terminal_of_100_columns():

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from constants import Skip
-from helpers import advice, marks
+from helpers import advice, event_reading, leave, marks, plan, reconcile
 from helpers.analyst_values import holds, shortest, spellings
 from helpers.explain import MOST_SHOWN, explain
 from helpers.ledger import Ledger
@@ -82,6 +82,11 @@ class Desk:
             if (uuid := each.key.partition("/")[0]) and not each.revoked
         ]
         ledger.keep(**{"sources": sources, **things})
+        ledger.close()
+
+    def learn(self, **facts):
+        ledger = Ledger(self.settings.state_url, WORKSPACE, "MISP")
+        ledger.learn(**facts)
         ledger.close()
 
     def ask(self, what, *, offline=True, clock=None):
@@ -289,6 +294,25 @@ def test_what_nobody_knows_ends_with_1(desk, asked):
     assert code == 1
     assert not answer["ledger"][0]["objects"]
     assert f"Nothing is known of {asked}." in text
+    assert "Without --offline, MISP is asked too" in text
+
+
+def test_a_live_object_of_an_event_whose_withdrawals_were_refused_says_so(desk):
+    desk.keep(objects=[thing()])
+    assert "refused" not in desk.ask(STIX_ID)[2]
+    desk.learn(refused_events=[EVENT], last_run={"refused_withdrawals": ["150 of 200 would leave"]})
+    _, answer, text = desk.ask(STIX_ID)
+    assert [each["event"] for each in answer["ledger"][0]["objects"][0]["refused"]] == [EVENT]
+    assert "150 of 200 would leave" in text
+    assert text.count("run once with --force-withdraw") == 2
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [event_reading.CHANGED, event_reading.NOT_SHOWN, plan.EXPIRED, reconcile.DEDUPLICATE_CHANGED, leave.WORKSPACE_LEFT],
+)
+def test_each_reason_of_a_run_to_withdraw_says_what_would_change_it(reason):
+    assert advice.for_leaving(reason)
 
 
 def test_without_a_ledger_it_says_so_and_makes_none(make_settings, tmp_path):

@@ -21,6 +21,7 @@ from helpers import settings as settings_room
 from helpers.command_line import parse
 from helpers.convert import events_in
 from helpers.misp import MispReader
+from helpers.misp_filters import NOTHING_FOUND
 from helpers.reconcile import Options
 from helpers.report import table
 from helpers.request_manager import State
@@ -471,6 +472,19 @@ def test_check_says_what_works_and_where_the_settings_come_from(site):
     assert site.box.azure.objects() == {}
 
 
+def test_check_asks_about_https_and_shows_the_cause_alone(site):
+    plain = site.box.misp_url.replace("https", "http")
+    refused = site.script("check", MISP2SENTINEL_MISP_DOMAIN=plain).stdout
+    assert f"FAIL MISP login: {plain}: misp_domain is http: does MISP want https?" in refused
+    assert "RemoteDisconnected(" not in refused
+    closed = site.script("check", MISP2SENTINEL_MISP_DOMAIN="https://localhost:9")
+    assert (
+        "may this host reach it? Failed to establish a new connection: [Errno 111] Connection refused ["
+        in closed.stdout
+    )
+    assert "ms_auth['client_id'] from environment" in closed.stdout
+
+
 def test_check_says_what_to_do(site):
     site.box.azure.allowed.clear()
     done = site.script("check")
@@ -482,6 +496,49 @@ def test_check_says_what_to_do(site):
     assert f"FAIL MISP login: {site.box.misp_url}: the key (misp_key) is refused" in wrong.stdout
     assert "FAIL Microsoft token" in wrong.stdout
     assert "not-the-secret" not in wrong.stdout + wrong.stderr
+
+
+def test_a_slip_in_a_filters_name_is_told_in_cron_and_fails_check(site):
+    load(site)
+    site.config.write_text("misp_event_filters = {'published': 1, 'publish_timestmp': '14d'}")
+    done = site.script()
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("warning: misp_event_filters") and "'publish_timestamp'" in done.stderr
+    checked = site.script("check")
+    assert checked.returncode == 2
+    assert "FAIL MISP filters: misp_event_filters" in checked.stdout
+
+
+def test_other_warnings_do_not_break_the_silence_of_cron(site):
+    load(site)
+    site.config.write_text("misp_event_filters = {'published': 1}\nmisp_verifcert = True")
+    assert site.script().stderr == ""
+    assert "misp_verifcert" in site.log
+
+
+def test_filters_that_find_nothing_are_told_to_who_looks(site):
+    done = site.script()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert NOTHING_FOUND in site.log
+    assert NOTHING_FOUND in json.loads(site.script("--json", "--dry-run").stdout)["advice"]
+    load(site)
+    site.script()
+    unchanged = json.loads(site.script("--json").stdout)
+    assert (unchanged["events"], unchanged["advice"]) == (0, "")
+
+
+def test_a_dry_run_shows_an_example_of_what_would_leave_for_each_reason(site):
+    load(site, events=2, attributes=1)
+    site.script()
+    site.box.misp.unpublish(misp_event(1)["uuid"])
+    site.box.misp.soft_delete(misp_event(2)["uuid"], misp_event(2, hosts(1))["Attribute"][0]["uuid"])
+    site.box.misp.publish(misp_event(2)["uuid"])
+    report = site.run(MISP2SENTINEL_DRY_RUN="1", MISP2SENTINEL_MAX_WITHDRAW_PERCENT="100")
+    examples = {name: each for name, each in report.as_json()["examples"].items() if name.startswith("withdraw: ")}
+    assert [len(each) for each in examples.values()] == [1, 1]
+    names, _, words = (list(column.cells) for column in table(report).columns)
+    told = [str(each) for name, each in zip(names, words, strict=True) if name == "would be withdrawn"]
+    assert sorted(told) == sorted(f"{name.removeprefix('withdraw: ')}; {each[0]}" for name, each in examples.items())
 
 
 def test_options_stand_on_either_side_of_the_command():
@@ -532,6 +589,9 @@ def test_the_table_commands_no_terminal_either(site, capsys):
 def test_usage_errors_end_with_2(site):
     assert site.script("--uuid", "not-a-uuid").returncode == 2
     assert site.script("--no-such-option").returncode == 2
+    assert "is empty" in site.script("explain", " ").stderr
+    for hours in ("-1", "nan", "soon"):
+        assert site.script("status", "--max-age", hours).returncode == 2
     assert (
         subprocess.run(
             [sys.executable, str(ROOT / "script.py"), "--config", "absent.py"], check=False, capture_output=True

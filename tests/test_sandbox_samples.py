@@ -4,15 +4,17 @@ import ipaddress
 import re
 import runpy
 import sys
+from pathlib import Path
 from uuid import UUID
 
 import pymisp
 import pytest
 
-from sandbox.__main__ import main
+from sandbox.__main__ import DIRECTORY, main
 from sandbox.misp_records import attributes
 from sandbox.samples import demo_misp, recent, sample_events
 
+ROOT = Path(__file__).parents[1]
 NOW = 1_900_000_000
 NETWORKS = [
     ipaddress.ip_network(text)
@@ -77,6 +79,30 @@ def test_command_runs_with_the_config(tmp_path, capfd):
     assert out.count(config["misp_domain"]) == 2
     assert "In the workspace: 0 live objects after 0 uploads" in out
     assert config["misp_verifycert"] == str(tmp_path / "ca.pem")
+
+
+def test_the_ledger_of_an_earlier_sandbox_is_forgotten_and_nothing_else(tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    for name in ("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite.1.lock", "misp2sentinel.log"):
+        (state / name).write_text("of another MISP")
+    main(["--dir", str(tmp_path), "--run", "--", sys.executable, "-c", ""])
+    assert [path.name for path in state.iterdir()] == ["misp2sentinel.log"]
+
+
+def test_the_demo_and_the_sandbox_by_hand_have_a_place_each():
+    demo = re.search(r"^BOX := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    assert Path(demo) != DIRECTORY
+    assert {DIRECTORY.parts[0], Path(demo).parts[0]} == {".sandbox"}
+
+
+def test_the_demo_can_be_run_again_and_adopt_be_tried(tmp_path, capfd):
+    script = [sys.executable, str(ROOT / "script.py")]
+    run = ["--dir", str(tmp_path), "--run", "--"]
+    assert main([*run, *script]) == 0
+    assert main([*run, *script]) == 0
+    assert "after 1 upload\n" in capfd.readouterr().out
+    assert main([*run, *script, "adopt", "--dry-run"]) == 0
 
 
 @pytest.mark.parametrize("arguments", [["--run"], ["stray"]])

@@ -16,9 +16,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from helpers.config_file import IDLE, NEEDLESS, RENAMED
+from helpers.config_file import IDLE, MEANT, NEEDLESS, RENAMED, written
 from helpers.environment import variable
 from helpers.errors import SettingsError
+from helpers.ownership import user_name
 from helpers.settings import DEFAULT_CONFIG, FOR_ADOPT, KINDS, NEEDED, UNSET_WHEN_EMPTY, Loaded, Settings, load
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,7 +77,7 @@ def only_problem(action, *arguments, **keywords) -> str:
 
 def test_config_as_shipped_reports_exactly_its_placeholders():
     said = problems(load, None, {})
-    assert [problem.split()[0] for problem in said] == [
+    names = [
         "ms_auth.tenant",
         "ms_auth.client_id",
         "ms_auth.client_secret",
@@ -84,9 +85,9 @@ def test_config_as_shipped_reports_exactly_its_placeholders():
         "misp_domain",
         "misp_key",
     ]
-    for problem in said:
-        assert str(DEFAULT_CONFIG) in problem
-        assert variable(problem.split()[0]) in problem
+    for name, problem in zip(names, said, strict=True):
+        assert problem.startswith(f"{written(name)} ({DEFAULT_CONFIG})")
+        assert variable(name) in problem
 
 
 def test_config_as_shipped_has_every_setting_with_its_default():
@@ -308,7 +309,24 @@ def test_the_environment_names_the_file(tmp_path, monkeypatch):
 
 def test_a_file_without_permission(site, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    assert "permission" in only_problem(site, "", ENVIRON)
+    problem = only_problem(site, "", ENVIRON)
+    assert "Permission denied" in problem
+    assert user_name() in problem
+
+
+def test_a_file_in_a_directory_that_may_not_be_entered(site, tmp_path, monkeypatch):
+    def refused(path, **_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    site("", ENVIRON)
+    monkeypatch.setattr(Path, "stat", refused)
+    assert f"let {user_name()} read it and enter {tmp_path}" in only_problem(load, tmp_path / "config.py", ENVIRON)
+
+
+@pytest.mark.parametrize(("name", "meant"), MEANT.items())
+def test_what_others_call_a_setting_is_a_hint(site, name, meant):
+    loaded = site(f"{name} = 'https://misp.example.org'", {**ENVIRON, variable(name): "https://misp.example.org"})
+    assert [warning.partition("do you mean ")[2] for warning in loaded.warnings] == [f"{meant}?", f"{variable(meant)}?"]
 
 
 @pytest.mark.parametrize(
@@ -744,7 +762,7 @@ def test_values_that_cannot_be(site, tmp_path, shown, value, words):
     name = shown.partition("[")[0].partition(".")[0]
     environ = {key: text for key, text in ENVIRON.items() if key != variable(name) and variable(shown) != key}
     problem = only_problem(site, f"{name} = {value}", environ)
-    assert problem.startswith(f"{shown} ({tmp_path / 'config.py'}) ")
+    assert problem.startswith(f"{written(shown)} ({tmp_path / 'config.py'}) ")
     assert words in problem
     assert ":" in problem.partition(") ")[2], "every problem says how to mend it"
     assert "hidden" not in problem and "errors.pydantic.dev" not in problem
@@ -796,7 +814,9 @@ def test_values_that_are_fine(site, name, value):
         ("misp_headers = {'X': '<token>'}", "misp_headers['X']"),
         ("misp_event_filters = {'tags': ['a', '<tag>']}", "misp_event_filters['tags'][1]"),
         ("sourcesystem = '<your source>'", "sourcesystem"),
-        ("ms_auth = {'scope': '<scope>'}", "ms_auth.scope"),
+        ("ms_auth = {'scope': '<scope>'}", "ms_auth['scope']"),
+        ("misp_key = '...'", "misp_key"),
+        ("misp_key = '…'", "misp_key"),
         ("default_confidence = '<0-100>'", "default_confidence"),
     ],
 )
@@ -840,10 +860,10 @@ def test_all_problems_are_told_at_once(site, tmp_path):
         "misp_headers",
         "misp_key",
         "misp_timeout",
-        "ms_auth.client_id",
-        "ms_auth.client_secret",
-        "ms_auth.tenant",
-        "ms_auth.workspace_id",
+        "ms_auth['client_id']",
+        "ms_auth['client_secret']",
+        "ms_auth['tenant']",
+        "ms_auth['workspace_id']",
         "ms_proxies['http']",
         "ms_proxies['https']",
     ]
@@ -853,7 +873,7 @@ def test_what_is_missing_names_its_variable():
     said = problems(load, Path(os.devnull), {})
     assert len(said) == len(NEEDED)
     for name, problem in zip(NEEDED, said, strict=True):
-        assert problem.startswith(f"{name} is missing: ")
+        assert problem.startswith(f"{written(name)} is missing: ")
         assert variable(name) in problem
 
 
@@ -880,7 +900,7 @@ def test_which_upload_api(site, auth, text, expected, warned):
     assert (loaded.settings.upload_api, loaded.settings.api_version) == expected
     assert bool(loaded.warnings) == warned
     if warned:
-        assert 'ms_auth["new_upload_api"] = False' in loaded.warnings[0]
+        assert "ms_auth['new_upload_api'] = False" in loaded.warnings[0]
 
 
 def test_doubtful_values_are_warnings(site):

@@ -72,6 +72,13 @@ OBJECTS = {
 }
 
 
+def test_events_whose_withdrawals_were_refused_are_counted(settings, keep):
+    keep(thing(), refused_events=[event_uuid(1), event_uuid(2)])
+    _, answer, text = ask(settings)
+    assert answer["destinations"][0]["refused_events"] == 2
+    assert "2 events, whose withdrawals a guard held back" in text
+
+
 @pytest.mark.parametrize("name", OBJECTS)
 def test_an_object_counts_where_it_belongs(settings, keep, name):
     made, counts = OBJECTS[name]
