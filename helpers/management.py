@@ -17,7 +17,7 @@ import tenacity
 
 from helpers.connection_words import cause
 from helpers.errors import MicrosoftError
-from helpers.microsoft_answers import Answer, Kind, Verdict, judge
+from helpers.microsoft_answers import Answer, Kind, Verdict, judge, words_of
 from helpers.microsoft_token import TokenSource
 from helpers.pacer import Clock
 from helpers.settings import Settings
@@ -81,7 +81,7 @@ class ManagementApi:
         for last in (False, True):
             token = self._tokens.token()
             answer = self._send(method, url, body, token)
-            verdict = judge(answer, PER_PAGE, datetime.now(UTC))
+            verdict = _judged(answer)
             if verdict.kind is not Kind.NEW_TOKEN or last:
                 break
             self._tokens.refused(token)
@@ -98,6 +98,22 @@ class ManagementApi:
         return Answer(response.status_code, response.text, response.headers)
 
 
+def _judged(answer: Answer) -> Verdict:
+    """Say what an answer means: this API's success has a body, and one that is cut short may come whole again."""
+    if answer.status != 200:
+        return judge(answer, PER_PAGE, datetime.now(UTC))
+    if isinstance(_read(answer.text), dict):
+        return Verdict(Kind.SETTLED)
+    return Verdict(Kind.RETRY, f"an answer that is not Microsoft's (a proxy's page?): {words_of(answer)}")
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
 def address(settings: Settings) -> str:
     """Return the address of the query."""
     auth = settings.ms_auth
@@ -112,10 +128,7 @@ def _query(settings: Settings) -> dict[str, Any]:
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        answer = None
+    answer = _read(text)
     if not isinstance(answer, dict) or not isinstance(answer.get("value"), list):
         raise MicrosoftError("The management API answered with something that is no list of indicators.")
     return answer
