@@ -1,7 +1,7 @@
 """``kill -9`` in the middle of a run, then one clean run: nothing is lost, stale, or sent twice without need.
 
 The process is killed when its n-th request has reached MISP or Microsoft, before or after that one is
-processed. ``KILL_MOMENTS=50 KILL_INDICATORS=5000 pytest tests/test_kill.py -s`` takes its time.
+processed. ``docs/performance.md`` has the command for more of both, which takes its time.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from tests.processes import Host
 from tests.support import hosts, misp_event
 
 __all__ = ["postgres_server", "postgres_url"]
-MOMENTS = int(os.environ.get("KILL_MOMENTS", "6"))
-INDICATORS = int(os.environ.get("KILL_INDICATORS", "600"))
+MOMENTS = int(os.environ.get("KILL_MOMENTS", "16"))
+INDICATORS = int(os.environ.get("KILL_INDICATORS", "1000"))
 BATCH = max(20, INDICATORS // 50)
 EVENTS = 20
 START = 1_790_100_000
