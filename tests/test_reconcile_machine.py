@@ -16,16 +16,19 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from sandbox.faults import Fault
 from sandbox.misp import READONLY_KEY
 from sandbox.misp_records import ORGANISATION
 from tests.in_process import UPLOAD_PATH, OneProcess
+from tests.postgres import postgres_server
 from tests.what_misp_wants import DAY, TLP, Memory, Moment, Site, members, names, strictest
 
+__all__ = ["postgres_server"]
 SEQUENCES = os.environ.get("MACHINE_SEQUENCES", "")
 START = 1_790_100_000
 MOST_EVENTS = 4
@@ -93,8 +96,9 @@ class Machine(RuleBasedStateMachine):
 
     deduplicate = "attribute"
 
-    def __init__(self):
+    def __init__(self, state_url=""):
         super().__init__()
+        self.state_url = state_url
         self.place = Path(tempfile.mkdtemp(prefix="machine-"))
         self.numbers = count(1)
         self.memories: dict[str, Memory] = {}
@@ -107,7 +111,7 @@ class Machine(RuleBasedStateMachine):
     @initialize(site=st.sampled_from(SITES), values=st.lists(VALUES, min_size=2, max_size=4), batch=st.integers(1, 2))
     def open(self, site, values, batch):
         self.site = replace(site, deduplicate=self.deduplicate)
-        self.process = OneProcess(self.place, START, **_settings(self.site, batch))
+        self.process = OneProcess(self.place, START, **_settings(self.site, batch), STATE_URL=self.state_url)
         self.misp, self.azure = self.process.misp, self.process.azure
         self.misp.unpublishedprivate = site.private
         foreign = {"id": FOREIGN, "pattern": "[domain-name:value = 'host0.example.org']", "valid_until": "2036"}
@@ -459,6 +463,15 @@ CAREFUL = settings(
     phases=(Phase.generate, Phase.shrink),
     suppress_health_check=list(HealthCheck),
 )
+
+
+@pytest.mark.parametrize("kind", [Machine, Values])
+def test_on_postgresql(kind, postgres_server):
+    """The same with the ledger in a PostgreSQL, a fresh one for each sequence."""
+    some = settings(CAREFUL, max_examples=int(SEQUENCES or 100) // 8)
+    run_state_machine_as_test(lambda: kind(postgres_server.new()), settings=some)
+
+
 TestAttributes = Machine.TestCase
 TestAttributes.settings = CAREFUL
 TestValues = Values.TestCase
