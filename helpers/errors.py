@@ -6,6 +6,7 @@
     ├── LedgerError               exit 2: the ledger cannot be used
     ├── MispError                 exit 3: MISP gave no usable answer
     │   ├── MispRefused           … and asking again will not help (key, role, address)
+    │   │   └── MispDeclined      … one write or question of several, in MISP's own words
     │   └── MispBusy              … and asking again, later or for less, may help
     ├── MicrosoftError            exit 4: this destination is given up for this run
     └── RunActive                 exit 5: another run holds the lock
@@ -54,6 +55,14 @@ class MispError(SyncError):
 
 class MispRefused(MispError):
     """MISP understood and refused; the same request would be refused again."""
+
+
+class MispDeclined(MispRefused):
+    """MISP declined one request, with ``status`` and these words; the next may well be taken."""
+
+    def __init__(self, status: int, words: str) -> None:
+        self.status = status
+        super().__init__(words)
 
 
 class MispBusy(MispError):

@@ -40,11 +40,18 @@ NEEDED = (
 )
 # Only what fills the ledger from Sentinel asks for these, so a placeholder may stay.
 FOR_ADOPT = ("ms_auth.subscription_id", "ms_auth.resourceGroupName", "ms_auth.workspaceName")
+# What sharing and collecting stories needs, beside an address: its own or misp_domain.
+FOR_STORIES = ("misp_stories.api_key", "misp_stories.organisation_id")
 # A value of None or "" is what os.getenv and a vault's client give for what is not there.
 UNSET_WHEN_EMPTY = frozenset(
     {
         *NEEDED,
         *FOR_ADOPT,
+        *FOR_STORIES,
+        "misp_stories.url",
+        "misp_stories.sharing_group_id",
+        "misp_stories.distribution",
+        "misp_stories.proxy_server",
         "ms_auth.scope",
         "ms_auth.new_upload_api",
         "ms_api_version",
@@ -93,6 +100,34 @@ class Endpoints(_Frozen):
     management: Https = "https://management.azure.com"
 
 
+class MispStories(_Frozen):
+    """How stories are shared to MISP and collected from it; the names are those of Taranis AI's connector."""
+
+    url: Annotated[str, AfterValidator(check.web_address)] = ""
+    api_key: Secret = SecretStr("")
+    organisation_id: Annotated[int | None, Field(ge=1)] = None
+    ssl_check: Certificates = True
+    sharing_group_id: Annotated[int | None, Field(ge=1)] = None
+    distribution: Annotated[int | None, Field(ge=0, le=4)] = None
+    request_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60
+    user_agent: Annotated[str, AfterValidator(check.user_agent)] = "MISP2Sentinel/1.0"
+    proxy_server: Annotated[str, AfterValidator(check.proxy_address), Field(repr=False)] = ""
+    additional_headers: Annotated[Headers, Field(repr=False)] = {}
+    refresh_interval: Annotated[int, Field(ge=0)] = 0
+    days_without_change: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def configured(self) -> bool:
+        """Say whether anything is shared or collected at this site."""
+        return bool(self.api_key.get_secret_value())
+
+    @property
+    def level(self) -> int:
+        """The distribution of new events: 4 with a sharing group, else 0 where none is given."""
+        default = 4 if self.sharing_group_id else 0
+        return default if self.distribution is None else self.distribution
+
+
 class Settings(_Frozen):
     """Every setting, checked; docs/configure.md says what each means."""
 
@@ -122,6 +157,7 @@ class Settings(_Frozen):
     misp_event_limit_per_page: Annotated[int, Field(ge=1)] = 50
     misp_remove_eventreports: bool = True
     misp_flatten_attributes: bool = True
+    misp_stories: MispStories = MispStories()
 
     default_confidence: Annotated[int, Field(ge=0, le=100)] = 50
     days_to_expire: Days = 50
@@ -164,8 +200,10 @@ class Settings(_Frozen):
     def secret_values(self) -> tuple[str, ...]:
         """Return every string that no log may show."""
         values = [self.misp_key.get_secret_value(), self.ms_auth.client_secret.get_secret_value()]
+        values += [self.misp_stories.api_key.get_secret_value(), *self.misp_stories.additional_headers.values()]
         values += self.misp_headers.values()
-        for address in (*self.misp_proxies.values(), *self.ms_proxies.values(), self.state_url):
+        proxies = (*self.misp_proxies.values(), *self.ms_proxies.values(), self.misp_stories.proxy_server)
+        for address in (*proxies, self.state_url):
             password = _password(address)
             values += [password, unquote(password)]
         return tuple(dict.fromkeys(value for value in values if value))
@@ -207,18 +245,22 @@ class Loaded:
     warnings: tuple[str, ...]
 
 
-def load(config_path: Path | None, environ: Mapping[str, str], *, offline: bool = False) -> Loaded:
+def load(
+    config_path: Path | None, environ: Mapping[str, str], *, offline: bool = False, stories: bool = False
+) -> Loaded:
     """Read and check config.py and the environment.
 
-    ``offline`` lets go of what is only needed to reach MISP or Microsoft.
-    Raises SettingsError with every problem.
+    ``offline`` lets go of what is only needed to reach MISP or Microsoft; with ``stories`` what is needed is
+    what sharing and collecting stories needs, and not what a run needs. Raises SettingsError with every problem.
     """
     findings = Findings()
     given = _given(config_path, environ, offline, findings)
-    given = _without_placeholders(given, offline, findings)
+    given = _without_placeholders(given, offline or stories, findings)
     settings = _validated(given, findings)
+    if settings is not None:
+        _contradictions(settings.misp_stories, settings, findings)
     if not offline:
-        _missing(given, findings)
+        _missing(given, _needed(given, stories), findings)
     if settings is None or findings.problems:
         raise SettingsError([*findings.problems, *findings.warnings])
     return Loaded(settings, (*findings.warnings, *_doubts(settings)))
@@ -281,8 +323,34 @@ def _translate(details: ErrorDetails, given: Mapping[str, Given], findings: Find
     findings.told.add(name)
 
 
-def _missing(given: Mapping[str, Given], findings: Findings) -> None:
-    for name in NEEDED:
+def _needed(given: Mapping[str, Given], stories: bool) -> tuple[str, ...]:
+    """Return what must be given: for a run, or for stories, which half a configuration asks for as well."""
+    wanted = FOR_STORIES if stories or "misp_stories.api_key" in given else ()
+    if not stories:
+        return (*NEEDED, *wanted)
+    return wanted if "misp_stories.url" in given else ("misp_domain", *wanted)
+
+
+def _contradictions(stories: MispStories, settings: Settings, findings: Findings) -> None:
+    """A sharing group and the distribution 4, sharing group, go together (MISP, distribution levels)."""
+    name = "misp_stories.distribution"
+    if stories.sharing_group_id and stories.level != 4:
+        findings.problem(
+            name,
+            settings.source_of(name),
+            f"is {stories.level}, which shares with others than the sharing group that sharing_group_id names: "
+            "write 4, or take one of the two out.",
+        )
+    if stories.level == 4 and not stories.sharing_group_id:
+        findings.problem(
+            name,
+            settings.source_of(name),
+            "is 4, a sharing group, and sharing_group_id names none: write its id, or another distribution.",
+        )
+
+
+def _missing(given: Mapping[str, Given], needed: tuple[str, ...], findings: Findings) -> None:
+    for name in needed:
         if name not in given and not findings.has_told(name):
             findings.problems.append(f"{name} is missing: set it in config.py, or set {variable(name)}.")
 
@@ -295,12 +363,14 @@ def _doubts(settings: Settings) -> list[str]:
         for name, value, host in (
             ("misp_verifycert", settings.misp_verifycert, "MISP"),
             ("ms_verifycert", settings.ms_verifycert, "Microsoft"),
+            ("misp_stories.ssl_check", settings.misp_stories.ssl_check, "the stories' MISP"),
         )
         if value is False
     ]
-    if settings.misp_domain.lower().startswith("http://"):
-        origin = settings.source_of("misp_domain")
-        doubts.append(f"misp_domain ({origin}) is http, so the key travels in the clear: write https.")
+    for name, address in (("misp_domain", settings.misp_domain), ("misp_stories.url", settings.misp_stories.url)):
+        if address.lower().startswith("http://"):
+            origin = settings.source_of(name)
+            doubts.append(f"{name} ({origin}) is http, so the key travels in the clear: write https.")
     if settings.dry_run:
         doubts.append(f"dry_run ({settings.source_of('dry_run')}) is on: nothing is sent to Sentinel.")
     doubts += check.odd_filters(settings.misp_event_filters, settings.source_of("misp_event_filters"))

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from helpers.config_file import IDLE, NEEDLESS, RENAMED
 from helpers.environment import variable
 from helpers.errors import SettingsError
-from helpers.settings import DEFAULT_CONFIG, FOR_ADOPT, KINDS, NEEDED, Loaded, Settings, load
+from helpers.settings import DEFAULT_CONFIG, FOR_ADOPT, FOR_STORIES, KINDS, NEEDED, Loaded, Settings, load
 
 ROOT = Path(__file__).resolve().parent.parent
 GUID = "11111111-2222-4333-8444-555555555555"
@@ -37,7 +37,9 @@ misp_domain = "https://misp.example.org"
 misp_key = "{KEY}"
 ms_auth = {{"tenant": "{GUID}", "client_id": "{GUID}", "client_secret": "{SECRET}", "workspace_id": "{GUID}"}}
 '''
-SINGLE_NAMES = sorted(name for name in KINDS if name not in ("ms_auth", "ms_endpoints"))
+SINGLE_NAMES = sorted(name for name in KINDS if name not in ("ms_auth", "ms_endpoints", "misp_stories"))
+EMPTY_STORIES = {*FOR_STORIES, *(f"misp_stories.{key}" for key in ("url", "sharing_group_id", "distribution"))}
+EMPTY_STORIES |= {"misp_stories.proxy_server"}
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def test_config_as_shipped_has_every_setting_with_its_default():
     assert loaded.settings.model_dump(exclude={"misp_domain", "misp_key", "ms_auth"}) == Settings().model_dump(
         exclude={"misp_domain", "misp_key", "ms_auth"}
     )
-    assert {name for name in SINGLE_NAMES if loaded.settings.source_of(name) == "default"} == set(FOR_ADOPT)
+    assert {name for name in SINGLE_NAMES if loaded.settings.source_of(name) == "default"} == {*FOR_ADOPT, *EMPTY_STORIES}
 
 
 def test_shipped_config_wants_nothing_else_offline():
@@ -122,7 +124,7 @@ def test_docs_have_every_setting_with_its_variable_and_default():
         value = Settings()
         for part in name.split("."):
             value = getattr(value, part)
-        assert default == "to fill in" if name in NEEDED else eval(default) == value, name
+        assert default == "to fill in" if name in (*NEEDED, *FOR_STORIES) else eval(default) == value, name
 
 
 def test_docs_have_every_old_needless_and_idle_name_and_constant():
