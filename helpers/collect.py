@@ -165,7 +165,7 @@ class Collection:
         self.seen |= stamps
         if found and is_story(found[0]) and str(found[0]["uuid"]).lower() == uuid:
             self.written += 1
-            yield json.dumps(as_json(self._joined(found[0], found[1:])), ensure_ascii=False)
+            yield json.dumps(as_json(self._joined(found[0], found[1:])))
 
     def _is_old(self, stamps: Iterable[str]) -> bool:
         days = self.settings.misp_stories.days_without_change

@@ -26,7 +26,7 @@ OWN |= {"old_uuid", "org_uuid", "user_id", "date", "Server", "Date"}
 EMOJI = "f84782d6-b0ea-4d23-9884-cc219951a91f"
 WORKFLOW = 'workflow:state="complete"'
 TAGS = [("366", WORKFLOW), ("323", "tlp:white"), ("322", "tlp:green"), ("660", "page-set"), ("309", "tlp:red")]
-PLAIN = """
+NAMES = """
 events_add_as_other_user events_add_empty events_add_invalid_attribute events_add_no_info
 events_add_object_without_template_dropped events_add_published_true events_add_published_true_publisher
 events_add_published_true_user events_add_readonly_user events_add_success events_add_with_event_report
@@ -51,7 +51,8 @@ shadow_attributes_add_readonly shadow_attributes_edit_propose_change shadow_attr
 tags_attach tags_attach_again tags_attach_invalid_uuid tags_attach_local tags_attach_new_tag
 tags_attach_new_tag_noperm tags_attach_not_owner tags_attach_unknown_uuid tags_remove
 warninglists_checkValue warninglists_checkValue_list
-""".split()
+"""
+PLAIN = NAMES.split()
 
 
 def event(number, uuid, distribution="0", **changes):

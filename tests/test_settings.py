@@ -96,7 +96,10 @@ def test_config_as_shipped_has_every_setting_with_its_default():
     assert loaded.settings.model_dump(exclude={"misp_domain", "misp_key", "ms_auth"}) == Settings().model_dump(
         exclude={"misp_domain", "misp_key", "ms_auth"}
     )
-    assert {name for name in SINGLE_NAMES if loaded.settings.source_of(name) == "default"} == {*FOR_ADOPT, *EMPTY_STORIES}
+    assert {name for name in SINGLE_NAMES if loaded.settings.source_of(name) == "default"} == {
+        *FOR_ADOPT,
+        *EMPTY_STORIES,
+    }
 
 
 def test_shipped_config_wants_nothing_else_offline():
