@@ -8,6 +8,7 @@
     │   ├── MispRefused           … and asking again will not help (key, role, address)
     │   │   └── MispDeclined      … one write or question of several, in MISP's own words
     │   └── MispBusy              … and asking again, later or for less, may help
+    ├── StoryStopped              never at the front door: the outcome of one story, blocked or failed
     ├── MicrosoftError            exit 4: this destination is given up for this run
     └── RunActive                 exit 5: another run holds the lock
 
@@ -71,6 +72,14 @@ class MispBusy(MispError):
     def __init__(self, words: str, wait: float = 0) -> None:
         self.wait = wait
         super().__init__(words)
+
+
+class StoryStopped(SyncError):
+    """A story goes no further, in this ``state`` and for this reason; it costs no other."""
+
+    def __init__(self, state: str, reason: str) -> None:
+        self.state = state
+        super().__init__(reason)
 
 
 class MicrosoftError(SyncError):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from helpers import story_changes, story_event
-from helpers.errors import MispBusy, MispDeclined, MispError, SettingsError
+from helpers.errors import MispBusy, MispDeclined, MispError, SettingsError, StoryStopped
 from helpers.misp_stories import Me, MispWriter
 from helpers.settings import Settings
 from helpers.stories import Read, Story
@@ -68,14 +68,6 @@ class Terms:
     publish: bool = False
     to_ids: bool = False
     force: bool = False
-
-
-class _Stopped(Exception):
-    """A story goes no further, in this state and for this reason."""
-
-    def __init__(self, state: str, reason: str) -> None:
-        self.state = state
-        super().__init__(reason)
 
 
 def share(
@@ -147,7 +139,7 @@ class Sharing:
         try:
             _OneStory(self, given.story, made).share()
             self._failures = 0
-        except _Stopped as stopped:
+        except StoryStopped as stopped:
             made.state, made.reason = stopped.state, str(stopped)
         except MispError as error:
             made.state, made.reason = "failed", str(error)
@@ -228,12 +220,17 @@ class _OneStory:
             except MispBusy:
                 there = self.writer.event(wanted.uuid)
                 if there is not None:
-                    return there, True
+                    return self._if_ours(there), True
                 if not left:
                     raise
             except MispDeclined as error:
                 return self._declined(wanted, error), False
         raise MispError("the event could not be added")
+
+    def _if_ours(self, event: Event) -> Event:
+        if not self._is_ours(event):
+            raise StoryStopped("failed", "another organisation added this event just now: share it once more")
+        return event
 
     def _declined(self, wanted: Wanted, error: MispDeclined) -> Event:
         """Find out why MISP takes no event: it is there already, out of sight, or blocklisted."""
@@ -242,15 +239,13 @@ class _OneStory:
             there = self.writer.event(wanted.uuid)
             if there is None:
                 reason = "MISP has an event with this UUID that the key may not see: another organisation's"
-                raise _Stopped("failed", f"{reason} ({words})")
-            if not self._is_ours(there):
-                raise _Stopped("failed", "another organisation added this event just now: share it once more")
-            return there
+                raise StoryStopped("failed", f"{reason} ({words})")
+            return self._if_ours(there)
         if "blocklist" in words:
             mend = "it was deleted in MISP, and an administrator can take it off the event blocklist"
-            raise _Stopped("failed", f"MISP takes no event with this UUID: {mend} ({words})")
+            raise StoryStopped("failed", f"MISP takes no event with this UUID: {mend} ({words})")
         if error.status == _FORBIDDEN and not self.sharing.me.may("perm_add"):
-            raise _Stopped("failed", f"the role may not add events (perm_add) ({words})")
+            raise StoryStopped("failed", f"the role may not add events (perm_add) ({words})")
         raise error
 
     def _settle(self, wanted: Wanted, event: Event, *, new: bool = False) -> None:
@@ -286,12 +281,12 @@ class _OneStory:
             pending = self.writer.proposals(str(event["uuid"]))
         except MispError as error:
             reason = f"MISP does not say whether proposals are pending on {self.sharing.url(event)}: {error}"
-            raise _Stopped("blocked", reason) from error
+            raise StoryStopped("blocked", reason) from error
         others = sum(str(each.get("org_id")) != self.sharing.me.organisation_id for each in pending)
         if others:
             some = f"{others} proposals of others are" if others > 1 else "1 proposal of others is"
             reason = f"{some} pending and would be overwritten: decide on {self.sharing.url(event)}, or use --force"
-            raise _Stopped("blocked", reason)
+            raise StoryStopped("blocked", reason)
 
     def _converge(self, wanted: Wanted, held: Held) -> tuple[Held, dict[str, str]]:
         """Change, look, and change what is still left; return what is there and what MISP declined."""
@@ -340,7 +335,7 @@ class _OneStory:
         """Note what is still not as it is wanted; the story failed when it is more than tags or indicators."""
         words = [f"{each.what}{': ' + refused[each.what] if each.what in refused else ''}" for each in left]
         if any(each.kind in _ESSENTIAL for each in left):
-            raise _Stopped("failed", f"MISP did not keep {'; '.join(words)}")
+            raise StoryStopped("failed", f"MISP did not keep {'; '.join(words)}")
         self.made.notes += [f"MISP did not keep {each}" for each in words]
 
     # -- events of others --------------------------------------------------------------------------
@@ -358,7 +353,7 @@ class _OneStory:
         if extended or sent:
             self.made.state = "proposed"
         if refused:
-            raise _Stopped("failed", "; ".join(f"{what}: {words}" for what, words in refused.items()))
+            raise StoryStopped("failed", "; ".join(f"{what}: {words}" for what, words in refused.items()))
 
     def _send(self, proposals: Proposals, again: Callable[[], Proposals]) -> dict[str, str]:
         """Propose; when an answer is lost, ask what is pending first, since MISP keeps a proposal twice."""

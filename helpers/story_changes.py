@@ -191,7 +191,8 @@ def _our_report(story_id: str, held: Held) -> Event | None:
     """Find the report that is ours by its UUID, or, of another tool's making, by the event's title."""
     reports = live(held.event, "EventReport")
     own = [each for each in reports if each.get("uuid") == story_event.report_uuid(story_id)]
-    named_so = [each for each in reports if str(each.get("name")).strip() == held.story.title]
+    title = story_event.report(held.story)["name"].strip()
+    named_so = [each for each in reports if str(each.get("name")).strip() == title]
     return next(iter([*own, *named_so]), None)
 
 

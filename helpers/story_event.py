@@ -42,6 +42,8 @@ STORY_TEXTS = ("title", "description", "summary", "comments")
 ITEM_TEXTS = ("title", "author", "link", "source", "language", "hash", "review", "osint_source_id", "story_id")
 PLACEHOLDER = "<no_data>"
 _PART_BYTES = 60_000
+# MISP's column for a report's name is a VARCHAR(255).
+_REPORT_NAME = 255
 _TLP = re.compile(r"(?:tlp:)?(red|amber|amber\+strict|green|clear|white)", re.IGNORECASE)
 # What MISP's "link" takes and keeps as it is; any other address is kept as text.
 _LINK = re.compile(r"https?://[a-z0-9.-]+(?::\d{1,5})?(?:[/?#][!-Z^-~]*)?", re.IGNORECASE)
@@ -76,7 +78,7 @@ def report(story: Story) -> Event:
     """Return the event report: description, summary and comments under Markdown headings."""
     texts = ((heading, getattr(story, name)) for name, heading in _SECTIONS)
     content = "\n\n".join(f"# {heading}\n\n{text}" for heading, text in texts if text)
-    return {"name": story.title, "content": content or "(no text)", "distribution": "5"}
+    return {"name": story.title[:_REPORT_NAME], "content": content or "(no text)", "distribution": "5"}
 
 
 def report_uuid(story_id: str) -> str:

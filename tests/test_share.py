@@ -148,6 +148,21 @@ def test_what_others_put_into_the_event_stays(site):
     assert site.values("likes") == ["3"]
 
 
+def test_an_item_that_is_there_twice_is_there_once_again(site):
+    site.one(story())
+    site.misp.attach_object(site.event(), site.objects("taranis-news-item")[0] | {"uuid": "", "id": ""})
+    assert len(site.objects("taranis-news-item")) == 2
+    assert site.one(story())["outcome"] == "updated"
+    assert len(site.objects("taranis-news-item")) == 1
+
+
+def test_a_report_of_a_long_title_has_a_name_that_misp_can_keep(site):
+    long = "A long title, " * 40
+    site.one(story(title=long))
+    assert len(site.event()["EventReport"][0]["name"]) == 255
+    assert site.one(story(title=long))["outcome"] == "unchanged"
+
+
 def test_an_indicator_that_somebody_deleted_stays_deleted(site):
     site.one(story())
     (one,) = site.event()["Attribute"]

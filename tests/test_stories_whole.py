@@ -136,3 +136,18 @@ def test_help_and_missing_settings_import_nothing_slow(tmp_path):
         [sys.executable, "-c", code], env=environ, cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert ended.stdout.strip() == "set()" and "misp_stories.api_key is missing" in ended.stderr
+
+
+def test_the_sandbox_that_is_started_by_hand_takes_stories(tmp_path):
+    file = tmp_path / "story.json"
+    file.write_text(json.dumps(story()))
+    inner = [sys.executable, str(ROOT / "script.py"), "share", "--to-ids", "--publish", str(file)]
+    ended = subprocess.run(
+        [sys.executable, "-m", "sandbox", "--dir", str(tmp_path / "box"), "--run", "--", *inner],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "1 created" in ended.stdout and "published" in ended.stdout
