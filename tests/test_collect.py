@@ -70,8 +70,10 @@ def test_what_others_extend_is_joined_and_sharing_it_changes_nothing(site):
     site.share_as_them(story(), publish=True)
     more = story(news_items=[item(), other_item()])
     assert site.one(more, publish=True)["outcome"] == "proposed"
-    _, collected, _ = site.collect()
+    _, collected, said = site.collect()
     (one,) = collected
+    assert said == ["1 stories, 0 unchanged since the last collection"]
+    assert site.collect()[2] == ["0 stories, 1 unchanged since the last collection"]
     assert [each["id"] for each in one["news_items"]] == [ITEM, OTHER_ITEM]
     note = one["misp"]
     assert {name: note[name] for name in THEIRS} == THEIRS

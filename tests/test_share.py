@@ -282,14 +282,28 @@ def dropping(value):
     return attribute
 
 
-def test_an_event_that_a_failure_left_without_content_is_completed(site):
-    """As MISP does over an emoji in a comment: 500, and the event is there."""
-    site.fault("/events/add", "status", status=500)
-    site.misp.add_event({"uuid": STORY, "info": "half", "Orgc": US, "Org": US, "orgc_id": "5", "distribution": "1"})
-    site.misp.load([site.event() | {"Orgc": US, "orgc_id": "5"}])
-    assert site.one(story())["outcome"] == "updated"
-    assert len(site.objects("taranis-news-item")) == 1
+def test_an_event_that_a_failure_left_without_content_is_completed(site, monkeypatch):
+    """As MISP does over an emoji in a comment: it answers 500, and the event is there without what was in it."""
+    from sandbox import misp_rules
+
+    refusals = iter([None, misp_rules.InternalError()])
+
+    def refuse_once(*_texts):
+        if refusal := next(refusals, None):
+            raise refusal
+
+    monkeypatch.setattr("sandbox.misp_rules.refuse_wide", refuse_once)
+    outcome = site.one(story())
+    assert (outcome["outcome"], outcome["notes"]) == ("created", [])
+    assert next(refusals, "used up") == "used up"
+    assert len(site.objects("taranis-news-item")) == 1 and site.indicators() == {URL: False}
     assert site.one(story())["outcome"] == "unchanged"
+
+
+def test_an_event_whose_answer_was_lost_is_not_added_again(site):
+    site.fault("/events/add", "reset-after")
+    assert site.one(story())["outcome"] == "created"
+    assert site.wire.writes == ["/events/add"]
 
 
 # --- errors ----------------------------------------------------------------------------------------
