@@ -94,7 +94,8 @@ def _ask(settings: Settings, arguments: Namespace) -> int:
 
         return explain(settings, arguments.what, say, offline=arguments.offline, as_json=arguments.json)
     if arguments.command == "share":
-        from helpers.share import Terms, share  # noqa: PLC0415
+        from helpers.share import share  # noqa: PLC0415
+        from helpers.story_sharing import Terms  # noqa: PLC0415
 
         terms = Terms(arguments.publish, arguments.to_ids, arguments.force)
         return share(settings, arguments.files, say, terms, as_json=arguments.json)

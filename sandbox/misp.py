@@ -16,6 +16,7 @@ from sandbox.faults import Faults
 from sandbox.misp_accounts import Account, account, organisation
 from sandbox.misp_answers import View, answer, error, found, row
 from sandbox.misp_edits import Edits
+from sandbox.misp_part_writes import PartWrites
 from sandbox.misp_proposals import Proposals
 from sandbox.misp_records import ORGANISATION, Record
 from sandbox.misp_search import Page, pick_attributes, pick_events, shows_published
@@ -126,10 +127,12 @@ class Api:
         app.before_request(self._admit)
         app.after_request(_limit_headers)
         app.register_error_handler(HTTPException, self._no_route)
-        for path, view in {**self._routes(), **Writes(self.state).routes(), **Proposals(self.state).routes()}.items():
+        parts = (self, Writes(self.state), PartWrites(self.state), Proposals(self.state))
+        for path, view in (pair for part in parts for pair in part.routes().items()):
             app.add_url_rule(path, path, view, methods=["GET", "POST"])
 
-    def _routes(self) -> dict[str, Callable[..., Response]]:
+    def routes(self) -> dict[str, Callable[..., Response]]:
+        """Give each path with what answers it."""
         plain = {
             "/servers/getVersion": self.version,
             "/servers/getPyMISPVersion": self.pymisp_version,

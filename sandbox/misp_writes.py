@@ -1,8 +1,7 @@
 """Writes: what the sandbox's MISP makes of requests to add, edit, delete, publish and tag.
 
 Answers and effects are those that were recorded of MISP 2.5.1. Editing objects, attributes and reports, and
-deleting objects, were not recorded: they follow MISP's documented API (an edited object is compared with what
-is there, member by member, by UUID; what it no longer has is deleted).
+deleting objects, were not recorded: they follow MISP's documented API.
 """
 
 from __future__ import annotations
@@ -23,15 +22,10 @@ if TYPE_CHECKING:
 Route = TypeVar("Route", bound=Callable[..., Response])
 
 NO_ROLE = "You do not have permission to use this functionality."
-NOT_OWNER = "You do not have permission to do that."
 TAG_NOT_OWNER = (
     "Cannot alter the tags of this data, only the organisation that has created the data (orgc) can modify global tags."
 )
 EXISTS = "Event already exists, if you would like to edit it, use the url in the location header."
-NO_TEMPLATE = (
-    "Object could not be saved.\ntemplate: No valid template found and object lacking template information. "
-    "(meta-category)"
-)
 HEADER = ("info", "distribution", "sharing_group_id", "threat_level_id", "analysis", "date", "extends_uuid")
 OF_ATTRIBUTE = ("category", "value", "to_ids", "comment", "distribution", "sharing_group_id", "disable_correlation")
 OF_ATTRIBUTE += ("first_seen", "last_seen")
@@ -86,15 +80,6 @@ class Writes:
             "/events/publish/<identifier>": self.publish,
             "/events/unpublish/<identifier>": self.unpublish,
             "/events/delete/<identifier>": self.delete_event,
-            "/attributes/add/<identifier>": self.add_attributes,
-            "/attributes/edit/<identifier>": self.edit_attribute,
-            "/attributes/delete/<identifier>": self.delete_attribute,
-            "/objects/add/<identifier>": self.add_object,
-            "/objects/edit/<identifier>": self.edit_object,
-            "/objects/delete/<identifier>": self.delete_object,
-            "/eventReports/add/<identifier>": self.add_report,
-            "/eventReports/edit/<identifier>": self.edit_report,
-            "/eventReports/index/event_id:<identifier>": self.reports,
             "/tags/attachTagToObject": self.attach_tag,
             "/tags/removeTagFromObject": self.remove_tag,
             "/sharingGroups/index": self.sharing_groups,
@@ -139,7 +124,7 @@ class Writes:
                 misp_rules.refuse_wide(thing.get("comment"))
                 self.state.attach_object(event, thing)
         for report in given.get("EventReport", ()):
-            self._refuse_wide_report(report)
+            refuse_wide_report(self.state, report)
             self.state.attach_report(event, report)
         for tag in given.get("Tag", ()):
             misp_rules.refuse_wide(tag["name"])
@@ -150,7 +135,7 @@ class Writes:
     @needing("perm_modify")
     def edit_event(self, identifier: str) -> Response:
         """events/edit: what it does not name stays; attributes that it names are added or edited."""
-        event = self._visible(identifier)
+        event = visible(self.state, identifier)
         if event is None:
             return error(404, "Invalid event")
         if not g.user.owns(event):
@@ -166,7 +151,7 @@ class Writes:
             if there is None:
                 self.state.attach(event, one)
             else:
-                there.update(_fields(one))
+                there.update(fields_of(one))
         self.state.touch(event)
         event["published"] = bool(given.get("published")) and g.user.may("perm_publish")
         return self._event(event)
@@ -195,178 +180,12 @@ class Writes:
     @needing("perm_modify")
     def delete_event(self, identifier: str) -> Response:
         """events/delete, which puts the UUID on the blocklist."""
-        event = self._visible(identifier)
+        event = visible(self.state, identifier)
         if event is None or not g.user.owns(event):
             return declined("Event", "Event was not deleted.", "/events/delete", "delete")
         self.state.blocklist.add(event["uuid"])
         self.state.delete(event["uuid"])
         return done("Event deleted.", id=identifier)
-
-    # -- attributes --------------------------------------------------------------------------------
-
-    @needing("perm_add")
-    def add_attributes(self, identifier: str) -> Response:
-        """attributes/add, of one or of several."""
-        event = self._visible(identifier)
-        if event is None:
-            return error(404, "Invalid event")
-        if not g.user.owns(event):
-            return error(403, NOT_OWNER)
-        given = sent("Attribute")
-        several = given if isinstance(given, list) else [given]
-        misp_rules.refuse_wide(*(one.get("comment") for one in several))
-        added, wrong = [], {}
-        for number, one in enumerate(several):
-            made, why = self.state.attach(event, one)
-            if why:
-                wrong[f"attribute_{number}"] = {"value": [why]}
-            else:
-                added.append(_bare(made))
-        if not added:
-            why_one = wrong["attribute_0"] if not isinstance(given, list) else wrong
-            return declined("Attribute", why_one, "/attributes/add")
-        self.state.touch(event)
-        body = {"Attribute": added if len(added) > 1 else added[0], "AttributeTag": []}
-        return answer(body | ({"errors": wrong} if wrong else {}))
-
-    @needing("perm_modify")
-    def edit_attribute(self, identifier: str) -> Response:
-        """attributes/edit."""
-        found = self.state.find_attribute(identifier)
-        if found is None or not self.state.shows(found[0], g.user):
-            return error(404, "Invalid attribute.")
-        event, one = found
-        if not g.user.owns(event):
-            return error(403, NOT_OWNER)
-        given = sent("Attribute")
-        misp_rules.refuse_wide(given.get("comment"))
-        kept, why = misp_rules.attribute({**one, **_fields(given)})
-        if why:
-            return declined("Attribute", {"value": [why]}, request.path, "edit")
-        one.update(_fields(kept))
-        self.state.touch(event, one)
-        return answer({"Attribute": _bare(one)})
-
-    @needing("perm_modify")
-    def delete_attribute(self, identifier: str) -> Response:
-        """attributes/delete, soft unless it is to be hard."""
-        found = self.state.find_attribute(identifier)
-        if found is None or found[1]["deleted"] or not self.state.shows(found[0], g.user):
-            return error(404, "Invalid attribute")
-        event, one = found
-        if not g.user.owns(event):
-            return error(403, NOT_OWNER)
-        hard = sent("").get("hard")
-        (self.state.hard_delete if hard else self.state.soft_delete)(event["uuid"], one["uuid"])
-        return answer({"message": "Attribute deleted."})
-
-    # -- objects -----------------------------------------------------------------------------------
-
-    @needing("perm_add")
-    def add_object(self, identifier: str) -> Response:
-        """objects/add."""
-        event = self._visible(identifier)
-        if event is None:
-            return error(404, "Invalid event.")
-        if not g.user.owns(event):
-            return error(403, NOT_OWNER)
-        given = sent("Object")
-        if not misp_rules.has_template(given):
-            return declined("Object", NO_TEMPLATE, "/objects/add")
-        misp_rules.refuse_wide(given.get("comment"))
-        made = self.state.attach_object(event, given)
-        self.state.touch(event)
-        return answer({"Object": _object(made)})
-
-    @needing("perm_modify")
-    def edit_object(self, identifier: str) -> Response:
-        """objects/edit: members it names by UUID are edited, others added, and what it lacks is deleted."""
-        found = self._own_object(identifier)
-        if isinstance(found, Response):
-            return found
-        event, thing = found
-        given = sent("Object")
-        misp_rules.refuse_wide(given.get("comment"))
-        before = {one["uuid"]: one for one in thing["Attribute"] if not one["deleted"]}
-        for one in given.get("Attribute", ()):
-            there = before.pop(str(one.get("uuid")).lower(), None)
-            if there is None:
-                self.state.attach(event, {name: one[name] for name in one if name != "uuid"}, thing)
-                continue
-            kept, why = misp_rules.attribute({**there, **_fields(one)})
-            if not why and any(there[name] != kept[name] for name in ("value", "comment", "to_ids")):
-                there.update(_fields(kept))
-                self.state.touch(event, there)
-        for gone in before.values():
-            self.state.soft_delete(event["uuid"], gone["uuid"])
-        for name in ("comment", "distribution"):
-            thing[name] = str(given.get(name, thing[name]))
-        for name in ("first_seen", "last_seen"):
-            thing[name] = misp_rules.moment(given[name]) if given.get(name) else thing[name]
-        self.state.touch(event, thing)
-        return answer({"Object": _object(thing)})
-
-    @needing("perm_modify")
-    def delete_object(self, identifier: str) -> Response:
-        """objects/delete, soft."""
-        found = self._own_object(identifier)
-        if isinstance(found, Response):
-            return found
-        event, thing = found
-        self.state.delete_object(event["uuid"], thing["uuid"])
-        return done("Object deleted")
-
-    def _own_object(self, identifier: str) -> tuple[Record, Record] | Response:
-        found = self.state.find("Object", identifier)
-        if found is None or found[1]["deleted"] or not self.state.shows(found[0], g.user):
-            return error(404, "Invalid object.")
-        return found if g.user.owns(found[0]) else error(403, NOT_OWNER)
-
-    # -- reports -----------------------------------------------------------------------------------
-
-    @needing("perm_add")
-    def add_report(self, identifier: str) -> Response:
-        """eventReports/add, which takes the number of an event and not its UUID."""
-        if not identifier.isdecimal():
-            return declined("EventReport", "numeric", "/event_reports/add")
-        event = self._visible(identifier)
-        if event is None:
-            return error(404, "Invalid event")
-        if not g.user.owns(event):
-            return error(403, NOT_OWNER)
-        given = sent("EventReport")
-        if not given.get("name"):
-            return declined("EventReport", "This field cannot be left blank", "/event_reports/add")
-        self._refuse_wide_report(given)
-        made = self.state.attach_report(event, given)
-        self.state.touch(event)
-        return answer(_report(event, made))
-
-    @needing("perm_modify")
-    def edit_report(self, identifier: str) -> Response:
-        """eventReports/edit."""
-        found = self.state.find("EventReport", identifier)
-        if found is None or not self.state.shows(found[0], g.user):
-            return error(404, "Invalid Event Report")
-        event, report = found
-        if not g.user.owns(event):
-            return error(403, NOT_OWNER)
-        given = sent("EventReport")
-        self._refuse_wide_report(given)
-        report.update({name: str(given[name]) for name in ("name", "content", "distribution") if name in given})
-        self.state.touch(event, report)
-        return answer(_report(event, report))
-
-    def reports(self, identifier: str) -> Response:
-        """eventReports/index of an event, by its number: a UUID finds nothing."""
-        event = self._visible(identifier) if identifier.isdecimal() else None
-        found = event["EventReport"] if event else []
-        return answer([{**_report(event, one), "RelationshipInbound": []} for one in found if event])
-
-    def _refuse_wide_report(self, report: Record) -> None:
-        misp_rules.refuse_wide(report.get("name"))
-        if not self.state.utf8mb4:
-            misp_rules.refuse_wide(report.get("content"))
 
     # -- tags, sharing groups, warninglists --------------------------------------------------------
 
@@ -406,7 +225,7 @@ class Writes:
         uuid = str(given.get("uuid"))
         if uuid.count("-") != 4:
             raise misp_rules.InternalError
-        event = self._visible(uuid)
+        event = visible(self.state, uuid)
         if event is None:
             return error(404, "Invalid Target.")
         local = given.get("local") in (1, "1", True)
@@ -430,34 +249,23 @@ class Writes:
         hit = {"id": "1", "name": "List of the sandbox"}
         return answer({each: [{**hit, "matched": each}] for each in values if each in self.state.warninglist} or [])
 
-    # -- common ------------------------------------------------------------------------------------
-
-    def _visible(self, identifier: str) -> Record | None:
-        event = self.state.event(identifier)
-        return event if event is not None and self.state.shows(event, g.user) else None
-
     def _event(self, event: Record) -> Response:
         return answer({"Event": View({}, self.state.warninglist, True).event(event)})
 
 
-def _fields(given: Record) -> Record:
+def visible(state: MispState, identifier: str) -> Record | None:
+    """Give an event that the user may see."""
+    event = state.event(identifier)
+    return event if event is not None and state.shows(event, g.user) else None
+
+
+def refuse_wide_report(state: MispState, report: Record) -> None:
+    """Raise InternalError for what the database does not take of a report."""
+    misp_rules.refuse_wide(report.get("name"))
+    if not state.utf8mb4:
+        misp_rules.refuse_wide(report.get("content"))
+
+
+def fields_of(given: Record) -> Record:
+    """Give what can be changed of an attribute."""
     return texts({name: given[name] for name in OF_ATTRIBUTE if name in given})
-
-
-def _bare(one: Record) -> Record:
-    """Show an attribute as attributes/add does."""
-    first, _, second = str(one["value"]).partition("|")
-    shown = {name: value for name, value in one.items() if name not in ("Galaxy", "ShadowAttribute", "Tag")}
-    return shown | {"value1": first, "value2": second}
-
-
-def _object(thing: Record) -> Record:
-    shown = {name: value for name, value in thing.items() if name != "ObjectReference"}
-    return shown | {"Attribute": [_bare(one) for one in thing["Attribute"] if not one["deleted"]]}
-
-
-def _report(event: Record, report: Record) -> Record:
-    brief = {name: event[name] for name in ("id", "orgc_id", "org_id", "info", "date")}
-    owners = {name: {key: event[name][key] for key in ("id", "name")} for name in ("Org", "Orgc")}
-    group = dict.fromkeys(("id", "name", "uuid"))
-    return {"EventReport": report, "Event": {**brief, "user_id": "1", **owners}, "SharingGroup": group}

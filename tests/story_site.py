@@ -11,7 +11,8 @@ from helpers import misp as misp_room
 from helpers import settings as settings_room
 from helpers.collect import collect
 from helpers.log import quieten
-from helpers.share import Terms, share
+from helpers.share import share
+from helpers.story_sharing import Terms
 from sandbox.faults import Fault
 from sandbox.misp import MispState, create_app
 from sandbox.misp_accounts import organisation

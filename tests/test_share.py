@@ -572,7 +572,8 @@ def test_stories_come_alone_in_a_list_or_on_lines(site, form):
 
 
 def test_the_outcome_in_words(site, capsys):
-    from helpers.share import Terms, share
+    from helpers.share import share
+    from helpers.story_sharing import Terms
 
     file = site.folder / "s.json"
     file.write_text(json.dumps([story(), story(id="x")]))
