@@ -64,6 +64,23 @@ misp_event_limit_per_page = 50  # events in one request
 misp_remove_eventreports = True  # leave event reports out
 misp_flatten_attributes = True  # take the attributes of objects one by one, without their object
 
+# --- Stories: share and collect only (docs/stories.md) ------------------------------------------------
+
+misp_stories = {
+    "url": "",  # address of the MISP that stories go to; "": misp_domain
+    "api_key": "",  # a key that may write; the nightly one may and should stay read-only
+    "organisation_id": None,  # our own organisation's id on that MISP, a number
+    "ssl_check": True,  # True, or the path of a CA bundle; False checks nothing
+    "sharing_group_id": None,  # share to this sharing group, and collect of it alone
+    "distribution": None,  # 0 to 4; None: 4 with a sharing group, else 0, our organisation only
+    "request_timeout": 60,  # seconds to wait for an answer; MISP takes its time over large events
+    "user_agent": "MISP2Sentinel/1.0",  # how share and collect call themselves
+    "proxy_server": "",  # such as http://proxy.example.org:3128; "": as the environment says
+    "additional_headers": {},  # HTTP headers to send along
+    "refresh_interval": 0,  # minutes in which collect does nothing after a good collection
+    "days_without_change": 0,  # collect leaves out what has not changed for so many days; 0: nothing
+}
+
 # --- Indicators ------------------------------------------------------------------------------------
 
 default_confidence = 50  # 0 to 100, where no tag says it

@@ -74,7 +74,12 @@ def _command(arguments: Namespace) -> int:
     from helpers import settings as settings_room  # noqa: PLC0415  --help must not wait for pydantic
     from helpers.setting_checks import odd_filters  # noqa: PLC0415
 
-    loaded = settings_room.load(arguments.config, os.environ, offline=arguments.command == "convert")
+    loaded = settings_room.load(
+        arguments.config,
+        os.environ,
+        offline=arguments.command == "convert",
+        stories=arguments.command in ("share", "collect"),
+    )
     settings = loaded.settings
     if arguments.dry_run:
         settings = settings.model_copy(update={"dry_run": True})
@@ -122,6 +127,16 @@ def _ask(settings: Settings, arguments: Namespace) -> int:
         from helpers.explain import explain  # noqa: PLC0415
 
         return explain(settings, arguments.what, say, offline=arguments.offline, as_json=arguments.json)
+    if arguments.command == "share":
+        from helpers.share import share  # noqa: PLC0415
+        from helpers.story_sharing import Terms  # noqa: PLC0415
+
+        terms = Terms(arguments.publish, arguments.to_ids, arguments.force)
+        return share(settings, arguments.files, say, terms, as_json=arguments.json)
+    if arguments.command == "collect":
+        from helpers.collect import collect  # noqa: PLC0415
+
+        return collect(settings, sys.stdout, lambda line: print(redact(line), file=sys.stderr), full=arguments.full)
     if arguments.command == "adopt":
         from helpers.adopt import adopt  # noqa: PLC0415
 

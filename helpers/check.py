@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from helpers import credentials, key_vault, log, sync
 from helpers.config_file import written
-from helpers.errors import MispError, RunActive, SettingsError, SyncError
+from helpers.errors import MispError, MispRefused, RunActive, SettingsError, SyncError
 from helpers.misp import MispReader
 from helpers.misp_filters import NOTHING_FOUND
+from helpers.misp_stories import MispWriter
 from helpers.request_manager import RequestManager
 from helpers.setting_checks import odd_filters
 from helpers.settings import Settings
+from helpers.share import who
 
 Step = Callable[[], str]
 
@@ -51,6 +53,9 @@ class Preflight:
         if self._step("MISP login", lambda: _login(reader), in_misp):
             self._step("MISP role", lambda: _role(reader), {"misp_key"})
             self._step("MISP filters", lambda: self._filters(reader), {"misp_event_filters"})
+        if self.settings.misp_stories.configured:
+            of_stories = {"misp_stories.url", "misp_stories.api_key", "misp_stories.organisation_id"}
+            self._step("MISP stories", lambda: _stories(self.settings), of_stories)
         for destination in self.settings.destinations(workspace):
             self._destination(destination)
         return self.worst
@@ -111,6 +116,33 @@ def _role(reader: MispReader) -> str:
     if more:
         return f"the role is {role.get('name')}; a read-only key is enough, this one also has {', '.join(more)}"
     return f"the role is {role.get('name')}, read-only, which is enough"
+
+
+# What a role needs so that stories can be shared, and what does not work without.
+_FOR_STORIES = {
+    "perm_add": "no event can be added",
+    "perm_modify": "no event can be updated",
+    "perm_publish": "events are not published",
+    "perm_tagger": "tags are not attached",
+    "perm_tag_editor": "tags that MISP does not know are not made",
+}
+
+
+def _stories(settings: Settings) -> str:
+    """Say whether stories can be shared, and which permissions the role lacks."""
+    writer = MispWriter(settings)
+    me = who(writer, settings)
+    lacking = [f"{name} ({words})" for name, words in _FOR_STORIES.items() if not me.may(name)]
+    if not me.may("perm_add") or not me.may("perm_modify"):
+        raise MispRefused(f"the role {me.role.get('name')} lacks {', '.join(lacking)}: give the user another role.")
+    group = settings.misp_stories.sharing_group_id
+    if group and str(group) not in writer.sharing_groups():
+        origin = settings.source_of("misp_stories.sharing_group_id")
+        raise SettingsError(
+            [f"misp_stories.sharing_group_id ({origin}) is {group}, which the key's user does not see."]
+        )
+    lacks = f"; the role {me.role.get('name')} lacks {', '.join(lacking)}" if lacking else ""
+    return f"the key is of organisation {me.organisation_id} ({me.organisation}), ours{lacks}"
 
 
 def _token(manager: RequestManager, settings: Settings) -> str:

@@ -33,6 +33,11 @@ _COMMANDS = {
     "status": ("show each destination: what is live, held, pending, rejected; the last run", _REPORTS),
     "explain": ("say where a value, an attribute or an indicator stands, or why it is not there", _REPORTS),
     "adopt": ("fill an empty ledger from what Sentinel holds", {**_REPORTS, **_PLANS}),
+    "share": ("share stories to MISP, each as an event", _REPORTS),
+    "collect": (
+        "write the stories found in MISP as JSON lines",
+        {"full": "every story, not only what changed since the last collection"},
+    ),
     "withdraw": ("empty a destination that is to be left", {**_REPORTS, **_PLANS}),
 }
 
@@ -83,6 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     made["adopt"].add_argument(
         "--withdraw-unmatched", action="store_true", help="withdraw what is in Sentinel and not in MISP"
     )
+    made["share"].add_argument("files", nargs="+", type=Path, metavar="FILE", help="stories as JSON; - is stdin")
+    made["share"].add_argument("--publish", action="store_true", help="publish the events")
+    made["share"].add_argument("--to-ids", action="store_true", help="flag the indicators for detection")
+    made["share"].add_argument("--force", action="store_true", help="update although proposals are pending")
     made["withdraw"].add_argument(
         "--workspace", required=True, metavar="NAME", help="a destination's name, or a workspace's id, as in status"
     )

@@ -173,6 +173,7 @@ def _json_keys_folded(text: str) -> Any:
 READERS: dict[Any, Callable[[str], Any]] = {
     bool: _flag,
     int: _whole_number,
+    int | None: _whole_number,
     float: _number,
     dict: _json_keys_folded,
 }

@@ -6,7 +6,9 @@
     ├── LedgerError               exit 2: the ledger cannot be used
     ├── MispError                 exit 3: MISP gave no usable answer
     │   ├── MispRefused           … and asking again will not help (key, role, address)
+    │   │   └── MispDeclined      … one write or question of several, in MISP's own words
     │   └── MispBusy              … and asking again, later or for less, may help
+    ├── StoryStopped              never at the front door: the outcome of one story, blocked or failed
     ├── MicrosoftError            exit 4: this destination is given up for this run
     └── RunActive                 exit 5: another run holds the lock
 
@@ -60,12 +62,28 @@ class MispRefused(MispError):
     """MISP understood and refused; the same request would be refused again."""
 
 
+class MispDeclined(MispRefused):
+    """MISP declined one request, with ``status`` and these words; the next may well be taken."""
+
+    def __init__(self, status: int, words: str) -> None:
+        self.status = status
+        super().__init__(words)
+
+
 class MispBusy(MispError):
     """MISP failed in passing; ``wait`` is how many seconds it asked to be left alone (0: not said)."""
 
     def __init__(self, words: str, wait: float = 0) -> None:
         self.wait = wait
         super().__init__(words)
+
+
+class StoryStopped(SyncError):
+    """A story goes no further, in this ``state`` and for this reason; it costs no other."""
+
+    def __init__(self, state: str, reason: str) -> None:
+        self.state = state
+        super().__init__(reason)
 
 
 class MicrosoftError(SyncError):

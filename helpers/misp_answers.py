@@ -7,6 +7,7 @@ whole body; the words are cut here.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import requests
 
 from helpers.connection_words import cause
-from helpers.errors import MispBusy, MispError, MispRefused
+from helpers.errors import MispBusy, MispDeclined, MispError, MispRefused
 from helpers.marks import SeenEvent
 from helpers.request_objects import dicts
 from helpers.tags import read_tags
@@ -23,12 +24,13 @@ _WORDS = 500
 _LONGEST_WAIT = 900
 _LARGEST = 2**63 - 1
 _MAINTENANCE = "MISP sends every request to its login page: it is in maintenance, or the key belongs to no API user"
+_KEY_REFUSED = "Authentication failed"
 KEY_REFUSED = (
     "the key (misp_key) is refused (make one in MISP: your profile, Auth keys; is this machine's address allowed?)"
 )
 _MENDS = {
     "redirects": _MAINTENANCE,
-    "Authentication failed": KEY_REFUSED,
+    _KEY_REFUSED: KEY_REFUSED,
     "NO_CERTIFICATE_OR_CRL_FOUND": "the file that misp_verifycert names holds no certificate",
     "PermissionError": "the file that misp_verifycert names may not be read by this user",
     "CERTIFICATE_VERIFY_FAILED": "the certificate is not trusted (misp_verifycert can name a CA bundle)",
@@ -63,6 +65,22 @@ def usable(question: Callable[[], Any], headers: Callable[[], Mapping[str, str]]
     if isinstance(answer, dict) and "errors" in answer:
         raise _returned(answer["errors"], headers())
     return answer
+
+
+def declined(answer: Any) -> Any:
+    """Return what PyMISP answered, or a MispDeclined in the place of a refusal that concerns this request alone.
+
+    A list of attributes of which MISP took some comes back as it is, with what it said of the others.
+    """
+    errors = answer.get("errors") if isinstance(answer, dict) else None
+    if not isinstance(errors, tuple) or errors[0] == _TOO_MANY:
+        return {**answer, "errors": None} if isinstance(errors, dict) and "Attribute" in answer else answer
+    status, body = errors
+    said = body.get("errors") or body.get("message") or body.get("name") if isinstance(body, dict) else body
+    words = _cut(said if isinstance(said, str) else json.dumps(said))
+    if _KEY_REFUSED in words:
+        return answer
+    return MispDeclined(status, f"MISP answered {status}: {words}")
 
 
 def events(answer: Any) -> list[dict[str, Any]]:

@@ -49,6 +49,8 @@ FOR_ADOPT = ("ms_auth.subscription_id", "ms_auth.resourceGroupName", "ms_auth.wo
 FROM_VAULT = {"misp_key": "key_vault_misp_key", "ms_auth.client_secret": "key_vault_client_secret"}
 ENDPOINTS = tuple(f"ms_endpoints.{key}" for key in _PUBLIC.endpoints)
 _CREDENTIAL_KEYS = tuple(f"ms_auth.{key}" for key in credentials.KEYS)
+# What sharing and collecting stories needs, beside an address: its own or misp_domain.
+FOR_STORIES = ("misp_stories.api_key", "misp_stories.organisation_id")
 # A value of None or "" is what os.getenv and a vault's client give for what is not there.
 UNSET_WHEN_EMPTY = frozenset(
     {
@@ -57,6 +59,11 @@ UNSET_WHEN_EMPTY = frozenset(
         *ENDPOINTS,
         *_CREDENTIAL_KEYS,
         CREDENTIAL,
+        *FOR_STORIES,
+        "misp_stories.url",
+        "misp_stories.sharing_group_id",
+        "misp_stories.distribution",
+        "misp_stories.proxy_server",
         "ms_auth.scope",
         "ms_auth.new_upload_api",
         "ms_api_version",
@@ -161,6 +168,34 @@ class Tenant(_Frozen):
         return {key: value for key, value in every.items() if key in MsAuth.model_fields}
 
 
+class MispStories(_Frozen):
+    """How stories are shared to MISP and collected from it; the names are those of Taranis AI's connector."""
+
+    url: Annotated[str, AfterValidator(check.web_address)] = ""
+    api_key: Secret = SecretStr("")
+    organisation_id: Annotated[int | None, Field(ge=1)] = None
+    ssl_check: Certificates = True
+    sharing_group_id: Annotated[int | None, Field(ge=1)] = None
+    distribution: Annotated[int | None, Field(ge=0, le=4)] = None
+    request_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60
+    user_agent: Annotated[str, AfterValidator(check.user_agent)] = "MISP2Sentinel/1.0"
+    proxy_server: Annotated[str, AfterValidator(check.proxy_address), Field(repr=False)] = ""
+    additional_headers: Annotated[Headers, Field(repr=False)] = {}
+    refresh_interval: Annotated[int, Field(ge=0)] = 0
+    days_without_change: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def configured(self) -> bool:
+        """Say whether anything is shared or collected at this site."""
+        return bool(self.api_key.get_secret_value())
+
+    @property
+    def level(self) -> int:
+        """The distribution of new events: 4 with a sharing group, else 0 where none is given."""
+        default = 4 if self.sharing_group_id else 0
+        return default if self.distribution is None else self.distribution
+
+
 class Settings(_Frozen):
     """Every setting, checked; docs/configure.md says what each means."""
 
@@ -195,6 +230,7 @@ class Settings(_Frozen):
     misp_event_limit_per_page: Annotated[int, Field(ge=1)] = 50
     misp_remove_eventreports: bool = True
     misp_flatten_attributes: bool = True
+    misp_stories: MispStories = MispStories()
 
     default_confidence: Annotated[int, Field(ge=0, le=100)] = 50
     days_to_expire: Days = 50
@@ -303,8 +339,10 @@ class Settings(_Frozen):
             passwords = (tenant.secret, tenant.certificate_password)
             values += [each.get_secret_value() for each in passwords if each]
         values += [self.ms_auth.certificate_password.get_secret_value()] if self.ms_auth.certificate_password else []
+        values += [self.misp_stories.api_key.get_secret_value(), *self.misp_stories.additional_headers.values()]
         values += self.misp_headers.values()
-        for address in (*self.misp_proxies.values(), *self.ms_proxies.values(), self.state_url):
+        proxies = (*self.misp_proxies.values(), *self.ms_proxies.values(), self.misp_stories.proxy_server)
+        for address in (*proxies, self.state_url):
             password = _password(address)
             values += [password, unquote(password)]
         return tuple(dict.fromkeys(value for value in values if value))
@@ -388,21 +426,25 @@ def load(
     environ: Mapping[str, str],
     *,
     offline: bool = False,
+    stories: bool = False,
     now: Callable[[], float] = time.time,
 ) -> Loaded:
     """Read and check config.py and the environment.
 
-    ``offline`` lets go of what is only needed to reach MISP or Microsoft; ``now`` gives seconds since 1970.
+    ``offline`` lets go of what is only needed to reach MISP or Microsoft; with ``stories`` what is needed is
+    what sharing and collecting stories needs, and not what a run needs. ``now`` gives seconds since 1970.
     What a key vault holds is not read here: see ``Settings.vault_secrets``.
     Raises SettingsError with every problem.
     """
     findings = Findings()
     given = _given(config_path, environ, offline, findings)
-    needed = _needed(given)
+    needed = _needed(given, stories)
     given = _filled_in(given, needed, offline, findings)
     settings = _validated(given, findings)
     values = {name: entry.value for name, entry in given.items()}
     _tell(contradictions(values), given, findings)
+    if settings is not None:
+        _contradictions(settings.misp_stories, settings, findings)
     if not offline:
         _missing(needed, given, findings)
         _tell(unusable_files(values, now()), given, findings)
@@ -439,8 +481,16 @@ def _path_in(environ: Mapping[str, str]) -> Path | None:
     return Path(named)
 
 
-def _needed(given: Mapping[str, Given]) -> tuple[str, ...]:
-    """Return what must be given, for the chosen credential and without what a key vault holds."""
+def _needed(given: Mapping[str, Given], stories: bool) -> tuple[str, ...]:
+    """Return what must be given: for a run, or for stories, which half a configuration asks for as well."""
+    wanted = FOR_STORIES if stories or "misp_stories.api_key" in given else ()
+    if not stories:
+        return (*_needed_for_a_run(given), *wanted)
+    return wanted if "misp_stories.url" in given else ("misp_domain", *wanted)
+
+
+def _needed_for_a_run(given: Mapping[str, Given]) -> tuple[str, ...]:
+    """Return what a run needs, for the chosen credential and without what a key vault holds."""
     credential = credentials.chosen(_value(given, CREDENTIAL, credentials.DEFAULT))
     of_it = {f"ms_auth.{key}" for key in credential.needs} if credential else set()
     left = [name for name in dict.fromkeys((*NEEDED, *sorted(of_it))) if name in of_it or name not in _CREDENTIAL_KEYS]
@@ -453,7 +503,7 @@ def _filled_in(
     given: Mapping[str, Given], needed: tuple[str, ...], offline: bool, findings: Findings
 ) -> dict[str, Given]:
     """Leave out what is a placeholder or an unresolved reference, which is a problem unless nobody needs it."""
-    needless = {*FOR_ADOPT, *NEEDED, *_CREDENTIAL_KEYS} - (set() if offline else set(needed))
+    needless = {*FOR_ADOPT, *NEEDED, *FOR_STORIES, *_CREDENTIAL_KEYS} - (set() if offline else set(needed))
     placeholder = "still holds a placeholder: put your own value there, or set {}."
     kept: dict[str, Given] = {}
     for name, entry in given.items():
@@ -501,6 +551,24 @@ def _tell(problems: Iterable[tuple[str, str]], given: Mapping[str, Given], findi
             findings.problem(name, given[name].origin if name in given else "not set", what)
 
 
+def _contradictions(stories: MispStories, settings: Settings, findings: Findings) -> None:
+    """A sharing group and the distribution 4, sharing group, go together (MISP, distribution levels)."""
+    name = "misp_stories.distribution"
+    if stories.sharing_group_id and stories.level != 4:
+        findings.problem(
+            name,
+            settings.source_of(name),
+            f"is {stories.level}, which shares with others than the sharing group that sharing_group_id names: "
+            "write 4, or take one of the two out.",
+        )
+    if stories.level == 4 and not stories.sharing_group_id:
+        findings.problem(
+            name,
+            settings.source_of(name),
+            "is 4, a sharing group, and sharing_group_id names none: write its id, or another distribution.",
+        )
+
+
 def _missing(needed: tuple[str, ...], given: Mapping[str, Given], findings: Findings) -> None:
     for name in needed:
         if name not in given and not findings.has_told(name):
@@ -517,12 +585,14 @@ def _doubts(settings: Settings) -> list[str]:
         for name, value, host in (
             ("misp_verifycert", settings.misp_verifycert, "MISP"),
             ("ms_verifycert", settings.ms_verifycert, "Microsoft"),
+            ("misp_stories.ssl_check", settings.misp_stories.ssl_check, "the stories' MISP"),
         )
         if value is False
     ]
-    if settings.misp_domain.lower().startswith("http://"):
-        origin = settings.source_of("misp_domain")
-        doubts.append(f"misp_domain ({origin}) is http, so the key travels in the clear: write https.")
+    for name, address in (("misp_domain", settings.misp_domain), ("misp_stories.url", settings.misp_stories.url)):
+        if address.lower().startswith("http://"):
+            origin = settings.source_of(name)
+            doubts.append(f"{name} ({origin}) is http, so the key travels in the clear: write https.")
     if settings.key_vault_name and not settings.vault_secrets:
         origin = settings.source_of("key_vault_name")
         doubts.append(f"key_vault_name ({origin}) is not used: what could come from the vault is given already.")

@@ -26,6 +26,7 @@ misp_domain = {misp_url}
 misp_key = {misp_key}
 misp_verifycert = {ca_file}
 misp_event_filters = {{"published": 1, "enforceWarninglist": True, "includeEventTags": True}}
+misp_stories = {{"api_key": {stories_key}, "organisation_id": 1, "ssl_check": {ca_file}}}
 
 ms_auth = {{
     "tenant": {tenant},
@@ -60,6 +61,7 @@ Try, from another terminal:
 
   {command}
   {command} explain c2.loader.example
+  {command} share --to-ids --publish STORY.json
   rm {ledger}*  # as if it were lost; adopt fills it again from Azure:
   {command} adopt
   curl --cacert {ca_file} {box.azure_url}/
@@ -119,6 +121,7 @@ def _write_config(box: Sandbox, directory: Path) -> Path:
     values = {
         "misp_url": box.misp_url,
         "misp_key": misp.readonly_key,
+        "stories_key": misp.key,
         "ca_file": box.ca_file,
         "tenant": azure.tenant,
         "client_id": azure.client_id,

@@ -13,11 +13,14 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from sandbox.faults import Faults
-from sandbox.misp_accounts import account
+from sandbox.misp_accounts import Account, account, organisation
 from sandbox.misp_answers import View, answer, error, found, row
 from sandbox.misp_edits import Edits
+from sandbox.misp_part_writes import PartWrites
+from sandbox.misp_proposals import Proposals
 from sandbox.misp_records import ORGANISATION, Record
 from sandbox.misp_search import Page, pick_attributes, pick_events, shows_published
+from sandbox.misp_writes import Writes
 
 ADMIN_KEY = "sandboxAdminKey".ljust(40, "0")
 READONLY_KEY = "sandboxReadOnlyKey".ljust(40, "0")
@@ -52,20 +55,54 @@ class MispState(Edits):
         self.organisation_uuid = ORGANISATION["uuid"]
         self.unpublishedprivate = False
         self.warninglist: set[str] = set()
+        self.users: dict[str, Account] = {}
+        self.sharing_groups: dict[str, Record] = {}
+        self.tags: set[str] = set()
+        self.utf8mb4 = False
         self.rate_limit: int | None = None
         self.requests: list[tuple[str, str, Any]] = []
         self.faults = Faults()
         self._calls: deque[float] = deque()
 
-    def shows(self, event: Record, admin: bool) -> bool:
+    def user(self, key: str | None) -> Account | None:
+        """Give whose key it is: the administrator's, the reader's, or that of a user who was added."""
+        if key == self.key:
+            return Account("1", "admin@sandbox.example", "admin", ORGANISATION)
+        if key == self.readonly_key:
+            readers = organisation(2, "Readers", self.organisation_uuid)
+            own = ORGANISATION if self.organisation_uuid == ORGANISATION["uuid"] else readers
+            return Account("2", "reader@sandbox.example", "Read Only", own)
+        return self.users.get(key or "")
+
+    def add_user(self, role: str, of: Record = ORGANISATION) -> str:
+        """Add a user with one of MISP's roles, of an organisation; give the key."""
+        number = len(self.users) + 3
+        key = f"sandboxUser{number}Key".ljust(40, "0")
+        self.users[key] = Account(str(number), f"user{number}@sandbox.example", role, of)
+        return key
+
+    def add_sharing_group(self, name: str, *organisations: Record) -> str:
+        """Add a sharing group of these organisations; give its id."""
+        number = str(len(self.sharing_groups) + 1)
+        uuids = [each["uuid"] for each in organisations]
+        self.sharing_groups[number] = {"id": number, "name": name, "organisations": uuids}
+        return number
+
+    def shows(self, event: Record, user: Account) -> bool:
         """Say whether a user sees an event; with unpublishedprivate, others' only while published.
 
         Measured on MISP 2.5.1: a site administrator sees everything, and whose event it is
-        depends on its Orgc. The distribution hides nothing here.
+        depends on its Orgc. The distribution hides nothing from the reader, whose view tests set
+        themselves; from users that were added it hides what their organisation may not see.
         """
-        if admin or event["published"] or not self.unpublishedprivate:
+        if user.admin or event["Orgc"]["uuid"] == user.organisation["uuid"]:
             return True
-        return bool(event["Orgc"]["uuid"] == self.organisation_uuid)
+        if self.unpublishedprivate and not event["published"]:
+            return False
+        if user not in self.users.values() or event["distribution"] not in ("0", "4"):
+            return True
+        group = self.sharing_groups.get(event["sharing_group_id"], {})
+        return event["distribution"] == "4" and user.organisation["uuid"] in group.get("organisations", ())
 
     def calls_left(self) -> tuple[int, int]:
         """Count a call; give the calls left in the window (-1: refused) and seconds until it ends."""
@@ -90,10 +127,12 @@ class Api:
         app.before_request(self._admit)
         app.after_request(_limit_headers)
         app.register_error_handler(HTTPException, self._no_route)
-        for path, view in self._routes().items():
+        parts = (self, Writes(self.state), PartWrites(self.state), Proposals(self.state))
+        for path, view in (pair for part in parts for pair in part.routes().items()):
             app.add_url_rule(path, path, view, methods=["GET", "POST"])
 
-    def _routes(self) -> dict[str, Callable[..., Response]]:
+    def routes(self) -> dict[str, Callable[..., Response]]:
+        """Give each path with what answers it."""
         plain = {
             "/servers/getVersion": self.version,
             "/servers/getPyMISPVersion": self.pymisp_version,
@@ -124,7 +163,7 @@ class Api:
 
     def me(self) -> Response:
         """users/view/me."""
-        return answer(account(g.admin, self.state.organisation_uuid))
+        return answer(account(g.user))
 
     def index(self) -> Response:
         """events/index, in its minimal form only."""
@@ -138,7 +177,7 @@ class Api:
     def view(self, identifier: str) -> Response:
         """events/view by id or uuid; warninglist hits come along as on a real MISP."""
         event = self.state.event(identifier.removesuffix(".json"))
-        if event is None or not self.state.shows(event, g.admin):
+        if event is None or not self.state.shows(event, g.user):
             return error(404, "Invalid event")
         return answer({"Event": self._view({"includeWarninglistHits": 1} | _query()).event(event)})
 
@@ -174,7 +213,7 @@ class Api:
         return View(query, self.state.warninglist, g.admin, self.state.scores)
 
     def _seen(self, events: Iterable[Record]) -> Iterator[Record]:
-        return (event for event in events if self.state.shows(event, g.admin))
+        return (event for event in events if self.state.shows(event, g.user))
 
     def _note(self) -> None:
         body = request.get_json(force=True, silent=True) if request.get_data() else None
@@ -182,9 +221,10 @@ class Api:
 
     def _admit(self) -> Response | None:
         key = request.headers.get("Authorization", request.headers.get("X-MISP-AUTH"))
-        if key not in (self.state.key, self.state.readonly_key):
+        user = self.state.user(key)
+        if user is None:
             return error(403, UNAUTHENTICATED)
-        g.admin = key == self.state.key
+        g.user, g.admin = user, user.admin
         if self.state.rate_limit is None:
             return None
         left, seconds = self.state.calls_left()
@@ -195,8 +235,8 @@ class Api:
         action = request.path.removesuffix(".json").split("/")[2:3]
         if not WRITES.intersection(action):
             return error(cause.code or 500, cause.name)
-        if g.admin:
-            return error(501, "The sandbox does not write.")
+        if g.user.may("perm_add"):
+            return error(501, "The sandbox does not write this.")
         return error(403, "You do not have permission to use this functionality.")
 
 

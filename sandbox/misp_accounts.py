@@ -1,6 +1,9 @@
-"""Accounts: the two users of the sandbox's MISP, as users/view/me shows them."""
+"""Accounts: who may do what at the sandbox's MISP, and how users/view/me shows them."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from sandbox.misp_records import ORGANISATION, Record
 
@@ -13,25 +16,63 @@ ROLE_FLAGS = (
     *("perm_warninglist", "perm_view_feed_correlations", "perm_analyst_data"),
 )
 ORGANISATION_FIELDS = ("contacts", "restricted_to_domain", "landingpage")
+USER = {
+    *("perm_add", "perm_modify", "perm_modify_org", "perm_audit", "perm_auth", "perm_tagger", "perm_sighting"),
+    *("perm_decaying", "perm_galaxy_editor", "perm_analyst_data"),
+}
+# The roles of a fresh MISP: name → its id, what it may, its permission in a number and in a word.
+ROLES: dict[str, tuple[str, Iterable[str], str, str]] = {
+    "admin": ("1", ROLE_FLAGS, "3", "publish"),
+    "User": ("3", USER, "2", "manage_org"),
+    "Publisher": ("4", {*USER, "perm_publish"}, "3", "publish"),
+    "Read Only": ("6", {"perm_auth"}, "0", "read_only"),
+}
 
 
-def account(admin: bool, organisation_uuid: str) -> Record:
-    """Show the administrator, or the read-only user of an organisation."""
-    organisation = _organisation(ORGANISATION["uuid"] if admin else organisation_uuid)
+@dataclass(frozen=True)
+class Account:
+    """A user: organisation and role decide what it sees and may."""
+
+    id: str
+    email: str
+    role: str
+    organisation: Record
+
+    @property
+    def admin(self) -> bool:
+        """Say whether it is a site administrator."""
+        return self.role == "admin"
+
+    def may(self, permission: str) -> bool:
+        """Say whether the role has a permission."""
+        return permission in ROLES[self.role][1]
+
+    def owns(self, event: Record) -> bool:
+        """Say whether it may change an event: as one of the organisation that made it, or as site administrator."""
+        return self.admin or bool(event["Orgc"]["uuid"] == self.organisation["uuid"])
+
+
+def organisation(number: int, name: str, uuid: str) -> Record:
+    """Give an organisation as events show it."""
+    return {"id": str(number), "name": name, "uuid": uuid, "local": True}
+
+
+def account(user: Account) -> Record:
+    """Show a user as users/view/me does."""
     return {
-        "User": _user(admin, organisation["id"]),
-        "Role": _role(admin),
+        "User": _user(user),
+        "Role": _role(user.role),
         "UserSetting": [],
-        "Organisation": organisation,
+        "Organisation": _organisation(user.organisation),
     }
 
 
-def _user(admin: bool, org_id: str) -> Record:
+def _user(user: Account) -> Record:
     return {
-        "id": "1" if admin else "2",
+        "id": user.id,
         "password": HIDDEN,
-        "org_id": org_id,
-        "email": "admin@sandbox.example" if admin else "reader@sandbox.example",
+        "org_id": user.organisation["id"],
+        "email": user.email,
         "autoalert": False,
         "authkey": HIDDEN,
         "invited_by": "0",
@@ -40,7 +81,7 @@ def _user(admin: bool, org_id: str) -> Record:
         "nids_sid": "4000000",
         "termsaccepted": False,
         "newsread": "0",
-        "role_id": "1" if admin else "6",
+        "role_id": ROLES[user.role][0],
         "change_pw": False,
         "contactalert": False,
         "disabled": False,
@@ -62,15 +103,14 @@ def _user(admin: bool, org_id: str) -> Record:
     }
 
 
-def _role(admin: bool) -> Record:
-    may = dict.fromkeys(ROLE_FLAGS, admin)
-    may |= {"perm_auth": True}
+def _role(name: str) -> Record:
+    number, flags, permission, described = ROLES[name]
     return {
-        "id": "1" if admin else "6",
-        "name": "admin" if admin else "Read Only",
+        "id": number,
+        "name": name,
         "created": "2026-01-01 00:00:00",
         "modified": "2026-01-01 00:00:00",
-        **may,
+        **{flag: flag in flags for flag in ROLE_FLAGS},
         "default_role": False,
         "memory_limit": None,
         "max_execution_time": None,
@@ -78,15 +118,15 @@ def _role(admin: bool) -> Record:
         "enforce_rate_limit": False,
         "rate_limit_count": "0",
         "perm_skip_otp": False,
-        "permission": "3" if admin else "0",
-        "permission_description": "publish" if admin else "read_only",
+        "permission": permission,
+        "permission_description": described,
     }
 
 
-def _organisation(uuid: str) -> Record:
-    host = uuid == ORGANISATION["uuid"]
+def _organisation(of_user: Record) -> Record:
+    host = of_user["uuid"] == ORGANISATION["uuid"]
     return {
-        **(ORGANISATION if host else ORGANISATION | {"id": "2", "name": "Readers", "uuid": uuid}),
+        **of_user,
         "date_created": "2026-01-01 00:00:00",
         "date_modified": "2026-01-01 00:00:00",
         "description": None,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox import misp_rules
 from sandbox.misp_records import ATTRIBUTE, Record, attributes, texts
 from sandbox.misp_store import Store
 
@@ -140,6 +141,54 @@ class Edits(Store):
             "decayed": score < threshold,
             "DecayingModel": {"id": list(known).index(model) + 1, "name": model},
         }
+
+    def known(self, uuid: str) -> Record:
+        """Give an event that is there."""
+        return self._known(uuid)
+
+    def touch(self, event: Record, *edited: Record) -> None:
+        """Date an edit and unpublish the event."""
+        self._touch(event, *edited)
+
+    def attach(self, event: Record, given: Record, thing: Record | None = None) -> tuple[Record, str]:
+        """Put an attribute that was sent into an event or an object of it, or say why not; nothing is dated."""
+        kept, why = misp_rules.attribute(given)
+        there = [one for one in event["Attribute"] if not one["deleted"]]
+        if not why and thing is None and any(misp_rules.same(kept, one) for one in there):
+            why = misp_rules.DUPLICATE
+        if why:
+            return kept, why
+        made = self._filler.attribute(
+            {**kept, "timestamp": str(int(self.clock()))}, event, (thing or {}).get("id", "0")
+        )
+        (thing or event)["Attribute"].append(made)
+        _count(event, 1)
+        return made, ""
+
+    def attach_object(self, event: Record, given: Record) -> Record:
+        """Put an object that was sent into an event; members that are not valid are dropped."""
+        bare = {name: value for name, value in given.items() if name != "Attribute"}
+        seen = {name: misp_rules.moment(given.get(name)) for name in ("first_seen", "last_seen")}
+        dated = {"distribution": "0", **bare, **seen, "timestamp": str(int(self.clock()))}
+        thing = self._filler.object(dated, event)
+        event["Object"].append(thing)
+        for one in given.get("Attribute", ()):
+            self.attach(event, one, thing)
+        return thing
+
+    def attach_report(self, event: Record, given: Record) -> Record:
+        """Put a report that was sent into an event."""
+        report = self._filler.report({**given, "timestamp": str(int(self.clock()))}, event)
+        event["EventReport"].append(report)
+        return report
+
+    def attach_tag(self, event: Record, name: str) -> None:
+        """Put a tag on an event that is being added; nothing is dated."""
+        self._attach(event, name, local=False)
+
+    def number_of_tag(self, name: str) -> str:
+        """Give the number of a tag."""
+        return str(self._filler.tag({"name": name})["id"])
 
     def _pair(self, event_uuid: str, attribute_uuid: str) -> tuple[Record, Record]:
         event = self._known(event_uuid)

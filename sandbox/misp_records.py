@@ -90,6 +90,17 @@ OBJECT: Record = {
     "ObjectReference": [],
     "Attribute": [],
 }
+REPORT: Record = {
+    "id": "",
+    "uuid": "",
+    "event_id": "",
+    "name": "",
+    "content": "",
+    "distribution": "0",
+    "sharing_group_id": "0",
+    "timestamp": "0",
+    "deleted": False,
+}
 TAG: Record = {
     "id": "",
     "name": "",
@@ -140,6 +151,7 @@ class Filler:
         self.events = Numbers()
         self.attributes = Numbers()
         self.objects = Numbers()
+        self.reports = Numbers()
         self._tags: dict[str, str] = {}
 
     def event(self, given: Record) -> Record:
@@ -147,17 +159,24 @@ class Filler:
         event = _complete(EVENT, given)
         event["id"] = self.events.of(event)
         event["Attribute"] = [self.attribute(one, event) for one in event["Attribute"]]
-        event["Object"] = [self._object(one, event) for one in event["Object"]]
+        event["Object"] = [self.object(one, event) for one in event["Object"]]
         self._tag_all(event)
         if event["attribute_count"] == "":
             event["attribute_count"] = str(sum(1 for one in attributes(event) if not one["deleted"]))
         return event
 
-    def _object(self, given: Record, event: Record) -> Record:
+    def object(self, given: Record, event: Record) -> Record:
+        """Complete an object of ``event``."""
         made = _complete(OBJECT, given)
         made["id"] = self.objects.of(made)
         made["event_id"] = event["id"]
         made["Attribute"] = [self.attribute(one, event, made["id"]) for one in made["Attribute"]]
+        return made
+
+    def report(self, given: Record, event: Record) -> Record:
+        """Complete a report of ``event``."""
+        made = _complete(REPORT, {name: value for name, value in given.items() if name in REPORT})
+        made["id"], made["event_id"] = self.reports.of(made), event["id"]
         return made
 
     def attribute(self, given: Record, event: Record, object_id: str = "0") -> Record:

@@ -288,6 +288,8 @@ CONTEXT_TESTS: dict[str, Any] = {
 }
 EVENT_TESTS: dict[str, Any] = {
     **CONTEXT_TESTS,
+    "object_name": _words(lambda event: [one["name"] for one in event["Object"] if not one["deleted"]]),
+    "sharinggroup": _identity("sharing_group_id"),
     "uuid": _identity("uuid"),
     "timestamp": _since("timestamp"),
     "tags": _event_tags,

@@ -18,6 +18,7 @@ class Store:
         self._filler = Filler()
         self._events: dict[int, Record] = {}
         self._numbers: dict[str, int] = {}
+        self.blocklist: set[str] = set()
         self.load(events or ())
 
     def load(self, events: Iterable[Record]) -> None:
@@ -38,6 +39,26 @@ class Store:
     def owner(self, attribute: Record) -> Record:
         """Give the event that an attribute is in."""
         return self._events[int(attribute["event_id"])]
+
+    def find(self, kind: str, identifier: str) -> tuple[Record, Record] | None:
+        """Give an object or a report by id or uuid, with its event."""
+        for event in self.events():
+            for one in event[kind]:
+                if identifier.lower() in (one["uuid"], one["id"]):
+                    return event, one
+        return None
+
+    def find_attribute(self, identifier: str) -> tuple[Record, Record] | None:
+        """Give an attribute by id or uuid, one in an object too, with its event."""
+        for event in self.events():
+            for one in attributes(event):
+                if identifier.lower() in (one["uuid"], one["id"]):
+                    return event, one
+        return None
+
+    def attribute_of(self, event: Record, uuid: str) -> Record | None:
+        """Give an attribute of an event by uuid."""
+        return next((one for one in attributes(event) if one["uuid"] == uuid.lower()), None)
 
     def candidates(self, query: Record) -> Iterable[Record]:
         """Give the events that a search has to look at: those it names, or all."""

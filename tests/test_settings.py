@@ -20,7 +20,17 @@ from helpers.config_file import IDLE, MEANT, NEEDLESS, RENAMED, written
 from helpers.environment import variable
 from helpers.errors import SettingsError
 from helpers.ownership import user_name
-from helpers.settings import DEFAULT_CONFIG, FOR_ADOPT, KINDS, NEEDED, UNSET_WHEN_EMPTY, Loaded, Settings, load
+from helpers.settings import (
+    DEFAULT_CONFIG,
+    FOR_ADOPT,
+    FOR_STORIES,
+    KINDS,
+    NEEDED,
+    UNSET_WHEN_EMPTY,
+    Loaded,
+    Settings,
+    load,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 GUID = "11111111-2222-4333-8444-555555555555"
@@ -39,7 +49,7 @@ misp_domain = "https://misp.example.org"
 misp_key = "{KEY}"
 ms_auth = {{"tenant": "{GUID}", "client_id": "{GUID}", "client_secret": "{SECRET}", "workspace_id": "{GUID}"}}
 '''
-SINGLE_NAMES = sorted(name for name in KINDS if name not in ("ms_auth", "ms_endpoints"))
+SINGLE_NAMES = sorted(name for name in KINDS if name not in ("ms_auth", "ms_endpoints", "misp_stories"))
 
 
 @pytest.fixture
@@ -97,7 +107,7 @@ def test_config_as_shipped_has_every_setting_with_its_default():
         exclude={"misp_domain", "misp_key", "ms_auth"}
     )
     empty = {name for name in SINGLE_NAMES if loaded.settings.source_of(name) == "default"}
-    assert set(FOR_ADOPT) < empty < UNSET_WHEN_EMPTY
+    assert {*FOR_ADOPT, *FOR_STORIES} < empty < UNSET_WHEN_EMPTY
     names = {name for name, _ in flat(runpy.run_path(str(DEFAULT_CONFIG)))}
     assert names >= set(SINGLE_NAMES)
 
@@ -105,7 +115,7 @@ def test_config_as_shipped_has_every_setting_with_its_default():
 def flat(values):
     """Yield the dotted names of a config.py's settings, with their values."""
     for name, value in values.items():
-        if name in ("ms_auth", "ms_endpoints"):
+        if name in ("ms_auth", "ms_endpoints", "misp_stories"):
             yield from ((f"{name}.{key}", inner) for key, inner in value.items())
         else:
             yield name, value
@@ -136,7 +146,7 @@ def test_docs_have_every_setting_with_its_variable_and_default():
         value = Settings()
         for part in name.split("."):
             value = getattr(value, part)
-        assert default == "to fill in" if name in NEEDED else eval(default) == value, name
+        assert default == "to fill in" if name in (*NEEDED, *FOR_STORIES) else eval(default) == value, name
 
 
 def test_docs_have_every_old_needless_and_idle_name_and_constant():

@@ -1,0 +1,206 @@
+"""``collect``: the stories found in MISP, as JSON lines in the shape that ``share`` reads.
+
+What was written before is remembered in a small file, each event with its timestamp, and not by a time:
+an event that reaches this MISP late has an old timestamp and is new all the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from helpers.errors import MispDeclined, MispError, SettingsError
+from helpers.log import open_private
+from helpers.misp_stories import Me, MispWriter
+from helpers.settings import Settings
+from helpers.share import FAILURES_IN_A_ROW, who
+from helpers.stories import Story, as_json
+from helpers.story_event import Event, is_story, live, read_event
+
+STATE = "stories.json"
+_DAY = 86_400
+
+
+def collect(
+    settings: Settings,
+    out: TextIO,
+    say: Callable[[str], None],
+    *,
+    full: bool = False,
+    now: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """Write each story that is new or changed since the last good collection, with ``full`` every story.
+
+    ``say`` is told what goes to people. Return 0, or 3 when some events could not be read. Raises
+    SettingsError when the key is another organisation's, MispError when MISP cannot be asked at all.
+    """
+    memory = Memory(settings)
+    known = memory.read()
+    moment = int(now())
+    minutes = settings.misp_stories.refresh_interval
+    if not full and 0 <= moment - known.good_at < minutes * 60:
+        say(f"nothing to do: the last good collection is less than {minutes} minutes old (refresh_interval)")
+        return 0
+    writer = MispWriter(settings, sleep)
+    collection = Collection(settings, writer, who(writer, settings), {} if full else known.events, full, moment)
+    for line in collection.lines():
+        out.write(line + "\n")
+    out.flush()
+    for uuid, words in collection.unread.items():
+        say(f"event {uuid} could not be read: {words}")
+    good_at = known.good_at if collection.unread else moment
+    memory.write(Known(good_at, collection.seen))
+    say(f"{collection.written} stories, {collection.unchanged} unchanged since the last collection")
+    return MispError.exit_code if collection.unread else 0
+
+
+@dataclass
+class Known:
+    """When the last good collection was, and the timestamp of each event that was looked at."""
+
+    good_at: int = 0
+    events: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Memory:
+    """The file in the state directory; without it, or for another MISP, everything is new."""
+
+    settings: Settings
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self.settings.state_path / STATE
+
+    def read(self) -> Known:
+        """Return what was written for this MISP, organisation and sharing group; nothing if that cannot be read."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            kept = json.loads(self.path.read_text(encoding="utf-8"))
+            if kept["of"] == self._of():
+                events = {str(uuid): str(stamp) for uuid, stamp in kept["events"].items()}
+                return Known(int(kept["good_at"]), events)
+        return Known()
+
+    def write(self, known: Known) -> None:
+        """Replace the file at once, so that it is never half written. Raises SettingsError."""
+        text = json.dumps({"of": self._of(), "good_at": known.good_at, "events": known.events})
+        anew = self.path.with_name(f"{STATE}.{os.getpid()}")
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with os.fdopen(open_private(anew, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
+                file.write(text)
+            anew.replace(self.path)
+        except OSError as error:
+            raise SettingsError(
+                [f"state_dir cannot be used ({error}): what was collected is not remembered; name one that can be."]
+            ) from error
+
+    def _of(self) -> str:
+        stories = self.settings.misp_stories
+        address = stories.url or self.settings.misp_domain
+        text = json.dumps([address, stories.organisation_id, stories.sharing_group_id])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass
+class Collection:
+    """Reads the events that changed and joins extensions to what they extend."""
+
+    settings: Settings
+    writer: MispWriter
+    me: Me
+    known: Mapping[str, str]
+    full: bool
+    now: int
+    seen: dict[str, str] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
+    written: int = 0
+    unchanged: int = 0
+    _failures: int = 0
+
+    def lines(self) -> Iterable[str]:
+        """Yield a line for each story."""
+        group = self.settings.misp_stories.sharing_group_id
+        listed = {str(each["uuid"]).lower(): each for each in self.writer.story_events(group) if self._in_group(each)}
+        extensions: dict[str, list[str]] = {}
+        for uuid, event in sorted(listed.items(), key=lambda pair: int(pair[1].get("id") or 0)):
+            if parent := _extended(event):
+                extensions.setdefault(parent, []).append(uuid)
+        for uuid, event in listed.items():
+            if _extended(event) in listed:
+                continue
+            members = {each: listed[each] for each in (uuid, *extensions.get(uuid, ()))}
+            yield from self._of(uuid, {name: str(each.get("timestamp")) for name, each in members.items()})
+
+    def _in_group(self, event: Mapping[str, Any]) -> bool:
+        group = self.settings.misp_stories.sharing_group_id
+        return group is None or str(event.get("sharing_group_id")) == str(group)
+
+    def _of(self, uuid: str, stamps: Mapping[str, str]) -> Iterable[str]:
+        """Yield the story of an event and its extensions, if one of them changed."""
+        if all(self.known.get(each) == stamp for each, stamp in stamps.items()):
+            self.seen |= stamps
+            self.unchanged += 1
+            return
+        if self._is_old(stamps.values()):
+            return
+        try:
+            found = [event for event in map(self.writer.event, stamps) if event is not None]
+        except MispError as error:
+            self.unread[uuid] = str(error)
+            self._failures += not isinstance(error, MispDeclined)
+            if self._failures >= FAILURES_IN_A_ROW:
+                raise
+            return
+        self._failures = 0
+        self.seen |= stamps
+        if found and is_story(found[0]) and str(found[0]["uuid"]).lower() == uuid:
+            self.written += 1
+            yield json.dumps(as_json(self._joined(found[0], found[1:])))
+
+    def _is_old(self, stamps: Iterable[str]) -> bool:
+        days = self.settings.misp_stories.days_without_change
+        return bool(days) and not self.full and max(map(int, stamps)) < self.now - days * _DAY
+
+    def _joined(self, parent: Event, extensions: list[Event]) -> Story:
+        story = read_event(parent).story
+        items = list(story.news_items)
+        noted = []
+        for event in extensions:
+            own = [each.item for each in read_event(event).items]
+            ids, hashes = {each.id for each in items}, {each.hash for each in items if each.hash}
+            more = [each for each in own if each.id not in ids and each.hash not in hashes]
+            items += more
+            noted.append({**self._owner(event), "uuid": event["uuid"], "items": [each.id for each in more]})
+        note = {**self._owner(parent), "url": self._url(parent), "published": parent.get("published") in (True, 1, "1")}
+        pending = sum(map(_proposals, (parent, *extensions)))
+        note |= {"proposals": pending, "extensions": noted}
+        return story.model_copy(update={"news_items": items, "misp": note})
+
+    def _owner(self, event: Event) -> dict[str, Any]:
+        owner = event.get("Orgc") or {}
+        ours = str(event.get("orgc_id")) == self.me.organisation_id
+        return {"organisation": owner.get("uuid"), "organisation_name": owner.get("name"), "ours": ours}
+
+    def _url(self, event: Event) -> str:
+        return f"{self.settings.misp_stories.url or self.settings.misp_domain}/events/view/{event['id']}"
+
+
+def _extended(event: Mapping[str, Any]) -> str:
+    return str(event.get("extends_uuid") or "").lower()
+
+
+def _proposals(event: Event) -> int:
+    """Count the proposals that are pending on an event, its attributes and the members of its objects."""
+    holders = [event, *live(event, "Attribute")]
+    holders += [one for each in live(event, "Object") for one in live(each, "Attribute")]
+    return sum(len(holder.get("ShadowAttribute") or ()) for holder in holders)

@@ -1,0 +1,237 @@
+"""The only room that writes to MISP: stories, through PyMISP, with the key and the address of ``misp_stories``.
+
+A read is asked again while MISP is busy. A write is not: after a timeout nobody knows whether it was carried
+out, so whoever called looks at what is there and works out anew what is left to do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import tenacity
+
+from helpers import misp_answers
+from helpers.errors import MispBusy, MispDeclined, MispError, MispRefused
+from helpers.misp import LISTED_PER_PAGE, TRIES, Event, MispReader
+from helpers.settings import Settings
+from helpers.story_changes import Change
+from helpers.story_event import ITEM, STORY
+
+# What MispReader's words name, and what it is called for stories.
+_NAMES = {
+    "misp_domain": 'misp_stories["url"]',
+    "misp_key": 'misp_stories["api_key"]',
+    "misp_verifycert": 'misp_stories["ssl_check"]',
+    "misp_proxies": 'misp_stories["proxy_server"]',
+    "misp_timeout": 'misp_stories["request_timeout"]',
+}
+_NOT_FOUND = 404
+_MOST_PAGES = 1000
+
+
+@dataclass(frozen=True)
+class Me:
+    """Whose key it is: the user's organisation by id and UUID, and what the role may."""
+
+    organisation_id: str
+    organisation_uuid: str
+    organisation: str
+    role: Mapping[str, Any]
+
+    def may(self, permission: str) -> bool:
+        """Say whether the role has a permission, by MISP's name."""
+        return self.role.get(permission) in (True, 1, "1")
+
+
+class MispWriter(MispReader):
+    """Reads and writes the events of stories. Methods raise MispError; what MISP declines is MispDeclined."""
+
+    def __init__(self, settings: Settings, sleep: Callable[[float], None] = time.sleep) -> None:
+        super().__init__(for_stories(settings), sleep)
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def me(self) -> Me:
+        """Return whose key it is."""
+        answer = self._ask(lambda client: partial(client.get_user, expanded=False))
+        organisation = answer.get("Organisation") or {}
+        return Me(
+            str(organisation.get("id") or (answer.get("User") or {}).get("org_id") or ""),
+            str(organisation.get("uuid") or ""),
+            str(organisation.get("name") or ""),
+            answer.get("Role") or {},
+        )
+
+    def sharing_groups(self) -> dict[str, str]:
+        """Return the sharing groups that the key sees: id → name."""
+        answer = misp_answers.rows(self._ask(lambda client: client.sharing_groups))
+        groups = (each.get("SharingGroup") or {} for each in answer)
+        return {str(each.get("id")): str(each.get("name")) for each in groups}
+
+    def event(self, uuid: str) -> Event | None:
+        """Return an event whole, deleted attributes too; None where the key sees none."""
+        try:
+            answer = self._ask(lambda client: partial(client.get_event, uuid, deleted=[0, 1]))
+        except MispDeclined as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        event: Event | None = answer.get("Event") if isinstance(answer, dict) else None
+        if event is None:
+            raise MispBusy(f"MISP answered with something that is no event: {str(answer)[:100]}")
+        return event
+
+    def proposals(self, uuid: str) -> list[Event]:
+        """Return the proposals that are pending on an event."""
+        answer = misp_answers.rows(self._ask(lambda client: partial(client.attribute_proposals, uuid)))
+        found = (each.get("ShadowAttribute") or {} for each in answer)
+        return [each for each in found if each.get("deleted") not in (True, 1, "1")]
+
+    def on_warninglists(self, values: Iterable[str]) -> dict[str, str]:
+        """Return which of these values are on an enabled warninglist, each with the list's name."""
+        answer = self._ask(lambda client: partial(client.values_in_warninglist, list(values)))
+        hits = answer.items() if isinstance(answer, dict) else ()  # MISP answers [] where there is none
+        return {value: str(lists[0].get("name")) for value, lists in hits if lists}
+
+    def story_events(self, sharing_group: int | None = None) -> list[Event]:
+        """List the events that hold a story or a news item, without their content.
+
+        MISP ignores filters that it does not know, so there may be others among them.
+        """
+        of_group = {"sharinggroup": sharing_group} if sharing_group else {}
+        return self._events(object_name=[STORY, ITEM], **of_group)
+
+    def extensions(self, parent: Event, organisation: str) -> list[Event]:
+        """List the events by which an organisation extends another, without their content.
+
+        MISP's filter extends_uuid was found not to work; an extension is not older than what it extends.
+        """
+        listed = self._events(org=organisation, date_from=str(parent.get("date") or "1970-01-01"))
+        ours = (each for each in listed if str(each.get("orgc_id")) == organisation)
+        return [each for each in ours if str(each.get("extends_uuid") or "").lower() == parent["uuid"]]
+
+    def _events(self, **filters: Any) -> list[Event]:
+        found: dict[str, Event] = {}
+        for page in range(1, _MOST_PAGES):
+            arguments = {**filters, "metadata": True, "excludeGalaxy": True, "limit": LISTED_PER_PAGE, "page": page}
+            listed = misp_answers.events(self._ask(_searching(arguments)))
+            found |= {str(each["uuid"]): each for each in listed}
+            if len(listed) < LISTED_PER_PAGE:
+                break
+        return list(found.values())
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    def add_event(self, event: Event) -> Event:
+        """Add an event and return it as MISP keeps it, which may be less than what was sent."""
+        answer = self._write(lambda client: partial(client.add_event, {"Event": event}))
+        added: Event = answer["Event"] if isinstance(answer, dict) and "Event" in answer else {}
+        if not added:
+            raise MispBusy("MISP answered to a new event with something that is no event")
+        return added
+
+    def publish(self, uuid: str) -> None:
+        """Publish an event, without e-mail."""
+        self._ask(lambda client: partial(client.publish, uuid))
+
+    def carry_out(self, change: Change) -> None:
+        """Make one change."""
+        self._write(lambda client: _REQUESTS[change.kind](client, change))
+
+    # -- asking ------------------------------------------------------------------------------------
+
+    def _ask(self, question: Callable[[Any], Callable[[], Any]]) -> Any:
+        """Ask what may be asked again."""
+        try:
+            asked = question(self.connect())
+            answer = self._asked(lambda: misp_answers.declined(asked()), TRIES)
+        except MispError as error:
+            raise _renamed(error) from error
+        if isinstance(answer, MispDeclined):
+            raise answer
+        return answer
+
+    def _write(self, question: Callable[[Any], Callable[[], Any]]) -> Any:
+        """Ask once; again only when MISP said that it did not even begin: its rate limit."""
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_not_begun),
+            stop=tenacity.stop_after_attempt(TRIES),
+            wait=_told,
+            sleep=self.sleep,
+            reraise=True,
+        )
+        try:
+            asked = question(self.connect())
+            answer = retrying(
+                misp_answers.usable, lambda: misp_answers.declined(asked()), lambda: self._adapter.last_headers
+            )
+        except MispError as error:
+            raise _renamed(error) from error
+        if isinstance(answer, MispDeclined):
+            raise answer
+        return answer
+
+
+def for_stories(settings: Settings) -> Settings:
+    """Return the settings of a reader that goes where stories go."""
+    stories = settings.misp_stories
+    proxy = stories.proxy_server
+    own = {
+        "misp_domain": stories.url or settings.misp_domain,
+        "misp_key": stories.api_key,
+        "misp_verifycert": stories.ssl_check,
+        "misp_proxies": {"http": proxy, "https": proxy} if proxy else {},
+        "misp_headers": stories.additional_headers,
+        "misp_timeout": stories.request_timeout,
+        "ms_useragent": stories.user_agent,
+    }
+    return settings.model_copy(update=own)
+
+
+_REQUESTS: dict[str, Callable[[Any, Change], Callable[[], Any]]] = {
+    "edit_event": lambda client, one: partial(client.update_event, {"Event": dict(one.body)}, event_id=one.target),
+    "add_object": lambda client, one: partial(client.add_object, one.target, {"Object": dict(one.body)}),
+    "edit_object": lambda client, one: partial(client.update_object, {"Object": dict(one.body)}, object_id=one.target),
+    "delete_object": lambda client, one: partial(client.delete_object, one.target),
+    # MISP 2.5.1 takes the number of an event for this, and not its UUID.
+    "add_report": lambda client, one: partial(
+        client.add_event_report, int(one.target), {"EventReport": dict(one.body)}
+    ),
+    "edit_report": lambda client, one: partial(
+        client.update_event_report, {"EventReport": dict(one.body)}, event_report_id=one.target
+    ),
+    "attach_tag": lambda client, one: partial(client.tag, one.target, one.body["name"]),
+    "detach_tag": lambda client, one: partial(client.untag, one.target, one.body["name"]),
+    "add_attributes": lambda client, one: partial(client.add_attribute, one.target, one.body["attributes"]),
+    "edit_attribute": lambda client, one: partial(client.update_attribute, dict(one.body), attribute_id=one.target),
+    "delete_attribute": lambda client, one: partial(client.delete_attribute, one.target),
+    "propose_edit": lambda client, one: partial(client.update_attribute_proposal, one.target, dict(one.body)),
+    "propose_delete": lambda client, one: partial(client.delete_attribute_proposal, one.target),
+}
+
+
+def _searching(arguments: Mapping[str, Any]) -> Callable[[Any], Callable[[], Any]]:
+    return lambda client: partial(client.search, controller="events", **arguments)
+
+
+def _not_begun(error: BaseException) -> bool:
+    return isinstance(error, MispBusy) and error.wait > 0
+
+
+def _told(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return error.wait if isinstance(error, MispBusy) else 0
+
+
+def _renamed(error: MispError) -> MispError:
+    """Say the same with the names of the stories' settings."""
+    words = str(error)
+    for old, new in _NAMES.items():
+        words = words.replace(old, new)
+    if isinstance(error, MispBusy):
+        return MispBusy(words, error.wait)
+    return MispRefused(words) if isinstance(error, MispRefused) else MispError(words)

@@ -1,0 +1,59 @@
+"""Stories out of files: one JSON object, a list of them, or one on each line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from helpers.stories import Read, read
+
+STDIN = Path("-")
+
+
+def stories_in(files: Iterable[Path], stdin: TextIO | None = None) -> Iterator[Read]:
+    """Read each story; what cannot be read is one with a problem, and costs only itself."""
+    for file in files:
+        try:
+            text = (stdin or sys.stdin).read() if file == STDIN else file.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            yield _broken(f"{file} is not text in UTF-8")
+        except OSError as error:
+            yield _broken(f"{file} cannot be read ({error.strerror})")
+        else:
+            yield from _stories("stdin" if file == STDIN else str(file), text)
+
+
+def _stories(name: str, text: str) -> Iterator[Read]:
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError):
+        yield from _lines(name, text)
+        return
+    yield from map(read, whole if isinstance(whole, list) else [whole])
+
+
+def _lines(name: str, text: str) -> Iterator[Read]:
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    read_ = [(number, *_parsed(line)) for number, line in lines]
+    if not any(words == "" for _, _, words in read_):
+        first = read_[0] if read_ else (1, None, "it is empty")
+        yield _broken(f"{name} holds no story: {first[2]}{f' (line {first[0]})' if read_ else ''}")
+        return
+    for number, value, words in read_:
+        yield _broken(f"{name}, line {number}: {words}") if words else read(value)
+
+
+def _parsed(text: str) -> tuple[Any, str]:
+    try:
+        return json.loads(text), ""
+    except json.JSONDecodeError as error:
+        return None, f"it is not JSON: {error.msg} at column {error.colno}"
+    except (ValueError, RecursionError):
+        return None, "it is not JSON that can be read: too deep, or too long a number"
+
+
+def _broken(words: str) -> Read:
+    return Read("", "", problems=(words,))

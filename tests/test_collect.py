@@ -1,0 +1,348 @@
+"""``collect``: the stories in MISP, in the shape that ``share`` reads; and the round trip."""
+
+import json
+import stat
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from helpers.collect import STATE
+from helpers.errors import MispError, SettingsError
+from helpers.stories import as_json, read
+from sandbox.misp_accounts import organisation
+from tests.story_site import HASH, ITEM, OTHER_HASH, OTHER_ITEM, STORY, THEM, US, StorySite, item, other_item, story
+
+SECOND = "0b5fd7a2-7c55-4a5e-9f0e-5a2f6c9f2d12"
+OURS = {"organisation": US["uuid"], "organisation_name": "NEWSROOM", "ours": True}
+THEIRS = {"organisation": THEM["uuid"], "organisation_name": "OTHERS", "ours": False}
+
+
+@pytest.fixture
+def site(tmp_path):
+    return StorySite(tmp_path)
+
+
+def without_note(collected):
+    return {name: value for name, value in collected.items() if name != "misp"}
+
+
+def test_a_story_is_collected_as_it_was_shared(site):
+    site.one(story(), publish=True)
+    code, collected, said = site.collect()
+    assert code == 0 and [without_note(each) for each in collected] == [story()]
+    assert collected[0]["misp"] == {
+        **OURS,
+        "url": "https://misp.example.org/events/view/1",
+        "published": True,
+        "proposals": 0,
+        "extensions": [],
+    }
+    assert said == ["1 stories, 0 unchanged since the last collection"]
+
+
+def test_sharing_what_was_collected_changes_nothing(site):
+    site.one(story(), publish=True, to_ids=True)
+    _, collected, _ = site.collect()
+    outcome = site.one(collected[0])
+    assert (outcome["outcome"], site.wire.writes) == ("unchanged", [])
+
+
+def test_collecting_is_incremental_and_full_takes_all(site):
+    site.share(story(), story(id=SECOND))
+    assert len(site.collect()[1]) == 2
+    assert site.collect()[1:] == ([], ["0 stories, 2 unchanged since the last collection"])
+    site.one(story(id=SECOND, summary="New."))
+    assert [each["id"] for each in site.collect()[1]] == [SECOND]
+    assert [each["id"] for each in site.collect(full=True)[1]] == [STORY, SECOND]
+
+
+def test_an_event_that_comes_late_with_an_old_timestamp_is_collected(site):
+    site.one(story())
+    site.collect()
+    site.one(story(id=SECOND))
+    site.event(SECOND)["timestamp"] = "1000000000"
+    assert [each["id"] for each in site.collect()[1]] == [SECOND]
+
+
+def test_what_others_extend_is_joined_and_sharing_it_changes_nothing(site):
+    site.share_as_them(story(), publish=True)
+    more = story(news_items=[item(), other_item()])
+    assert site.one(more, publish=True)["outcome"] == "proposed"
+    _, collected, said = site.collect()
+    (one,) = collected
+    assert said == ["1 stories, 0 unchanged since the last collection"]
+    assert site.collect()[2] == ["0 stories, 1 unchanged since the last collection"]
+    assert [each["id"] for each in one["news_items"]] == [ITEM, OTHER_ITEM]
+    note = one["misp"]
+    assert {name: note[name] for name in THEIRS} == THEIRS
+    assert [{**each, "uuid": ""} for each in note["extensions"]] == [{**OURS, "uuid": "", "items": [OTHER_ITEM]}]
+    outcome = site.one(one)
+    assert (outcome["outcome"], site.wire.writes) == ("unchanged", [])
+    assert site.share_as_them(one)["outcome"] == "unchanged"
+    assert site.wire.writes == []
+
+
+def test_a_change_to_an_extension_alone_brings_the_whole_story_again(site):
+    site.share_as_them(story())
+    site.one(story(news_items=[item(), other_item()]))
+    site.collect()
+    site.one(story(news_items=[item(), other_item(title="New")]))
+    (one,) = site.collect()[1]
+    assert [each["title"] for each in one["news_items"]] == ["Loader seen", "New"]
+
+
+def test_an_item_with_one_hash_counts_once(site):
+    site.share_as_them(story())
+    made = {"uuid": SECOND, "info": "x", "extends_uuid": STORY, "Orgc": US, "orgc_id": "5"}
+    site.misp.load([made | {"Object": site.objects("taranis-news-item")}])
+    for one in site.event(SECOND)["Object"][0]["Attribute"]:
+        one["value"] = "another" if one["object_relation"] == "id" else one["value"]
+    (one,) = site.collect()[1]
+    assert [each["hash"] for each in one["news_items"]] == [HASH]
+
+
+def test_pending_proposals_are_noted(site):
+    site.one(story())
+    members = site.objects("taranis-story")[0]["Attribute"]
+    site.propose(members[2], value="Theirs.")
+    site.propose(members[3], value="Theirs, too.")
+    (one,) = site.collect()[1]
+    assert one["misp"]["proposals"] == 2
+    assert one["description"] == "A loader."
+
+
+def test_only_the_sharing_group_is_collected_when_one_is_set(tmp_path):
+    site = StorySite(tmp_path)
+    group = site.misp.add_sharing_group("both", US, THEM)
+    site.one(story())
+    in_group = {"DISTRIBUTION": "4", "SHARING_GROUP_ID": group}
+    settings = site.settings(**in_group)
+    site.share(story(id=SECOND), settings=settings)
+    assert [each["id"] for each in site.collect(settings)[1]] == [SECOND]
+    assert [each["id"] for each in site.collect()[1]] == [STORY, SECOND]
+
+
+def test_refresh_interval_is_kept_and_full_goes_on(site):
+    site.given["REFRESH_INTERVAL"] = "10"
+    site.one(story())
+    site.collect()
+    site.one(story(summary="New."))
+    code, collected, said = site.collect()
+    assert (code, collected, site.wire.requests) == (0, [], [])
+    assert said == ["nothing to do: the last good collection is less than 10 minutes old (refresh_interval)"]
+    assert len(site.collect(full=True)[1]) == 1
+    assert len(site.collect(later=700)[1]) == 0
+    site.one(story(summary="Newer."))
+    assert len(site.collect(later=700)[1]) == 1
+
+
+def test_days_without_change_leaves_out_the_old_unless_full(site):
+    site.given["DAYS_WITHOUT_CHANGE"] = "2"
+    site.one(story())
+    assert site.collect(later=3 * 86_400)[1] == []
+    assert len(site.collect(full=True)[1]) == 1
+    site.one(story(summary="New."))
+    assert len(site.collect()[1]) == 1
+
+
+def test_events_that_are_no_stories_are_left_out(site):
+    site.misp.load([{"uuid": SECOND, "info": "x", "Attribute": [{"type": "domain", "value": "a.example.org"}]}])
+    site.one(story())
+    assert [each["id"] for each in site.collect()[1]] == [STORY]
+
+
+def test_an_event_that_cannot_be_read_costs_only_itself_and_comes_next_time(site):
+    site.share(story(), story(id=SECOND))
+    site.fault(f"/events/view/{STORY}", "status", status=500, times=3)
+    code, collected, said = site.collect()
+    assert code == 3 and [each["id"] for each in collected] == [SECOND]
+    assert said[0].startswith(f"event {STORY} could not be read: ")
+    assert [each["id"] for each in site.collect()[1]] == [STORY]
+
+
+def test_the_state_is_private_and_kept_when_misp_fails(site):
+    site.one(story())
+    site.collect()
+    path = site.state / STATE
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    before = path.read_text()
+    site.fault("/events/restSearch", "status", status=500, times=None)
+    with pytest.raises(MispError):
+        site.collect()
+    assert path.read_text() == before
+    assert [each.name for each in site.state.iterdir()] == [STATE]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"of": 1}', '{"of": null, "good_at": "x", "events": []}'])
+def test_a_state_that_cannot_be_read_makes_everything_new(site, text):
+    site.one(story())
+    site.state.mkdir()
+    (site.state / STATE).write_text(text)
+    assert len(site.collect()[1]) == 1
+
+
+def test_the_state_of_another_organisation_does_not_count(site):
+    site.one(story())
+    site.collect()
+    assert len(site.collect(site.settings(site.their_key, THEM["id"]))[1]) == 1
+
+
+def test_a_state_dir_that_cannot_be_used_is_said(site):
+    site.one(story())
+    site.state.write_text("a file")
+    with pytest.raises(SettingsError, match="state_dir cannot be used"):
+        site.collect()
+
+
+def test_another_organisations_key_is_refused(site):
+    with pytest.raises(SettingsError, match="organisation_id"):
+        site.collect(site.settings(site.their_key))
+
+
+def older_event():
+    """An event as older versions of Taranis AI wrote them."""
+    members = {
+        "id": [STORY],
+        "title": ["Old"],
+        "description": ["<no_data>"],
+        "links": ["{'link': 'https://news.example.org/1', 'news_item_id': 'a'}", "nonsense", "{'link': 'no_data'}"],
+        "tags": ['{"name": "x", "tag_type": "misc", "more": 1}', '{"name": "<no_data>", "tag_type": "no_data"}'],
+        "attributes": ["{'key': 'TLP', 'value': 'red'}"],
+        "likes": ["4"],
+        "important": ["True"],
+    }
+    attributes = [
+        {"type": "text", "value": value, "object_relation": relation}
+        for relation in members
+        for value in members[relation]
+    ]
+    news = [("id", "a"), ("title", "News"), ("hash", OTHER_HASH.upper()), ("content", "One"), ("content", " two")]
+    objects = [
+        {"name": "taranis-story", "Attribute": attributes},
+        {
+            "name": "taranis-news-item",
+            "Attribute": [{"type": "text", "value": value, "object_relation": relation} for relation, value in news],
+        },
+    ]
+    return {"uuid": STORY, "info": "Old", "Orgc": US, "orgc_id": "5", "distribution": "1", "Object": objects}
+
+
+def test_an_older_event_is_read_leniently(site):
+    site.misp.load([older_event()])
+    (one,) = site.collect()[1]
+    assert without_note(one) == {
+        "id": STORY,
+        "title": "Old",
+        "description": "",
+        "summary": "",
+        "comments": "",
+        "tags": {"x": {"name": "x", "tag_type": "misc"}},
+        "attributes": {"TLP": {"key": "TLP", "value": "red"}},
+        "links": [{"link": "https://news.example.org/1", "news_item_id": "a"}],
+        "news_items": [
+            {
+                **dict.fromkeys(
+                    ("author", "link", "language", "published", "review", "osint_source_id", "story_id"), ""
+                ),
+                "id": "a",
+                "title": "News",
+                "content": "One two",
+                "source": "manual",
+                "hash": OTHER_HASH,
+            }
+        ],
+    }
+
+
+# --- the round trip --------------------------------------------------------------------------------
+
+WORDS = st.text(st.characters(exclude_categories=()), max_size=40) | st.sampled_from(
+    [
+        "<no_data>",
+        "hxxp://evil[.]example[.]org/a",
+        "  \n",
+        "a\x00b",
+        "192.0.2.7 and CVE-2026-12345",
+        '{"a": 1}',
+        "x" * 300,
+    ]
+)
+NAMES = WORDS.filter(lambda text: bool(text.strip()) and text.strip() not in ("<no_data>", "no_data"))
+UUIDS = st.uuids(version=4).map(str)
+LINKS = st.sampled_from(["", "https://news.example.org/1", "news.example.org/ä", "https://a.example.org/[.]x", "x y"])
+HASHES = st.sampled_from(["", HASH, OTHER_HASH.upper()])
+MOMENTS = st.sampled_from(["", "2026-11-20T08:00:00", "2026-11-20T08:00:00.123456+02:00", "1970-01-02"])
+ITEMS = st.fixed_dictionaries(
+    {"id": UUIDS},
+    optional={
+        **dict.fromkeys(("title", "content", "author", "language", "review", "osint_source_id"), WORDS | st.none()),
+        **dict.fromkeys(("link", "source"), LINKS),
+        "hash": HASHES,
+        "published": MOMENTS,
+    },
+)
+STORIES = st.fixed_dictionaries(
+    {"id": UUIDS, "title": NAMES},
+    optional={
+        **dict.fromkeys(("description", "summary", "comments"), WORDS),
+        "tags": st.lists(NAMES, max_size=2).map(lambda names: {each: {"name": each} for each in names}),
+        "attributes": st.dictionaries(NAMES, WORDS, max_size=2).map(
+            lambda pairs: {key: {"key": key, "value": value} for key, value in pairs.items()}
+        ),
+        "links": st.lists(st.builds(lambda link: {"link": link, "news_item_id": "x"}, NAMES), max_size=2),
+        "news_items": st.lists(ITEMS, max_size=3, unique_by=lambda each: each["id"]),
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory):
+    return StorySite(tmp_path_factory.mktemp("round-trip"), role="admin")
+
+
+@given(told=STORIES)
+@hypothesis_settings(max_examples=60)
+def test_share_then_collect_then_share_changes_nothing(lasting, told):
+    for event in list(lasting.misp.events()):
+        lasting.misp.delete(event["uuid"])
+    checked = read(told)
+    outcome = lasting.one(told)
+    if checked.story is None:
+        assert outcome["outcome"] == "failed"
+        return
+    assert (outcome["outcome"], outcome["reason"]) == ("created", "")
+    collected = next(each for each in lasting.collect()[1] if each["id"] == checked.story.id)
+    expected = as_json(checked.story)
+    expected["links"].sort(key=str)
+    got = without_note(collected)
+    got["links"].sort(key=str)
+    assert got == json.loads(json.dumps(expected))
+    again = lasting.one(collected)
+    assert (again["outcome"], lasting.wire.writes) == ("unchanged", [])
+    assert lasting.one(told)["outcome"] == "unchanged"
+
+
+def test_a_long_text_comes_back_whole(site):
+    content = ("lorem ipsum dolor \n\n" * 12_000).strip()
+    site.one(story(news_items=[item(content=content)]))
+    assert len(site.values("content")) > 3
+    (one,) = site.collect()[1]
+    assert one["news_items"][0]["content"] == content
+    changed = "Now, " + content
+    assert site.one(story(news_items=[item(content=changed)]))["outcome"] == "updated"
+    (one,) = site.collect()[1]
+    assert one["news_items"][0]["content"] == changed
+    assert site.one(one)["outcome"] == "unchanged"
+
+
+def test_a_third_organisation_is_neither_ours_nor_theirs(site):
+    third = organisation(7, "THIRD", "77777777-0000-4000-8000-000000000007")
+    key = site.misp.add_user("Publisher", third)
+    site.one(story())
+    site.one(story(news_items=[item(), other_item()]), settings=site.settings(key, third["id"]))
+    (one,) = site.collect()[1]
+    assert [each["ours"] for each in one["misp"]["extensions"]] == [False]
+    outcome = site.one(one)
+    assert (outcome["outcome"], site.wire.writes) == ("unchanged", [])

@@ -1,0 +1,295 @@
+"""A story read and checked, the indicators that it names, and the settings for sharing it."""
+
+import json
+
+import pytest
+
+from helpers.errors import SettingsError
+from helpers.settings import load
+from helpers.stories import LONGEST, read
+from helpers.story_event import Member, item_object, parts_of, read_event, same, tag_names
+from helpers.story_files import stories_in
+from helpers.story_indicators import Named, named
+from tests.story_site import HASH, ITEM, OTHER_HASH, STORY, item, other_item, story
+
+PROBLEMS = {
+    "no id": ({"id": ...}, "id is missing"),
+    "id": ({"id": "7"}, "id is not a UUID"),
+    "no title": ({"title": ...}, "title is missing"),
+    "empty title": ({"title": " \n"}, "title is empty"),
+    "title of another kind": ({"title": 3}, "title must be text"),
+    "tags as a list": ({"tags": ["a"]}, "tags must be an object"),
+    "tag": ({"tags": {"a": "a"}}, "tags.a must be an object"),
+    "tag's name": ({"tags": {"a": {"tag_type": "x"}}}, "tags.a.name is missing"),
+    "attribute": ({"attributes": {"a": {"value": "x"}}}, "attributes.a.key is missing"),
+    "link": ({"links": [{"news_item_id": "x"}]}, "links[0].link is missing"),
+    "items": ({"news_items": {}}, "news_items must be a list"),
+    "item": ({"news_items": ["x"]}, "news_items[0] must be an object"),
+    "item's id": ({"news_items": [item(), item(id=None)]}, "news_items[1].id must be text"),
+    "item's hash": ({"news_items": [item(hash="xyz")]}, "news_items[0].hash is not a SHA-256 in hexadecimal digits"),
+    "item's time": (
+        {"news_items": [item(published="yesterday")]},
+        "news_items[0].published is not a time in ISO 8601, as in 2026-11-20T08:00:00",
+    ),
+    "item's early time": (
+        {"news_items": [item(published="1969-12-31")]},
+        "news_items[0].published is before 1970, which MISP cannot keep",
+    ),
+    "item twice": (
+        {"news_items": [item(), item(title="x", hash=OTHER_HASH)]},
+        "news_items[1].id is that of another item",
+    ),
+    "long": (
+        {"description": "x" * (LONGEST + 1)},
+        "description is longer than the 65,535 bytes that MISP keeps",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_what_is_missing_or_malformed_is_named_by_path(name):
+    changes, problem = PROBLEMS[name]
+    given = {key: value for key, value in story(**changes).items() if value is not ...}
+    found = read(given)
+    assert (found.story, found.problems) == (None, (problem,))
+
+
+def test_all_problems_of_a_story_are_named():
+    assert read({"news_items": [{}], "links": 3}).problems == (
+        "id is missing",
+        "title is missing",
+        "links must be a list",
+        "news_items[0].id is missing",
+    )
+
+
+def test_what_may_be_missing_is_empty():
+    found = read({"id": STORY, "title": "x", "news_items": [{"id": ITEM}], "likes": 3}).story
+    assert found.model_dump(exclude={"news_items", "id", "title"}) == {
+        **dict.fromkeys(("description", "summary", "comments"), ""),
+        **{"tags": {}, "attributes": {}, "links": [], "misp": {}},
+    }
+    assert found.news_items[0].source == "manual" and found.news_items[0].story_id == STORY
+
+
+def test_items_with_an_equal_hash_count_once():
+    found = read(story(news_items=[item(), other_item(hash=HASH.upper())]))
+    assert [each.id for each in found.story.news_items] == [ITEM]
+    assert found.notes == (f"news_items[1] has the hash of {ITEM} and was left out",)
+
+
+def test_times_are_in_utc():
+    found = read(story(news_items=[item(published="2026-11-20T01:00:00+03:00")])).story
+    assert found.news_items[0].published == "2026-11-19T22:00:00"
+
+
+def test_half_a_character_and_nul_are_replaced():
+    found = read(story(description="a\ud83d b\x00 c"))
+    assert found.story.description == "a\ufffd b\ufffd c"
+    assert found.notes == ("characters that MISP cannot store were replaced by \ufffd in description",)
+
+
+@pytest.mark.parametrize(
+    ("value", "tags"),
+    [
+        ("amber", ["tlp:amber"]),
+        ("TLP:RED", ["tlp:red"]),
+        ("amber+strict", ["tlp:amber+strict"]),
+        ("secret", []),
+        ("", []),
+    ],
+)
+def test_the_tlp_is_a_tag(value, tags):
+    assert tag_names(read(story(tags={}, attributes={"x": {"key": "tlp", "value": value}})).story) == tags
+
+
+def test_a_link_that_misp_would_refuse_or_rewrite_is_kept_as_text():
+
+    kinds = {}
+    for link in (
+        "https://a.example.org/x?y#z",
+        "manual",
+        "hxxp://a.example.org",
+        "https://a[.]example.org/ä",
+        "https://ä.org",
+    ):
+        members = item_object(read(story(news_items=[item(link=link)])).story.news_items[0])["Attribute"]
+        kinds[link] = next(each["type"] for each in members if each["object_relation"] == "link")
+    assert list(kinds.values()) == ["link", "text", "text", "text", "text"]
+
+
+def test_parts_of_a_text_neither_begin_nor_end_with_white_space():
+    text = ("ab  cdé\n\n" * 20_000).strip()
+    parts = parts_of(text)
+    assert "".join(parts) == text and len(parts) > 2
+    assert all(part == part.strip() and len(part.encode()) <= 60_000 for part in parts)
+    assert parts_of("") == [] and parts_of("x") == ["x"]
+
+
+def test_json_means_the_same_in_any_spelling():
+    assert same(Member("tags", "text", '{"a": 1, "b": 2}'), Member("tags", "text", "{'b': 2, 'a': 1}"))
+    assert not same(Member("tags", "text", '{"a": 1}'), Member("links", "text", '{"a": 1}'))
+    assert not same(Member("tags", "text", '{"a": 1}'), Member("tags", "text", '{"a": 2}'))
+
+
+def test_an_event_without_anything_is_a_story_without_anything():
+    found = read_event({"uuid": STORY, "info": "x", "Object": [{"name": "taranis-news-item", "uuid": "u"}]})
+    assert found.held is None and found.story.title == "x"
+    assert [each.item.id for each in found.items] == ["u"]
+
+
+# --- indicators ------------------------------------------------------------------------------------
+
+TEXTS = {
+    "defanged URL": (
+        "hxxps[:]//cdn[.]bad[.]example[.]com/x.php?id=3",
+        {("url", "https://cdn.bad.example.com/x.php?id=3")},
+    ),
+    "URL at the end of a sentence": ("See https://a.example.org/p.", {("url", "https://a.example.org/p")}),
+    "address": ("192[.]0[.]2[.]7, 198.51.100.9:8080", {("ip-dst", "192.0.2.7"), ("ip-dst", "198.51.100.9")}),
+    "IPv6": ("from 2001:db8:0:0::7", {("ip-dst", "2001:db8::7")}),
+    "block of addresses": ("203.0.113.0/24", set()),
+    "domain": ("C2.Loader[.]example[.]org", {("domain", "c2.loader.example.org")}),
+    "e-mail": ("bad(at)mail[.]example[.]org", {("email-src", "bad@mail.example.org")}),
+    "md5": ("D41D8CD98F00B204E9800998ECF8427E", {("md5", "d41d8cd98f00b204e9800998ecf8427e")}),
+    "sha1": ("da39a3ee5e6b4b0d3255bfef95601890afd80709", {("sha1", "da39a3ee5e6b4b0d3255bfef95601890afd80709")}),
+    "sha256": (HASH, {("sha256", HASH)}),
+    "CVE": ("cve-2026-12345", {("vulnerability", "CVE-2026-12345")}),
+    "file names": ("invoice.zip, readme.md, run.sh and x.exe", set()),
+    "the news' own site": ("https://news.example.org/other and news.example.org", set()),
+    "nothing": ("A sentence.", set()),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("place", ["title", "description", "summary", "comments", "content", "review"])
+def test_indicators_are_found_wherever_they_are_named(name, place):
+    text, expected = TEXTS[name]
+    told = {"content": "", "title": "x"}
+    given = story(description="", summary="", news_items=[item(**told)])
+    if place in ("content", "review"):
+        given["news_items"] = [item(**{**told, place: text})]
+    else:
+        given[place] = text
+    assert set(named(read(given).story)) == {Named(*each) for each in expected}
+
+
+def test_each_indicator_counts_once_and_in_a_fixed_order():
+    text = "192.0.2.7 192[.]0[.]2[.]7 a.example.org 192.0.2.1"
+    found = named(read(story(description=text, summary=text, news_items=[])).story)
+    assert [each.value for each in found] == ["a.example.org", "192.0.2.1", "192.0.2.7"]
+
+
+# --- files -----------------------------------------------------------------------------------------
+
+
+def test_stdin_and_files_that_cannot_be_read(tmp_path):
+    import io
+    from pathlib import Path
+
+    binary, empty, lines = (tmp_path / name for name in ("binary", "empty", "lines"))
+    binary.write_bytes(b"\xff\xfe")
+    empty.write_text("")
+    lines.write_text("\ufeff" + json.dumps(story()) + "\n\n[[[\n")
+    files = [Path("-"), binary, empty, lines, tmp_path / "deep"]
+    (tmp_path / "deep").write_text("[" * 100_000)
+    found = list(stories_in(files, io.StringIO(json.dumps(story(title="from stdin")))))
+    assert [each.title for each in found if each.story] == ["from stdin", story()["title"]]
+    problems = [each.problems[0] for each in found if not each.story]
+    assert problems[0].endswith("binary is not text in UTF-8")
+    assert problems[1].endswith("empty holds no story: it is empty")
+    assert "lines, line 3: it is not JSON" in problems[2]
+    assert "deep holds no story: it is not JSON" in problems[3]
+
+
+# --- settings --------------------------------------------------------------------------------------
+
+
+def environ(**changes):
+    given = {"API_KEY": "k" * 40, "ORGANISATION_ID": "1", **changes}
+    named_so = {f"MISP2SENTINEL_MISP_STORIES__{name}": value for name, value in given.items() if value is not None}
+    return named_so | {"MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org"}
+
+
+@pytest.fixture
+def stories_of(tmp_path):
+    def loaded(given, **named_so):
+        config = tmp_path / "config.py"
+        config.write_text("")
+        return load(config, given, stories=True, **named_so).settings.misp_stories
+
+    return loaded
+
+
+WRONG = {
+    "no key": ({"API_KEY": None}, "misp_stories.api_key is missing"),
+    "no organisation": ({"ORGANISATION_ID": None}, "misp_stories.organisation_id is missing"),
+    "organisation": ({"ORGANISATION_ID": "ours"}, "misp_stories.organisation_id (environment"),
+    "distribution": ({"DISTRIBUTION": "5"}, "misp_stories.distribution (environment"),
+    "group without distribution 4": (
+        {"SHARING_GROUP_ID": "3", "DISTRIBUTION": "1"},
+        "misp_stories.distribution (environment",
+    ),
+    "distribution 4 without a group": ({"DISTRIBUTION": "4"}, "misp_stories.distribution (environment"),
+    "url": ({"URL": "misp.example.org"}, "misp_stories.url (environment"),
+    "timeout": ({"REQUEST_TIMEOUT": "0"}, "misp_stories.request_timeout (environment"),
+    "headers": ({"ADDITIONAL_HEADERS": "x"}, "misp_stories.additional_headers (environment"),
+    "interval": ({"REFRESH_INTERVAL": "-1"}, "misp_stories.refresh_interval (environment"),
+    "certificates": ({"SSL_CHECK": "/nowhere/ca.pem"}, "misp_stories.ssl_check (environment"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_setting_that_cannot_be_used_is_named(name, stories_of):
+    changes, begin = WRONG[name]
+    with pytest.raises(SettingsError) as error:
+        stories_of(environ(**changes))
+    assert [problem.startswith(begin) for problem in error.value.problems] == [True]
+
+
+def test_stories_need_nothing_of_microsofts_and_the_default_distribution_follows_the_group(stories_of):
+    assert stories_of(environ()).level == 0
+    assert stories_of(environ(SHARING_GROUP_ID="3")).level == 4
+    assert stories_of(environ(SHARING_GROUP_ID="3", DISTRIBUTION="4")).level == 4
+    assert stories_of(environ(DISTRIBUTION="2")).level == 2
+
+
+def test_an_address_of_its_own_needs_no_misp_domain(stories_of):
+    given = environ(URL="https://stories.example.org/")
+    del given["MISP2SENTINEL_MISP_DOMAIN"]
+    assert stories_of(given).url == "https://stories.example.org"
+    del given["MISP2SENTINEL_MISP_STORIES__URL"]
+    with pytest.raises(SettingsError, match="misp_domain is missing"):
+        stories_of(given)
+
+
+def test_a_run_asks_for_a_half_configuration_to_be_completed(tmp_path):
+    config = tmp_path / "config.py"
+    config.write_text("misp_stories = {'api_key': 'k'}")
+    with pytest.raises(SettingsError) as error:
+        load(config, {})
+    assert any(problem.startswith("misp_stories.organisation_id is missing") for problem in error.value.problems)
+
+
+def test_its_secrets_are_secret_and_its_transport_is_its_own(tmp_path):
+    from helpers.misp_stories import for_stories
+
+    config = tmp_path / "config.py"
+    config.write_text("")
+    proxy = "http://u:proxypass@proxy.example.org:3128"
+    more = {"PROXY_SERVER": proxy, "ADDITIONAL_HEADERS": '{"X-A": "headervalue"}', "REQUEST_TIMEOUT": "90"}
+    settings = load(config, environ(**more, USER_AGENT="Stories/1"), stories=True).settings
+    assert {"k" * 40, "headervalue", "proxypass"} <= set(settings.secret_values())
+    assert not [secret for secret in ("k" * 40, "headervalue", "proxypass") if secret in repr(settings)]
+    own = for_stories(settings)
+    assert own.misp_proxies == {"http": proxy, "https": proxy}
+    assert (own.misp_headers, own.misp_timeout, own.ms_useragent) == ({"X-A": "headervalue"}, 90, "Stories/1")
+    assert own.misp_key.get_secret_value() == "k" * 40
+    assert own.misp_domain == "https://misp.example.org"
+
+
+def test_an_open_certificate_check_is_a_warning(tmp_path):
+    config = tmp_path / "config.py"
+    config.write_text("")
+    warnings = load(config, environ(SSL_CHECK="false", URL="http://misp.example.org"), stories=True).warnings
+    assert [warning.split()[0] for warning in warnings] == ["misp_stories.ssl_check", "misp_stories.url"]
