@@ -222,20 +222,20 @@ def stories_of(tmp_path):
 
 
 WRONG = {
-    "no key": ({"API_KEY": None}, "misp_stories.api_key is missing"),
-    "no organisation": ({"ORGANISATION_ID": None}, "misp_stories.organisation_id is missing"),
-    "organisation": ({"ORGANISATION_ID": "ours"}, "misp_stories.organisation_id (environment"),
-    "distribution": ({"DISTRIBUTION": "5"}, "misp_stories.distribution (environment"),
+    "no key": ({"API_KEY": None}, "misp_stories['api_key'] is missing"),
+    "no organisation": ({"ORGANISATION_ID": None}, "misp_stories['organisation_id'] is missing"),
+    "organisation": ({"ORGANISATION_ID": "ours"}, "misp_stories['organisation_id'] (environment"),
+    "distribution": ({"DISTRIBUTION": "5"}, "misp_stories['distribution'] (environment"),
     "group without distribution 4": (
         {"SHARING_GROUP_ID": "3", "DISTRIBUTION": "1"},
-        "misp_stories.distribution (environment",
+        "misp_stories['distribution'] (environment",
     ),
-    "distribution 4 without a group": ({"DISTRIBUTION": "4"}, "misp_stories.distribution (environment"),
-    "url": ({"URL": "misp.example.org"}, "misp_stories.url (environment"),
-    "timeout": ({"REQUEST_TIMEOUT": "0"}, "misp_stories.request_timeout (environment"),
-    "headers": ({"ADDITIONAL_HEADERS": "x"}, "misp_stories.additional_headers (environment"),
-    "interval": ({"REFRESH_INTERVAL": "-1"}, "misp_stories.refresh_interval (environment"),
-    "certificates": ({"SSL_CHECK": "/nowhere/ca.pem"}, "misp_stories.ssl_check (environment"),
+    "distribution 4 without a group": ({"DISTRIBUTION": "4"}, "misp_stories['distribution'] (environment"),
+    "url": ({"URL": "misp.example.org"}, "misp_stories['url'] (environment"),
+    "timeout": ({"REQUEST_TIMEOUT": "0"}, "misp_stories['request_timeout'] (environment"),
+    "headers": ({"ADDITIONAL_HEADERS": "x"}, "misp_stories['additional_headers'] (environment"),
+    "interval": ({"REFRESH_INTERVAL": "-1"}, "misp_stories['refresh_interval'] (environment"),
+    "certificates": ({"SSL_CHECK": "/nowhere/ca.pem"}, "misp_stories['ssl_check'] (environment"),
 }
 
 
@@ -268,7 +268,7 @@ def test_a_run_asks_for_a_half_configuration_to_be_completed(tmp_path):
     config.write_text("misp_stories = {'api_key': 'k'}")
     with pytest.raises(SettingsError) as error:
         load(config, {})
-    assert any(problem.startswith("misp_stories.organisation_id is missing") for problem in error.value.problems)
+    assert any(problem.startswith("misp_stories['organisation_id'] is missing") for problem in error.value.problems)
 
 
 def test_its_secrets_are_secret_and_its_transport_is_its_own(tmp_path):

@@ -135,7 +135,7 @@ def test_help_and_missing_settings_import_nothing_slow(tmp_path):
     ended = subprocess.run(
         [sys.executable, "-c", code], env=environ, cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert ended.stdout.strip() == "set()" and "misp_stories.api_key is missing" in ended.stderr
+    assert ended.stdout.strip() == "set()" and "misp_stories['api_key'] is missing" in ended.stderr
 
 
 def test_the_sandbox_that_is_started_by_hand_takes_stories(tmp_path):
