@@ -41,6 +41,7 @@ class Pacer:
         ticket = object()
         with self._moved:
             self._line.append(ticket)
+            self._moved.notify_all()
             self._moved.wait_for(lambda: self._line[0] is ticket)
         try:
             while (wait := self._start()) > 0:

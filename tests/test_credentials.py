@@ -164,7 +164,7 @@ def test_a_certificate_that_cannot_be_used_is_a_problem_of_the_settings(box, tmp
     content, password, key, words = bad_files(pair, other_pair)[kind]
     given = {"certificate_path": written(tmp_path, content)} | ({"certificate_password": password} if password else {})
     (problem,) = problems(environ(box, tmp_path, "certificate", **given))
-    assert problem.startswith(f"ms_auth.{key} (") and words in problem
+    assert problem.startswith(f"ms_auth['{key}'] (") and words in problem
     assert problem.endswith(".") and ":" in problem.partition(") ")[2]
     assert not password or password not in problem
 
@@ -173,7 +173,7 @@ def test_a_certificate_that_cannot_be_used_is_a_problem_of_the_settings(box, tmp
 def test_a_certificate_that_cannot_be_read_is_told_with_the_other_problems(box, tmp_path, path):
     given = environ(box, tmp_path, "certificate", certificate_path=path)
     said = problems(given | {"MISP2SENTINEL_DAYS_TO_EXPIRE": "soon"})
-    assert [problem.split()[0] for problem in said] == ["days_to_expire", "ms_auth.certificate_path"]
+    assert [problem.split()[0] for problem in said] == ["days_to_expire", "ms_auth['certificate_path']"]
     assert "cannot be read" in said[1]
 
 
@@ -343,7 +343,7 @@ def test_what_aks_says_does_not_matter_to_another_credential(box, tmp_path):
 
 def test_a_federated_token_that_is_not_there_is_a_problem_of_the_settings(box, tmp_path):
     (problem,) = problems(environ(box, tmp_path, "workload_identity", federated_token_file="/no/such/token"))
-    assert problem.startswith("ms_auth.federated_token_file (") and "cannot be read" in problem
+    assert problem.startswith("ms_auth['federated_token_file'] (") and "cannot be read" in problem
 
 
 @pytest.mark.parametrize(("content", "words"), [(None, "cannot be read"), (b" \n", "is empty"), (b"\xff", "utf-8")])
@@ -387,33 +387,34 @@ def test_a_key_of_another_credential_is_an_error(name, key):
 
 @pytest.mark.parametrize("name", credentials.CREDENTIALS)
 def test_what_a_credential_needs_is_asked_for_by_name(name):
-    needed = [f"ms_auth.{key}" for key in credentials.CREDENTIALS[name].needs]
+    needed = [f"ms_auth['{key}']" for key in credentials.CREDENTIALS[name].needs]
     said = problems({"MISP2SENTINEL_MS_AUTH__CREDENTIAL": name})
     missing = [problem.split()[0] for problem in said]
-    assert sorted(missing) == sorted([*needed, "misp_domain", "misp_key", "ms_auth.workspace_id"])
-    assert all(variable(each) in problem for each, problem in zip(missing, said, strict=True))
+    assert sorted(missing) == sorted([*needed, "misp_domain", "misp_key", "ms_auth['workspace_id']"])
+    plain = [each.replace("['", ".").replace("']", "") for each in missing]
+    assert all(variable(each) in problem for each, problem in zip(plain, said, strict=True))
 
 
 def test_foreign_keys_are_told_where_they_came_from(box, tmp_path):
     given = environ(box, tmp_path, "managed_identity", without=(), certificate_path="/etc/sync.pem")
     said = problems(given)
     assert [problem.partition(" belongs")[0] for problem in said] == [
-        "ms_auth.client_secret (environment MISP2SENTINEL_MS_AUTH__CLIENT_SECRET)",
-        "ms_auth.certificate_path (environment MISP2SENTINEL_MS_AUTH__CERTIFICATE_PATH)",
+        "ms_auth['client_secret'] (environment MISP2SENTINEL_MS_AUTH__CLIENT_SECRET)",
+        "ms_auth['certificate_path'] (environment MISP2SENTINEL_MS_AUTH__CERTIFICATE_PATH)",
     ]
 
 
 def test_an_unknown_credential_is_one_problem(box, tmp_path):
     (problem,) = problems(environ(box, tmp_path, "password", certificate_path="/etc/sync.pem"))
-    assert problem.startswith("ms_auth.credential (") and "'workload_identity'" in problem
+    assert problem.startswith("ms_auth['credential'] (") and "'workload_identity'" in problem
 
 
 @pytest.mark.parametrize("name", [name for name in credentials.CREDENTIALS if name != "secret"])
 def test_placeholders_count_for_the_chosen_credential_only(name):
     """config.py as it is shipped, with another credential: what that one does not need may stay."""
     said = problems_of_shipped({"MISP2SENTINEL_MS_AUTH__CREDENTIAL": name})
-    needs = {f"ms_auth.{key}" for key in credentials.CREDENTIALS[name].needs}
-    assert {problem.split()[0] for problem in said} == {*needs, "misp_domain", "misp_key", "ms_auth.workspace_id"}
+    needs = {f"ms_auth['{key}']" for key in credentials.CREDENTIALS[name].needs}
+    assert {problem.split()[0] for problem in said} == {*needs, "misp_domain", "misp_key", "ms_auth['workspace_id']"}
 
 
 def problems_of_shipped(environ):
@@ -432,7 +433,7 @@ def problems_of_shipped(environ):
 )
 def test_values_that_cannot_be(box, tmp_path, key, value, credential, words):
     (problem,) = problems(environ(box, tmp_path, credential, **{key: value}))
-    assert problem.startswith(f"ms_auth.{key} (") and words in problem
+    assert problem.startswith(f"ms_auth['{key}'] (") and words in problem
 
 
 def test_offline_asks_for_no_credential_and_opens_no_file(tmp_path):
@@ -467,10 +468,10 @@ def test_check_names_the_credential_and_where_it_was_set(machine, tmp_path, pair
     for name, (given, words) in more.items():
         code, line, lines = checked(settings_of(machine, tmp_path, name, **given))
         assert (code, line[:4]) == (0, "ok  "), lines
-        assert words in line and "ms_auth.credential from environment" in line
+        assert words in line and "ms_auth['credential'] from environment" in line
         assert "client_secret" not in line
     code, line, lines = checked(settings_of(machine, tmp_path, "secret", without=()))
-    assert "(client secret)" in line and "ms_auth.client_secret from" in line
+    assert "(client secret)" in line and "ms_auth['client_secret'] from" in line
 
 
 def test_check_says_what_a_managed_identity_lacks(box, tmp_path, monkeypatch):

@@ -184,15 +184,13 @@ def test_who_fails_delays_and_fails_no_other(site, tmp_path_factory):
     assert [part.indicators for part in again.parts] == [0, ATTRIBUTES, ATTRIBUTES, *[0] * 7]
 
 
-def test_all_under_one_principal_keep_its_limit_and_take_turns(site):
+def test_all_under_one_principal_keep_its_limit(site):
     here = site(FakeTime(START), shared=True, MS_MAX_REQUESTS_MINUTE="50")
     here.azure.requests_per_minute = 50
     assert here.run().exit_code == 0
     assert {entry["status"] for entry in here.azure.uploads} == {200}
     times = [entry["time"] for entry in here.azure.uploads]
     assert max(sum(start <= other < start + 60 for other in times) for start in times) == 50
-    under_way = Counter(entry["workspace"] for entry in here.azure.uploads[130:250])  # all have begun, none is done
-    assert len(under_way) == 10 and min(under_way.values()) >= max(under_way.values()) / 2, "they take turns"
     assert [here.live(number) for number in range(10)] == [ATTRIBUTES] * 10
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from helpers import key_vault
 from helpers.check import Preflight
+from helpers.config_file import written
 from helpers.environment import variable
 from helpers.errors import MicrosoftError, SettingsError
 from helpers.log import redact
@@ -309,7 +310,7 @@ def test_other_problems_are_told_before_the_vault_is_asked(proxy, site):
 )
 def test_an_unresolved_reference_in_the_environment(site, name):
     (problem,) = problems(settings, site(key_vault_name="", **SECRETS | {name: REFERENCE}))
-    assert problem.startswith(f"{name} (environment {variable(name)}) holds a Key Vault reference")
+    assert problem.startswith(f"{written(name)} (environment {variable(name)}) holds a Key Vault reference")
     assert "Key Vault Secrets User" in problem and problem.endswith(".") and "soc-vault" not in problem
 
 
@@ -320,16 +321,16 @@ SECRETS = {"misp_key": "k" * 40, "ms_auth.client_secret": "s3cr3t"}
     ("text", "shown"),
     [
         (f"misp_key = '{REFERENCE}'", "misp_key"),
-        (f"ms_auth = {{'client_secret': '{REFERENCE}'}}", "ms_auth.client_secret"),
+        (f"ms_auth = {{'client_secret': '{REFERENCE}'}}", "ms_auth['client_secret']"),
         (f"misp_headers = {{'X-Token': ' {REFERENCE.upper()}'}}", "misp_headers['X-Token']"),
-        (f"ms_auth = {{'subscription_id': '{REFERENCE}'}}", "ms_auth.subscription_id"),
+        (f"ms_auth = {{'subscription_id': '{REFERENCE}'}}", "ms_auth['subscription_id']"),
         (f"misp_event_filters = {{'tags': ['{REFERENCE}']}}", "misp_event_filters['tags'][0]"),
     ],
 )
 def test_an_unresolved_reference_in_config(site, tmp_path, text, shown):
     config = tmp_path / "config.py"
     config.write_text(text)
-    name = shown.partition("[")[0]
+    name = shown.replace("['", ".").replace("']", "") if shown.startswith("ms_auth") else shown.partition("[")[0]
     environ = site(key_vault_name="", **{key: value for key, value in SECRETS.items() if key != name})
     environ.pop(variable(name), None)
     (problem,) = problems(lambda: load(config, environ))

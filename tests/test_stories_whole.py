@@ -86,7 +86,7 @@ def test_problems_end_with_their_exit_codes(box, tmp_path):
         for command in (["share", str(file)], ["collect"]):
             ended = host.run(*command)
             assert ended.returncode == 2
-            assert f"misp_stories.{name.lower()} is missing" in ended.stderr
+            assert f"misp_stories['{name.lower()}'] is missing" in ended.stderr
         host.environ[f"MISP2SENTINEL_MISP_STORIES__{name}"] = kept
     host.environ["MISP2SENTINEL_MISP_STORIES__API_KEY"] = "wrong" * 8
     ended = host.run("share", "--json", str(file))
