@@ -187,13 +187,27 @@ def known_destinations(url: str) -> list[tuple[str, str]]:
 
 @contextmanager
 def lost(url: str) -> Iterator[None]:
-    """Turn a database that goes away in the middle into a sentence. Raises LedgerError."""
+    """Turn a database that goes away in the middle into a sentence. Raises LedgerError.
+
+    SQLAlchemy gives a connection up in which a signal arrived; what fails because of that is the signal's doing.
+    """
     try:
         yield
     except SQLAlchemyError as error:
+        if _interrupted(error):
+            raise KeyboardInterrupt from error
         words = str(getattr(error, "orig", None) or error).strip().splitlines()
         where = make_url(url).render_as_string(hide_password=True)
         raise LedgerError(f"The ledger at {where} was lost (state_url): {words[0] if words else error}") from error
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether an error came up while an interruption was dealt with."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
+        error = error.__context__
+    return any(isinstance(each, KeyboardInterrupt) for each in seen)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 
+from helpers.database import lost
 from helpers.errors import LedgerError
 from helpers.ledger import Ledger
 from helpers.ledger_tables import ABOUT, ATTRIBUTES, OBJECTS, SCHEMA
@@ -157,6 +158,16 @@ def test_a_new_file_is_its_owner_s_alone(tmp_path):
     for each in tmp_path.iterdir():
         assert stat.S_IMODE(each.stat().st_mode) == 0o600, each
     ledger.close()
+
+
+def test_a_database_that_is_given_up_for_a_signal_ends_the_run_as_the_signal_does(ledger_url):
+    with pytest.raises(KeyboardInterrupt), lost(ledger_url):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise sql.exc.PendingRollbackError("the connection was given up")
+    with pytest.raises(LedgerError, match="was lost"), lost(ledger_url):
+        raise sql.exc.OperationalError("", {}, Exception("gone"))
 
 
 def test_a_dry_run_keeps_nothing(ledger_url):
