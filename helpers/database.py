@@ -105,7 +105,8 @@ class Database:
             with self._advisory_lock(destination):
                 yield
         elif file or beside:
-            with _file_lock(Path(f"{file}.{destination}.lock") if file else Path(beside or "", "run.lock")):
+            start = Path(file) if file else Path(beside or "", "run")
+            with _file_lock(start.with_name(f"{start.name}.{destination}.lock")):
                 yield
         else:
             yield

@@ -214,6 +214,15 @@ def test_one_of_them_alone(site):
     assert sum(part.indicators for part in rest.parts) == 8 * ATTRIBUTES
 
 
+def test_a_first_dry_run_looks_at_all_of_them(site):
+    here = site(FakeTime(START))
+    here.settings = here.settings.model_copy(update={"dry_run": True})
+    report = here.run()
+    assert (report.exit_code, [part.failure for part in report.parts]) == (0, [""] * 10)
+    assert [part.plans["new"] for part in report.parts] == [ATTRIBUTES] * 10
+    assert [here.live(number) for number in range(10)] == [0] * 10
+
+
 def test_one_that_another_run_holds_drops_out(site):
     here = site(FakeTime(START))
     with sync.opened(here.settings.destinations("site3")[0]) as ledger, ledger.alone():
