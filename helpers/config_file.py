@@ -25,7 +25,6 @@ NEEDLESS = {
     "ms_check_if_exist_in_sentinel": "ids are stable, so an upload replaces and there is nothing to check",
     "timeframe_toids_change": "to_ids is read anew in each run",
 }
-IDLE = frozenset({"ms_target_product", "ms_action", "ms_passiveonly", "network_ignore_direction", "write_post_json"})
 
 
 class Given(NamedTuple):
@@ -108,7 +107,7 @@ def _settings_in(
             settings.update(spread(name, Given(value, origin), kinds, findings))
         elif name in NEEDLESS:
             findings.warnings.append(f"{name} ({origin}) is needless and can go: {NEEDLESS[name]}.")
-        elif name not in IDLE:
+        else:
             _unknown_name(name, origin, kinds, findings)
     return settings
 
@@ -123,8 +122,7 @@ def _renamed(names: Mapping[str, Any], origin: str, findings: Findings) -> dict[
         if old not in names:
             continue
         both = f"; {new} is given too, so {old} is not used" if new in names else ""
-        idle = "; it belongs to the Graph API and does nothing here" if new in IDLE else ""
-        findings.warnings.append(f"{old} ({origin}) is the old name of {new}: rename it{both}{idle}.")
+        findings.warnings.append(f"{old} ({origin}) is the old name of {new}: rename it{both}.")
         result.setdefault(new, names[old])
     return result
 

@@ -21,6 +21,17 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[Problem]:
         keys = {known.removeprefix("ms_auth.") for known in values if known.startswith("ms_auth.")}
         yield from ((f"ms_auth.{key}", what) for key, what in credentials.foreign(name, keys))
     yield from clouds.problems(values)
+    yield from _without_workspace(values)
+
+
+def _without_workspace(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find destinations without a workspace; the Graph API alone needs none."""
+    tenants = values.get("ms_tenants")
+    if values.get("ms_auth.graph_api") is True or not isinstance(tenants, list):
+        return
+    for number, tenant in enumerate(tenants):
+        if isinstance(tenant, Mapping) and not tenant.get("workspaceId"):
+            yield f"ms_tenants[{number}]['workspaceId']", "must be given: write it."
 
 
 def unusable_files(values: Mapping[str, Any], now: float) -> Iterator[Problem]:

@@ -39,6 +39,7 @@ _SITES_CONSTANTS = (
     "MISP_CONFIDENCE",
     "SENTINEL_DEFAULT_TLP",
     "SENTINEL_DEFAULT_THREATTYPE",
+    "ATTR_MAPPING",
 )
 
 
@@ -158,7 +159,7 @@ class _Run:
             report.fail(error)
             self._out.append(report)
             return
-        report.advice = _advice(ledger)
+        report.advice = "" if settings.graph else _advice(ledger)
         delivery = Delivery(settings, ledger, report, self._pacers, self._now)
         reconciliation = Reconciliation(
             settings,
@@ -281,8 +282,12 @@ def shape(settings: Settings) -> str:
         "send_private_and_cidr",
         "filters",
         "deduplicate",
+        "network_ignore_direction",
+        "ms_target_product",
+        "ms_action",
+        "ms_passiveonly",
     )
     values = [getattr(settings, name) for name in names] + [settings.own_filters]
     values += [settings.upload_api, settings.api_version, VERSION]
-    values += [list(getattr(constants, name)) for name in _SITES_CONSTANTS]
+    values += [getattr(constants, name) for name in _SITES_CONSTANTS]
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()

@@ -19,6 +19,7 @@ PURE = (
     *("values", "tags", "patterns", "indicator_dates", "misp_stix", "request_objects", "conversion"),
     *("misp_filters", "misp_answers", "microsoft_answers", "upload_api", "remembered", "marks", "plan"),
     *("analyst_values", "advice", "clouds", "credentials", "filter_terms", "attribute_filters"),
+    *("graph_objects", "graph_api", "graph_items", "parts"),
 )
 # The only modules of others that a pure room may use, beside what cannot reach out.
 HARMLESS = {
