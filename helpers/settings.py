@@ -525,7 +525,8 @@ def _translate(details: ErrorDetails, given: Mapping[str, Given], findings: Find
 def _tell(problems: Iterable[tuple[str, str]], given: Mapping[str, Given], findings: Findings) -> None:
     for name, what in problems:
         if not findings.has_told(name):
-            findings.problem(name, given[name].origin if name in given else "not set", what)
+            source = given.get(name) or given.get(name.partition("[")[0])
+            findings.problem(name, source.origin if source else "not set", what)
 
 
 def _missing(needed: tuple[str, ...], given: Mapping[str, Given], findings: Findings) -> None:

@@ -37,6 +37,7 @@ ms_endpoints = {{
     "authority": {azure_url},
     "upload": {azure_url},
     "upload_legacy": {azure_url},
+    "graph": {graph_url},
     "management": {azure_url},
 }}
 ms_verifycert = {ca_file}
@@ -104,6 +105,7 @@ def _write_config(box: Sandbox, directory: Path) -> Path:
         "client_secret": azure.client_secret,
         "workspace_id": azure.workspace_id,
         "azure_url": box.azure_url,
+        "graph_url": f"{box.azure_url}/beta",
         "state_dir": str(directory / "state"),
     }
     text = CONFIG.format(**{name: json.dumps(value) for name, value in values.items()})

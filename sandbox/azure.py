@@ -166,7 +166,7 @@ class AzureState:
 
 
 class Overview:
-    """Two views for people; they are the sandbox's own and not Microsoft's."""
+    """Three views for people; they are the sandbox's own and not Microsoft's."""
 
     def __init__(self, state: AzureState) -> None:
         self.state = state
@@ -175,6 +175,7 @@ class Overview:
         """Add the routes to ``app``."""
         app.add_url_rule("/", view_func=self.workspaces)
         app.add_url_rule("/workspaces/<workspace_id>/indicators", view_func=self.indicators)
+        app.add_url_rule("/tiIndicators", view_func=self.ti_indicators)
 
     def workspaces(self) -> Response:
         """List the workspaces with their live objects, counted by observable key."""
@@ -191,6 +192,11 @@ class Overview:
         sources = self.state.sources(workspace_id)
         every = {source: list(self.state.objects(workspace_id, source).values()) for source in sources}
         return jsonify(every)
+
+    def ti_indicators(self) -> Response:
+        """Give what the Graph API holds."""
+        with self.state.lock:
+            return jsonify(list(self.state.ti_indicators.values()))
 
     def _counts(self, workspace_id: str, source: str) -> Counter[str]:
         return count_observables(self.state.live(workspace_id, source))

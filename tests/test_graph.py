@@ -6,10 +6,15 @@ import json
 import re
 import stat
 import sys
+import tempfile
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 import constants
 from constants import Skip
@@ -647,6 +652,68 @@ def test_a_run_that_dies_anywhere_leaves_nothing_twice(site, last):
     assert sorted(here.there) == ["e1h1.example.org", "e1h2.example.org", "new.example.org"]
 
 
+WHICH = st.integers(0, 3)
+EDITS = st.one_of(
+    st.tuples(st.just("value"), WHICH, WHICH),
+    st.tuples(st.just("comment"), WHICH, WHICH),
+    st.tuples(st.just("threat"), WHICH, st.sampled_from(["C2", "Botnet"])),
+    st.tuples(st.just("delete or restore"), WHICH, st.none()),
+)
+FAULTS = st.sampled_from(
+    [
+        *({"kind": "status", "status": status} for status in (400, 429, 503)),
+        {"kind": "status", "status": 206, "body": {"value": [{"error": {"code": "503", "message": "busy"}}]}},
+        *(
+            {"kind": kind, "times": times}
+            for kind in ("reset-before", "reset-after", "truncate")
+            for times in (1, None)
+        ),
+    ]
+)
+PATHS = st.sampled_from([PATH, *(f"{PATH}{operation}" for operation in Operation)])
+ROUNDS = st.tuples(st.lists(EDITS, max_size=3), st.none() | st.tuples(PATHS, FAULTS), st.none() | st.integers(1, 80))
+
+
+@hypothesis_settings(max_examples=60)
+@given(rounds=st.lists(ROUNDS, min_size=1, max_size=5))
+def test_whatever_happens_graph_has_in_the_end_what_misp_wants_and_each_once(rounds):
+    with tempfile.TemporaryDirectory() as place:
+        here = GraphSite(Path(place))
+        wanted = {n: f"e1h{n}.example.org" for n in range(4)}
+        deleted = set()
+        load(here, events=1, attributes=4)
+        for edits, fault, last in rounds:
+            for each in edits:
+                apply(here, each, wanted, deleted)
+            if fault:
+                here.azure.faults.add(Fault(fault[0], **fault[1]))
+            here.misp.publish(uuid(1))
+            here.seconds += DAY // 4
+            here.run(last_step=last)
+            here.azure.faults.clear()
+        report = here.later(full=True)
+        assert (report.exit_code, report.rejections) == (0, [])
+        there = Counter(each["domainName"] for each in here.azure.ti_indicators.values())
+        assert there == Counter(value for number, value in wanted.items() if number not in deleted)
+        assert here.accepted == here.azure.ti_indicators.keys()
+        assert here.later().indicators == 0
+
+
+def apply(here, edit_, wanted, deleted):
+    """Let somebody edit MISP; ``wanted`` and ``deleted`` follow."""
+    what, number, how = edit_
+    one = (uuid(1), attribute(1, number))
+    if what == "delete or restore":
+        (here.misp.restore if number in deleted else here.misp.soft_delete)(*one)
+        deleted ^= {number}
+    elif what == "threat":
+        here.misp.tag_attribute(*one, f"sentinel-threattype:{how}")
+    elif number not in deleted:
+        if what == "value":
+            wanted[number] = f"new{how}.example.org"
+        here.misp.edit_attribute(*one, **{what: wanted[number] if what == "value" else f"seen {how}"})
+
+
 def test_shared_values_are_sent_once(site):
     here = site(DEDUPLICATE="value")
     here.misp.load(misp_event(n, hosts(2)) for n in (1, 2))
@@ -720,6 +787,9 @@ def test_several_tenants_need_no_workspace_each(site):
     with pytest.raises(SettingsError) as caught:
         loaded(site(), MS_TENANTS=json.dumps([one]), MS_AUTH__GRAPH_API="false")
     assert any("workspaceId" in problem for problem in caught.value.problems)
+    with pytest.raises(SettingsError) as caught:
+        loaded(site(), MS_TENANTS=json.dumps([{**one, "workspaceId": one["id"]}, {**one, "name": "again"}]))
+    assert "same tenantId" in str(caught.value)
     with pytest.raises(SettingsError) as caught:
         loaded(site(), MS_TENANTS=json.dumps([{**one, "cloud": "usgov"}]))
     assert "Azure US Government" in str(caught.value)
