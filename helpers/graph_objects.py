@@ -16,7 +16,7 @@ from typing import Any
 
 import constants
 from constants import ATTR_MAPPING, GRAPH_NUMBERS, HASH_TYPES, THREAT_TYPES, TLP_MARKINGS, Skip
-from helpers import tags
+from helpers import misp_stix, tags
 from helpers.indicator_dates import stix_time
 from helpers.remembered import Indicator, RememberedObject
 from helpers.request_objects import EventHeader, PreparedAttribute, RequestObject, text_of
@@ -49,6 +49,9 @@ class RequestObjectGraph(RequestObject):
         observables = {name: value for name, value in fields.items() if name != _OTHERS}
         if not observables:
             raise Unsendable(Skip.NO_OBSERVABLE)
+        for kind, part in self.attribute.value.typed_parts:
+            if words := misp_stix.refusal(kind, part):
+                raise Unsendable(Skip.BAD_VALUE, words)
         own, inherited = self.attribute.tags, self.event.tags
         threat = self._threat_type
         tlp = tags.tlp_level(own, inherited, constants.SENTINEL_DEFAULT_TLP)
@@ -125,8 +128,7 @@ def observables_of(attribute: PreparedAttribute, *, ignore_direction: bool) -> t
         ports, left_out = _ports(attribute, _DIRECTIONS[value.type], ignore_direction)
         return {**fields, **ports}, left_out
     if kind == "email-src":
-        domain = value.text.rpartition("@")[2] if "@" in value.text else ""
-        return {"emailSenderAddress": value.text, **({"emailSourceDomain": domain} if domain else {})}, []
+        return {"emailSenderAddress": value.text, "emailSourceDomain": value.text.rpartition("@")[2]}, []
     if kind not in ATTR_MAPPING:
         raise Unsendable(Skip.NO_GRAPH_PROPERTY)
     return {ATTR_MAPPING[kind]: _as_property(ATTR_MAPPING[kind], value.text)}, []
