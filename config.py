@@ -22,7 +22,7 @@ ms_auth = {
     "subscription_id": "",  # for adopt only: the subscription that the workspace is in
     "resourceGroupName": "",  # for adopt only: the workspace's resource group
     "workspaceName": "",  # for adopt only: the workspace's name
-    "graph_api": False,  # the Graph API is not supported yet
+    "graph_api": False,  # True: the Graph API, which Microsoft has deprecated (docs/graph.md)
     "new_upload_api": True,  # True: STIX objects API; False: legacy Upload Indicators API
     "scope": "",  # what the token is for; "": as ms_cloud says
 }
@@ -40,6 +40,10 @@ ms_endpoints = {  # base URLs; "": as ms_cloud says
     "graph": "",
     "management": "",
 }
+ms_target_product = "Azure Sentinel"  # Graph API only: who gets the indicators; or "Microsoft Defender ATP"
+ms_action = "alert"  # Graph API only: what is done at a match: "alert", "allow", "block" or "unknown"
+ms_passiveonly = False  # Graph API only: True: no alert that users see
+network_ignore_direction = True  # Graph API only: fill in addresses and ports without a direction as well
 ms_verifycert = True  # True, or the path of a CA bundle; False checks nothing
 ms_proxies = {}  # such as {"https": "http://proxy.example.org:3128"}
 key_vault_name = ""  # Azure Key Vault with the secrets that are given nowhere else: docs/identities.md
@@ -113,6 +117,7 @@ log_file = None  # None: misp2sentinel.log in state_dir
 verbose_log = False  # log more
 write_parsed_indicators = False  # write the indicators to a file in state_dir
 write_parsed_eventid = False  # log the id of each event
-sentinel_write_response = False  # write Microsoft's answers to a file in state_dir
+sentinel_write_response = False  # write Microsoft's answers that were no plain success to a file in state_dir
+write_post_json = False  # write each of Microsoft's answers to a file in logs/ in state_dir
 max_run_minutes = 0  # stop in good order after so many minutes, the next run goes on; 0: no limit
 dry_run = False  # do everything but the upload

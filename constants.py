@@ -106,6 +106,8 @@ class Skip(Enum):
     DECAYED = "by MISP's decaying models the attribute has decayed further than filters allow"
     EXPIRED = "the indicator would have expired already"
     NO_VALID_UNTIL = "no expiry date can be given: last_seen is not a date, or the days lead beyond year 9999"
+    NO_GRAPH_PROPERTY = "the Graph API has no property for the attribute's type"
+    NO_OBSERVABLE = "the Graph API takes no indicator without an email, file or network observable"
     STIX_TYPE_NOT_ACCEPTED = "the STIX type is not in UPLOAD_INDICATOR_API_ACCEPTED_TYPES"
 
 
@@ -140,6 +142,75 @@ THREAT_TYPES: Final = (
     "Proxy",
     "PUA",
     "WatchList",
+)
+
+# --- The Graph API (Microsoft: the tiIndicator resource, beta) ---------------------------------------
+
+# MISP attribute types that are one property of a tiIndicator each.
+ATTR_MAPPING: Final = {
+    "AS": "networkSourceAsn",
+    "domain": "domainName",
+    "email-dst": "emailRecipient",
+    "email-src-display-name": "emailSenderName",
+    "email-subject": "emailSubject",
+    "email-x-mailer": "emailXMailer",
+    "filename": "fileName",
+    "hostname": "domainName",
+    "malware-type": "malwareFamilyNames",
+    "mutex": "fileMutexName",
+    "port": "networkPort",
+    "size-in-bytes": "fileSize",
+    "url": "url",
+    "user-agent": "userAgent",
+}
+# Hashes that Microsoft has a fileHashType for; ssdeep is its context triggered piecewise hash, tlsh its locality
+# sensitive one. All others are "unknown": an imphash is an MD5, and not that of the file.
+GRAPH_HASH_TYPES: Final = {
+    "md5": "md5",
+    "sha1": "sha1",
+    "sha256": "sha256",
+    "authentihash": "authenticodeHash256",
+    "ssdeep": "ctph",
+    "tlsh": "lsHash",
+}
+# Phases of MISP's kill-chain taxonomy in Microsoft's words.
+GRAPH_KILL_CHAIN: Final = {
+    "reconnaissance": "Reconnaissance",
+    "weaponization": "Weaponization",
+    "delivery": "Delivery",
+    "exploitation": "Exploitation",
+    "installation": "Installation",
+    "command-and-control": "C2",
+    "c2": "C2",
+    "actions-on-objectives": "Actions",
+    "actions": "Actions",
+}
+GRAPH_DIAMOND_MODEL: Final = ("adversary", "capability", "infrastructure", "victim")
+# The largest value of each property that is a number; Microsoft's Int32 and Int64.
+GRAPH_NUMBERS: Final = {
+    "networkSourceAsn": 2**31 - 1,
+    "networkPort": 65535,
+    "networkDestinationPort": 65535,
+    "networkSourcePort": 65535,
+    "fileSize": 2**63 - 1,
+}
+GRAPH_DESCRIPTION: Final = 100
+# What an update may change at Sentinel; anything else is another indicator.
+GRAPH_EDITABLE: Final = (
+    "action",
+    "activityGroupNames",
+    "additionalInformation",
+    "confidence",
+    "description",
+    "diamondModel",
+    "expirationDateTime",
+    "externalId",
+    "isActive",
+    "killChain",
+    "malwareFamilyNames",
+    "passiveOnly",
+    "tags",
+    "tlpLevel",
 )
 
 # STIX 2.1, section 2.11 asks for this name and for phases in lower case with hyphens.

@@ -67,7 +67,7 @@ class Preflight:
         manager = RequestManager(settings, Nothing(), lambda _outcomes: None, workers=0)
         named = f" {settings.name}" if settings.name else ""
         if self._step(f"Microsoft token{named}", lambda: _token(manager, settings), at_microsoft):
-            to_upload = several or {"ms_auth.workspace_id"}
+            to_upload = several or {"ms_auth.graph_api" if settings.graph else "ms_auth.workspace_id"}
             self._step(f"Microsoft upload{named}", lambda: _upload(manager, settings), to_upload)
 
     def _step(self, name: str, step: Step, settings: set[str]) -> bool:
@@ -153,6 +153,8 @@ def _token(manager: RequestManager, settings: Settings) -> str:
 
 def _upload(manager: RequestManager, settings: Settings) -> str:
     manager.probe()
+    if settings.graph:
+        return f"the app may write tiIndicators at {settings.ms_endpoints.graph} (tried with an empty submit)"
     return f"the app may write to workspace {settings.ms_auth.workspace_id} (tried with an empty upload)"
 
 

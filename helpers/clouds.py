@@ -28,8 +28,17 @@ class Cloud:
 
     @property
     def scope(self) -> str:
-        """What a token is asked for."""
+        """What a token for the upload APIs is asked for."""
         return f"{self.management}/.default"
+
+    @property
+    def graph_scope(self) -> str:
+        """What a token for the Graph API is asked for."""
+        return f"{self.graph.rpartition('/')[0]}/.default"
+
+    def scope_of(self, *, graph_api: bool) -> str:
+        """Return the scope of the API that is used."""
+        return self.graph_scope if graph_api else self.scope
 
     @property
     def endpoints(self) -> dict[str, str]:
@@ -90,7 +99,7 @@ def filled_in(values: Any) -> Any:
     if isinstance(endpoints, Mapping):
         filled["ms_endpoints"] = {**cloud.endpoints, **endpoints}
     if isinstance(auth, Mapping):
-        filled["ms_auth"] = {"scope": cloud.scope, **auth}
+        filled["ms_auth"] = {"scope": cloud.scope_of(graph_api=auth.get("graph_api") is True), **auth}
     return filled
 
 
@@ -103,8 +112,7 @@ def problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     cloud = named(name)
     if cloud is None:
         return
-    if values.get("ms_auth.graph_api") is True and not cloud.indicators_in_graph:
-        yield "ms_auth.graph_api", f"is True, but the Graph API has no indicators in {cloud.title}: write False."
+    yield from _of_graph(cloud, values)
     if values.get("ms_auth.new_upload_api") is False and not (
         cloud.upload_legacy or values.get("ms_endpoints.upload_legacy")
     ):
@@ -115,6 +123,22 @@ def problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
     if "ms_cloud" in values:
         yield from _of_another_cloud(cloud, values)
+
+
+def _of_graph(cloud: Cloud, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Find where the Graph API is not, and a scope of another API than the one that is used."""
+    graph_api, scope = values.get("ms_auth.graph_api") is True, str(values.get("ms_auth.scope", "")).lower()
+    tenants = values.get("ms_tenants")
+    theirs = [each.get("cloud") for each in tenants if isinstance(each, Mapping)] if isinstance(tenants, list) else []
+    without = [each for each in (cloud, *filter(None, map(named, theirs))) if not each.indicators_in_graph]
+    if graph_api and without:
+        yield "ms_auth.graph_api", f"is True, but the Graph API has no indicators in {without[0].title}: write False."
+    if scope and graph_api is not ("graph" in scope):
+        wanted = cloud.scope_of(graph_api=graph_api)
+        whose = (
+            "Graph's, which graph_api = False does not use" if not graph_api else "not Graph's, but graph_api is True"
+        )
+        yield "ms_auth.scope", f"is {whose}: write {wanted}, or leave it out."
 
 
 def _of_another_cloud(cloud: Cloud, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

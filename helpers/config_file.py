@@ -30,7 +30,6 @@ NEEDLESS = {
 }
 # What others call a setting; no name of it is taken, the right one is named.
 MEANT = {"misp_url": "misp_domain", "misp_host": "misp_domain"}
-IDLE = frozenset({"ms_target_product", "ms_action", "ms_passiveonly", "network_ignore_direction", "write_post_json"})
 
 
 class Given(NamedTuple):
@@ -119,7 +118,7 @@ def _settings_in(
             settings.update(spread(name, Given(value, origin), kinds, findings))
         elif name in NEEDLESS:
             findings.warnings.append(f"{name} ({origin}) is needless and can go: {NEEDLESS[name]}.")
-        elif name not in IDLE:
+        else:
             _unknown_name(name, origin, kinds, findings)
     return settings
 
@@ -134,8 +133,7 @@ def _renamed(names: Mapping[str, Any], origin: str, findings: Findings) -> dict[
         if old not in names:
             continue
         both = f"; {new} is given too, so {old} is not used" if new in names else ""
-        idle = "; it belongs to the Graph API and does nothing here" if new in IDLE else ""
-        findings.warnings.append(f"{old} ({origin}) is the old name of {new}: rename it{both}{idle}.")
+        findings.warnings.append(f"{old} ({origin}) is the old name of {new}: rename it{both}.")
         result.setdefault(new, names[old])
     return result
 

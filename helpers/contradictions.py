@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,21 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[Problem]:
         keys = {known.removeprefix("ms_auth.") for known in values if known.startswith("ms_auth.")}
         yield from ((f"ms_auth.{key}", what) for key, what in credentials.foreign(name, keys))
     yield from clouds.problems(values)
+    tenants = values.get("ms_tenants")
+    if isinstance(tenants, list):
+        yield from _of_destinations([each for each in tenants if isinstance(each, Mapping)], values)
+
+
+def _of_destinations(tenants: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find destinations without a workspace; the Graph API needs none, and has one destination in a tenant."""
+    if values.get("ms_auth.graph_api") is not True:
+        for number, tenant in enumerate(tenants):
+            if not tenant.get("workspaceId"):
+                yield f"ms_tenants[{number}]['workspaceId']", "must be given: write it."
+        return
+    places = [(str(each.get("tenantId", "")).lower(), each.get("sourcesystem")) for each in tenants]
+    if len(set(places)) < len(places):
+        yield "ms_tenants", "has two destinations of the same tenantId, where the Graph API has one: name each once."
 
 
 def unusable_files(values: Mapping[str, Any], now: float) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 from constants import TRUE_HASH_NAMES, UPLOAD_INDICATOR_API_ACCEPTED_TYPES, Skip
 from helpers import misp_stix
 from helpers.attribute_filters import Item, sieve
+from helpers.graph_objects import RequestObjectGraph
 from helpers.misp_stix import Stixed
 from helpers.patterns import Observable, observables
 from helpers.request_objects import (
@@ -74,10 +75,30 @@ def convert_event(event: Json, settings: Settings, now: datetime) -> Iterator[Co
 
 def convert_prepared(prepared: RequestObjectEvent, items: list[Item], now: datetime) -> Iterator[Converted]:
     """Convert some of the prepared attributes and objects of an event."""
+    if prepared.settings.graph:
+        for chunk in chunks(items, CHUNK):
+            yield _for_graph(prepared, chunk, now)
+        return
     extra = prepared.reports
     for chunk in chunks(items, CHUNK):
         yield _Chunk(prepared, chunk, now).convert(extra)
         extra = {}
+
+
+def _for_graph(prepared: RequestObjectEvent, items: Sequence[Item], now: datetime) -> Converted:
+    """Make a tiIndicator of each attribute; misp-stix has no part in it, and objects are taken apart before."""
+    made = Converted(len(items))
+    for each in items:
+        if isinstance(each, PreparedObject):
+            raise TypeError("an object was not taken apart")
+        indicator = RequestObjectGraph(f"indicator--{each.uuid}", each, prepared.header, prepared.settings, now)
+        try:
+            made.indicators.append(indicator.as_json())
+        except Unsendable as reason:
+            made.skipped.append(each.skipped(prepared.header, reason.reason, reason.words))
+        else:
+            made.left_out += [each.skipped(prepared.header, half.reason, half.words) for half in indicator.left_out]
+    return made
 
 
 @dataclass
@@ -170,7 +191,7 @@ class _Chunk:
         if stix["type"] not in UPLOAD_INDICATOR_API_ACCEPTED_TYPES:
             raise Unsendable(Skip.STIX_TYPE_NOT_ACCEPTED)
         return RequestObjectIndicator(
-            stix, observable, new_id, attribute, self.event.header, self.event.settings, self.now
+            new_id, attribute, self.event.header, self.event.settings, self.now, stix, observable
         )
 
 

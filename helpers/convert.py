@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from helpers.conversion import convert_event
 from helpers.errors import InputError
+from helpers.graph_objects import ti_indicator
 from helpers.log import visible
 from helpers.settings import Settings
 
@@ -26,7 +27,7 @@ def convert_files(paths: Iterable[Path], settings: Settings, out: TextIO, told: 
         try:
             for event in events_in(path):
                 for indicator in _converted(event, settings, now, told):
-                    out.write(comma + json.dumps(indicator))
+                    out.write(comma + json.dumps(ti_indicator(indicator) if settings.graph else indicator))
                     comma = ",\n"
         except InputError as error:
             exit_code = error.exit_code

@@ -9,9 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from helpers import graph_objects
 from helpers import plan as planning
-from helpers import upload_api
-from helpers.dumps import PARSED_INDICATORS, SENTINEL_RESPONSE, IndicatorDump, ResponseDump, named
+from helpers.apis import api_of
+from helpers.dumps import (
+    ANSWERS,
+    PARSED_INDICATORS,
+    SENTINEL_RESPONSE,
+    AnswerFiles,
+    IndicatorDump,
+    ResponseDump,
+    named,
+)
 from helpers.ledger import Ledger
 from helpers.microsoft_answers import Answer
 from helpers.pacer import Pacers
@@ -85,7 +94,7 @@ class Delivery:
         if not objects:
             return
         if self._dump:
-            self._dump.add([planning.outgoing(each, self._now) for each in objects])
+            self._dump.add([self._outgoing(each) for each in objects])
         self._report.indicators += len(objects)
         self._ledger.line_up([each.id for each in objects])
         self._destination.more(len(objects))
@@ -109,23 +118,38 @@ class Delivery:
     def take(self, most: int, *, in_flight: bool) -> list[Indicator]:
         """Take the next objects out of the line, as they are sent (``request_manager.Outbox``)."""
         taken = self._ledger.take(most, self._now, in_flight=in_flight)
-        return [planning.outgoing(each, self._now) for each in taken]
+        return [self._outgoing(each) for each in taken]
+
+    def _outgoing(self, each: RememberedObject) -> Indicator:
+        return graph_objects.outgoing(each) if self._settings.graph else planning.outgoing(each, self._now)
 
     def _made(self, pacers: Pacers) -> Destination:
         settings = self._settings
         if settings.dry_run:
             return DryRun(self._report)
-        on_error: Callable[[Answer], None] = lambda _answer: None  # noqa: E731
-        if settings.sentinel_write_response:
-            on_error = ResponseDump(settings.state_path / SENTINEL_RESPONSE).add
-        return RequestManager(settings, self, self._settle, on_error=on_error, pacers=pacers)
+        return RequestManager(settings, self, self._settle, on_answer=self._written(), pacers=pacers)
+
+    def _written(self) -> Callable[[Answer, bool], None]:
+        """Return what writes answers down, where the settings want that."""
+        settings = self._settings
+        troubles = ResponseDump(settings.state_path / SENTINEL_RESPONSE) if settings.sentinel_write_response else None
+        every = AnswerFiles(settings.state_path / ANSWERS, settings.name) if settings.write_post_json else None
+
+        def write(answer: Answer, fine: bool) -> None:
+            if troubles and not fine:
+                troubles.add(answer)
+            if every:
+                every.add(answer)
+
+        return write
 
     def _settle(self, outcomes: Sequence[Outcome]) -> None:
         """Write Microsoft's answers down, and count them."""
+        self._ledger.learn_remote_ids({each.object["id"]: each.remote_id for each in outcomes if each.remote_id})
         accepted = [each.object for each in outcomes if each.state is State.ACCEPTED]
         self._ledger.accepted([each["id"] for each in accepted if not each.get("revoked")], self._now)
         self._ledger.withdrawn([each["id"] for each in accepted if each.get("revoked")])
         rejected = {each.object["id"]: each.words for each in outcomes if each.state is State.REJECTED}
-        self._ledger.rejected(rejected, upload_api.program(self._settings))
+        self._ledger.rejected(rejected, api_of(self._settings).program)
         self._ledger.unanswered({each.object["id"]: each.words for each in outcomes if each.state is State.PENDING})
         self._report.settle(outcomes)

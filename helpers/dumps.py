@@ -1,4 +1,4 @@
-"""Files to debug with: the indicators as they are sent, and Microsoft's answers that were no success.
+"""Files to debug with: the indicators as they are sent, and Microsoft's answers: those that were no success, or all.
 
 A dump that cannot be written is a warning, never the end of a run.
 """
@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 PARSED_INDICATORS = "parsed_indicators.txt"
 SENTINEL_RESPONSE = "sentinel_response.txt"
+ANSWERS = "logs"
 _END = b"\n]\n"
 
 
@@ -69,6 +71,29 @@ class ResponseDump:
 
     def _append(self, text: str) -> None:
         with os.fdopen(open_private(self._path, os.O_WRONLY | os.O_APPEND), "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+class AnswerFiles:
+    """Each of Microsoft's answers in a file of its own, in a directory that only its owner may enter."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._directory = directory
+        self._name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{{}}.json"
+        self._destination = name
+        self._numbers = count(1)
+        self._broken = not _written(directory, lambda: directory.mkdir(parents=True, exist_ok=True, mode=0o700))
+
+    def add(self, answer: Answer) -> None:
+        """Write one answer."""
+        path = self._directory / named(self._name.format(next(self._numbers)), self._destination)
+        content = {"time": datetime.now(UTC).isoformat(), "status": answer.status, "text": answer.text}
+        text = json.dumps(redact.within(content)) + "\n"
+        if not self._broken:
+            self._broken = not _written(path, lambda: self._write(path, text))
+
+    def _write(self, path: Path, text: str) -> None:
+        with os.fdopen(open_private(path, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
             file.write(text)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, get_origin
 
 from helpers import setting_checks as check
-from helpers.config_file import IDLE, MEANT, NEEDLESS, RENAMED, Findings, Given, closest, spread
+from helpers.config_file import MEANT, NEEDLESS, RENAMED, Findings, Given, closest, spread
 
 PREFIX = "MISP2SENTINEL_"
 _WITH_SECRETS = frozenset({"misp_key", "misp_headers", "misp_proxies", "ms_proxies", "ms_tenants", "state_url"})
@@ -105,8 +105,6 @@ def _claims(environ: Mapping[str, str], kinds: Mapping[str, Any], findings: Find
 def _unknown(key: str, kinds: Mapping[str, Any], findings: Findings) -> None:
     name = key.upper().removeprefix(PREFIX).lower().replace("__", ".")
     first, dot, rest = name.partition(".")
-    if name in IDLE:
-        return
     new = {old.lower(): new for old, new in RENAMED.items()}.get(first)
     near = new + dot + rest if new else MEANT.get(name) or closest(name, kinds, 0.6)
     hint = f"do you mean {variable(near)}?" if near else "it is not used."

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from constants import Skip
+from helpers import graph_objects
 from helpers import plan as planning
 from helpers.attribute_filters import Item, sieve
 from helpers.conversion import Converted, attribute_of, convert_prepared
@@ -70,8 +71,12 @@ class Desk:
 
     def lifetime(self, attribute: PreparedAttribute, indicator: Indicator) -> int:
         """Return how many seconds an expiry that counts from the run's time is ahead of it; 0 for a fixed one."""
-        has_end = attribute.raw.get("last_seen") and not self.settings.days_to_expire_ignore_misp_last_seen
-        if has_end or self.settings.days_to_expire_start != "current_date":
+        has_end = (
+            not self.settings.graph
+            and attribute.raw.get("last_seen")
+            and not self.settings.days_to_expire_ignore_misp_last_seen
+        )
+        if has_end or (not self.settings.graph and self.settings.days_to_expire_start != "current_date"):
             return 0
         return planning.seconds(indicator["valid_until"]) - planning.seconds(indicator["modified"])
 
@@ -117,6 +122,7 @@ class EventPart:
         """Prepare an event, or a slice of it; ``shape`` prints the settings that shape the result."""
         prepared = RequestObjectEvent(event, settings, now)
         every = _members(prepared.items)
+        shape += graph_objects.inherited(prepared.header) if settings.graph else ""
         return cls(prepared, {each.uuid: fingerprint(prepared.header, each, shape) for each in every})
 
     @property

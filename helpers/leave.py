@@ -49,7 +49,7 @@ class Leaving:
             return True
         self.report.refuse(
             f"{count} objects would leave {self.settings.sourcesystem} in workspace "
-            f"{self.settings.ms_auth.workspace_id}, where {live} are live, more than max_withdraw_percent "
+            f"{self.settings.workspace_key}, where {live} are live, more than max_withdraw_percent "
             f"({percent}) allows"
         )
         return False

@@ -313,6 +313,15 @@ class Ledger:
         self._change(ids, taken, OBJECTS.c.stage == Stage.PENDING)
         self._change(ids, settled, OBJECTS.c.stage == Stage.SENDING)
 
+    def learn_remote_ids(self, remote_ids: Mapping[str, str]) -> None:
+        """Write down the ids that Microsoft gave objects, by ours."""
+        named = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.id == sql.bindparam("object"))
+        statement = sql.update(OBJECTS).where(named).values(remote_id=sql.bindparam("remote"))
+        if remote_ids:
+            with self._transaction() as connection:
+                rows = [{"object": ours, "remote": theirs} for ours, theirs in remote_ids.items()]
+                connection.execute(statement, rows)
+
     def withdrawn(self, ids: Sequence[str]) -> None:
         """Write down that Microsoft took the withdrawal of objects; why they left stays as their words."""
         settled = {"stage": Stage.WITHDRAWN, "live": False, "leaving": "", "left_event": "", "renew_at": None}
@@ -392,7 +401,8 @@ class Ledger:
             return
         statement = self._database.insert(table)
         keys = [column.name for column in table.primary_key]
-        changed = {name: statement.excluded[name] for name in values[0] if name not in keys}
+        # What Microsoft calls an object is written by itself: who decides on it may have read it before.
+        changed = {name: statement.excluded[name] for name in values[0] if name not in (*keys, "remote_id")}
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), values)
 
     def _drop_sources(self, connection: sql.Connection, sources: Sequence[Source]) -> None:

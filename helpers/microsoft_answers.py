@@ -45,12 +45,19 @@ class Answer:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an answer means: ``wait`` in seconds where Microsoft named it, ``rejected`` words by position."""
+    """What an answer means: ``wait`` in seconds where Microsoft named it, ``rejected`` words by position.
+
+    ``failed`` has words about objects that may be taken another time, ``remote_ids`` what Microsoft calls objects,
+    ``lost`` those that it no longer has; each by position too.
+    """
 
     kind: Kind
     words: str = ""
     wait: float | None = None
     rejected: Mapping[int, str] = field(default_factory=dict)
+    failed: Mapping[int, str] = field(default_factory=dict)
+    remote_ids: Mapping[int, str] = field(default_factory=dict)
+    lost: frozenset[int] = frozenset()
 
 
 def judge(answer: Answer, size: int, now: datetime) -> Verdict:

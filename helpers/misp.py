@@ -22,6 +22,7 @@ import tenacity
 from helpers import misp_answers, misp_filters
 from helpers.errors import MispBusy, MispError, MispRefused
 from helpers.marks import SeenEvent
+from helpers.request_objects import EVENT_NAMES, NAMED
 from helpers.settings import Settings
 from helpers.transport import CONNECT_SECONDS, SettledAdapter
 
@@ -248,7 +249,7 @@ class MispReader:
     def _large(self, listed: SeenEvent, filters: Mapping[str, Any]) -> Iterator[Event]:
         """Read an event in pages of attributes; objects come without their names, members together."""
         try:
-            header = self._header(listed, filters)
+            header = {**self._header(listed, filters), **self._names_too(listed)}
             held: list[Event] = []
             arguments = {**misp_filters.for_attributes(filters), **self._scores_too, "eventid": listed.id}
             for attributes in self._attribute_pages(arguments, listed.attributes):
@@ -272,6 +273,13 @@ class MispReader:
         if not found:
             raise MispError("the event left the filters while it was read")
         return found[0]
+
+    def _names_too(self, listed: SeenEvent) -> dict[str, list[Event]]:
+        """Return, where each slice of an event has to say them, the attributes that speak for the whole of it."""
+        if not self.settings.graph:
+            return {}
+        wanted = {"eventid": listed.id, "type_attribute": list(EVENT_NAMES), "limit": ATTRIBUTES_PER_PAGE, "page": 1}
+        return {NAMED: misp_answers.attributes(self._search("attributes", wanted, TRIES))}
 
     def _attribute_pages(self, arguments: Mapping[str, Any], counted: int) -> Iterator[list[Event]]:
         """Page through attributes; warninglists shorten a page after it is cut, so short is not the end.

@@ -87,6 +87,18 @@ def as_rewritten(misp_type: str, value: str) -> str:
     return written
 
 
+def refusal(misp_type: str, value: str) -> str:
+    """Return why PyMISP does not take a value for one of its type, as misp-stix would say; empty where it does."""
+    from pymisp.tools.attributevalidationtool import AttributeValidationTool  # noqa: PLC0415
+
+    validate: Callable[[str, str], object] = AttributeValidationTool.validate
+    try:
+        said = validate(misp_type, value)
+    except Exception as error:  # PyMISP lets through what its dependencies raise
+        return _short(f"{type(error).__name__}: {error}")
+    return "" if said is True else _short(str(said)).partition(" Please double check")[0]
+
+
 def _flat(messages: Mapping[str, Iterable[str]]) -> list[str]:
     return [str(message) for of_event in messages.values() for message in of_event]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ Reason = tuple[str, str]
 # The namespace of the ids of values that several events share.
 VALUE_NAMESPACE = UUID("7f6c1b0e-5d0a-5f5e-9c55-6f1f0a8d2b11")
 EXPIRED = "what still asks for it has expired"
+_LITERAL = re.compile(r" = '((?:[^'\\]|\\.)*)'", re.DOTALL)
 _TLP_ORDER = [TLP_MARKINGS[level] for level in TLP_BY_STRICTNESS]
 
 
@@ -317,9 +319,9 @@ def _stamped(each: RememberedObject, now: int, until: int) -> bytes:
 
 
 def value_in(pattern: str) -> str:
-    """Return the value in a pattern of one comparison, in lower case, to find it by."""
-    _, _, literal = pattern.partition(" = '")
-    return literal.removesuffix("']").replace("\\'", "'").replace("\\\\", "\\").lower()
+    """Return the value in a pattern's first comparison, in lower case, to find it by."""
+    found = _LITERAL.search(pattern)
+    return re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL).lower() if found else ""
 
 
 def _unique(references: Iterable[Any]) -> list[Any]:

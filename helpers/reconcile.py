@@ -14,8 +14,9 @@ from functools import cached_property
 from typing import Any
 
 from constants import LOG_EVENT_ERROR
-from helpers import marks, upload_api
+from helpers import marks
 from helpers import plan as planning
+from helpers.apis import api_of
 from helpers.attribute_filters import Item
 from helpers.conversion import Converted
 from helpers.errors import SettingsError
@@ -167,7 +168,7 @@ class Reconciliation:
 
     @cached_property
     def _desk(self) -> Desk:
-        terms = Terms(self.now, self.options.retry_rejected, upload_api.program(self.settings))
+        terms = Terms(self.now, self.options.retry_rejected, api_of(self.settings).program)
         number = self.ledger.facts().get("full_run", 0)
         changed = DEDUPLICATE_CHANGED if self._other_keys else CHANGED
         return Desk(self.settings, self.ledger, terms, self._carry_out, self.tell, number, changed)

@@ -14,25 +14,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import requests
 import tenacity
 
 from constants import LOG_FINISHED, LOG_PAUSING, LOG_SENT, LOG_SUBMIT_ERROR
-from helpers import upload_api
+from helpers.apis import api_of
 from helpers.connection_words import cause
 from helpers.errors import MicrosoftError
 from helpers.log import redact
-from helpers.microsoft_answers import Answer, Kind, Verdict, judge
+from helpers.microsoft_answers import Answer, Kind, Verdict
 from helpers.microsoft_token import TokenSource
 from helpers.pacer import Clock, Pacers
+from helpers.parts import Indicator, Part
 from helpers.settings import Settings
 from helpers.transport import SettledAdapter, session
 
 logger = logging.getLogger(__name__)
-
-Indicator = dict[str, Any]
 
 WORKERS = 4
 READ_SECONDS = 60.0
@@ -57,11 +56,12 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """One object, what became of it, and Microsoft's words where it was not accepted."""
+    """One object, what became of it, Microsoft's words where it was not accepted, and its id where it gave one."""
 
     object: Indicator
     state: State
     words: str = ""
+    remote_id: str = ""
 
 
 Settle = Callable[[Sequence[Outcome]], None]
@@ -75,11 +75,11 @@ class Outbox(Protocol):
 
 
 class RequestManager:
-    """Uploads indicators to one workspace.
+    """Uploads indicators to one workspace, or to the Graph API of one tenant.
 
     They come out of ``outbox``, a full batch at a time; ``settle`` is called, by one thread at a time, with the
-    outcomes of each batch, ``on_error`` with each answer that is not a plain success. ``given_up`` says why the
-    destination was given up, if it was. Without ``workers`` the thread that tells of more objects does the work.
+    outcomes of each batch, ``on_answer`` with each answer and whether it is a plain success. ``given_up`` says why
+    the destination was given up, if it was. Without ``workers`` the thread that tells of more objects does the work.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class RequestManager:
         outbox: Outbox,
         settle: Settle,
         *,
-        on_error: Callable[[Answer], None] = lambda _: None,
+        on_answer: Callable[[Answer, bool], None] = lambda _answer, _fine: None,
         http: requests.Session | None = None,
         pacers: Pacers | None = None,
         workers: int | None = None,
@@ -96,14 +96,15 @@ class RequestManager:
         self._settings = settings
         self._outbox = outbox
         self._settle = settle
-        self._on_error = on_error
+        self._on_answer = on_answer
+        self._api = api_of(settings)
         pacers = pacers or Pacers(Clock())
         self._clock = pacers.clock
         self._until = pacers.until
         adapter = SettledAdapter(settings.ms_verifycert, settings.ms_proxies or None, READ_SECONDS)
         self._http = http or session(adapter, settings.ms_useragent)
         self._tokens = TokenSource(settings, self._http, self._clock)
-        principal = upload_api.principal(settings)
+        principal = self._api.principal
         self._pacer = pacers.of(principal, settings.ms_max_requests_minute, _log_pause)
         self._changed = threading.Condition()
         self._settling = threading.Lock()
@@ -152,7 +153,7 @@ class RequestManager:
 
     def probe(self) -> None:
         """Send an empty batch, which Microsoft refuses by design. Raises MicrosoftError when it may not."""
-        verdict = self._deliver_once([])
+        verdict = self._deliver_once(Part([]))
         if verdict.kind not in (Kind.SETTLED, Kind.SPLIT):
             raise MicrosoftError(verdict.words)
 
@@ -221,24 +222,24 @@ class RequestManager:
         """Send a batch, in halves where it is refused as a whole, and return an outcome for each object."""
         outcomes: list[Outcome] = []
         alone: list[str] = []
-        parts = _cut(batch)
+        parts = [cut for part in self._api.parts(batch) for cut in _cut(part)]
         while parts:
             part = parts.pop()
             verdict = self._verdict(part)
             if verdict.kind is Kind.SETTLED:
                 outcomes += _settled(part, verdict)
-            elif verdict.kind is Kind.SPLIT and len(part) > 1:
-                middle = len(part) // 2
-                parts += [part[middle:], part[:middle]]
+                parts += self._api.anew(part, verdict)
+            elif verdict.kind is Kind.SPLIT and len(part.objects) > 1:
+                parts += part.halves
             elif verdict.kind is Kind.SPLIT:
-                outcomes += _all(part, State.REJECTED, verdict.words)
+                outcomes += _all(part.objects, State.REJECTED, verdict.words)
                 alone.append(verdict.words)
             else:
-                outcomes += _all(part, State.PENDING, verdict.words)
+                outcomes += _all(part.objects, State.PENDING, verdict.words)
         self._count_failure(outcomes, alone)
         return outcomes
 
-    def _verdict(self, part: list[Indicator]) -> Verdict:
+    def _verdict(self, part: Part) -> Verdict:
         if self._ended:
             return Verdict(Kind.STOP, self._ended)
         verdict = self._deliver_once(part)
@@ -248,7 +249,7 @@ class RequestManager:
             self._give_up(verdict.words)
         return verdict
 
-    def _deliver_once(self, part: list[Indicator]) -> Verdict:
+    def _deliver_once(self, part: Part) -> Verdict:
         """Send one batch until Microsoft has answered, in bounded tries."""
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda verdict: verdict.kind in (Kind.RETRY, Kind.THROTTLED)),
@@ -257,41 +258,52 @@ class RequestManager:
             sleep=self._clock.sleep,
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
-        body = upload_api.body(self._settings, part)
         try:
-            verdict: Verdict = retrying(partial(self._with_token, body, len(part)))
+            verdict: Verdict = retrying(partial(self._attempt, part))
         except MicrosoftError as error:
             return Verdict(Kind.STOP, str(error))
         return verdict
 
-    def _with_token(self, body: bytes, size: int) -> Verdict:
+    def _attempt(self, part: Part) -> Verdict:
+        """Send once, after what has to be done before; a part of which that fails for some is sent in halves."""
+        before = self._api.before(part)
+        verdict = self._with_token(before) if before else Verdict(Kind.SETTLED)
+        if verdict.rejected or verdict.failed:
+            words = next(iter((*verdict.rejected.values(), *verdict.failed.values())))
+            return Verdict(Kind.SPLIT if verdict.rejected else Kind.RETRY, words)
+        return self._with_token(part) if verdict.kind is Kind.SETTLED else verdict
+
+    def _with_token(self, part: Part) -> Verdict:
         """Send once; a token that is refused is renewed once."""
+        size = len(part.objects)
         for last in (False, True):
             token = self._tokens.token()
             if not self._pacer.take(self._until):
                 return Verdict(Kind.TIME_UP, TIME_UP)
-            answer = self._send(body, size, token)
-            verdict = judge(answer, size, datetime.now(UTC))
+            answer = self._send(part, token)
+            part.heard(answer)
+            verdict = self._api.judge(answer, part, datetime.now(UTC))
+            fine = verdict.kind is Kind.SETTLED and not (verdict.rejected or verdict.failed)
+            self._on_answer(answer, fine)
             if verdict.kind is not Kind.NEW_TOKEN or last:
                 break
             self._tokens.refused(token)
-        if verdict.kind is not Kind.SETTLED or verdict.rejected:
+        if not fine:
             logger.log(logging.DEBUG if size == 0 else logging.WARNING, LOG_SUBMIT_ERROR.format(_said(verdict)))
-            self._on_error(answer)
         if verdict.kind is Kind.THROTTLED and verdict.wait and not _too_long(verdict):
             self._pacer.hold(verdict.wait)
         if verdict.kind in (Kind.STOP, Kind.NEW_TOKEN):
-            hint = upload_api.hint(self._settings, answer.status)
+            hint = self._api.hint(answer.status)
             return Verdict(verdict.kind, f"{hint} Microsoft's words: {verdict.words}")
         return verdict
 
-    def _send(self, body: bytes, size: int, token: str) -> Answer:
-        number = self._numbered()
+    def _send(self, part: Part, token: str) -> Answer:
+        number, size = self._numbered(), len(part.objects)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         try:
             response = self._http.post(
-                upload_api.url(self._settings),
-                data=body,
+                self._api.url(part),
+                data=self._api.body(part),
                 headers=headers,
                 timeout=READ_SECONDS,
                 allow_redirects=False,
@@ -346,27 +358,31 @@ class RequestManager:
         return late or too_long or state.attempt_number >= (TRIES_WHEN_THROTTLED if throttled else TRIES)
 
 
-def _cut(batch: Sequence[Indicator]) -> list[list[Indicator]]:
-    """Cut a batch into parts that are not too large, the last one first."""
-    parts: list[list[Indicator]] = [[]]
+def _cut(part: Part) -> list[Part]:
+    """Cut a part into some that are not too large, the last one first."""
+    parts = [part.of([])]
     size = 0
-    for each in batch:
+    for each in part.objects:
         length = len(json.dumps(each))
-        if parts[-1] and size + length > BYTES_PER_REQUEST:
-            parts.append([])
+        if parts[-1].objects and size + length > BYTES_PER_REQUEST:
+            parts.append(part.of([]))
             size = 0
-        parts[-1].append(each)
+        parts[-1].objects.append(each)
         size += length
     return parts[::-1]
 
 
-def _settled(part: Sequence[Indicator], verdict: Verdict) -> list[Outcome]:
-    return [
-        Outcome(each, State.REJECTED, verdict.rejected[position])
-        if position in verdict.rejected
-        else Outcome(each, State.ACCEPTED)
-        for position, each in enumerate(part)
-    ]
+def _settled(part: Part, verdict: Verdict) -> list[Outcome]:
+    """Return the outcome of each object, but for those that are sent another way."""
+    outcomes: list[Outcome] = []
+    for position, each in enumerate(part.objects):
+        if position in verdict.rejected:
+            outcomes.append(Outcome(each, State.REJECTED, verdict.rejected[position]))
+        elif position in verdict.failed:
+            outcomes.append(Outcome(each, State.PENDING, verdict.failed[position]))
+        elif position not in verdict.lost:
+            outcomes.append(Outcome(each, State.ACCEPTED, remote_id=verdict.remote_ids.get(position, "")))
+    return outcomes
 
 
 def _all(part: Iterable[Indicator], state: State, words: str) -> list[Outcome]:
@@ -374,10 +390,11 @@ def _all(part: Iterable[Indicator], state: State, words: str) -> list[Outcome]:
 
 
 def _said(verdict: Verdict) -> str:
-    if not verdict.rejected:
+    refused = verdict.rejected or verdict.failed
+    if not refused:
         return verdict.words
-    first, words = next(iter(verdict.rejected.items()))
-    return f"{len(verdict.rejected)} objects rejected, the first at {first}: {words}"
+    first, words = next(iter(refused.items()))
+    return f"{len(refused)} objects {'rejected' if verdict.rejected else 'failed'}, the first at {first}: {words}"
 
 
 def _backoff(state: tenacity.RetryCallState) -> float:

@@ -7,7 +7,7 @@ is one observable as it is uploaded. Pure: no network, no clock, no disk; the ru
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,11 @@ from helpers.tags import Tag, read_tags
 from helpers.values import Unsendable, Value, is_digest, prepare, storable
 
 Json = Mapping[str, Any]
+
+# Attributes that say something of their whole event, flagged to_ids or not.
+EVENT_NAMES = ("threat-actor", "malware-type")
+# Where the attributes of these types are in a slice of an event; the rest of it has its own.
+NAMED = "_named"
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,16 @@ class EventHeader:
     organisation_uuid: str
     created: datetime | None
     tags: tuple[Tag, ...]
+    published: bool = False
+    threat_actors: tuple[str, ...] = ()
+    malware: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, event: Json) -> EventHeader:
         """Read the header of a MISP event in its REST form."""
         organisation = event.get("Orgc")
         organisation = organisation if isinstance(organisation, Mapping) else {}
+        named = _values_of_types(event, EVENT_NAMES)
         return cls(
             uuid=stix_uuid(event.get("uuid")),
             id=text_of(event.get("id")),
@@ -69,6 +78,9 @@ class EventHeader:
             organisation_uuid=stix_uuid(organisation.get("uuid")),
             created=from_timestamp(event.get("timestamp")),
             tags=tuple(read_tags(event.get("Tag"))),
+            published=event.get("published") in (True, 1, "1"),
+            threat_actors=named["threat-actor"],
+            malware=named["malware-type"],
         )
 
     @property
@@ -181,7 +193,7 @@ class RequestObjectEvent:
         prepared = [each for member in members for each in self._attribute(member, raw, ", ".join(filter(None, names)))]
         prepared = self._with_hashes(prepared)
         uuid = stix_uuid(raw.get("uuid"))
-        if self.settings.misp_flatten_attributes or not uuid:
+        if self.settings.misp_flatten_attributes or self.settings.graph or not uuid:
             self.prepared += prepared
         elif prepared:
             alone = _names_without_hashes(prepared)
@@ -240,7 +252,12 @@ class RequestObjectEvent:
         uuid = stix_uuid(raw.get("uuid"))
         if not uuid:
             raise Unsendable(Skip.BAD_UUID)
-        value = prepare(raw["type"], raw.get("value"), send_private_and_cidr=self.settings.send_private_and_cidr)
+        value = prepare(
+            raw["type"],
+            raw.get("value"),
+            send_private_and_cidr=self.settings.send_private_and_cidr,
+            send_cidr=self.settings.graph,
+        )
         if uuid in self._seen:
             raise Unsendable(Skip.DUPLICATE_UUID)
         self._seen.add(uuid)
@@ -248,11 +265,9 @@ class RequestObjectEvent:
 
 
 @dataclass(frozen=True)
-class RequestObjectIndicator:
-    """One observable of one attribute, enriched for the upload APIs."""
+class RequestObject:
+    """What an attribute becomes at Microsoft; ``now`` is the run's time."""
 
-    stix: Json
-    observable: Observable
     id: str
     attribute: PreparedAttribute
     event: EventHeader
@@ -263,6 +278,45 @@ class RequestObjectIndicator:
     def created(self) -> datetime:
         """The attribute's timestamp, else the event's; never after the run's time."""
         return begin_of(self.attribute.raw, self.event, self.now)
+
+    @property
+    def description(self) -> str:
+        """The comment, then what leads back to MISP; Log Analytics shows the first 1,000 characters."""
+        event, attribute = self.event, self.attribute
+        of_event = " ".join(filter(None, ["MISP event", event.id, f"({event.uuid})" if event.uuid else ""]))
+        by = " ".join(filter(None, [f"by {event.organisation}" if event.organisation else "", event.date]))
+        return "\n".join(
+            filter(
+                None,
+                [
+                    text_of(attribute.raw.get("comment")),
+                    f"File name: {attribute.file_name}" if attribute.file_name else "",
+                    f"Part of a MISP object: {attribute.object_name}" if attribute.object_name else "",
+                    f"{event.info} - {of_event} {by}".strip(),
+                ],
+            )
+        )
+
+    @property
+    def reference(self) -> dict[str, str]:
+        """The way back to MISP."""
+        reference = {
+            "source_name": "MISP",
+            "description": f"Attribute {self.attribute.uuid} of {self.event.info}",
+            "external_id": self.attribute.uuid,
+        }
+        page = self.event.uuid or (self.event.id if self.event.id.isdecimal() else "")
+        if self.settings.misp_domain and page:
+            reference["url"] = f"{self.settings.misp_domain}/events/view/{page}"
+        return reference
+
+
+@dataclass(frozen=True)
+class RequestObjectIndicator(RequestObject):
+    """One observable of one attribute, enriched for the upload APIs."""
+
+    stix: Json
+    observable: Observable
 
     @property
     def valid_until(self) -> datetime:
@@ -280,7 +334,7 @@ class RequestObjectIndicator:
             "created": stix_time(self.created),
             "modified": stix_time(self.now),
             "name": self.event.info,
-            "description": self._description(),
+            "description": self.description,
             "indicator_types": tags.threat_types(own, inherited, constants.SENTINEL_DEFAULT_THREATTYPE),
             "pattern": self.observable.pattern,
             "pattern_type": "stix",
@@ -289,7 +343,7 @@ class RequestObjectIndicator:
             "valid_until": stix_time(self.valid_until),
             "confidence": tags.confidence(own, inherited, self.settings.default_confidence),
             "labels": self._labels([*own, *inherited]),
-            "external_references": [self._reference()],
+            "external_references": [self.reference],
             "object_marking_refs": [TLP_MARKINGS[tlp]],
         }
         if phases := self._category_phases() + tags.kill_chain_phases([*own, *inherited]):
@@ -297,23 +351,6 @@ class RequestObjectIndicator:
         if self.event.organisation_uuid:
             made["created_by_ref"] = f"identity--{self.event.organisation_uuid}"
         return made
-
-    def _description(self) -> str:
-        """The comment, then what leads back to MISP; Log Analytics shows the first 1,000 characters."""
-        event, attribute = self.event, self.attribute
-        of_event = " ".join(filter(None, ["MISP event", event.id, f"({event.uuid})" if event.uuid else ""]))
-        by = " ".join(filter(None, [f"by {event.organisation}" if event.organisation else "", event.date]))
-        return "\n".join(
-            filter(
-                None,
-                [
-                    text_of(attribute.raw.get("comment")),
-                    f"File name: {attribute.file_name}" if attribute.file_name else "",
-                    f"Part of a MISP object: {attribute.object_name}" if attribute.object_name else "",
-                    f"{event.info} - {of_event} {by}".strip(),
-                ],
-            )
-        )
 
     def _labels(self, all_tags: list[Tag]) -> list[str]:
         """What misp-stix says of type and category, as the attribute has them, then the tags."""
@@ -329,17 +366,6 @@ class RequestObjectIndicator:
             {**phase, "phase_name": category} if category and phase["kill_chain_name"] == "misp-category" else phase
             for phase in phases
         ]
-
-    def _reference(self) -> dict[str, str]:
-        reference = {
-            "source_name": "MISP",
-            "description": f"Attribute {self.attribute.uuid} of {self.event.info}",
-            "external_id": self.attribute.uuid,
-        }
-        page = self.event.uuid or (self.event.id if self.event.id.isdecimal() else "")
-        if self.settings.misp_domain and page:
-            reference["url"] = f"{self.settings.misp_domain}/events/view/{page}"
-        return reference
 
 
 def begin_of(raw: Json, event: EventHeader, now: datetime) -> datetime:
@@ -400,7 +426,7 @@ def on_a_line(text: str) -> str:
 def _refuse_unwanted(raw: Json, parent: Json) -> None:
     """Raise Unsendable for what nobody asked to be sent; the first reason counts."""
     kind = raw.get("type")
-    if raw.get("deleted") in (True, 1, "1") or parent.get("deleted") in (True, 1, "1"):
+    if _is_deleted(raw) or _is_deleted(parent):
         raise Unsendable(Skip.DELETED)
     if raw.get("to_ids") not in (True, 1, "1"):
         raise Unsendable(Skip.NO_TO_IDS)
@@ -417,8 +443,22 @@ def _names_without_hashes(members: Iterable[PreparedAttribute]) -> list[Prepared
     return names if kinds.intersection(constants.HASH_TYPES) else []
 
 
+def _values_of_types(event: Json, types: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the values of attributes of an event by type, those of its objects too, each once."""
+    members = (member for each in dicts(event.get("Object")) for member in dicts(each.get("Attribute")))
+    found: dict[str, dict[str, None]] = {kind: {} for kind in types}
+    for each in (*dicts(event.get(NAMED)), *dicts(event.get("Attribute")), *members):
+        if each.get("type") in types and not _is_deleted(each) and (value := text_of(each.get("value"))):
+            found[each["type"]][value] = None
+    return {kind: tuple(sorted(values)) for kind, values in found.items()}
+
+
+def _is_deleted(raw: Json) -> bool:
+    return raw.get("deleted") in (True, 1, "1")
+
+
 def _names_file(member: Json) -> bool:
-    return member.get("type") == "filename" and member.get("deleted") not in (True, 1, "1")
+    return member.get("type") == "filename" and not _is_deleted(member)
 
 
 def dicts(value: object) -> list[dict[str, Any]]:

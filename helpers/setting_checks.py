@@ -133,21 +133,9 @@ def secret(value: SecretStr) -> SecretStr:
 
 
 def scope(value: str) -> str:
-    """Accept an application scope that the upload APIs take."""
+    """Accept the scope of an application; which API it belongs to is seen with the other settings."""
     if not value.endswith("/.default"):
-        raise ValueError("must end in /.default: write https://management.azure.com/.default, or leave it out.")
-    if "graph" in (_split(value).hostname or ""):
-        raise ValueError(
-            "is the Graph API's, which graph_api = False does not use: write "
-            "https://management.azure.com/.default, or leave it out."
-        )
-    return value
-
-
-def no_graph(value: bool) -> bool:
-    """Refuse the Graph API, which is not supported yet."""
-    if value:
-        raise ValueError("is True, but the Graph API is not supported yet: write False, which uses the upload API.")
+        raise ValueError("must end in /.default: leave it out, which is as ms_cloud says.")
     return value
 
 
@@ -221,7 +209,7 @@ def destination_name(value: str) -> str:
 def each_once(tenants: Any) -> Any:
     """Accept destinations with a name each, and none that is there twice."""
     names = [tenant.title.lower() for tenant in tenants]
-    places = [(tenant.workspaceId.lower(), tenant.sourcesystem) for tenant in tenants]
+    places = [((tenant.workspaceId or tenant.tenantId).lower(), tenant.sourcesystem) for tenant in tenants]
     for what, every in (("name", names), ("workspace and sourcesystem", places)):
         if len(set(every)) < len(every):
             raise ValueError(f"has two destinations of the same {what}: name each once.")

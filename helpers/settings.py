@@ -87,6 +87,13 @@ Proxies = dict[Annotated[str, AfterValidator(check.proxy_scheme)], Annotated[str
 Headers = dict[Annotated[str, AfterValidator(check.header_name)], Annotated[str, AfterValidator(check.header_value)]]
 
 
+# What the ledger knows a destination in Graph by: its tenant and the product that gets the indicators.
+GRAPH_KEY = "graph:"
+GRAPH_STATE = (
+    'ms_auth["graph_api"] ({}) is True: Microsoft has deprecated the tiIndicators of the Graph API, announced their '
+    "removal by April 2026, and takes them from existing customers only. Move to the upload API (docs/graph.md)."
+)
+
 # What misp2sentinel calls the keys of a destination that ms_auth calls otherwise.
 _KEY_IN_AUTH = {"tenantId": "tenant", "id": "client_id", "secret": "client_secret", "workspaceId": "workspace_id"}
 _KEY_OF_TENANT = {key: name for name, key in _KEY_IN_AUTH.items()}
@@ -107,7 +114,7 @@ class MsAuth(_Frozen):
     certificate_password: SecretStr | None = None
     managed_identity_client_id: Guid = ""
     federated_token_file: File = None
-    graph_api: Annotated[bool, AfterValidator(check.no_graph)] = False
+    graph_api: bool = False
     new_upload_api: bool = True
     scope: Annotated[str, AfterValidator(check.scope)] = _PUBLIC.scope
     workspace_id: Guid = ""
@@ -132,7 +139,7 @@ class Tenant(_Frozen):
     tenantId: Annotated[str, AfterValidator(check.tenant)] = ""  # noqa: N815  as misp2sentinel called them
     id: Guid = ""
     secret: Secret = SecretStr("")
-    workspaceId: Guid  # noqa: N815
+    workspaceId: Guid = ""  # noqa: N815
     name: Annotated[str, AfterValidator(check.destination_name)] = ""
     cloud: Annotated[str | None, AfterValidator(check.maybe(clouds.check))] = None
     sourcesystem: Annotated[str | None, AfterValidator(check.maybe(check.source_system))] = None
@@ -159,7 +166,7 @@ class Tenant(_Frozen):
     @property
     def title(self) -> str:
         """What the destination is called."""
-        return self.name or self.workspaceId
+        return self.name or self.workspaceId or self.tenantId
 
     @property
     def auth(self) -> dict[str, Any]:
@@ -232,6 +239,11 @@ class Settings(_Frozen):
     misp_flatten_attributes: bool = True
     misp_stories: MispStories = MispStories()
 
+    ms_target_product: Literal["Azure Sentinel", "Microsoft Defender ATP"] = "Azure Sentinel"
+    ms_action: Literal["alert", "allow", "block", "unknown"] = "alert"
+    ms_passiveonly: bool = False
+    network_ignore_direction: bool = True
+
     default_confidence: Annotated[int, Field(ge=0, le=100)] = 50
     days_to_expire: Days = 50
     days_to_expire_start: Literal["current_date", "valid_from"] = "current_date"
@@ -252,6 +264,7 @@ class Settings(_Frozen):
     write_parsed_indicators: bool = False
     write_parsed_eventid: bool = False
     sentinel_write_response: bool = False
+    write_post_json: bool = False
     dry_run: bool = False
 
     state_url: Annotated[str, AfterValidator(check.state_url), Field(repr=False)] = ""
@@ -279,8 +292,15 @@ class Settings(_Frozen):
 
     @property
     def workspace_key(self) -> str:
-        """What the ledger knows the destination by, beside its source system."""
+        """What the ledger knows the destination by, beside its source system: Graph knows no workspaces."""
+        if self.graph:
+            return f"{GRAPH_KEY}{self.ms_auth.tenant.lower()}:{self.ms_target_product}"
         return self.ms_auth.workspace_id
+
+    @property
+    def graph(self) -> bool:
+        """Whether indicators go to the Graph API."""
+        return self.ms_auth.graph_api
 
     def destinations(self, name: str = "") -> list[Settings]:
         """Return the settings of each destination, or of the one with this name or workspace id.
@@ -302,8 +322,15 @@ class Settings(_Frozen):
             if (each.workspace_key.lower(), each.sourcesystem) == key:
                 return each
         near = next((each for each in self.destinations() if each.workspace_key.lower() == workspace.lower()), self)
-        auth = near.ms_auth.model_copy(update={"workspace_id": workspace})
-        return near.model_copy(update={"ms_auth": auth, "sourcesystem": sourcesystem})
+        changed: dict[str, Any] = {"graph_api": workspace.startswith(GRAPH_KEY), "workspace_id": workspace}
+        product: Any = near.ms_target_product
+        if changed["graph_api"]:
+            changed["tenant"], _, product = workspace.removeprefix(GRAPH_KEY).partition(":")
+            changed["workspace_id"] = near.ms_auth.workspace_id
+        if changed["graph_api"] is not near.graph:
+            changed["scope"] = clouds.CLOUDS[near.ms_cloud].scope_of(graph_api=changed["graph_api"])
+        auth = near.ms_auth.model_copy(update=changed)
+        return near.model_copy(update={"ms_auth": auth, "sourcesystem": sourcesystem, "ms_target_product": product})
 
     def _for_tenant(self, tenant: Tenant) -> Settings:
         changed: dict[str, Any] = {
@@ -314,7 +341,7 @@ class Settings(_Frozen):
             cloud = clouds.CLOUDS[tenant.cloud]
             changed["ms_cloud"] = tenant.cloud
             changed["ms_endpoints"] = Endpoints(**cloud.endpoints)
-            changed["ms_auth"] = changed["ms_auth"].model_copy(update={"scope": cloud.scope})
+            changed["ms_auth"] = changed["ms_auth"].model_copy(update={"scope": cloud.scope_of(graph_api=self.graph)})
         made = self.model_copy(update=changed)
         made._name, made._own_filters = tenant.title, tenant.filters
         return made
@@ -385,15 +412,19 @@ class Settings(_Frozen):
         return copy
 
     @property
-    def upload_api(self) -> Literal["stix", "legacy", "legacy-value"]:
-        """Which upload API to use."""
+    def upload_api(self) -> Literal["graph", "stix", "legacy", "legacy-value"]:
+        """Which API to use."""
+        if self.graph:
+            return "graph"
         if self.ms_auth.new_upload_api:
             return "stix"
         return "legacy" if self.ms_legacy_upload_key == "indicators" else "legacy-value"
 
     @property
     def api_version(self) -> str:
-        """The version to ask that API for."""
+        """The version to ask that API for; Graph's is part of its address."""
+        if self.graph:
+            return "beta"
         if self.upload_api != "stix":
             return LEGACY_API_VERSION
         return STIX_API_VERSION if self.ms_api_version in LEGACY_API_VERSIONS else self.ms_api_version
@@ -494,6 +525,8 @@ def _needed_for_a_run(given: Mapping[str, Given]) -> tuple[str, ...]:
     credential = credentials.chosen(_value(given, CREDENTIAL, credentials.DEFAULT))
     of_it = {f"ms_auth.{key}" for key in credential.needs} if credential else set()
     left = [name for name in dict.fromkeys((*NEEDED, *sorted(of_it))) if name in of_it or name not in _CREDENTIAL_KEYS]
+    if _value(given, "ms_auth.graph_api") is True:  # Graph knows tenants, and no workspaces
+        left = [name for name in left if name != "ms_auth.workspace_id"]
     if _value(given, "ms_tenants"):  # each destination says its own
         left = [name for name in left if not name.startswith("ms_auth.")]
     return tuple(name for name in left if name not in FROM_VAULT or "key_vault_name" not in given)
@@ -548,7 +581,8 @@ def _translate(details: ErrorDetails, given: Mapping[str, Given], findings: Find
 def _tell(problems: Iterable[tuple[str, str]], given: Mapping[str, Given], findings: Findings) -> None:
     for name, what in problems:
         if not findings.has_told(name):
-            findings.problem(name, given[name].origin if name in given else "not set", what)
+            source = given.get(name) or given.get(name.partition("[")[0])
+            findings.problem(name, source.origin if source else "not set", what)
 
 
 def _contradictions(stories: MispStories, settings: Settings, findings: Findings) -> None:
@@ -596,6 +630,8 @@ def _doubts(settings: Settings) -> list[str]:
     if settings.key_vault_name and not settings.vault_secrets:
         origin = settings.source_of("key_vault_name")
         doubts.append(f"key_vault_name ({origin}) is not used: what could come from the vault is given already.")
+    if settings.graph:
+        doubts.append(GRAPH_STATE.format(settings.source_of("ms_auth.graph_api")))
     if settings.dry_run:
         doubts.append(f"dry_run ({settings.source_of('dry_run')}) is on: nothing is sent to Sentinel.")
     doubts += check.odd_filters(settings.misp_event_filters, settings.source_of("misp_event_filters"))

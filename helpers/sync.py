@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import constants
 from constants import LOG_NO_VALID_UNTIL, LOG_RECEIVED, VERSION, Skip
-from helpers import upload_api
+from helpers.apis import api_of
 from helpers.conversion import Converted
 from helpers.database import Database, lost
 from helpers.delivery import Delivery
@@ -49,6 +49,7 @@ _SITES_CONSTANTS = (
     "MISP_CONFIDENCE",
     "SENTINEL_DEFAULT_TLP",
     "SENTINEL_DEFAULT_THREATTYPE",
+    "ATTR_MAPPING",
 )
 
 
@@ -86,7 +87,7 @@ def run(
         database = stack.enter_context(database_of(settings))
         run_ = _Run(settings, options or Options(), database, clock or Clock(), int(now()), line)
         for place in places:
-            run_.pacers.announce(upload_api.principal(place))
+            run_.pacers.announce(api_of(place).principal)
         for place in places:
             run_.add(place, stack, alone=len(places) == 1)
         return run_.carry_out(advance)
@@ -95,7 +96,7 @@ def run(
 def _advice(leg: Leg) -> str:
     """Recommend to adopt, in a first run that could read MISP, after what the run itself had to say."""
     report = leg.report
-    if not leg.first or report.misp_error or report.failure:
+    if not leg.first or leg.settings.graph or report.misp_error or report.failure:
         return report.advice
     adopt = ADOPT_FIRST if report.dry_run else ADOPT_NEXT
     logger.info(adopt)
@@ -296,8 +297,12 @@ def shape(settings: Settings) -> str:
         "send_private_and_cidr",
         "filters",
         "deduplicate",
+        "network_ignore_direction",
+        "ms_target_product",
+        "ms_action",
+        "ms_passiveonly",
     )
     values = [getattr(settings, name) for name in names] + [settings.own_filters]
     values += [settings.upload_api, settings.api_version, VERSION]
-    values += [list(getattr(constants, name)) for name in _SITES_CONSTANTS]
+    values += [getattr(constants, name) for name in _SITES_CONSTANTS]
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()

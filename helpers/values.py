@@ -103,15 +103,16 @@ class Value:
         return list(zip(kinds, self.parts, strict=True))
 
 
-def prepare(misp_type: str, value: object, *, send_private_and_cidr: bool) -> Value:
+def prepare(misp_type: str, value: object, *, send_private_and_cidr: bool, send_cidr: bool = False) -> Value:
     """Return a MISP value in the form that Sentinel can match, reduced to the part that it matches.
 
+    ``send_cidr`` is for an API that has a property for blocks of addresses.
     Raises Unsendable with the reason when there is no such part.
     """
     text = _text(value)
 
     def address(part: str) -> str:
-        return _address(part, send_private_and_cidr)
+        return _address(part, send_private_and_cidr, send_cidr)
 
     if misp_type.startswith("filename|") or misp_type == "malware-sample":
         name, _, digest = text.rpartition("|")
@@ -179,6 +180,15 @@ def _domain_and_address(text: str, address: Callable[[str], str]) -> Value:
     return Value(kind, tuple(value for _, value in kept), left_out=tuple(left_out))
 
 
+def port_of(value: object) -> str:
+    """Return the port of a host|port as it is written, empty where there is none."""
+    text = _refanged(_text(value))
+    if "|" in text:
+        return text.rpartition("|")[2].strip()
+    rest = text.partition("]")[2] if text.startswith("[") else text[len(_without_port(text)) :]
+    return rest.removeprefix(":")
+
+
 def _without_port(text: str) -> str:
     host, pipe, _ = _refanged(text).partition("|")
     if host.startswith("[") and "]" in host:
@@ -220,18 +230,18 @@ def _as_number(text: str) -> str:
     return str(int(high) * 65536 + int(low))
 
 
-def _address(text: str, send_private_and_cidr: bool) -> str:
+def _address(text: str, send_private_and_cidr: bool, send_cidr: bool) -> str:
     try:
         network = ipaddress.ip_network(_refanged(text).partition("%")[0], strict=False)
     except ValueError as error:
         raise Unsendable(Skip.BAD_VALUE, "not an IP address or block") from error
     if not send_private_and_cidr:
-        _refuse_unmatched(network)
+        _refuse_unmatched(network, send_cidr)
     return _canonical(network)
 
 
-def _refuse_unmatched(network: IpNetwork) -> None:
-    if network.num_addresses > 1:
+def _refuse_unmatched(network: IpNetwork, send_cidr: bool) -> None:
+    if network.num_addresses > 1 and not send_cidr:
         raise Unsendable(Skip.CIDR)
     address = network.network_address
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:

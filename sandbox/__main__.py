@@ -42,6 +42,7 @@ ms_endpoints = {{
     "authority": {azure_url},
     "upload": {azure_url},
     "upload_legacy": {azure_url},
+    "graph": {graph_url},
     "management": {azure_url},
 }}
 ms_verifycert = {ca_file}
@@ -131,6 +132,7 @@ def _write_config(box: Sandbox, directory: Path) -> Path:
         "resource_group": resource_group,
         "workspace_name": workspace_name,
         "azure_url": box.azure_url,
+        "graph_url": f"{box.azure_url}/beta",
         "state_dir": str(directory / STATE),
     }
     text = CONFIG.format(**{name: json.dumps(value) for name, value in values.items()})

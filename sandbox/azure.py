@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from flask import Flask, Response, jsonify
 
+from sandbox.azure_graph import Graph
 from sandbox.azure_query import Query
 from sandbox.azure_rules import observable
-from sandbox.azure_token import SCOPE, VAULT_SCOPE, Login
+from sandbox.azure_token import AUDIENCES, SCOPE, Login
 from sandbox.azure_upload import Upload
 from sandbox.faults import Faults
 from sandbox.key_vault import KeyVault
@@ -50,7 +51,8 @@ class AzureState:
         mean to the management API; the one entry at the start names the first workspace. The client may
         sign in with its secret, with one of ``certificates`` (PEM) and with ``federated_token``, if there is
         one. ``identities`` are the managed ones, by the client id that asks for them ("": system-assigned);
-        ``vaults`` holds secrets by name, by the vault's name, for ``vault_readers``.
+        ``vaults`` holds secrets by name, by the vault's name, for ``vault_readers``. ``ti_indicators`` are those
+        of the Graph API by the id that it gave them, ``graph_permission`` says whether the client may write them.
         """
         self.clock = clock
         self.tenant = TENANT
@@ -63,7 +65,7 @@ class AzureState:
         self.identity_header = "sandbox-identity-header"
         self.vaults: dict[str, dict[str, str]] = {}
         self.vault_readers = {CLIENT, IDENTITY}
-        self.scopes = {SCOPE, VAULT_SCOPE}
+        self.scopes = set(AUDIENCES)
         self.workspace_id = WORKSPACE
         self.allowed: set[str] = set()
         self.workspaces: set[str] = set()
@@ -73,6 +75,9 @@ class AzureState:
         self.token_lifetime = 3600
         self.error_key = "errorMessages"
         self.uploads: list[dict[str, Any]] = []
+        self.ti_indicators: Stored = {}
+        self.graph_requests: list[dict[str, Any]] = []
+        self.graph_permission = True
         self.faults = Faults()
         self.lock = RLock()
         self._tokens: dict[str, tuple[str, float, str]] = {}
@@ -138,10 +143,10 @@ class AzureState:
             self._tokens[token] = (client or self.client_id, self.clock() + self.token_lifetime, scope)
         return self.token_lifetime
 
-    def principal(self, token: str, *, vault: bool = False) -> str | None:
+    def principal(self, token: str, audience: str = "management") -> str | None:
         """Give the client that a token belongs to, unless it is unknown, for others, or has expired."""
         client, expires, scope = self._tokens.get(token, (None, 0.0, ""))
-        return client if self.clock() < expires and (scope == VAULT_SCOPE) == vault else None
+        return client if self.clock() < expires and AUDIENCES.get(scope, "management") == audience else None
 
     def wait(self, principal: str) -> int | None:
         """Count a request; give the seconds to wait when the last minute holds too many."""
@@ -162,7 +167,7 @@ class AzureState:
 
 
 class Overview:
-    """Two views for people; they are the sandbox's own and not Microsoft's."""
+    """Three views for people; they are the sandbox's own and not Microsoft's."""
 
     def __init__(self, state: AzureState) -> None:
         self.state = state
@@ -171,6 +176,7 @@ class Overview:
         """Add the routes to ``app``."""
         app.add_url_rule("/", view_func=self.workspaces)
         app.add_url_rule("/workspaces/<workspace_id>/indicators", view_func=self.indicators)
+        app.add_url_rule("/tiIndicators", view_func=self.ti_indicators)
 
     def workspaces(self) -> Response:
         """List the workspaces with their live objects, counted by observable key."""
@@ -188,6 +194,11 @@ class Overview:
         every = {source: list(self.state.objects(workspace_id, source).values()) for source in sources}
         return jsonify(every)
 
+    def ti_indicators(self) -> Response:
+        """Give what the Graph API holds."""
+        with self.state.lock:
+            return jsonify(list(self.state.ti_indicators.values()))
+
     def _counts(self, workspace_id: str, source: str) -> Counter[str]:
         return count_observables(self.state.live(workspace_id, source))
 
@@ -198,12 +209,14 @@ def count_observables(things: Stored) -> Counter[str]:
 
 
 def create_app(state: AzureState) -> Flask:
-    """Give the login, the upload APIs, the management API's query, the key vaults and the overview on one host."""
+    """Give the login, the upload APIs, Graph, the management API, the key vaults and the overview on one host."""
     app = Flask(__name__)
-    upload = Upload(state)
+    upload, graph = Upload(state), Graph(state)
     upload.record(app)
+    graph.record(app)
     state.faults.install(app)
     upload.install(app)
+    graph.install(app)
     Query(state).install(app)
     Login(state).install(app)
     KeyVault(state).install(app)

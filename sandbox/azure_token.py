@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 SCOPE = "https://management.azure.com/.default"
 VAULT_SCOPE = "https://vault.azure.net/.default"
+GRAPH_SCOPE = "https://graph.microsoft.com/.default"
+# What a token for each scope opens.
+AUDIENCES = {SCOPE: "management", VAULT_SCOPE: "vault", GRAPH_SCOPE: "graph"}
 FIELDS = ("grant_type", "client_id", "client_secret", "scope")
 # The field that is wrong, the status, the OAuth error, the AADSTS code and its text, in the order checked.
 REFUSALS = (

@@ -27,7 +27,7 @@ class KeyVault:
 
     def secret(self, name: str) -> Response:
         """Give the newest version of a secret."""
-        principal = self.state.principal(request.headers.get("Authorization", "").removeprefix("Bearer "), vault=True)
+        principal = self.state.principal(request.headers.get("Authorization", "").removeprefix("Bearer "), "vault")
         if principal is None:
             return self._challenge()
         if principal not in self.state.vault_readers:

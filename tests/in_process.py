@@ -115,13 +115,27 @@ class OneProcess:
     def run(self, *, last_step=None, **options):
         """Run once; the report, or None where the run died at its last step."""
         self.life.begin(last_step)
-        with ExitStack() as stack:
-            for patch in self._patches():
-                stack.enter_context(patch)
+        with self.patched():
             try:
                 return sync.run(self.settings, Options(**options), clock=self.waiting.clock, now=lambda: self.seconds)
             except Killed:
                 return None
+
+    @contextmanager
+    def patched(self):
+        """Everything that reaches out, does so within this process."""
+        with ExitStack() as stack:
+            for patch in self._patches():
+                stack.enter_context(patch)
+            yield
+
+    @property
+    def manager(self):
+        """What makes a RequestManager whose requests stay in this process."""
+        http = requests.Session()
+        http.trust_env = False
+        http.mount("https://", self._azure_line)
+        return partial(RequestManager, http=http)
 
     def live(self):
         """What Sentinel matches now: neither revoked nor expired."""
@@ -129,11 +143,8 @@ class OneProcess:
         return {key: each for key, each in self.azure.live().items() if each["valid_until"] > now}
 
     def _patches(self):
-        http = requests.Session()
-        http.trust_env = False
-        http.mount("https://", self._azure_line)
         yield mock.patch.object(MortalLedger, "life", self.life)
         yield mock.patch.object(sync, "Ledger", MortalLedger)
         # The reader does the uploading itself, so that every run goes the same way.
-        yield mock.patch.object(delivery, "RequestManager", partial(RequestManager, http=http, workers=0))
+        yield mock.patch.object(delivery, "RequestManager", partial(self.manager, workers=0))
         yield mock.patch.object(misp_room, "SettledAdapter", lambda *_: self._misp_line)

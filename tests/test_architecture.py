@@ -20,6 +20,7 @@ PURE = (
     *("misp_filters", "misp_answers", "microsoft_answers", "upload_api", "remembered", "marks", "plan"),
     *("analyst_values", "advice", "clouds", "credentials", "filter_terms", "attribute_filters", "connection_words"),
     *("stories", "story_event", "story_changes", "story_indicators"),
+    *("graph_objects", "graph_api", "graph_items", "parts", "apis"),
 )
 # The only modules of others that a pure room may use, beside what cannot reach out.
 HARMLESS = {

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from helpers import clouds, upload_api
+from helpers import clouds
 from helpers.environment import variable
 from helpers.errors import SettingsError
 from helpers.settings import Endpoints, MsAuth, Settings, load
+from helpers.upload_api import UploadApi
 
 GUID = "11111111-2222-4333-8444-555555555555"
 ENVIRON = {
@@ -54,7 +55,7 @@ def test_the_government_cloud_has_hosts_and_a_scope_of_its_own():
     assert settings.ms_auth.scope == "https://management.usgovcloudapi.net/.default"
     assert settings.source_of("ms_endpoints.upload") == "default"
     expected = f"https://api.ti.sentinel.azure.us/workspaces/{GUID}/threat-intelligence-stix-objects:upload"
-    assert upload_api.url(settings).startswith(expected)
+    assert UploadApi(settings).url().startswith(expected)
 
 
 def test_settings_made_by_hand_follow_their_cloud_too():
@@ -94,7 +95,7 @@ def test_the_legacy_api_has_no_known_host_in_the_government_cloud():
     assert problem.startswith("ms_auth['new_upload_api'] (")
     assert "ms_endpoints['upload_legacy']" in problem
     settings = loaded(**legacy, **{"ms_endpoints.upload_legacy": "https://legacy.example.org"}).settings
-    assert upload_api.url(settings).startswith("https://legacy.example.org/")
+    assert UploadApi(settings).url().startswith("https://legacy.example.org/")
 
 
 def test_the_graph_api_has_no_indicators_in_the_government_cloud():

@@ -61,7 +61,7 @@ class Upload:
             self.settings,
             outbox or Waiting([]),
             self.outcomes.extend,
-            on_error=self.errors.append,
+            on_answer=lambda answer, fine: fine or self.errors.append(answer),
             http=self.http,
             pacers=Pacers(self.time.clock),
             workers=workers,
@@ -406,7 +406,7 @@ def test_the_legacy_apis_take_the_same_indicators(upload, key, path):
 
 def test_a_fault_of_our_own_leaves_nobody_waiting(upload, monkeypatch):
     start = upload()
-    monkeypatch.setattr("helpers.request_manager.judge", lambda *_: 1 / 0)
+    monkeypatch.setattr("helpers.upload_api.judge", lambda *_: 1 / 0)
     done = start.send(map(indicator, range(10_000))).check()
     assert len(done.ids(State.PENDING)) == 10_000
     assert "ZeroDivisionError" in done.manager.given_up

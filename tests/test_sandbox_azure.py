@@ -86,7 +86,7 @@ def client(state):
     [
         ({"client_secret": "wrong"}, 401, "invalid_client", 7000215),
         ({"client_id": OTHER}, 400, "unauthorized_client", 700016),
-        ({"scope": "https://graph.microsoft.com/.default"}, 400, "invalid_scope", 70011),
+        ({"scope": "https://graph.microsoft.us/.default"}, 400, "invalid_scope", 70011),
         ({"grant_type": "password"}, 400, "unsupported_grant_type", 70003),
         ({"tenant": OTHER}, 400, "invalid_request", 90002),
     ],

@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from helpers.config_file import IDLE, MEANT, NEEDLESS, RENAMED, written
+from helpers.config_file import MEANT, NEEDLESS, RENAMED, written
 from helpers.environment import variable
 from helpers.errors import SettingsError
 from helpers.ownership import user_name
@@ -149,11 +149,11 @@ def test_docs_have_every_setting_with_its_variable_and_default():
         assert default == "to fill in" if name in (*NEEDED, *FOR_STORIES) else eval(default) == value, name
 
 
-def test_docs_have_every_old_needless_and_idle_name_and_constant():
+def test_docs_have_every_old_and_needless_name_and_constant():
     text = (ROOT / "docs" / "configure.md").read_text(encoding="utf-8")
     for old, new in RENAMED.items():
         assert f"| `{old}` | `{new}`" in text
-    for name in (*NEEDLESS, *IDLE):
+    for name in NEEDLESS:
         assert f"`{name}`" in text
     constants = (ROOT / "constants.py").read_text(encoding="utf-8")
     for line in text.splitlines():
@@ -262,12 +262,17 @@ def test_an_existing_config_works_with_warnings(site):
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
 def test_each_old_name_is_a_warning(site, old, new):
-    value = {"graph_auth": "{}", "defaultConfidenceLevel": "9"}.get(old, "'x'")
+    value = {
+        "graph_auth": "{}",
+        "targetProduct": "'Azure Sentinel'",
+        "action": "'block'",
+        "passiveOnly": "True",
+        "defaultConfidenceLevel": "9",
+    }[old]
     loaded = site(f"{old} = {value}", ENVIRON)
     (warning,) = loaded.warnings
     assert warning.startswith(f"{old} (")
     assert "rename it" in warning and new in warning
-    assert ("does nothing here" in warning) == (new in IDLE)
 
 
 def test_the_new_name_wins_over_the_old(site):
@@ -721,7 +726,13 @@ BAD = [
     ("ms_auth.client_id", '{"client_id": "123"}', "GUID"),
     ("ms_auth.workspace_id", '{"workspace_id": "my-workspace"}', "GUID"),
     ("ms_auth.client_secret", r'{"client_secret": "a\n"}', "line break"),
-    ("ms_auth.graph_api", '{"graph_api": True}', "not supported yet"),
+    ("ms_auth.graph_api", '{"graph_api": "yes"}', "True or False"),
+    ("ms_auth.scope", '{"graph_api": True, "scope": "https://management.azure.com/.default"}', "not Graph's"),
+    ("ms_target_product", '"Sentinel"', "Azure Sentinel"),
+    ("ms_action", '"warn"', "'alert'"),
+    ("ms_passiveonly", "0", "True or False"),
+    ("network_ignore_direction", '"yes"', "True or False"),
+    ("write_post_json", "1", "True or False"),
     ("ms_auth.new_upload_api", '{"new_upload_api": "yes"}', "True or False"),
     ("ms_auth.scope", '{"scope": "https://graph.microsoft.com/.default"}', "Graph"),
     ("ms_auth.scope", '{"scope": "https://graph.microsoft.us/.default"}', "Graph"),
