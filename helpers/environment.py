@@ -17,8 +17,13 @@ from helpers.config_file import IDLE, NEEDLESS, RENAMED, Findings, Given, closes
 
 PREFIX = "MISP2SENTINEL_"
 CONFIG = PREFIX + "CONFIG"
-# The one variable of misp2sentinel's own that stays: a list of destinations.
-ALIASES = {"tenants": "ms_tenants"}
+# The names that misp2sentinel's Function had for its settings.
+ALIASES = {
+    "tenants": "ms_tenants",
+    "mispkey": "misp_key",
+    "mispurl": "misp_domain",
+    "misp_event_filters": "misp_event_filters",
+}
 FLAGS = {
     "true": True,
     "yes": True,

@@ -79,16 +79,18 @@ def run(
         return run_.carry_out(advance)
 
 
-def _advice(ledger: Ledger) -> str:
+def _advice(settings: Settings, ledger: Ledger) -> str:
     """Recommend to adopt before a first run."""
-    if not ledger.empty:
+    if not (settings.remembers and ledger.empty):
         return ""
     logger.info(ADOPT_FIRST)
     return ADOPT_FIRST
 
 
 def ledger_url(settings: Settings) -> str:
-    """Return the address of the ledger's database."""
+    """Return the address of the ledger's database; where none is wanted, one that ends with the process."""
+    if not settings.remembers:
+        return "sqlite://"
     return settings.state_url or f"sqlite:///{settings.state_path / 'ledger.sqlite'}"
 
 
@@ -149,7 +151,8 @@ class _Run:
     def add(self, settings: Settings, stack: ExitStack, *, alone: bool) -> None:
         """Take a destination into the run, which holds it; of several, one that another run holds drops out."""
         ledger = Ledger(self._database, settings.workspace_key, settings.sourcesystem)
-        report = Report("" if alone else settings.name, settings.dry_run, line=self._named(settings.name, alone))
+        line = self._named(settings.name, alone)
+        report = Report("" if alone else settings.name, settings.dry_run, remembers=settings.remembers, line=line)
         try:
             stack.enter_context(ledger.alone(settings.state_path))
         except RunActive as error:
@@ -158,7 +161,7 @@ class _Run:
             report.fail(error)
             self._out.append(report)
             return
-        report.advice = _advice(ledger)
+        report.advice = _advice(settings, ledger)
         delivery = Delivery(settings, ledger, report, self._pacers, self._now)
         reconciliation = Reconciliation(
             settings,
