@@ -44,13 +44,11 @@ def _run(environ: Mapping[str, str]) -> Report:
     from helpers.settings import load  # noqa: PLC0415
 
     loaded = load(None, environ)
-    settings = loaded.settings
-    redact.learn(settings.secret_values())
-    log.leave_to_host(detailed=settings.verbose_log)
+    redact.learn(loaded.settings.secret_values())
+    log.leave_to_host(detailed=loaded.settings.verbose_log)
     for warning in loaded.warnings:
         logger.warning("%s", warning)
-    if settings.vault_secrets:
-        settings = with_secrets(settings)
+    settings = with_secrets(loaded.settings)
     sync.make_state_dir(settings)
     return sync.run(settings)
 
