@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from helpers import log
+from helpers import function_host, log
 from helpers.errors import SyncError
 from helpers.log import redact
 
@@ -43,7 +43,7 @@ def _run(environ: Mapping[str, str]) -> Report:
     from helpers.key_vault import with_secrets  # noqa: PLC0415
     from helpers.settings import load  # noqa: PLC0415
 
-    loaded = load(None, environ)
+    loaded = load(None, {function_host.SIGNS[0]: "python", **environ})  # not every plan shows it
     redact.learn(loaded.settings.secret_values())
     log.leave_to_host(detailed=loaded.settings.verbose_log)
     for warning in loaded.warnings:

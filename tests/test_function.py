@@ -202,9 +202,13 @@ def test_with_postgresql_a_tick_remembers_the_one_before(unpacked, box, app_sett
     assert box.azure.live() == {}
 
 
-@pytest.mark.parametrize("url", [None, "sqlite:////tmp/ledger.sqlite"])
-def test_an_sqlite_file_is_refused_before_anybody_is_asked(unpacked, box, app_settings, url):
-    seen, _ = fired(unpacked, app_settings(MISP2SENTINEL_STATE_URL=url))
+@pytest.mark.parametrize(
+    ("url", "signs"),
+    [(None, FUNCTION), ("sqlite:////tmp/ledger.sqlite", FUNCTION), (None, dict.fromkeys(FUNCTION))],
+    ids=["default", "named", "no sign of a Function"],
+)
+def test_an_sqlite_file_is_refused_before_anybody_is_asked(unpacked, box, app_settings, url, signs):
+    seen, _ = fired(unpacked, app_settings(MISP2SENTINEL_STATE_URL=url, **signs))
     (ended,) = seen["ended"]
     assert ended.startswith("RunFailed: state_url")
     assert "on a disk that a Function does not keep" in ended
