@@ -167,7 +167,7 @@ class Reconciliation:
 
     @property
     def _may_let_go(self) -> bool:
-        return self._trusted and not self._narrowed and self.settings.remembers
+        return self._trusted and not self._narrowed
 
     @cached_property
     def _desk(self) -> Desk:
