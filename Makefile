@@ -50,7 +50,7 @@ function-zip:
 clean:
 	rm -rf $(VENV) $(BOX) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(READY): $(wildcard requirements*.txt constraints.txt)
+$(READY): $(wildcard requirements*.txt azure_function/requirements.txt constraints.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or newer is needed, and $(PYTHON) is not. On Debian and Ubuntu: apt-get install" >&2; \
 	  echo "python3 python3-venv. Is it there under another name? make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }

@@ -1,4 +1,4 @@
-"""What is otherwise in an Azure Function: its disk is not kept, and its time is short. Pure."""
+"""What is otherwise in an Azure Function: its disk is not kept, and its time is short."""
 
 from __future__ import annotations
 
