@@ -9,12 +9,13 @@ READY := $(VENV)/ready
 BOX := .sandbox/demo
 LOG := $(BOX)/state/misp2sentinel.log
 
-.PHONY: help demo test clean
+.PHONY: help demo test function-zip clean
 
 help:
 	@echo "make demo   run the nightly job against a MISP and an Azure of its own, on this machine"
 	@echo "make test   run everything that CI runs: ruff, mypy, pytest; takes some minutes"
-	@echo "make clean  remove what the two made"
+	@echo "make function-zip   build the archive that is deployed as an Azure Function"
+	@echo "make clean  remove what these made"
 	@echo "The first of them needs the Internet once, to install Python packages into $(VENV)."
 	@echo "Another Python: make demo PYTHON=python3.12"
 
@@ -42,10 +43,14 @@ test: $(READY)
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto --dist worksteal
 
-clean:
-	rm -rf $(VENV) .sandbox .mypy_cache .pytest_cache .ruff_cache .hypothesis
+function-zip:
+	@$(PYTHON) azure_function/build.py dist/misp2sentinel-function.zip
+	@echo "dist/misp2sentinel-function.zip: docs/azure-function.md says how to deploy it"
 
-$(READY): $(wildcard requirements*.txt constraints.txt)
+clean:
+	rm -rf $(VENV) .sandbox dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(READY): $(wildcard requirements*.txt azure_function/requirements.txt constraints.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or newer is needed, and $(PYTHON) is not. On Debian and Ubuntu: apt-get install" >&2; \
 	  echo "python3 python3-venv. Is it there under another name? make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }

@@ -104,7 +104,7 @@ deduplicate = "attribute"  # one indicator for each "attribute", or for each "va
 
 # --- The ledger: what was sent, and what leaves again (docs/ledger.md) -------------------------------
 
-state_url = ""  # database of the ledger: postgresql://... or sqlite:///...; "": ledger.sqlite in state_dir
+state_url = ""  # the ledger's database: postgresql://... or sqlite:///...; "": a file in state_dir; "none": no ledger
 full_sync_days = 7  # days after which a run reads everything anew
 unpublished_grace_days = 7  # days that an event edited and not yet published again is held
 max_withdraw_percent = 20  # never withdraw more of what is live at once (nor more than 100) unasked

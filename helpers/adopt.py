@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 from constants import SENTINEL_DEFAULT_TLP, TLP_MARKINGS
 from helpers import plan as planning
 from helpers.environment import variable
-from helpers.errors import LedgerError, MispError, SettingsError
+from helpers.errors import LedgerError, MispError, NoLedger, SettingsError
 from helpers.event_reading import Desk
 from helpers.indicator_dates import from_text, stix_time
 from helpers.leave import Leaving
@@ -80,6 +80,8 @@ def adopt(
     """
     settings = _only(destinations)
     _refuse_missing(settings)
+    if not settings.remembers:
+        raise NoLedger
     make_state_dir(settings)
     clock, moment, started = clock or Clock(), int(now()), time.monotonic()
     report = Report(command="adopt", dry_run=settings.dry_run, line=line)

@@ -164,6 +164,7 @@ def _state(settings: Settings) -> str:
     log.try_out(settings.log_path)
     try:
         with sync.opened(settings.model_copy(update={"dry_run": True})) as ledger, ledger.alone(settings.state_path):
-            return f"log, lock and ledger in {settings.state_path} can be used by this user"
+            used = "log, lock and ledger" if settings.remembers else "log and lock"
+            return f"{used} in {settings.state_path} can be used by this user"
     except RunActive:
         return f"a run is active in {settings.state_path} right now"

@@ -98,15 +98,14 @@ class Database:
         """Hold a destination against other runs, on other hosts too. Raises RunActive.
 
         On PostgreSQL an advisory lock on a connection of its own, which ends with the process; for SQLite a
-        lock beside the file, or in the directory ``beside`` where there is no file.
+        lock beside the file, or the lock ``beside`` where there is no file.
         """
         file = self.engine.url.database
         if self.is_postgresql:
             with self._advisory_lock(destination):
                 yield
         elif file or beside:
-            start = Path(file) if file else Path(beside or "", "run")
-            with _file_lock(start.with_name(f"{start.name}.{destination}.lock")):
+            with _file_lock(Path(f"{file}.{destination}.lock") if file else Path(beside or "")):
                 yield
         else:
             yield

@@ -18,8 +18,13 @@ from helpers.config_file import MEANT, NEEDLESS, RENAMED, Findings, Given, close
 PREFIX = "MISP2SENTINEL_"
 _WITH_SECRETS = frozenset({"misp_key", "misp_headers", "misp_proxies", "ms_proxies", "ms_tenants", "state_url"})
 CONFIG = PREFIX + "CONFIG"
-# The one variable of misp2sentinel's own that stays: a list of destinations.
-ALIASES = {"tenants": "ms_tenants"}
+# The names that misp2sentinel's Function had for its settings.
+ALIASES = {
+    "tenants": "ms_tenants",
+    "mispkey": "misp_key",
+    "mispurl": "misp_domain",
+    "misp_event_filters": "misp_event_filters",
+}
 FLAGS = {
     "true": True,
     "yes": True,

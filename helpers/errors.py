@@ -4,6 +4,7 @@
     ├── SettingsError             exit 2: every problem at once, each with its mend
     ├── InputError                exit 2: a file that convert was given cannot be read
     ├── LedgerError               exit 2: the ledger cannot be used
+    │   └── NoLedger              … since the settings want none
     ├── MispError                 exit 3: MISP gave no usable answer
     │   ├── MispRefused           … and asking again will not help (key, role, address)
     │   │   └── MispDeclined      … one write or question of several, in MISP's own words
@@ -50,6 +51,16 @@ class LedgerError(SyncError):
     """The ledger cannot be opened, or is newer than this program."""
 
     exit_code = 2
+
+
+class NoLedger(LedgerError):
+    """``state_url`` is "none": there is nothing to ask or to change."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            'There is no ledger, since state_url is "none": what was sent is not known. Name a database in state_url, '
+            "and runs remember from then on."
+        )
 
 
 class MispError(SyncError):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from helpers import advice
-from helpers.errors import MispError
+from helpers.errors import MispError, NoLedger
 from helpers.ledger_questions import Question, places
 from helpers.ledger_view import LedgerView
 from helpers.pacer import Clock
@@ -52,7 +52,8 @@ def explain(
             answer["misp"] = _misp(settings, asked, views, moment, clock or Clock())
         known = any(view.found for view in views)
     answer["exit_code"] = _exit_code(known, answer["misp"])
-    for line in [json.dumps(answer)] if as_json else map(_printable, _lines(answer)):
+    no_ledger = _NO_LEDGER if settings.remembers else str(NoLedger())
+    for line in [json.dumps(answer)] if as_json else map(_printable, _lines(answer, no_ledger)):
         say(line)
     return int(answer["exit_code"])
 
@@ -84,9 +85,9 @@ def _printable(line: str) -> str:
 # -- as text ------------------------------------------------------------------------------------------
 
 
-def _lines(answer: Answer) -> Iterator[str]:
+def _lines(answer: Answer, no_ledger: str) -> Iterator[str]:
     if not answer["ledger"]:
-        yield _NO_LEDGER
+        yield no_ledger
     for place in answer["ledger"]:
         yield from _place(place)
     yield from _misp_lines(answer["misp"])

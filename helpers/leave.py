@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from helpers import plan as planning
 from helpers.database import known_destinations
 from helpers.delivery import Delivery
-from helpers.errors import LedgerError
+from helpers.errors import LedgerError, NoLedger
 from helpers.ledger import Ledger
 from helpers.pacer import Clock, Pacers
 from helpers.remembered import RememberedObject
@@ -75,8 +75,11 @@ def withdraw_all(
 ) -> Report:
     """Empty every destination of a workspace, each under its own source system.
 
-    Raises LedgerError for a workspace that the ledger does not know, RunActive when a run holds it.
+    Raises LedgerError for a workspace that the ledger does not know, NoLedger where there is none, RunActive when
+    a run holds it.
     """
+    if not settings.remembers:
+        raise NoLedger
     make_state_dir(settings)
     started = time.monotonic()
     report = Report(command="withdraw", dry_run=settings.dry_run, line=line)

@@ -5,6 +5,7 @@ Each method is one transaction; the database is ``helpers/database.py``'s.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -41,6 +42,7 @@ class Ledger:
         """
         self._database = Database(database, dry=dry) if isinstance(database, str) else database
         self._line = 0
+        self._name = hashlib.sha256(f"{workspace.lower()} {sourcesystem}".encode()).hexdigest()[:16]
         try:
             self.destination = self._destination(workspace, sourcesystem)
         except BaseException:
@@ -52,8 +54,11 @@ class Ledger:
         self._database.close()
 
     def alone(self, beside: Path | None = None) -> AbstractContextManager[None]:
-        """Hold this destination against other runs, on other hosts too. Raises RunActive."""
-        return self._database.alone(self.destination, beside)
+        """Hold this destination against other runs, on other hosts too. Raises RunActive.
+
+        ``beside`` is where the lock is when there is no file of a database.
+        """
+        return self._database.alone(self.destination, beside and beside / f"run.{self._name}.lock")
 
     def at_once(self) -> AbstractContextManager[None]:
         """Keep all of what is written inside, or nothing of it."""

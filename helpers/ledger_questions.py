@@ -169,7 +169,7 @@ def places(settings: Settings) -> Iterator[list[Place]]:
     from helpers.sync import ledger_url  # noqa: PLC0415  the run's room is slow to import
 
     url = ledger_url(settings)
-    known = known_destinations(url)
+    known = known_destinations(url) if settings.remembers else []
     if not known:
         yield []
         return

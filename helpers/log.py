@@ -113,6 +113,22 @@ def set_up(path: Path, *, detailed: bool, on_terminal: bool) -> None:
     quieten()
 
 
+def leave_to_host(*, detailed: bool) -> None:
+    """Write no log of our own: whoever runs us has one, which gets everything, and no secrets."""
+    for handler in logging.getLogger().handlers:
+        if _take_secrets_out not in handler.filters:
+            handler.addFilter(_take_secrets_out)
+    logging.getLogger("helpers").setLevel(logging.DEBUG if detailed else logging.INFO)
+    quieten()
+
+
+def _take_secrets_out(record: logging.LogRecord) -> bool:
+    record.msg, record.args = redact(record.getMessage()), None
+    if record.exc_info:
+        record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
+    return True
+
+
 def quieten() -> None:
     """Keep the libraries to what we cannot say ourselves: PyMISP would log the key, and whole bodies."""
     logging.getLogger("pymisp").setLevel(logging.CRITICAL + 1)

@@ -17,6 +17,9 @@ from helpers.request_objects import Skipped
 
 EXAMPLES = 3
 TABLE_WORDS = 80
+_TIME_UP = "The run's time was up (max_run_minutes): {}."
+_GOES_ON = "the next run goes on"
+_BEGINS_ANEW = 'the next run begins anew and may never come to the end, since state_url is "none"'
 # What is taken over of Sentinel: of an attribute that MISP shows, of none, or not to be used again.
 MATCHED, UNMATCHED, REVOKED = "matched", "unmatched", "revoked"
 
@@ -26,7 +29,8 @@ class Report:
     """The sums of a run at one destination, or of several in ``parts``.
 
     An attribute is skipped or has indicators, and each of those has an outcome. ``name`` is the destination's
-    where there are several, ``failure`` why it dropped out; ``command`` is "" for a run.
+    where there are several, ``failure`` why it dropped out; ``remembers`` says whether a ledger is kept; ``command``
+    is "" for a run.
     """
 
     name: str = ""
@@ -56,6 +60,7 @@ class Report:
     requests: int = 0
     seconds: float = 0.0
     stopped: bool = False
+    remembers: bool = True
     failure: str = ""
     failure_code: int = 0
     parts: list[Report] = field(default_factory=list)
@@ -205,7 +210,7 @@ class Report:
         told += [f"Nothing was withdrawn: {each}. --force-withdraw accepts it." for each in self.refusals]
         told += [f"Microsoft failed: {self.given_up}"] if self.given_up else []
         told += [f"Nothing was done here: {self.failure}"] if self.failure else []
-        told += ["The run's time was up (max_run_minutes): the next run goes on."] if self.stopped else []
+        told += [_TIME_UP.format(_GOES_ON if self.remembers else _BEGINS_ANEW)] if self.stopped else []
         told += [f"Rejected: {each}" for each in self.rejections]
         if self.states[State.PENDING] and not self.dry_run:
             told.append(

@@ -108,7 +108,7 @@ class Round:
     def _every_event(self) -> None:
         """Ask what moved, once for all, and read what any destination wants to see."""
         filters = self.settings.misp_event_filters
-        index = {} if filters.get("limit") else self.reader.index()
+        index = {} if filters.get("limit") or not self.settings.remembers else self.reader.index()
         listed = {each.uuid: each for each in self.reader.listing(filters)}
         if not listed:
             logger.warning("MISP: %s", misp_filters.NOTHING_FOUND)

@@ -53,6 +53,8 @@ BOUNDS = {
     "gt": ("more than", "larger"),
     "le": ("at most", "smaller"),
 }
+NETWORK_DATABASES = ("postgresql://", "postgresql+psycopg://")
+NO_LEDGER = "none"
 ANY_TENANT = frozenset({"common", "organizations", "consumers"})
 
 
@@ -287,9 +289,11 @@ def odd_filters(filters: Mapping[str, Any], origin: str) -> list[str]:
 
 
 def state_url(value: str) -> str:
-    """Accept the address of a database that the ledger can live in; the default is a file in state_dir."""
-    if value and not value.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
-        raise ValueError("must begin with postgresql:// or sqlite:///: postgresql://user@db.example.org/misp2sentinel.")
+    """Accept the address of a database that the ledger can live in, or "none"; the default is a file in state_dir."""
+    if value and value != NO_LEDGER and not value.startswith(("sqlite:///", *NETWORK_DATABASES)):
+        raise ValueError(
+            "must begin with postgresql:// or sqlite:///, or be none: postgresql://user@db.example.org/misp2sentinel."
+        )
     return value
 
 

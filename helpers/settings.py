@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from constants import LEGACY_API_VERSION, STIX_API_VERSION
-from helpers import clouds, config_file, credentials, environment
+from helpers import clouds, config_file, credentials, environment, function_host
 from helpers import setting_checks as check
 from helpers.config_file import Findings, Given
 from helpers.contradictions import CREDENTIAL, contradictions, unusable_files
@@ -73,6 +73,11 @@ UNSET_WHEN_EMPTY = frozenset(
         "key_vault_name",
         *FROM_VAULT.values(),
     }
+)
+
+_FORGETFUL = (
+    'state_url ({}) is "none", so a run remembers nothing: it sends all that is valid each time and withdraws nothing; '
+    "what leaves MISP stays in Sentinel until it expires."
 )
 
 Guid = Annotated[str, AfterValidator(check.guid)]
@@ -291,6 +296,11 @@ class Settings(_Frozen):
         return next(origins, "config.py")
 
     @property
+    def remembers(self) -> bool:
+        """Whether runs keep a ledger."""
+        return self.state_url != check.NO_LEDGER
+
+    @property
     def workspace_key(self) -> str:
         """What the ledger knows the destination by, beside its source system: Graph knows no workspaces."""
         if self.graph:
@@ -479,6 +489,8 @@ def load(
     if not offline:
         _missing(needed, given, findings)
         _tell(unusable_files(values, now()), given, findings)
+        wrong = function_host.problem(values) if function_host.is_here(environ) else None
+        _tell([wrong] if wrong else [], given, findings)
     if settings is None or findings.problems:
         raise SettingsError([*findings.problems, *findings.warnings])
     return Loaded(settings, (*findings.warnings, *_doubts(settings)))
@@ -498,6 +510,9 @@ def _given(config_path: Path | None, environ: Mapping[str, str], offline: bool, 
     if token and _value(given, CREDENTIAL) == "workload_identity":
         entry = Given(token, f"environment {credentials.TOKEN_FILE_VARIABLE}")
         given.setdefault("ms_auth.federated_token_file", entry)
+    if function_host.is_here(environ):
+        of_place = {name: Given(value, "default in a Function") for name, value in function_host.DEFAULTS.items()}
+        given = of_place | given
     return given
 
 
@@ -632,6 +647,8 @@ def _doubts(settings: Settings) -> list[str]:
         doubts.append(f"key_vault_name ({origin}) is not used: what could come from the vault is given already.")
     if settings.graph:
         doubts.append(GRAPH_STATE.format(settings.source_of("ms_auth.graph_api")))
+    if not settings.remembers:
+        doubts.append(_FORGETFUL.format(settings.source_of("state_url")))
     if settings.dry_run:
         doubts.append(f"dry_run ({settings.source_of('dry_run')}) is on: nothing is sent to Sentinel.")
     doubts += check.odd_filters(settings.misp_event_filters, settings.source_of("misp_event_filters"))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from helpers.errors import NoLedger
 from helpers.ledger_questions import Place, places
 from helpers.ledger_view import iso
 from helpers.marks import DAY
@@ -31,7 +32,12 @@ def status(
     as_json: bool,
     now: Callable[[], float] = time.time,
 ) -> int:
-    """Say where each destination stands; return 1 when the last good run is older than so many hours, or none was."""
+    """Say where each destination stands; return 1 when the last good run is older than so many hours, or none was.
+
+    Raises NoLedger where the settings want none.
+    """
+    if not settings.remembers:
+        raise NoLedger
     moment = int(now())
     with places(settings) as every:
         destinations = [standing(place, settings, moment) for place in every]

@@ -96,7 +96,8 @@ def run(
 def _advice(leg: Leg) -> str:
     """Recommend to adopt, in a first run that could read MISP, after what the run itself had to say."""
     report = leg.report
-    if not leg.first or leg.settings.graph or report.misp_error or report.failure:
+    adoptable = leg.settings.remembers and not leg.settings.graph
+    if not (leg.first and adoptable) or report.misp_error or report.failure:
         return report.advice
     adopt = ADOPT_FIRST if report.dry_run else ADOPT_NEXT
     logger.info(adopt)
@@ -104,7 +105,9 @@ def _advice(leg: Leg) -> str:
 
 
 def ledger_url(settings: Settings) -> str:
-    """Return the address of the ledger's database."""
+    """Return the address of the ledger's database; where none is wanted, one that ends with the process."""
+    if not settings.remembers:
+        return "sqlite://"
     return settings.state_url or f"sqlite:///{settings.state_path / 'ledger.sqlite'}"
 
 
@@ -165,7 +168,8 @@ class _Run:
     def add(self, settings: Settings, stack: ExitStack, *, alone: bool) -> None:
         """Take a destination into the run, which holds it; of several, one that another run holds drops out."""
         ledger = Ledger(self._database, settings.workspace_key, settings.sourcesystem)
-        report = Report("" if alone else settings.name, settings.dry_run, line=self._named(settings.name, alone))
+        line = self._named(settings.name, alone)
+        report = Report("" if alone else settings.name, settings.dry_run, remembers=settings.remembers, line=line)
         try:
             stack.enter_context(ledger.alone(settings.state_path))
         except RunActive as error:

@@ -808,6 +808,7 @@ def test_values_that_cannot_be(site, tmp_path, shown, value, words):
         ("state_url", "postgresql://user:pass%40word@db.example.org:5432/ledger?sslmode=verify-full"),
         ("state_url", "postgresql+psycopg://user@/ledger?host=/var/run/postgresql"),
         ("state_url", "sqlite:///ledger.sqlite"),
+        ("state_url", "none"),
         ("state_url", ""),
         ("unpublished_grace_days", 0),
         ("max_withdraw_percent", 0),

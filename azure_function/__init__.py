@@ -1,0 +1,1 @@
+"""The Azure Function: see docs/azure-function.md."""

@@ -1,0 +1,51 @@
+"""Builds the archive that is deployed as the Function: ``python azure_function/build.py ARCHIVE``.
+
+The same files give the same archive, byte by byte, so that a changed one has a reason.
+"""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+# The earliest time that an archive can hold.
+_MOMENT = (1980, 1, 1, 0, 0, 0)
+_MODE = 0o100644
+
+
+def build(archive: Path) -> None:
+    """Write the archive anew, in place of one that is there."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as made:
+        for name, content in sorted(contents().items()):
+            entry = zipfile.ZipInfo(name, _MOMENT)
+            entry.external_attr = _MODE << 16
+            made.writestr(entry, content)
+
+
+def contents() -> dict[str, bytes]:
+    """Return what is in the archive, by the names that Azure wants: the program itself is the one in use."""
+    files = [ROOT / "constants.py", ROOT / "constraints.txt", HERE / "function_app.py", HERE / "host.json"]
+    found = {path.name: path.read_bytes() for path in files}
+    found |= {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in ROOT.glob("helpers/*.py")}
+    lines = dict.fromkeys(_requirements(HERE / "requirements.txt"))
+    return found | {"requirements.txt": "\n".join(lines).encode() + b"\n"}
+
+
+def _requirements(path: Path) -> list[str]:
+    """Return the lines of a file of requirements, with those of the files that it names in their place."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        option, _, name = line.partition(" ")
+        if option == "-r":
+            lines += _requirements(path.parent / name)
+        elif line and not line.startswith("#"):
+            lines.append(line)
+    return lines
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]))
