@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from constants import TRUE_HASH_NAMES, UPLOAD_INDICATOR_API_ACCEPTED_TYPES, Skip
-from helpers import misp_stix
+from helpers import misp_stix, moulds
 from helpers.attribute_filters import Item, sieve
 from helpers.graph_objects import RequestObjectGraph
 from helpers.misp_stix import Stixed
@@ -111,7 +111,7 @@ class _Chunk:
     made: Converted = field(default_factory=Converted)
 
     def convert(self, extra: Json) -> Converted:
-        stixed = misp_stix.convert([item.for_misp_stix for item in self.items], extra)
+        stixed = through_misp_stix(self.items, extra)
         for item in self.items:
             members = item.members if isinstance(item, PreparedObject) else (item,)
             self.made.attributes += len(members)
@@ -126,7 +126,7 @@ class _Chunk:
         if stix["pattern_type"] != "stix":
             self._refuse(item, members, {item.uuid: f"it made a rule of it, of the kind {stix['pattern_type']}"})
             return
-        found = observables(stix["pattern"])
+        found = stixed.found.get(item.uuid) or observables(stix["pattern"])
         if isinstance(item, PreparedObject):
             self._object(item, stix, found, stixed.words)
         else:
@@ -193,6 +193,19 @@ class _Chunk:
         return RequestObjectIndicator(
             new_id, attribute, self.event.header, self.event.settings, self.now, stix, observable
         )
+
+
+def through_misp_stix(items: Sequence[Item], extra: Json) -> Stixed:
+    """Return what misp-stix makes of prepared attributes and objects: plain values go into its moulds.
+
+    ``extra`` are further parts of the event that misp-stix is to see.
+    """
+    alone = (item for item in items if isinstance(item, PreparedAttribute))
+    casts = {item.uuid: made for item in alone if (made := moulds.cast(item.uuid, item.value))}
+    rest = [item.for_misp_stix for item in items if item.uuid not in casts]
+    stixed = misp_stix.convert(rest, extra) if rest else Stixed({}, {})
+    indicators = {**stixed.indicators, **{uuid: made.stix for uuid, made in casts.items()}}
+    return Stixed(indicators, stixed.words, {uuid: made.found for uuid, made in casts.items()})
 
 
 def corrected(attribute: PreparedAttribute, found: Sequence[Observable]) -> list[Observable]:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from helpers.patterns import Observable
 
 _HALF_OF_WORDS = 150
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -23,10 +25,14 @@ _EVENT = {"uuid": _EVENT_UUID, "info": "prepared", "timestamp": "1", "threat_lev
 
 @dataclass(frozen=True)
 class Stixed:
-    """What misp-stix made: STIX indicators and, for what gave none, its words; both by MISP UUID."""
+    """What misp-stix made: STIX indicators and, for what gave none, its words; both by MISP UUID.
 
-    indicators: Mapping[str, dict[str, Any]]
+    ``found`` has the observables of indicators whose pattern is known and need not be taken apart.
+    """
+
+    indicators: Mapping[str, Mapping[str, Any]]
     words: Mapping[str, str]
+    found: Mapping[str, Sequence[Observable]] = field(default_factory=dict)
 
 
 def convert(items: Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None = None) -> Stixed:
@@ -47,7 +53,7 @@ def convert(items: Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None 
 
 
 def _one_by_one(items: Sequence[Mapping[str, Any]]) -> Stixed:
-    indicators: dict[str, dict[str, Any]] = {}
+    indicators: dict[str, Mapping[str, Any]] = {}
     words: dict[str, str] = {}
     for part in (convert([item]) for item in items):
         indicators.update(part.indicators)
