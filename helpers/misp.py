@@ -43,11 +43,12 @@ _SAME_PAGE = "MISP, or a cache in front of it, answers every page with the same 
 
 @dataclass(frozen=True)
 class Page:
-    """Events read together; a large event comes as several slices, each with the event's header."""
+    """Events read together, or, with its header, a slice of a large one; the last of its slices ``ends`` it."""
 
     number: int
     count: int
-    slices: Iterable[Event]
+    slices: Sequence[Event]
+    ends: bool = True
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ class MispReader:
         per_page = self.settings.misp_event_limit_per_page
         for number, group in enumerate(grouped(listing, per_page, ATTRIBUTES_PER_PAGE), 1):
             if group[0].attributes > ATTRIBUTES_PER_PAGE:
-                yield Page(number, 1, self._large(group[0], filters))
+                yield from (Page(number, 1, [piece], ends=False) for piece in self._large(group[0], filters))
+                yield Page(number, 1, [])
             else:
                 events = self._read(group, filters, TRIES)
                 yield Page(number, len(events), events)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any
 
 from constants import LOG_EVENT_ERROR, LOG_MISP_PAGE, LOG_PROCESSED
 from helpers import misp_filters
+from helpers.ahead import Ahead
 from helpers.attribute_filters import Item
 from helpers.database import DatabaseTrouble
 from helpers.errors import MispError, SyncError
@@ -129,32 +131,37 @@ class Round:
 
     def _read_all(self, events: list[SeenEvent], filters: Mapping[str, Any]) -> None:
         try:
-            for page in self.reader.pages(events, filters):
-                logger.info(LOG_MISP_PAGE.format(page.number, page.count))
-                before = self._planned()
-                self._page(page)
-                logger.info(LOG_PROCESSED.format(self._planned() - before))
+            with closing(Ahead(self.reader.pages(events, filters))) as ahead:
+                for page in ahead:
+                    self._page(page)
         finally:
             for unread in self.reader.unread:
                 uuid, words = unread.uuid.lower(), unread.words
                 logger.error(LOG_EVENT_ERROR.format(uuid, words))
                 self._each(partial(Reconciliation.not_read, uuid=uuid, words=words))
-            for uuid in self.reader.changed:
+            for uuid in sorted(self.reader.changed):
                 self._each(partial(Reconciliation.take_up_again, uuid=uuid))
 
     def _planned(self) -> int:
         return sum(part.report.indicators for part in self.parts)
 
     def _page(self, page: Page) -> None:
+        before = self._planned()
+        if page.slices:
+            logger.info(LOG_MISP_PAGE.format(page.number, page.count))
         for event in page.slices:
-            if self.is_late():
-                raise TimeUp
             uuid = str(event.get("uuid")).lower()
             if uuid != self._uuid:
                 self._close()
+            if self.is_late():
+                raise TimeUp
+            if uuid != self._uuid:
                 self._begin(event, uuid)
             self._take(event)
-        self._close()
+        if page.ends:
+            self._close()
+        if page.slices:
+            logger.info(LOG_PROCESSED.format(self._planned() - before))
 
     def _begin(self, event: Event, uuid: str) -> None:
         self._uuid = uuid

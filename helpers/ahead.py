@@ -1,0 +1,55 @@
+"""One step ahead: a thread is at the next item while this one is worked on."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from itertools import islice
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+# How long a thread that is no longer wanted is waited for, in seconds; it dies with the process.
+PATIENCE = 5.0
+
+
+class Ahead(Generic[Item]):
+    """Gives what an iterator gives, with at most one more item made than was taken.
+
+    What the iterator raises is raised here, in its turn. After ``close`` nothing more is made; a thread that is in the
+    middle of an item by then ends with it.
+    """
+
+    def __init__(self, items: Iterator[Item]) -> None:
+        """Begin with the first item at once."""
+        self._items = items
+        self._made: queue.SimpleQueue[tuple[list[Item], BaseException | None]] = queue.SimpleQueue()
+        self._wanted = threading.Semaphore()
+        self._closed = False
+        self._thread = threading.Thread(target=self._make, name="one step ahead", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Item]:
+        """Take the items."""
+        while True:
+            made, error = self._made.get()
+            if error:
+                raise error
+            if not made:
+                return
+            self._wanted.release()
+            yield made[0]
+
+    def close(self) -> None:
+        """Make nothing more."""
+        self._closed = True
+        self._wanted.release()
+        self._thread.join(PATIENCE)
+
+    def _make(self) -> None:
+        try:
+            while self._wanted.acquire() and not self._closed:
+                self._made.put((list(islice(self._items, 1)), None))
+        except BaseException as error:  # it is the taker's
+            self._made.put(([], error))
