@@ -213,7 +213,9 @@ class MispReader:
 
     def _read(self, group: list[SeenEvent], filters: Mapping[str, Any], tries: int) -> list[Event]:
         """Read listed events; in halves when MISP does not manage, down to the one that it cannot deliver."""
-        arguments = {**misp_filters.for_reading(filters), "eventid": [each.id for each in group]}
+        reports = not self.settings.misp_remove_eventreports
+        wanted = misp_filters.for_reading(filters, reports=reports)
+        arguments = {**wanted, "eventid": [each.id for each in group]}
         try:
             events = misp_answers.events(self._search("events", arguments, tries))
             self._attach_scores(events, group)

@@ -33,6 +33,7 @@ _PAGING = frozenset({"limit", "page"})
 _OURS = frozenset({"controller", "return_format", "returnFormat", "pythonify", "metadata"})
 _WARNINGLIST = frozenset({"enforceWarninglist", "enforce_warninglist"})
 _PYMISP_NAMES = {"type": "type_attribute", "from": "date_from", "to": "date_to"}
+_LEFT_THERE = {"excludeGalaxy": True, "noShadowAttributes": 1, "includeEventCorrelations": 0}
 _FLAGS = frozenset({"published", "to_ids"})
 _FOR_ATTRIBUTES = _WARNINGLIST | {"to_ids", "sharinggroup", "excludeLocalTags"}
 
@@ -52,10 +53,14 @@ def for_asking(filters: Filters) -> dict[str, Any]:
     return for_listing(_without(filters, TIME_WINDOWS))
 
 
-def for_reading(filters: Filters) -> dict[str, Any]:
-    """The arguments that read listed events whole: time windows have done their work in the listing."""
+def for_reading(filters: Filters, *, reports: bool = False) -> dict[str, Any]:
+    """The arguments that read listed events whole: time windows have done their work in the listing.
+
+    What no indicator is made of stays where it is: galaxies, proposals, correlations and, unless ``reports`` are
+    wanted, event reports (MISP, options of ``Event::fetchEvent``; one that a MISP does not know is ignored).
+    """
     kept = _translated(_without(filters, _PAGING | TIME_WINDOWS | _OURS | {"eventid"}))
-    return {**kept, "excludeGalaxy": True}
+    return {**kept, **_LEFT_THERE, **({} if reports else {"noEventReports": 1})}
 
 
 def for_attributes(filters: Filters) -> dict[str, Any]:

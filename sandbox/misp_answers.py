@@ -51,6 +51,12 @@ class View:
             shown.pop("event_creator_email", None)
         if self.flag("excludeGalaxy"):
             shown.pop("Galaxy", None)
+        if self.flag("noEventReports"):
+            shown.pop("EventReport", None)
+        if str(self.query.get("includeEventCorrelations")) in ("0", "False"):
+            shown.pop("RelatedEvent", None)
+        if self.flag("noShadowAttributes"):
+            shown.pop("ShadowAttribute", None)
         if self.flag("metadata"):
             return {name: value for name, value in shown.items() if name not in INNER}
         shown["Attribute"] = self._attributes(event["Attribute"])
@@ -92,6 +98,8 @@ class View:
             shown = shown | self._warnings(one)
         if self.flag("excludeGalaxy"):
             shown = {name: value for name, value in shown.items() if name != "Galaxy"}
+        if self.flag("noShadowAttributes"):
+            shown = {name: value for name, value in shown.items() if name != "ShadowAttribute"}
         return shown
 
     def _warnings(self, one: Record) -> Record:

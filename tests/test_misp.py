@@ -473,3 +473,22 @@ def test_an_event_whose_scores_cannot_be_had_is_not_read(box, tmp_path):
     models, reader = scored(box, tmp_path, **DECAY)
     assert [each.uuid for each in reader.unread] == [misp_event(1)["uuid"]]
     assert set(models) == {"e2h0.example.org", "e2h1.example.org", "inner0.example.org"}
+
+
+def with_everything():
+    """An event with what MISP keeps beside attributes."""
+    report = {"uuid": "70000000-0000-4000-8000-000000000001", "name": "A report", "content": "Words"}
+    related = [{"Event": {"id": "9", "info": "Another"}}]
+    return {**misp_event(1, hosts(2)), "Galaxy": [{"name": "Actor"}], "RelatedEvent": related, "EventReport": [report]}
+
+
+@pytest.mark.parametrize("reports", [False, True])
+def test_what_no_indicator_is_made_of_stays_in_misp(box, tmp_path, reports):
+    """Galaxies, proposals, correlations, and reports unless they are wanted."""
+    box.misp.load([with_everything()])
+    reader = reader_for(box, tmp_path, MISP2SENTINEL_MISP_REMOVE_EVENTREPORTS=str(not reports))
+    ((event,),) = [page.slices for page in reader.pages(reader.listing(FILTERS), FILTERS)]
+    beside = {"Galaxy", "RelatedEvent", "ShadowAttribute", "EventReport"}
+    assert beside & event.keys() == ({"EventReport"} if reports else set())
+    assert len(event["Attribute"]) == 2
+    assert not beside & event["Attribute"][0].keys()
