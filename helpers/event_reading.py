@@ -160,9 +160,11 @@ class EventReading:
         """Fetch what is remembered of the event's attributes."""
         ledger = self.desk.ledger
         self.known = ledger.attributes(self.uuid)
-        self.unsettled = ledger.unsettled_attributes(self.uuid, self.desk.terms)
-        for source in ledger.sources_of_event(self.uuid):
+        sources = ledger.sources_of_event(self.uuid)
+        for source in sources:
             self.sources.setdefault(source.attribute, []).append(source)
+        unsettled = ledger.unsettled_keys({source.key for source in sources}, self.desk.terms)
+        self.unsettled = {source.attribute for source in sources if source.key in unsettled}
 
     def look(self, part: EventPart) -> list[Item]:
         """Look at a part of the event, and return what of it changed."""

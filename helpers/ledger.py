@@ -42,6 +42,7 @@ class Ledger:
         """
         self._database = Database(database, dry=dry) if isinstance(database, str) else database
         self._line = 0
+        self._puts: dict[str, Any] = {}
         self._name = hashlib.sha256(f"{workspace.lower()} {sourcesystem}".encode()).hexdigest()[:16]
         try:
             self.destination = self._destination(workspace, sourcesystem)
@@ -190,17 +191,15 @@ class Ledger:
         for some in _portions(ids):
             yield list(self._rows(RememberedObject, OBJECTS, OBJECTS.c.id.in_(some)))
 
-    def unsettled_attributes(self, event: str, terms: Terms) -> set[str]:
-        """Return the attributes of an event with objects of which no answer of Microsoft's stands."""
-        same = sql.and_(OBJECTS.c.destination == SOURCES.c.destination, OBJECTS.c.key == SOURCES.c.key)
-        question = (
-            sql.select(SOURCES.c.attribute)
-            .join(OBJECTS, same)
-            .where(SOURCES.c.destination == self.destination, SOURCES.c.event == event)
-            .where(sql.or_(OBJECTS.c.stage.in_(UNSETTLED), _rejected_before(terms)))
-        )
+    def unsettled_keys(self, keys: Iterable[str], terms: Terms) -> set[str]:
+        """Return those of these keys of whose objects no answer of Microsoft's stands."""
+        unsettled = sql.or_(OBJECTS.c.stage.in_(UNSETTLED), _rejected_before(terms))
+        ours = sql.and_(OBJECTS.c.destination == self.destination, unsettled)
+        found: set[str] = set()
         with self._transaction() as connection:
-            return {str(uuid) for uuid in connection.scalars(question)}
+            for some in _portions(keys):
+                found |= set(connection.scalars(sql.select(OBJECTS.c.key).where(ours, OBJECTS.c.key.in_(some))))
+        return found
 
     def events_of(self, keys: Iterable[str]) -> dict[str, set[str]]:
         """Return the events that the objects with these keys came from."""
@@ -404,18 +403,25 @@ class Ledger:
         values = [{"destination": self.destination, **_storable(vars(row))} for row in rows]
         if not values:
             return
+        if table.name not in self._puts:
+            self._puts[table.name] = self._put_into(table, values[0])
+        connection.execute(self._puts[table.name], values)
+
+    def _put_into(self, table: sql.Table, names: Iterable[str]) -> Any:
+        """Return the statement that inserts a row or takes the place of the one that is there."""
         statement = self._database.insert(table)
         keys = [column.name for column in table.primary_key]
         # What Microsoft calls an object is written by itself: who decides on it may have read it before.
-        changed = {name: statement.excluded[name] for name in values[0] if name not in (*keys, "remote_id")}
-        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), values)
+        changed = {name: statement.excluded[name] for name in names if name not in (*keys, "remote_id")}
+        return statement.on_conflict_do_update(index_elements=keys, set_=changed)
 
     def _drop_sources(self, connection: sql.Connection, sources: Sequence[Source]) -> None:
-        columns = sql.tuple_(SOURCES.c.key, SOURCES.c.event, SOURCES.c.attribute)
-        for start in range(0, len(sources), _PARAMETERS // 3):
-            named = [(each.key, each.event, each.attribute) for each in sources[start : start + _PARAMETERS // 3]]
-            ours = SOURCES.c.destination == self.destination
-            connection.execute(sql.delete(SOURCES).where(ours, columns.in_(named)))
+        # One at a time: SQLite finds no row of a list of rows by an index.
+        row = [SOURCES.c[name] == sql.bindparam(f"of_{name}") for name in ("key", "event", "attribute")]
+        statement = sql.delete(SOURCES).where(SOURCES.c.destination == self.destination, *row)
+        if sources:
+            named = [{"of_key": each.key, "of_event": each.event, "of_attribute": each.attribute} for each in sources]
+            connection.execute(statement, named)
 
     def _drop(
         self,

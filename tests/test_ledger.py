@@ -370,15 +370,16 @@ def test_an_event_is_settled_when_all_its_objects_are(ledger):
     assert not ledger.events()[EVENT].todo
 
 
-def test_unsettled_attributes(ledger):
+def test_unsettled_keys(ledger):
     ledger.keep(sources=[source(1), source(2), source(3), source(4, OTHER)])
     ledger.keep(
         objects=[thing(1), thing(2, stage=Stage.REJECTED, program="this"), thing(3, stage=Stage.ACCEPTED), thing(4)]
     )
     same, another = Terms(NOW, program="this"), Terms(NOW, program="another")
-    assert ledger.unsettled_attributes(EVENT, same) == {"attribute-1"}
+    keys = {source(n).key for n in (1, 2, 3)}
+    assert ledger.unsettled_keys(keys, same) == {source(1).key}
     for terms in (another, replace(same, retry_rejected=True)):
-        assert ledger.unsettled_attributes(EVENT, terms) == {"attribute-1", "attribute-2"}
+        assert ledger.unsettled_keys(keys, terms) == {source(1).key, source(2).key}
 
 
 def test_events_of_objects(ledger):

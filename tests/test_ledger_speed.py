@@ -1,0 +1,52 @@
+"""What is asked for each event finds its rows by an index, however many there are."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from tests.in_process import OneProcess
+from tests.support import hosts, misp_event
+
+START, DAY = 1_790_000_100, 86_400
+EVENTS, RUNS = 12, 3
+# A destination is one of few: what is found by it alone is found by looking through all of its rows.
+_WHOLE = re.compile(r"SCAN|\(destination=\?\)")
+
+
+@pytest.fixture
+def whole_tables():
+    """How often each statement was carried out that looks through a whole table."""
+    plans, counted = {}, Counter()
+
+    def look(_connection, cursor, statement, parameters, _context, many):
+        if many or not statement.startswith(("SELECT", "UPDATE", "DELETE")):
+            return
+        if statement not in plans:
+            asked = cursor.connection.cursor()
+            asked.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans[statement] = any(_WHOLE.search(row[3]) for row in asked.fetchall())
+        if plans[statement]:
+            counted[statement] += 1
+
+    event.listen(Engine, "before_cursor_execute", look)
+    yield counted
+    event.remove(Engine, "before_cursor_execute", look)
+
+
+def test_whole_tables_are_looked_through_a_few_times_a_run_and_never_for_each_event(tmp_path, whole_tables):
+    here = OneProcess(tmp_path, START, MISP_EVENT_FILTERS='{"published": 1}')
+    here.misp.load(misp_event(n, hosts(3, f"e{n}h")) for n in range(1, EVENTS + 1))
+    for run in range(RUNS):
+        for each in list(here.misp.events()):
+            here.misp.edit_attribute(each["uuid"], each["Attribute"][0]["uuid"], comment=f"seen {run}")
+            here.misp.edit_attribute(each["uuid"], each["Attribute"][1]["uuid"], to_ids=not run)
+            here.misp.publish(each["uuid"])
+        assert here.run(full=run == RUNS - 1).exit_code == 0
+        here.seconds += DAY
+    assert whole_tables, "or nothing was counted"
+    assert not {said: count for said, count in whole_tables.items() if count > RUNS}
