@@ -17,6 +17,7 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ValidationError
 
+from helpers.misp_answers import number
 from helpers.stories import MANUAL, NO_DATA, Link, NewsItem, Story, StoryAttribute, Tag
 
 Event = dict[str, Any]
@@ -191,7 +192,7 @@ def read_event(event: Event) -> Held:
 def live(event: Mapping[str, Any], kind: str) -> list[Event]:
     """Return the attributes, objects or reports of an event that are not deleted, oldest first."""
     found = [each for each in event.get(kind) or () if not is_deleted(each)]
-    return sorted(found, key=lambda each: int(each.get("id") or 0))
+    return sorted(found, key=lambda each: number(each.get("id")))
 
 
 def is_deleted(each: Mapping[str, Any]) -> bool:

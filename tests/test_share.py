@@ -397,6 +397,41 @@ def test_with_a_sharing_group_the_distribution_is_4(tmp_path):
     assert (site.event()["distribution"], site.event()["sharing_group_id"]) == ("4", "1")
 
 
+ODD = ["null", "[]", "[1]", "{}", '"x"', "", '{"Event": []}', '{"Event": {"id": "x"}}', '[{"Event": {"id": "x"}}]']
+
+
+@pytest.mark.parametrize("body", ODD)
+@pytest.mark.parametrize(
+    "path", ["users/view/me", "events/view", "checkValue", "shadowAttributes/index", "events/add", "publish"]
+)
+def test_an_odd_answer_is_misps_failure_and_costs_no_other_story(site, path, body):
+    theirs = story(id="0b5fd7a2-7c55-4a5e-9f0e-5a2f6c9f2d12")
+    site.share_as_them(theirs)
+    site.fault(path, "body", body=body, times=None)
+    try:
+        answer = site.share(story(), theirs | {"summary": "Ours."})
+    except MispError:
+        return
+    assert len(answer["stories"]) == 2
+    if path == "checkValue" and body not in ("[]", "{}", '{"Event": []}'):
+        assert answer["stories"][0]["outcome"] == "failed" and site.event() is None
+
+
+@pytest.mark.parametrize("body", ["[]", "[1]", "{}", '{"User": 1, "Organisation": []}'])
+def test_misp_that_does_not_say_whose_key_it_is_cannot_be_asked(site, body):
+    site.fault("users/view/me", "body", body=body, after=1, times=None)
+    with pytest.raises(MispError, match=r'misp_stories\["api_key"\]'):
+        site.share(story())
+
+
+def test_an_event_whose_lists_are_written_as_objects_is_read(site):
+    site.one(story())
+    body = json.loads(json.dumps({"Event": site.event()}))
+    body["Event"]["Object"] = {"0": body["Event"]["Object"][0], "2": body["Event"]["Object"][1]}
+    site.fault("/events/view", "body", body=json.dumps(body))
+    assert (site.one(story())["outcome"], site.wire.writes) == ("unchanged", [])
+
+
 # --- proposals pending on our event ----------------------------------------------------------------
 
 
