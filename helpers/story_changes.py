@@ -15,6 +15,8 @@ from helpers.story_event import PLACEHOLDER, STORY_TEXTS, Event, Held, HeldItem,
 from helpers.story_indicators import CATEGORIES, Named
 
 COMMENT = "Named in the story"
+# Tells what the story took back from what somebody deleted in MISP, which is not added again.
+TAKEN_BACK = "No longer named in the story"
 PLEASE_REMOVE = "Please remove this news item: the story no longer has it"
 _SEVERAL = frozenset({"content", "links", "tags", "attributes"})
 
@@ -65,20 +67,24 @@ def new_event(wanted: Wanted, distribution: int, sharing_group: int | None) -> E
 
 
 def changes(wanted: Wanted, held: Held) -> list[Change]:
-    """Return what makes an event of ours as it is wanted; nothing where it is."""
+    """Return what makes an event of ours as it is wanted; nothing where it is.
+
+    The report comes first and the title last: by the title the report is found again when MISP fails in between.
+    """
     return [
-        *_title(wanted, held),
+        *_report(wanted, held),
         *_story(wanted, held),
         *_items(wanted, held.items),
-        *_report(wanted, held),
         *_tags(wanted, held),
         *_indicators(wanted, held),
+        *_title(wanted, held),
     ]
 
 
 def left_deleted(wanted: Wanted, held: Held) -> list[str]:
     """Return the indicators that somebody deleted in MISP, which are not added again."""
-    gone = {_named(each) for each in held.event.get("Attribute") or () if story_event.is_deleted(each)}
+    deleted = (each for each in held.event.get("Attribute") or () if story_event.is_deleted(each))
+    gone = {_named(each) for each in deleted if each.get("comment") != TAKEN_BACK}
     there = {_named(each) for each in live(held.event, "Attribute")}
     return [each.value for each in wanted.indicators if each in gone - there]
 
@@ -180,19 +186,23 @@ def _report(wanted: Wanted, held: Held) -> Iterator[Change]:
     if wanted.story is None:
         return
     made = story_event.report(wanted.story)
-    there = _our_report(wanted.uuid, held)
+    there = _our_report(wanted.uuid, made["name"], held)
     if there is None:
         yield Change("add_report", "the report", str(held.event["id"]), made)
     elif any(str(there.get(name) or "").strip() != made[name].strip() for name in ("name", "content")):
         yield Change("edit_report", "the report", str(there["id"]), made | {"uuid": there["uuid"]})
 
 
-def _our_report(story_id: str, held: Held) -> Event | None:
-    """Find the report that is ours by its UUID, or, of another tool's making, by the event's title."""
+def _our_report(story_id: str, name: str, held: Held) -> Event | None:
+    """Find the report that is ours by its UUID, or, of another tool's making, by a title of the story.
+
+    The story has three: the one that is wanted, the event's, and the object's, which who edits the event leaves.
+    """
     reports = live(held.event, "EventReport")
     own = [each for each in reports if each.get("uuid") == story_event.report_uuid(story_id)]
-    title = story_event.report(held.story)["name"].strip()
-    named_so = [each for each in reports if str(each.get("name")).strip() == title]
+    of_object = [one.value for one, _ in members_of(held.held or {}) if one.relation == "title"]
+    titles = {story_event.report_name(title).strip() for title in (name, held.story.title, *of_object)}
+    named_so = [each for each in reports if str(each.get("name")).strip() in titles]
     return next(iter([*own, *named_so]), None)
 
 
@@ -218,10 +228,17 @@ def _indicators(wanted: Wanted, held: Held) -> Iterator[Change]:
     for one, each in there.items():
         what = f"{one.type} {one.value}"
         if one not in wanted.indicators:
-            if each.get("comment") == COMMENT:
-                yield Change("delete_attribute", what, str(each["uuid"]))
+            yield from _taken_back(what, each)
         elif wanted.to_ids and each.get("to_ids") not in (True, 1, "1"):
             yield Change("edit_attribute", f"to_ids of {what}", str(each["uuid"]), {**_body(each), "to_ids": True})
+
+
+def _taken_back(what: str, attribute: Event) -> Iterator[Change]:
+    comment = attribute.get("comment")
+    if comment == COMMENT:
+        yield Change("edit_attribute", what, str(attribute["uuid"]), {**_body(attribute), "comment": TAKEN_BACK})
+    if comment in (COMMENT, TAKEN_BACK):
+        yield Change("delete_attribute", what, str(attribute["uuid"]))
 
 
 def _named(attribute: Mapping[str, Any]) -> Named:

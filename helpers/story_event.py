@@ -79,7 +79,12 @@ def report(story: Story) -> Event:
     """Return the event report: description, summary and comments under Markdown headings."""
     texts = ((heading, getattr(story, name)) for name, heading in _SECTIONS)
     content = "\n\n".join(f"# {heading}\n\n{text}" for heading, text in texts if text)
-    return {"name": story.title[:_REPORT_NAME], "content": content or "(no text)", "distribution": "5"}
+    return {"name": report_name(story.title), "content": content or "(no text)", "distribution": "5"}
+
+
+def report_name(title: str) -> str:
+    """Return what the report of a story with this title is called."""
+    return title[:_REPORT_NAME]
 
 
 def report_uuid(story_id: str) -> str:

@@ -166,7 +166,7 @@ class OneStory:
         todo = story_changes.changes(wanted, before)
         if todo and not new:
             self._ask_for_proposals(event)
-        after, refused = self._converge(wanted, before)
+        after, refused = self._converged(wanted, before)
         left = story_changes.changes(wanted, after)
         changed = new or left != todo
         if new or changed:
@@ -197,6 +197,21 @@ class OneStory:
             some = f"{others} proposals of others are" if others > 1 else "1 proposal of others is"
             reason = f"{some} pending and would be overwritten: decide on {self._url(event)}, or use --force"
             raise StoryStopped("blocked", reason)
+
+    def _converged(self, wanted: Wanted, held: Held) -> tuple[Held, dict[str, str]]:
+        """Converge; when MISP fails meanwhile, say that what was published may no longer be so."""
+        try:
+            return self._converge(wanted, held)
+        except MispError:
+            self._note_unpublished(held.event)
+            raise
+
+    def _note_unpublished(self, before: Event) -> None:
+        """The next share cannot know: to it, the event is one that its owner has not published."""
+        if _flag(before.get("published")):
+            self.made.notes.append(
+                "it was published until this update and is perhaps no longer: share it again with --publish"
+            )
 
     def _converge(self, wanted: Wanted, held: Held) -> tuple[Held, dict[str, str]]:
         """Change, look, and change what is still left; return what is there and what MISP declined."""
@@ -237,6 +252,9 @@ class OneStory:
             since = "; it was published until this update, and somebody who may has to publish it again" if was else ""
             role = "" if self.me.may("perm_publish") else "the role may not publish (perm_publish)"
             self.made.notes.append(f"not published: {role or error}{since}")
+        except MispError:
+            self._note_unpublished(before)
+            raise
         else:
             self.made.notes.append("published")
             self.made.state = "updated" if self.made.state == "unchanged" else self.made.state

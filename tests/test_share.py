@@ -108,7 +108,10 @@ CHANGED = {
     "item changed": (story(news_items=[item(title="Seen")]), {"objects/edit"}),
     "item's content": (story(news_items=[item(content=f"{URL} it is")]), {"objects/edit"}),
     "item's time": (story(news_items=[item(published="2026-11-21T08:00:00Z")]), {"objects/edit"}),
-    "item removed": (story(news_items=[other_item()]), {"objects/add", "objects/delete", "attributes/delete"}),
+    "item removed": (
+        story(news_items=[other_item()]),
+        {"objects/add", "objects/delete", "attributes/edit", "attributes/delete"},
+    ),
     "indicator": (story(description="From 192.0.2.7"), {"objects/edit", "eventReports/edit", "attributes/add"}),
 }
 
@@ -171,6 +174,27 @@ def test_an_indicator_that_somebody_deleted_stays_deleted(site):
     assert (outcome["outcome"], outcome["notes"]) == ("unchanged", [f"deleted in MISP, and left so: {URL}"])
 
 
+def test_an_indicator_that_the_story_names_again_is_added_again(site):
+    site.one(story())
+    site.one(story(news_items=[other_item()]))
+    assert site.indicators() == {}
+    outcome = site.one(story(news_items=[item(), other_item()]))
+    assert (outcome["outcome"], outcome["notes"]) == ("updated", [])
+    assert site.indicators() == {URL: False}
+    site.misp.soft_delete(STORY, next(one["uuid"] for one in site.event()["Attribute"] if not one["deleted"]))
+    assert site.one(story())["notes"] == [f"deleted in MISP, and left so: {URL}"]
+
+
+@pytest.mark.parametrize("path", ["attributes/edit", "attributes/delete"])
+def test_an_indicator_that_was_half_taken_back_leaves_with_the_next_share(site, path):
+    site.one(story())
+    fault = site.fault(path, "reset-before", times=None)
+    assert site.one(story(news_items=[]))["outcome"] == "failed"
+    fault.times = 0
+    site.one(story(news_items=[]))
+    assert site.indicators() == {}
+
+
 def test_to_ids_raises_the_flag_and_nothing_lowers_it(site):
     site.one(story())
     assert site.one(story(), to_ids=True)["outcome"] == "updated"
@@ -221,6 +245,20 @@ def test_a_role_that_may_not_publish_is_told(tmp_path):
     assert outcome["outcome"] == "updated"
     (note,) = outcome["notes"]
     assert note.startswith("not published: the role may not publish") and "it was published until this update" in note
+
+
+@pytest.mark.parametrize("path", ["events/publish", "eventReports/edit", "events/view"])
+def test_a_failure_after_which_an_event_is_perhaps_no_longer_published_is_told(site, path):
+    site.one(story(), publish=True)
+    site.fault(path, "status", status=500, after=int(path == "events/view"), times=None)
+    outcome = site.one(story(summary="New."))
+    assert outcome["outcome"] == "failed"
+    assert outcome["notes"] == [
+        "it was published until this update and is perhaps no longer: share it again with --publish"
+    ]
+    site.misp.faults.clear()
+    assert site.one(story(summary="New."), publish=True)["outcome"] == "updated"
+    assert site.event()["published"]
 
 
 # --- what MISP cannot store, or drops --------------------------------------------------------------
@@ -304,6 +342,25 @@ def test_an_event_whose_answer_was_lost_is_not_added_again(site):
     site.fault("/events/add", "reset-after")
     assert site.one(story())["outcome"] == "created"
     assert site.wire.writes == ["/events/add"]
+
+
+@pytest.mark.parametrize("path", ["eventReports/edit", "objects/edit", "events/edit"])
+def test_another_tools_report_stays_the_one_when_a_failure_parts_it_from_the_title(site, path):
+    site.one(story())
+    site.event()["EventReport"][0]["uuid"] = "88888888-0000-4000-8000-000000000008"
+    site.fault(path, "status", status=500, times=None)
+    assert site.one(story(title="Another title"))["outcome"] == "failed"
+    site.misp.faults.clear()
+    assert site.one(story(title="Another title"))["outcome"] == "updated"
+    assert [each["name"] for each in site.event()["EventReport"]] == ["Another title"]
+
+
+def test_another_tools_report_is_found_although_somebody_renamed_the_event(site):
+    site.one(story())
+    site.event()["EventReport"][0]["uuid"] = "88888888-0000-4000-8000-000000000008"
+    site.event()["info"] = "By hand"
+    assert site.one(story())["outcome"] == "updated"
+    assert len(site.event()["EventReport"]) == 1
 
 
 # --- errors ----------------------------------------------------------------------------------------
