@@ -280,6 +280,8 @@ class Proposals:
         """Compare a story with the event."""
         if wanted.story and held.held:
             self._story(wanted.story, held.story, held.held)
+        else:
+            self.notes.append("another organisation's event without a story in it: its texts cannot be proposed")
         left = list(held.items)
         for item in wanted.items:
             there = next((each for each in left if _one(item, each.item)), None)

@@ -128,7 +128,7 @@ def _story_members(story: Story) -> Iterator[Member]:
         yield Member(name, "text", getattr(story, name) or PLACEHOLDER)
     for relation, parts in (("links", story.links), ("tags", story.tags), ("attributes", story.attributes)):
         for part in parts.values() if isinstance(parts, dict) else parts:
-            yield Member(relation, "text", json.dumps(part.model_dump(), sort_keys=True))
+            yield Member(relation, "text", part.text())
 
 
 def _item_members(item: NewsItem) -> Iterator[Member]:

@@ -89,11 +89,14 @@ class OneStory:
     # -- what is wanted ----------------------------------------------------------------------------
 
     def _without_extensions(self, *, ours: bool) -> Story:
-        """Leave out the items that ``collect`` found in other events that extend this one: they stay there."""
+        """Leave out the items that are in other events that extend this one, as ``collect`` found: they stay there."""
         elsewhere: set[str] = set()
-        for each in self.story.misp.get("extensions") or ():
-            if isinstance(each, dict) and not (ours and each.get("organisation") == self.me.organisation_uuid):
-                elsewhere |= {str(item) for item in each.get("items") or ()}
+        for each in self.story.extensions:
+            if ours and each.organisation == self.me.organisation_uuid:
+                continue
+            event = self.writer.event(each.uuid)
+            there = read_event(event).items if event else ()
+            elsewhere |= {one.item.id for one in there} & set(each.items)
         items = [item for item in self.story.news_items if item.id not in elsewhere]
         return self.story.model_copy(update={"news_items": items})
 
@@ -301,7 +304,7 @@ class OneStory:
     def _extend(self, story: Story, proposals: Proposals, parent: Held) -> bool:
         """Put the items that another's event lacks into an extension of ours; say whether that changed it."""
         uuid = story_event.extension_uuid(story.id, self.me.organisation_uuid)
-        there = self.writer.event(uuid) or self._older_extension(parent.event)
+        there = self._our_extension(uuid, parent.event)
         if there is None and not proposals.missing:
             return False
         items = story.model_copy(update={"description": "", "summary": "", "comments": ""})
@@ -324,8 +327,14 @@ class OneStory:
         self.made.url = url
         return self.made.state != "unchanged"
 
-    def _older_extension(self, parent: Event) -> Event | None:
-        """Find an extension of ours that another tool made, under a UUID of its own."""
+    def _our_extension(self, uuid: str, parent: Event) -> Event | None:
+        """Find our extension, also one that another tool made, under a UUID of its own."""
+        there = self.writer.event(uuid)
+        if there is not None and not self._is_ours(there):
+            words = "the event that would be our extension is another organisation's, so the new items go nowhere"
+            raise StoryStopped("failed", f"{words}: {self._url(there)}")
+        if there is not None:
+            return there
         listed = self.writer.extensions(parent, self.me.organisation_id)
         return self.writer.event(str(listed[0]["uuid"])) if listed else None
 

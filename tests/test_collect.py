@@ -84,6 +84,17 @@ def test_what_others_extend_is_joined_and_sharing_it_changes_nothing(site):
     assert site.wire.writes == []
 
 
+def test_a_story_that_was_collected_elsewhere_is_shared_with_the_items_of_its_extensions(site, tmp_path):
+    site.share_as_them(story())
+    site.one(story(news_items=[item(), other_item()]))
+    (one,) = site.collect()[1]
+    (tmp_path / "another").mkdir()
+    another = StorySite(tmp_path / "another")
+    assert another.one(one)["outcome"] == "created"
+    assert sorted(another.values("hash")) == sorted([HASH, OTHER_HASH])
+    assert another.one(one)["outcome"] == "unchanged"
+
+
 def test_a_change_to_an_extension_alone_brings_the_whole_story_again(site):
     site.share_as_them(story())
     site.one(story(news_items=[item(), other_item()]))

@@ -6,6 +6,7 @@ import pytest
 
 from helpers.errors import MispError, SettingsError
 from helpers.story_event import TEMPLATES, extension_uuid
+from sandbox.misp_records import ORGANISATION
 from tests.story_site import (
     HASH,
     ITEM,
@@ -621,6 +622,24 @@ def test_an_extension_that_another_tool_made_is_found(theirs):
     assert theirs.one(story(news_items=[item(), other_item()]))["outcome"] == "proposed"
     assert theirs.values("id", made) == [OTHER_ITEM]
     assert theirs.event(extension(theirs)) is None
+
+
+def test_an_extension_of_ours_that_is_anothers_event_is_never_written_to(tmp_path):
+    site = StorySite(tmp_path, role="admin")
+    site.share_as_them(story(), publish=True)
+    taken = extension_uuid(STORY, ORGANISATION["uuid"])
+    site.share_as_them(story(id=taken, news_items=[]))
+    before = json.dumps(site.event(taken))
+    outcome = site.one(story(news_items=[item(), other_item()]))
+    assert outcome["outcome"] == "failed" and "is another organisation's" in outcome["reason"]
+    assert json.dumps(site.event(taken)) == before
+
+
+def test_anothers_event_without_a_story_in_it_is_told(theirs):
+    theirs.event()["Object"].clear()
+    outcome = theirs.one(story(summary="Ours.", news_items=[]))
+    assert (outcome["outcome"], theirs.wire.writes) == ("unchanged", [])
+    assert outcome["notes"] == ["another organisation's event without a story in it: its texts cannot be proposed"]
 
 
 @pytest.mark.parametrize("after", range(4))

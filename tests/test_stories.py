@@ -39,6 +39,22 @@ PROBLEMS = {
         {"news_items": [item(), item(title="x", hash=OTHER_HASH)]},
         "news_items[1].id is that of another item",
     ),
+    "long attribute": (
+        {"attributes": {"a": {"key": "k", "value": "é" * 30_000}}},
+        "attributes.a is longer than the 65,535 bytes that MISP keeps",
+    ),
+    "long tag": (
+        {"tags": {"a": {"name": "x" * 256}}},
+        "tags.a.name is longer than the 255 characters that MISP keeps",
+    ),
+    "notes of collect": (
+        {"misp": {"extensions": 5}},
+        "misp is not what collect wrote: extensions must be a list",
+    ),
+    "items in a note of collect": (
+        {"misp": {"extensions": [{"uuid": STORY, "items": 5}]}},
+        "misp is not what collect wrote: extensions[0].items must be a list",
+    ),
     "long": (
         {"description": "x" * (LONGEST + 1)},
         "description is longer than the 65,535 bytes that MISP keeps",
@@ -61,6 +77,19 @@ def test_all_problems_of_a_story_are_named():
         "links must be a list",
         "news_items[0].id is missing",
     )
+
+
+@pytest.mark.parametrize("name", ["id", "title", "tags", "misp", "news_items"])
+def test_a_story_that_is_nested_too_deeply_costs_only_itself(name, tmp_path):
+    nested: dict = {}
+    for _ in range(3000):
+        nested = {"a": nested}
+    assert read({**story(), name: nested}).problems == ("the story is nested too deeply",)
+
+
+def test_tags_of_which_the_same_key_is_left_stay_two():
+    found = read(story(tags={"\U0001f525": {"name": "fire"}, "\U0001f4a5": {"name": "boom"}, "\ufffd": {"name": "x"}}))
+    assert list(found.story.tags) == ["fire", "boom", "x"]
 
 
 def test_what_may_be_missing_is_empty():
