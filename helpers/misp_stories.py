@@ -94,13 +94,12 @@ class MispWriter(MispReader):
         """Return which of these values are on an enabled warninglist, each with the list's name."""
         return dict(self._ask(lambda client: partial(client.values_in_warninglist, list(values)), _lists_of))
 
-    def story_events(self, sharing_group: int | None = None) -> list[Event]:
+    def story_events(self) -> list[Event]:
         """List the events that hold a story or a news item, without their content.
 
         MISP ignores filters that it does not know, so there may be others among them.
         """
-        of_group = {"sharinggroup": sharing_group} if sharing_group else {}
-        return self._events(object_name=[STORY, ITEM], **of_group)
+        return self._events(object_name=[STORY, ITEM])
 
     def extensions(self, parent: Event, organisation: str) -> list[Event]:
         """List the events by which an organisation extends another, without their content.

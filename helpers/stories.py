@@ -26,6 +26,8 @@ MANUAL = "manual"
 LONGEST = 65_535
 # MISP's column for a tag's name is a VARCHAR(255).
 LONGEST_TAG = 255
+# MISP keeps times as seconds since 1970.
+EARLIEST = 1970
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 _SAID = {
     "missing": "is missing",
@@ -44,9 +46,14 @@ def _uuid(value: str) -> str:
 
 
 def _hash(value: str) -> str:
-    if value and not _SHA256.fullmatch(value):
+    if value and not sha256(value):
         raise ValueError("is not a SHA-256 in hexadecimal digits")
     return value.lower()
+
+
+def sha256(value: str) -> str:
+    """Return a SHA-256 in small letters; empty where it is none."""
+    return value.lower() if _SHA256.fullmatch(value) else ""
 
 
 def _moment(value: str) -> str:
@@ -58,8 +65,8 @@ def _moment(value: str) -> str:
         moment = read.astimezone(UTC) if read.tzinfo else read
     except (ValueError, OverflowError):
         raise ValueError("is not a time in ISO 8601, as in 2026-11-20T08:00:00") from None
-    if moment.year < 1970:
-        raise ValueError("is before 1970, which MISP cannot keep")
+    if moment.year < EARLIEST:
+        raise ValueError(f"is before {EARLIEST}, which MISP cannot keep")
     return moment.replace(tzinfo=None).isoformat()
 
 

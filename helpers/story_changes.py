@@ -116,14 +116,23 @@ def _items(wanted: Wanted, held: Iterable[HeldItem]) -> Iterator[Change]:
         if by_id.setdefault(each.item.id, each) is not each:
             spare.append(each)
     for item in wanted.items:
-        there = by_id.pop(item.id, None)
+        there = by_id.pop(item.id, None) or _by_hash(item, by_id, wanted)
         made = story_event.item_object(item)
         if there is None:
             yield Change("add_object", f"news item {item.id}", wanted.uuid, made)
         elif not _equal(item, there.item):
             yield from _edited(f"news item {item.id}", made, there.held)
-    for each in (*by_id.values(), *spare):
+    once = {item.hash for item in wanted.items if item.hash}
+    for each in (*(each for each in by_id.values() if each.item.hash not in once), *spare):
         yield Change("delete_object", f"news item {each.item.id}", str(each.held["uuid"]))
+
+
+def _by_hash(item: NewsItem, by_id: dict[str, HeldItem], wanted: Wanted) -> HeldItem | None:
+    """Take the object of an item that is the same by its hash: items with one hash count once (Taranis AI)."""
+    wanted_too = {each.id for each in wanted.items}
+    found = (each for each in by_id.values() if item.hash and each.item.hash == item.hash)
+    there = next((each for each in found if each.item.id not in wanted_too), None)
+    return by_id.pop(there.item.id) if there else None
 
 
 def _equal(wanted: NewsItem, held: NewsItem) -> bool:
@@ -291,7 +300,8 @@ class Proposals:
                 left.remove(there)
                 self._item(item, there)
         for each in left:
-            self._removal(each)
+            if not any(_one(item, each.item) for item in wanted.items):  # what counts once may be there twice
+                self._removal(each)
         return self
 
     def _story(self, wanted: Story, held: Story, thing: Event) -> None:

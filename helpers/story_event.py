@@ -18,7 +18,7 @@ from uuid import UUID, uuid5
 from pydantic import BaseModel, ValidationError
 
 from helpers.misp_answers import number
-from helpers.stories import MANUAL, NO_DATA, Link, NewsItem, Story, StoryAttribute, Tag
+from helpers.stories import EARLIEST, MANUAL, NO_DATA, Link, NewsItem, Story, StoryAttribute, Tag, sha256
 
 Event = dict[str, Any]
 Part = TypeVar("Part", bound=BaseModel)
@@ -190,7 +190,8 @@ def is_story(event: Mapping[str, Any]) -> bool:
 def read_event(event: Event) -> Held:
     """Read the story and the news items of an event; what nobody can read in it is left out."""
     held = next(_objects(event, STORY), None)
-    items = tuple(HeldItem(_item(each), each) for each in _objects(event, ITEM))
+    of_story = str(event.get("extends_uuid") or event["uuid"]).lower()
+    items = tuple(HeldItem(_item(each, of_story), each) for each in _objects(event, ITEM))
     return Held(event, _story(event, held, [each.item for each in items]), held, items)
 
 
@@ -240,13 +241,14 @@ def _story(event: Event, held: Event | None, items: list[NewsItem]) -> Story:
     return Story.model_construct(**fields)
 
 
-def _item(held: Event) -> NewsItem:
+def _item(held: Event, story_id: str) -> NewsItem:
     values = _values(held)
     fields: dict[str, Any] = {name: _first(values, name) for name in ITEM_TEXTS}
     fields["content"] = "".join(text for text in values.get("content", ()) if text.strip() not in NO_DATA)
     fields["published"] = published(held.get("first_seen"))
     fields["source"] = fields["source"] or MANUAL
-    fields["hash"] = fields["hash"].lower()
+    fields["hash"] = sha256(fields["hash"])
+    fields["story_id"] = fields["story_id"] or story_id
     fields["id"] = _first(values, "id") or fields["hash"] or str(held.get("uuid"))
     return NewsItem.model_construct(**fields)
 
@@ -287,9 +289,10 @@ def _fields(text: str) -> dict[str, Any]:
 
 
 def published(first_seen: object) -> str:
-    """Return when an item was published, of the first_seen that MISP shows; empty where it shows none."""
+    """Return when an item was published, of the first_seen that MISP shows; empty where that is none to ``share``."""
     try:
         moment = datetime.fromisoformat(str(first_seen))
-    except ValueError:
+        moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
         return ""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() if moment.tzinfo else moment.isoformat()
+    return moment.isoformat() if moment.year >= EARLIEST else ""

@@ -160,6 +160,16 @@ def test_an_item_that_is_there_twice_is_there_once_again(site):
     assert len(site.objects("taranis-news-item")) == 1
 
 
+def test_an_item_that_has_another_id_is_known_by_its_hash(site):
+    site.one(story(news_items=[item(), other_item()]))
+    before = {each["uuid"] for each in site.objects("taranis-news-item")}
+    renamed = story(news_items=[item(id="another"), other_item()], links=[])
+    assert site.one(renamed)["outcome"] == "updated"
+    assert {each["uuid"] for each in site.objects("taranis-news-item")} == before
+    assert set(site.values("id")) == {STORY, "another", OTHER_ITEM}
+    assert site.one(renamed)["outcome"] == "unchanged"
+
+
 def test_a_report_of_a_long_title_has_a_name_that_misp_can_keep(site):
     long = "A long title, " * 40
     site.one(story(title=long))
