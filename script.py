@@ -136,7 +136,7 @@ def _ask(settings: Settings, arguments: Namespace) -> int:
     if arguments.command == "collect":
         from helpers.collect import collect  # noqa: PLC0415
 
-        return collect(settings, sys.stdout, lambda line: print(redact(line), file=sys.stderr), full=arguments.full)
+        return collect(settings, sys.stdout, lambda line: print(_shown(line), file=sys.stderr), full=arguments.full)
     if arguments.command == "adopt":
         from helpers.adopt import adopt  # noqa: PLC0415
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.faults import Fault
 from sandbox.serve import Sandbox
 from tests.processes import Host
 from tests.story_site import STORY, THEM, URL, US, item, story
@@ -73,7 +74,11 @@ def test_collected_stories_can_be_piped_into_share(box, tmp_path):
     )
     assert again.returncode == 0
     assert again.stdout.splitlines()[-1] == "1 unchanged"
-    assert host.run("collect").stdout == ""
+    nothing = host.run("collect")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    file.write_text("")
+    shared = host.run("share", str(file))
+    assert (shared.returncode, shared.stdout) == (0, "no story\n")
 
 
 def test_problems_end_with_their_exit_codes(box, tmp_path):
@@ -94,6 +99,17 @@ def test_problems_end_with_their_exit_codes(box, tmp_path):
     assert "wrong" * 8 not in ended.stdout + ended.stderr
     ended = host.run("share", "--full", str(file))
     assert ended.returncode == 2 and "--full" in ended.stderr
+
+
+def test_what_misp_says_of_an_event_that_cannot_be_read_commands_no_terminal(box, tmp_path):
+    host = host_of(box, tmp_path)
+    file = tmp_path / "story.json"
+    file.write_text(json.dumps(story()))
+    assert host.run("share", str(file)).returncode == 0
+    box.misp.faults.add(Fault("/events/view", "status", status=405, body={"message": "\x1b[2Jno"}, times=None))
+    ended = host.run("collect")
+    assert ended.returncode == 3
+    assert "\x1b" not in ended.stderr and "\\x1b[2Jno" in ended.stderr
 
 
 CHECKS = {
