@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -28,6 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     arguments = parse(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a title may have letters that the locale lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _command(arguments)
     except ModuleNotFoundError as error:

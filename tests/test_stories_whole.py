@@ -101,6 +101,19 @@ def test_problems_end_with_their_exit_codes(box, tmp_path):
     assert ended.returncode == 2 and "--full" in ended.stderr
 
 
+def test_letters_that_the_locale_lacks_end_no_share(box, tmp_path):
+    host = host_of(box, tmp_path)
+    host.environ["PYTHONIOENCODING"] = "ascii"
+    file = tmp_path / "story.json"
+    file.write_text(
+        json.dumps([story(title="\u041d\u043e\u0432\u044b\u0439 loader"), story(id=STORY.replace("0b", "0c"))])
+    )
+    shared = host.run("share", str(file))
+    assert (shared.returncode, shared.stderr) == (0, "")
+    assert "\\u041d\\u043e\\u0432\\u044b\\u0439 loader" in shared.stdout
+    assert shared.stdout.splitlines()[-1] == "2 created"
+
+
 def test_what_misp_says_of_an_event_that_cannot_be_read_commands_no_terminal(box, tmp_path):
     host = host_of(box, tmp_path)
     file = tmp_path / "story.json"
