@@ -23,7 +23,7 @@ from helpers.misp_stories import Me, MispWriter
 from helpers.settings import Settings
 from helpers.share import FAILURES_IN_A_ROW, who
 from helpers.stories import NewsItem, Story, as_json
-from helpers.story_event import Event, Held, is_story, live, read_event
+from helpers.story_event import Event, Held, is_story, proposals_in, read_event
 
 STATE = "stories.json"
 _DAY = 86_400
@@ -191,7 +191,7 @@ class Collection:
             items += more
             noted.append({**self._owner(event), "uuid": event["uuid"], "items": [each.id for each in more]})
         note = {**self._owner(parent), "url": self._url(parent), "published": parent.get("published") in (True, 1, "1")}
-        pending = sum(map(_proposals, (parent, *extensions)))
+        pending = sum(len(proposals_in(event)) for event in (parent, *extensions))
         note |= {"proposals": pending, "extensions": noted[1:]}
         return read_event(parent).story.model_copy(update={"news_items": items, "misp": note})
 
@@ -230,10 +230,3 @@ def _new(held: Held, items: Iterable[NewsItem]) -> list[NewsItem]:
             ids.add(item.id)
             hashes |= {item.hash} - {""}
     return more
-
-
-def _proposals(event: Event) -> int:
-    """Count the proposals that are pending on an event, its attributes and the members of its objects."""
-    holders = [event, *live(event, "Attribute")]
-    holders += [one for each in live(event, "Object") for one in live(each, "Attribute")]
-    return sum(len(holder.get("ShadowAttribute") or ()) for holder in holders)

@@ -128,7 +128,7 @@ class MispWriter(MispReader):
 
     def publish(self, uuid: str) -> None:
         """Publish an event, without e-mail."""
-        self._ask(lambda client: partial(client.publish, uuid))
+        self._ask(lambda client: partial(client.publish, uuid), _success)
 
     def carry_out(self, change: Change) -> None:
         """Make one change."""
@@ -223,6 +223,11 @@ def _lists_of(answer: Any) -> dict[str, str]:
     if not isinstance(answer, dict) or not all(isinstance(lists, list) for lists in answer.values()):
         raise MispBusy(f"MISP does not say what is on its warninglists: {str(answer)[:100]}")
     return {value: str(lists[0].get("name")) for value, lists in answer.items() if lists}
+
+
+def _success(answer: Any) -> None:
+    if not misp_answers.part({"": answer}, "").get("success"):
+        raise MispBusy(f"MISP does not say that it published the event: {str(answer)[:100]}")
 
 
 def _listed(answer: Any) -> list[Event]:

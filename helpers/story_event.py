@@ -201,6 +201,13 @@ def live(event: Mapping[str, Any], kind: str) -> list[Event]:
     return sorted(found, key=lambda each: number(each.get("id")))
 
 
+def proposals_in(event: Mapping[str, Any]) -> list[Event]:
+    """Return the proposals that an event shows: on itself, its attributes and the members of its objects."""
+    holders = [event, *live(event, "Attribute")]
+    holders += [one for each in live(event, "Object") for one in live(each, "Attribute")]
+    return [each for holder in holders for each in holder.get("ShadowAttribute") or () if not is_deleted(each)]
+
+
 def is_deleted(each: Mapping[str, Any]) -> bool:
     """Say whether MISP shows something as deleted."""
     return each.get("deleted") in (True, 1, "1")

@@ -191,7 +191,7 @@ class OneStory:
         if self.terms.force:
             return
         try:
-            pending = self.writer.proposals(str(event["uuid"]))
+            pending = self._pending(event)
         except MispError as error:
             reason = f"MISP does not say whether proposals are pending on {self._url(event)}: {error}"
             raise StoryStopped("blocked", reason) from error
@@ -200,6 +200,11 @@ class OneStory:
             some = f"{others} proposals of others are" if others > 1 else "1 proposal of others is"
             reason = f"{some} pending and would be overwritten: decide on {self._url(event)}, or use --force"
             raise StoryStopped("blocked", reason)
+
+    def _pending(self, event: Event) -> list[Event]:
+        """Ask which proposals are pending; those that the event itself shows count whatever MISP lists."""
+        listed = self.writer.proposals(str(event["uuid"]))
+        return list({each.get("id"): each for each in (*story_event.proposals_in(event), *listed)}.values())
 
     def _converged(self, wanted: Wanted, held: Held) -> tuple[Held, dict[str, str]]:
         """Converge; when MISP fails meanwhile, say that what was published may no longer be so."""
@@ -297,7 +302,7 @@ class OneStory:
         raise MispError("MISP did not take the proposals")
 
     def _proposals(self, wanted: Wanted, held: Held) -> Proposals:
-        pending = self.writer.proposals(wanted.uuid)
+        pending = self._pending(held.event)
         ours = [each for each in pending if str(each.get("org_id")) == self.me.organisation_id]
         return Proposals(ours).of(wanted, held)
 

@@ -246,6 +246,14 @@ def test_publish_publishes_what_is_shared_already(site):
     assert (outcome["outcome"], outcome["notes"]) == ("updated", ["published"])
 
 
+@pytest.mark.parametrize("body", ["[]", "[1]", "{}", '{"saved": false}'])
+def test_what_misp_does_not_say_that_it_published_was_not_published(site, body):
+    site.fault("events/publish", "body", body=body, times=None)
+    outcome = site.one(story(), publish=True)
+    assert outcome["outcome"] == "failed"
+    assert outcome["reason"].startswith("MISP does not say that it published the event")
+
+
 def test_a_role_that_may_not_publish_is_told(tmp_path):
     site = StorySite(tmp_path, role="User")
     outcome = site.one(story(), publish=True)
@@ -527,6 +535,14 @@ def test_proposals_stop_no_share_that_changes_nothing_and_our_own_stop_none(site
     site.event()["Object"][0]["Attribute"][3]["ShadowAttribute"] = []
     site.propose(summary_of(site), key=site.key, value="Ours, too.")
     assert site.one(story(summary="Ours."))["outcome"] == "updated"
+
+
+def test_proposals_that_only_the_event_shows_count_too(site):
+    site.one(story())
+    site.propose(summary_of(site), value="Theirs.")
+    site.fault("/shadowAttributes/index", "body", body="[]", times=None)
+    outcome = site.one(story(summary="Ours."))
+    assert outcome["outcome"] == "blocked" and "1 proposal of others is pending" in outcome["reason"]
 
 
 def test_a_question_about_proposals_without_an_answer_stops_the_update(site):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.faults import Fault
+from sandbox.misp_accounts import ROLES, USER
 from sandbox.serve import Sandbox
 from tests.processes import Host
 from tests.story_site import STORY, THEM, URL, US, item, story
@@ -129,6 +130,12 @@ CHECKS = {
     "ours": ("Publisher", {}, 0, "ok   MISP stories: the key is of organisation 5 (NEWSROOM), ours; the role"),
     "a role that may not publish": ("User", {}, 0, "lacks perm_publish (events are not published), perm_tag_editor"),
     "a role that may not write": ("Read Only", {}, 3, "FAIL MISP stories: the role Read Only lacks perm_add"),
+    "a role that may not update its colleagues' events": (
+        "Own events",
+        {},
+        0,
+        "lacks perm_modify_org (events that somebody else of the organisation added cannot be updated)",
+    ),
     "another organisation": ("Publisher", {"ORGANISATION_ID": THEM["id"]}, 2, "FAIL MISP stories: misp_stories.organi"),
     "a sharing group out of sight": (
         "Publisher",
@@ -140,7 +147,8 @@ CHECKS = {
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_check_says_whether_stories_can_be_shared(name, box, tmp_path):
+def test_check_says_whether_stories_can_be_shared(name, box, tmp_path, monkeypatch):
+    monkeypatch.setitem(ROLES, "Own events", ("7", USER - {"perm_modify_org"}, "1", "manage_own"))
     role, settings, code, words = CHECKS[name]
     box.misp.load(
         [{"uuid": STORY, "info": "x", "published": True, "Attribute": [{"type": "domain", "value": "a.example.org"}]}]
