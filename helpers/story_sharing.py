@@ -315,11 +315,12 @@ class OneStory:
         items = story.model_copy(update={"description": "", "summary": "", "comments": ""})
         items = items.model_copy(update={"news_items": proposals.missing})
         known = {(each.get("type"), each.get("value")) for each in story_event.live(parent.event, "Attribute")}
+        title, tags = self._header(story, there, parent)
         wanted = Wanted(
             str(there["uuid"]) if there else uuid,
-            story.title,
+            title,
             tuple(proposals.missing),
-            tuple(story_event.tag_names(story)),
+            tags,
             tuple(each for each in self._indicators(items) if tuple(each) not in known),
             self.terms.to_ids,
             extends=story.id,
@@ -331,6 +332,14 @@ class OneStory:
             self.made.notes.append(f"our extension with {len(wanted.items)} news items: {self.made.url}")
         self.made.url = url
         return self.made.state != "unchanged"
+
+    def _header(self, story: Story, there: Event | None, parent: Held) -> tuple[str, tuple[str, ...]]:
+        """Return the title and tags of our extension: what the story has of its parent leaves them as they are."""
+        title, tags = story.title, tuple(story_event.tag_names(story))
+        if there is None:
+            return title, tags
+        title = str(there.get("info") or "").strip() if title == parent.story.title else title
+        return title, () if set(tags) == set(story_event.tag_names(parent.story)) else tags
 
     def _our_extension(self, uuid: str, parent: Event) -> Event | None:
         """Find our extension, also one that another tool made, under a UUID of its own."""
