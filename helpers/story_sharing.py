@@ -312,10 +312,10 @@ class OneStory:
         there = self._our_extension(uuid, parent.event)
         if there is None and not proposals.missing:
             return False
-        items = story.model_copy(update={"description": "", "summary": "", "comments": ""})
-        items = items.model_copy(update={"news_items": proposals.missing})
-        known = {(each.get("type"), each.get("value")) for each in story_event.live(parent.event, "Attribute")}
         title, tags = self._header(story, there, parent)
+        texts = {"title": title, "description": "", "summary": "", "comments": ""}
+        items = story.model_copy(update={**texts, "news_items": proposals.missing})
+        known = {(each.get("type"), each.get("value")) for each in story_event.live(parent.event, "Attribute")}
         wanted = Wanted(
             str(there["uuid"]) if there else uuid,
             title,

@@ -97,12 +97,12 @@ def test_a_story_that_was_collected_elsewhere_is_shared_with_the_items_of_its_ex
 
 def test_what_was_collected_leaves_our_extension_its_title_and_tags(site):
     site.share_as_them(story())
-    ours = story(title="Ours", tags={}, attributes={}, news_items=[item(), other_item()])
+    ours = story(title="Ours: 192.0.2.7", tags={}, attributes={}, news_items=[item(), other_item()])
     assert site.one(ours)["outcome"] == "proposed"
     (one,) = site.collect()[1]
     assert (site.one(one)["outcome"], site.wire.writes) == ("unchanged", [])
     extension = one["misp"]["extensions"][0]["uuid"]
-    assert (site.event(extension)["info"], site.tags(extension)) == ("Ours", set())
+    assert (site.event(extension)["info"], site.tags(extension)) == ("Ours: 192.0.2.7", set())
     changed = ours | {"title": "Ours again", "tags": {"green": {"name": "tlp:green"}}}
     assert site.one(changed)["outcome"] == "proposed"
     assert (site.event(extension)["info"], site.tags(extension)) == ("Ours again", {"tlp:green"})
