@@ -291,14 +291,12 @@ class Proposals:
             self._story(wanted.story, held.story, held.held)
         else:
             self.notes.append("another organisation's event without a story in it: its texts cannot be proposed")
-        left = list(held.items)
+        found, left = _paired(wanted.items, held.items)
         for item in wanted.items:
-            there = next((each for each in left if _one(item, each.item)), None)
-            if there is None:
-                self.missing.append(item)
-            else:
-                left.remove(there)
+            if there := found.get(item.id):
                 self._item(item, there)
+            else:
+                self.missing.append(item)
         for each in left:
             if not any(_one(item, each.item) for item in wanted.items):  # what counts once may be there twice
                 self._removal(each)
@@ -361,6 +359,23 @@ def _says(pending: Mapping[str, Any], attribute: Event, change: Change) -> bool:
     if to_delete or change.kind == "propose_delete":
         return to_delete and change.kind == "propose_delete"
     return all(str(pending.get(name) or "") == str(change.body[name] or "") for name in ("value", "comment"))
+
+
+def _paired(items: Sequence[NewsItem], held: Iterable[HeldItem]) -> tuple[dict[str, HeldItem], list[HeldItem]]:
+    """Find the object of each item by its id, and by its hash where none has the id; return what is left too."""
+    left = list(held)
+    found: dict[str, HeldItem] = {}
+    for same_one in (_one_id, _one):
+        for item in items:
+            there = next((each for each in left if item.id not in found and same_one(item, each.item)), None)
+            if there is not None:
+                found[item.id] = there
+                left.remove(there)
+    return found, left
+
+
+def _one_id(item: NewsItem, other: NewsItem) -> bool:
+    return item.id == other.id
 
 
 def _one(item: NewsItem, other: NewsItem) -> bool:

@@ -615,6 +615,13 @@ def test_items_are_the_same_by_their_hash_too(theirs):
     assert pending(theirs) == []
 
 
+def test_the_id_of_an_item_counts_before_its_hash(site):
+    site.share_as_them(story(news_items=[item(), other_item()]))
+    crossed = story(news_items=[other_item(hash=HASH), item(hash=OTHER_HASH)])
+    assert site.one(crossed)["outcome"] == "unchanged"
+    assert site.wire.writes == []
+
+
 def extension(site):
     return extension_uuid(STORY, US["uuid"])
 
