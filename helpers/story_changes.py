@@ -333,6 +333,9 @@ class Proposals:
         one, attribute = there
         if one.value.strip() == value:
             return
+        if value and one.type == "link" and story_event.type_of(one.relation, value) != "link":
+            self.notes.append(f"{what}: MISP keeps it as a link, and takes no proposal that is none")
+            return
         kind = "propose_edit" if value else "propose_delete"
         self._propose(kind, what, attribute, {**_body(attribute), "value": value, "to_ids": False})
 

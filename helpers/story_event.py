@@ -135,11 +135,12 @@ def _item_members(item: NewsItem) -> Iterator[Member]:
     yield Member("id", "text", item.id)
     for name in ITEM_TEXTS:
         if value := getattr(item, name):
-            yield Member(name, _type(name, value), value)
+            yield Member(name, type_of(name, value), value)
     yield from (Member("content", "text", part) for part in parts_of(item.content))
 
 
-def _type(name: str, value: str) -> str:
+def type_of(name: str, value: str) -> str:
+    """Return MISP's type for a value of a news item: what MISP does not take as a link is a text."""
     if name == "hash":
         return "sha256"
     is_link = name in ("link", "source") and _LINK.fullmatch(value) and not _REFANGED.search(value)

@@ -622,6 +622,12 @@ def test_the_id_of_an_item_counts_before_its_hash(site):
     assert site.wire.writes == []
 
 
+def test_what_is_no_link_is_not_proposed_for_one(theirs):
+    outcome = theirs.one(story(news_items=[item(source="")]))
+    note = f"source of news item {ITEM}: MISP keeps it as a link, and takes no proposal that is none"
+    assert (outcome["outcome"], outcome["notes"], theirs.wire.writes) == ("unchanged", [note], [])
+
+
 def extension(site):
     return extension_uuid(STORY, US["uuid"])
 
