@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -28,6 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     arguments = parse(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a title may have letters that the locale lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _command(arguments)
     except ModuleNotFoundError as error:
@@ -136,7 +139,7 @@ def _ask(settings: Settings, arguments: Namespace) -> int:
     if arguments.command == "collect":
         from helpers.collect import collect  # noqa: PLC0415
 
-        return collect(settings, sys.stdout, lambda line: print(redact(line), file=sys.stderr), full=arguments.full)
+        return collect(settings, sys.stdout, lambda line: print(_shown(line), file=sys.stderr), full=arguments.full)
     if arguments.command == "adopt":
         from helpers.adopt import adopt  # noqa: PLC0415
 

@@ -122,6 +122,7 @@ def _role(reader: MispReader) -> str:
 _FOR_STORIES = {
     "perm_add": "no event can be added",
     "perm_modify": "no event can be updated",
+    "perm_modify_org": "events that somebody else of the organisation added cannot be updated",
     "perm_publish": "events are not published",
     "perm_tagger": "tags are not attached",
     "perm_tag_editor": "tags that MISP does not know are not made",

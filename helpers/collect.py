@@ -18,11 +18,12 @@ from typing import Any, TextIO
 
 from helpers.errors import MispDeclined, MispError, SettingsError
 from helpers.log import open_private
+from helpers.misp_answers import number, part
 from helpers.misp_stories import Me, MispWriter
 from helpers.settings import Settings
 from helpers.share import FAILURES_IN_A_ROW, who
-from helpers.stories import Story, as_json
-from helpers.story_event import Event, is_story, live, read_event
+from helpers.stories import NewsItem, Story, as_json
+from helpers.story_event import Event, Held, is_story, proposals_in, read_event
 
 STATE = "stories.json"
 _DAY = 86_400
@@ -64,7 +65,7 @@ def collect(
 
 @dataclass
 class Known:
-    """When the last good collection was, and the timestamp of each event that was looked at."""
+    """When the last good collection was, and of each event that was looked at how it and its extensions stood."""
 
     good_at: int = 0
     events: dict[str, str] = field(default_factory=dict)
@@ -129,26 +130,28 @@ class Collection:
 
     def lines(self) -> Iterable[str]:
         """Yield a line for each story."""
-        group = self.settings.misp_stories.sharing_group_id
-        listed = {str(each["uuid"]).lower(): each for each in self.writer.story_events(group) if self._in_group(each)}
-        extensions: dict[str, list[str]] = {}
-        for uuid, event in sorted(listed.items(), key=lambda pair: int(pair[1].get("id") or 0)):
-            if parent := _extended(event):
-                extensions.setdefault(parent, []).append(uuid)
-        for uuid, event in listed.items():
-            if _extended(event) in listed:
-                continue
-            members = {each: listed[each] for each in (uuid, *extensions.get(uuid, ()))}
-            yield from self._of(uuid, {name: str(each.get("timestamp")) for name, each in members.items()})
+        listed = {str(each["uuid"]): each for each in self.writer.story_events()}
+        members: dict[str, list[str]] = {}
+        for uuid in sorted(listed, key=lambda each: number(listed[each].get("id"))):
+            members.setdefault(_root(uuid, listed), []).append(uuid)
+        for root in sorted(members, key=lambda each: number(listed[each].get("id"))):
+            if self._in_group(listed[root]):
+                others = [each for each in members[root] if each != root and self._is_joined(listed[each])]
+                yield from self._of(root, {each: number(listed[each].get("timestamp")) for each in (root, *others)})
 
     def _in_group(self, event: Mapping[str, Any]) -> bool:
         group = self.settings.misp_stories.sharing_group_id
         return group is None or str(event.get("sharing_group_id")) == str(group)
 
-    def _of(self, uuid: str, stamps: Mapping[str, str]) -> Iterable[str]:
-        """Yield the story of an event and its extensions, if one of them changed."""
-        if all(self.known.get(each) == stamp for each, stamp in stamps.items()):
-            self.seen |= stamps
+    def _is_joined(self, extension: Mapping[str, Any]) -> bool:
+        """Say whether an extension is of the group, or ours, from which a share removes what the story lacks."""
+        return self._in_group(extension) or self._is_ours(extension)
+
+    def _of(self, root: str, stamps: Mapping[str, int]) -> Iterable[str]:
+        """Yield the story of an event and its extensions, if one of them came, changed or left."""
+        shown = " ".join(f"{uuid}@{stamp}" for uuid, stamp in sorted(stamps.items()))
+        if self.known.get(root) == shown:
+            self.seen[root] = shown
             self.unchanged += 1
             return
         if self._is_old(stamps.values()):
@@ -156,51 +159,74 @@ class Collection:
         try:
             found = [event for event in map(self.writer.event, stamps) if event is not None]
         except MispError as error:
-            self.unread[uuid] = str(error)
+            self.unread[root] = str(error)
             self._failures += not isinstance(error, MispDeclined)
             if self._failures >= FAILURES_IN_A_ROW:
                 raise
             return
         self._failures = 0
-        self.seen |= stamps
-        if found and is_story(found[0]) and str(found[0]["uuid"]).lower() == uuid:
+        if len(found) == len(stamps):  # what left in between may come back as it was
+            self.seen[root] = shown
+        for story in self._stories(root, found):
             self.written += 1
-            yield json.dumps(as_json(self._joined(found[0], found[1:])))
+            yield json.dumps(as_json(story))
 
-    def _is_old(self, stamps: Iterable[str]) -> bool:
+    def _stories(self, root: str, found: list[Event]) -> Iterable[Story]:
+        """Join extensions to the story that they extend; where they extend none, each story is one of its own."""
+        first = found[:1]
+        if first and str(first[0]["uuid"]).lower() == root and is_story(first[0]):
+            yield self._joined(first[0], found[1:])
+        else:
+            yield from (self._joined(event, []) for event in found if is_story(event))
+
+    def _is_old(self, stamps: Iterable[int]) -> bool:
         days = self.settings.misp_stories.days_without_change
-        return bool(days) and not self.full and max(map(int, stamps)) < self.now - days * _DAY
+        return bool(days) and not self.full and max(stamps) < self.now - days * _DAY
 
     def _joined(self, parent: Event, extensions: list[Event]) -> Story:
-        story = read_event(parent).story
-        items = list(story.news_items)
+        items: list[NewsItem] = []
         noted = []
-        for event in extensions:
-            own = [each.item for each in read_event(event).items]
-            ids, hashes = {each.id for each in items}, {each.hash for each in items if each.hash}
-            more = [each for each in own if each.id not in ids and each.hash not in hashes]
+        for event in (parent, *extensions):
+            more = _new(read_event(event), items)
             items += more
             noted.append({**self._owner(event), "uuid": event["uuid"], "items": [each.id for each in more]})
         note = {**self._owner(parent), "url": self._url(parent), "published": parent.get("published") in (True, 1, "1")}
-        pending = sum(map(_proposals, (parent, *extensions)))
-        note |= {"proposals": pending, "extensions": noted}
-        return story.model_copy(update={"news_items": items, "misp": note})
+        pending = sum(len(proposals_in(event)) for event in (parent, *extensions))
+        note |= {"proposals": pending, "extensions": noted[1:]}
+        return read_event(parent).story.model_copy(update={"news_items": items, "misp": note})
 
     def _owner(self, event: Event) -> dict[str, Any]:
-        owner = event.get("Orgc") or {}
-        ours = str(event.get("orgc_id")) == self.me.organisation_id
-        return {"organisation": owner.get("uuid"), "organisation_name": owner.get("name"), "ours": ours}
+        owner = part(event, "Orgc")
+        return {
+            "organisation": owner.get("uuid"),
+            "organisation_name": owner.get("name"),
+            "ours": self._is_ours(event),
+        }
+
+    def _is_ours(self, event: Mapping[str, Any]) -> bool:
+        return str(event.get("orgc_id")) == self.me.organisation_id
 
     def _url(self, event: Event) -> str:
         return f"{self.settings.misp_stories.url or self.settings.misp_domain}/events/view/{event['id']}"
 
 
-def _extended(event: Mapping[str, Any]) -> str:
-    return str(event.get("extends_uuid") or "").lower()
+def _root(uuid: str, listed: Mapping[str, Mapping[str, Any]]) -> str:
+    """Follow an extension to what extends nothing that is listed; of events that extend one another, to the first."""
+    path = [uuid]
+    while (above := str(listed[path[-1]].get("extends_uuid") or "").lower()) in listed:
+        if above in path:
+            return min(path[path.index(above) :])
+        path.append(above)
+    return path[-1]
 
 
-def _proposals(event: Event) -> int:
-    """Count the proposals that are pending on an event, its attributes and the members of its objects."""
-    holders = [event, *live(event, "Attribute")]
-    holders += [one for each in live(event, "Object") for one in live(each, "Attribute")]
-    return sum(len(holder.get("ShadowAttribute") or ()) for holder in holders)
+def _new(held: Held, items: Iterable[NewsItem]) -> list[NewsItem]:
+    """Return the items of an event that are not there yet; one id, or one hash, counts once."""
+    ids, hashes = {each.id for each in items}, {each.hash for each in items if each.hash}
+    more = []
+    for item in (each.item for each in held.items):
+        if item.id not in ids and item.hash not in hashes:
+            more.append(item)
+            ids.add(item.id)
+            hashes |= {item.hash} - {""}
+    return more

@@ -89,6 +89,39 @@ def events(answer: Any) -> list[dict[str, Any]]:
     return [each for each in found if isinstance(each, dict)]
 
 
+def whole_event(answer: Any) -> dict[str, Any]:
+    """Return the event of an answer, in which everything has its number and UUID. Raises MispBusy when it is none."""
+    found: dict[str, Any] = _with_lists(part(answer, "Event"))
+    if not _is_whole(found):
+        raise MispBusy(f"MISP answered with something that is no event: {_cut(answer)}")
+    return found
+
+
+_HOLD_OTHERS = ("Attribute", "Object", "EventReport")
+_HELD = (*_HOLD_OTHERS, "Tag", "ShadowAttribute")
+
+
+def _with_lists(record: Any) -> Any:
+    """Return a record in which each list is one: PHP writes a list with gaps as an object, and an empty one as null."""
+    if not isinstance(record, dict):
+        return record
+    lists = {name: record[name] or [] for name in _HELD if name in record}
+    lists = {name: list(each.values()) if isinstance(each, dict) else each for name, each in lists.items()}
+    every = {name: [*map(_with_lists, each)] if isinstance(each, list) else each for name, each in lists.items()}
+    return record | every
+
+
+def _is_whole(record: Any) -> bool:
+    if not isinstance(record, dict) or not isinstance(record.get("uuid"), str):
+        return False
+    lists = {name: record.get(name, []) for name in _HELD}
+    if not str(record.get("id")).isdecimal() or not all(isinstance(each, list) for each in lists.values()):
+        return False
+    if not all(isinstance(each, dict) for name in ("Tag", "ShadowAttribute") for each in lists[name]):
+        return False
+    return all(_is_whole(each) for name in _HOLD_OTHERS for each in lists[name])
+
+
 def seen(event: Mapping[str, Any]) -> SeenEvent:
     """Return what MISP's index, or its listing, shows of an event."""
     organisation = event.get("Orgc") if isinstance(event.get("Orgc"), Mapping) else {}

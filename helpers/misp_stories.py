@@ -56,54 +56,50 @@ class MispWriter(MispReader):
     # -- reading -----------------------------------------------------------------------------------
 
     def me(self) -> Me:
-        """Return whose key it is."""
+        """Return whose key it is. Raises MispError when MISP does not say it."""
         answer = self._ask(lambda client: partial(client.get_user, expanded=False))
-        organisation = answer.get("Organisation") or {}
-        return Me(
-            str(organisation.get("id") or (answer.get("User") or {}).get("org_id") or ""),
-            str(organisation.get("uuid") or ""),
-            str(organisation.get("name") or ""),
-            answer.get("Role") or {},
-        )
+        organisation, user = (misp_answers.part(answer, name) for name in ("Organisation", "User"))
+        number = organisation.get("id") or user.get("org_id")
+        if not number:
+            words = "MISP does not say whose key (misp_key) it is: its answer about the user is of no use"
+            raise _renamed(MispError(words))
+        uuid, name = (str(organisation.get(each) or "") for each in ("uuid", "name"))
+        return Me(str(number), uuid, name, misp_answers.part(answer, "Role"))
 
     def sharing_groups(self) -> dict[str, str]:
         """Return the sharing groups that the key sees: id → name."""
-        answer = misp_answers.rows(self._ask(lambda client: client.sharing_groups))
-        groups = (each.get("SharingGroup") or {} for each in answer)
+        answer = self._ask(lambda client: client.sharing_groups, misp_answers.records)
+        groups = (misp_answers.part(each, "SharingGroup") for each in answer)
         return {str(each.get("id")): str(each.get("name")) for each in groups}
 
     def event(self, uuid: str) -> Event | None:
         """Return an event whole, deleted attributes too; None where the key sees none."""
         try:
-            answer = self._ask(lambda client: partial(client.get_event, uuid, deleted=[0, 1]))
+            found: Event = self._ask(
+                lambda client: partial(client.get_event, uuid, deleted=[0, 1]), misp_answers.whole_event
+            )
         except MispDeclined as error:
             if error.status == _NOT_FOUND:
                 return None
             raise
-        event: Event | None = answer.get("Event") if isinstance(answer, dict) else None
-        if event is None:
-            raise MispBusy(f"MISP answered with something that is no event: {str(answer)[:100]}")
-        return event
+        return found
 
     def proposals(self, uuid: str) -> list[Event]:
         """Return the proposals that are pending on an event."""
-        answer = misp_answers.rows(self._ask(lambda client: partial(client.attribute_proposals, uuid)))
-        found = (each.get("ShadowAttribute") or {} for each in answer)
+        answer = self._ask(lambda client: partial(client.attribute_proposals, uuid), misp_answers.records)
+        found = (misp_answers.part(each, "ShadowAttribute") for each in answer)
         return [each for each in found if each.get("deleted") not in (True, 1, "1")]
 
     def on_warninglists(self, values: Iterable[str]) -> dict[str, str]:
         """Return which of these values are on an enabled warninglist, each with the list's name."""
-        answer = self._ask(lambda client: partial(client.values_in_warninglist, list(values)))
-        hits = answer.items() if isinstance(answer, dict) else ()  # MISP answers [] where there is none
-        return {value: str(lists[0].get("name")) for value, lists in hits if lists}
+        return dict(self._ask(lambda client: partial(client.values_in_warninglist, list(values)), _lists_of))
 
-    def story_events(self, sharing_group: int | None = None) -> list[Event]:
+    def story_events(self) -> list[Event]:
         """List the events that hold a story or a news item, without their content.
 
         MISP ignores filters that it does not know, so there may be others among them.
         """
-        of_group = {"sharinggroup": sharing_group} if sharing_group else {}
-        return self._events(object_name=[STORY, ITEM], **of_group)
+        return self._events(object_name=[STORY, ITEM])
 
     def extensions(self, parent: Event, organisation: str) -> list[Event]:
         """List the events by which an organisation extends another, without their content.
@@ -118,8 +114,8 @@ class MispWriter(MispReader):
         found: dict[str, Event] = {}
         for page in range(1, _MOST_PAGES):
             arguments = {**filters, "metadata": True, "excludeGalaxy": True, "limit": LISTED_PER_PAGE, "page": page}
-            listed = misp_answers.events(self._ask(_searching(arguments)))
-            found |= {str(each["uuid"]): each for each in listed}
+            listed = self._ask(_searching(arguments), _listed)
+            found |= {str(each["uuid"]).lower(): each for each in listed}
             if len(listed) < LISTED_PER_PAGE:
                 break
         return list(found.values())
@@ -128,15 +124,11 @@ class MispWriter(MispReader):
 
     def add_event(self, event: Event) -> Event:
         """Add an event and return it as MISP keeps it, which may be less than what was sent."""
-        answer = self._write(lambda client: partial(client.add_event, {"Event": event}))
-        added: Event = answer["Event"] if isinstance(answer, dict) and "Event" in answer else {}
-        if not added:
-            raise MispBusy("MISP answered to a new event with something that is no event")
-        return added
+        return misp_answers.whole_event(self._write(lambda client: partial(client.add_event, {"Event": event})))
 
     def publish(self, uuid: str) -> None:
         """Publish an event, without e-mail."""
-        self._ask(lambda client: partial(client.publish, uuid))
+        self._ask(lambda client: partial(client.publish, uuid), _success)
 
     def carry_out(self, change: Change) -> None:
         """Make one change."""
@@ -144,11 +136,11 @@ class MispWriter(MispReader):
 
     # -- asking ------------------------------------------------------------------------------------
 
-    def _ask(self, question: Callable[[Any], Callable[[], Any]]) -> Any:
-        """Ask what may be asked again."""
+    def _ask(self, question: Callable[[Any], Callable[[], Any]], read: Callable[[Any], Any] = lambda any_: any_) -> Any:
+        """Ask what may be asked again, also because ``read`` can make nothing of the answer."""
         try:
             asked = question(self.connect())
-            answer = self._asked(lambda: misp_answers.declined(asked()), TRIES)
+            answer = self._asked(lambda: _readable(misp_answers.declined(asked()), read), TRIES)
         except MispError as error:
             raise _renamed(error) from error
         if isinstance(answer, MispDeclined):
@@ -216,6 +208,34 @@ _REQUESTS: dict[str, Callable[[Any, Change], Callable[[], Any]]] = {
 
 def _searching(arguments: Mapping[str, Any]) -> Callable[[Any], Callable[[], Any]]:
     return lambda client: partial(client.search, controller="events", **arguments)
+
+
+def _readable(answer: Any, read: Callable[[Any], Any]) -> Any:
+    """Leave what says that something went wrong to whoever asked."""
+    wrong = isinstance(answer, MispDeclined) or (isinstance(answer, dict) and "errors" in answer)
+    return answer if wrong else read(answer)
+
+
+def _lists_of(answer: Any) -> dict[str, str]:
+    """Return value → name of the first list that it is on; MISP answers [] where none is on any."""
+    if answer == []:
+        return {}
+    if not isinstance(answer, dict) or not all(isinstance(lists, list) for lists in answer.values()):
+        raise MispBusy(f"MISP does not say what is on its warninglists: {str(answer)[:100]}")
+    return {value: str(lists[0].get("name")) for value, lists in answer.items() if lists}
+
+
+def _success(answer: Any) -> None:
+    if not misp_answers.part({"": answer}, "").get("success"):
+        raise MispBusy(f"MISP does not say that it published the event: {str(answer)[:100]}")
+
+
+def _listed(answer: Any) -> list[Event]:
+    """Return the events of a listing. Raises MispBusy when one of them has no UUID."""
+    found = misp_answers.events(answer)
+    if not all(isinstance(each.get("uuid"), str) for each in found):
+        raise MispBusy(f"MISP answered with a list of something else than events: {str(answer)[:100]}")
+    return found
 
 
 def _not_begun(error: BaseException) -> bool:

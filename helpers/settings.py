@@ -189,7 +189,7 @@ class MispStories(_Frozen):
     ssl_check: Certificates = True
     sharing_group_id: Annotated[int | None, Field(ge=1)] = None
     distribution: Annotated[int | None, Field(ge=0, le=4)] = None
-    request_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60
+    request_timeout: Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)] = 60
     user_agent: Annotated[str, AfterValidator(check.user_agent)] = "MISP2Sentinel/1.0"
     proxy_server: Annotated[str, AfterValidator(check.proxy_address), Field(repr=False)] = ""
     additional_headers: Annotated[Headers, Field(repr=False)] = {}

@@ -5,14 +5,15 @@ The names and shapes are those of Taranis AI's stories, so that both tools can w
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 # Measured on MISP 2.5.1: it answers 500 to characters above U+FFFF, or turns them into "?" unasked. PyMISP
@@ -23,6 +24,10 @@ NO_DATA = frozenset({"<no_data>", "no_data"})
 MANUAL = "manual"
 # MySQL's TEXT, in which MISP keeps an attribute's value, holds 65,535 bytes.
 LONGEST = 65_535
+# MISP's column for a tag's name is a VARCHAR(255).
+LONGEST_TAG = 255
+# MISP keeps times as seconds since 1970.
+EARLIEST = 1970
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 _SAID = {
     "missing": "is missing",
@@ -41,9 +46,14 @@ def _uuid(value: str) -> str:
 
 
 def _hash(value: str) -> str:
-    if value and not _SHA256.fullmatch(value):
+    if value and not sha256(value):
         raise ValueError("is not a SHA-256 in hexadecimal digits")
     return value.lower()
+
+
+def sha256(value: str) -> str:
+    """Return a SHA-256 in small letters; empty where it is none."""
+    return value.lower() if _SHA256.fullmatch(value) else ""
 
 
 def _moment(value: str) -> str:
@@ -55,8 +65,8 @@ def _moment(value: str) -> str:
         moment = read.astimezone(UTC) if read.tzinfo else read
     except (ValueError, OverflowError):
         raise ValueError("is not a time in ISO 8601, as in 2026-11-20T08:00:00") from None
-    if moment.year < 1970:
-        raise ValueError("is before 1970, which MISP cannot keep")
+    if moment.year < EARLIEST:
+        raise ValueError(f"is before {EARLIEST}, which MISP cannot keep")
     return moment.replace(tzinfo=None).isoformat()
 
 
@@ -83,6 +93,12 @@ def _short(value: str) -> str:
     return value
 
 
+def _short_for_a_tag(value: str) -> str:
+    if len(value) > LONGEST_TAG:
+        raise ValueError(f"is longer than the {LONGEST_TAG} characters that MISP keeps")
+    return value
+
+
 def _given(value: str) -> str:
     if not value:
         raise ValueError("is empty")
@@ -98,21 +114,34 @@ class _Part(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
-class Tag(_Part):
+class _Value(_Part):
+    """A part of a story that MISP keeps as one text, in which many a character takes six."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _short(self.text())
+        return self
+
+    def text(self) -> str:
+        """Return it as MISP keeps it."""
+        return json.dumps(self.model_dump(), sort_keys=True)
+
+
+class Tag(_Value):
     """A tag of a story."""
 
-    name: Named
+    name: Annotated[Named, AfterValidator(_short_for_a_tag)]
     tag_type: Annotated[Text, AfterValidator(lambda value: value or "misc")] = "misc"
 
 
-class StoryAttribute(_Part):
+class StoryAttribute(_Value):
     """A key and a value that somebody gave a story, such as its TLP."""
 
     key: Named
     value: Text = ""
 
 
-class Link(_Part):
+class Link(_Value):
     """A link of a story, and the news item that it belongs to."""
 
     link: Named
@@ -136,6 +165,26 @@ class NewsItem(_Part):
     story_id: Text = ""
 
 
+class Extension(_Part):
+    """What ``collect`` noted about an event that extends the story's: whose it is, and which items are in it."""
+
+    uuid: Annotated[str, AfterValidator(_uuid)]
+    organisation: Text = ""
+    items: list[str] = []
+
+
+class _Noted(_Part):
+    extensions: list[Extension] = []
+
+
+def _noted(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        _Noted.model_validate(value)
+    except ValidationError as error:
+        raise ValueError(f"is not what collect wrote: {_sentence(error.errors(include_url=False)[0])}") from None
+    return value
+
+
 class Story(_Part):
     """A story with its news items; ``misp`` is what ``collect`` noted about its event."""
 
@@ -148,7 +197,12 @@ class Story(_Part):
     attributes: Annotated[dict[str, StoryAttribute], BeforeValidator(_no_object)] = {}
     links: Annotated[list[Link], BeforeValidator(_no_list)] = []
     news_items: Annotated[list[NewsItem], BeforeValidator(_no_list)] = []
-    misp: Annotated[dict[str, Any], BeforeValidator(_no_object)] = {}
+    misp: Annotated[dict[str, Any], BeforeValidator(_no_object), AfterValidator(_noted)] = {}
+
+    @property
+    def extensions(self) -> list[Extension]:
+        """The events that were found to extend the story's."""
+        return _Noted.model_validate(self.misp).extensions
 
 
 @dataclass(frozen=True)
@@ -164,6 +218,13 @@ class Read:
 
 def read(given: Any) -> Read:
     """Check one story; what is wrong is named by its path (``news_items[2].hash``)."""
+    try:
+        return _read(given)
+    except RecursionError:
+        return Read("", "", problems=("the story is nested too deeply",))
+
+
+def _read(given: Any) -> Read:
     known = given if isinstance(given, Mapping) else {}
     name, title = str(known.get("id") or ""), str(known.get("title") or "")
     if not isinstance(given, Mapping):
@@ -190,12 +251,20 @@ class _Storable:
         if isinstance(value, str):
             return self._text(value, path)
         if isinstance(value, Mapping):
-            return {
-                self._text(str(key), path): self.within(each, _below(path, str(key))) for key, each in value.items()
-            }
+            return self._object(value, path)
         if isinstance(value, list):
             return [self.within(each, f"{path}[{index}]") for index, each in enumerate(value)]
         return value
+
+    def _object(self, value: Mapping[Any, Any], path: str) -> dict[str, Any]:
+        """Replace keys as well; two of which the same is left stay two."""
+        kept: dict[str, Any] = {}
+        for key, each in value.items():
+            name = self._text(str(key), path)
+            while name in kept:
+                name += REPLACEMENT
+            kept[name] = self.within(each, _below(path, str(key)))
+        return kept
 
     def _text(self, value: str, path: str) -> str:
         text = _UNSTORABLE.sub(REPLACEMENT, value)

@@ -15,6 +15,8 @@ from helpers.story_event import PLACEHOLDER, STORY_TEXTS, Event, Held, HeldItem,
 from helpers.story_indicators import CATEGORIES, Named
 
 COMMENT = "Named in the story"
+# Tells what the story took back from what somebody deleted in MISP, which is not added again.
+TAKEN_BACK = "No longer named in the story"
 PLEASE_REMOVE = "Please remove this news item: the story no longer has it"
 _SEVERAL = frozenset({"content", "links", "tags", "attributes"})
 
@@ -65,20 +67,24 @@ def new_event(wanted: Wanted, distribution: int, sharing_group: int | None) -> E
 
 
 def changes(wanted: Wanted, held: Held) -> list[Change]:
-    """Return what makes an event of ours as it is wanted; nothing where it is."""
+    """Return what makes an event of ours as it is wanted; nothing where it is.
+
+    The report comes first and the title last: by the title the report is found again when MISP fails in between.
+    """
     return [
-        *_title(wanted, held),
+        *_report(wanted, held),
         *_story(wanted, held),
         *_items(wanted, held.items),
-        *_report(wanted, held),
         *_tags(wanted, held),
         *_indicators(wanted, held),
+        *_title(wanted, held),
     ]
 
 
 def left_deleted(wanted: Wanted, held: Held) -> list[str]:
     """Return the indicators that somebody deleted in MISP, which are not added again."""
-    gone = {_named(each) for each in held.event.get("Attribute") or () if story_event.is_deleted(each)}
+    deleted = (each for each in held.event.get("Attribute") or () if story_event.is_deleted(each))
+    gone = {_named(each) for each in deleted if each.get("comment") != TAKEN_BACK}
     there = {_named(each) for each in live(held.event, "Attribute")}
     return [each.value for each in wanted.indicators if each in gone - there]
 
@@ -110,14 +116,23 @@ def _items(wanted: Wanted, held: Iterable[HeldItem]) -> Iterator[Change]:
         if by_id.setdefault(each.item.id, each) is not each:
             spare.append(each)
     for item in wanted.items:
-        there = by_id.pop(item.id, None)
+        there = by_id.pop(item.id, None) or _by_hash(item, by_id, wanted)
         made = story_event.item_object(item)
         if there is None:
             yield Change("add_object", f"news item {item.id}", wanted.uuid, made)
         elif not _equal(item, there.item):
             yield from _edited(f"news item {item.id}", made, there.held)
-    for each in (*by_id.values(), *spare):
+    once = {item.hash for item in wanted.items if item.hash}
+    for each in (*(each for each in by_id.values() if each.item.hash not in once), *spare):
         yield Change("delete_object", f"news item {each.item.id}", str(each.held["uuid"]))
+
+
+def _by_hash(item: NewsItem, by_id: dict[str, HeldItem], wanted: Wanted) -> HeldItem | None:
+    """Take the object of an item that is the same by its hash: items with one hash count once (Taranis AI)."""
+    wanted_too = {each.id for each in wanted.items}
+    found = (each for each in by_id.values() if item.hash and each.item.hash == item.hash)
+    there = next((each for each in found if each.item.id not in wanted_too), None)
+    return by_id.pop(there.item.id) if there else None
 
 
 def _equal(wanted: NewsItem, held: NewsItem) -> bool:
@@ -180,19 +195,23 @@ def _report(wanted: Wanted, held: Held) -> Iterator[Change]:
     if wanted.story is None:
         return
     made = story_event.report(wanted.story)
-    there = _our_report(wanted.uuid, held)
+    there = _our_report(wanted.uuid, made["name"], held)
     if there is None:
         yield Change("add_report", "the report", str(held.event["id"]), made)
     elif any(str(there.get(name) or "").strip() != made[name].strip() for name in ("name", "content")):
         yield Change("edit_report", "the report", str(there["id"]), made | {"uuid": there["uuid"]})
 
 
-def _our_report(story_id: str, held: Held) -> Event | None:
-    """Find the report that is ours by its UUID, or, of another tool's making, by the event's title."""
+def _our_report(story_id: str, name: str, held: Held) -> Event | None:
+    """Find the report that is ours by its UUID, or, of another tool's making, by a title of the story.
+
+    The story has three: the one that is wanted, the event's, and the object's, which who edits the event leaves.
+    """
     reports = live(held.event, "EventReport")
     own = [each for each in reports if each.get("uuid") == story_event.report_uuid(story_id)]
-    title = story_event.report(held.story)["name"].strip()
-    named_so = [each for each in reports if str(each.get("name")).strip() == title]
+    of_object = [one.value for one, _ in members_of(held.held or {}) if one.relation == "title"]
+    titles = {story_event.report_name(title).strip() for title in (name, held.story.title, *of_object)}
+    named_so = [each for each in reports if str(each.get("name")).strip() in titles]
     return next(iter([*own, *named_so]), None)
 
 
@@ -218,10 +237,17 @@ def _indicators(wanted: Wanted, held: Held) -> Iterator[Change]:
     for one, each in there.items():
         what = f"{one.type} {one.value}"
         if one not in wanted.indicators:
-            if each.get("comment") == COMMENT:
-                yield Change("delete_attribute", what, str(each["uuid"]))
+            yield from _taken_back(what, each)
         elif wanted.to_ids and each.get("to_ids") not in (True, 1, "1"):
             yield Change("edit_attribute", f"to_ids of {what}", str(each["uuid"]), {**_body(each), "to_ids": True})
+
+
+def _taken_back(what: str, attribute: Event) -> Iterator[Change]:
+    comment = attribute.get("comment")
+    if comment == COMMENT:
+        yield Change("edit_attribute", what, str(attribute["uuid"]), {**_body(attribute), "comment": TAKEN_BACK})
+    if comment in (COMMENT, TAKEN_BACK):
+        yield Change("delete_attribute", what, str(attribute["uuid"]))
 
 
 def _named(attribute: Mapping[str, Any]) -> Named:
@@ -263,16 +289,17 @@ class Proposals:
         """Compare a story with the event."""
         if wanted.story and held.held:
             self._story(wanted.story, held.story, held.held)
-        left = list(held.items)
+        else:
+            self.notes.append("another organisation's event without a story in it: its texts cannot be proposed")
+        found, left = _paired(wanted.items, held.items)
         for item in wanted.items:
-            there = next((each for each in left if _one(item, each.item)), None)
-            if there is None:
-                self.missing.append(item)
-            else:
-                left.remove(there)
+            if there := found.get(item.id):
                 self._item(item, there)
+            else:
+                self.missing.append(item)
         for each in left:
-            self._removal(each)
+            if not any(_one(item, each.item) for item in wanted.items):  # what counts once may be there twice
+                self._removal(each)
         return self
 
     def _story(self, wanted: Story, held: Story, thing: Event) -> None:
@@ -306,6 +333,9 @@ class Proposals:
         one, attribute = there
         if one.value.strip() == value:
             return
+        if value and one.type == "link" and story_event.type_of(one.relation, value) != "link":
+            self.notes.append(f"{what}: MISP keeps it as a link, and takes no proposal that is none")
+            return
         kind = "propose_edit" if value else "propose_delete"
         self._propose(kind, what, attribute, {**_body(attribute), "value": value, "to_ids": False})
 
@@ -332,6 +362,23 @@ def _says(pending: Mapping[str, Any], attribute: Event, change: Change) -> bool:
     if to_delete or change.kind == "propose_delete":
         return to_delete and change.kind == "propose_delete"
     return all(str(pending.get(name) or "") == str(change.body[name] or "") for name in ("value", "comment"))
+
+
+def _paired(items: Sequence[NewsItem], held: Iterable[HeldItem]) -> tuple[dict[str, HeldItem], list[HeldItem]]:
+    """Find the object of each item by its id, and by its hash where none has the id; return what is left too."""
+    left = list(held)
+    found: dict[str, HeldItem] = {}
+    for same_one in (_one_id, _one):
+        for item in items:
+            there = next((each for each in left if item.id not in found and same_one(item, each.item)), None)
+            if there is not None:
+                found[item.id] = there
+                left.remove(there)
+    return found, left
+
+
+def _one_id(item: NewsItem, other: NewsItem) -> bool:
+    return item.id == other.id
 
 
 def _one(item: NewsItem, other: NewsItem) -> bool:

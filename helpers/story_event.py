@@ -17,7 +17,8 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ValidationError
 
-from helpers.stories import MANUAL, NO_DATA, Link, NewsItem, Story, StoryAttribute, Tag
+from helpers.misp_answers import number
+from helpers.stories import EARLIEST, MANUAL, NO_DATA, Link, NewsItem, Story, StoryAttribute, Tag, sha256
 
 Event = dict[str, Any]
 Part = TypeVar("Part", bound=BaseModel)
@@ -78,7 +79,12 @@ def report(story: Story) -> Event:
     """Return the event report: description, summary and comments under Markdown headings."""
     texts = ((heading, getattr(story, name)) for name, heading in _SECTIONS)
     content = "\n\n".join(f"# {heading}\n\n{text}" for heading, text in texts if text)
-    return {"name": story.title[:_REPORT_NAME], "content": content or "(no text)", "distribution": "5"}
+    return {"name": report_name(story.title), "content": content or "(no text)", "distribution": "5"}
+
+
+def report_name(title: str) -> str:
+    """Return what the report of a story with this title is called."""
+    return title[:_REPORT_NAME]
 
 
 def report_uuid(story_id: str) -> str:
@@ -122,18 +128,19 @@ def _story_members(story: Story) -> Iterator[Member]:
         yield Member(name, "text", getattr(story, name) or PLACEHOLDER)
     for relation, parts in (("links", story.links), ("tags", story.tags), ("attributes", story.attributes)):
         for part in parts.values() if isinstance(parts, dict) else parts:
-            yield Member(relation, "text", json.dumps(part.model_dump(), sort_keys=True))
+            yield Member(relation, "text", part.text())
 
 
 def _item_members(item: NewsItem) -> Iterator[Member]:
     yield Member("id", "text", item.id)
     for name in ITEM_TEXTS:
         if value := getattr(item, name):
-            yield Member(name, _type(name, value), value)
+            yield Member(name, type_of(name, value), value)
     yield from (Member("content", "text", part) for part in parts_of(item.content))
 
 
-def _type(name: str, value: str) -> str:
+def type_of(name: str, value: str) -> str:
+    """Return MISP's type for a value of a news item: what MISP does not take as a link is a text."""
     if name == "hash":
         return "sha256"
     is_link = name in ("link", "source") and _LINK.fullmatch(value) and not _REFANGED.search(value)
@@ -184,14 +191,22 @@ def is_story(event: Mapping[str, Any]) -> bool:
 def read_event(event: Event) -> Held:
     """Read the story and the news items of an event; what nobody can read in it is left out."""
     held = next(_objects(event, STORY), None)
-    items = tuple(HeldItem(_item(each), each) for each in _objects(event, ITEM))
+    of_story = str(event.get("extends_uuid") or event["uuid"]).lower()
+    items = tuple(HeldItem(_item(each, of_story), each) for each in _objects(event, ITEM))
     return Held(event, _story(event, held, [each.item for each in items]), held, items)
 
 
 def live(event: Mapping[str, Any], kind: str) -> list[Event]:
     """Return the attributes, objects or reports of an event that are not deleted, oldest first."""
     found = [each for each in event.get(kind) or () if not is_deleted(each)]
-    return sorted(found, key=lambda each: int(each.get("id") or 0))
+    return sorted(found, key=lambda each: number(each.get("id")))
+
+
+def proposals_in(event: Mapping[str, Any]) -> list[Event]:
+    """Return the proposals that an event shows: on itself, its attributes and the members of its objects."""
+    holders = [event, *live(event, "Attribute")]
+    holders += [one for each in live(event, "Object") for one in live(each, "Attribute")]
+    return [each for holder in holders for each in holder.get("ShadowAttribute") or () if not is_deleted(each)]
 
 
 def is_deleted(each: Mapping[str, Any]) -> bool:
@@ -234,13 +249,14 @@ def _story(event: Event, held: Event | None, items: list[NewsItem]) -> Story:
     return Story.model_construct(**fields)
 
 
-def _item(held: Event) -> NewsItem:
+def _item(held: Event, story_id: str) -> NewsItem:
     values = _values(held)
     fields: dict[str, Any] = {name: _first(values, name) for name in ITEM_TEXTS}
     fields["content"] = "".join(text for text in values.get("content", ()) if text.strip() not in NO_DATA)
     fields["published"] = published(held.get("first_seen"))
     fields["source"] = fields["source"] or MANUAL
-    fields["hash"] = fields["hash"].lower()
+    fields["hash"] = sha256(fields["hash"])
+    fields["story_id"] = fields["story_id"] or story_id
     fields["id"] = _first(values, "id") or fields["hash"] or str(held.get("uuid"))
     return NewsItem.model_construct(**fields)
 
@@ -281,9 +297,10 @@ def _fields(text: str) -> dict[str, Any]:
 
 
 def published(first_seen: object) -> str:
-    """Return when an item was published, of the first_seen that MISP shows; empty where it shows none."""
+    """Return when an item was published, of the first_seen that MISP shows; empty where that is none to ``share``."""
     try:
         moment = datetime.fromisoformat(str(first_seen))
-    except ValueError:
+        moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
         return ""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() if moment.tzinfo else moment.isoformat()
+    return moment.isoformat() if moment.year >= EARLIEST else ""

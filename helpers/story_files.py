@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -17,13 +18,23 @@ def stories_in(files: Iterable[Path], stdin: TextIO | None = None) -> Iterator[R
     """Read each story; what cannot be read is one with a problem, and costs only itself."""
     for file in files:
         try:
-            text = (stdin or sys.stdin).read() if file == STDIN else file.read_text(encoding="utf-8-sig")
+            text = _stdin(stdin or sys.stdin) if file == STDIN else file.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
-            yield _broken(f"{file} is not text in UTF-8")
+            yield _broken(f"{_name(file)} is not text in UTF-8")
         except OSError as error:
-            yield _broken(f"{file} cannot be read ({error.strerror})")
+            yield _broken(f"{_name(file)} cannot be read ({error.strerror})")
         else:
-            yield from _stories("stdin" if file == STDIN else str(file), text)
+            yield from _stories(_name(file), text)
+
+
+def _name(file: Path) -> str:
+    return "stdin" if file == STDIN else str(file)
+
+
+def _stdin(stdin: TextIO | None) -> str:
+    if stdin is None:
+        raise OSError(errno.EBADF, "it is closed")
+    return stdin.read().removeprefix("\ufeff")
 
 
 def _stories(name: str, text: str) -> Iterator[Read]:
@@ -38,9 +49,9 @@ def _stories(name: str, text: str) -> Iterator[Read]:
 def _lines(name: str, text: str) -> Iterator[Read]:
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     read_ = [(number, *_parsed(line)) for number, line in lines]
-    if not any(words == "" for _, _, words in read_):
-        first = read_[0] if read_ else (1, None, "it is empty")
-        yield _broken(f"{name} holds no story: {first[2]}{f' (line {first[0]})' if read_ else ''}")
+    if read_ and not any(words == "" for _, _, words in read_):
+        number, _, words = read_[0]
+        yield _broken(f"{name} holds no story: {words} (line {number})")
         return
     for number, value, words in read_:
         yield _broken(f"{name}, line {number}: {words}") if words else read(value)

@@ -89,11 +89,14 @@ class OneStory:
     # -- what is wanted ----------------------------------------------------------------------------
 
     def _without_extensions(self, *, ours: bool) -> Story:
-        """Leave out the items that ``collect`` found in other events that extend this one: they stay there."""
+        """Leave out the items that are in other events that extend this one, as ``collect`` found: they stay there."""
         elsewhere: set[str] = set()
-        for each in self.story.misp.get("extensions") or ():
-            if isinstance(each, dict) and not (ours and each.get("organisation") == self.me.organisation_uuid):
-                elsewhere |= {str(item) for item in each.get("items") or ()}
+        for each in self.story.extensions:
+            if ours and each.organisation == self.me.organisation_uuid:
+                continue
+            event = self.writer.event(each.uuid)
+            there = read_event(event).items if event else ()
+            elsewhere |= {one.item.id for one in there} & set(each.items)
         items = [item for item in self.story.news_items if item.id not in elsewhere]
         return self.story.model_copy(update={"news_items": items})
 
@@ -166,7 +169,7 @@ class OneStory:
         todo = story_changes.changes(wanted, before)
         if todo and not new:
             self._ask_for_proposals(event)
-        after, refused = self._converge(wanted, before)
+        after, refused = self._converged(wanted, before)
         left = story_changes.changes(wanted, after)
         changed = new or left != todo
         if new or changed:
@@ -188,7 +191,7 @@ class OneStory:
         if self.terms.force:
             return
         try:
-            pending = self.writer.proposals(str(event["uuid"]))
+            pending = self._pending(event)
         except MispError as error:
             reason = f"MISP does not say whether proposals are pending on {self._url(event)}: {error}"
             raise StoryStopped("blocked", reason) from error
@@ -197,6 +200,26 @@ class OneStory:
             some = f"{others} proposals of others are" if others > 1 else "1 proposal of others is"
             reason = f"{some} pending and would be overwritten: decide on {self._url(event)}, or use --force"
             raise StoryStopped("blocked", reason)
+
+    def _pending(self, event: Event) -> list[Event]:
+        """Ask which proposals are pending; those that the event itself shows count whatever MISP lists."""
+        listed = self.writer.proposals(str(event["uuid"]))
+        return list({each.get("id"): each for each in (*story_event.proposals_in(event), *listed)}.values())
+
+    def _converged(self, wanted: Wanted, held: Held) -> tuple[Held, dict[str, str]]:
+        """Converge; when MISP fails meanwhile, say that what was published may no longer be so."""
+        try:
+            return self._converge(wanted, held)
+        except MispError:
+            self._note_unpublished(held.event)
+            raise
+
+    def _note_unpublished(self, before: Event) -> None:
+        """The next share cannot know: to it, the event is one that its owner has not published."""
+        if _flag(before.get("published")):
+            self.made.notes.append(
+                "it was published until this update and is perhaps no longer: share it again with --publish"
+            )
 
     def _converge(self, wanted: Wanted, held: Held) -> tuple[Held, dict[str, str]]:
         """Change, look, and change what is still left; return what is there and what MISP declined."""
@@ -237,6 +260,9 @@ class OneStory:
             since = "; it was published until this update, and somebody who may has to publish it again" if was else ""
             role = "" if self.me.may("perm_publish") else "the role may not publish (perm_publish)"
             self.made.notes.append(f"not published: {role or error}{since}")
+        except MispError:
+            self._note_unpublished(before)
+            raise
         else:
             self.made.notes.append("published")
             self.made.state = "updated" if self.made.state == "unchanged" else self.made.state
@@ -276,24 +302,25 @@ class OneStory:
         raise MispError("MISP did not take the proposals")
 
     def _proposals(self, wanted: Wanted, held: Held) -> Proposals:
-        pending = self.writer.proposals(wanted.uuid)
+        pending = self._pending(held.event)
         ours = [each for each in pending if str(each.get("org_id")) == self.me.organisation_id]
         return Proposals(ours).of(wanted, held)
 
     def _extend(self, story: Story, proposals: Proposals, parent: Held) -> bool:
         """Put the items that another's event lacks into an extension of ours; say whether that changed it."""
         uuid = story_event.extension_uuid(story.id, self.me.organisation_uuid)
-        there = self.writer.event(uuid) or self._older_extension(parent.event)
+        there = self._our_extension(uuid, parent.event)
         if there is None and not proposals.missing:
             return False
-        items = story.model_copy(update={"description": "", "summary": "", "comments": ""})
-        items = items.model_copy(update={"news_items": proposals.missing})
+        title, tags = self._header(story, there, parent)
+        texts = {"title": title, "description": "", "summary": "", "comments": ""}
+        items = story.model_copy(update={**texts, "news_items": proposals.missing})
         known = {(each.get("type"), each.get("value")) for each in story_event.live(parent.event, "Attribute")}
         wanted = Wanted(
             str(there["uuid"]) if there else uuid,
-            story.title,
+            title,
             tuple(proposals.missing),
-            tuple(story_event.tag_names(story)),
+            tags,
             tuple(each for each in self._indicators(items) if tuple(each) not in known),
             self.terms.to_ids,
             extends=story.id,
@@ -306,8 +333,22 @@ class OneStory:
         self.made.url = url
         return self.made.state != "unchanged"
 
-    def _older_extension(self, parent: Event) -> Event | None:
-        """Find an extension of ours that another tool made, under a UUID of its own."""
+    def _header(self, story: Story, there: Event | None, parent: Held) -> tuple[str, tuple[str, ...]]:
+        """Return the title and tags of our extension: what the story has of its parent leaves them as they are."""
+        title, tags = story.title, tuple(story_event.tag_names(story))
+        if there is None:
+            return title, tags
+        title = str(there.get("info") or "").strip() if title == parent.story.title else title
+        return title, () if set(tags) == set(story_event.tag_names(parent.story)) else tags
+
+    def _our_extension(self, uuid: str, parent: Event) -> Event | None:
+        """Find our extension, also one that another tool made, under a UUID of its own."""
+        there = self.writer.event(uuid)
+        if there is not None and not self._is_ours(there):
+            words = "the event that would be our extension is another organisation's, so the new items go nowhere"
+            raise StoryStopped("failed", f"{words}: {self._url(there)}")
+        if there is not None:
+            return there
         listed = self.writer.extensions(parent, self.me.organisation_id)
         return self.writer.event(str(listed[0]["uuid"])) if listed else None
 

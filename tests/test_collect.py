@@ -84,6 +84,30 @@ def test_what_others_extend_is_joined_and_sharing_it_changes_nothing(site):
     assert site.wire.writes == []
 
 
+def test_a_story_that_was_collected_elsewhere_is_shared_with_the_items_of_its_extensions(site, tmp_path):
+    site.share_as_them(story())
+    site.one(story(news_items=[item(), other_item()]))
+    (one,) = site.collect()[1]
+    (tmp_path / "another").mkdir()
+    another = StorySite(tmp_path / "another")
+    assert another.one(one)["outcome"] == "created"
+    assert sorted(another.values("hash")) == sorted([HASH, OTHER_HASH])
+    assert another.one(one)["outcome"] == "unchanged"
+
+
+def test_what_was_collected_leaves_our_extension_its_title_and_tags(site):
+    site.share_as_them(story())
+    ours = story(title="Ours: 192.0.2.7", tags={}, attributes={}, news_items=[item(), other_item()])
+    assert site.one(ours)["outcome"] == "proposed"
+    (one,) = site.collect()[1]
+    assert (site.one(one)["outcome"], site.wire.writes) == ("unchanged", [])
+    extension = one["misp"]["extensions"][0]["uuid"]
+    assert (site.event(extension)["info"], site.tags(extension)) == ("Ours: 192.0.2.7", set())
+    changed = ours | {"title": "Ours again", "tags": {"green": {"name": "tlp:green"}}}
+    assert site.one(changed)["outcome"] == "proposed"
+    assert (site.event(extension)["info"], site.tags(extension)) == ("Ours again", {"tlp:green"})
+
+
 def test_a_change_to_an_extension_alone_brings_the_whole_story_again(site):
     site.share_as_them(story())
     site.one(story(news_items=[item(), other_item()]))
@@ -91,6 +115,100 @@ def test_a_change_to_an_extension_alone_brings_the_whole_story_again(site):
     site.one(story(news_items=[item(), other_item(title="New")]))
     (one,) = site.collect()[1]
     assert [each["title"] for each in one["news_items"]] == ["Loader seen", "New"]
+
+
+def news(number, **changes):
+    """A news item object as MISP has it, with an id and a hash of its own."""
+    values = {"id": f"item {number}", "title": f"News {number}", "hash": f"{number:064x}"} | changes
+    members = [{"type": "text", "value": value, "object_relation": name} for name, value in values.items() if value]
+    return {"name": "taranis-news-item", "Attribute": members}
+
+
+def extending(uuid, above, number, **more):
+    event = {"uuid": uuid, "info": "x", "extends_uuid": above, "Orgc": THEM, "orgc_id": "6", "distribution": "1"}
+    return event | {"Object": [news(number)]} | more
+
+
+THIRD = "0b5fd7a2-7c55-4a5e-9f0e-5a2f6c9f2d13"
+
+
+@pytest.mark.parametrize("above", ["", THIRD, STORY])
+def test_an_extension_of_an_extension_is_joined_also_where_events_extend_one_another(site, above):
+    site.one(story())
+    site.misp.load([extending(SECOND, STORY, 2), extending(THIRD, SECOND, 3)])
+    site.event()["extends_uuid"] = above
+    (one,) = site.collect()[1]
+    assert [each["id"] for each in one["news_items"]] == [ITEM, "item 2", "item 3"]
+    assert (site.one(one)["outcome"], site.wire.writes) == ("unchanged", [])
+
+
+def test_a_story_that_extends_no_story_is_one_of_its_own(site):
+    site.misp.load([{"uuid": SECOND, "info": "x", "distribution": "1", "Object": [news(2)]}])
+    site.one(story())
+    site.event()["extends_uuid"] = SECOND
+    assert [each["id"] for each in site.collect()[1]] == [STORY]
+
+
+def test_an_extension_that_left_brings_the_story_again(site):
+    site.one(story())
+    site.misp.load([extending(SECOND, STORY, 2)])
+    assert len(site.collect()[1][0]["news_items"]) == 2
+    site.misp.delete(SECOND)
+    assert len(site.collect()[1][0]["news_items"]) == 1
+
+
+def test_an_event_that_is_out_of_sight_for_a_moment_is_collected_later(site):
+    site.one(story())
+    site.fault(f"/events/view/{STORY}", "status", status=404, body={"message": "Invalid event"})
+    assert site.collect()[:2] == (0, [])
+    assert len(site.collect()[1]) == 1
+
+
+def test_what_is_in_our_extension_outside_the_sharing_group_is_collected_and_stays(tmp_path):
+    site = StorySite(tmp_path)
+    group = site.misp.add_sharing_group("both", US, THEM)
+    site.share_as_them(story())
+    site.event().update(distribution="4", sharing_group_id=group)
+    site.one(story(news_items=[item(), other_item()]))
+    site.misp.load([extending(THIRD, STORY, 3)])
+    in_group = site.settings(DISTRIBUTION="4", SHARING_GROUP_ID=group)
+    (one,) = site.collect(in_group)[1]
+    assert [each["id"] for each in one["news_items"]] == [ITEM, OTHER_ITEM]
+    assert site.share(one, settings=in_group)["unchanged"] == 1
+    assert site.wire.writes == []
+
+
+ODD_ITEMS = {
+    "no SHA-256": [news(1, hash="xyz")],
+    "one hash twice": [news(1), news(2, hash=f"{1:064x}")],
+    "no id": [news(1, id="")],
+    "nothing": [news(1, id="", hash="", title="")],
+    "before 1970": [news(1) | {"first_seen": "1969-12-31T00:00:00.000000+00:00"}],
+    "no moment": [news(1) | {"first_seen": "0001-01-01T00:00:00.000000+02:00"}],
+    "no story": [news(1, story_id="")],
+}
+
+
+@pytest.mark.parametrize("owner", [US, THEM])
+@pytest.mark.parametrize("name", ODD_ITEMS)
+def test_what_others_wrote_is_collected_so_that_sharing_it_changes_nothing(site, name, owner):
+    (site.one if owner is US else site.share_as_them)(story(news_items=[]))
+    for each in ODD_ITEMS[name]:
+        kept = site.misp.attach_object(site.event(), each | {"first_seen": None})
+        kept["first_seen"] = each.get("first_seen")
+    (one,) = site.collect()[1]
+    assert read(one).problems == () and len(one["news_items"]) == 1
+    assert (site.one(one)["outcome"], site.wire.writes) == ("unchanged", [])
+
+
+@pytest.mark.parametrize("title", ["News 1", "Another"])
+def test_an_item_of_anothers_that_is_there_twice_is_collected_once_and_stays(site, title):
+    site.share_as_them(story(news_items=[]))
+    for each in (news(1), news(1, title=title, hash="")):
+        site.misp.attach_object(site.event(), each)
+    (one,) = site.collect()[1]
+    assert [each["title"] for each in one["news_items"]] == ["News 1"]
+    assert (site.one(one)["outcome"], site.wire.writes) == ("unchanged", [])
 
 
 def test_an_item_with_one_hash_counts_once(site):
@@ -243,9 +361,8 @@ def test_an_older_event_is_read_leniently(site):
         "links": [{"link": "https://news.example.org/1", "news_item_id": "a"}],
         "news_items": [
             {
-                **dict.fromkeys(
-                    ("author", "link", "language", "published", "review", "osint_source_id", "story_id"), ""
-                ),
+                **dict.fromkeys(("author", "link", "language", "published", "review", "osint_source_id"), ""),
+                "story_id": STORY,
                 "id": "a",
                 "title": "News",
                 "content": "One two",
@@ -322,6 +439,32 @@ def test_share_then_collect_then_share_changes_nothing(lasting, told):
     again = lasting.one(collected)
     assert (again["outcome"], lasting.wire.writes) == ("unchanged", [])
     assert lasting.one(told)["outcome"] == "unchanged"
+
+
+RELATIONS = ("id", "title", "content", "hash", "source", "link", "links", "tags", "attributes", "summary", "likes")
+HELD = st.text(
+    st.characters(min_codepoint=1, max_codepoint=0xFFFF, exclude_categories=("Cs",)), min_size=1, max_size=8
+) | st.sampled_from(
+    ["<no_data>", HASH, OTHER_HASH.upper(), "{'link': 'x'}", '{"name": "a"}', '{"key": "b", "value": 3}', "[" * 200]
+)
+MEMBERS = st.lists(st.tuples(st.sampled_from(RELATIONS), HELD), max_size=6)
+OBJECTS = st.lists(st.tuples(st.sampled_from(["taranis-story", "taranis-news-item"]), MEMBERS), max_size=4)
+
+
+@given(held=OBJECTS)
+@hypothesis_settings(max_examples=60)
+def test_whatever_others_wrote_is_collected_as_share_takes_it_and_sharing_it_changes_nothing(lasting, held):
+    for event in list(lasting.misp.events()):
+        lasting.misp.delete(event["uuid"])
+    made = {"uuid": STORY, "info": "x", "Orgc": THEM, "orgc_id": "6", "distribution": "1"}
+    objects = [
+        {"name": name, "Attribute": [{"type": "text", "object_relation": one, "value": text} for one, text in members]}
+        for name, members in [("taranis-story", []), *held]
+    ]
+    lasting.misp.load([made | {"Object": objects}])
+    (one,) = lasting.collect(full=True)[1]
+    assert read(one).problems == ()
+    assert (lasting.one(one)["outcome"], lasting.wire.writes) == ("unchanged", [])
 
 
 def test_a_long_text_comes_back_whole(site):

@@ -6,6 +6,7 @@ import pytest
 
 from helpers.errors import MispError, SettingsError
 from helpers.story_event import TEMPLATES, extension_uuid
+from sandbox.misp_records import ORGANISATION
 from tests.story_site import (
     HASH,
     ITEM,
@@ -108,7 +109,10 @@ CHANGED = {
     "item changed": (story(news_items=[item(title="Seen")]), {"objects/edit"}),
     "item's content": (story(news_items=[item(content=f"{URL} it is")]), {"objects/edit"}),
     "item's time": (story(news_items=[item(published="2026-11-21T08:00:00Z")]), {"objects/edit"}),
-    "item removed": (story(news_items=[other_item()]), {"objects/add", "objects/delete", "attributes/delete"}),
+    "item removed": (
+        story(news_items=[other_item()]),
+        {"objects/add", "objects/delete", "attributes/edit", "attributes/delete"},
+    ),
     "indicator": (story(description="From 192.0.2.7"), {"objects/edit", "eventReports/edit", "attributes/add"}),
 }
 
@@ -156,6 +160,16 @@ def test_an_item_that_is_there_twice_is_there_once_again(site):
     assert len(site.objects("taranis-news-item")) == 1
 
 
+def test_an_item_that_has_another_id_is_known_by_its_hash(site):
+    site.one(story(news_items=[item(), other_item()]))
+    before = {each["uuid"] for each in site.objects("taranis-news-item")}
+    renamed = story(news_items=[item(id="another"), other_item()], links=[])
+    assert site.one(renamed)["outcome"] == "updated"
+    assert {each["uuid"] for each in site.objects("taranis-news-item")} == before
+    assert set(site.values("id")) == {STORY, "another", OTHER_ITEM}
+    assert site.one(renamed)["outcome"] == "unchanged"
+
+
 def test_a_report_of_a_long_title_has_a_name_that_misp_can_keep(site):
     long = "A long title, " * 40
     site.one(story(title=long))
@@ -169,6 +183,27 @@ def test_an_indicator_that_somebody_deleted_stays_deleted(site):
     site.misp.soft_delete(STORY, one["uuid"])
     outcome = site.one(story())
     assert (outcome["outcome"], outcome["notes"]) == ("unchanged", [f"deleted in MISP, and left so: {URL}"])
+
+
+def test_an_indicator_that_the_story_names_again_is_added_again(site):
+    site.one(story())
+    site.one(story(news_items=[other_item()]))
+    assert site.indicators() == {}
+    outcome = site.one(story(news_items=[item(), other_item()]))
+    assert (outcome["outcome"], outcome["notes"]) == ("updated", [])
+    assert site.indicators() == {URL: False}
+    site.misp.soft_delete(STORY, next(one["uuid"] for one in site.event()["Attribute"] if not one["deleted"]))
+    assert site.one(story())["notes"] == [f"deleted in MISP, and left so: {URL}"]
+
+
+@pytest.mark.parametrize("path", ["attributes/edit", "attributes/delete"])
+def test_an_indicator_that_was_half_taken_back_leaves_with_the_next_share(site, path):
+    site.one(story())
+    fault = site.fault(path, "reset-before", times=None)
+    assert site.one(story(news_items=[]))["outcome"] == "failed"
+    fault.times = 0
+    site.one(story(news_items=[]))
+    assert site.indicators() == {}
 
 
 def test_to_ids_raises_the_flag_and_nothing_lowers_it(site):
@@ -211,6 +246,14 @@ def test_publish_publishes_what_is_shared_already(site):
     assert (outcome["outcome"], outcome["notes"]) == ("updated", ["published"])
 
 
+@pytest.mark.parametrize("body", ["[]", "[1]", "{}", '{"saved": false}'])
+def test_what_misp_does_not_say_that_it_published_was_not_published(site, body):
+    site.fault("events/publish", "body", body=body, times=None)
+    outcome = site.one(story(), publish=True)
+    assert outcome["outcome"] == "failed"
+    assert outcome["reason"].startswith("MISP does not say that it published the event")
+
+
 def test_a_role_that_may_not_publish_is_told(tmp_path):
     site = StorySite(tmp_path, role="User")
     outcome = site.one(story(), publish=True)
@@ -221,6 +264,20 @@ def test_a_role_that_may_not_publish_is_told(tmp_path):
     assert outcome["outcome"] == "updated"
     (note,) = outcome["notes"]
     assert note.startswith("not published: the role may not publish") and "it was published until this update" in note
+
+
+@pytest.mark.parametrize("path", ["events/publish", "eventReports/edit", "events/view"])
+def test_a_failure_after_which_an_event_is_perhaps_no_longer_published_is_told(site, path):
+    site.one(story(), publish=True)
+    site.fault(path, "status", status=500, after=int(path == "events/view"), times=None)
+    outcome = site.one(story(summary="New."))
+    assert outcome["outcome"] == "failed"
+    assert outcome["notes"] == [
+        "it was published until this update and is perhaps no longer: share it again with --publish"
+    ]
+    site.misp.faults.clear()
+    assert site.one(story(summary="New."), publish=True)["outcome"] == "updated"
+    assert site.event()["published"]
 
 
 # --- what MISP cannot store, or drops --------------------------------------------------------------
@@ -304,6 +361,25 @@ def test_an_event_whose_answer_was_lost_is_not_added_again(site):
     site.fault("/events/add", "reset-after")
     assert site.one(story())["outcome"] == "created"
     assert site.wire.writes == ["/events/add"]
+
+
+@pytest.mark.parametrize("path", ["eventReports/edit", "objects/edit", "events/edit"])
+def test_another_tools_report_stays_the_one_when_a_failure_parts_it_from_the_title(site, path):
+    site.one(story())
+    site.event()["EventReport"][0]["uuid"] = "88888888-0000-4000-8000-000000000008"
+    site.fault(path, "status", status=500, times=None)
+    assert site.one(story(title="Another title"))["outcome"] == "failed"
+    site.misp.faults.clear()
+    assert site.one(story(title="Another title"))["outcome"] == "updated"
+    assert [each["name"] for each in site.event()["EventReport"]] == ["Another title"]
+
+
+def test_another_tools_report_is_found_although_somebody_renamed_the_event(site):
+    site.one(story())
+    site.event()["EventReport"][0]["uuid"] = "88888888-0000-4000-8000-000000000008"
+    site.event()["info"] = "By hand"
+    assert site.one(story())["outcome"] == "updated"
+    assert len(site.event()["EventReport"]) == 1
 
 
 # --- errors ----------------------------------------------------------------------------------------
@@ -397,6 +473,41 @@ def test_with_a_sharing_group_the_distribution_is_4(tmp_path):
     assert (site.event()["distribution"], site.event()["sharing_group_id"]) == ("4", "1")
 
 
+ODD = ["null", "[]", "[1]", "{}", '"x"', "", '{"Event": []}', '{"Event": {"id": "x"}}', '[{"Event": {"id": "x"}}]']
+
+
+@pytest.mark.parametrize("body", ODD)
+@pytest.mark.parametrize(
+    "path", ["users/view/me", "events/view", "checkValue", "shadowAttributes/index", "events/add", "publish"]
+)
+def test_an_odd_answer_is_misps_failure_and_costs_no_other_story(site, path, body):
+    theirs = story(id="0b5fd7a2-7c55-4a5e-9f0e-5a2f6c9f2d12")
+    site.share_as_them(theirs)
+    site.fault(path, "body", body=body, times=None)
+    try:
+        answer = site.share(story(), theirs | {"summary": "Ours."})
+    except MispError:
+        return
+    assert len(answer["stories"]) == 2
+    if path == "checkValue" and body not in ("[]", "{}", '{"Event": []}'):
+        assert answer["stories"][0]["outcome"] == "failed" and site.event() is None
+
+
+@pytest.mark.parametrize("body", ["[]", "[1]", "{}", '{"User": 1, "Organisation": []}'])
+def test_misp_that_does_not_say_whose_key_it_is_cannot_be_asked(site, body):
+    site.fault("users/view/me", "body", body=body, after=1, times=None)
+    with pytest.raises(MispError, match=r'misp_stories\["api_key"\]'):
+        site.share(story())
+
+
+def test_an_event_whose_lists_are_written_as_objects_is_read(site):
+    site.one(story())
+    body = json.loads(json.dumps({"Event": site.event()}))
+    body["Event"]["Object"] = {"0": body["Event"]["Object"][0], "2": body["Event"]["Object"][1]}
+    site.fault("/events/view", "body", body=json.dumps(body))
+    assert (site.one(story())["outcome"], site.wire.writes) == ("unchanged", [])
+
+
 # --- proposals pending on our event ----------------------------------------------------------------
 
 
@@ -424,6 +535,14 @@ def test_proposals_stop_no_share_that_changes_nothing_and_our_own_stop_none(site
     site.event()["Object"][0]["Attribute"][3]["ShadowAttribute"] = []
     site.propose(summary_of(site), key=site.key, value="Ours, too.")
     assert site.one(story(summary="Ours."))["outcome"] == "updated"
+
+
+def test_proposals_that_only_the_event_shows_count_too(site):
+    site.one(story())
+    site.propose(summary_of(site), value="Theirs.")
+    site.fault("/shadowAttributes/index", "body", body="[]", times=None)
+    outcome = site.one(story(summary="Ours."))
+    assert outcome["outcome"] == "blocked" and "1 proposal of others is pending" in outcome["reason"]
 
 
 def test_a_question_about_proposals_without_an_answer_stops_the_update(site):
@@ -496,6 +615,19 @@ def test_items_are_the_same_by_their_hash_too(theirs):
     assert pending(theirs) == []
 
 
+def test_the_id_of_an_item_counts_before_its_hash(site):
+    site.share_as_them(story(news_items=[item(), other_item()]))
+    crossed = story(news_items=[other_item(hash=HASH), item(hash=OTHER_HASH)])
+    assert site.one(crossed)["outcome"] == "unchanged"
+    assert site.wire.writes == []
+
+
+def test_what_is_no_link_is_not_proposed_for_one(theirs):
+    outcome = theirs.one(story(news_items=[item(source="")]))
+    note = f"source of news item {ITEM}: MISP keeps it as a link, and takes no proposal that is none"
+    assert (outcome["outcome"], outcome["notes"], theirs.wire.writes) == ("unchanged", [note], [])
+
+
 def extension(site):
     return extension_uuid(STORY, US["uuid"])
 
@@ -529,6 +661,24 @@ def test_an_extension_that_another_tool_made_is_found(theirs):
     assert theirs.one(story(news_items=[item(), other_item()]))["outcome"] == "proposed"
     assert theirs.values("id", made) == [OTHER_ITEM]
     assert theirs.event(extension(theirs)) is None
+
+
+def test_an_extension_of_ours_that_is_anothers_event_is_never_written_to(tmp_path):
+    site = StorySite(tmp_path, role="admin")
+    site.share_as_them(story(), publish=True)
+    taken = extension_uuid(STORY, ORGANISATION["uuid"])
+    site.share_as_them(story(id=taken, news_items=[]))
+    before = json.dumps(site.event(taken))
+    outcome = site.one(story(news_items=[item(), other_item()]))
+    assert outcome["outcome"] == "failed" and "is another organisation's" in outcome["reason"]
+    assert json.dumps(site.event(taken)) == before
+
+
+def test_anothers_event_without_a_story_in_it_is_told(theirs):
+    theirs.event()["Object"].clear()
+    outcome = theirs.one(story(summary="Ours.", news_items=[]))
+    assert (outcome["outcome"], theirs.wire.writes) == ("unchanged", [])
+    assert outcome["notes"] == ["another organisation's event without a story in it: its texts cannot be proposed"]
 
 
 @pytest.mark.parametrize("after", range(4))

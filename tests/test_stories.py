@@ -1,6 +1,8 @@
 """A story read and checked, the indicators that it names, and the settings for sharing it."""
 
+import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +11,7 @@ from helpers.settings import load
 from helpers.stories import LONGEST, read
 from helpers.story_event import Member, item_object, parts_of, read_event, same, tag_names
 from helpers.story_files import stories_in
-from helpers.story_indicators import Named, named
+from helpers.story_indicators import Named, named, windows
 from tests.story_site import HASH, ITEM, OTHER_HASH, STORY, item, other_item, story
 
 PROBLEMS = {
@@ -39,6 +41,22 @@ PROBLEMS = {
         {"news_items": [item(), item(title="x", hash=OTHER_HASH)]},
         "news_items[1].id is that of another item",
     ),
+    "long attribute": (
+        {"attributes": {"a": {"key": "k", "value": "é" * 30_000}}},
+        "attributes.a is longer than the 65,535 bytes that MISP keeps",
+    ),
+    "long tag": (
+        {"tags": {"a": {"name": "x" * 256}}},
+        "tags.a.name is longer than the 255 characters that MISP keeps",
+    ),
+    "notes of collect": (
+        {"misp": {"extensions": 5}},
+        "misp is not what collect wrote: extensions must be a list",
+    ),
+    "items in a note of collect": (
+        {"misp": {"extensions": [{"uuid": STORY, "items": 5}]}},
+        "misp is not what collect wrote: extensions[0].items must be a list",
+    ),
     "long": (
         {"description": "x" * (LONGEST + 1)},
         "description is longer than the 65,535 bytes that MISP keeps",
@@ -61,6 +79,19 @@ def test_all_problems_of_a_story_are_named():
         "links must be a list",
         "news_items[0].id is missing",
     )
+
+
+@pytest.mark.parametrize("name", ["id", "title", "tags", "misp", "news_items"])
+def test_a_story_that_is_nested_too_deeply_costs_only_itself(name, tmp_path):
+    nested: dict = {}
+    for _ in range(3000):
+        nested = {"a": nested}
+    assert read({**story(), name: nested}).problems == ("the story is nested too deeply",)
+
+
+def test_tags_of_which_the_same_key_is_left_stay_two():
+    found = read(story(tags={"\U0001f525": {"name": "fire"}, "\U0001f4a5": {"name": "boom"}, "\ufffd": {"name": "x"}}))
+    assert list(found.story.tags) == ["fire", "boom", "x"]
 
 
 def test_what_may_be_missing_is_empty():
@@ -180,13 +211,25 @@ def test_each_indicator_counts_once_and_in_a_fixed_order():
     assert [each.value for each in found] == ["a.example.org", "192.0.2.1", "192.0.2.7"]
 
 
+def test_a_long_text_is_looked_through_in_windows_cut_between_words():
+    text = "".join(f"host{number}.example.com,\n" for number in range(5000))
+    found = list(windows(text))
+    assert "".join(found) == text and len(found) > 5
+    assert all(len(each) <= 16_384 and each[-1] in ",\n" for each in found)
+    assert len(named(read(story(description="", news_items=[item(content=text, link="", source="")])).story)) == 5000
+
+
+def test_a_word_that_is_longer_than_any_indicator_is_left_out():
+    long = "a." * 20_000
+    assert list(windows(f"x.example.com {long} y.example.com")) == ["x.example.com ", "y.example.com"]
+    assert list(windows(long)) == [""]
+    assert list(windows("")) == [""]
+
+
 # --- files -----------------------------------------------------------------------------------------
 
 
 def test_stdin_and_files_that_cannot_be_read(tmp_path):
-    import io
-    from pathlib import Path
-
     binary, empty, lines = (tmp_path / name for name in ("binary", "empty", "lines"))
     binary.write_bytes(b"\xff\xfe")
     empty.write_text("")
@@ -197,9 +240,18 @@ def test_stdin_and_files_that_cannot_be_read(tmp_path):
     assert [each.title for each in found if each.story] == ["from stdin", story()["title"]]
     problems = [each.problems[0] for each in found if not each.story]
     assert problems[0].endswith("binary is not text in UTF-8")
-    assert problems[1].endswith("empty holds no story: it is empty")
-    assert "lines, line 3: it is not JSON" in problems[2]
-    assert "deep holds no story: it is not JSON" in problems[3]
+    assert "lines, line 3: it is not JSON" in problems[1]
+    assert "deep holds no story: it is not JSON" in problems[2]
+
+
+def test_stdin_may_begin_with_a_byte_order_mark_and_holds_what_collect_wrote_be_it_nothing():
+    assert [each.id for each in stories_in([Path("-")], io.StringIO("\ufeff" + json.dumps(story())))] == [STORY]
+    assert list(stories_in([Path("-")], io.StringIO(""))) == []
+
+
+def test_a_closed_stdin_is_named(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    assert [each.problems for each in stories_in([Path("-")])] == [("stdin cannot be read (it is closed)",)]
 
 
 # --- settings --------------------------------------------------------------------------------------
@@ -233,6 +285,10 @@ WRONG = {
     "distribution 4 without a group": ({"DISTRIBUTION": "4"}, "misp_stories['distribution'] (environment"),
     "url": ({"URL": "misp.example.org"}, "misp_stories['url'] (environment"),
     "timeout": ({"REQUEST_TIMEOUT": "0"}, "misp_stories['request_timeout'] (environment"),
+    "a timeout that no socket takes": (
+        {"REQUEST_TIMEOUT": "1e300"},
+        "misp_stories['request_timeout'] (environment",
+    ),
     "headers": ({"ADDITIONAL_HEADERS": "x"}, "misp_stories['additional_headers'] (environment"),
     "interval": ({"REFRESH_INTERVAL": "-1"}, "misp_stories['refresh_interval'] (environment"),
     "certificates": ({"SSL_CHECK": "/nowhere/ca.pem"}, "misp_stories['ssl_check'] (environment"),

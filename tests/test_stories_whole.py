@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.faults import Fault
+from sandbox.misp_accounts import ROLES, USER
 from sandbox.serve import Sandbox
 from tests.processes import Host
 from tests.story_site import STORY, THEM, URL, US, item, story
@@ -73,7 +75,11 @@ def test_collected_stories_can_be_piped_into_share(box, tmp_path):
     )
     assert again.returncode == 0
     assert again.stdout.splitlines()[-1] == "1 unchanged"
-    assert host.run("collect").stdout == ""
+    nothing = host.run("collect")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    file.write_text("")
+    shared = host.run("share", str(file))
+    assert (shared.returncode, shared.stdout) == (0, "no story\n")
 
 
 def test_problems_end_with_their_exit_codes(box, tmp_path):
@@ -96,10 +102,40 @@ def test_problems_end_with_their_exit_codes(box, tmp_path):
     assert ended.returncode == 2 and "--full" in ended.stderr
 
 
+def test_letters_that_the_locale_lacks_end_no_share(box, tmp_path):
+    host = host_of(box, tmp_path)
+    host.environ["PYTHONIOENCODING"] = "ascii"
+    file = tmp_path / "story.json"
+    file.write_text(
+        json.dumps([story(title="\u041d\u043e\u0432\u044b\u0439 loader"), story(id=STORY.replace("0b", "0c"))])
+    )
+    shared = host.run("share", str(file))
+    assert (shared.returncode, shared.stderr) == (0, "")
+    assert "\\u041d\\u043e\\u0432\\u044b\\u0439 loader" in shared.stdout
+    assert shared.stdout.splitlines()[-1] == "2 created"
+
+
+def test_what_misp_says_of_an_event_that_cannot_be_read_commands_no_terminal(box, tmp_path):
+    host = host_of(box, tmp_path)
+    file = tmp_path / "story.json"
+    file.write_text(json.dumps(story()))
+    assert host.run("share", str(file)).returncode == 0
+    box.misp.faults.add(Fault("/events/view", "status", status=405, body={"message": "\x1b[2Jno"}, times=None))
+    ended = host.run("collect")
+    assert ended.returncode == 3
+    assert "\x1b" not in ended.stderr and "\\x1b[2Jno" in ended.stderr
+
+
 CHECKS = {
     "ours": ("Publisher", {}, 0, "ok   MISP stories: the key is of organisation 5 (NEWSROOM), ours; the role"),
     "a role that may not publish": ("User", {}, 0, "lacks perm_publish (events are not published), perm_tag_editor"),
     "a role that may not write": ("Read Only", {}, 3, "FAIL MISP stories: the role Read Only lacks perm_add"),
+    "a role that may not update its colleagues' events": (
+        "Own events",
+        {},
+        0,
+        "lacks perm_modify_org (events that somebody else of the organisation added cannot be updated)",
+    ),
     "another organisation": ("Publisher", {"ORGANISATION_ID": THEM["id"]}, 2, "FAIL MISP stories: misp_stories.organi"),
     "a sharing group out of sight": (
         "Publisher",
@@ -111,7 +147,8 @@ CHECKS = {
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_check_says_whether_stories_can_be_shared(name, box, tmp_path):
+def test_check_says_whether_stories_can_be_shared(name, box, tmp_path, monkeypatch):
+    monkeypatch.setitem(ROLES, "Own events", ("7", USER - {"perm_modify_org"}, "1", "manage_own"))
     role, settings, code, words = CHECKS[name]
     box.misp.load(
         [{"uuid": STORY, "info": "x", "published": True, "Attribute": [{"type": "domain", "value": "a.example.org"}]}]
