@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +97,14 @@ def run(box: Sandbox, settings: Mapping[str, str], *options: str) -> Measured:
     ``whole_seconds`` is from the start of the process to its end, ``processor_seconds`` what it
     computed of that; the rest it waited, for the sandbox mostly.
     """
+    return measured(box, [str(ROOT / "script.py"), "--json", *options], settings)
+
+
+def measured(box: Sandbox, program: Sequence[str], environ: Mapping[str, str]) -> Measured:
+    """Run a Python program that prints its summary as JSON; ``run`` says what is measured."""
     asked, uploaded, begin, used = len(box.misp.requests), len(box.azure.uploads), time.monotonic(), _used()
-    command = [sys.executable, str(ROOT / "script.py"), "--json", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **settings}) as process:  # noqa: S603
+    command = [sys.executable, *program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **environ}) as process:  # noqa: S603
         peak = peak_megabytes(process)
         summary = json.loads(process.stdout.read()) if process.stdout else {}
     return {
@@ -136,14 +141,16 @@ def parser(words: str | None) -> argparse.ArgumentParser:
     return made
 
 
-def show(measured: Mapping[str, Measured], file: Path | None) -> None:
+OF_A_RUN = ("whole_seconds", "processor_seconds", "peak_mb", "misp_requests", "uploads", "exit_code")
+
+
+def show(columns: Mapping[str, Measured], file: Path | None, names: Sequence[str] = OF_A_RUN) -> None:
     """Print a column for each run, and write all of it where that is asked for."""
-    names = ("whole_seconds", "processor_seconds", "peak_mb", "misp_requests", "uploads", "exit_code")
-    print(f"{'':<20}" + "".join(f"{title:>20}" for title in measured))
+    print(f"{'':<20}" + "".join(f"{title:>20}" for title in columns))
     for name in names:
-        print(f"{name:<20}" + "".join(f"{each[name]:>20,}" for each in measured.values()))
+        print(f"{name:<20}" + "".join(f"{each[name]:>20,}" for each in columns.values()))
     if file:
-        file.write_text(json.dumps({"processors": os.cpu_count(), **measured}, indent=2) + "\n", encoding="utf-8")
+        file.write_text(json.dumps({"processors": os.cpu_count(), **columns}, indent=2) + "\n", encoding="utf-8")
 
 
 def _used() -> float:

@@ -60,7 +60,7 @@ def measure(objects: int, event_count: int, listed: int) -> Measured:
 
 def fill(settings: Settings, events: Iterator[Record], then: int) -> None:
     """Write down these events, and everything in them, as accepted ``then``."""
-    ledger = Ledger(sync.ledger_url(settings), settings.ms_auth.workspace_id, settings.sourcesystem)
+    ledger = Ledger(settings.ledger_url, settings.ms_auth.workspace_id, settings.sourcesystem)
     model = _model(settings, then)
     while some := list(islice(events, EVENTS_AT_ONCE)):
         rows = [row for each in some for row in _objects(model, each, then)]

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -64,7 +63,13 @@ class Database:
 
     def insert(self, table: sql.Table) -> Any:
         """Return an INSERT that can say what to do about rows that are there."""
-        return (postgresql.insert if self.is_postgresql else sqlite.insert)(table)
+        if self.is_postgresql:
+            from sqlalchemy.dialects.postgresql import insert as with_conflict  # noqa: PLC0415  slow to import
+
+            return with_conflict(table)
+        from sqlalchemy.dialects.sqlite import insert  # noqa: PLC0415
+
+        return insert(table)
 
     @contextmanager
     def transaction(self) -> Iterator[sql.Connection]:

@@ -15,7 +15,7 @@ from helpers.pacer import Clock, Pacers
 from helpers.remembered import RememberedObject
 from helpers.report import Report
 from helpers.settings import Settings
-from helpers.sync import ledger_url, make_state_dir, opened
+from helpers.sync import make_state_dir, opened
 
 WORKSPACE_LEFT = "the workspace is left"
 
@@ -94,7 +94,7 @@ def withdraw_all(
 
 def _destinations(settings: Settings, workspace: str) -> list[Settings]:
     """Return the settings for each destination of a workspace, also of one that they do not name."""
-    known = known_destinations(ledger_url(settings))
+    known = known_destinations(settings.ledger_url)
     named = [each for each in settings.destinations() if workspace.lower() == each.name.lower()]
     keys = {each.workspace_key.lower() for each in named} or {workspace.lower()}
     wanted = [(name, source) for name, source in known if name.lower() in keys]

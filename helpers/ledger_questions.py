@@ -166,9 +166,7 @@ class Place:
 @contextmanager
 def places(settings: Settings) -> Iterator[list[Place]]:
     """Open every destination that the ledger knows, to look and change nothing; none when there is no ledger."""
-    from helpers.sync import ledger_url  # noqa: PLC0415  the run's room is slow to import
-
-    url = ledger_url(settings)
+    url = settings.ledger_url
     known = known_destinations(url) if settings.remembers else []
     if not known:
         yield []

@@ -301,6 +301,13 @@ class Settings(_Frozen):
         return self.state_url != check.NO_LEDGER
 
     @property
+    def ledger_url(self) -> str:
+        """The address of the ledger's database; where none is wanted, one that ends with the process."""
+        if not self.remembers:
+            return "sqlite://"
+        return self.state_url or f"sqlite:///{self.state_path / 'ledger.sqlite'}"
+
+    @property
     def workspace_key(self) -> str:
         """What the ledger knows the destination by, beside its source system: Graph knows no workspaces."""
         if self.graph:

@@ -104,17 +104,10 @@ def _advice(leg: Leg) -> str:
     return f"{report.advice} {adopt}".strip()
 
 
-def ledger_url(settings: Settings) -> str:
-    """Return the address of the ledger's database; where none is wanted, one that ends with the process."""
-    if not settings.remembers:
-        return "sqlite://"
-    return settings.state_url or f"sqlite:///{settings.state_path / 'ledger.sqlite'}"
-
-
 @contextmanager
 def database_of(settings: Settings) -> Iterator[Database]:
     """Open the ledger's database. Raises LedgerError, also when it goes away in the middle."""
-    url = ledger_url(settings)
+    url = settings.ledger_url
     with closing(Database(url, dry=settings.dry_run)) as database, lost(url):
         yield database
 

@@ -6,12 +6,13 @@ import logging
 import os
 import socket
 import ssl
+import time
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock, Thread
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
@@ -26,6 +27,14 @@ from sandbox.misp import create_app as misp_app
 
 HOST = "127.0.0.1"
 LOG = logging.getLogger("sandbox")
+
+
+class Exchange(NamedTuple):
+    """A request that was answered: when it had arrived and when its answer was made, and that one's size in bytes."""
+
+    begin: float
+    end: float
+    size: int
 
 
 class Handler(WSGIRequestHandler):
@@ -47,6 +56,7 @@ class Handler(WSGIRequestHandler):
 
     def run_wsgi(self) -> None:
         """Answer one request; an app that raises a connection error breaks the connection."""
+        begin = time.time()
         environ = self.make_environ()
         environ["wsgi.input"] = BytesIO(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
         try:
@@ -57,7 +67,9 @@ class Handler(WSGIRequestHandler):
             LOG.exception("the sandbox failed on %s %s", self.command, self.path)
             self.send_error(500)
         else:
-            self._answer(status, headers.to_wsgi_list(), b"".join(parts))
+            body = b"".join(parts)
+            self.server.exchanges.append(Exchange(begin, time.time(), len(body)))
+            self._answer(status, headers.to_wsgi_list(), body)
 
     def log(self, type: str, message: str, *args: Any) -> None:
         """Say nothing on the console about requests."""
@@ -82,6 +94,7 @@ class Server(ThreadedWSGIServer):
 
     def __init__(self, port: int, app: Flask, context: ssl.SSLContext | None) -> None:
         """Serve ``app`` on ``port`` (0: a free one) at once; without ``context`` in the clear."""
+        self.exchanges: list[Exchange] = []
         self._connections: set[socket.socket] = set()
         self._lock = Lock()
         super().__init__(HOST, port, app, Handler, ssl_context=context)
@@ -145,6 +158,16 @@ class Sandbox:
     def azure_url(self) -> str:
         """Where the login and the upload API answer."""
         return f"https://localhost:{self._servers[1].port}"
+
+    @property
+    def misp_exchanges(self) -> list[Exchange]:
+        """What MISP answered."""
+        return self._servers[0].exchanges
+
+    @property
+    def azure_exchanges(self) -> list[Exchange]:
+        """What the login and the upload API answered."""
+        return self._servers[1].exchanges
 
     @property
     def identity_url(self) -> str:

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from benchmarks import memory, one_change, unchanged
+from benchmarks import ceiling, conversion, growth, memory, one_change, side_by_side, start, transfer, unchanged
+from benchmarks.sandboxed import events
 
 
 def test_a_run_needs_less_than_400_mb():
@@ -36,3 +37,70 @@ def test_what_was_measured_can_be_written(tmp_path, capsys, monkeypatch):
     memory.main()
     assert "peak_mb" in capsys.readouterr().out
     assert json.loads(file.read_text())["first run"]["arrived"] == 5
+
+
+def test_a_first_run_under_a_limit_is_never_refused():
+    measured = ceiling.measure(limit=1000, indicators=1000, per_event=10)
+    assert (measured["arrived"], measured["uploads"], measured["refused"]) == (1000, 10, 0)
+    assert measured["a_minute"] > 0
+
+
+def test_the_rate_is_that_of_full_minutes():
+    """A minute and a half of uploads, the last half at another speed."""
+    uploads = [{"time": 2.0 * n, "count": 100} for n in range(30)] + [
+        {"time": 60.0 + 15 * n, "count": 1} for n in range(3)
+    ]
+    assert ceiling.sustained(uploads) == 3000
+    assert ceiling.sustained([{"time": 0.0, "count": 10}, {"time": 6.0, "count": 10}]) == 100
+
+
+@pytest.mark.parametrize(
+    ("doing", "seconds"),
+    [
+        ([[(0, 4)], [(1, 3)], [(2, 9)]], 1),
+        ([[(0, 4), (6, 8)], [(0, 9)], [(3, 7)]], 2),
+        ([[(0, 4)], [(4, 9)], [(0, 9)]], 0),
+        ([[(0, 5), (1, 2)], [(0, 5)], [(0, 5)]], 5),
+    ],
+)
+def test_what_happens_at_once_is_counted(doing, seconds):
+    assert ceiling.at_once(doing) == seconds
+
+
+def test_the_stage_makes_what_a_plain_loop_makes():
+    measured = conversion.measure(events(2, 20))
+    assert [each["indicators"] for each in measured.values()] == [40, 40]
+    assert measured["this project"]["times"] > 0
+
+
+def test_growth_is_a_table_and_a_chart_in_their_place():
+    measured = {size: growth.measure(size) for size in (100, 200)}
+    sent = [[runs[name]["accepted"] for name in growth.RUNS] for runs in measured.values()]
+    assert sent == [[100, 0, 50], [200, 0, 50]]
+    text = "before\n<!-- begin: benchmarks.growth -->\nold\n<!-- end: benchmarks.growth -->\nafter\n"
+    made = growth.put_into(text, growth.page(measured))
+    assert made.startswith("before\n") and made.endswith("after\n") and "old" not in made
+    assert made.count("| first run |") == 2
+    assert made.count("xychart-beta") == 2
+    assert growth.put_into(made, growth.page(measured)) == made
+    with pytest.raises(ValueError, match="no comments"):
+        growth.put_into("a page", "")
+
+
+def test_side_by_side_more_arrives_here_and_nothing_is_sent_again():
+    ours, again, plain, plain_again = side_by_side.measure(events(2, 10)).values()
+    assert ours["arrived"] == ours["matchable"] == plain["arrived"] == 20
+    assert (again["uploads"], plain_again["uploads"]) == (0, plain["uploads"])
+    assert plain["matchable"] < 20
+
+
+def test_commands_are_started():
+    assert all(each["best"] > 0 for each in start.measure(times=1).values())
+
+
+def test_what_stays_in_misp_is_not_transferred():
+    event = {**next(events(1, 5)), "Galaxy": [{"name": "Actor", "description": "words " * 100}]}
+    measured = transfer.measure([event])
+    assert measured["this project"]["bytes"] < measured["whole events"]["bytes"]
+    assert measured["this project"]["indicators"] == measured["whole events"]["indicators"] == 5
+    assert measured["this project"]["skips"] == measured["whole events"]["skips"]

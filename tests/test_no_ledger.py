@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from helpers import adopt, explain, leave, status, sync
+from helpers import adopt, explain, leave, status
 from helpers.check import Preflight
 from helpers.errors import NoLedger, RunActive
 from helpers.ledger import Ledger
@@ -154,4 +154,4 @@ def test_check_tries_what_is_left(over_tls):
 
 
 def test_its_address_ends_with_the_process(site):
-    assert sync.ledger_url(site.settings) == "sqlite://"
+    assert site.settings.ledger_url == "sqlite://"

@@ -62,7 +62,7 @@ class TlsSite:
     def ledger(self, **more):
         """The ledger, to look into; to be closed."""
         settings = self.settings(**more)
-        return Ledger(sync.ledger_url(settings), settings.ms_auth.workspace_id, settings.sourcesystem)
+        return Ledger(settings.ledger_url, settings.ms_auth.workspace_id, settings.sourcesystem)
 
     def keep(self, *things, sourcesystem="MISP"):
         """Put objects into Sentinel as somebody else."""

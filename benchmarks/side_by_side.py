@@ -1,0 +1,56 @@
+"""The same events into the same sandbox, by this project and by a plain loop of the libraries that it stands on.
+
+    python -m benchmarks.side_by_side
+    python -m benchmarks.side_by_side --events ../events/*.json
+
+Each goes to a workspace of its own, twice: the second time nothing has changed. ``matchable`` are the indicators
+whose pattern Sentinel can match, which is one comparison; Microsoft's limit is lifted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks.sandboxed import OF_A_RUN, ROOT, Measured, events, measured, parser, run, show, site
+from helpers.convert import events_in
+from sandbox.serve import Sandbox
+
+SHOWN = (*OF_A_RUN, "arrived", "matchable")
+
+
+def measure(given: Iterable[dict[str, Any]]) -> dict[str, Measured]:
+    """Carry events over both ways, twice each."""
+    every = [{**each, "published": True} for each in given]
+    found: dict[str, Measured] = {}
+    for way in ("this project", "plain loop"):
+        with Sandbox() as box, TemporaryDirectory() as folder:
+            box.misp.load(every)
+            settings = site(box, Path(folder))
+            for title in (way, f"{way}, again"):
+                plain = [str(ROOT / "benchmarks" / "plain_loop.py")]
+                took = run(box, settings) if way == "this project" else measured(box, plain, settings)
+                found[title] = {**took, **arrived(box)}
+    return found
+
+
+def arrived(box: Sandbox) -> Measured:
+    """Count what is in the workspace, and what of it Sentinel can match."""
+    live = box.azure.live().values()
+    return {"arrived": len(live), "matchable": sum(box.azure.observable(each) is not None for each in live)}
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    command_line = parser(__doc__)
+    command_line.add_argument("--count", type=int, default=200, help="of made-up events of 50 attributes")
+    command_line.add_argument("--events", type=Path, nargs="+", metavar="FILE", help="events in place of those")
+    given = command_line.parse_args()
+    read = (event for path in given.events or [] for event in events_in(path))
+    show(measure(read if given.events else events(given.count, 50)), given.json, SHOWN)
+
+
+if __name__ == "__main__":
+    main()
