@@ -24,7 +24,7 @@ VALUES = (
     ("domain", "host{n}.example.org"),
     ("url", "http://host{n}.example.org/path"),
     ("sha256", "{n:064x}"),
-    ("ip-dst", "2001:db8::{n:x}"),
+    ("ip-dst", "2001:db8::{high:x}:{low:x}"),
     ("filename|md5", "file{n}.exe|{n:032x}"),
 )
 
@@ -58,7 +58,7 @@ def attribute(number: int) -> dict[str, Any]:
         "uuid": f"20000000-0000-4000-8000-{number:012x}",
         "type": kind,
         "category": "Payload delivery" if "|" in kind else "Network activity",
-        "value": value.format(n=number + 1),
+        "value": value.format(n=number + 1, high=number // 0xFFFF, low=number % 0xFFFF + 1),
         "to_ids": True,
         "timestamp": str(NOW),
         "comment": "made for a measurement",

@@ -36,10 +36,12 @@ class Converted:
 
     ``indicators`` are ready for upload; ``attributes`` counts the attributes that the part speaks for;
     ``unchanged`` counts those that stand as they were sent before; ``skipped`` has the ones of which
-    nothing is sent and ``left_out`` halves of others.
+    nothing is sent and ``left_out`` halves of others; ``unasked`` counts those, of a large event, that MISP was not
+    asked for, since they are not flagged.
     """
 
     attributes: int = 0
+    unasked: int = 0
     unchanged: int = 0
     indicators: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)

@@ -33,8 +33,11 @@ from helpers.request_objects import (
     text_of,
 )
 from helpers.settings import Settings
+from helpers.slices import UNASKED
 
 NOT_SHOWN = "attribute deleted, hidden, or on a warninglist"
+# Of a large event MISP is asked for what is flagged.
+NOT_FLAGGED = "attribute no longer flagged to_ids, deleted, hidden, or on a warninglist"
 CHANGED = "attribute changed"
 
 _PARTS = ("type", "category", "value", "comment", "timestamp", "last_seen", "Tag")
@@ -169,6 +172,8 @@ class EventReading:
     def look(self, part: EventPart) -> list[Item]:
         """Look at a part of the event, and return what of it changed."""
         self.event = part.event
+        unasked = int(part.event.get(UNASKED, 0))
+        self.desk.tell(Converted(unasked, unasked=unasked))
         passing = sieve(part.prepared, *self.desk.settings.every_filter)
         self._skips(_of_others(passing.skipped, passing.items), {})
         self.desk.tell(Converted(len(passing.skipped), skipped=passing.skipped, left_out=passing.left_out))
@@ -198,6 +203,8 @@ class EventReading:
         """Let go of what the event, read to its end, no longer wants; return how it is remembered."""
         if let_go and self.lets_go:
             absent = self.absent
+            if UNASKED in self.event:
+                self.reasons |= dict.fromkeys(absent, NOT_FLAGGED)
             self.dropped += [source for attribute in absent for source in self.sources.get(attribute, [])]
             gone = {self.uuid: absent}
             self.desk.drop(self.uuid, self.dropped, self.reasons, attributes=self.late, no_attributes=gone)

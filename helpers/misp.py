@@ -13,13 +13,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
 from typing import Any
 
 import requests
 import tenacity
 
-from helpers import misp_answers, misp_filters
+from helpers import misp_answers, misp_filters, slices
 from helpers.errors import MispBusy, MispError, MispRefused
 from helpers.marks import SeenEvent
 from helpers.request_objects import EVENT_NAMES, NAMED
@@ -74,6 +73,7 @@ class MispReader:
     changed: set[str] = field(default_factory=set)
     _client: Any = None
     _failures: int = 0
+    _hidden: int = 0
 
     def __post_init__(self) -> None:
         """Prepare the transport; nothing is asked yet."""
@@ -251,15 +251,22 @@ class MispReader:
         return []
 
     def _large(self, listed: SeenEvent, filters: Mapping[str, Any]) -> Iterator[Event]:
-        """Read an event in pages of attributes; objects come without their names, members together."""
+        """Read what is flagged in an event in pages of attributes; objects come without their names, members together.
+
+        Of the rest, the names of files are read, and the last slice says how many others there are.
+        """
         try:
             header = {**self._header(listed, filters), **self._names_too(listed)}
+            names = slices.by_object(self._file_names(listed, filters))
+            unasked = listed.attributes - sum(map(len, names.values()))
             held: list[Event] = []
             arguments = {**misp_filters.for_attributes(filters), **self._scores_too, "eventid": listed.id}
             for attributes in self._attribute_pages(arguments, listed.attributes):
-                complete, held = _split_open_object(held + attributes)
-                yield {**header, **_as_event(complete)}
-            yield {**header, **_as_event(held)}
+                unasked -= sum(not each.get("deleted") for each in attributes) + self._hidden
+                complete, held = slices.split_open_object(held + attributes)
+                yield {**header, **slices.as_event(complete + slices.take_names(names, complete))}
+            rest = [each for of_object in names.values() for each in of_object]
+            yield {**header, **slices.as_event(held + rest), slices.UNASKED: max(0, unasked)}
             after = self._header(listed, filters)
             if (after.get("timestamp"), after.get("published")) != (header.get("timestamp"), header.get("published")):
                 logger.warning("Event %s changed while it was read", listed.uuid)
@@ -285,6 +292,14 @@ class MispReader:
         wanted = {"eventid": listed.id, "type_attribute": list(EVENT_NAMES), "limit": ATTRIBUTES_PER_PAGE, "page": 1}
         return {NAMED: misp_answers.attributes(self._search("attributes", wanted, TRIES))}
 
+    def _file_names(self, listed: SeenEvent, filters: Mapping[str, Any]) -> list[Event]:
+        """Return an event's file names that are not flagged: hashes in their objects are described with them."""
+        arguments = misp_filters.for_attributes(filters)
+        if arguments["to_ids"] != 1:  # the site reads them anyway
+            return []
+        of_names = {"to_ids": 0, "type_attribute": "filename", "deleted": 0, "eventid": listed.id}
+        return [each for page in self._attribute_pages({**arguments, **of_names}, 0) for each in page]
+
     def _attribute_pages(self, arguments: Mapping[str, Any], counted: int) -> Iterator[list[Event]]:
         """Page through attributes; warninglists shorten a page after it is cut, so short is not the end.
 
@@ -303,9 +318,10 @@ class MispReader:
             if attributes and ids == before:
                 raise MispError(_SAME_PAGE)
             before = ids
+            skipped = misp_answers.skipped(self._adapter.last_headers)
+            self._hidden = skipped or 0
             yield attributes
             offset += size
-            skipped = misp_answers.skipped(self._adapter.last_headers)
             if skipped is None and offset < counted:
                 continue
             if len(attributes) + (skipped or 0) < size:
@@ -394,32 +410,11 @@ def _listed(answer: Any) -> list[SeenEvent]:
     return [misp_answers.seen(event) for event in misp_answers.events(answer)]
 
 
-def _split_open_object(attributes: list[Event]) -> tuple[list[Event], list[Event]]:
-    """Hold back the members of the object that the page may have cut in two."""
-    last = _object_id(attributes[-1]) if attributes else "0"
-    if last == "0":
-        return attributes, []
-    cut = next(i for i, each in enumerate(attributes) if _object_id(each) == last)
-    return (attributes[:cut], attributes[cut:]) if cut else ([], attributes)
-
-
-def _as_event(attributes: list[Event]) -> Event:
-    """Put attributes read by themselves where an event has them: alone, or as members of an object."""
-    alone = [each for each in attributes if _object_id(each) == "0"]
-    members = sorted((each for each in attributes if _object_id(each) != "0"), key=_object_id)
-    objects = [{"Attribute": list(of_object)} for _, of_object in groupby(members, key=_object_id)]
-    return {"Attribute": alone, "Object": objects}
-
-
 def _smaller(size: int, error: MispBusy) -> int:
     """Return the size to try next, a divisor, so that the same place begins a page; else raise the error."""
     if size <= SMALLEST_PAGE:
         raise error
     return size // 4
-
-
-def _object_id(attribute: Event) -> str:
-    return str(attribute.get("object_id") or "0")
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

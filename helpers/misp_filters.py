@@ -64,11 +64,11 @@ def for_reading(filters: Filters, *, reports: bool = False) -> dict[str, Any]:
 
 
 def for_attributes(filters: Filters) -> dict[str, Any]:
-    """The arguments that read one event's attributes in pages, soft-deleted ones too.
+    """The arguments that read what is flagged of one event's attributes in pages, soft-deleted ones too.
 
     With them in the answer, deleting an attribute moves no other one to an earlier page.
     """
-    return {**_translated({k: v for k, v in filters.items() if k in _FOR_ATTRIBUTES}), "deleted": [0, 1]}
+    return {"to_ids": 1, **_translated({k: v for k, v in filters.items() if k in _FOR_ATTRIBUTES}), "deleted": [0, 1]}
 
 
 def for_one_event(filters: Filters, uuid: str) -> dict[str, Any]:

@@ -99,6 +99,13 @@ class Report:
                 examples.append(f"{skip.type} {skip.value} {f'({skip.words})' if skip.words else ''}".strip())
         self.left_out.update(half.reason for half in left_out)
 
+    def add_unasked(self, count: int) -> None:
+        """Count attributes of a large event that MISP was not asked for, since they are not flagged."""
+        if count:
+            self.skipped[Skip.NO_TO_IDS] += count
+            self.say(f"skip {count} attributes of a large event: {Skip.NO_TO_IDS.value}")
+            self.examples.setdefault(Skip.NO_TO_IDS, [f"{count} attributes of a large event"])
+
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Count what became of objects."""
         self.states.update(outcome.state for outcome in outcomes)

@@ -271,6 +271,7 @@ class _Run:
 def _tell(report: Report, part: Converted) -> None:
     report.attributes += part.attributes
     report.unchanged += part.unchanged
+    report.add_unasked(part.unasked)
     report.add_skips(part.skipped, part.left_out)
     for skip in part.skipped:
         logger.debug("Skipped: %s", skip)

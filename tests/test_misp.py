@@ -143,7 +143,9 @@ def test_a_large_event_is_read_in_pages_of_attributes(box, read, small_pages):
     found, _ = read()
     assert sorted(found[misp_event(1)["uuid"]]) == sorted(value for _, value in hosts(300))
     assert len(found[misp_event(2)["uuid"]]) == 5
-    assert [body["page"] for body in searches(box, ATTRIBUTES)] == [1, 2, 3, 4, 5]
+    asked = searches(box, ATTRIBUTES)
+    assert [body["page"] for body in asked if body["to_ids"] == 1] == [1, 2, 3, 4, 5]
+    assert [(body["to_ids"], body["type"]) for body in asked if body["to_ids"] != 1] == [(0, "filename")]
 
 
 def test_pages_that_warninglists_empty_are_not_the_end(box, read, small_pages):

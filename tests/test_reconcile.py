@@ -1,8 +1,11 @@
 """Cases of keeping in step that were once wrong, or that go wrong easily; the state machine drives the rest."""
 
+from collections import Counter
+
 import pytest
 
 from constants import Skip
+from helpers import event_reading
 from helpers import misp as misp_room
 from helpers.plan import seconds
 from helpers.sync import opened
@@ -135,6 +138,64 @@ def small_pages(monkeypatch):
     monkeypatch.setattr(misp_room, "ATTRIBUTES_PER_PAGE", 8)
 
 
+def with_some_that_are_not_flagged():
+    """An event with flagged attributes and others, alone and in objects, and one that is deleted."""
+    alone = [("domain", f"alone{n}.example.org") for n in range(12)]
+    event = misp_event(1, [*alone, ("filename", "alone.exe"), ("text", "words")])
+    for position in (1, 2, 12, 13):
+        event["Attribute"][position]["to_ids"] = False
+    event["Attribute"][3]["deleted"] = True
+    event["Object"] = [
+        {
+            "uuid": f"30000000-0000-4000-8000-{n:012d}",
+            "name": "file",
+            "Attribute": misp_event(500 + n, [("filename", f"f{n}.exe"), ("md5", f"{n:032x}"), ("text", "Full")])[
+                "Attribute"
+            ],
+        }
+        for n in range(9)
+    ]
+    for each in event["Object"]:
+        each["Attribute"][0]["to_ids"] = each["Attribute"][2]["to_ids"] = False
+    return event
+
+
+def test_of_a_large_event_what_is_not_flagged_is_counted_and_not_read(site, monkeypatch):
+    """The same indicators, file names in them too, and the same counts as when it is read whole.
+
+    But for what is deleted: MISP shows it in pages of attributes only.
+    """
+    here = site()
+    here.misp.load([with_some_that_are_not_flagged()])
+    whole = here.run()
+    indicators = here.live()
+    monkeypatch.setattr(misp_room, "ATTRIBUTES_PER_PAGE", 8)
+    before = len(here.misp.requests)
+    pieces = later(here, full=True)
+    asked = [body for _, path, body in here.misp.requests[before:] if path == "/attributes/restSearch"]
+    assert {(body["to_ids"], body.get("type")) for body in asked} == {(1, None), (0, "filename")}
+    assert pieces.skipped == whole.skipped + Counter({Skip.DELETED: 1})
+    assert pieces.attributes == whole.attributes + 1 == 12 + 2 + 27
+    texts = {key: each["description"].replace("Part of a MISP object: file\n", "") for key, each in indicators.items()}
+    assert {key: each["description"] for key, each in here.live().items()} == texts
+    assert sum("File name: f" in each for each in texts.values()) == 9
+    assert here.azure.wrong == []
+
+
+def test_what_is_no_longer_flagged_in_a_large_event_leaves(site, small_pages):
+    here = site()
+    load(here, events=1, attributes=20)
+    here.run()
+    edited(here, 1, 3, to_ids=False)
+    report = later(here)
+    assert report.withdrawals == {event_reading.NOT_FLAGGED: 1}
+    assert "e1h3.example.org" not in patterns(here)
+    assert len(here.live()) == 19
+    edited(here, 1, 3, to_ids=True)
+    later(here)
+    assert len(here.live()) == 20
+
+
 def test_a_large_event_that_changes_while_it_is_read_keeps_what_it_has(site, small_pages, monkeypatch):
     here = site()
     load(here, events=1, attributes=20)
@@ -144,7 +205,7 @@ def test_a_large_event_that_changes_while_it_is_read_keeps_what_it_has(site, sma
 
     def meanwhile(reader, controller, arguments, tries):
         answer = search(reader, controller, arguments, tries)
-        if controller == "attributes" and arguments["page"] == 1:
+        if controller == "attributes" and arguments["page"] == 1 and arguments["to_ids"] == 1:
             here.misp.hard_delete(uuid(1), attribute(1, 0))
         return answer
 
