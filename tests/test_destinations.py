@@ -278,7 +278,10 @@ BAD = {
     "an object instead of a list": (entry(), "must be a list"),
     "a missing key": ([entry("secret")], "secret is missing"),
     "no workspace": ([entry("workspaceId")], "workspaceId"),
-    "an unknown key": ([entry(wspace=1)], "no key of a destination"),
+    "an unknown key": ([entry(sqace=1)], "no key of a destination: take it out"),
+    "ms_auth's name of a key": ([entry("secret", client_secret="s3cret")], "write 'secret', if that is meant"),
+    "a key in other letters": ([entry("workspaceId", workspaceID=workspace(1))], "write 'workspaceId'"),
+    "a placeholder": ([entry(secret="<secret>")], r"put your own value there\."),
     "an unresolved reference": ([entry(secret=REFERENCE)], "Key Vault"),
     "twice": ([entry(), entry()], "two destinations of the same"),
 }
@@ -297,4 +300,16 @@ def test_what_is_wrong_with_the_list_is_said(tmp_path, name):
     with pytest.raises(SettingsError, match=words) as error:
         settings_room.load(config, environ)
     assert "environment tenants" in str(error.value)
-    assert "s3cret" not in str(error.value)
+    assert "s3cret" not in str(error.value) and "ms_auth[" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "given", ["@Microsoft.KeyVault(VaultName=soc;SecretName=tenants)", "[{'name': 'paris'}]", "[{},]"]
+)
+def test_a_list_that_cannot_be_read_is_all_that_is_wrong(tmp_path, given):
+    (tmp_path / "config.py").write_text("")
+    environ = {"mispurl": "https://misp.example.org", "mispkey": "k" * 40, "tenants": given}
+    with pytest.raises(SettingsError) as error:
+        settings_room.load(tmp_path / "config.py", environ)
+    (problem,) = error.value.problems
+    assert problem.startswith("ms_tenants (environment tenants) ")

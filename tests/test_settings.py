@@ -756,6 +756,7 @@ BAD = [
     ("log_file", "True", "path"),
     ("state_url", '"mysql://user:hidden@db.example.org/ledger"', "postgresql:// or sqlite:///"),
     ("state_url", '"/var/lib/ledger.sqlite"', "postgresql:// or sqlite:///"),
+    ("state_url", '"postgresql://user:hid@hidden@db.example.org/ledger"', "%40"),
     ("state_url", "5", "text"),
     ("state_url", "None", "text"),
     ("deduplicate", '"event"', "'attribute' or 'value'"),
