@@ -498,6 +498,17 @@ def test_check_says_what_to_do(site):
     assert "not-the-secret" not in wrong.stdout + wrong.stderr
 
 
+def test_check_looks_for_the_ledger_where_state_url_says(site):
+    load(site)
+    address = f"sqlite:///{site.state / 'absent' / 'ledger.sqlite'}"
+    done = site.script("check", MISP2SENTINEL_STATE_URL=address)
+    assert done.returncode == 2
+    (line,) = [line for line in done.stdout.splitlines() if "FAIL" in line]
+    assert "so make it first" in line and "state_url from environment MISP2SENTINEL_STATE_URL" in line
+    (site.state / "absent").mkdir()
+    assert "the ledger that state_url names can be used" in site.script("check", MISP2SENTINEL_STATE_URL=address).stdout
+
+
 def test_a_slip_in_a_filters_name_is_told_in_cron_and_fails_check(site):
     load(site)
     site.config.write_text("misp_event_filters = {'published': 1, 'publish_timestmp': '14d'}")
