@@ -7,7 +7,7 @@ import logging
 import os
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,18 @@ class _LogFile(logging.FileHandler):
         if not self._told:
             self._told = True
             sys.stderr.write(f"The log {self.baseFilename} cannot be written: {sys.exc_info()[1]}\n")
+
+
+class Named(logging.LoggerAdapter[logging.Logger]):
+    """A logger that puts a destination's name before what it says, where there are several."""
+
+    def __init__(self, logger: logging.Logger, name: str) -> None:
+        super().__init__(logger)
+        self._name = name
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """Return the message with the name."""
+        return f"{self._name}: {msg}" if self._name else msg, kwargs
 
 
 def set_up(path: Path, *, detailed: bool, on_terminal: bool) -> None:

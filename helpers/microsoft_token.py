@@ -61,6 +61,7 @@ class TokenSource:
 
     def __init__(self, settings: Settings, session: requests.Session, clock: Clock) -> None:
         self._auth = settings.ms_auth
+        self._in_own_words = settings.in_own_words
         self._issuer = credentials.issuer(settings)
         self._authority = f"{settings.ms_endpoints.authority}/{settings.ms_auth.tenant}"
         self._session = session
@@ -75,7 +76,10 @@ class TokenSource:
         """Return a token with some minutes left. Raises MicrosoftError with what to do."""
         with self._lock:
             if self._clock.now() >= self._good_until:
-                self._renew()
+                try:
+                    self._renew()
+                except MicrosoftError as error:
+                    raise MicrosoftError(self._in_own_words(str(error))) from error
             return self._token
 
     def refused(self, token: str) -> None:

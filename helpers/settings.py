@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
@@ -180,6 +181,7 @@ class Tenant(_Frozen):
         return {key: value for key, value in every.items() if key in MsAuth.model_fields}
 
 
+_AUTH_KEY = re.compile(r"ms_auth\['(\w+)'\]")
 _SAID_FOR_KEYS = {key.lower(): key for key in Tenant.model_fields} | _KEY_OF_TENANT
 
 
@@ -344,6 +346,14 @@ class Settings(_Frozen):
             changed["scope"] = clouds.CLOUDS[near.ms_cloud].scope_of(graph_api=changed["graph_api"])
         auth = near.ms_auth.model_copy(update=changed)
         return near.model_copy(update={"ms_auth": auth, "sourcesystem": sourcesystem, "ms_target_product": product})
+
+    def in_own_words(self, text: str) -> str:
+        """Return a text about keys of ms_auth with those of ms_tenants, where the destination is one of these."""
+        return _AUTH_KEY.sub(self._own_key, text) if self._name else text
+
+    def _own_key(self, found: re.Match[str]) -> str:
+        key = _KEY_OF_TENANT.get(found[1], found[1])
+        return f"ms_tenants[{self._name!r}][{key!r}]" if key in Tenant.model_fields else found[0]
 
     def _for_tenant(self, tenant: Tenant) -> Settings:
         changed: dict[str, Any] = {
