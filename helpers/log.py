@@ -167,11 +167,11 @@ def open_private(path: Path, flags: int) -> int:
 
 
 def _file_handler(path: Path) -> logging.Handler:
-    if path.is_symlink():
-        raise SettingsError([f"log_file is a symbolic link ({path}), which is refused: name the file itself"])
-    if path.is_fifo():
-        raise SettingsError([f"log_file is a pipe ({path}), which would stop the run: name a file"])
     try:
+        if path.is_symlink():
+            raise SettingsError([f"log_file is a symbolic link ({path}), which is refused: name the file itself"])
+        if path.is_fifo():
+            raise SettingsError([f"log_file is a pipe ({path}), which would stop the run: name a file"])
         os.close(open_private(path, os.O_WRONLY | os.O_APPEND))
         return _LogFile(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:

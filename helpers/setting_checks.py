@@ -267,9 +267,14 @@ def certificates(value: Any) -> bool | str:
     if not isinstance(value, str | Path) or not str(value).strip():
         raise ValueError("must be True, False or the path of a CA bundle: write one of these.")
     path = _expanded(Path(value))
-    if not path.exists():
-        raise ValueError("names a CA bundle that is not there: write the path of one, or True.")
-    if not os.access(path, os.R_OK):
+    try:
+        path.stat()
+        allowed = os.access(path, os.R_OK)
+    except PermissionError:
+        allowed = False
+    except OSError:
+        raise ValueError("names a CA bundle that is not there: write the path of one, or True.") from None
+    if not allowed:
         raise ValueError("names a CA bundle that this user may not read: let it, or write another's path.")
     return str(path)
 
