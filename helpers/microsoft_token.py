@@ -31,6 +31,7 @@ _HINTS = {
     "AADSTS700027": "ms_auth['certificate_path'] is no certificate of this app: add it under Certificates & secrets.",
     "AADSTS700023": "ms_auth['credential'] signs for another login than ms_endpoints['authority'].",
     "AADSTS700024": "What ms_auth['credential'] presents has expired, or this host's clock is wrong.",
+    "AADSTS50027": "What ms_auth['credential'] presents is no token: look into ms_auth['federated_token_file'].",
     "AADSTS70021": "No federated credential of this app is like the token in ms_auth['federated_token_file'].",
     "AADSTS700211": "No federated credential of this app has the issuer of ms_auth['federated_token_file'].",
     "AADSTS700212": "No federated credential of this app has the audience of ms_auth['federated_token_file'].",
