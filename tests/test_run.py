@@ -557,6 +557,14 @@ def test_options_stand_on_either_side_of_the_command():
     assert parse(["--json"]).json is True
 
 
+@pytest.mark.parametrize("hours", ["daily", "-1", "inf", "nan"])
+def test_what_is_no_number_of_hours_is_told(capsys, hours):
+    with pytest.raises(SystemExit) as ended:
+        parse(["status", f"--max-age={hours}"])
+    assert ended.value.code == 2
+    assert f"{hours} is no number of hours: write one from 0" in capsys.readouterr().err
+
+
 PWN = "a\x1b[2Jb\x1b]0;pwn\x07c"
 
 
