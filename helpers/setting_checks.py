@@ -140,6 +140,8 @@ def secret(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("is empty, or has a space, a line break or an odd character in it: copy it again.")
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":  # docker --env-file leaves them
+        raise ValueError("has quotes around it, which whoever set the variable did not take off: take them away.")
     return value
 
 

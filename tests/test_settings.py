@@ -709,6 +709,7 @@ BAD = [
     ("misp_domain", '"https://user:hidden@misp.example.org"', "user or password"),
     ("misp_domain", "5", "text"),
     ("misp_key", '"with space"', "space"),
+    ("misp_key", """ "'hidden'" """, "quotes around it"),
     ("misp_key", "5", "text"),
     ("sourcesystem", '""', "1 to 256"),
     ("sourcesystem", '"x" * 257', "1 to 256"),
