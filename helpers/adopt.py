@@ -285,8 +285,9 @@ def _refuse_missing(settings: Settings) -> None:
         raise SettingsError([_NOT_FROM_GRAPH])
     missing = [name for name in NEEDED if not getattr(settings.ms_auth, name)]
     if missing and settings.name:
+        origin = settings.source_of("ms_tenants")
         raise SettingsError(
-            f"adopt needs {name!r} of {settings.name}: set it in its entry of ms_tenants ({settings.config})."
+            f"adopt needs {name!r} of {settings.name}: set it in its entry of ms_tenants ({origin})."
             for name in missing
         )
     if missing:

@@ -45,7 +45,9 @@ def read(path: Path, password: str) -> Certificate:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise Unusable(PATH, f"cannot be read ({error.strerror}): let this user read the file.") from None
+        raise Unusable(
+            PATH, f"cannot be read ({error.strerror}): name a file that is there and that this user may read."
+        ) from None
     try:
         key, found = (_pem if b"-----BEGIN" in content else _pfx)(content, password.encode() or None)
     except UnsupportedAlgorithm:

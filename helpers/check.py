@@ -45,7 +45,8 @@ class Preflight:
         """
         self.settings.destinations(workspace)
         self._line("settings", "all settings are valid", "")
-        self._step("state", lambda: _state(self.settings), {"state_dir"})
+        places = {"state_dir", "state_url"} if self.settings.state_url else {"state_dir"}
+        self._step("state", lambda: _state(self.settings), places)
         if self.settings.vault_secrets and not self._step("Key Vault", self._vault, {"key_vault_name"}):
             return self.worst
         reader = MispReader(self.settings)
@@ -165,7 +166,11 @@ def _state(settings: Settings) -> str:
     log.try_out(settings.log_path)
     try:
         with sync.opened(settings.model_copy(update={"dry_run": True})) as ledger, ledger.alone(settings.state_path):
-            used = "log, lock and ledger" if settings.remembers else "log and lock"
-            return f"{used} in {settings.state_path} can be used by this user"
+            used = f"log, lock and ledger in {settings.state_path}"
+            if not settings.remembers:
+                used = f"log and lock in {settings.state_path}"
+            elif settings.state_url:
+                used = f"the log in {settings.state_path} and the ledger that state_url names"
+            return f"{used} can be used by this user"
     except RunActive:
         return f"a run is active in {settings.state_path} right now"

@@ -125,7 +125,10 @@ def _value(text: str) -> str:
 
 
 def _hours(text: str) -> float:
-    hours = float(text)
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = -1
     if not 0 <= hours < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is no number of hours: write one from 0")
     return hours

@@ -6,6 +6,7 @@ is one transaction that is never committed.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ class Database:
         self.lock = threading.RLock()
         self._locks: sql.Connection | None = None
         with _explained(url):
+            _look_at_place(url)
             self.engine = _engine(url, dry)
             self.connection = self.engine.connect()
             try:
@@ -246,6 +248,18 @@ def _engine(url: str, dry: bool) -> sql.Engine:
     engine = sql.create_engine(parsed, poolclass=sql.StaticPool, connect_args={"check_same_thread": False})
     sql.event.listen(engine, "connect", _tune)
     return engine
+
+
+def _look_at_place(url: str) -> None:
+    """Raise OSError where SQLite's file is not and cannot be made: a dry run, which makes none, has to say so too."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or Path(parsed.database).exists():
+        return
+    place = Path(parsed.database).parent
+    if not place.is_dir():
+        raise FileNotFoundError(errno.ENOENT, f"{os.strerror(errno.ENOENT)}, so make it first", str(place))
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
 
 
 def _tune(connection: Any, _record: Any) -> None:

@@ -165,7 +165,10 @@ def _json(text: str) -> Any:
         where = f" (line {error.lineno}, column {error.colno})"
     except (ValueError, RecursionError):
         where = " (too deep, or too long a number)"
-    raise ValueError(f"is not valid JSON{where}: write one JSON value, with names and text in double quotes.")
+    raise ValueError(
+        f"is not valid JSON{where}: write one JSON value, with names and text in double quotes and no comma after the "
+        "last of them; around it, a shell wants single quotes."
+    )
 
 
 def _json_keys_folded(text: str) -> Any:

@@ -98,7 +98,8 @@ def _lines(answer: Answer, no_ledger: str) -> Iterator[str]:
 
 def _place(place: Answer) -> Iterator[str]:
     named = "" if place["in_settings"] else " (the settings don't name it)"
-    yield f"Workspace {place['workspace']}, source system {place['sourcesystem']}{named}"
+    name = f"{place['name']}: " if place["name"] else ""
+    yield f"{name}Workspace {place['workspace']}, source system {place['sourcesystem']}{named}"
     if not (place["objects"] or place["skipped"] or place["event"] or place["halves_left_out"]):
         yield "  the ledger does not know it"
     elif place["refused_withdrawals"]:

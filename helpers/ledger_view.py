@@ -55,6 +55,7 @@ class LedgerView:
         return {
             "workspace": self.place.workspace,
             "sourcesystem": self.place.sourcesystem,
+            "name": self.place.name_in(self.settings) or "",
             "in_settings": self.place.is_of(self.settings),
             "refused_withdrawals": list((self._facts.get("last_run") or {}).get("refused_withdrawals", [])),
             "objects": [self._object(each) for each in found.objects],

@@ -7,7 +7,7 @@ import logging
 import os
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,18 @@ class _LogFile(logging.FileHandler):
             sys.stderr.write(f"The log {self.baseFilename} cannot be written: {sys.exc_info()[1]}\n")
 
 
+class Named(logging.LoggerAdapter[logging.Logger]):
+    """A logger that puts a destination's name before what it says, where there are several."""
+
+    def __init__(self, logger: logging.Logger, name: str) -> None:
+        super().__init__(logger)
+        self._name = name
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """Return the message with the name."""
+        return f"{self._name}: {msg}" if self._name else msg, kwargs
+
+
 def set_up(path: Path, *, detailed: bool, on_terminal: bool) -> None:
     """Send everything to the log file, and with ``on_terminal`` to stderr as well.
 
@@ -155,11 +167,11 @@ def open_private(path: Path, flags: int) -> int:
 
 
 def _file_handler(path: Path) -> logging.Handler:
-    if path.is_symlink():
-        raise SettingsError([f"log_file is a symbolic link ({path}), which is refused: name the file itself"])
-    if path.is_fifo():
-        raise SettingsError([f"log_file is a pipe ({path}), which would stop the run: name a file"])
     try:
+        if path.is_symlink():
+            raise SettingsError([f"log_file is a symbolic link ({path}), which is refused: name the file itself"])
+        if path.is_fifo():
+            raise SettingsError([f"log_file is a pipe ({path}), which would stop the run: name a file"])
         os.close(open_private(path, os.O_WRONLY | os.O_APPEND))
         return _LogFile(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:

@@ -168,7 +168,7 @@ def _hint(settings: Settings, status: int) -> str:
         404: (
             f"There is no workspace {auth.workspaceName} in resource group {auth.resourceGroupName} of subscription "
             f"{auth.subscription_id} ({where}): compare workspaceName, resourceGroupName and subscription_id in "
-            "ms_auth with the workspace's overview page."
+            f"{'ms_tenants' if settings.name else 'ms_auth'} with the workspace's overview page."
         ),
         429: f"{where} allows no more requests for now: try again later.",
     }.get(status, f"{where} does not answer the query for indicators.")

@@ -31,6 +31,7 @@ _HINTS = {
     "AADSTS700027": "ms_auth['certificate_path'] is no certificate of this app: add it under Certificates & secrets.",
     "AADSTS700023": "ms_auth['credential'] signs for another login than ms_endpoints['authority'].",
     "AADSTS700024": "What ms_auth['credential'] presents has expired, or this host's clock is wrong.",
+    "AADSTS50027": "What ms_auth['credential'] presents is no token: look into ms_auth['federated_token_file'].",
     "AADSTS70021": "No federated credential of this app is like the token in ms_auth['federated_token_file'].",
     "AADSTS700211": "No federated credential of this app has the issuer of ms_auth['federated_token_file'].",
     "AADSTS700212": "No federated credential of this app has the audience of ms_auth['federated_token_file'].",
@@ -61,6 +62,7 @@ class TokenSource:
 
     def __init__(self, settings: Settings, session: requests.Session, clock: Clock) -> None:
         self._auth = settings.ms_auth
+        self._in_own_words = settings.in_own_words
         self._issuer = credentials.issuer(settings)
         self._authority = f"{settings.ms_endpoints.authority}/{settings.ms_auth.tenant}"
         self._session = session
@@ -75,7 +77,10 @@ class TokenSource:
         """Return a token with some minutes left. Raises MicrosoftError with what to do."""
         with self._lock:
             if self._clock.now() >= self._good_until:
-                self._renew()
+                try:
+                    self._renew()
+                except MicrosoftError as error:
+                    raise MicrosoftError(self._in_own_words(str(error))) from error
             return self._token
 
     def refused(self, token: str) -> None:

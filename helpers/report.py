@@ -77,7 +77,7 @@ class Report:
                 getattr(total, name).update(getattr(part, name))
         total.misp_error = next((part.misp_error for part in parts if part.misp_error), "")
         total.stopped = any(part.stopped for part in parts)
-        total.advice = next((part.advice for part in parts if part.advice), "")
+        total.advice = _first_advice(parts)
         for part in parts:
             for reason, examples in part.examples.items():
                 total.examples.setdefault(reason, examples)
@@ -235,6 +235,13 @@ def _together(codes: Sequence[int]) -> int:
     if len(unfinished) == len(codes):
         return 4 if 4 in codes else unfinished[0]
     return int(any(codes))
+
+
+def _first_advice(parts: Sequence[Report]) -> str:
+    """Return the first advice, and which destinations it is for."""
+    words = next((part.advice for part in parts if part.advice), "")
+    names = ", ".join(part.name for part in parts if part.advice == words)
+    return f"{names}: {words}" if words else ""
 
 
 def table(report: Report) -> Any:

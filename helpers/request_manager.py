@@ -23,7 +23,7 @@ from constants import LOG_FINISHED, LOG_PAUSING, LOG_SENT, LOG_SUBMIT_ERROR
 from helpers.apis import api_of
 from helpers.connection_words import cause
 from helpers.errors import MicrosoftError
-from helpers.log import redact
+from helpers.log import Named, redact
 from helpers.microsoft_answers import Answer, Kind, Verdict
 from helpers.microsoft_token import TokenSource
 from helpers.pacer import Clock, Pacers
@@ -94,6 +94,7 @@ class RequestManager:
         workers: int | None = None,
     ) -> None:
         self._settings = settings
+        self._log = Named(logger, settings.name)
         self._outbox = outbox
         self._settle = settle
         self._on_answer = on_answer
@@ -145,7 +146,7 @@ class RequestManager:
             self._work(wait=False)
         self._leave_the_rest()
         if not self._ended:
-            logger.info(LOG_FINISHED)
+            self._log.info(LOG_FINISHED)
 
     def abandon(self) -> None:
         """Send nothing more: what has no outcome yet is pending."""
@@ -168,7 +169,7 @@ class RequestManager:
             try:
                 outcomes = self._deliver(batch)
             except Exception as error:  # a fault of ours must not leave the others waiting for ever
-                logger.exception("Uploading stopped")
+                self._log.exception("Uploading stopped")
                 self._give_up(f"uploading stopped: {type(error).__name__}: {error}")
                 outcomes = _all(batch, State.PENDING, self._ended)
             self._close(batch, outcomes)
@@ -192,7 +193,7 @@ class RequestManager:
         try:
             batch = self._outbox.take(size, in_flight=in_flight) if self._waiting else []
         except Exception as error:  # whoever keeps the objects failed: what waits is found by the next run
-            logger.exception("The next batch could not be taken")
+            self._log.exception("The next batch could not be taken")
             self._give_up(f"the next batch could not be taken: {type(error).__name__}: {error}")
             batch = []
         self._waiting = max(0, self._waiting - len(batch)) if batch else 0
@@ -207,13 +208,13 @@ class RequestManager:
     def _close(self, batch: Sequence[Indicator], outcomes: Sequence[Outcome]) -> None:
         for each in outcomes:
             if each.state is State.REJECTED:
-                logger.warning("Rejected %s %s: %s", each.object["id"], each.object.get("pattern"), each.words)
+                self._log.warning("Rejected %s %s: %s", each.object["id"], each.object.get("pattern"), each.words)
         try:
             with self._settling:
                 self._unsettled -= len(batch)
                 self._settle(outcomes)
         except Exception as error:  # whoever keeps the outcomes failed: sending more would lose them
-            logger.exception("The outcomes of a batch could not be kept")
+            self._log.exception("The outcomes of a batch could not be kept")
             self._give_up(f"outcomes could not be kept: {type(error).__name__}: {error}")
 
     # -- one batch ---------------------------------------------------------------------------------
@@ -289,11 +290,11 @@ class RequestManager:
                 break
             self._tokens.refused(token)
         if not fine:
-            logger.log(logging.DEBUG if size == 0 else logging.WARNING, LOG_SUBMIT_ERROR.format(_said(verdict)))
+            self._log.log(logging.DEBUG if size == 0 else logging.WARNING, LOG_SUBMIT_ERROR.format(_said(verdict)))
         if verdict.kind is Kind.THROTTLED and verdict.wait and not _too_long(verdict):
             self._pacer.hold(verdict.wait)
         if verdict.kind in (Kind.STOP, Kind.NEW_TOKEN):
-            hint = self._api.hint(answer.status)
+            hint = self._settings.in_own_words(self._api.hint(answer.status))
             return Verdict(verdict.kind, f"{hint} Microsoft's words: {verdict.words}")
         return verdict
 
@@ -312,8 +313,8 @@ class RequestManager:
         except requests.RequestException as error:
             hint = "firewall, ms_proxies, ms_verifycert, ms_endpoints?"
             answer = Answer(0, redact(f"no answer from Microsoft ({hint}): {cause(error)}"))
-            logger.info("No answer from Microsoft: %s", error)
-        logger.info(LOG_SENT.format(number, size, max(0, self._unsettled - size)))
+            self._log.info("No answer from Microsoft: %s", error)
+        self._log.info(LOG_SENT.format(number, size, max(0, self._unsettled - size)))
         return answer
 
     # -- giving up ---------------------------------------------------------------------------------
@@ -336,7 +337,7 @@ class RequestManager:
     def _give_up(self, words: str) -> None:
         if self._end(words):
             self.given_up = words
-            logger.error("Microsoft is given up for this run: %s", words)
+            self._log.error("Microsoft is given up for this run: %s", words)
 
     def _end(self, words: str) -> bool:
         """Send nothing more; False when that was so already."""

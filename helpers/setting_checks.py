@@ -83,24 +83,33 @@ def is_reference(text: str) -> bool:
     return text.strip().lower().startswith(REFERENCE)
 
 
-def sentences(details: ErrorDetails) -> list[tuple[str, str]]:
-    """Return one of pydantic's errors in words, without the value, each with its path below the setting."""
+def sentences(details: ErrorDetails, keys: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return one of pydantic's errors in words, without the value, each with its path below the setting.
+
+    ``keys`` has those of a destination, by what may be written instead of them, in lower case.
+    """
     problems: list[tuple[str, str]] = details.get("ctx", {}).get("problems", [])
-    return problems or [("", _sentence(details))]
+    return problems or [("", _sentence(details, keys))]
 
 
-def _sentence(details: ErrorDetails) -> str:
+def _sentence(details: ErrorDetails, keys: Mapping[str, str]) -> str:
     context = details.get("ctx", {})
     if "error" in context:
         return str(context["error"])
     if details["type"] == "extra_forbidden":
-        return "is no key of a destination: take it out, or look for a slip in its name."
+        return _no_key(str(details["loc"][-1]), keys)
     if details["type"] in EXPECTED:
         return f"must be {EXPECTED[details['type']]}."
     for bound, (words, other) in BOUNDS.items():
         if bound in context:
             return f"must be {words} {context[bound]}: write a {other} number."
     return f"must be {context.get('expected', 'of another kind')}: write one of these."
+
+
+def _no_key(name: str, keys: Mapping[str, str]) -> str:
+    near = get_close_matches(name.lower(), list(keys), n=1, cutoff=0.8)
+    mend = f"write {keys[near[0]]!r}, if that is meant" if near else "take it out, or look for a slip in its name"
+    return f"is no key of a destination: {mend}."
 
 
 def guid(value: str) -> str:
@@ -131,6 +140,8 @@ def secret(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("is empty, or has a space, a line break or an odd character in it: copy it again.")
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":  # docker --env-file leaves them
+        raise ValueError("has quotes around it, which whoever set the variable did not take off: take them away.")
     return value
 
 
@@ -258,9 +269,14 @@ def certificates(value: Any) -> bool | str:
     if not isinstance(value, str | Path) or not str(value).strip():
         raise ValueError("must be True, False or the path of a CA bundle: write one of these.")
     path = _expanded(Path(value))
-    if not path.exists():
-        raise ValueError("names a CA bundle that is not there: write the path of one, or True.")
-    if not os.access(path, os.R_OK):
+    try:
+        path.stat()
+        allowed = os.access(path, os.R_OK)
+    except PermissionError:
+        allowed = False
+    except OSError:
+        raise ValueError("names a CA bundle that is not there: write the path of one, or True.") from None
+    if not allowed:
         raise ValueError("names a CA bundle that this user may not read: let it, or write another's path.")
     return str(path)
 
@@ -294,6 +310,8 @@ def state_url(value: str) -> str:
         raise ValueError(
             "must begin with postgresql:// or sqlite:///, or be none: postgresql://user@db.example.org/misp2sentinel."
         )
+    if value.startswith(NETWORK_DATABASES) and value.count("@") > 1:  # else a part of the password becomes the host
+        raise ValueError("has more than one @: write the one in the password as %40, and % as %25.")
     return value
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,6 +181,10 @@ class Tenant(_Frozen):
         return {key: value for key, value in every.items() if key in MsAuth.model_fields}
 
 
+_AUTH_KEY = re.compile(r"ms_auth\['(\w+)'\]")
+_SAID_FOR_KEYS = {key.lower(): key for key in Tenant.model_fields} | _KEY_OF_TENANT
+
+
 class MispStories(_Frozen):
     """How stories are shared to MISP and collected from it; the names are those of Taranis AI's connector."""
 
@@ -349,6 +354,14 @@ class Settings(_Frozen):
         auth = near.ms_auth.model_copy(update=changed)
         return near.model_copy(update={"ms_auth": auth, "sourcesystem": sourcesystem, "ms_target_product": product})
 
+    def in_own_words(self, text: str) -> str:
+        """Return a text about keys of ms_auth with those of ms_tenants, where the destination is one of these."""
+        return _AUTH_KEY.sub(self._own_key, text) if self._name else text
+
+    def _own_key(self, found: re.Match[str]) -> str:
+        key = _KEY_OF_TENANT.get(found[1], found[1])
+        return f"ms_tenants[{self._name!r}][{key!r}]" if key in Tenant.model_fields else found[0]
+
     def _for_tenant(self, tenant: Tenant) -> Settings:
         changed: dict[str, Any] = {
             "ms_auth": self.ms_auth.model_copy(update=tenant.auth),
@@ -486,7 +499,7 @@ def load(
     """
     findings = Findings()
     given = _given(config_path, environ, offline, findings)
-    needed = _needed(given, stories)
+    needed = _needed(given, findings.told, stories)
     given = _filled_in(given, needed, offline, findings)
     settings = _validated(given, findings)
     values = {name: entry.value for name, entry in given.items()}
@@ -534,22 +547,25 @@ def _path_in(environ: Mapping[str, str]) -> Path | None:
     return Path(named)
 
 
-def _needed(given: Mapping[str, Given], stories: bool) -> tuple[str, ...]:
+def _needed(given: Mapping[str, Given], told: Collection[str], stories: bool) -> tuple[str, ...]:
     """Return what must be given: for a run, or for stories, which half a configuration asks for as well."""
     wanted = FOR_STORIES if stories or "misp_stories.api_key" in given else ()
     if not stories:
-        return (*_needed_for_a_run(given), *wanted)
+        return (*_needed_for_a_run(given, told), *wanted)
     return wanted if "misp_stories.url" in given else ("misp_domain", *wanted)
 
 
-def _needed_for_a_run(given: Mapping[str, Given]) -> tuple[str, ...]:
-    """Return what a run needs, for the chosen credential and without what a key vault holds."""
+def _needed_for_a_run(given: Mapping[str, Given], told: Collection[str]) -> tuple[str, ...]:
+    """Return what a run needs, for the chosen credential and without what a key vault holds.
+
+    ``told`` are settings that are given and could not be read.
+    """
     credential = credentials.chosen(_value(given, CREDENTIAL, credentials.DEFAULT))
     of_it = {f"ms_auth.{key}" for key in credential.needs} if credential else set()
     left = [name for name in dict.fromkeys((*NEEDED, *sorted(of_it))) if name in of_it or name not in _CREDENTIAL_KEYS]
     if _value(given, "ms_auth.graph_api") is True:  # Graph knows tenants, and no workspaces
         left = [name for name in left if name != "ms_auth.workspace_id"]
-    if _value(given, "ms_tenants"):  # each destination says its own
+    if _value(given, "ms_tenants") or "ms_tenants" in told:  # each destination says its own
         left = [name for name in left if not name.startswith("ms_auth.")]
     return tuple(name for name in left if name not in FROM_VAULT or "key_vault_name" not in given)
 
@@ -559,12 +575,13 @@ def _filled_in(
 ) -> dict[str, Given]:
     """Leave out what is a placeholder or an unresolved reference, which is a problem unless nobody needs it."""
     needless = {*FOR_ADOPT, *NEEDED, *FOR_STORIES, *_CREDENTIAL_KEYS} - (set() if offline else set(needed))
-    placeholder = "still holds a placeholder: put your own value there, or set {}."
+    placeholder = "still holds a placeholder: put your own value there{}."
     kept: dict[str, Given] = {}
     for name, entry in given.items():
         found = list(check.texts(entry.value))
         wrong = [(path, check.UNRESOLVED) for path, text in found if check.is_reference(text)]
-        left = [(path, placeholder.format(variable(name))) for path, text in found if check.is_placeholder(text)]
+        or_else = "" if entry.origin.startswith("environment ") else f", or set {variable(name)}"
+        left = [(path, placeholder.format(or_else)) for path, text in found if check.is_placeholder(text)]
         if not wrong and not left:
             kept[name] = entry
         elif name not in needless or (wrong and not offline):
@@ -595,7 +612,7 @@ def _translate(details: ErrorDetails, given: Mapping[str, Given], findings: Find
     if rest and f"{name}.{rest[0]}" in KINDS:
         name = f"{name}.{rest.pop(0)}"
     path = "".join(f"[{part!r}]" for part in rest)
-    for below, what in check.sentences(details):
+    for below, what in check.sentences(details, _SAID_FOR_KEYS):
         findings.problem(name + path + below, given[name].origin, what)
     findings.told.add(name)
 

@@ -98,7 +98,7 @@ def _lines(answer: Answer) -> Iterator[str]:
     for each in answer["destinations"]:
         yield from _of_destination(each)
         if not each["in_settings"]:
-            yield f"  The settings don't name this destination. To empty it: {_to_empty(each, answer['destinations'])}"
+            yield f"  The settings don't name this destination. {_to_empty(each, answer['destinations'])}"
     if answer["late"]:
         yield f"LATE: no good run in the last {answer['max_age_hours']:g} hours (--max-age)."
 
@@ -111,7 +111,7 @@ def _of_destination(each: Answer) -> Iterator[str]:
 
 
 def _rows(each: Answer) -> Iterator[tuple[str, str]]:
-    yield "live", f"{each['live']:,}"
+    yield "live", f"{each['live']:,}{_perhaps(each)}"
     yield "expiring", f"{each[f'expiring_in_{EXPIRES_SOON}_days']:,} of them within {EXPIRES_SOON} days"
     yield "held", f"{each['held_events']:,} events{_held(each)}"
     yield "pending", f"{each['pending']:,} to send, {each['in_flight']:,} sent and not yet answered"
@@ -126,6 +126,10 @@ def _rows(each: Answer) -> Iterator[tuple[str, str]]:
     yield "last full run", each["last_full_run"] or "none yet"
     if each["misp"]:
         yield "MISP", str(each["misp"].get("url"))
+
+
+def _perhaps(each: Answer) -> str:
+    return ", where what was sent and not yet answered counts, since it may have arrived" if each["in_flight"] else ""
 
 
 def _held(each: Answer) -> str:
@@ -151,6 +155,8 @@ def _result(last: Answer | None) -> str:
 
 def _to_empty(each: Answer, every: list[Answer]) -> str:
     """Say how to empty a destination; the command takes a workspace as a whole."""
-    command = f"python script.py withdraw --workspace {shlex.quote(each['workspace'])}"
+    if not (each["live"] or each["leaving"]):
+        return "Nothing of it is live."
+    command = f"To empty it: python script.py withdraw --workspace {shlex.quote(each['workspace'])}"
     shared = any(other["in_settings"] and other["workspace"] == each["workspace"] for other in every)
     return command + (" (which empties the one that the settings name as well)" if shared else "")

@@ -19,6 +19,7 @@ from helpers.database import Database, lost
 from helpers.delivery import Delivery
 from helpers.errors import MispError, RunActive, SettingsError
 from helpers.ledger import Ledger
+from helpers.log import Named
 from helpers.misp import MispReader
 from helpers.ownership import mend
 from helpers.pacer import Clock, Pacers
@@ -100,7 +101,7 @@ def _advice(leg: Leg) -> str:
     if not (leg.first and adoptable) or report.misp_error or report.failure:
         return report.advice
     adopt = ADOPT_FIRST if report.dry_run else ADOPT_NEXT
-    logger.info(adopt)
+    Named(logger, report.name).info(adopt)
     return f"{report.advice} {adopt}".strip()
 
 
@@ -249,7 +250,7 @@ class _Run:
         """Move a destination's marks, and remember how its run went."""
         report = leg.report
         if report.misp_error:
-            logger.error("MISP failed: %s", report.misp_error)
+            Named(logger, report.name).error("MISP failed: %s", report.misp_error)
         leg.reconciliation.finished(complete=started and not (report.stopped or report.failure))
         report.advice = _advice(leg)
         self._remember(leg)
@@ -273,10 +274,11 @@ def _tell(report: Report, part: Converted) -> None:
     report.unchanged += part.unchanged
     report.add_unasked(part.unasked)
     report.add_skips(part.skipped, part.left_out)
+    log = Named(logger, report.name)
     for skip in part.skipped:
-        logger.debug("Skipped: %s", skip)
+        log.debug("Skipped: %s", skip)
         if skip.reason is Skip.NO_VALID_UNTIL:
-            logger.warning(LOG_NO_VALID_UNTIL.format(skip))
+            log.warning(LOG_NO_VALID_UNTIL.format(skip))
 
 
 def shape(settings: Settings) -> str:

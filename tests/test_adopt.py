@@ -444,7 +444,7 @@ def test_the_table_of_adopt_has_no_rows_of_a_run(full):
 def test_a_destination_of_several_is_told_where_its_names_go(full):
     entry = {"tenantId": GUID, "id": GUID, "secret": "s" * 8, "workspaceId": GUID, "name": "one"}
     nameless = {f"MS_AUTH__{name.upper()}": "" for name in room.NEEDED}
-    with pytest.raises(SettingsError, match="of one: set it in its entry of ms_tenants"):
+    with pytest.raises(SettingsError, match=r"of one: set it in its entry of ms_tenants \(environment .*MS_TENANTS\)"):
         room.adopt(
             full.settings(MS_TENANTS=json.dumps([entry]), **nameless).destinations(),
             withdraw_unmatched=False,

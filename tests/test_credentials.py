@@ -174,7 +174,7 @@ def test_a_certificate_that_cannot_be_read_is_told_with_the_other_problems(box, 
     given = environ(box, tmp_path, "certificate", certificate_path=path)
     said = problems(given | {"MISP2SENTINEL_DAYS_TO_EXPIRE": "soon"})
     assert [problem.split()[0] for problem in said] == ["days_to_expire", "ms_auth['certificate_path']"]
-    assert "cannot be read" in said[1]
+    assert "cannot be read" in said[1] and "name a file that is there" in said[1]
 
 
 def test_a_certificate_that_goes_away_after_the_settings_were_read(box, tmp_path, pair):
@@ -346,7 +346,10 @@ def test_a_federated_token_that_is_not_there_is_a_problem_of_the_settings(box, t
     assert problem.startswith("ms_auth['federated_token_file'] (") and "cannot be read" in problem
 
 
-@pytest.mark.parametrize(("content", "words"), [(None, "cannot be read"), (b" \n", "is empty"), (b"\xff", "utf-8")])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "cannot be read"), (b" \n", "is empty"), (b"\xff", "utf-8"), (b"half-a-token", "AADSTS50027")],
+)
 def test_a_federated_token_that_goes_away(box, tmp_path, content, words):
     path = written(tmp_path, FEDERATED.encode(), "token")
     settings = settings_of(box, tmp_path, "workload_identity", federated_token_file=path)

@@ -15,7 +15,7 @@ from helpers.ledger import Ledger
 from helpers.plan import attribute_key, value_in
 from helpers.reconcile import Options
 from helpers.remembered import RememberedAttribute, RememberedEvent, RememberedObject, Source, Stage, packed
-from helpers.settings import MsAuth
+from helpers.settings import MsAuth, Tenant
 from helpers.values import Unsendable, prepare
 from sandbox.faults import Fault
 from tests.postgres import ledger_url, postgres_server, postgres_url
@@ -285,6 +285,15 @@ def test_two_destinations_answer_by_themselves(desk):
     told = [(each["workspace"], each["in_settings"], each["objects"][0]["stage"]) for each in answer["ledger"]]
     assert told == [(WORKSPACE, True, "accepted"), (OTHER, False, "withdrawn")]
     assert f"Workspace {OTHER}, source system MISP (the settings don't name it)" in text
+
+
+def test_a_destination_is_called_by_its_name(desk):
+    desk.keep(objects=[thing()])
+    paris = Tenant(tenantId="contoso.example.org", id=OTHER, secret="s3cret", workspaceId=WORKSPACE, name="paris")
+    desk.settings = desk.settings.model_copy(update={"ms_tenants": [paris]})
+    _, answer, text = desk.ask(STIX_ID)
+    assert answer["ledger"][0]["name"] == "paris"
+    assert text.startswith(f"paris: Workspace {WORKSPACE}, source system MISP\n")
 
 
 @pytest.mark.parametrize("asked", ["nobody.example.org", attribute_uuid(9, 9), f"indicator--{attribute_uuid(9, 9)}"])

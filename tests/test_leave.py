@@ -79,6 +79,16 @@ def test_a_workspace_that_the_settings_do_not_name(site):
     assert live(site) == [6, 6, 0]
 
 
+def test_a_destination_s_name_means_that_one_alone(site):
+    azure = site.azure
+    common = {"tenantId": azure.tenant, "id": azure.client_id, "secret": azure.client_secret, "workspaceId": WORKSPACE}
+    tenants = json.dumps([common | {"name": "paris"}, common | {"name": "lyon", "sourcesystem": "second"}])
+    assert leave(site, "Lyon", MS_TENANTS=tenants).withdrawals.total() == 6
+    assert live(site) == [6, 0, 6]
+    assert leave(site, WORKSPACE, MS_TENANTS=tenants).withdrawals.total() == 6
+    assert live(site) == [0, 0, 6]
+
+
 def test_a_workspace_that_is_taken_up_again_gets_new_lives(site):
     leave(site)
     before = set(site.azure.objects())

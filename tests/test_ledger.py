@@ -220,12 +220,13 @@ def test_a_login_that_is_refused_is_told_without_its_password(postgres_url, wron
     assert PASSWORD not in str(told.value)
 
 
-def test_a_path_that_cannot_be_written_is_told(tmp_path):
-    with pytest.raises(LedgerError, match=r"cannot be used \(state_url\): .*No such file or directory"):
-        Ledger(f"sqlite:///{tmp_path / 'absent' / 'ledger.sqlite'}", "workspace", "MISP")
+@pytest.mark.parametrize("dry", [False, True])
+def test_a_path_that_cannot_be_written_is_told(tmp_path, dry):
+    with pytest.raises(LedgerError, match=r"cannot be used \(state_url\): .*No such file or directory, so make it"):
+        Ledger(f"sqlite:///{tmp_path / 'absent' / 'ledger.sqlite'}", "workspace", "MISP", dry=dry)
     (tmp_path / "directory").mkdir()
     with pytest.raises(LedgerError, match=r"cannot be used \(state_url\): .*Is a directory"):
-        Ledger(f"sqlite:///{tmp_path / 'directory'}", "workspace", "MISP")
+        Ledger(f"sqlite:///{tmp_path / 'directory'}", "workspace", "MISP", dry=dry)
 
 
 def test_a_file_that_is_no_database_is_told(tmp_path):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers import database, log, ownership
+from helpers import database, log, ownership, setting_checks
 from helpers.database import Database
 from helpers.errors import LedgerError, SettingsError
 from helpers.ownership import mend, user_name
@@ -81,3 +81,34 @@ def test_log_and_ledger_say_it(tmp_path, as_another, monkeypatch):
         log.try_out(file)
     with pytest.raises(LedgerError, match=rf"cannot be used \(state_url\).*chown -R {OTHER}: {place}"):
         Database(f"sqlite:///{place / 'ledger.sqlite'}")
+
+
+@pytest.fixture
+def shut(tmp_path):
+    """A directory that this process may not enter, also where root runs the tests."""
+    place = tmp_path / "shut"
+    place.mkdir(mode=0o700)
+    place.chmod(0o000)
+    before = os.getresuid()
+    os.setresuid(*[before[1] or 65534] * 2, before[2])
+    try:
+        yield place
+    finally:
+        os.setresuid(*before)
+        place.chmod(0o700)
+
+
+def test_a_log_in_a_directory_that_may_not_be_entered_is_told(shut):
+    with pytest.raises(SettingsError, match="log_file cannot be written"):
+        log.try_out(shut / "misp2sentinel.log")
+
+
+def test_a_bundle_in_a_directory_that_may_not_be_entered_is_told(shut):
+    with pytest.raises(ValueError, match="may not read"):
+        setting_checks.certificates(str(shut / "ca.pem"))
+
+
+def test_a_ledger_in_a_directory_that_may_not_be_entered_is_told(shut):
+    for dry in (True, False):
+        with pytest.raises(LedgerError, match="Permission denied"):
+            Database(f"sqlite:///{shut / 'ledger.sqlite'}", dry=dry)

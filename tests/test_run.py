@@ -498,6 +498,17 @@ def test_check_says_what_to_do(site):
     assert "not-the-secret" not in wrong.stdout + wrong.stderr
 
 
+def test_check_looks_for_the_ledger_where_state_url_says(site):
+    load(site)
+    address = f"sqlite:///{site.state / 'absent' / 'ledger.sqlite'}"
+    done = site.script("check", MISP2SENTINEL_STATE_URL=address)
+    assert done.returncode == 2
+    (line,) = [line for line in done.stdout.splitlines() if "FAIL" in line]
+    assert "so make it first" in line and "state_url from environment MISP2SENTINEL_STATE_URL" in line
+    (site.state / "absent").mkdir()
+    assert "the ledger that state_url names can be used" in site.script("check", MISP2SENTINEL_STATE_URL=address).stdout
+
+
 def test_a_slip_in_a_filters_name_is_told_in_cron_and_fails_check(site):
     load(site)
     site.config.write_text("misp_event_filters = {'published': 1, 'publish_timestmp': '14d'}")
@@ -544,6 +555,14 @@ def test_a_dry_run_shows_an_example_of_what_would_leave_for_each_reason(site):
 def test_options_stand_on_either_side_of_the_command():
     assert parse(["--config", "a.py", "check"]).config == parse(["check", "--config", "a.py"]).config == Path("a.py")
     assert parse(["--json"]).json is True
+
+
+@pytest.mark.parametrize("hours", ["daily", "-1", "inf", "nan"])
+def test_what_is_no_number_of_hours_is_told(capsys, hours):
+    with pytest.raises(SystemExit) as ended:
+        parse(["status", f"--max-age={hours}"])
+    assert ended.value.code == 2
+    assert f"{hours} is no number of hours: write one from 0" in capsys.readouterr().err
 
 
 PWN = "a\x1b[2Jb\x1b]0;pwn\x07c"

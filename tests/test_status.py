@@ -134,6 +134,17 @@ def test_destinations_that_the_settings_do_not_name_are_marked(settings, keep):
     assert f"withdraw --workspace {WORKSPACE} (which empties the one that the settings name as well)" in text
 
 
+def test_an_empty_one_need_not_be_emptied(settings, keep):
+    keep(thing(stage=Stage.WITHDRAWN, live=False), workspace=OTHER)
+    text = ask(settings)[2]
+    assert "The settings don't name this destination. Nothing of it is live." in text and "To empty" not in text
+
+
+def test_what_has_no_answer_is_not_simply_live(settings, keep):
+    keep(thing(stage=Stage.SENDING))
+    assert "live           1, where what was sent and not yet answered counts" in ask(settings)[2]
+
+
 def test_a_destination_without_a_run_is_said_to_have_none(settings, keep):
     keep(thing(), workspace=OTHER)
     assert "it has had no run yet" in ask(settings)[2]
