@@ -16,7 +16,7 @@ from constants import LOG_EVENT_ERROR, LOG_MISP_PAGE, LOG_PROCESSED
 from helpers import misp_filters
 from helpers.attribute_filters import Item
 from helpers.database import DatabaseTrouble
-from helpers.errors import MispError, SyncError
+from helpers.errors import MispError, SyncError, TimeUp
 from helpers.event_reading import EventPart
 from helpers.marks import SeenEvent
 from helpers.misp import MispReader, Page
@@ -29,15 +29,11 @@ Event = Mapping[str, Any]
 Step = Callable[[Reconciliation], None]
 
 
-class TimeUp(Exception):
-    """The run's time is over; what was not read is read by the next one."""
-
-
 @dataclass
 class Round:
     """Leads every destination through one reading of MISP.
 
-    ``advance`` is told the events done and to be read; ``is_late`` says that the run's time is up.
+    ``advance`` is told the events done and to be read; ``is_late`` says that the time for reading is up.
     ``shape`` prints the settings that shape the result, ``now`` is in seconds since 1970.
     """
 
@@ -63,6 +59,16 @@ class Round:
 
         When MISP is given up later, that is in the reports, and what was decided by then is carried out.
         """
+        try:
+            self._read()
+        except TimeUp:
+            for part in self.parts:
+                part.report.stopped = True
+            return
+        self._each(lambda part: part.conclude())
+
+    def _read(self) -> None:
+        """Read what any destination wants to see. Raises MispError when MISP says nothing at all, and TimeUp."""
         identity = self.reader.identity()
         self._each(lambda part: part.begin(identity))
         try:
@@ -70,11 +76,6 @@ class Round:
         except MispError as error:
             for part in self.parts:
                 part.report.misp_error = str(error)
-        except TimeUp:
-            for part in self.parts:
-                part.report.stopped = True
-            return
-        self._each(lambda part: part.conclude())
 
     def _each(self, step: Step, among: Iterable[Reconciliation] | None = None) -> None:
         """Take destinations through a step; of several, those that fail drop out."""
@@ -148,7 +149,7 @@ class Round:
     def _page(self, page: Page) -> None:
         for event in page.slices:
             if self.is_late():
-                raise TimeUp
+                raise TimeUp("there was no time left to take in what MISP said")
             uuid = str(event.get("uuid")).lower()
             if uuid != self._uuid:
                 self._close()
