@@ -280,7 +280,12 @@ BAD = {
     "no workspace": ([entry("workspaceId")], "workspaceId"),
     "an unknown key": ([entry(wspace=1)], "no key of a destination"),
     "an unresolved reference": ([entry(secret=REFERENCE)], "Key Vault"),
-    "twice": ([entry(), entry()], "two destinations of the same"),
+    "a name twice": ([entry(), entry()], "two destinations of the same name"),
+    "a place twice": (
+        [entry(name="a"), entry(name="b", sourcesystem="MISP")],
+        "two destinations of the same workspace and sourcesystem",
+    ),
+    "two without a workspace": ([entry("workspaceId", name=name) for name in "ab"], r"\[1\]\['workspaceId'\]"),
 }
 
 
@@ -296,5 +301,37 @@ def test_what_is_wrong_with_the_list_is_said(tmp_path, name):
     }
     with pytest.raises(SettingsError, match=words) as error:
         settings_room.load(config, environ)
-    assert "environment tenants" in str(error.value)
+    assert all("environment tenants" in problem for problem in error.value.problems)
     assert "s3cret" not in str(error.value)
+
+
+GRAPH = {"MISP2SENTINEL_MS_AUTH__GRAPH_API": "true"}
+LEGACY = {"MISP2SENTINEL_MS_AUTH__NEW_UPLOAD_API": "false"}
+
+
+@pytest.mark.parametrize(
+    ("others", "changes", "words"),
+    [
+        (GRAPH, [{"name": "a"}, {"name": "b", "sourcesystem": "OTHER"}], "two destinations of the same tenantId"),
+        (LEGACY, [{"cloud": "usgov"}], "no host of the legacy API for Azure US Government"),
+        (LEGACY, [{}, {"name": "b", "cloud": "usgov"}], "run that destination by itself"),
+    ],
+)
+def test_what_an_api_lacks_is_said_of_destinations_too(tmp_path, others, changes, words):
+    """At Graph, two in one tenant would delete each other's indicators."""
+    with pytest.raises(SettingsError, match=words):
+        destinations(tmp_path, [entry(**each) for each in changes], **others)
+
+
+def test_a_destination_finds_its_federated_token_where_the_cluster_says(tmp_path):
+    given = [entry("secret", credential="workload_identity"), entry(name="b", workspaceId=workspace(2))]
+    first, second = destinations(tmp_path, given, AZURE_FEDERATED_TOKEN_FILE="/var/run/token")
+    assert str(first.ms_auth.federated_token_file) == "/var/run/token"
+    assert second.ms_auth.federated_token_file is None
+
+
+def destinations(folder, tenants, **others):
+    config = folder / "config.py"
+    config.write_text("")
+    here = {"MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org", "MISP2SENTINEL_MISP_KEY": "k" * 40}
+    return settings_room.load(config, {**here, "tenants": json.dumps(tenants), **others}).settings.destinations()
