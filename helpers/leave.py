@@ -73,7 +73,7 @@ def withdraw_all(
     clock: Clock | None = None,
     now: Callable[[], float] = time.time,
 ) -> Report:
-    """Empty every destination of a workspace, each under its own source system.
+    """Empty every destination of a workspace, each under its own source system; or the one of that name.
 
     Raises LedgerError for a workspace that the ledger does not know, NoLedger where there is none, RunActive when
     a run holds it.
@@ -93,11 +93,13 @@ def withdraw_all(
 
 
 def _destinations(settings: Settings, workspace: str) -> list[Settings]:
-    """Return the settings for each destination of a workspace, also of one that they do not name."""
+    """Return the settings for each destination of a workspace, also of one that they do not name; or the one named."""
     known = known_destinations(ledger_url(settings))
-    named = [each for each in settings.destinations() if workspace.lower() == each.name.lower()]
-    keys = {each.workspace_key.lower() for each in named} or {workspace.lower()}
-    wanted = [(name, source) for name, source in known if name.lower() in keys]
+    asked = workspace.lower()
+    named = [each for each in settings.destinations() if asked == each.name.lower() != each.workspace_key.lower()]
+    places = {(each.workspace_key.lower(), each.sourcesystem) for each in named}
+    every = [(name, source) for name, source in known if name.lower() == asked]
+    wanted = [(name, source) for name, source in known if (name.lower(), source) in places] or every
     if not wanted:
         names = ", ".join(sorted({name for name, _ in known})) or "none"
         raise LedgerError(f"The ledger knows no workspace {workspace}; it knows {names}.")

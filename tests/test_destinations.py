@@ -161,9 +161,6 @@ def test_who_fails_delays_and_fails_no_other(site, tmp_path_factory):
     assert {here.time.seconds[f"upload {NAMES[number]}"] for number in healthy} == {only_what_it_took}
     assert [here.live(number) for number in range(10)] == [ATTRIBUTES, 0, 0, *[ATTRIBUTES] * 7]
     assert report.exit_code == 1
-    assert [part.exit_code for part in report.parts] == [
-        part.exit_code for part in sorted(report.parts, key=id)
-    ] or True
     assert {part.name: part.exit_code for part in report.parts} == {
         **dict.fromkeys(NAMES, 0),
         "site1": 4,
@@ -182,6 +179,18 @@ def test_who_fails_delays_and_fails_no_other(site, tmp_path_factory):
     assert again.exit_code == 0
     assert [here.live(number) for number in range(10)] == [ATTRIBUTES] * 10
     assert [part.indicators for part in again.parts] == [0, ATTRIBUTES, ATTRIBUTES, *[0] * 7]
+
+
+def test_why_one_took_nothing_is_said_also_of_a_single_batch(site):
+    """Three batches in a row have to fail before a destination is given up."""
+    here = site(TimeOfEach(), MS_MAX_INDICATORS_REQUEST="100")
+    here.fault(2, "reset-before")
+    report = here.run()
+    assert {part.name: part.exit_code for part in report.parts} == {**dict.fromkeys(NAMES, 0), "site2": 1}
+    assert report.troubles() == [
+        f"site2: {ATTRIBUTES} indicators are pending (no answer from Microsoft (firewall, ms_proxies, ms_verifycert, "
+        "ms_endpoints?): connection reset by peer): the next run sends them, as long as the filters find their events."
+    ]
 
 
 def test_all_under_one_principal_keep_its_limit(site):
