@@ -121,6 +121,18 @@ class Site:
         if any(f"{each}/threat-intelligence" in request.url for each in self.late):
             assert self.azure.complete.wait(60), "the others waited for those that are late"
 
+    def hold_until_all_is_in_line(self, monkeypatch):
+        """Let no upload begin before there is as much to do for each destination."""
+        in_line = threading.Event()
+        self._wait = lambda _request: in_line.wait(60)
+
+        def complete(manager, complete=RequestManager.complete):
+            complete(manager)
+            if manager._settings.name == NAMES[-1]:
+                in_line.set()
+
+        monkeypatch.setattr(RequestManager, "complete", complete)
+
     def fault(self, number, kind, **more):
         self.azure.faults.add(Fault(f"{workspace(number)}/threat-intelligence", kind, times=None, **more))
 
@@ -193,14 +205,19 @@ def test_why_one_took_nothing_is_said_also_of_a_single_batch(site):
     ]
 
 
-def test_all_under_one_principal_keep_its_limit(site):
+def test_all_under_one_principal_keep_its_limit_and_take_turns(site, monkeypatch):
     here = site(FakeTime(START), shared=True, MS_MAX_REQUESTS_MINUTE="50")
     here.azure.requests_per_minute = 50
+    here.hold_until_all_is_in_line(monkeypatch)
     assert here.run().exit_code == 0
     assert {entry["status"] for entry in here.azure.uploads} == {200}
     times = [entry["time"] for entry in here.azure.uploads]
     assert max(sum(start <= other < start + 60 for other in times) for start in times) == 50
     assert [here.live(number) for number in range(10)] == [ATTRIBUTES] * 10
+    half = here.azure.uploads[: len(here.azure.uploads) // 2]
+    progress = Counter(entry["workspace"] for entry in half)
+    assert len(progress) == 10
+    assert min(progress.values()) > len(half) / 10 / 2, "each is about as far as the others"
 
 
 def test_each_has_its_own_filters_and_skips(site):
