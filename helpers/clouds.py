@@ -113,24 +113,35 @@ def problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if cloud is None:
         return
     yield from _of_graph(cloud, values)
-    if values.get("ms_auth.new_upload_api") is False and not (
-        cloud.upload_legacy or values.get("ms_endpoints.upload_legacy")
-    ):
-        yield (
-            "ms_auth.new_upload_api",
-            f"is False, but Microsoft documents no host of the legacy API for {cloud.title}: write True, or its "
-            "address in ms_endpoints['upload_legacy'].",
-        )
+    yield from _of_legacy(cloud, values)
     if "ms_cloud" in values:
         yield from _of_another_cloud(cloud, values)
+
+
+def _of_legacy(cloud: Cloud, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Find where there is no legacy API; ``ms_endpoints`` may name its host, but not for a destination elsewhere."""
+    if values.get("ms_auth.new_upload_api") is not False:
+        return
+    named_here = cloud.upload_legacy or values.get("ms_endpoints.upload_legacy")
+    without = [] if named_here else [(cloud, "write True, or its address in ms_endpoints['upload_legacy'].")]
+    elsewhere = [each for each in _of_tenants(values) if each is not cloud and not each.upload_legacy]
+    without += [(each, "write True, or run that destination by itself.") for each in elsewhere]
+    for each, mend in without[:1]:
+        said = f"is False, but Microsoft documents no host of the legacy API for {each.title}: {mend}"
+        yield "ms_auth.new_upload_api", said
+
+
+def _of_tenants(values: Mapping[str, Any]) -> list[Cloud]:
+    """Return the clouds that destinations name themselves."""
+    tenants = values.get("ms_tenants")
+    theirs = [each.get("cloud") for each in tenants if isinstance(each, Mapping)] if isinstance(tenants, list) else []
+    return [each for each in map(named, theirs) if each]
 
 
 def _of_graph(cloud: Cloud, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Find where the Graph API is not, and a scope of another API than the one that is used."""
     graph_api, scope = values.get("ms_auth.graph_api") is True, str(values.get("ms_auth.scope", "")).lower()
-    tenants = values.get("ms_tenants")
-    theirs = [each.get("cloud") for each in tenants if isinstance(each, Mapping)] if isinstance(tenants, list) else []
-    without = [each for each in (cloud, *filter(None, map(named, theirs))) if not each.indicators_in_graph]
+    without = [each for each in (cloud, *_of_tenants(values)) if not each.indicators_in_graph]
     if graph_api and without:
         yield "ms_auth.graph_api", f"is True, but the Graph API has no indicators in {without[0].title}: write False."
     if scope and graph_api is not ("graph" in scope):

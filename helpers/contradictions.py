@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from helpers import setting_checks as check
 
 Problem = tuple[str, str]
 CREDENTIAL = "ms_auth.credential"
+SOURCE_SYSTEM = "MISP"
+_TWO = "has two destinations"
 
 
 def contradictions(values: Mapping[str, Any]) -> Iterator[Problem]:
@@ -27,15 +29,27 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _of_destinations(tenants: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> Iterator[Problem]:
-    """Find destinations without a workspace; the Graph API needs none, and has one destination in a tenant."""
-    if values.get("ms_auth.graph_api") is not True:
-        for number, tenant in enumerate(tenants):
-            if not tenant.get("workspaceId"):
-                yield f"ms_tenants[{number}]['workspaceId']", "must be given: write it."
+    """Find destinations without a workspace, and those that are one and the same.
+
+    The Graph API needs no workspace, and has one destination in a tenant: it knows no source systems, so two would
+    delete each other's indicators.
+    """
+    if values.get("ms_auth.graph_api") is True:
+        if _twice(str(each.get("tenantId", "")).lower() for each in tenants):
+            yield "ms_tenants", f"{_TWO} of the same tenantId, where the Graph API has one: name each once."
         return
-    places = [(str(each.get("tenantId", "")).lower(), each.get("sourcesystem")) for each in tenants]
-    if len(set(places)) < len(places):
-        yield "ms_tenants", "has two destinations of the same tenantId, where the Graph API has one: name each once."
+    for number, tenant in enumerate(tenants):
+        if not tenant.get("workspaceId"):
+            yield f"ms_tenants[{number}]['workspaceId']", "must be given: write it."
+    of_all = values.get("sourcesystem", SOURCE_SYSTEM)
+    named = [(str(each["workspaceId"]).lower(), each) for each in tenants if each.get("workspaceId")]
+    if _twice((workspace, each.get("sourcesystem") or of_all) for workspace, each in named):
+        yield "ms_tenants", f"{_TWO} of the same workspace and sourcesystem: name each once."
+
+
+def _twice(every: Iterable[object]) -> bool:
+    listed = list(every)
+    return any(each in listed[:position] for position, each in enumerate(listed))
 
 
 def unusable_files(values: Mapping[str, Any], now: float) -> Iterator[Problem]:

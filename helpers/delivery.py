@@ -121,7 +121,9 @@ class Delivery:
         return [self._outgoing(each) for each in taken]
 
     def _outgoing(self, each: RememberedObject) -> Indicator:
-        return graph_objects.outgoing(each) if self._settings.graph else planning.outgoing(each, self._now)
+        if self._settings.graph:
+            return graph_objects.outgoing(each, remembers=self._settings.remembers)
+        return planning.outgoing(each, self._now)
 
     def _made(self, pacers: Pacers) -> Destination:
         settings = self._settings

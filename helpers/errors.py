@@ -10,6 +10,7 @@
     │   │   └── MispDeclined      … one write or question of several, in MISP's own words
     │   └── MispBusy              … and asking again, later or for less, may help
     ├── StoryStopped              never at the front door: the outcome of one story, blocked or failed
+    ├── TimeUp                    never at the front door: a run stops in good order, and the next one goes on
     ├── MicrosoftError            exit 4: this destination is given up for this run
     └── RunActive                 exit 5: another run holds the lock
 
@@ -95,6 +96,10 @@ class StoryStopped(SyncError):
     def __init__(self, state: str, reason: str) -> None:
         self.state = state
         super().__init__(reason)
+
+
+class TimeUp(SyncError):
+    """A run's time for reading is over (``max_run_minutes``); what was not read is read by the next one."""
 
 
 class MicrosoftError(SyncError):

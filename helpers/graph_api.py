@@ -55,8 +55,10 @@ class GraphApi:
         return None
 
     def anew(self, part: Part, verdict: Verdict) -> list[Part]:
-        """What Graph no longer has under the id that it gave is submitted, in place of the update."""
+        """What Graph no longer has under the id that it gave is submitted, or deleted by ours: it may be there anew."""
         lost = [part.objects[position] for position in sorted(verdict.lost)]
+        if part.operation == Operation.DELETE:
+            return [Part(lost, Operation.DELETE_BY_EXTERNAL_ID)] if lost else []
         return [Part(lost, Operation.SUBMIT, in_doubt=True)] if lost else []
 
     def url(self, part: Part) -> str:

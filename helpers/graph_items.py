@@ -59,11 +59,11 @@ class _Fate(Enum):
 
 
 def _fate(code: str, said: str, operation: str) -> _Fate:
-    """Say what became of one item; what is not there any more is deleted, or has to be submitted to be updated."""
+    """Say what became of one item; what is not there under Graph's id may be there under another."""
     if not said:
         return _Fate.DONE
     if operation in (*_DELETIONS, Operation.UPDATE) and (code == "404" or _GONE.search(said)):
-        return _Fate.LOST if operation == Operation.UPDATE else _Fate.DONE
+        return _Fate.DONE if operation == Operation.DELETE_BY_EXTERNAL_ID else _Fate.LOST
     passing = code in _PASSING or (code.isdigit() and 500 <= int(code) < 600)
     return _Fate.FAILED if passing else _Fate.REJECTED
 

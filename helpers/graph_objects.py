@@ -160,16 +160,17 @@ def external_id(indicator_id: str) -> str:
     return indicator_id.partition("--")[2]
 
 
-def outgoing(each: RememberedObject) -> Indicator:
+def outgoing(each: RememberedObject, *, remembers: bool = True) -> Indicator:
     """Return an object as it goes out: what is to be done with it, and the tiIndicator where one is sent.
 
-    What may be at Graph under an id that is not known here is ``in_doubt``.
+    What may be at Graph under an id that is not known here is ``in_doubt``; without a ledger that ``remembers``
+    earlier runs, that is everything.
     """
     there = {"id": each.id, "pattern": each.pattern, "remote_id": each.remote_id}
     if each.leaving:
         operation = Operation.DELETE if each.remote_id else Operation.DELETE_BY_EXTERNAL_ID
         return {**there, "operation": operation, "revoked": True}
-    in_doubt = each.live and not each.remote_id
+    in_doubt = not each.remote_id and (each.live or not remembers)
     operation = Operation.UPDATE if each.remote_id else Operation.SUBMIT
     return {**there, "operation": operation, "in_doubt": in_doubt, "tiIndicator": ti_indicator(each.indicator)}
 

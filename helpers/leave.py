@@ -93,13 +93,13 @@ def withdraw_all(
 
 
 def _destinations(settings: Settings, workspace: str) -> list[Settings]:
-    """Return the settings of the destination of this name, or for each of a workspace, named by them or not."""
+    """Return the settings for each destination of a workspace, also of one that they do not name; or the one named."""
     known = known_destinations(settings.ledger_url)
-    wanted = [(name, source) for name, source in known if name.lower() == workspace.lower()]
-    if not wanted:
-        named = [each for each in settings.destinations() if each.name.lower() == workspace.lower()]
-        keys = {(each.workspace_key.lower(), each.sourcesystem) for each in named}
-        wanted = [(name, source) for name, source in known if (name.lower(), source) in keys]
+    asked = workspace.lower()
+    named = [each for each in settings.destinations() if asked == each.name.lower() != each.workspace_key.lower()]
+    places = {(each.workspace_key.lower(), each.sourcesystem) for each in named}
+    every = [(name, source) for name, source in known if name.lower() == asked]
+    wanted = [(name, source) for name, source in known if (name.lower(), source) in places] or every
     if not wanted:
         names = ", ".join(sorted({name for name, _ in known})) or "none"
         raise LedgerError(f"The ledger knows no workspace {workspace}; it knows {names}.")

@@ -19,7 +19,7 @@ import requests
 import tenacity
 
 from helpers import misp_answers, misp_filters, slices
-from helpers.errors import MispBusy, MispError, MispRefused
+from helpers.errors import MispBusy, MispError, MispRefused, TimeUp
 from helpers.marks import SeenEvent
 from helpers.request_objects import EVENT_NAMES, NAMED
 from helpers.settings import Settings
@@ -64,10 +64,13 @@ class MispReader:
 
     ``unread`` names the events that could not be read; the rest are not affected by them. ``listed`` is
     how many events the filters found, ``changed`` are events that changed, or left, while they were read.
+    ``left`` says how many seconds there are for reading: no question takes longer, and none is asked when there are
+    none; then TimeUp is raised.
     """
 
     settings: Settings
     sleep: Callable[[float], None] = time.sleep
+    left: Callable[[], float] = lambda: float("inf")
     unread: list[Unread] = field(default_factory=list)
     listed: int = 0
     changed: set[str] = field(default_factory=set)
@@ -356,17 +359,31 @@ class MispReader:
             retry=tenacity.retry_if_exception_type(MispBusy),
             stop=tenacity.stop_after_attempt(tries),
             wait=_wait,
-            sleep=self.sleep,
+            sleep=self._pause,
             reraise=True,
         )
         try:
-            return retrying(misp_answers.usable, question, lambda: self._adapter.last_headers)
+            return retrying(misp_answers.usable, partial(self._in_time, question), lambda: self._adapter.last_headers)
         except MispError as error:
             if error.__cause__:  # the error itself has the innermost words only
                 logger.warning("No usable answer from MISP: %.2000s", error.__cause__)
             if isinstance(error, MispBusy) and error.wait:  # asking for less does not help against a limit on asking
                 raise MispRefused(str(error)) from error
             raise
+
+    def _in_time(self, question: Callable[[], Any]) -> Any:
+        """Ask, if there is time; what is not answered before it is over is not waited for."""
+        left = self.left()
+        if left <= 0:
+            raise TimeUp("there was no time left to ask MISP")
+        self._adapter.read_seconds = min(self.settings.misp_timeout, left)
+        return question()
+
+    def _pause(self, seconds: float) -> None:
+        """Wait before a question is asked again, unless the time is over by then."""
+        if seconds >= self.left():
+            raise TimeUp("there was no time left to ask MISP again")
+        self.sleep(seconds)
 
     def _login(self) -> Any:
         from pymisp import PyMISP  # noqa: PLC0415  takes 0.2 s to import

@@ -44,12 +44,12 @@ class Pacer:
             self._moved.notify_all()
             self._moved.wait_for(lambda: self._line[0] is ticket)
         try:
-            while (wait := self._start()) > 0:
+            while self._clock.now() <= until and (wait := self._start()) > 0:
                 if self._clock.now() + wait > until:
                     return False
                 self._on_pause(wait)
                 self._clock.sleep(wait)
-            return True
+            return self._clock.now() <= until
         finally:
             with self._moved:
                 self._line.popleft()

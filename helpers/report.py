@@ -29,8 +29,8 @@ class Report:
     """The sums of a run at one destination, or of several in ``parts``.
 
     An attribute is skipped or has indicators, and each of those has an outcome. ``name`` is the destination's
-    where there are several, ``failure`` why it dropped out; ``remembers`` says whether a ledger is kept; ``command``
-    is "" for a run.
+    where there are several, ``failure`` why it dropped out, ``unsent`` why the last pending object is pending;
+    ``remembers`` says whether a ledger is kept; ``command`` is "" for a run.
     """
 
     name: str = ""
@@ -47,6 +47,7 @@ class Report:
     faults: list[str] = field(default_factory=list)
     misp_error: str = ""
     given_up: str = ""
+    unsent: str = ""
     unchanged: int = 0
     held: int = 0
     plans: Counter[str] = field(default_factory=Counter)
@@ -110,7 +111,9 @@ class Report:
         """Count what became of objects."""
         self.states.update(outcome.state for outcome in outcomes)
         for outcome in outcomes:
-            if outcome.state is State.REJECTED and len(self.rejections) < EXAMPLES:
+            if outcome.state is State.PENDING:
+                self.unsent = outcome.words
+            elif outcome.state is State.REJECTED and len(self.rejections) < EXAMPLES:
                 self.rejections.append(
                     f"{outcome.object['id']} {str(outcome.object.get('pattern'))[:120]}: {outcome.words}"
                 )
@@ -220,8 +223,9 @@ class Report:
         told += [_TIME_UP.format(_GOES_ON if self.remembers else _BEGINS_ANEW)] if self.stopped else []
         told += [f"Rejected: {each}" for each in self.rejections]
         if self.states[State.PENDING] and not self.dry_run:
+            why = "" if self.given_up else f" ({self.unsent})"
             told.append(
-                f"{self.states[State.PENDING]} indicators are pending: the next run sends them, "
+                f"{self.states[State.PENDING]} indicators are pending{why}: the next run sends them, "
                 "as long as the filters find their events."
             )
         return told

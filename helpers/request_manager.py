@@ -241,6 +241,8 @@ class RequestManager:
         return outcomes
 
     def _verdict(self, part: Part) -> Verdict:
+        if self._clock.now() > self._until:  # not even a token is asked for
+            self._end(TIME_UP)
         if self._ended:
             return Verdict(Kind.STOP, self._ended)
         verdict = self._deliver_once(part)

@@ -18,7 +18,7 @@ from helpers import misp_filters
 from helpers.ahead import Ahead
 from helpers.attribute_filters import Item
 from helpers.database import DatabaseTrouble
-from helpers.errors import MispError, SyncError
+from helpers.errors import MispError, SyncError, TimeUp
 from helpers.event_reading import EventPart
 from helpers.marks import SeenEvent
 from helpers.misp import MispReader, Page
@@ -31,15 +31,11 @@ Event = Mapping[str, Any]
 Step = Callable[[Reconciliation], None]
 
 
-class TimeUp(Exception):
-    """The run's time is over; what was not read is read by the next one."""
-
-
 @dataclass
 class Round:
     """Leads every destination through one reading of MISP.
 
-    ``advance`` is told the events done and to be read; ``is_late`` says that the run's time is up.
+    ``advance`` is told the events done and to be read; ``is_late`` says that the time for reading is up.
     ``shape`` prints the settings that shape the result, ``now`` is in seconds since 1970.
     """
 
@@ -65,6 +61,16 @@ class Round:
 
         When MISP is given up later, that is in the reports, and what was decided by then is carried out.
         """
+        try:
+            self._read()
+        except TimeUp:
+            for part in self.parts:
+                part.report.stopped = True
+            return
+        self._each(lambda part: part.conclude())
+
+    def _read(self) -> None:
+        """Read what any destination wants to see. Raises MispError when MISP says nothing at all, and TimeUp."""
         identity = self.reader.identity()
         self._each(lambda part: part.begin(identity))
         try:
@@ -72,11 +78,6 @@ class Round:
         except MispError as error:
             for part in self.parts:
                 part.report.misp_error = str(error)
-        except TimeUp:
-            for part in self.parts:
-                part.report.stopped = True
-            return
-        self._each(lambda part: part.conclude())
 
     def _each(self, step: Step, among: Iterable[Reconciliation] | None = None) -> None:
         """Take destinations through a step; of several, those that fail drop out."""
@@ -154,7 +155,7 @@ class Round:
             if uuid != self._uuid:
                 self._close()
             if self.is_late():
-                raise TimeUp
+                raise TimeUp("there was no time left to take in what MISP said")
             if uuid != self._uuid:
                 self._begin(event, uuid)
             self._take(event)

@@ -220,12 +220,10 @@ def destination_name(value: str) -> str:
 
 
 def each_once(tenants: Any) -> Any:
-    """Accept destinations with a name each, and none that is there twice."""
+    """Accept destinations with a name each."""
     names = [tenant.title.lower() for tenant in tenants]
-    places = [((tenant.workspaceId or tenant.tenantId).lower(), tenant.sourcesystem) for tenant in tenants]
-    for what, every in (("name", names), ("workspace and sourcesystem", places)):
-        if len(set(every)) < len(every):
-            raise ValueError(f"has two destinations of the same {what}: name each once.")
+    if len(set(names)) < len(names):
+        raise ValueError("has two destinations of the same name: name each once.")
     return tenants
 
 

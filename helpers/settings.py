@@ -28,7 +28,7 @@ from constants import LEGACY_API_VERSION, STIX_API_VERSION
 from helpers import clouds, config_file, credentials, environment, function_host
 from helpers import setting_checks as check
 from helpers.config_file import Findings, Given
-from helpers.contradictions import CREDENTIAL, contradictions, unusable_files
+from helpers.contradictions import CREDENTIAL, SOURCE_SYSTEM, contradictions, unusable_files
 from helpers.environment import variable
 from helpers.errors import SettingsError
 from helpers.filter_terms import AttributeFilters
@@ -224,7 +224,7 @@ class Settings(_Frozen):
     ms_max_indicators_request: Annotated[int, Field(ge=1, le=100)] = 100
     ms_max_requests_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 100
     ms_useragent: Annotated[str, AfterValidator(check.user_agent)] = "MISP2Sentinel/1.0"
-    sourcesystem: Annotated[str, AfterValidator(check.source_system)] = "MISP"
+    sourcesystem: Annotated[str, AfterValidator(check.source_system)] = SOURCE_SYSTEM
     ms_endpoints: Endpoints = Endpoints()
     ms_verifycert: Certificates = True
     ms_proxies: Annotated[Proxies, Field(repr=False)] = {}
@@ -426,9 +426,12 @@ class Settings(_Frozen):
 
     @property
     def vault_secrets(self) -> dict[str, str]:
-        """What has to be read from the key vault, since it is given nowhere else: setting → name of the secret."""
+        """What has to be read from the key vault, since it is given nowhere else: setting → name of the secret.
+
+        Destinations in ``ms_tenants`` say their secrets themselves, so the one in ``ms_auth`` is not needed then.
+        """
         open_ = {"misp_key": not self.misp_key.get_secret_value()} if self.key_vault_name else {}
-        if self.key_vault_name and self.ms_auth.credential == "secret":
+        if self.key_vault_name and self.ms_auth.credential == "secret" and not self.ms_tenants:
             open_["ms_auth.client_secret"] = not self.ms_auth.client_secret.get_secret_value()
         return {name: getattr(self, FROM_VAULT[name]) for name, wanted in open_.items() if wanted}
 
@@ -530,10 +533,21 @@ def _given(config_path: Path | None, environ: Mapping[str, str], offline: bool, 
     if token and _value(given, CREDENTIAL) == "workload_identity":
         entry = Given(token, f"environment {credentials.TOKEN_FILE_VARIABLE}")
         given.setdefault("ms_auth.federated_token_file", entry)
+    if token and "ms_tenants" in given:
+        given["ms_tenants"] = given["ms_tenants"]._replace(value=_with_token(given["ms_tenants"].value, token))
     if function_host.is_here(environ):
         of_place = {name: Given(value, "default in a Function") for name, value in function_host.DEFAULTS.items()}
         given = of_place | given
     return given
+
+
+def _with_token(tenants: Any, path: str) -> Any:
+    """Return destinations with the token's file in those that sign in with one and do not say where it is."""
+    if not isinstance(tenants, list):
+        return tenants
+    asks = [isinstance(each, Mapping) and each.get("credential") == "workload_identity" for each in tenants]
+    here = {"federated_token_file": path}
+    return [{**here, **each} if wants else each for each, wants in zip(tenants, asks, strict=True)]
 
 
 def _value(given: Mapping[str, Given], name: str, default: Any = None) -> Any:
@@ -643,8 +657,9 @@ def _contradictions(stories: MispStories, settings: Settings, findings: Findings
 
 
 def _missing(needed: tuple[str, ...], given: Mapping[str, Given], findings: Findings) -> None:
+    of_others = findings.has_told("ms_tenants")  # what is wrong with them leaves open whether ms_auth counts
     for name in needed:
-        if name not in given and not findings.has_told(name):
+        if name not in given and not findings.has_told(name) and not (of_others and name.startswith("ms_auth.")):
             findings.problems.append(
                 f"{config_file.written(name)} is missing: set it in config.py, or set {variable(name)}."
             )

@@ -34,6 +34,8 @@ _ADOPT = (
     "adopt, which needs three more names in ms_auth (docs/ledger.md#when-sentinel-holds-objects-already-adopt): then "
     "nothing is sent twice and nothing stays behind."
 )
+# How much of max_run_minutes is for reading; the rest is for sending what was read, so that each run gets on.
+READING = 5 / 6
 ADOPT_FIRST = (
     "The ledger holds nothing for this destination yet. If Sentinel holds indicators of this sourcesystem already, "
     f"let them be taken over before the first run, with {_ADOPT}"
@@ -150,8 +152,9 @@ class _Run:
         self._options = options
         self._database = database
         self._clock = clock
-        self._until = clock.now() + 60 * settings.max_run_minutes if settings.max_run_minutes else float("inf")
-        self.pacers = Pacers(clock, self._until)
+        seconds = 60 * settings.max_run_minutes or float("inf")
+        self._read_until = clock.now() + READING * seconds
+        self.pacers = Pacers(clock, clock.now() + seconds)
         self._now = now
         self._line = line
         self._started = time.monotonic()
@@ -206,10 +209,10 @@ class _Run:
         round_ = Round(
             self._settings,
             self._options,
-            MispReader(self._settings, self._clock.sleep),
+            MispReader(self._settings, self._clock.sleep, self._left),
             [leg.reconciliation for leg in self._legs],
             advance,
-            lambda: self._clock.now() > self._until,
+            lambda: self._left() <= 0,
             self._shape,
             self._now,
         )
@@ -227,6 +230,10 @@ class _Run:
             for leg in self._uploaded():
                 self._finish(leg, started)
         logger.info(LOG_RECEIVED.format(sum(leg.report.indicators for leg in self._legs)))
+
+    def _left(self) -> float:
+        """Return how many seconds there are for reading."""
+        return self._read_until - self._clock.now()
 
     def _uploaded(self) -> Iterator[Leg]:
         """Yield each destination when Microsoft has answered for everything; a slow one is not waited for."""

@@ -22,16 +22,16 @@ NEARBY_CONNECT_SECONDS = 2.0
 
 
 class SettledAdapter(HTTPAdapter):
-    """An adapter that nothing overrides.
+    """An adapter that no caller overrides.
 
     ``verify`` is True, False or the path of a CA bundle; ``proxies`` None means those of the
-    environment; ``read_seconds`` is how long the other side may be silent.
+    environment; ``read_seconds`` is how long the other side may be silent, and may be set anew.
     """
 
     def __init__(self, verify: bool | str, proxies: Mapping[str, str] | None, read_seconds: float) -> None:
         self._verify = verify
         self._proxies = proxies
-        self._timeout = (CONNECT_SECONDS, read_seconds)
+        self.read_seconds = read_seconds
         if verify is False:  # the settings' own warning says it once; urllib3 would say it for each request
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self.last_headers: Mapping[str, str] = CaseInsensitiveDict()
@@ -45,7 +45,7 @@ class SettledAdapter(HTTPAdapter):
         response = super().send(
             request,
             stream=stream,
-            timeout=(NEARBY_CONNECT_SECONDS if nearby else self._timeout[0], self._timeout[1]),
+            timeout=(NEARBY_CONNECT_SECONDS if nearby else CONNECT_SECONDS, self.read_seconds),
             verify=self._verify,
             cert=given.get("cert"),
             proxies=proxies,

@@ -69,10 +69,11 @@ class UploadApi:
     def hint(self, status: int) -> str:
         """Say what to do about a status that stops the upload."""
         auth, where = self.settings.ms_auth, self.url()
+        who = f"app registration {auth.client_id}" if auth.client_id else "managed identity"
         return {
             401: f"Microsoft refuses a new token too: the API wants ms_auth['scope'] ({auth.scope}) of its own cloud.",
             403: (
-                f"The app registration {auth.client_id} may not write to the workspace {auth.workspace_id} ({where}): "
+                f"The {who} may not write to the workspace {auth.workspace_id} ({where}): "
                 "give it the role 'Microsoft Sentinel Contributor' there (Log Analytics workspace > Access control). A "
                 "new role takes some minutes to work."
             ),

@@ -122,6 +122,18 @@ class Site:
         if any(f"{each}/threat-intelligence" in request.url for each in self.late):
             assert self.azure.complete.wait(60), "the others waited for those that are late"
 
+    def hold_until_all_is_in_line(self, monkeypatch):
+        """Let no upload begin before there is as much to do for each destination."""
+        in_line = threading.Event()
+        self._wait = lambda _request: in_line.wait(60)
+
+        def complete(manager, complete=RequestManager.complete):
+            complete(manager)
+            if manager._settings.name == NAMES[-1]:
+                in_line.set()
+
+        monkeypatch.setattr(RequestManager, "complete", complete)
+
     def fault(self, number, kind, **more):
         self.azure.faults.add(Fault(f"{workspace(number)}/threat-intelligence", kind, times=None, **more))
 
@@ -198,14 +210,31 @@ def test_what_microsoft_refuses_is_told_by_its_name_and_its_keys(site, caplog):
     assert [line for line in said if line.startswith("site4: Indicators sent - request number: 1 / ")]
 
 
-def test_all_under_one_principal_keep_its_limit(site):
+def test_why_one_took_nothing_is_said_also_of_a_single_batch(site):
+    """Three batches in a row have to fail before a destination is given up."""
+    here = site(TimeOfEach(), MS_MAX_INDICATORS_REQUEST="100")
+    here.fault(2, "reset-before")
+    report = here.run()
+    assert {part.name: part.exit_code for part in report.parts} == {**dict.fromkeys(NAMES, 0), "site2": 1}
+    assert report.troubles() == [
+        f"site2: {ATTRIBUTES} indicators are pending (no answer from Microsoft (firewall, ms_proxies, ms_verifycert, "
+        "ms_endpoints?): connection reset by peer): the next run sends them, as long as the filters find their events."
+    ]
+
+
+def test_all_under_one_principal_keep_its_limit_and_take_turns(site, monkeypatch):
     here = site(FakeTime(START), shared=True, MS_MAX_REQUESTS_MINUTE="50")
     here.azure.requests_per_minute = 50
+    here.hold_until_all_is_in_line(monkeypatch)
     assert here.run().exit_code == 0
     assert {entry["status"] for entry in here.azure.uploads} == {200}
     times = [entry["time"] for entry in here.azure.uploads]
     assert max(sum(start <= other < start + 60 for other in times) for start in times) == 50
     assert [here.live(number) for number in range(10)] == [ATTRIBUTES] * 10
+    half = here.azure.uploads[: len(here.azure.uploads) // 2]
+    progress = Counter(entry["workspace"] for entry in half)
+    assert len(progress) == 10
+    assert min(progress.values()) > len(half) / 10 / 2, "each is about as far as the others"
 
 
 def test_each_has_its_own_filters_and_skips(site):
@@ -299,7 +328,12 @@ BAD = {
     "a key in other letters": ([entry("workspaceId", workspaceID=workspace(1))], "write 'workspaceId'"),
     "a placeholder": ([entry(secret="<secret>")], r"put your own value there\."),
     "an unresolved reference": ([entry(secret=REFERENCE)], "Key Vault"),
-    "twice": ([entry(), entry()], "two destinations of the same"),
+    "a name twice": ([entry(), entry()], "two destinations of the same name"),
+    "a place twice": (
+        [entry(name="a"), entry(name="b", sourcesystem="MISP")],
+        "two destinations of the same workspace and sourcesystem",
+    ),
+    "two without a workspace": ([entry("workspaceId", name=name) for name in "ab"], r"\[1\]\['workspaceId'\]"),
 }
 
 
@@ -329,3 +363,35 @@ def test_a_list_that_cannot_be_read_is_all_that_is_wrong(tmp_path, given):
         settings_room.load(tmp_path / "config.py", environ)
     (problem,) = error.value.problems
     assert problem.startswith("ms_tenants (environment tenants) ")
+
+
+GRAPH = {"MISP2SENTINEL_MS_AUTH__GRAPH_API": "true"}
+LEGACY = {"MISP2SENTINEL_MS_AUTH__NEW_UPLOAD_API": "false"}
+
+
+@pytest.mark.parametrize(
+    ("others", "changes", "words"),
+    [
+        (GRAPH, [{"name": "a"}, {"name": "b", "sourcesystem": "OTHER"}], "two destinations of the same tenantId"),
+        (LEGACY, [{"cloud": "usgov"}], "no host of the legacy API for Azure US Government"),
+        (LEGACY, [{}, {"name": "b", "cloud": "usgov"}], "run that destination by itself"),
+    ],
+)
+def test_what_an_api_lacks_is_said_of_destinations_too(tmp_path, others, changes, words):
+    """At Graph, two in one tenant would delete each other's indicators."""
+    with pytest.raises(SettingsError, match=words):
+        destinations(tmp_path, [entry(**each) for each in changes], **others)
+
+
+def test_a_destination_finds_its_federated_token_where_the_cluster_says(tmp_path):
+    given = [entry("secret", credential="workload_identity"), entry(name="b", workspaceId=workspace(2))]
+    first, second = destinations(tmp_path, given, AZURE_FEDERATED_TOKEN_FILE="/var/run/token")
+    assert str(first.ms_auth.federated_token_file) == "/var/run/token"
+    assert second.ms_auth.federated_token_file is None
+
+
+def destinations(folder, tenants, **others):
+    config = folder / "config.py"
+    config.write_text("")
+    here = {"MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org", "MISP2SENTINEL_MISP_KEY": "k" * 40}
+    return settings_room.load(config, {**here, "tenants": json.dumps(tenants), **others}).settings.destinations()

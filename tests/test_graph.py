@@ -379,11 +379,11 @@ def test_what_may_pass_is_tried_another_time():
     assert (verdict.failed, verdict.rejected) == ({0: "503: busy"}, {})
 
 
-@pytest.mark.parametrize("operation", [DELETE, BY_EXTERNAL_ID])
+@pytest.mark.parametrize(("operation", "lost"), [(DELETE, {0}), (BY_EXTERNAL_ID, set())])
 @pytest.mark.parametrize("gone", [{"code": 404, "message": "x"}, {"code": "Odd", "message": "It was not found"}])
-def test_what_is_gone_is_deleted(operation, gone):
+def test_what_is_gone_by_our_id_is_deleted(operation, lost, gone):
     verdict = judged(206, [gone, {"code": 0, "message": None, "subCode": 0}], operation)
-    assert (verdict.rejected, verdict.failed, verdict.lost) == ({}, {}, frozenset())
+    assert (verdict.rejected, verdict.failed, verdict.lost) == ({}, {}, lost)
     assert judged(206, [{"code": 403, "message": "no", "subCode": 7}, {}], operation).rejected == {0: "403: no: 7"}
 
 
@@ -629,6 +629,36 @@ def test_what_left_without_an_answer_is_deleted_by_our_id(site):
     assert report.exit_code == 0
     assert (BY_EXTERNAL_ID, 3, 206) in here.actions or (BY_EXTERNAL_ID, 3, 200) in here.actions
     assert sorted(here.there) == [f"e2h{n}.example.org" for n in range(3)]
+
+
+def test_what_graph_may_have_under_a_newer_id_is_deleted_by_ours(site):
+    """Graph lost it; the submit in its place arrived and had no answer; then it left MISP."""
+    here = site()
+    load(here, 1, 1)
+    here.run()
+    here.azure.ti_indicators.clear()
+    edit(here, 1, 0, comment="again")
+    here.fault(SUBMIT, "reset-after", times=None)
+    assert here.later().exit_code == 1
+    assert here.there.keys() == {"e1h0.example.org"}
+    here.azure.faults.clear()
+    edit(here, 1, 0, to_ids=False)
+    report = here.later()
+    assert report.exit_code == 0
+    assert [action for action, *_ in here.actions] == [DELETE, BY_EXTERNAL_ID]
+    assert here.there == {}
+
+
+def test_without_a_ledger_each_run_replaces_what_it_sent_before(tmp_path):
+    here = GraphSite(tmp_path, STATE_URL="none")
+    load(here)
+    for _ in range(2):
+        assert OneProcess.run(here).exit_code == 0
+        here.seconds += DAY
+        assert len(here.there) == 6
+    here.fault(SUBMIT, "status", after=1)
+    assert OneProcess.run(here).exit_code == 0
+    assert len(here.there) == 6
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -110,6 +110,15 @@ def test_what_is_given_wins_over_the_vault(box, site):
     assert after.ms_auth.client_secret.get_secret_value() == box.azure.client_secret
 
 
+def test_a_vault_is_not_asked_for_a_secret_that_destinations_say_themselves(box, site):
+    here = {"tenantId": box.azure.tenant, "id": box.azure.client_id, "secret": "s3cr3t"}
+    tenants = json.dumps([{**here, "workspaceId": box.azure.workspace_id}])
+    box.azure.vaults["soc-vault"] = {"MISP-Key": "k" * 40}
+    after = key_vault.with_secrets(settings(site() | {"tenants": tenants}))
+    assert after.misp_key.get_secret_value() == "k" * 40
+    assert [each.ms_auth.client_secret.get_secret_value() for each in after.destinations()] == ["s3cr3t"]
+
+
 def test_config_wins_over_the_vault_and_a_placeholder_does_not(box, site, tmp_path):
     config = tmp_path / "config.py"
     config.write_text('misp_key = "given-in-config"\nms_auth = {"client_secret": "<client_secret>"}\n')

@@ -48,6 +48,20 @@ def leave(site, workspace=WORKSPACE, *, force_withdraw=True, line=None, dry_run=
     )
 
 
+def test_a_destination_is_left_by_its_name_alone(site):
+    here = {"tenantId": site.azure.tenant, "id": site.azure.client_id, "secret": site.azure.client_secret}
+    places = {"one": (WORKSPACE, "MISP"), "two": (WORKSPACE, "second"), "three": (OTHER, "MISP")}
+    tenants = [
+        {**here, "name": name, "workspaceId": workspace, "sourcesystem": source}
+        for name, (workspace, source) in places.items()
+    ]
+    report = leave(site, "TWO", MS_TENANTS=json.dumps(tenants))
+    assert (report.exit_code, report.withdrawals) == (0, {room.WORKSPACE_LEFT: 6})
+    assert live(site) == [6, 0, 6]
+    assert leave(site, WORKSPACE, MS_TENANTS=json.dumps(tenants)).exit_code == 0
+    assert live(site) == [0, 0, 6]
+
+
 def live(site):
     places = ((WORKSPACE, "MISP"), (WORKSPACE, "second"), (OTHER, "MISP"))
     return [len(site.azure.live(*place)) for place in places]

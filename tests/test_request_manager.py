@@ -15,6 +15,8 @@ from helpers.microsoft_answers import Answer, Kind, judge
 from helpers.pacer import Pacers
 from helpers.report import Report
 from helpers.request_manager import RequestManager, State
+from helpers.settings import MsAuth, Settings
+from helpers.upload_api import UploadApi
 from sandbox.faults import Fault
 from tests.support import AUTHORITY, FakeTime, azure_in_process, indicator, settings_for
 
@@ -278,6 +280,11 @@ def test_401_for_good_stops_with_the_setting_that_may_be_wrong(upload):
     assert done.manager.requests == 2
     assert "scope" in done.manager.given_up
     assert done.exit_code == 4
+
+
+def test_a_managed_identity_without_the_role_is_not_called_an_app_registration():
+    ours = Settings(ms_auth=MsAuth(credential="managed_identity"))
+    assert "The managed identity may not write to the workspace" in UploadApi(ours).hint(403)
 
 
 def test_403_stops_at_once_and_names_role_and_workspace(upload):

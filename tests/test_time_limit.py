@@ -2,8 +2,9 @@
 
 import pytest
 
+from helpers.request_manager import State
 from sandbox.faults import Fault
-from tests.in_process import OneProcess
+from tests.in_process import UPLOAD_PATH, OneProcess
 from tests.support import hosts, misp_event
 
 START = 1_790_000_100
@@ -82,3 +83,59 @@ def test_without_a_ledger_it_says_that_the_next_one_begins_anew(site):
     assert (first.exit_code, second.exit_code) == (1, 1)
     assert first.events == second.events
     assert "the next run begins anew" in " ".join(first.troubles())
+
+
+@pytest.mark.parametrize("path", ["/users/view", "/events/index", "/events/restSearch", "/attributes/restSearch"])
+def test_a_misp_that_is_silent_does_not_hold_a_run_beyond_its_time(site, path):
+    """Every question is bounded by what is left of the time, tries and waits between them too."""
+    filters = {"min_decay_score": 50} if "attributes" in path else {}
+    site.settings = site.settings.model_copy(update={"misp_timeout": 300, "filters": filters})
+    site.misp.faults.clear()
+    site.misp.faults.add(Fault(path, "hang", times=None, when=lambda _: silent(site)))
+    begun = site.waiting.seconds
+    report = site.run()
+    assert (report.exit_code, report.stopped, report.misp_error, report.unread) == (1, True, "", [])
+    assert site.waiting.seconds - begun <= 9 * 60
+    site.misp.faults.clear()
+    site.seconds += 600
+    assert site.run().exit_code == 0
+
+
+def silent(site):
+    site.waiting.seconds += site._misp_line.read_seconds
+    return True
+
+
+def test_a_misp_that_asks_for_patience_is_not_waited_for_beyond_a_runs_time(site):
+    site.misp.faults.clear()
+    limited = {"status": 429, "body": {"name": "Rate limit exceeded."}, "headers": {"X-Rate-Limit-Reset": "800"}}
+    site.misp.faults.add(Fault("/events/restSearch", "status", **limited))
+    begun = site.waiting.seconds
+    assert (site.run().stopped, site.waiting.seconds) == (True, begun)
+
+
+def test_a_slow_microsoft_does_not_hold_a_run_beyond_its_time(site):
+    """What was in line is pending, and nothing of it is lost or sent twice."""
+    site.settings = site.settings.model_copy(update={"ms_max_indicators_request": 2})
+    site.misp.faults.clear()
+    every = 60
+    site.misp.load([misp_event(EVENTS + 1, hosts(every))])
+    for number in range(1, EVENTS + 1):
+        site.misp.delete(misp_event(number)["uuid"])
+    site.azure.faults.add(Fault(UPLOAD_PATH, "status", times=None, when=lambda _: slow_to_take(site)))
+    begun = site.waiting.seconds
+    first = site.run()
+    assert site.waiting.seconds - begun <= 9 * 60 + SECONDS_FOR_A_PAGE
+    assert (first.exit_code, first.given_up) == (1, "")
+    assert 0 < first.states[State.ACCEPTED] == len(site.live()) < every
+    assert first.states[State.PENDING] == every - len(site.live())
+    runs(site)
+    site.azure.faults.clear()
+    site.seconds += 600
+    assert site.run().exit_code == 0
+    assert uploaded(site) == len(site.live()) == every
+
+
+def slow_to_take(site):
+    site.waiting.seconds += SECONDS_FOR_A_PAGE
+    return False
