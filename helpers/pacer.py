@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 WINDOW = 60.0
-# Requests may reach Microsoft closer together than they left here.
-MARGIN = 0.5
+# When a request has reached Microsoft is known to be before its answer; one that takes longer is counted from here.
+ON_THE_WAY = 2.0
 
 
 @dataclass(frozen=True)
@@ -25,50 +25,65 @@ class Clock:
     sleep: Callable[[float], None] = time.sleep
 
 
+@dataclass
+class Place:
+    """A request's place in the window; ``latest`` is when, by the clock, it has reached Microsoft at the latest."""
+
+    latest: float
+
+
 class Pacer:
     """Lets requests through, in the order in which they came; many threads may ask, they share the limit."""
 
     def __init__(self, per_minute: int, clock: Clock, on_pause: Callable[[float], None]) -> None:
-        self._starts: deque[float] = deque(maxlen=per_minute)
+        self._places: deque[Place] = deque(maxlen=per_minute)
         self._clock = clock
         self._on_pause = on_pause
         self._held_until = 0.0
         self._line: deque[object] = deque()
         self._moved = threading.Condition()
 
-    def take(self, until: float = float("inf")) -> bool:
-        """Wait for a place in the window; False when there is none before the clock shows ``until``."""
+    def take(self, until: float = float("inf")) -> Place | None:
+        """Wait for a place in the window; None when there is none before the clock shows ``until``."""
         ticket = object()
         with self._moved:
             self._line.append(ticket)
             self._moved.notify_all()
             self._moved.wait_for(lambda: self._line[0] is ticket)
         try:
-            while self._clock.now() <= until and (wait := self._start()) > 0:
-                if self._clock.now() + wait > until:
-                    return False
+            while self._clock.now() + (wait := self._wait()) <= until:
+                if wait <= 0:
+                    return self._placed()
                 self._on_pause(wait)
                 self._clock.sleep(wait)
-            return self._clock.now() <= until
+            return None
         finally:
             with self._moved:
                 self._line.popleft()
                 self._moved.notify_all()
+
+    def answered(self, place: Place) -> None:
+        """Learn that the request in a place has its answer, so that Microsoft has counted it by now."""
+        with self._moved:
+            place.latest = min(place.latest, self._clock.now())
 
     def hold(self, seconds: float) -> None:
         """Let nothing through for so many seconds: Microsoft said so."""
         with self._moved:
             self._held_until = max(self._held_until, self._clock.now() + seconds)
 
-    def _start(self) -> float:
-        """Take a place if one is free; else return the seconds until one is."""
+    def _wait(self) -> float:
+        """Return the seconds until a place is free, 0 when one is."""
         with self._moved:
-            now = self._clock.now()
-            full = len(self._starts) == self._starts.maxlen
-            free_at = max(self._held_until, self._starts[0] + WINDOW + MARGIN if full else float("-inf"))
-            if free_at <= now:
-                self._starts.append(now)
-            return free_at - now
+            full = len(self._places) == self._places.maxlen
+            free_at = max(self._held_until, self._places[0].latest + WINDOW if full else float("-inf"))
+            return max(0.0, free_at - self._clock.now())
+
+    def _placed(self) -> Place:
+        place = Place(self._clock.now() + ON_THE_WAY)
+        with self._moved:
+            self._places.append(place)
+        return place
 
 
 class Pacers:

@@ -281,9 +281,11 @@ class RequestManager:
         size = len(part.objects)
         for last in (False, True):
             token = self._tokens.token()
-            if not self._pacer.take(self._until):
+            place = self._pacer.take(self._until)
+            if place is None:
                 return Verdict(Kind.TIME_UP, TIME_UP)
             answer = self._send(part, token)
+            self._pacer.answered(place)
             part.heard(answer)
             verdict = self._api.judge(answer, part, datetime.now(UTC))
             fine = verdict.kind is Kind.SETTLED and not (verdict.rejected or verdict.failed)

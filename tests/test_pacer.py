@@ -2,7 +2,11 @@
 
 import threading
 
-from helpers.pacer import Clock, Pacer, Pacers
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.pacer import ON_THE_WAY, Clock, Pacer, Pacers
 from tests.support import FakeTime
 
 
@@ -31,15 +35,44 @@ def test_who_shares_a_pacer_takes_turns():
     for thread in threads:
         thread.join(60)
     assert served == list("badc")
-    assert sum(time.slept) == 4 * 60.5
+    assert sum(time.slept) == 4 * (60 + ON_THE_WAY)
 
 
 def test_no_place_before_the_end_is_none():
     time = FakeTime()
     pacer = Pacer(1, time.clock, lambda _seconds: None)
     assert pacer.take(until=time.now() + 1)
-    assert not pacer.take(until=time.now() + 59)
-    assert pacer.take(until=time.now() + 61)
+    assert not pacer.take(until=time.now() + 61)
+    assert pacer.take(until=time.now() + 62)
+
+
+@pytest.mark.parametrize(("took", "waited"), [(0, 60), (0.5, 60), (1.5, 60), (30, 32)])
+def test_a_place_is_free_a_minute_after_its_request_was_counted_at_the_latest(took, waited):
+    """Microsoft counted it before it answered; what is answered late is not waited for."""
+    time = FakeTime()
+    pacer = Pacer(1, time.clock, lambda _seconds: None)
+    place = pacer.take()
+    time.sleep(took)
+    pacer.answered(place)
+    assert pacer.take()
+    assert time.slept == [took, waited]
+
+
+QUARTERS = st.integers(0, 20).map(lambda number: number / 4)
+
+
+@given(st.lists(st.tuples(QUARTERS, st.sampled_from([0, 0.25, 0.5, 1])), min_size=8, max_size=30))
+def test_no_minute_at_microsoft_holds_more_than_the_limit(requests):
+    """Each request takes its time, and is counted anywhere in it, two seconds after it left at the latest."""
+    time, limit, counted = FakeTime(0.0), 3, []
+    pacer = Pacer(limit, time.clock, lambda _seconds: None)
+    for took, share in requests:
+        place = pacer.take()
+        counted.append(time.now() + min(took * share, ON_THE_WAY))
+        time.sleep(took)
+        pacer.answered(place)
+    counted.sort()
+    assert all(later - earlier >= 60 for earlier, later in zip(counted, counted[limit:], strict=False))
 
 
 def test_principals_have_pacers_of_their_own():
