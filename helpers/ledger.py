@@ -229,8 +229,10 @@ class Ledger:
 
     def events_with_live_objects(self, now: int) -> set[str]:
         """Return the events of objects that are possibly live and not expired."""
-        live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now)
-        return self._events_where(live)
+        same = sql.and_(OBJECTS.c.destination == SOURCES.c.destination, OBJECTS.c.key == SOURCES.c.key)
+        live = sql.and_(SOURCES.c.destination == self.destination, OBJECTS.c.live, OBJECTS.c.live_until > now)
+        with self._transaction() as connection:
+            return set(connection.scalars(sql.select(SOURCES.c.event).distinct().join(OBJECTS, same).where(live)))
 
     def count(self, now: int) -> dict[str, int]:
         """Count objects: live (possibly, not expired) and each stage."""
@@ -465,14 +467,14 @@ class Ledger:
         )
 
     def _events_where(self, objects: sql.ColumnElement[bool]) -> set[str]:
-        question = (
-            sql.select(SOURCES.c.event)
-            .distinct()
-            .join(OBJECTS, sql.and_(OBJECTS.c.destination == SOURCES.c.destination, OBJECTS.c.key == SOURCES.c.key))
-            .where(SOURCES.c.destination == self.destination, objects)
-        )
+        """Return the events of some objects, of few among many: as a join, SQLite would begin with all sources."""
+        found: set[str] = set()
         with self._transaction() as connection:
-            return {str(uuid) for uuid in connection.scalars(question)}
+            keys = sql.select(OBJECTS.c.key).where(OBJECTS.c.destination == self.destination, objects)
+            for some in _portions(connection.scalars(keys).all()):
+                of_keys = sql.and_(SOURCES.c.destination == self.destination, SOURCES.c.key.in_(some))
+                found |= set(connection.scalars(sql.select(SOURCES.c.event).where(of_keys)))
+        return found
 
 
 def _in_flight(stage: Stage, now: int) -> dict[str, Any]:
