@@ -1,6 +1,8 @@
 """The measurements work, small; and a run stays far below the memory that it may use."""
 
 import json
+import logging
+import time
 
 import pytest
 
@@ -45,13 +47,31 @@ def test_a_first_run_under_a_limit_is_never_refused():
     assert measured["a_minute"] > 0
 
 
+def upload(time, count, status=200):
+    return {"time": float(time), "count": count, "status": status}
+
+
 def test_the_rate_is_that_of_full_minutes():
     """A minute and a half of uploads, the last half at another speed."""
-    uploads = [{"time": 2.0 * n, "count": 100} for n in range(30)] + [
-        {"time": 60.0 + 15 * n, "count": 1} for n in range(3)
-    ]
+    uploads = [upload(2 * n, 100) for n in range(30)] + [upload(60 + 15 * n, 1) for n in range(3)]
     assert ceiling.sustained(uploads) == 3000
-    assert ceiling.sustained([{"time": 0.0, "count": 10}, {"time": 6.0, "count": 10}]) == 100
+    assert ceiling.sustained([upload(0, 10), upload(6, 10)]) == 100
+
+
+def test_what_was_refused_is_no_part_of_the_rate():
+    assert ceiling.sustained([upload(0, 10), upload(1, 100, 429), upload(6, 10), upload(30, 100, 429)]) == 100
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+def test_the_log_tells_the_time_of_the_machine(zone, monkeypatch):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    now = 1_790_000_000.25
+    record = logging.makeLogRecord({"created": now, "msecs": 250.0, "msg": "read", "levelname": "INFO"})
+    line = logging.Formatter("%(asctime)s %(levelname)s %(message)s").format(record)
+    assert ceiling.moment(line) == now
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.mark.parametrize(
