@@ -290,8 +290,9 @@ class Ledger:
                 self._drop(connection, ATTRIBUTES, ATTRIBUTES.c.uuid, uuids, ATTRIBUTES.c.event == event)
             self._drop_sources(connection, list(no_sources))
             self._drop(connection, OBJECTS, OBJECTS.c.id, no_objects, sql.true())
-            for table, rows in ((EVENTS, events), (ATTRIBUTES, attributes), (SOURCES, sources), (OBJECTS, objects)):
-                self._put(connection, table, rows)
+            every = ((EVENTS, events), (ATTRIBUTES, attributes), (SOURCES, sources), (OBJECTS, objects))
+            written = sum(self._put(connection, table, rows) for table, rows in every)
+        self._database.grown(written)
 
     def line_up(self, ids: Sequence[str]) -> None:
         """Put objects at the end of the line of what is to go out in this run."""
@@ -399,13 +400,14 @@ class Ledger:
                 these = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.id.in_(some), *where)
                 connection.execute(sql.update(OBJECTS).where(these).values(**values))
 
-    def _put(self, connection: sql.Connection, table: sql.Table, rows: Iterable[Any]) -> None:
+    def _put(self, connection: sql.Connection, table: sql.Table, rows: Iterable[Any]) -> int:
+        """Write rows; return how many."""
         values = [{"destination": self.destination, **_storable(vars(row))} for row in rows]
-        if not values:
-            return
-        if table.name not in self._puts:
-            self._puts[table.name] = self._put_into(table, values[0])
-        connection.execute(self._puts[table.name], values)
+        if values:
+            if table.name not in self._puts:
+                self._puts[table.name] = self._put_into(table, values[0])
+            connection.execute(self._puts[table.name], values)
+        return len(values)
 
     def _put_into(self, table: sql.Table, names: Iterable[str]) -> Any:
         """Return the statement that inserts a row or takes the place of the one that is there."""
