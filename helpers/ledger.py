@@ -29,6 +29,7 @@ from helpers.remembered import (
 
 Row = TypeVar("Row")
 _PARAMETERS = 500
+_REPEATED = frozenset({"event", "type", "skip", "words"})
 _SETTLED_AND_STAYING = sql.and_(OBJECTS.c.stage == Stage.ACCEPTED, OBJECTS.c.leaving == "")
 
 
@@ -402,7 +403,7 @@ class Ledger:
 
     def _put(self, connection: sql.Connection, table: sql.Table, rows: Iterable[Any]) -> int:
         """Write rows; return how many."""
-        values = [{"destination": self.destination, **_storable(vars(row))} for row in rows]
+        values = [{"destination": self.destination, **_storable(row)} for row in rows]
         if values:
             if table.name not in self._puts:
                 self._puts[table.name] = self._put_into(table, values[0])
@@ -442,8 +443,7 @@ class Ledger:
         names = [each.name for each in fields(kind)]  # type: ignore[arg-type]
         question = sql.select(*(table.c[name] for name in names)).where(table.c.destination == self.destination, where)
         with self._transaction() as connection:
-            found = connection.execute(question).all()
-        return (kind(**row._mapping) for row in found)
+            return iter([kind(**values) for values in _sharing(connection.execute(question))])
 
     def _in(
         self, kind: Callable[..., Row], table: sql.Table, column: sql.Column[Any], values: Iterable[str]
@@ -490,9 +490,18 @@ def _rejected_before(terms: Terms) -> sql.ColumnElement[bool]:
     return rejected if terms.retry_rejected else sql.and_(rejected, OBJECTS.c.program != terms.program)
 
 
-def _storable(row: Mapping[str, Any]) -> dict[str, Any]:
+def _storable(row: Any) -> dict[str, Any]:
     """PostgreSQL's text holds every character but NUL."""
-    return {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in row.items()}
+    values = {each.name: getattr(row, each.name) for each in fields(row)}
+    return {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in values.items()}
+
+
+def _sharing(rows: Iterable[sql.Row[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield rows of which those that say the same share it: a large event has one row for each attribute."""
+    said: dict[str, str] = {}
+    for row in rows:
+        values = dict(row._mapping)
+        yield values | {name: said.setdefault(values[name], values[name]) for name in _REPEATED & values.keys()}
 
 
 def _by_words(words: Mapping[str, str]) -> dict[str, list[str]]:
