@@ -260,9 +260,9 @@ class MispReader:
         try:
             header = {**self._header(listed, filters), **self._names_too(listed)}
             names = slices.FileNames(self._file_names(listed, filters))
-            unasked = misp_answers.number(header.get("attribute_count"))
-            held: list[Event] = []
             arguments = {**misp_filters.for_attributes(filters), **self._scores_too, "eventid": listed.id}
+            unasked = misp_answers.number(header.get("attribute_count")) if _flagged_alone(arguments) else 0
+            held: list[Event] = []
             for attributes in self._attribute_pages(arguments, listed.attributes):
                 complete, held = slices.split_open_object(held + attributes)
                 named = names.take(complete)
@@ -298,7 +298,7 @@ class MispReader:
     def _file_names(self, listed: SeenEvent, filters: Mapping[str, Any]) -> Iterator[Event]:
         """Yield an event's file names that are not flagged: hashes in their objects are described with them."""
         arguments = misp_filters.for_attributes(filters)
-        if arguments["to_ids"] != 1:  # the site reads them anyway
+        if not _flagged_alone(arguments):  # what the site wants to read is its own affair
             return
         of_names = {"to_ids": 0, "type_attribute": slices.FILE_NAME, "deleted": 0, "eventid": listed.id}
         for page in self._attribute_pages({**arguments, **of_names}, 0):
@@ -408,6 +408,11 @@ def grouped(listing: Iterable[SeenEvent], events: int, attributes: int) -> Itera
         weight += listed.attributes
     if group:
         yield group
+
+
+def _flagged_alone(arguments: Mapping[str, Any]) -> bool:
+    """Whether attributes are asked for that are flagged, and no others."""
+    return str(arguments["to_ids"]) == "1"
 
 
 def _listed(answer: Any) -> list[SeenEvent]:

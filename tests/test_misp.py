@@ -196,6 +196,23 @@ def test_of_names_that_are_not_flagged_those_of_flagged_files_are_read_the_other
     assert [each[UNASKED] for each in slices if UNASKED in each] == [70 + 4]
 
 
+@pytest.mark.parametrize(("to_ids", "names", "unasked"), [("1", 1, 2), (True, 1, 2), (0, 2, 0)])
+def test_a_site_that_says_itself_what_is_to_be_flagged_is_not_told_that_the_rest_is_not(
+    box, tmp_path, small_pages, to_ids, names, unasked
+):
+    whole = {"uuid": misp_event(8)["uuid"], "name": "file"}
+    whole["Attribute"] = misp_event(500, [("filename", "name.exe"), ("md5", "0" * 32)])["Attribute"]
+    event = misp_event(1, [*hosts(99), ("filename", "alone.exe"), ("text", "words")], Object=[whole])
+    for each in (*event["Attribute"][99:], whole["Attribute"][0]):
+        each["to_ids"] = False
+    box.misp.load([event])
+    reader, filters = reader_for(box, tmp_path), {**FILTERS, "to_ids": to_ids}
+    slices = [event for page in reader.pages(reader.listing(filters), filters) for event in page.slices]
+    every = [one for each in slices for holder in (each, *each["Object"]) for one in holder["Attribute"]]
+    assert sum(each["type"] == "filename" for each in every) == names
+    assert [each[UNASKED] for each in slices if UNASKED in each] == [unasked]
+
+
 PASSING = ["status", "html", "reset-before", "truncate"]
 
 
