@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,6 +23,7 @@ from sandbox.azure import RATE_WINDOW
 from sandbox.serve import Sandbox
 
 PER_REQUEST = 100
+OK = 200
 Span = tuple[float, float]
 _BEGIN, _END = (re.compile(re.sub(r"\\\{\\\}", ".*", re.escape(each))) for each in (LOG_MISP_PAGE, LOG_PROCESSED))
 
@@ -52,10 +53,11 @@ def measure(limit: int, indicators: int, per_event: int) -> Measured:
 
 def sustained(uploads: list[dict[str, Any]]) -> float:
     """Return how many objects were taken a minute over all full minutes; over all of it where there is none."""
-    begin = uploads[0]["time"]
-    passed = uploads[-1]["time"] - begin
+    taken = [each for each in uploads if each["status"] == OK]
+    begin = taken[0]["time"]
+    passed = taken[-1]["time"] - begin
     minutes = passed // RATE_WINDOW * RATE_WINDOW or passed
-    return sum(each["count"] for each in uploads if each["time"] < begin + minutes) / minutes * RATE_WINDOW
+    return sum(each["count"] for each in taken if each["time"] < begin + minutes) / minutes * RATE_WINDOW
 
 
 def converting(log: str) -> Iterable[Span]:
@@ -69,8 +71,8 @@ def converting(log: str) -> Iterable[Span]:
 
 
 def moment(line: str) -> float:
-    """Return the time in front of a line of the log."""
-    return datetime.strptime(" ".join(line.split()[:2]), "%Y-%m-%d %H:%M:%S,%f").replace(tzinfo=UTC).timestamp()
+    """Return the time in front of a line of the log, which is this machine's, in seconds since 1970."""
+    return datetime.strptime(" ".join(line.split()[:2]), "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp()
 
 
 def at_once(doing: Iterable[Iterable[Span]]) -> float:

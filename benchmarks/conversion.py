@@ -10,7 +10,6 @@ must come out of the stage too, with the same id and pattern, else this ends wit
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -65,8 +64,7 @@ def plain_loop(prepared: Iterable[RequestObjectEvent]) -> Pairs:
     for event in prepared:
         converter = MISPtoSTIX21Parser()
         converter.parse_misp_event({**AROUND, "Attribute": [item.for_misp_stix for item in event.items]})
-        objects = (json.loads(each.serialize()) for each in converter.stix_objects if each.type == "indicator")
-        made |= {(each["id"], each["pattern"]) for each in objects}
+        made |= {(each.id, each.pattern) for each in converter.stix_objects if each.type == "indicator"}
     return made
 
 

@@ -3,7 +3,7 @@
     python -m benchmarks.transfer --events ../events/*.json
 
 Both are read from the sandbox through PyMISP, then converted; indicators and counts of skips must be the same, else
-this ends with an error.
+this ends with an error. The listing, which tells what is to be read, comes before both and is not counted.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ from helpers.ownership import mend
 # What a database says when it is gone; it concerns every destination.
 DatabaseTrouble = SQLAlchemyError
 _LOCK = 0x4D325345
+# Rows after which PostgreSQL is to look at its tables for the first time.
+_LOOK_FIRST_AT = 500
 
 
 class Database:
@@ -39,6 +41,7 @@ class Database:
         self.dry = dry
         self.lock = threading.RLock()
         self._locks: sql.Connection | None = None
+        self._written, self._look_at = 0, _LOOK_FIRST_AT
         with _explained(url):
             _look_at_place(url)
             self.engine = _engine(url, dry)
@@ -84,6 +87,19 @@ class Database:
                 raise
             if not self.dry:
                 self.connection.commit()
+
+    def grown(self, rows: int) -> None:
+        """Learn that so many rows were written; PostgreSQL is to look at its tables whenever they may have doubled.
+
+        Until it has, which by itself it does once a minute or never, it takes a destination for one of two hundred
+        and reads all of it for each question. ``ANALYZE`` holds a lock until the transaction ends, which a dry one
+        does at the end of the run.
+        """
+        self._written += rows
+        if self.is_postgresql and not self.dry and self._written >= self._look_at:
+            self._look_at = 2 * self._written
+            with self.transaction() as connection:
+                connection.execute(sql.text(f"ANALYZE {', '.join(METADATA.tables)}"))
 
     @contextmanager
     def at_once(self) -> Iterator[None]:

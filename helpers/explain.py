@@ -24,8 +24,8 @@ _UNKNOWN = (
     "shared with the key's organisation? See docs/troubleshoot.md#1-does-misp-deliver-it."
 )
 _UNKNOWN_OFFLINE = (
-    "The ledger knows what runs have read: what is on a warninglist, or in an event that the filters do not find, is "
-    "not in it. Without --offline, MISP is asked too."
+    "The ledger knows what runs have read: what is on a warninglist, in an event that the filters do not find, or not "
+    "flagged in an event of more than 4,096 attributes, is not in it. Without --offline, MISP is asked too."
 )
 _NO_LEDGER = "There is no ledger yet: nothing has run with these settings."
 

@@ -29,6 +29,7 @@ from helpers.remembered import (
 
 Row = TypeVar("Row")
 _PARAMETERS = 500
+_REPEATED = frozenset({"event", "type", "skip", "words"})
 _SETTLED_AND_STAYING = sql.and_(OBJECTS.c.stage == Stage.ACCEPTED, OBJECTS.c.leaving == "")
 
 
@@ -292,8 +293,9 @@ class Ledger:
                 self._drop(connection, ATTRIBUTES, ATTRIBUTES.c.uuid, uuids, ATTRIBUTES.c.event == event)
             self._drop_sources(connection, list(no_sources))
             self._drop(connection, OBJECTS, OBJECTS.c.id, no_objects, sql.true())
-            for table, rows in ((EVENTS, events), (ATTRIBUTES, attributes), (SOURCES, sources), (OBJECTS, objects)):
-                self._put(connection, table, rows)
+            every = ((EVENTS, events), (ATTRIBUTES, attributes), (SOURCES, sources), (OBJECTS, objects))
+            written = sum(self._put(connection, table, rows) for table, rows in every)
+        self._database.grown(written)
 
     def line_up(self, ids: Sequence[str]) -> None:
         """Put objects at the end of the line of what is to go out in this run."""
@@ -401,13 +403,14 @@ class Ledger:
                 these = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.id.in_(some), *where)
                 connection.execute(sql.update(OBJECTS).where(these).values(**values))
 
-    def _put(self, connection: sql.Connection, table: sql.Table, rows: Iterable[Any]) -> None:
-        values = [{"destination": self.destination, **_storable(vars(row))} for row in rows]
-        if not values:
-            return
-        if table.name not in self._puts:
-            self._puts[table.name] = self._put_into(table, values[0])
-        connection.execute(self._puts[table.name], values)
+    def _put(self, connection: sql.Connection, table: sql.Table, rows: Iterable[Any]) -> int:
+        """Write rows; return how many."""
+        values = [{"destination": self.destination, **_storable(row)} for row in rows]
+        if values:
+            if table.name not in self._puts:
+                self._puts[table.name] = self._put_into(table, values[0])
+            connection.execute(self._puts[table.name], values)
+        return len(values)
 
     def _put_into(self, table: sql.Table, names: Iterable[str]) -> Any:
         """Return the statement that inserts a row or takes the place of the one that is there."""
@@ -442,8 +445,7 @@ class Ledger:
         names = [each.name for each in fields(kind)]  # type: ignore[arg-type]
         question = sql.select(*(table.c[name] for name in names)).where(table.c.destination == self.destination, where)
         with self._transaction() as connection:
-            found = connection.execute(question).all()
-        return (kind(**row._mapping) for row in found)
+            return iter([kind(**values) for values in _sharing(connection.execute(question))])
 
     def _in(
         self, kind: Callable[..., Row], table: sql.Table, column: sql.Column[Any], values: Iterable[str]
@@ -490,9 +492,18 @@ def _rejected_before(terms: Terms) -> sql.ColumnElement[bool]:
     return rejected if terms.retry_rejected else sql.and_(rejected, OBJECTS.c.program != terms.program)
 
 
-def _storable(row: Mapping[str, Any]) -> dict[str, Any]:
+def _storable(row: Any) -> dict[str, Any]:
     """PostgreSQL's text holds every character but NUL."""
-    return {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in row.items()}
+    values = {each.name: getattr(row, each.name) for each in fields(row)}
+    return {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in values.items()}
+
+
+def _sharing(rows: Iterable[sql.Row[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield rows of which those that say the same share it: a large event has one row for each attribute."""
+    said: dict[str, str] = {}
+    for row in rows:
+        values = dict(row._mapping)
+        yield values | {name: said.setdefault(values[name], values[name]) for name in _REPEATED & values.keys()}
 
 
 def _by_words(words: Mapping[str, str]) -> dict[str, list[str]]:

@@ -37,6 +37,8 @@ LISTING_PASSES = 5
 TRIES = 3
 LAST_WAIT = 30
 FAILURES_IN_A_ROW = 3
+# What of an event changes with its attributes.
+_MOVES = ("timestamp", "published", "attribute_count")
 _SAME_PAGE = "MISP, or a cache in front of it, answers every page with the same one"
 
 
@@ -256,22 +258,23 @@ class MispReader:
     def _large(self, listed: SeenEvent, filters: Mapping[str, Any]) -> Iterator[Event]:
         """Read what is flagged in an event in pages of attributes; objects come without their names, members together.
 
-        Of the rest, the names of files are read, and the last slice says how many others there are.
+        Of the rest, the names of files that have flagged members are read; the last slice counts all others.
         """
         try:
             header = {**self._header(listed, filters), **self._names_too(listed)}
-            names = slices.by_object(self._file_names(listed, filters))
-            unasked = listed.attributes - sum(map(len, names.values()))
-            held: list[Event] = []
+            names = slices.FileNames(self._file_names(listed, filters))
             arguments = {**misp_filters.for_attributes(filters), **self._scores_too, "eventid": listed.id}
+            unasked = misp_answers.number(header.get("attribute_count")) if _flagged_alone(arguments) else 0
+            held: list[Event] = []
             for attributes in self._attribute_pages(arguments, listed.attributes):
-                unasked -= sum(not each.get("deleted") for each in attributes) + self._hidden
                 complete, held = slices.split_open_object(held + attributes)
-                yield {**header, **slices.as_event(complete + slices.take_names(names, complete))}
-            rest = [each for of_object in names.values() for each in of_object]
-            yield {**header, **slices.as_event(held + rest), slices.UNASKED: max(0, unasked)}
+                named = names.take(complete)
+                unasked -= sum(not each.get("deleted") for each in attributes) + self._hidden + len(named)
+                yield {**header, **slices.as_event(named + complete)}
+            named = names.take(held)
+            yield {**header, **slices.as_event(named + held), slices.UNASKED: max(0, unasked - len(named))}
             after = self._header(listed, filters)
-            if (after.get("timestamp"), after.get("published")) != (header.get("timestamp"), header.get("published")):
+            if any(after.get(each) != header.get(each) for each in _MOVES):
                 logger.warning("Event %s changed while it was read", listed.uuid)
                 self.changed.add(listed.uuid)
             self._failures = 0
@@ -295,13 +298,14 @@ class MispReader:
         wanted = {"eventid": listed.id, "type_attribute": list(EVENT_NAMES), "limit": ATTRIBUTES_PER_PAGE, "page": 1}
         return {NAMED: misp_answers.attributes(self._search("attributes", wanted, TRIES))}
 
-    def _file_names(self, listed: SeenEvent, filters: Mapping[str, Any]) -> list[Event]:
-        """Return an event's file names that are not flagged: hashes in their objects are described with them."""
+    def _file_names(self, listed: SeenEvent, filters: Mapping[str, Any]) -> Iterator[Event]:
+        """Yield an event's file names that are not flagged: hashes in their objects are described with them."""
         arguments = misp_filters.for_attributes(filters)
-        if arguments["to_ids"] != 1:  # the site reads them anyway
-            return []
-        of_names = {"to_ids": 0, "type_attribute": "filename", "deleted": 0, "eventid": listed.id}
-        return [each for page in self._attribute_pages({**arguments, **of_names}, 0) for each in page]
+        if not _flagged_alone(arguments):  # what the site wants to read is its own affair
+            return
+        of_names = {"to_ids": 0, "type_attribute": slices.FILE_NAME, "deleted": 0, "eventid": listed.id}
+        for page in self._attribute_pages({**arguments, **of_names}, 0):
+            yield from page
 
     def _attribute_pages(self, arguments: Mapping[str, Any], counted: int) -> Iterator[list[Event]]:
         """Page through attributes; warninglists shorten a page after it is cut, so short is not the end.
@@ -421,6 +425,11 @@ def grouped(listing: Iterable[SeenEvent], events: int, attributes: int) -> Itera
         weight += listed.attributes
     if group:
         yield group
+
+
+def _flagged_alone(arguments: Mapping[str, Any]) -> bool:
+    """Whether attributes are asked for that are flagged, and no others."""
+    return str(arguments["to_ids"]) == "1"
 
 
 def _listed(answer: Any) -> list[SeenEvent]:

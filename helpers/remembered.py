@@ -46,7 +46,7 @@ class RememberedEvent:
     full_run: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RememberedAttribute:
     """An attribute as it was last decided on; ``skip`` is the name of a reason, empty where it was sent."""
 
@@ -59,7 +59,7 @@ class RememberedAttribute:
     words: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """One attribute's part in an object: which object (``key``), and the indicator that it asks for."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -10,6 +11,7 @@ Attribute = dict[str, Any]
 
 # What the last slice says beside an event's own parts: how many attributes MISP was not asked for.
 UNASKED = "_unasked"
+FILE_NAME = "filename"
 
 
 def split_open_object(attributes: list[Attribute]) -> tuple[list[Attribute], list[Attribute]]:
@@ -30,23 +32,37 @@ def as_event(attributes: Iterable[Attribute]) -> dict[str, list[Any]]:
     return {"Attribute": alone, "Object": objects}
 
 
-def take_names(names: dict[str, list[Attribute]], attributes: Iterable[Attribute]) -> list[Attribute]:
-    """Take out the names of the files whose other members are among these attributes, by the id of their object."""
-    objects = dict.fromkeys(object_id(each) for each in attributes)
-    return [name for each in objects if each != "0" for name in names.pop(each, [])]
+class FileNames:
+    """The names of files in an event's objects that are not flagged: as little of each as is needed, they may be many.
 
+    A name of no object, or of one without a flagged member, is never taken.
+    """
 
-def by_object(attributes: Iterable[Attribute]) -> dict[str, list[Attribute]]:
-    """Return attributes by the id of their object; "0" for those that are in none."""
-    found: dict[str, list[Attribute]] = {}
-    for each in attributes:
-        found.setdefault(object_id(each), []).append(each)
-    return found
+    def __init__(self, names: Iterable[Attribute]) -> None:
+        """Keep the names, in their order."""
+        self._of_object: dict[int, str] = {}
+        for each in names:
+            if (own := object_id(each)) != "0":
+                line = json.dumps([each.get("id"), each.get("uuid"), each.get("value")])
+                before = self._of_object.get(int(own))
+                self._of_object[int(own)] = line if before is None else f"{before}\n{line}"
+
+    def take(self, attributes: Iterable[Attribute]) -> list[Attribute]:
+        """Take out the names of the files whose other members are among these attributes."""
+        objects = dict.fromkeys(own for each in attributes if (own := object_id(each)) != "0")
+        return [name for own in objects for name in self._names(own)]
+
+    def _names(self, own: str) -> Iterator[Attribute]:
+        for line in self._of_object.pop(int(own), "").splitlines():
+            number, uuid, value = json.loads(line)
+            of_name = {"id": number, "uuid": uuid, "type": FILE_NAME, "value": value}
+            yield {**of_name, "to_ids": False, "object_id": own}
 
 
 def object_id(attribute: Mapping[str, Any]) -> str:
     """Return the id of the object that an attribute is a member of; "0" for none."""
-    return str(attribute.get("object_id") or "0")
+    found = str(attribute.get("object_id"))
+    return found if found.isdecimal() else "0"
 
 
 def _place(attribute: Attribute) -> tuple[str, int]:

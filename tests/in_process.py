@@ -1,4 +1,7 @@
-"""Whole runs of the real code against the sandbox, in one process and one thread, that can die at any step."""
+"""Whole runs of the real code against the sandbox, in one process, that can die at any step.
+
+A thread of its own reads MISP one page ahead; the same run need not die at the same step twice.
+"""
 
 from __future__ import annotations
 

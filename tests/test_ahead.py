@@ -48,3 +48,34 @@ def test_who_stops_early_leaves_no_thread_behind():
     with closing(Ahead(iter(range(1000)))) as ahead:
         assert next(iter(ahead)) == 0
     assert threading.active_count() == before
+
+
+def test_who_is_interrupted_makes_nothing_more():
+    made = []
+
+    def items():
+        for number in range(1000):
+            made.append(number)
+            yield number
+
+    def work():
+        with closing(Ahead(items())) as ahead:
+            for number in ahead:
+                if number == 3:
+                    raise KeyboardInterrupt
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert threading.active_count() == before
+    assert len(made) <= 5
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_nothing_that_is_raised_is_kept_from_the_taker(error):
+    def items():
+        raise error
+        yield
+
+    with closing(Ahead(items())) as ahead, pytest.raises(error):
+        list(ahead)

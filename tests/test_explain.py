@@ -303,6 +303,7 @@ def test_what_nobody_knows_ends_with_1(desk, asked):
     assert code == 1
     assert not answer["ledger"][0]["objects"]
     assert f"Nothing is known of {asked}." in text
+    assert "not flagged in an event of more than 4,096 attributes" in text
     assert "Without --offline, MISP is asked too" in text
 
 

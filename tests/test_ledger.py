@@ -133,6 +133,15 @@ def test_an_older_ledger_is_brought_up_to_date_in_place(ledger_url):
     assert version(ledger_url) == str(SCHEMA)
 
 
+def test_what_the_attributes_of_a_large_event_have_in_common_is_in_memory_once(ledger):
+    ledger.keep(attributes=[attribute(n) for n in range(9)], sources=[source(n) for n in range(9)])
+    known = ledger.attributes(EVENT)
+    assert known == {each.uuid: each for each in map(attribute, range(9))}
+    assert len({id(each.event) for each in known.values()}) == len({id(each.type) for each in known.values()}) == 1
+    assert len({id(each.event) for each in ledger.sources_of_event(EVENT)}) == 1
+    assert not any(hasattr(each, "__dict__") for each in [*known.values(), source(1)])
+
+
 def test_the_line_is_kept_in_order_and_empty_after_a_death(ledger):
     ledger.keep(objects=[thing(number) for number in (1, 2, 3, 4)])
     ledger.line_up(["indicator--3", "indicator--4"])

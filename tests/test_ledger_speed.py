@@ -1,16 +1,20 @@
-"""What is asked for each event finds its rows by an index, however many there are."""
+"""What is asked for each event finds its rows by an index, however many there are: in both databases."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 
+import psycopg
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from tests.in_process import OneProcess
+from tests.postgres import postgres_server, postgres_url
 from tests.support import hosts, misp_event
+
+__all__ = ["postgres_server", "postgres_url"]
 
 START, DAY = 1_790_000_100, 86_400
 EVENTS, RUNS = 12, 3
@@ -50,3 +54,23 @@ def test_whole_tables_are_looked_through_a_few_times_a_run_and_never_for_each_ev
         here.seconds += DAY
     assert whole_tables, "or nothing was counted"
     assert not {said: count for said, count in whole_tables.items() if count > RUNS}
+
+
+def rows_read(url):
+    """How many rows of objects were read in a database, when everybody else has left it."""
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    read = "SELECT seq_tup_read + idx_tup_fetch, n_tup_ins FROM pg_stat_user_tables WHERE relname = 'objects'"
+    with psycopg.connect(url, autocommit=True) as connection:
+        for _ in range(10_000):
+            if connection.execute(others).fetchone() == (0,):
+                break
+        return connection.execute(read).fetchone()
+
+
+def test_a_first_run_reads_each_object_a_few_times_in_a_postgresql_that_knew_of_none(tmp_path, postgres_url):
+    here = OneProcess(tmp_path, START, STATE_URL=postgres_url, MISP_EVENT_FILTERS='{"published": 1}')
+    here.misp.load(misp_event(n, hosts(25, f"e{n}h")) for n in range(1, 41))
+    assert here.run().exit_code == 0
+    read, written = rows_read(postgres_url)
+    assert written == 1000
+    assert read < 20 * written

@@ -8,6 +8,7 @@ from helpers import misp, misp_filters
 from helpers.errors import MispBusy, MispError, MispRefused
 from helpers.marks import SeenEvent
 from helpers.misp import MispReader, grouped
+from helpers.slices import UNASKED
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
 from tests.support import FakeTime, hosts, misp_event, settings_for
@@ -173,6 +174,43 @@ def test_members_of_an_object_stay_together_over_a_page(box, tmp_path, small_pag
     assert sorted(len(each) for each in members) == [3] * 50
     assert sum(len(event["Attribute"]) for event in slices) == 10
     assert {event["info"] for event in slices} == {"Event 1"}
+
+
+def test_of_names_that_are_not_flagged_those_of_flagged_files_are_read_the_others_counted(box, tmp_path, small_pages):
+    """In the order in which MISP has them; an event may have a great many others."""
+    names = [("filename", "second.exe"), ("md5", "0" * 32), ("filename", "third.exe"), ("sha1", "1" * 40)]
+    whole = {"uuid": misp_event(8)["uuid"], "name": "file", "Attribute": misp_event(500, names)["Attribute"]}
+    bare = {"uuid": misp_event(9)["uuid"], "name": "file", "Attribute": misp_event(600, names)["Attribute"]}
+    for each in (whole["Attribute"][2], *bare["Attribute"]):
+        each["to_ids"] = False
+    event = misp_event(1, [*hosts(99), *(("filename", f"alone{n}.exe") for n in range(70))], Object=[whole, bare])
+    for each in event["Attribute"][99:]:
+        each["to_ids"] = False
+    box.misp.load([event])
+    reader = reader_for(box, tmp_path)
+    slices = [event for page in reader.pages(reader.listing(FILTERS), FILTERS) for event in page.slices]
+    assert sum(len(each["Attribute"]) for each in slices) == 99
+    (members,) = [each["Attribute"] for piece in slices for each in piece["Object"]]
+    assert [each["value"] for each in members] == [value for _, value in names]
+    assert [bool(each["to_ids"]) for each in members] == [True, True, False, True]
+    assert [each[UNASKED] for each in slices if UNASKED in each] == [70 + 4]
+
+
+@pytest.mark.parametrize(("to_ids", "names", "unasked"), [("1", 1, 2), (True, 1, 2), (0, 2, 0)])
+def test_a_site_that_says_itself_what_is_to_be_flagged_is_not_told_that_the_rest_is_not(
+    box, tmp_path, small_pages, to_ids, names, unasked
+):
+    whole = {"uuid": misp_event(8)["uuid"], "name": "file"}
+    whole["Attribute"] = misp_event(500, [("filename", "name.exe"), ("md5", "0" * 32)])["Attribute"]
+    event = misp_event(1, [*hosts(99), ("filename", "alone.exe"), ("text", "words")], Object=[whole])
+    for each in (*event["Attribute"][99:], whole["Attribute"][0]):
+        each["to_ids"] = False
+    box.misp.load([event])
+    reader, filters = reader_for(box, tmp_path), {**FILTERS, "to_ids": to_ids}
+    slices = [event for page in reader.pages(reader.listing(filters), filters) for event in page.slices]
+    every = [one for each in slices for holder in (each, *each["Object"]) for one in holder["Attribute"]]
+    assert sum(each["type"] == "filename" for each in every) == names
+    assert [each[UNASKED] for each in slices if UNASKED in each] == [unasked]
 
 
 PASSING = ["status", "html", "reset-before", "truncate"]

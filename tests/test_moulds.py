@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from datetime import UTC, datetime
+from unittest import mock
 
 import pytest
 from hypothesis import example, given
@@ -14,12 +15,13 @@ from misp_stix_converter import MISPtoSTIX21Parser
 
 from benchmarks.sandboxed import events
 from helpers import misp_stix, moulds
-from helpers.conversion import through_misp_stix
+from helpers.conversion import convert_event, through_misp_stix
 from helpers.convert import events_in
 from helpers.patterns import observables
 from helpers.request_objects import RequestObjectEvent, stix_uuid
 from helpers.settings import Settings
 from helpers.values import Unsendable, Value, prepare
+from sandbox.samples import recent, sample_events
 from tests.test_real_events import FILES, needs_events
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -150,6 +152,70 @@ def test_published_events_give_the_pairs_of_a_plain_loop(path, flat):
     for event in events_in(path):
         prepared = RequestObjectEvent(event, settings, NOW)
         assert stage(prepared) == plain_loop(prepared)
+
+
+@st.composite
+def made_up(draw):
+    """An event of attributes that have moulds and some that have none, alone and in an object, of any time."""
+    kinds = st.sampled_from([*KINDS, "domain|ip", "filename|sha256", "ip-dst|port", "AS", "mutex", "regkey", "ssdeep"])
+    numbers = st.integers(0, 2**31)
+    attributes = []
+    for kind in draw(st.lists(kinds, min_size=1, max_size=12)):
+        value = "|".join(draw(values_of(each)) if each in KINDS else str(draw(numbers)) for each in kind.split("|"))
+        category = draw(st.sampled_from(["Network activity", "Payload delivery", "", None]))
+        own = {
+            "uuid": str(draw(st.uuids(version=4))),
+            "type": kind,
+            "value": value,
+            "category": category,
+            "to_ids": True,
+        }
+        attributes.append({**own, "timestamp": str(draw(numbers)), "object_relation": draw(st.sampled_from(KINDS))})
+    half = draw(st.integers(0, len(attributes)))
+    whole = {
+        "uuid": str(draw(st.uuids(version=4))),
+        "name": "file",
+        "meta-category": "file",
+        "Attribute": attributes[half:],
+    }
+    return {
+        "uuid": str(draw(st.uuids(version=4))),
+        "info": "made up",
+        "Attribute": attributes[:half],
+        "Object": [whole],
+    }
+
+
+@hypothesis_settings(max_examples=40, deadline=None)
+@given(made_up(), st.booleans())
+def test_generated_events_give_the_pairs_of_a_plain_loop(event, flat):
+    prepared = RequestObjectEvent(event, Settings(misp_flatten_attributes=flat, send_private_and_cidr=True), NOW)
+    assert stage(prepared) == plain_loop(prepared)
+
+
+def uploaded(event, settings):
+    """Everything that becomes of an event; the words of a refusal aside."""
+    parts = list(convert_event(event, settings, NOW))
+    indicators = [indicator for part in parts for indicator in part.indicators]
+    said = [(each.attribute_uuid, each.reason) for part in parts for each in (*part.skipped, *part.left_out)]
+    return indicators, said
+
+
+@hypothesis_settings(max_examples=40, deadline=None)
+@given(made_up())
+def test_what_is_uploaded_of_generated_events_is_the_same_without_moulds(event):
+    settings = Settings(send_private_and_cidr=True)
+    with_moulds = uploaded(event, settings)
+    with mock.patch.object(moulds, "cast", return_value=None):
+        assert uploaded(event, settings) == with_moulds
+
+
+@pytest.mark.parametrize("event", recent(sample_events(), NOW.timestamp()), ids=lambda event: event["info"])
+def test_sample_events_give_the_pairs_of_a_plain_loop_and_the_same_uploads(event):
+    assert stage(RequestObjectEvent(event, Settings(), NOW)) == plain_loop(RequestObjectEvent(event, Settings(), NOW))
+    with_moulds = uploaded(event, Settings())
+    with mock.patch.object(moulds, "cast", return_value=None):
+        assert uploaded(event, Settings()) == with_moulds
 
 
 def test_made_up_events_give_the_pairs_of_a_plain_loop():

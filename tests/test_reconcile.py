@@ -219,6 +219,33 @@ def test_a_large_event_that_changes_while_it_is_read_keeps_what_it_has(site, sma
     assert here.azure.wrong == []
 
 
+def test_a_large_event_that_changes_twice_within_a_second_keeps_what_it_has(site, small_pages, monkeypatch):
+    """Its timestamp is the same then, and it was not published before either; what it counts is another."""
+    here = site("{}")
+    load(here, events=1, attributes=20)
+    here.run()
+    here.seconds += DAY
+    edited(here, 1, 3, comment="to have it read again")
+    here.misp.edit_attribute(uuid(1), attribute(1, 3), comment="not published")
+    (event,) = here.misp.events()
+    moment = event["timestamp"]
+    search = misp_room.MispReader._search
+
+    def meanwhile(reader, controller, arguments, tries):
+        answer = search(reader, controller, arguments, tries)
+        if controller == "attributes" and arguments["page"] == 1 and arguments["to_ids"] == 1:
+            here.misp.hard_delete(uuid(1), attribute(1, 0))
+            event["timestamp"] = moment
+        return answer
+
+    monkeypatch.setattr(misp_room.MispReader, "_search", meanwhile)
+    here.run()
+    monkeypatch.undo()
+    assert len(here.live()) == 20
+    later(here)
+    assert len(here.live()) == 19
+
+
 def test_a_change_of_deduplicate_takes_every_event_along(site):
     here = site('{"published": 1, "publish_timestamp": "7d"}')
     load(here, events=2)
