@@ -17,7 +17,7 @@ import requests
 from misp_stix_converter import MISPtoSTIX21Parser
 from pymisp import PyMISP
 
-PER_PAGE, PER_REQUEST = 50, 100
+PER_PAGE, PER_REQUEST, TRIES = 50, 100, 10
 ROUTE = "/workspaces/{}/threat-intelligence-stix-objects:upload?api-version=2024-02-01-preview"
 
 
@@ -60,7 +60,10 @@ def main() -> None:
     made = [each for event in events() for each in indicators(event)]
     for start in range(0, len(made), PER_REQUEST):
         body = {"sourcesystem": "MISP", "stixobjects": made[start : start + PER_REQUEST]}
-        while session.post(url, json=body, headers=headers, timeout=60).status_code == requests.codes.too_many_requests:
+        for _ in range(TRIES):
+            answer = session.post(url, json=body, headers=headers, timeout=60)
+            if answer.status_code != requests.codes.too_many_requests:
+                break
             time.sleep(10)
     print(json.dumps({"sent": len(made), "exit_code": 0}))
 

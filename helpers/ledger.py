@@ -194,12 +194,7 @@ class Ledger:
     def unsettled_keys(self, keys: Iterable[str], terms: Terms) -> set[str]:
         """Return those of these keys of whose objects no answer of Microsoft's stands."""
         unsettled = sql.or_(OBJECTS.c.stage.in_(UNSETTLED), _rejected_before(terms))
-        ours = sql.and_(OBJECTS.c.destination == self.destination, unsettled)
-        found: set[str] = set()
-        with self._transaction() as connection:
-            for some in _portions(keys):
-                found |= set(connection.scalars(sql.select(OBJECTS.c.key).where(ours, OBJECTS.c.key.in_(some))))
-        return found
+        return self._told_by(OBJECTS.c.key, OBJECTS.c.key, keys, unsettled)
 
     def events_of(self, keys: Iterable[str]) -> dict[str, set[str]]:
         """Return the events that the objects with these keys came from."""
@@ -218,15 +213,8 @@ class Ledger:
 
     def live_of(self, events: Collection[str], now: int) -> int:
         """Count the objects, possibly live and not expired, that came from these events and no others."""
-        keys: set[str] = set()
-        with self._transaction() as connection:
-            for some in _portions(events):
-                ours = sql.and_(SOURCES.c.destination == self.destination, SOURCES.c.event.in_(some))
-                keys |= set(connection.scalars(sql.select(SOURCES.c.key).where(ours)))
-            live: set[str] = set()
-            for some in _portions(keys):
-                found = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.key.in_(some), *_of_few_live(now))
-                live |= set(connection.scalars(sql.select(OBJECTS.c.key).where(found)))
+        keys = self._told_by(SOURCES.c.key, SOURCES.c.event, events)
+        live = self._told_by(OBJECTS.c.key, OBJECTS.c.key, keys, *_of_few_live(now))
         return sum(all(each in events for each in of_key) for of_key in self.events_of(live).values())
 
     def events_with_live_objects(self, now: int) -> set[str]:
@@ -471,12 +459,20 @@ class Ledger:
 
     def _events_where(self, objects: sql.ColumnElement[bool]) -> set[str]:
         """Return the events of some objects, of few among many: as a join, SQLite would begin with all sources."""
-        found: set[str] = set()
+        keys = sql.select(OBJECTS.c.key).where(OBJECTS.c.destination == self.destination, objects)
         with self._transaction() as connection:
-            keys = sql.select(OBJECTS.c.key).where(OBJECTS.c.destination == self.destination, objects)
-            for some in _portions(connection.scalars(keys).all()):
-                of_keys = sql.and_(SOURCES.c.destination == self.destination, SOURCES.c.key.in_(some))
-                found |= set(connection.scalars(sql.select(SOURCES.c.event).where(of_keys)))
+            found = connection.scalars(keys).all()
+        return self._told_by(SOURCES.c.event, SOURCES.c.key, found)
+
+    def _told_by(
+        self, told: sql.Column[Any], column: sql.Column[Any], values: Iterable[str], *where: sql.ColumnElement[bool]
+    ) -> set[str]:
+        """Return what a column says in the rows in which another one of its table has one of these values."""
+        found: set[str] = set()
+        ours = sql.and_(column.table.c.destination == self.destination, *where)
+        with self._transaction() as connection:
+            for some in _portions(values):
+                found |= set(connection.scalars(sql.select(told).where(ours, column.in_(some))))
         return found
 
 

@@ -35,8 +35,8 @@ Step = Callable[[Reconciliation], None]
 class Round:
     """Leads every destination through one reading of MISP.
 
-    ``advance`` is told the events done and to be read; ``is_late`` says that the time for reading is up.
-    ``shape`` prints the settings that shape the result, ``now`` is in seconds since 1970.
+    ``advance`` is told the events done and to be read, ``shape`` prints the settings that shape the result, ``now``
+    is in seconds since 1970.
     """
 
     settings: Settings
@@ -44,7 +44,6 @@ class Round:
     reader: MispReader
     parts: list[Reconciliation]
     advance: Callable[[int, int], None]
-    is_late: Callable[[], bool]
     shape: str
     now: int
     alone: bool = field(init=False)
@@ -154,7 +153,7 @@ class Round:
             uuid = str(event.get("uuid")).lower()
             if uuid != self._uuid:
                 self._close()
-            if self.is_late():
+            if self.reader.left() <= 0:
                 raise TimeUp("there was no time left to take in what MISP said")
             if uuid != self._uuid:
                 self._begin(event, uuid)

@@ -212,7 +212,6 @@ class _Run:
             MispReader(self._settings, self._clock.sleep, self._left),
             [leg.reconciliation for leg in self._legs],
             advance,
-            lambda: self._left() <= 0,
             self._shape,
             self._now,
         )
