@@ -7,9 +7,32 @@ ignored while events are picked, and PyMISP overwrites ``type``, ``from`` and ``
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 Filters = Mapping[str, Any]
+
+
+class Clash(NamedTuple):
+    """Two parameters that MISP 2.5.1 answers with HTTP 500 together, and each alone with events.
+
+    ``recording`` names the exchange that shows it.
+    """
+
+    stays: str
+    gives_way: str
+    recording: str
+
+
+# MISP looks through lists of attributes and of proposals for what is on a warninglist, also where it was told to leave
+# these lists out. Nothing is lost by what gives way: the warninglists never take an event away, and proposals are not
+# converted.
+_NO_SHADOWS = "events_restSearch_noShadowAttributes"
+CLASHES = (
+    Clash("metadata", "enforceWarninglist", "events_restSearch_metadata_enforceWarninglist"),
+    Clash("metadata", "includeWarninglistHits", "events_restSearch_metadata_includeWarninglistHits"),
+    Clash("enforceWarninglist", "noShadowAttributes", f"{_NO_SHADOWS}_enforceWarninglist"),
+    Clash("includeWarninglistHits", "noShadowAttributes", f"{_NO_SHADOWS}_includeWarninglistHits"),
+)
 
 # What to say when the filters find nothing at all.
 NOTHING_FOUND = (
@@ -32,20 +55,18 @@ TIME_WINDOWS = frozenset(
 _PAGING = frozenset({"limit", "page"})
 _OURS = frozenset({"controller", "return_format", "returnFormat", "pythonify", "metadata"})
 _WARNINGLIST = frozenset({"enforceWarninglist", "enforce_warninglist"})
+# PyMISP has names of its own for some parameters; it sends MISP's.
+_MISP_NAMES = {"enforce_warninglist": "enforceWarninglist"}
 _PYMISP_NAMES = {"type": "type_attribute", "from": "date_from", "to": "date_to"}
-_LEFT_THERE = {"excludeGalaxy": True, "noShadowAttributes": 1, "includeEventCorrelations": 0}
+_LEFT_THERE = {"excludeGalaxy": True, "noShadowAttributes": 1}
 _FLAGS = frozenset({"published", "to_ids"})
 _FOR_ATTRIBUTES = _WARNINGLIST | {"to_ids", "sharinggroup", "excludeLocalTags"}
 
 
 def for_listing(filters: Filters) -> dict[str, Any]:
-    """The arguments that list the events, without their attributes and without paging.
-
-    ``metadata`` together with ``enforceWarninglist`` makes MISP 2.5.1 answer 500; the warninglists
-    take attributes away and never an event, so the listing does without them.
-    """
-    kept = _translated(_without(filters, _PAGING | _WARNINGLIST | _OURS))
-    return {**kept, "metadata": True, "excludeGalaxy": True}
+    """The arguments that list the events, without their attributes and without paging."""
+    kept = _translated(_without(filters, _PAGING | _OURS))
+    return answerable({**kept, "metadata": True, "excludeGalaxy": True})
 
 
 def for_asking(filters: Filters) -> dict[str, Any]:
@@ -56,11 +77,18 @@ def for_asking(filters: Filters) -> dict[str, Any]:
 def for_reading(filters: Filters, *, reports: bool = False) -> dict[str, Any]:
     """The arguments that read listed events whole: time windows have done their work in the listing.
 
-    What no indicator is made of stays where it is: galaxies, proposals, correlations and, unless ``reports`` are
-    wanted, event reports (MISP, options of ``Event::fetchEvent``; one that a MISP does not know is ignored).
+    What no indicator is made of stays where it is: galaxies, proposals (where MISP can leave them) and, unless
+    ``reports`` are wanted, event reports. Correlations come along; this route has nothing that leaves them out.
     """
     kept = _translated(_without(filters, _PAGING | TIME_WINDOWS | _OURS | {"eventid"}))
-    return {**kept, **_LEFT_THERE, **({} if reports else {"noEventReports": 1})}
+    return answerable({**kept, **_LEFT_THERE, **({} if reports else {"noEventReports": 1})})
+
+
+def answerable(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return these arguments without what MISP cannot answer beside the others (``CLASHES``)."""
+    there = {_MISP_NAMES.get(name, name) for name in arguments}
+    dropped = {clash.gives_way for clash in CLASHES if clash.stays in there}
+    return {name: value for name, value in arguments.items() if _MISP_NAMES.get(name, name) not in dropped}
 
 
 def for_attributes(filters: Filters) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from sandbox.misp_edits import Edits
 from sandbox.misp_part_writes import PartWrites
 from sandbox.misp_proposals import Proposals
 from sandbox.misp_records import ORGANISATION, Record
-from sandbox.misp_search import Page, pick_attributes, pick_events, shows_published
+from sandbox.misp_search import Page, pick_attributes, pick_events, pick_objects, shows_published
 from sandbox.misp_writes import Writes
 
 ADMIN_KEY = "sandboxAdminKey".ljust(40, "0")
@@ -141,9 +141,10 @@ class Api:
             "/events/index": self.index,
             "/events/restSearch": self.search_events,
             "/attributes/restSearch": self.search_attributes,
+            "/objects/restSearch": self.search_objects,
         }
         named = {path + ".json": view for path, view in plain.items()}
-        searches = {path + "/<path:_named>": plain[path] for path in list(plain)[-2:]}
+        searches = {path + "/<path:_named>": plain[path] for path in list(plain)[-3:]}
         return plain | named | searches | {"/events/view/<identifier>": self.view}
 
     def version(self) -> Response:
@@ -188,7 +189,7 @@ class Api:
         if refusal:
             return refusal
         view = self._view(query)
-        if view.flag("metadata") and view.flag("enforceWarninglist"):
+        if view.fails:
             return error(500, "An Internal Error Has Occurred.")
         picked = pick_events(self._seen(self.state.candidates(query)), query, self.state.clock())
         page = [event for event in Page.of(query).cut(picked) if shows_published(query, event)]
@@ -208,6 +209,16 @@ class Api:
         kept = [one for one in cut if not (view.flag("enforceWarninglist") and view.listed(one))]
         shown = [view.attribute(one, self.state.owner(one)) for one in kept]
         return found({"Attribute": shown}, _attribute_count(page, cut), len(cut) - len(kept))
+
+    def search_objects(self, _named: str = "") -> Response:
+        """objects/restSearch."""
+        query = _query()
+        refusal = _refusal(query)
+        if refusal:
+            return refusal
+        view, page = self._view(query), Page.of(query)
+        cut = page.cut(pick_objects(self._seen(self.state.candidates(query)), query, self.state.clock()))
+        return found([{"Object": view.object(one, self.state.owner(one))} for one in cut], len(cut))
 
     def _view(self, query: Record) -> View:
         return View(query, self.state.warninglist, g.admin, self.state.scores)

@@ -44,6 +44,12 @@ class View:
         """Say whether the query switches ``name`` on."""
         return str(self.query.get(name)) in ("1", "True", "true")
 
+    @property
+    def fails(self) -> bool:
+        """Say whether MISP fails inside: its check of the warninglists wants lists that these leave out."""
+        checks = self.flag("enforceWarninglist") or self.flag("includeWarninglistHits")
+        return checks and (self.flag("metadata") or self.flag("noShadowAttributes"))
+
     def event(self, event: Record) -> Record:
         """Show an event, with its content or (metadata) without."""
         shown = dict(event)
@@ -53,8 +59,6 @@ class View:
             shown.pop("Galaxy", None)
         if self.flag("noEventReports"):
             shown.pop("EventReport", None)
-        if str(self.query.get("includeEventCorrelations")) in ("0", "False"):
-            shown.pop("RelatedEvent", None)
         if self.flag("noShadowAttributes"):
             shown.pop("ShadowAttribute", None)
         if self.flag("metadata"):
@@ -79,6 +83,13 @@ class View:
         shown["Event"] = self._context(event)
         tags = [*one.get("Tag", ()), *self._inherited(event)]
         return shown | {"Tag": tags} if tags else shown
+
+    def object(self, one: Record, event: Record) -> Record:
+        """Show an object as objects/restSearch does, with a little of its event."""
+        shown = {name: value for name, value in one.items() if name not in ("Attribute", "ObjectReference")}
+        if not self.flag("metadata"):
+            shown |= {"Attribute": self._attributes(one["Attribute"]), "ObjectReference": one["ObjectReference"]}
+        return shown | {"Event": {name: event[name] for name in ("id", "info", "org_id", "orgc_id")}}
 
     def listed(self, one: Record) -> bool:
         """Say whether a warninglist holds the value or, of a composite one, a part."""

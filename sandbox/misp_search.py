@@ -2,7 +2,8 @@
 
 Measured on MISP 2.5.1. What surprises: a JSON ``false`` counts as not given (a published
 ``false`` is applied to the finished page), an unknown parameter is ignored, an unreadable
-time or limit finds nothing, a page without a limit is ignored.
+time or limit finds nothing, a page without a limit is ignored, letter case counts in tags,
+organisations and titles, and not in values, types and categories.
 """
 
 from __future__ import annotations
@@ -51,16 +52,17 @@ class Words:
     some: tuple[str, ...] = ()
     all: tuple[str, ...] = ()
     none: tuple[str, ...] = ()
+    any_case: bool = False
 
     @classmethod
-    def of(cls, value: Any) -> Words:
+    def of(cls, value: Any, *, any_case: bool = False) -> Words:
         """Read the forms that restSearch takes."""
         if isinstance(value, dict):
             upper = {str(name).upper(): _texts(words) for name, words in value.items()}
-            return cls(*(upper.get(name, ()) for name in ("OR", "AND", "NOT")))
+            return cls(*(upper.get(name, ()) for name in ("OR", "AND", "NOT")), any_case)
         words = _texts(value)
         negated = tuple(word[1:] for word in words if word.startswith("!"))
-        return cls(some=tuple(word for word in words if not word.startswith("!")), none=negated)
+        return cls(tuple(word for word in words if not word.startswith("!")), (), negated, any_case)
 
     def hold(self, texts: Collection[str]) -> bool:
         """Say whether ``texts`` satisfy these words."""
@@ -68,12 +70,16 @@ class Words:
 
     def wanted(self, texts: Collection[str]) -> bool:
         """Say whether any of the wanted and all of the required words are among ``texts``."""
-        some = not self.some or any(_found(word, texts) for word in self.some)
-        return some and all(_found(word, texts) for word in self.all)
+        some = not self.some or any(self._is_among(word, texts) for word in self.some)
+        return some and all(self._is_among(word, texts) for word in self.all)
 
     def refused(self, texts: Collection[str]) -> bool:
         """Say whether a word that must not be is among ``texts``."""
-        return any(_found(word, texts) for word in self.none)
+        return any(self._is_among(word, texts) for word in self.none)
+
+    def _is_among(self, word: str, texts: Collection[str]) -> bool:
+        pattern = _pattern(word, self.any_case)
+        return any(pattern.fullmatch(text) for text in texts)
 
 
 def pick_events(events: Iterable[Record], query: Record, now: float) -> list[Record]:
@@ -97,6 +103,19 @@ def pick_attributes(events: Iterable[Record], query: Record, now: float) -> list
         if all(test(event) for test in tests)
         for one in attributes(event)
         if _passes(inner, one, event)
+    ]
+    return sorted(found, key=lambda one: int(one["id"]))
+
+
+def pick_objects(events: Iterable[Record], query: Record, now: float) -> list[Record]:
+    """Give the objects that a query finds, ordered by id."""
+    tests, inner = _tests(CONTEXT_TESTS, query, now), _tests(OBJECT_TESTS, query, now)
+    found = [
+        one
+        for event in events
+        if all(test(event) for test in tests)
+        for one in event["Object"]
+        if shows_deleted(query, one["deleted"]) and all(test(one) for test in inner)
     ]
     return sorted(found, key=lambda one: int(one["id"]))
 
@@ -168,14 +187,9 @@ def _flags(value: Any) -> set[bool]:
 
 
 @lru_cache(maxsize=1024)
-def _pattern(word: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, word.split("%"))), re.IGNORECASE | re.DOTALL)
-
-
-def _found(word: str, texts: Collection[str]) -> bool:
-    if "%" not in word:
-        return any(word.casefold() == text.casefold() for text in texts)
-    return any(_pattern(word).fullmatch(text) for text in texts)
+def _pattern(word: str, any_case: bool) -> re.Pattern[str]:
+    case = re.IGNORECASE if any_case else re.NOFLAG
+    return re.compile(".*".join(map(re.escape, word.split("%"))), case | re.DOTALL)
 
 
 def _identity(*fields: str) -> Callable[[Any, float], EventTest]:
@@ -191,9 +205,9 @@ def _published(value: Any, _now: float) -> EventTest:
     return lambda event: event["published"] in wanted
 
 
-def _words(read: Callable[[Record], Collection[str]]) -> Callable[[Any, float], EventTest]:
+def _words(read: Callable[[Record], Collection[str]], *, any_case: bool = False) -> Callable[[Any, float], EventTest]:
     def make(value: Any, _now: float) -> EventTest:
-        words = Words.of(value)
+        words = Words.of(value, any_case=any_case)
         return lambda record: words.hold(read(record))
 
     return make
@@ -278,9 +292,7 @@ CONTEXT_TESTS: dict[str, Any] = {
     "publish_timestamp": _since("publish_timestamp"),
     "last": _since("publish_timestamp"),
     "from": _from,
-    "datefrom": _from,
     "to": _to,
-    "dateuntil": _to,
     "date": _date,
     "eventinfo": _words(lambda event: [event["info"]]),
     "org": _words(lambda event: [event["Orgc"]["name"], event["Orgc"]["uuid"], event["orgc_id"]]),
@@ -288,23 +300,30 @@ CONTEXT_TESTS: dict[str, Any] = {
 }
 EVENT_TESTS: dict[str, Any] = {
     **CONTEXT_TESTS,
-    "object_name": _words(lambda event: [one["name"] for one in event["Object"] if not one["deleted"]]),
     "sharinggroup": _identity("sharing_group_id"),
+    "sharing_group_id": _identity("sharing_group_id"),
+    "eventsExtendingUuid": _identity("extends_uuid"),
     "uuid": _identity("uuid"),
     "timestamp": _since("timestamp"),
     "tags": _event_tags,
     "tag": _event_tags,
+    "event_tags": _words(tag_names),
 }
 ATTRIBUTE_TESTS: dict[str, Any] = {
-    "type": _of_attribute(_words(lambda one: [one["type"]])),
-    "category": _of_attribute(_words(lambda one: [one["category"]])),
-    "value": _of_attribute(_words(_values)),
+    "type": _of_attribute(_words(lambda one: [one["type"]], any_case=True)),
+    "category": _of_attribute(_words(lambda one: [one["category"]], any_case=True)),
+    "value": _of_attribute(_words(_values, any_case=True)),
+    "object_relation": _of_attribute(_words(lambda one: [str(one["object_relation"] or "")])),
     "to_ids": _to_ids,
-    "attribute_timestamp": _of_attribute(_since("timestamp")),
 }
 MEMBER_TESTS: dict[str, Any] = {
     "uuid": _of_attribute(_identity("uuid")),
     "timestamp": _of_attribute(_since("timestamp")),
+    "attribute_timestamp": _of_attribute(_since("timestamp")),
     "tags": _member_tags,
     "tag": _member_tags,
+}
+OBJECT_TESTS: dict[str, Any] = {
+    "object_name": _words(lambda one: [one["name"]]),
+    "uuid": _identity("uuid"),
 }

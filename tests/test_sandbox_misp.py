@@ -362,8 +362,12 @@ def test_offset_paging_skips_after_a_deletion():
     assert found(state, limit=2, page=2) == ["4", "5"]
 
 
-def test_metadata_with_enforced_warninglist_is_an_internal_error():
-    assert search(state_with([small(1)]), metadata=1, enforceWarninglist=1).status_code == 500
+@pytest.mark.parametrize("checks", ["enforceWarninglist", "includeWarninglistHits"])
+@pytest.mark.parametrize("leaves_out", ["metadata", "noShadowAttributes"])
+def test_a_check_of_warninglists_wants_the_lists_that_metadata_leaves_out(checks, leaves_out):
+    state = state_with([small(1)])
+    assert search(state, **{checks: 1, leaves_out: 1}).status_code == 500
+    assert search(state, **{checks: 1}).status_code == search(state, **{leaves_out: 1}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -376,7 +380,21 @@ def test_metadata_with_enforced_warninglist_is_an_internal_error():
         ({"tags": ["tlp:%"]}, ["1", "2"]),
         ({"tags": "tlp:red"}, ["2"]),
         ({"tags": ["!tlp:red"]}, ["1", "3"]),
-        ({"tags": {"OR": ["TLP:RED", "tlp:green"], "NOT": ["tlp:green"]}}, ["2"]),
+        ({"tags": {"OR": ["tlp:red", "tlp:green"], "NOT": ["tlp:green"]}}, ["2"]),
+        ({"tags": "TLP:RED"}, []),
+        ({"tags": ["!TLP:RED"]}, ["1", "2", "3"]),
+        ({"tags": ["TLP:%"]}, []),
+        ({"tag": "tlp:red"}, ["2"]),
+        ({"event_tags": ["inner"]}, []),
+        ({"org": "cert"}, []),
+        ({"eventinfo": "EVENT 2"}, []),
+        ({"type": "DOMAIN", "value": "N2.example"}, ["2"]),
+        ({"object_relation": "story_id"}, ["1"]),
+        ({"sharing_group_id": 7}, ["2"]),
+        ({"eventsExtendingUuid": "00000000-0000-4000-8000-000000000001"}, ["3"]),
+        ({"object_name": ["story"]}, ["1", "2", "3"]),
+        ({"Tags": ["tlp:red"]}, ["1", "2", "3"]),
+        ({"threat_level": 1, "attribute_timestamp": "1h"}, ["1", "2", "3"]),
         ({"tags": ["inner"]}, ["3"]),
         ({"type": "domain", "value": "n2.%"}, ["2"]),
         ({"to_ids": 0}, ["3"]),
@@ -395,10 +413,18 @@ def test_metadata_with_enforced_warninglist_is_an_internal_error():
 )
 def test_filters(query, expected):
     inner = domain("n3.example", to_ids=False, Tag=[{"name": "inner"}])
+    member = {"type": "text", "category": "Other", "value": "1", "to_ids": True, "object_relation": "story_id"}
+    story = {"name": "story", "Attribute": [member]}
     events = [
-        small(1, date="2026-11-01", Tag=[{"name": "tlp:green"}]),
-        small(2, date="2026-11-02", Tag=[{"name": "tlp:red"}], publish_timestamp=int(NOW) - 90_000),
-        small(3, date="2026-11-03", Orgc={"name": "CERT", "uuid": "c"}, Attribute=[inner]),
+        small(1, date="2026-11-01", Tag=[{"name": "tlp:green"}], Object=[story]),
+        small(2, date="2026-11-02", Tag=[{"name": "tlp:red"}], publish_timestamp=int(NOW) - 90_000, sharing_group_id=7),
+        small(
+            3,
+            date="2026-11-03",
+            Orgc={"name": "CERT", "uuid": "c"},
+            Attribute=[inner],
+            extends_uuid="00000000-0000-4000-8000-000000000001",
+        ),
     ]
     assert found(state_with(events), **query) == expected
 
