@@ -184,8 +184,8 @@ def _run(settings: Settings, arguments: Namespace) -> int:
 
     options = Options(arguments.uuid or "", arguments.full, arguments.retry_rejected, arguments.force_withdraw)
     line = (lambda text: print(_shown(text))) if arguments.list else None
-    with progress() as advance:
-        report = sync.run(settings, options, workspace=arguments.workspace, advance=advance, line=line)
+    with progress() as bar:
+        report = sync.run(settings, options, workspace=arguments.workspace, progress=bar, line=line)
     _show(report, settings, arguments.json)
     return report.exit_code
 

@@ -22,7 +22,7 @@ from helpers.misp import MispReader
 from helpers.settings import load
 from sandbox.serve import Sandbox
 
-FILTERS = {"published": 1}
+FILTERS = {"published": 1, "enforceWarninglist": True}
 SHOWN = ("bytes", "indicators", "times_less")
 
 

@@ -19,6 +19,7 @@ import requests
 import tenacity
 
 from helpers import misp_answers, misp_filters, slices
+from helpers.detours import Detours
 from helpers.errors import MispBusy, MispError, MispRefused, TimeUp
 from helpers.marks import SeenEvent
 from helpers.request_objects import EVENT_NAMES, NAMED
@@ -67,18 +68,22 @@ class MispReader:
     ``unread`` names the events that could not be read; the rest are not affected by them. ``listed`` is
     how many events the filters found, ``changed`` are events that changed, or left, while they were read.
     ``left`` says how many seconds there are for reading: no question takes longer, and none is asked when there are
-    none; then TimeUp is raised.
+    none; then TimeUp is raised. ``waiting`` is told what is waited for at length, and with "" that it is over;
+    ``detours`` counts what could not be read as planned.
     """
 
     settings: Settings
     sleep: Callable[[float], None] = time.sleep
     left: Callable[[], float] = lambda: float("inf")
+    waiting: Callable[[str], None] = lambda _words: None
+    detours: Detours = field(default_factory=Detours)
     unread: list[Unread] = field(default_factory=list)
     listed: int = 0
     changed: set[str] = field(default_factory=set)
     _client: Any = None
     _failures: int = 0
     _hidden: int = 0
+    _told: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Prepare the transport; nothing is asked yet."""
@@ -205,6 +210,7 @@ class MispReader:
                 page = {**arguments, "limit": size, "page": offset // size + 1}
                 listed = _listed(self._search("events", page, tries))
             except MispBusy as error:
+                self._tell_once("in smaller pages", f"{size} events could not be listed at once", error)
                 size, tries = _smaller(size, error), 1
                 continue
             if listed and not {each.id for each in listed} - {each.id for each in found}:
@@ -216,8 +222,13 @@ class MispReader:
 
     # -- reading -----------------------------------------------------------------------------------
 
-    def _read(self, group: list[SeenEvent], filters: Mapping[str, Any], tries: int) -> list[Event]:
-        """Read listed events; in halves when MISP does not manage, down to the one that it cannot deliver."""
+    def _read(
+        self, group: list[SeenEvent], filters: Mapping[str, Any], tries: int, *, planned: bool = True
+    ) -> list[Event]:
+        """Read listed events; in halves when MISP does not manage, down to the one that it cannot deliver.
+
+        What is asked for in halves was ``planned`` otherwise.
+        """
         reports = not self.settings.misp_remove_eventreports
         wanted = misp_filters.for_reading(filters, reports=reports)
         arguments = {**wanted, "eventid": [each.id for each in group]}
@@ -228,14 +239,29 @@ class MispReader:
             raise
         except MispError as error:
             if len(group) == 1 and isinstance(error, MispBusy):  # counters drift: it may be larger than it says
-                return list(self._large(group[0], filters))
+                return self._read_in_pages(group[0], filters, error)
             if len(group) == 1:
                 return self._not_read(group[0], error)
-            middle = len(group) // 2
-            halves = (group[:middle], group[middle:])
-            return [event for half in halves for event in self._read(half, filters, 2 if len(half) == 1 else 1)]
+            asked = f"{len(group)} events could not be read at once ({', '.join(sorted(arguments))})"
+            self._tell_once("in halves", asked, error)
+            return self._read_halves(group, filters)
         self._failures = 0
+        self.detours.singly += len(events) if len(group) == 1 and not planned else 0
         return events + self._missing(group, events, filters)
+
+    def _read_halves(self, group: list[SeenEvent], filters: Mapping[str, Any]) -> list[Event]:
+        middle = len(group) // 2
+        halves = (group[:middle], group[middle:])
+        tries = {1: 2}  # of one event alone the answer counts, so it is asked for twice
+        return [event for half in halves for event in self._read(half, filters, tries.get(len(half), 1), planned=False)]
+
+    def _read_in_pages(self, listed: SeenEvent, filters: Mapping[str, Any], error: MispBusy) -> list[Event]:
+        """Read an event by pages of its attributes, though it did not look too large."""
+        self._tell_once("by pages of its attributes", f"event {listed.uuid} could not be read whole", error)
+        slices_of_event = list(self._large(listed, filters))
+        if not self._failures:  # else it was not read to its end
+            self.detours.singly += 1
+        return slices_of_event
 
     def _missing(self, group: list[SeenEvent], events: list[Event], filters: Mapping[str, Any]) -> list[Event]:
         """Ask once more for what was listed and not delivered; what is still missing left the filters."""
@@ -319,6 +345,7 @@ class MispReader:
                 page = {**arguments, "limit": size, "page": offset // size + 1}
                 attributes = misp_answers.attributes(self._search("attributes", page, tries))
             except MispBusy as error:
+                self._tell_once("in smaller pages", f"{size} attributes could not be read at once", error)
                 size, tries = _smaller(size, error), 1
                 continue
             ids = {each.get("id") for each in attributes}
@@ -363,16 +390,26 @@ class MispReader:
             retry=tenacity.retry_if_exception_type(MispBusy),
             stop=tenacity.stop_after_attempt(tries),
             wait=_wait,
+            before_sleep=self._announce,
             sleep=self._pause,
             reraise=True,
         )
         try:
-            return retrying(misp_answers.usable, partial(self._in_time, question), lambda: self._adapter.last_headers)
+            return retrying(self._ask_once, question)
         except MispError as error:
             if error.__cause__:  # the error itself has the innermost words only
                 logger.warning("No usable answer from MISP: %.2000s", error.__cause__)
             if isinstance(error, MispBusy) and error.wait:  # asking for less does not help against a limit on asking
                 raise MispRefused(str(error)) from error
+            raise
+
+    def _ask_once(self, question: Callable[[], Any]) -> Any:
+        """Ask; count what failed, but not what MISP's rate limit held up."""
+        try:
+            return misp_answers.usable(partial(self._in_time, question), lambda: self._adapter.last_headers)
+        except MispError as error:
+            if not (isinstance(error, MispBusy) and error.wait):
+                self.detours.fail(str(error))
             raise
 
     def _in_time(self, question: Callable[[], Any]) -> Any:
@@ -383,11 +420,26 @@ class MispReader:
         self._adapter.read_seconds = min(self.settings.misp_timeout, left)
         return question()
 
-    def _pause(self, seconds: float) -> None:
-        """Wait before a question is asked again, unless the time is over by then."""
+    def _announce(self, state: tenacity.RetryCallState) -> None:
+        """Say what is waited for when MISP asked for it, which may be minutes; not when the time is over by then."""
+        seconds = state.next_action.sleep if state.next_action else 0
         if seconds >= self.left():
             raise TimeUp("there was no time left to ask MISP again")
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, MispBusy) and error.wait:
+            self.detours.waited += seconds
+            logger.warning("%s: waiting %.0f s, as MISP asks", error, seconds)
+            self.waiting(f"waiting {seconds:.0f} s for MISP's rate limit")
+
+    def _pause(self, seconds: float) -> None:
         self.sleep(seconds)
+        self.waiting("")
+
+    def _tell_once(self, how: str, what: str, error: MispError) -> None:
+        """Log that something is read in another way than planned, and why, once for each way."""
+        if how not in self._told:
+            self._told.add(how)
+            logger.warning("MISP: %s, and is read %s, here and in what follows. Why: %s", what, how, error)
 
     def _login(self) -> Any:
         from pymisp import PyMISP  # noqa: PLC0415  takes 0.2 s to import

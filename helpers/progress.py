@@ -5,20 +5,40 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-Advance = Callable[[int, int], None]
+TASK = "MISP events"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What draws how far a run is, where somebody looks.
+
+    ``advance`` takes the events done and listed, ``waiting`` what is waited for, and "" when that is over.
+    """
+
+    advance: Callable[[int, int], None] = lambda _done, _listed: None
+    waiting: Callable[[str], None] = lambda _words: None
 
 
 @contextmanager
-def progress() -> Iterator[Advance]:
-    """Yield a function that takes (events done, events listed) and draws them where somebody looks."""
+def progress() -> Iterator[Progress]:
+    """Yield what draws a run's progress; it draws nothing where nobody looks."""
     if not sys.stderr.isatty():
-        yield lambda _done, _listed: None
+        yield Progress()
         return
+    from rich import progress as rich_progress  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415  only for a terminal
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("MISP events", total=None)
-        yield lambda done, listed: bar.update(task, completed=done, total=listed)
+    columns = (
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.TimeElapsedColumn(),
+    )
+    with rich_progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(TASK, total=None)
+        yield Progress(
+            lambda done, listed: bar.update(task, completed=done, total=listed),
+            lambda words: bar.update(task, description=f"{TASK}, {words}" if words else TASK),
+        )

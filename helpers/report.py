@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from constants import Skip
+from helpers.detours import Detours
 from helpers.errors import SyncError
 from helpers.log import visible
 from helpers.plan import Plan
@@ -30,7 +31,8 @@ class Report:
 
     An attribute is skipped or has indicators, and each of those has an outcome. ``name`` is the destination's
     where there are several, ``failure`` why it dropped out, ``unsent`` why the last pending object is pending;
-    ``remembers`` says whether a ledger is kept; ``command`` is "" for a run.
+    ``remembers`` says whether a ledger is kept; ``command`` is "" for a run. ``detours`` are what could not be read as
+    planned, once for all destinations.
     """
 
     name: str = ""
@@ -66,6 +68,7 @@ class Report:
     failure_code: int = 0
     parts: list[Report] = field(default_factory=list)
     command: str = ""
+    detours: Detours = field(default_factory=Detours)
 
     @classmethod
     def of(cls, parts: Sequence[Report], events: int) -> Report:
@@ -76,6 +79,7 @@ class Report:
         for name in ("states", "skipped", "left_out", "plans", "withdrawals"):
             for part in parts:
                 getattr(total, name).update(getattr(part, name))
+        total.detours = max((part.detours for part in parts), key=lambda detours: detours.failed)
         total.misp_error = next((part.misp_error for part in parts if part.misp_error), "")
         total.stopped = any(part.stopped for part in parts)
         total.advice = _first_advice(parts)
@@ -196,6 +200,10 @@ class Report:
             "unread_events": self.unread,
             "faults": self.faults,
             "misp_error": self.misp_error,
+            "misp_failed_requests": self.detours.failed,
+            "misp_waited_seconds": round(self.detours.waited),
+            "events_read_singly": self.detours.singly,
+            "warnings": self.warnings,
             "given_up": self.given_up,
             "failure": self.failure,
             "stopped": self.stopped,
@@ -206,12 +214,18 @@ class Report:
             **({"destinations": [{"name": part.name, **part.as_json()} for part in self.parts]} if self.parts else {}),
         }
 
+    @property
+    def warnings(self) -> list[str]:
+        """What went well, but not as it should."""
+        return [self.detours.warning] if self.detours.warning else []
+
     def troubles(self) -> list[str]:
         """What the operator should know of a run that did not go well, a sentence each."""
         if self.parts:
             every = [f"{part.name}: {trouble}" for part in self.parts for trouble in part.troubles()]
             shared = [f"MISP failed: {self.misp_error}"] if self.misp_error else []
-            return shared + [each for each in every if not (shared and each.endswith(shared[0]))]
+            shared += self.warnings
+            return shared + [each for each in every if not each.endswith(tuple(shared))]
         told = [f"MISP failed: {self.misp_error}"] if self.misp_error else []
         told += [f"Event could not be read: {each}" for each in self.unread]
         told += [
@@ -221,6 +235,7 @@ class Report:
         told += [f"Microsoft failed: {self.given_up}"] if self.given_up else []
         told += [f"Nothing was done here: {self.failure}"] if self.failure else []
         told += [_TIME_UP.format(_GOES_ON if self.remembers else _BEGINS_ANEW)] if self.stopped else []
+        told += self.warnings
         told += [f"Rejected: {each}" for each in self.rejections]
         if self.states[State.PENDING] and not self.dry_run:
             why = "" if self.given_up else f" ({self.unsent})"
@@ -303,11 +318,21 @@ def _of_run(report: Report) -> Rows:
 
 def _read(report: Report) -> Rows:
     yield "events read", report.events, f"{len(report.unread)} could not be read" if report.unread else ""
+    yield from _detours(report.detours)
     yield (
         "attributes in them",
         report.attributes,
         f"{report.attributes - report.skipped.total():,} of them have indicators",
     )
+
+
+def _detours(detours: Detours) -> Rows:
+    if detours.failed:
+        yield "  requests that failed", detours.failed, detours.reason
+    if detours.singly:
+        yield "  events read one by one", detours.singly, "since their page could not be read; it takes longer"
+    if detours.waited:
+        yield "  seconds waited", round(detours.waited), "for MISP's rate limit for this key"
 
 
 def _indicators(report: Report) -> Rows:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import constants
 from constants import LOG_NO_VALID_UNTIL, LOG_RECEIVED, VERSION, Skip
@@ -23,6 +23,7 @@ from helpers.log import Named
 from helpers.misp import MispReader
 from helpers.ownership import mend
 from helpers.pacer import Clock, Pacers
+from helpers.progress import Progress
 from helpers.reconcile import Options, Reconciliation
 from helpers.report import Report
 from helpers.round import Round
@@ -73,14 +74,14 @@ def run(
     options: Options | None = None,
     *,
     workspace: str = "",
-    advance: Callable[[int, int], None] = lambda _done, _listed: None,
+    progress: Progress | None = None,
     line: Callable[[str], None] | None = None,
     clock: Clock | None = None,
     now: Callable[[], float] = time.time,
 ) -> Report:
     """Bring every destination, or the one named ``workspace``, in step with MISP and report.
 
-    ``advance`` is told the events done and to be read, ``line`` each line of a dry run's plan; ``clock`` is
+    ``progress`` shows how far the run is, ``line`` is told each line of a dry run's plan; ``clock`` is
     what waiting goes by, ``now`` gives the run's time in seconds since 1970.
     Raises RunActive when another run is active, SettingsError when state_dir or the ledger cannot be used or
     there is no such destination; what happens at MISP or Microsoft is in the report.
@@ -93,7 +94,7 @@ def run(
             run_.pacers.announce(api_of(place).principal)
         for place in places:
             run_.add(place, stack, alone=len(places) == 1)
-        return run_.carry_out(advance)
+        return run_.carry_out(progress or Progress())
 
 
 def _advice(leg: Leg) -> str:
@@ -189,29 +190,32 @@ class _Run:
         )
         self._legs.append(Leg(settings, ledger, report, delivery, reconciliation, first))
 
-    def carry_out(self, advance: Callable[[int, int], None]) -> Report:
+    def carry_out(self, progress: Progress) -> Report:
         """Read, plan, upload, and move the marks when everything has its answer."""
         done = 0
 
         def advanced(events: int, every: int) -> None:
             nonlocal done
             done = events
-            advance(events, every)
+            progress.advance(events, every)
 
         if self._legs:
-            self._read(advanced)
+            self._read(replace(progress, advance=advanced))
         reports = [leg.report for leg in self._legs] + self._out
         total = reports[0] if len(reports) == 1 else Report.of(reports, done)
         total.seconds = time.monotonic() - self._started
         return total
 
-    def _read(self, advance: Callable[[int, int], None]) -> None:
+    def _read(self, progress: Progress) -> None:
+        reader = MispReader(self._settings, self._clock.sleep, self._left, progress.waiting)
+        for leg in self._legs:
+            leg.report.detours = reader.detours
         round_ = Round(
             self._settings,
             self._options,
-            MispReader(self._settings, self._clock.sleep, self._left),
+            reader,
             [leg.reconciliation for leg in self._legs],
-            advance,
+            progress.advance,
             self._shape,
             self._now,
         )

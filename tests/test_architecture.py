@@ -17,7 +17,17 @@ ALONE = {"config": ROOT / "config.py", "constants": ROOT / "constants.py"}
 
 PURE = (
     *("values", "tags", "patterns", "indicator_dates", "misp_stix", "moulds", "request_objects", "conversion"),
-    *("misp_filters", "slices", "misp_answers", "microsoft_answers", "upload_api", "remembered", "marks", "plan"),
+    *(
+        "misp_filters",
+        "detours",
+        "slices",
+        "misp_answers",
+        "microsoft_answers",
+        "upload_api",
+        "remembered",
+        "marks",
+        "plan",
+    ),
     *("analyst_values", "advice", "clouds", "credentials", "filter_terms", "attribute_filters", "connection_words"),
     *("stories", "story_event", "story_changes", "story_indicators"),
     *("graph_objects", "graph_api", "graph_items", "parts", "apis"),

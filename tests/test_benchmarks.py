@@ -6,7 +6,18 @@ import time
 
 import pytest
 
-from benchmarks import ceiling, conversion, growth, memory, one_change, side_by_side, start, transfer, unchanged
+from benchmarks import (
+    ceiling,
+    conversion,
+    growth,
+    memory,
+    one_change,
+    reading,
+    side_by_side,
+    start,
+    transfer,
+    unchanged,
+)
 from benchmarks.sandboxed import events
 
 
@@ -31,6 +42,14 @@ def test_one_changed_attribute_is_one_upload():
     assert [measured[title]["uploads"] for title in one_change.CHANGES] == [1, 1]
     assert [measured[title]["accepted"] for title in one_change.CHANGES] == [1, 2]
     assert [measured[title]["unchanged"] for title in one_change.CHANGES] == [39, 39]
+
+
+def test_with_the_shipped_filters_a_first_run_asks_a_page_once():
+    """Version twice, user, index and listing, and a question for each page of 50."""
+    measured = reading.measure(events(120, 2))
+    assert (measured["accepted"], measured["exit_code"], measured["warnings"]) == (240, 0, [])
+    assert (measured["misp_failed_requests"], measured["events_read_singly"]) == (0, 0)
+    assert measured["misp_requests"] < 8 + 3
 
 
 def test_what_was_measured_can_be_written(tmp_path, capsys, monkeypatch):

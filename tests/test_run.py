@@ -54,10 +54,10 @@ class Site:
             "MISP2SENTINEL_STATE_DIR": str(self.state),
         }
 
-    def run(self, uuid="", **environ):
+    def run(self, uuid="", progress=None, **environ):
         settings = settings_room.load(self.config, {**self.environ, **environ}).settings
         sync.make_state_dir(settings)
-        return sync.run(settings, Options(uuid), clock=self.time.clock)
+        return sync.run(settings, Options(uuid), progress=progress, clock=self.time.clock)
 
     def script(self, *arguments, **environ):
         """Run script.py as cron would: no terminal."""
