@@ -657,10 +657,13 @@ def test_new_items_go_into_an_extension_of_ours_that_is_found_again(theirs):
 def test_an_extension_that_another_tool_made_is_found(theirs):
     made = "77777777-0000-4000-8000-000000000007"
     theirs.misp.load([{"uuid": made, "info": "x", "extends_uuid": STORY, "Orgc": US, "orgc_id": "5"}])
-    theirs.event(made)["date"] = theirs.event()["date"]
+    theirs.event(made)["date"] = "2000-01-01"
     assert theirs.one(story(news_items=[item(), other_item()]))["outcome"] == "proposed"
     assert theirs.values("id", made) == [OTHER_ITEM]
     assert theirs.event(extension(theirs)) is None
+    (asked,) = [json.loads(each.body) for each in theirs.wire.requests if each.path_url == "/events/restSearch"]
+    assert (asked["eventsExtendingUuid"], asked["org"]) == (STORY, US["id"])
+    assert not asked.keys() & {"limit", "page"}  # MISP would look on that page alone
 
 
 def test_an_extension_of_ours_that_is_anothers_event_is_never_written_to(tmp_path):
