@@ -19,7 +19,7 @@ PURE = (
     *("values", "tags", "patterns", "indicator_dates", "misp_stix", "moulds", "request_objects", "conversion"),
     *("misp_filters", "slices", "misp_answers", "microsoft_answers", "upload_api", "remembered", "marks", "plan"),
     *("analyst_values", "advice", "clouds", "credentials", "filter_terms", "attribute_filters", "connection_words"),
-    *("stories", "story_event", "story_changes", "story_indicators"),
+    *("stories", "story_event", "story_changes", "story_indicators", "story_urls"),
     *("graph_objects", "graph_api", "graph_items", "parts", "apis"),
 )
 # The only modules of others that a pure room may use, beside what cannot reach out.
