@@ -13,19 +13,21 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
 from helpers.errors import MispDeclined, MispError, SettingsError
 from helpers.log import open_private
 from helpers.misp_answers import number, part
-from helpers.misp_stories import Me, MispWriter
+from helpers.misp_stories import HOLDS, Me, MispWriter
 from helpers.settings import Settings
 from helpers.share import FAILURES_IN_A_ROW, who
 from helpers.stories import NewsItem, Story, as_json
-from helpers.story_event import Event, Held, is_story, proposals_in, read_event
+from helpers.story_event import STORY, Event, Held, extends, is_story, proposals_in, read_event
 
 STATE = "stories.json"
+_FORM = 2
 _DAY = 86_400
 
 
@@ -51,7 +53,7 @@ def collect(
         say(f"nothing to do: the last good collection is less than {minutes} minutes old (refresh_interval)")
         return 0
     writer = MispWriter(settings, sleep)
-    collection = Collection(settings, writer, who(writer, settings), {} if full else known.events, full, moment)
+    collection = Collection(settings, writer, who(writer, settings), Known() if full else known, full, moment)
     for line in collection.lines():
         out.write(line + "\n")
     out.flush()
@@ -65,10 +67,22 @@ def collect(
 
 @dataclass
 class Known:
-    """When the last good collection was, and of each event that was looked at how it and its extensions stood."""
+    """When the last good collection was, and of each story that was read how its event and its extensions stood.
+
+    ``older`` says that a version wrote it which listed every event: then extensions that hold nothing count as well.
+    """
 
     good_at: int = 0
     events: dict[str, str] = field(default_factory=dict)
+    older: bool = False
+
+    def has(self, root: str, shown: str) -> bool:
+        """Say whether a story stood like this."""
+        return self.events.get(root) == shown or (self.older and self._each >= set(shown.split()))
+
+    @cached_property
+    def _each(self) -> set[str]:
+        return {stamp for stamps in self.events.values() for stamp in stamps.split()}
 
 
 @dataclass
@@ -88,12 +102,12 @@ class Memory:
             kept = json.loads(self.path.read_text(encoding="utf-8"))
             if kept["of"] == self._of():
                 events = {str(uuid): str(stamp) for uuid, stamp in kept["events"].items()}
-                return Known(int(kept["good_at"]), events)
+                return Known(int(kept["good_at"]), events, older=kept.get("form") != _FORM)
         return Known()
 
     def write(self, known: Known) -> None:
         """Replace the file at once, so that it is never half written. Raises SettingsError."""
-        text = json.dumps({"of": self._of(), "good_at": known.good_at, "events": known.events})
+        text = json.dumps({"of": self._of(), "form": _FORM, "good_at": known.good_at, "events": known.events})
         anew = self.path.with_name(f"{STATE}.{os.getpid()}")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -119,7 +133,7 @@ class Collection:
     settings: Settings
     writer: MispWriter
     me: Me
-    known: Mapping[str, str]
+    known: Known
     full: bool
     now: int
     seen: dict[str, str] = field(default_factory=dict)
@@ -130,11 +144,12 @@ class Collection:
 
     def lines(self) -> Iterable[str]:
         """Yield a line for each story."""
-        listed = {str(each["uuid"]): each for each in self.writer.story_events()}
+        listed = {str(each["uuid"]).lower(): each for each in self.writer.story_events()}
+        holders = [uuid for uuid in listed if listed[uuid][HOLDS]]
         members: dict[str, list[str]] = {}
-        for uuid in sorted(listed, key=lambda each: number(listed[each].get("id"))):
+        for uuid in sorted(holders, key=lambda each: number(listed[each].get("id"))):
             members.setdefault(_root(uuid, listed), []).append(uuid)
-        for root in sorted(members, key=lambda each: number(listed[each].get("id"))):
+        for root in sorted(members.keys() - {""}, key=lambda each: number(listed[each].get("id"))):
             if self._in_group(listed[root]):
                 others = [each for each in members[root] if each != root and self._is_joined(listed[each])]
                 yield from self._of(root, {each: number(listed[each].get("timestamp")) for each in (root, *others)})
@@ -150,7 +165,7 @@ class Collection:
     def _of(self, root: str, stamps: Mapping[str, int]) -> Iterable[str]:
         """Yield the story of an event and its extensions, if one of them came, changed or left."""
         shown = " ".join(f"{uuid}@{stamp}" for uuid, stamp in sorted(stamps.items()))
-        if self.known.get(root) == shown:
+        if self.known.has(root, shown):
             self.seen[root] = shown
             self.unchanged += 1
             return
@@ -167,17 +182,9 @@ class Collection:
         self._failures = 0
         if len(found) == len(stamps):  # what left in between may come back as it was
             self.seen[root] = shown
-        for story in self._stories(root, found):
+        if found and str(found[0]["uuid"]).lower() == root and is_story(found[0]):
             self.written += 1
-            yield json.dumps(as_json(story))
-
-    def _stories(self, root: str, found: list[Event]) -> Iterable[Story]:
-        """Join extensions to the story that they extend; where they extend none, each story is one of its own."""
-        first = found[:1]
-        if first and str(first[0]["uuid"]).lower() == root and is_story(first[0]):
-            yield self._joined(first[0], found[1:])
-        else:
-            yield from (self._joined(event, []) for event in found if is_story(event))
+            yield json.dumps(as_json(self._joined(found[0], found[1:])))
 
     def _is_old(self, stamps: Iterable[int]) -> bool:
         days = self.settings.misp_stories.days_without_change
@@ -211,13 +218,13 @@ class Collection:
 
 
 def _root(uuid: str, listed: Mapping[str, Mapping[str, Any]]) -> str:
-    """Follow an extension to what extends nothing that is listed; of events that extend one another, to the first."""
+    """Follow an extension to the last story above it, where stories extend one another to the first; "" for none."""
     path = [uuid]
-    while (above := str(listed[path[-1]].get("extends_uuid") or "").lower()) in listed:
-        if above in path:
-            return min(path[path.index(above) :])
+    while (above := extends(listed[path[-1]])) in listed and above not in path:
         path.append(above)
-    return path[-1]
+    around = path[path.index(above) :] if above in path else []
+    stories = [each for each in path if STORY in listed[each][HOLDS]]
+    return min(set(around) & set(stories), default=stories[-1] if stories else "")
 
 
 def _new(held: Held, items: Iterable[NewsItem]) -> list[NewsItem]:

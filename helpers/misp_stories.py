@@ -7,7 +7,7 @@ out, so whoever called looks at what is there and works out anew what is left to
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from helpers.errors import MispBusy, MispDeclined, MispError, MispRefused
 from helpers.misp import LISTED_PER_PAGE, TRIES, Event, MispReader
 from helpers.settings import Settings
 from helpers.story_changes import Change
-from helpers.story_event import ITEM, STORY
+from helpers.story_event import ITEM, STORY, extends, is_deleted
 
 # What MispReader's words name, and what it is called for stories.
 _NAMES = {
@@ -31,6 +31,11 @@ _NAMES = {
 }
 _NOT_FOUND = 404
 _MOST_PAGES = 1000
+# MISP shows an object in some 500 bytes.
+OBJECTS_PER_PAGE = 8192
+# Where a row of ``story_events`` says which of a story's objects the event has.
+HOLDS = "holds"
+_ROWS = {"metadata": True, "excludeGalaxy": True}
 
 
 @dataclass(frozen=True)
@@ -95,30 +100,55 @@ class MispWriter(MispReader):
         return dict(self._ask(lambda client: partial(client.values_in_warninglist, list(values)), _lists_of))
 
     def story_events(self) -> list[Event]:
-        """List the events that hold a story or a news item, without their content.
+        """List the events that hold a story or news items, without their content, and the events that they extend.
 
-        MISP ignores filters that it does not know, so there may be others among them.
+        MISP finds an event by its objects' names in the search for objects only. ``HOLDS`` in each row has the names;
+        it is empty for what is listed only because something extends it.
         """
-        return self._events(object_name=[STORY, ITEM])
+        holds = self._holders()
+        listed = self._rows(sorted(holds, key=misp_answers.number))
+        above = _extended(listed) - listed.keys()
+        while above:
+            more = self._rows(sorted(above))
+            listed |= more
+            above = _extended(more) - listed.keys()
+        return [row | {HOLDS: holds.get(str(row.get("id")), frozenset())} for row in listed.values()]
 
     def extensions(self, parent: Event, organisation: str) -> list[Event]:
         """List the events by which an organisation extends another, without their content.
 
-        MISP's filter extends_uuid was found not to work; an extension is not older than what it extends.
+        Of several UUIDs, MISP 2.5.1 would take the last one, and with ``limit`` it would apply this filter to a page
+        that is already cut.
         """
-        listed = self._events(org=organisation, date_from=str(parent.get("date") or "1970-01-01"))
+        wanted = {"eventsExtendingUuid": parent["uuid"], "org": organisation}
+        listed = self._ask(_searching("events", wanted | _ROWS), _listed)
         ours = (each for each in listed if str(each.get("orgc_id")) == organisation)
-        return [each for each in ours if str(each.get("extends_uuid") or "").lower() == parent["uuid"]]
+        return [each for each in ours if extends(each) == parent["uuid"]]
 
-    def _events(self, **filters: Any) -> list[Event]:
-        found: dict[str, Event] = {}
+    def _holders(self) -> dict[str, set[str]]:
+        """Return the numbers of the events that hold a story or news items, each with the names of these objects.
+
+        MISP lists deleted objects too, and answers 500 to ``deleted`` here; letter case does not count in the names.
+        """
+        holds: dict[str, set[str]] = {}
         for page in range(1, _MOST_PAGES):
-            arguments = {**filters, "metadata": True, "excludeGalaxy": True, "limit": LISTED_PER_PAGE, "page": page}
-            listed = self._ask(_searching(arguments), _listed)
-            found |= {str(each["uuid"]).lower(): each for each in listed}
-            if len(listed) < LISTED_PER_PAGE:
+            wanted = {"object_name": [STORY, ITEM], "metadata": True, "limit": OBJECTS_PER_PAGE, "page": page}
+            listed = self._ask(_searching("objects", wanted), _objects)
+            for each in listed:
+                if each.get("name") in (STORY, ITEM) and not is_deleted(each):
+                    holds.setdefault(str(each["event_id"]), set()).add(each["name"])
+            if len(listed) < OBJECTS_PER_PAGE:
                 break
-        return list(found.values())
+        return holds
+
+    def _rows(self, names: Sequence[str]) -> dict[str, Event]:
+        """Return those of these events, named by number or UUID, that the key sees: UUID → row."""
+        found: dict[str, Event] = {}
+        for start in range(0, len(names), LISTED_PER_PAGE):
+            wanted = {"eventid": list(names[start : start + LISTED_PER_PAGE]), **_ROWS}
+            listed = self._ask(_searching("events", wanted), _listed)
+            found |= {str(each["uuid"]).lower(): each for each in listed}
+        return found
 
     # -- writing -----------------------------------------------------------------------------------
 
@@ -206,8 +236,13 @@ _REQUESTS: dict[str, Callable[[Any, Change], Callable[[], Any]]] = {
 }
 
 
-def _searching(arguments: Mapping[str, Any]) -> Callable[[Any], Callable[[], Any]]:
-    return lambda client: partial(client.search, controller="events", **arguments)
+def _searching(controller: str, arguments: Mapping[str, Any]) -> Callable[[Any], Callable[[], Any]]:
+    return lambda client: partial(client.search, controller=controller, **arguments)
+
+
+def _extended(listed: Mapping[str, Event]) -> set[str]:
+    """Return the UUIDs of the events that these extend."""
+    return {above for each in listed.values() if (above := extends(each))}
 
 
 def _readable(answer: Any, read: Callable[[Any], Any]) -> Any:
@@ -235,6 +270,14 @@ def _listed(answer: Any) -> list[Event]:
     found = misp_answers.events(answer)
     if not all(isinstance(each.get("uuid"), str) for each in found):
         raise MispBusy(f"MISP answered with a list of something else than events: {str(answer)[:100]}")
+    return found
+
+
+def _objects(answer: Any) -> list[Event]:
+    """Return the objects of a listing. Raises MispBusy when one of them is in no event."""
+    found = [misp_answers.part(each, "Object") for each in misp_answers.records(answer)]
+    if not all(each.get("event_id") for each in found):
+        raise MispBusy(f"MISP answered with a list of something else than objects: {str(answer)[:100]}")
     return found
 
 

@@ -16,10 +16,13 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from helpers.story_urls import LOST, encoded
+
 # Measured on MISP 2.5.1: it answers 500 to characters above U+FFFF, or turns them into "?" unasked. PyMISP
 # cannot send half a surrogate pair, and MariaDB's text ends at NUL.
-_UNSTORABLE = re.compile("[\U00010000-\U0010ffff\ud800-\udfff\x00]")
-REPLACEMENT = "\ufffd"
+_ABOVE = re.compile("[\U00010000-\U0010ffff]")
+_UNSTORABLE = re.compile(f"{_ABOVE.pattern}|[\ud800-\udfff\x00]")
+REPLACEMENT = LOST
 NO_DATA = frozenset({"<no_data>", "no_data"})
 MANUAL = "manual"
 # MySQL's TEXT, in which MISP keeps an attribute's value, holds 65,535 bytes.
@@ -243,7 +246,7 @@ def _read(given: Any) -> Read:
 
 @dataclass
 class _Storable:
-    """Replaces what MISP cannot store, and remembers where."""
+    """Replaces what MISP cannot store, and remembers where; in URLs it is percent-encoded, and nothing is lost."""
 
     where: list[str] = field(default_factory=list)
 
@@ -267,8 +270,9 @@ class _Storable:
         return kept
 
     def _text(self, value: str, path: str) -> str:
-        text = _UNSTORABLE.sub(REPLACEMENT, value)
-        if text != value and path not in self.where:
+        requested = encoded(value, _ABOVE)
+        text = _UNSTORABLE.sub(REPLACEMENT, requested)
+        if text != requested and path not in self.where:
             self.where.append(path)
         return text
 

@@ -188,10 +188,15 @@ def is_story(event: Mapping[str, Any]) -> bool:
     return any(_objects(event, STORY))
 
 
+def extends(event: Mapping[str, Any]) -> str:
+    """Return the UUID of the event that an event extends; empty where it extends none."""
+    return str(event.get("extends_uuid") or "").lower()
+
+
 def read_event(event: Event) -> Held:
     """Read the story and the news items of an event; what nobody can read in it is left out."""
     held = next(_objects(event, STORY), None)
-    of_story = str(event.get("extends_uuid") or event["uuid"]).lower()
+    of_story = extends(event) or str(event["uuid"]).lower()
     items = tuple(HeldItem(_item(each, of_story), each) for each in _objects(event, ITEM))
     return Held(event, _story(event, held, [each.item for each in items]), held, items)
 

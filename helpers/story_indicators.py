@@ -1,7 +1,8 @@
 """Which indicators a story names: addresses, domains, URLs, hashes, CVEs, e-mail addresses, defanged or not. Pure.
 
-ioc-finder finds them; PyMISP's copy of MISP's own rules says in which form MISP keeps a value, and whether it
-takes it at all. What stands on the site of the news itself is a reference and no indicator.
+ioc-finder finds them, and ``story_urls`` says where a URL ends; PyMISP's copy of MISP's own rules says in which form
+MISP keeps a value, and whether it takes it at all. What stands on the site of the news itself is a reference and no
+indicator.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from helpers.stories import Story
+from helpers.story_urls import BETWEEN, Requested, dns_name, encoded
 
 # ioc-finder's names → MISP's types, with MISP's default category of each (describeTypes of MISP 2.5).
 TYPES = {
@@ -30,8 +32,9 @@ CATEGORIES = dict(TYPES.values())
 _FILE_ENDINGS = frozenset({"zip", "mov", "md", "py", "sh", "rs", "pl", "so", "app", "ps", "cab", "cpl"})
 # ioc-finder takes time with the square of a text's length (measured: 60,000 characters of "a." 2 s, 240,000 29 s).
 _WINDOW = 16_384
-_BETWEEN = re.compile(r"[\s,;|<>\"']")
-_ENDS = ".,;:!?'\"»)]}"
+_BETWEEN = re.compile(f"[{BETWEEN}]")
+# To ioc-fanger it is a part of a defanged dot, with whatever follows.
+_CARET = re.compile(r"\^")
 
 
 class Named(NamedTuple):
@@ -41,25 +44,41 @@ class Named(NamedTuple):
     value: str
 
 
-def named(story: Story) -> tuple[Named, ...]:
-    """Return each indicator that the story names, once, in a fixed order."""
-    from ioc_finder import find_iocs  # noqa: PLC0415  takes 0.4 s to import
+class Found(NamedTuple):
+    """What a story names: its indicators, each once and in a fixed order, and URLs and hosts that are unclear."""
 
-    found = {
-        (TYPES[name][0], str(value))
-        for text in windows("\n".join(_texts(story)))
-        for name, values in find_iocs(
-            text,
-            parse_domain_from_url=False,
-            parse_domain_from_email_address=False,
-            parse_address_from_cidr=False,
-        ).items()
-        if name in TYPES
-        for value in values
-    }
+    indicators: tuple[Named, ...]
+    unclear: tuple[str, ...]
+
+
+def named(story: Story) -> Found:
+    """Return what the story names."""
+    found: set[tuple[str, str]] = set()
+    unclear: list[str] = []
+    for text in windows("\n".join(_texts(story))):
+        values, more = _in(text)
+        found |= values
+        unclear += more
     news = _sites(story)
     kept = {each for kind, value in found for each in _taken(kind, value) if _site(each) not in news}
-    return tuple(sorted(kept))
+    return Found(tuple(sorted(kept)), tuple(dict.fromkeys(unclear)))
+
+
+def _in(text: str) -> tuple[set[tuple[str, str]], list[str]]:
+    """Return MISP's type and the value of what is in a text, and which of its URLs and hosts are unclear."""
+    from ioc_finder import find_iocs  # noqa: PLC0415  takes 0.4 s to import
+    from ioc_finder.ioc_finder import prepare_text  # noqa: PLC0415
+
+    requested = Requested(prepare_text(encoded(text, _CARET)))
+    found = find_iocs(
+        requested.text,
+        parse_domain_from_url=False,
+        parse_domain_from_email_address=False,
+        parse_address_from_cidr=False,
+    )
+    urls = {requested.urls[url] for url in found.pop("urls", ()) if url in requested.urls}
+    others = {(TYPES[name][0], str(value)) for name, values in found.items() if name in TYPES for value in values}
+    return others | {("url", url) for url in urls}, requested.unclear
 
 
 def windows(text: str) -> Iterator[str]:
@@ -88,8 +107,6 @@ def _taken(kind: str, value: str) -> Iterator[Named]:
     from pymisp.tools.attributevalidationtool import AttributeValidationTool  # noqa: PLC0415  0.2 s to import
 
     rules: Any = AttributeValidationTool
-    if kind == "url":
-        value = value.rstrip(_ENDS)
     if kind == "domain" and value.rpartition(".")[2].lower() in _FILE_ENDINGS:
         return
     try:
@@ -117,6 +134,6 @@ def _site(each: Named) -> str:
 
 def _host(address: str) -> str:
     try:
-        return (urlsplit(address).hostname or "").lower()
+        return dns_name(urlsplit(address).hostname or "") or ""
     except ValueError:
         return ""

@@ -112,7 +112,8 @@ class OneStory:
         )
 
     def _indicators(self, story: Story) -> tuple[Named, ...]:
-        found = named(story)
+        found, unclear = named(story)
+        self.made.notes += [f"{each} is no indicator: it is not clear what is requested with it" for each in unclear]
         listed = self.writer.on_warninglists(each.value for each in found) if found else {}
         for value, name in listed.items():
             self.made.notes.append(f"{value} is no indicator: it is on the warninglist {name}")

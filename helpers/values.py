@@ -205,8 +205,11 @@ def _refanged(text: str) -> str:
 def _host(text: str) -> str:
     """Lower case, punycode (UTS 46), no dot at either end."""
     name = _bare(text)
-    if name.isascii():
-        return name
+    return name if name.isascii() else punycode(name)
+
+
+def punycode(name: str) -> str:
+    """Return a host's name in another script as DNS knows it (UTS 46). Raises Unsendable."""
     if len(name) > _LONGEST_NAME:
         raise Unsendable(Skip.BAD_VALUE, "too long for a name that DNS can hold")
     try:

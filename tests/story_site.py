@@ -72,11 +72,13 @@ class Wire(WsgiAdapter):
     def __init__(self, app):
         super().__init__(app)
         self.last_headers = {}
+        self.bodies = []
 
     def send(self, request, **given):
         self.last_headers = {}
         response = super().send(request, **given)
         self.last_headers = response.headers
+        self.bodies.append(response.content)
         return response
 
     @property
@@ -142,11 +144,17 @@ class StorySite:
         """Collect a minute later: exit code, the stories, what was said."""
         self.time.seconds += later
         self.wire.requests.clear()
+        self.wire.bodies.clear()
         out, said = io.StringIO(), []
         with self.wired():
             given = {"now": self.time.now, "sleep": self.time.sleep, **given}
             code = collect(settings or self.settings(), out, said.append, **given)
         return code, [json.loads(line) for line in out.getvalue().splitlines()], said
+
+    def paths(self):
+        """What was asked since the last share or collection began, without PyMISP's and our own introductions."""
+        first = ("/servers/", "/users/", "/attributes/describeTypes")
+        return [each.path_url for each in self.wire.requests if not each.path_url.startswith(first)]
 
     def event(self, uuid=STORY):
         return self.misp.event(uuid)

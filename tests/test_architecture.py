@@ -29,7 +29,7 @@ PURE = (
         "plan",
     ),
     *("analyst_values", "advice", "clouds", "credentials", "filter_terms", "attribute_filters", "connection_words"),
-    *("stories", "story_event", "story_changes", "story_indicators"),
+    *("stories", "story_event", "story_changes", "story_indicators", "story_urls"),
     *("graph_objects", "graph_api", "graph_items", "parts", "apis"),
 )
 # The only modules of others that a pure room may use, beside what cannot reach out.

@@ -297,6 +297,32 @@ def test_emoji_are_replaced_before_sending_with_a_note(site):
     assert (again["outcome"], again["notes"], site.wire.writes) == ("unchanged", [note], [])
 
 
+def test_an_emoji_in_a_url_is_sent_as_clients_request_it_and_nothing_is_lost(site):
+    news = "https://news.example.org/\U0001f4a5/a"
+    text = "It calls hxxps://bad[.]example[.]org/\U0001f4a5/b?c=1."
+    given = story(description=text, links=[{"link": news, "news_item_id": ITEM}], news_items=[item(link=news)])
+    outcome = site.one(given)
+    assert (outcome["outcome"], outcome["notes"]) == ("created", [])
+    assert "https://bad.example.org/%F0%9F%92%A5/b?c=1" in site.indicators()
+    assert not [
+        value for value in site.indicators() if value in ("https://bad.example.org/", "https://bad.example.org")
+    ]
+    encoded = "https://news.example.org/%F0%9F%92%A5/a"
+    assert json.loads(*site.values("links"))["link"] == encoded
+    (link,) = [one for one in site.objects("taranis-news-item")[0]["Attribute"] if one["object_relation"] == "link"]
+    assert (link["type"], link["value"]) == ("link", encoded)
+    assert (site.one(given)["outcome"], site.wire.writes) == ("unchanged", [])
+    (collected,) = site.collect()[1]
+    assert (site.one(collected)["outcome"], site.wire.writes) == ("unchanged", [])
+
+
+def test_a_url_that_was_lost_in_part_is_no_indicator_and_is_named(site):
+    outcome = site.one(story(description="It calls https://bad.example.org/\ufffd/b"))
+    (note,) = outcome["notes"]
+    assert note == "https://bad.example.org/\ufffd/b is no indicator: it is not clear what is requested with it"
+    assert set(site.indicators()) == {URL}
+
+
 def test_a_tag_that_the_role_may_not_make_is_noted(site):
     outcome = site.one(story(tags={"new": {"name": "new", "tag_type": "misc"}}))
     assert outcome["outcome"] == "created"
@@ -657,10 +683,13 @@ def test_new_items_go_into_an_extension_of_ours_that_is_found_again(theirs):
 def test_an_extension_that_another_tool_made_is_found(theirs):
     made = "77777777-0000-4000-8000-000000000007"
     theirs.misp.load([{"uuid": made, "info": "x", "extends_uuid": STORY, "Orgc": US, "orgc_id": "5"}])
-    theirs.event(made)["date"] = theirs.event()["date"]
+    theirs.event(made)["date"] = "2000-01-01"
     assert theirs.one(story(news_items=[item(), other_item()]))["outcome"] == "proposed"
     assert theirs.values("id", made) == [OTHER_ITEM]
     assert theirs.event(extension(theirs)) is None
+    (asked,) = [json.loads(each.body) for each in theirs.wire.requests if each.path_url == "/events/restSearch"]
+    assert (asked["eventsExtendingUuid"], asked["org"]) == (STORY, US["id"])
+    assert not asked.keys() & {"limit", "page"}  # MISP would look on that page alone
 
 
 def test_an_extension_of_ours_that_is_anothers_event_is_never_written_to(tmp_path):

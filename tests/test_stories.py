@@ -2,9 +2,14 @@
 
 import io
 import json
+import unicodedata
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from helpers.errors import SettingsError
 from helpers.settings import load
@@ -202,12 +207,12 @@ def test_indicators_are_found_wherever_they_are_named(name, place):
         given["news_items"] = [item(**{**told, place: text})]
     else:
         given[place] = text
-    assert set(named(read(given).story)) == {Named(*each) for each in expected}
+    assert set(named(read(given).story).indicators) == {Named(*each) for each in expected}
 
 
 def test_each_indicator_counts_once_and_in_a_fixed_order():
     text = "192.0.2.7 192[.]0[.]2[.]7 a.example.org 192.0.2.1"
-    found = named(read(story(description=text, summary=text, news_items=[])).story)
+    found = named(read(story(description=text, summary=text, news_items=[])).story).indicators
     assert [each.value for each in found] == ["a.example.org", "192.0.2.1", "192.0.2.7"]
 
 
@@ -216,7 +221,10 @@ def test_a_long_text_is_looked_through_in_windows_cut_between_words():
     found = list(windows(text))
     assert "".join(found) == text and len(found) > 5
     assert all(len(each) <= 16_384 and each[-1] in ",\n" for each in found)
-    assert len(named(read(story(description="", news_items=[item(content=text, link="", source="")])).story)) == 5000
+    assert (
+        len(named(read(story(description="", news_items=[item(content=text, link="", source="")])).story).indicators)
+        == 5000
+    )
 
 
 def test_a_word_that_is_longer_than_any_indicator_is_left_out():
@@ -224,6 +232,100 @@ def test_a_word_that_is_longer_than_any_indicator_is_left_out():
     assert list(windows(f"x.example.com {long} y.example.com")) == ["x.example.com ", "y.example.com"]
     assert list(windows(long)) == [""]
     assert list(windows("")) == [""]
+
+
+def urls_in(text):
+    """The URLs that a text names, and what is unclear in it."""
+    found = named(read(story(description=text, news_items=[], links=[])).story)
+    return [each.value for each in found.indicators if each.type == "url"], list(found.unclear)
+
+
+SITE = "https://a.example.org"
+WHOLE = {
+    "emoji": (f"{SITE}/\U0001f600/path?x=1", f"{SITE}/%F0%9F%98%80/path?x=1"),
+    "emoji, defanged": ("hxxps[:]//a[.]example[.]org/\U0001f600/x[.]php", f"{SITE}/%F0%9F%98%80/x.php"),
+    "emoji without a scheme": ("a.example.org/\U0001f600/x", "a.example.org/%F0%9F%98%80/x"),
+    "letters above U+FFFF": (f"{SITE}/\U0001d4b3/y", f"{SITE}/%F0%9D%92%B3/y"),
+    "accents": (f"{SITE}/ä/b?x=é#ü", f"{SITE}/%C3%A4/b?x=%C3%A9#%C3%BC"),
+    "accents at once behind the host": (f"{SITE}?x=é&y=1", f"{SITE}?x=%C3%A9&y=1"),
+    "no port is lost": (f"{SITE}:8443/é/b", f"{SITE}:8443/%C3%A9/b"),
+    "host in another script": ("https://exämple.org/a/é", "https://xn--exmple-cua.org/a/%C3%A9"),
+    "what no one sees": (f"{SITE}/a\u200bb/c", f"{SITE}/a%E2%80%8Bb/c"),
+    "at": (f"{SITE}/@user/x", f"{SITE}/@user/x"),
+    "comma": (f"{SITE}/news,12.html", f"{SITE}/news,12.html"),
+    "braces": (f"{SITE}/{{id}}/gate.php", f"{SITE}/%7Bid%7D/gate.php"),
+    "brackets": (f"{SITE}/a_(b)/c[1]", f"{SITE}/a_(b)/c%5B1%5D"),
+    "caret": (f"{SITE}/^/b", f"{SITE}/%5E/b"),
+    "backslash": (f"{SITE}\\a\\b", f"{SITE}/a/b"),
+    "apostrophe in a query": (f"{SITE}/?q='a'b", f"{SITE}/?q='a'b"),
+    "question mark in a fragment": (f"{SITE}/#a?b", f"{SITE}/#a?b"),
+    "encoded already": (f"{SITE}/%F0%9F%98%80/%zz", f"{SITE}/%F0%9F%98%80/%zz"),
+    "capitals": ("HXXPS://A.EXAMPLE.ORG/A", f"{SITE}/A"),
+    "punctuation": (f"({SITE}/a), “{SITE}/a”; {SITE}/a…", f"{SITE}/a"),
+    "Markdown": (f"[x]({SITE}/a)and `{SITE}/a`|{SITE}/a|", f"{SITE}/a"),
+    "a script without spaces": (f"请访问{SITE}/中。", f"{SITE}/%E4%B8%AD"),
+    "a list without spaces": (f"'{SITE}/a','{SITE}/a',{SITE}/a", f"{SITE}/a"),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_url_is_found_whole_as_clients_request_it(name):
+    text, expected = WHOLE[name]
+    assert urls_in(f"See {text} there.") == ([expected], [])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{SITE}/\ufffd/b",
+        f"{SITE}/\x01/b",
+        f"{SITE}/\ud83d/b",
+        "https://\U0001f600.example.org/b",
+        "https://b\ufffd.example.org/b",
+        "https://user:password@a.example.org/b",
+    ],
+)
+def test_a_url_of_which_nobody_can_tell_what_is_requested_is_left_out_and_named(url):
+    assert urls_in(f"See {url} there.") == ([], [storable(url)])
+
+
+def storable(text):
+    return "".join("\ufffd" if letter > "\uffff" or "\ud800" <= letter <= "\udfff" else letter for letter in text)
+
+
+HOSTS = {
+    "exämple.org": {"xn--exmple-cua.org"},
+    "x.exämple.org": {"x.xn--exmple-cua.org"},
+    "\U0001f6a8evil.example.org": {"evil.example.org"},
+    "请访问example.org。": {"example.org"},
+    "\U0001f600.example.org": set(),
+    "evil\ufffd.example.org": set(),
+    "übersicht_ä.example.org": set(),
+}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_host_is_found_whole_or_not_at_all(host):
+    found = named(read(story(description=f"See {host} there", news_items=[])).story)
+    assert {each.value for each in found.indicators} == HOSTS[host]
+
+
+def test_news_from_a_host_in_another_script_is_no_indicator():
+    told = story(description="https://näws.example.org/a", news_items=[item(link="https://näws.example.org/b")])
+    assert named(read(told).story).indicators == (Named("url", "http://evil.example.org/a"),)
+
+
+ANY = st.characters(exclude_characters='<>"|`()[]{}', exclude_categories=["Cs"]).filter(lambda one: not one.isspace())
+
+
+@given(st.text(ANY, max_size=12), st.sampled_from(["https://", "hxxp://", ""]), st.sampled_from(["/", "/a/", "?x="]))
+@hypothesis_settings(max_examples=300)
+def test_no_url_is_shorter_than_in_the_text_but_for_punctuation_at_its_end(rest, scheme, begin):
+    url = f"{scheme}a.example.org{begin}{rest}"
+    whole = unquote(f"{scheme.replace('xx', 'tt')}a.example.org{begin}{rest}".replace("\\", "/"))
+    for value in urls_in(f"See {url} there")[0]:
+        left = whole.removeprefix(unquote(value))
+        assert left == whole or all(unicodedata.category(letter).startswith("P") for letter in left), (value, url)
 
 
 # --- files -----------------------------------------------------------------------------------------
