@@ -75,7 +75,7 @@ def _shown(line: str) -> str:
 
 def _command(arguments: Namespace) -> int:
     from helpers import settings as settings_room  # noqa: PLC0415  --help must not wait for pydantic
-    from helpers.setting_checks import odd_filters  # noqa: PLC0415
+    from helpers.filter_names import odd_filters  # noqa: PLC0415
 
     loaded = settings_room.load(
         arguments.config,
@@ -202,6 +202,8 @@ def _show(report: Report, settings: Settings, as_json: bool) -> None:
         from helpers.report import table  # noqa: PLC0415
 
         Console().print(table(report))
+    for warning in report.warnings:
+        print(_shown(f"Warning: {warning}"), file=sys.stderr)
     for trouble in report.troubles():
         print(_shown(trouble), file=sys.stderr)
     if report.exit_code:

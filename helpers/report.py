@@ -56,6 +56,7 @@ class Report:
     adopted: Counter[str] = field(default_factory=Counter)
     unmatched: list[str] = field(default_factory=list)
     advice: str = ""
+    warnings: list[str] = field(default_factory=list)
     plan_examples: dict[str, list[str]] = field(default_factory=dict)
     line: Callable[[str], None] | None = None
     requests: int = 0
@@ -79,6 +80,7 @@ class Report:
         total.misp_error = next((part.misp_error for part in parts if part.misp_error), "")
         total.stopped = any(part.stopped for part in parts)
         total.advice = _first_advice(parts)
+        total.warnings = list(dict.fromkeys(warning for part in parts for warning in part.warnings))
         for part in parts:
             for reason, examples in part.examples.items():
                 total.examples.setdefault(reason, examples)
@@ -187,6 +189,7 @@ class Report:
             "adopted": dict(self.adopted),
             "unmatched": self.unmatched,
             "advice": self.advice,
+            "warnings": self.warnings,
             "skipped": {reason.name.lower(): count for reason, count in self.skipped.most_common()},
             "examples": {
                 **self.plan_examples,
