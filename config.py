@@ -61,7 +61,6 @@ misp_timeout = 120  # seconds to wait for an answer
 misp_event_filters = {  # which events, in the names of MISP's REST search
     "published": 1,
     "enforceWarninglist": True,
-    "includeEventTags": True,
     "publish_timestamp": "14d",
 }
 misp_event_limit_per_page = 50  # events in one request

@@ -75,7 +75,7 @@ def _shown(line: str) -> str:
 
 def _command(arguments: Namespace) -> int:
     from helpers import settings as settings_room  # noqa: PLC0415  --help must not wait for pydantic
-    from helpers.setting_checks import odd_filters  # noqa: PLC0415
+    from helpers.filter_names import odd_filters  # noqa: PLC0415
 
     loaded = settings_room.load(
         arguments.config,

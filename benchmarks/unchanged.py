@@ -39,7 +39,7 @@ from helpers.settings import Settings, load
 from sandbox.misp_records import Record
 from sandbox.serve import Sandbox
 
-FILTERS = '{"published": 1, "enforceWarninglist": true, "includeEventTags": true, "publish_timestamp": "14d"}'
+FILTERS = '{"published": 1, "enforceWarninglist": true, "publish_timestamp": "14d"}'
 EVENTS_AT_ONCE = 100
 
 Rows = tuple[RememberedAttribute, Source, RememberedObject]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from helpers import credentials, key_vault, log, sync
+from helpers import credentials, decaying_models, filter_names, key_vault, log, sync
 from helpers.config_file import written
 from helpers.errors import MispError, MispRefused, RunActive, SettingsError, SyncError
 from helpers.misp import MispReader
 from helpers.misp_filters import NOTHING_FOUND
 from helpers.misp_stories import MispWriter
 from helpers.request_manager import RequestManager
-from helpers.setting_checks import odd_filters
 from helpers.settings import Settings
 from helpers.share import who
 
@@ -54,6 +53,9 @@ class Preflight:
         if self._step("MISP login", lambda: _login(reader), in_misp):
             self._step("MISP role", lambda: _role(reader), {"misp_key"})
             self._step("MISP filters", lambda: self._filters(reader), {"misp_event_filters"})
+            self._tags(reader)
+            if decaying_models.named(self.settings):
+                self._step("MISP decaying models", lambda: self._models(reader, workspace), {"filters"})
         if self.settings.misp_stories.configured:
             of_stories = {"misp_stories.url", "misp_stories.api_key", "misp_stories.organisation_id"}
             self._step("MISP stories", lambda: _stories(self.settings), of_stories)
@@ -82,7 +84,10 @@ class Preflight:
         return True
 
     def _line(self, name: str, words: str, origins: str, *, failed: bool = False) -> None:
-        self.say(f"{'FAIL' if failed else 'ok  '} {name}: {words}{f' [{origins}]' if origins else ''}")
+        self._tell("FAIL" if failed else "ok  ", name, words, origins)
+
+    def _tell(self, state: str, name: str, words: str, origins: str) -> None:
+        self.say(f"{state} {name}: {words}{f' [{origins}]' if origins else ''}")
 
     def _vault(self) -> str:
         """Read the secrets that the other steps need."""
@@ -92,13 +97,39 @@ class Preflight:
 
     def _filters(self, reader: MispReader) -> str:
         """A name that MISP does not know is no filter: it would send what it was to leave out."""
-        odd = odd_filters(self.settings.misp_event_filters, self.settings.source_of("misp_event_filters"))
+        odd = filter_names.odd_filters(self.settings.misp_event_filters, self.settings.source_of("misp_event_filters"))
         if odd:
             raise SettingsError(odd)
         found = reader.first_listed(self.settings.misp_event_filters)
         if found is None:
             raise SettingsError([NOTHING_FOUND])
         return f"the filters find events, for example {found.uuid} with {found.attributes} attributes"
+
+    def _tags(self, reader: MispReader) -> None:
+        """Warn of tags in the filters that MISP does not have; they may come with the next event."""
+        origins = f"misp_event_filters from {self.settings.source_of('misp_event_filters')}"
+        try:
+            wrong = _absent_tags(reader, filter_names.tags_in(self.settings.misp_event_filters))
+        except MispError as error:
+            wrong = [f"MISP does not say which tags it has: {error}"]
+        for words in wrong:
+            self._tell("warn", "MISP tags", words, origins)
+
+    def _models(self, reader: MispReader, workspace: str) -> str:
+        """A decaying model that is not there scores nothing, and what is not scored is sent."""
+        models = reader.models()
+        every = (decaying_models.absent(place, models) for place in self.settings.destinations(workspace))
+        if wrong := list(dict.fromkeys(words for words_of_one in every for words in words_of_one)):
+            raise SettingsError(wrong)
+        return "MISP has the decaying models that filters name"
+
+
+def _absent_tags(reader: MispReader, tags: list[str]) -> list[str]:
+    """Ask for all plain names at once, and for each with a wildcard for one event: there may be thousands of tags."""
+    plain = [tag for tag in tags if not filter_names.has_wildcard(tag)]
+    known = reader.tags(plain) if plain else []
+    known += [tag for tag in tags if tag not in plain and reader.first_listed({"tags": [tag]})]
+    return [words for tag in tags if (words := filter_names.absent_tag(tag, known))]
 
 
 def _login(reader: MispReader) -> str:

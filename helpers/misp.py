@@ -18,7 +18,7 @@ from typing import Any
 import requests
 import tenacity
 
-from helpers import misp_answers, misp_filters, slices
+from helpers import decaying_models, misp_answers, misp_filters, slices
 from helpers.detours import Detours
 from helpers.errors import MispBusy, MispError, MispRefused, TimeUp
 from helpers.marks import SeenEvent
@@ -185,6 +185,16 @@ class MispReader:
         """Return what the key's role may do, by MISP's names (``perm_auth``, ``perm_add``, ...)."""
         return misp_answers.part(self._asked(partial(self.connect().get_user, expanded=False), TRIES), "Role")
 
+    def tags(self, names: Sequence[str]) -> list[str]:
+        """Return the tags of these names that MISP has, whether or not anything carries them, in any letter case."""
+        wanted = {"tag": list(names)}  # PyMISP's own search takes one name, and MISP ignores how it is called
+        answer = self._asked(partial(self.connect().direct_call, "tags/search", wanted), TRIES)
+        return [str(misp_answers.part(each, "Tag").get("name")) for each in misp_answers.records(answer)]
+
+    def models(self) -> list[decaying_models.Model]:
+        """Return the decaying models that the key's user sees."""
+        return decaying_models.read(self._asked(self.connect().decaying_models, TRIES))
+
     # -- listing -----------------------------------------------------------------------------------
 
     def _listing(self, filters: Mapping[str, Any]) -> list[SeenEvent]:
@@ -217,7 +227,7 @@ class MispReader:
                 raise MispError(_SAME_PAGE)
             found += listed
             offset, pages = offset + size, pages + 1
-            if len(listed) < size:
+            if len(listed) < size and offset >= misp_answers.total(self._adapter.last_headers):
                 return found, pages
 
     # -- reading -----------------------------------------------------------------------------------

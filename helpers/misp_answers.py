@@ -25,12 +25,17 @@ _LONGEST_WAIT = 900
 _LARGEST = 2**63 - 1
 _MAINTENANCE = "MISP sends every request to its login page: it is in maintenance, or the key belongs to no API user"
 _KEY_REFUSED = "Authentication failed"
-KEY_REFUSED = (
-    "the key (misp_key) is refused (make one in MISP: your profile, Auth keys; is this machine's address allowed?)"
+KEY_REFUSED = "the key (misp_key) is refused (make one in MISP: your profile, Auth keys)"
+# MISP, AppController: the key is right, and its allowed IPs do not hold the address that the request came from.
+_ADDRESS_REFUSED = "from your IP address"
+ADDRESS_REFUSED = (
+    "MISP knows the key (misp_key) and refuses it from this machine's address, or its proxy's (allow the address in "
+    "MISP: your profile, Auth keys, edit the key, Allowed IPs)"
 )
 _MENDS = {
     "redirects": _MAINTENANCE,
     _KEY_REFUSED: KEY_REFUSED,
+    _ADDRESS_REFUSED: ADDRESS_REFUSED,
     "NO_CERTIFICATE_OR_CRL_FOUND": "the file that misp_verifycert names holds no certificate",
     "PermissionError": "the file that misp_verifycert names may not be read by this user",
     "CERTIFICATE_VERIFY_FAILED": "the certificate is not trusted (misp_verifycert can name a CA bundle)",
@@ -78,7 +83,7 @@ def declined(answer: Any) -> Any:
     status, body = errors
     said = body.get("errors") or body.get("message") or body.get("name") if isinstance(body, dict) else body
     words = _cut(said if isinstance(said, str) else json.dumps(said))
-    if _KEY_REFUSED in words:
+    if _KEY_REFUSED in words or _ADDRESS_REFUSED in words:
         return answer
     return MispDeclined(status, f"MISP answered {status}: {words}")
 
@@ -172,6 +177,14 @@ def skipped(headers: Mapping[str, str]) -> int | None:
     return number(value) if value is not None and value.isdecimal() else None
 
 
+def total(headers: Mapping[str, str]) -> int:
+    """Return how many events a search found in all; a page of them is shorter by what MISP takes out after cutting it.
+
+    0 when MISP does not say.
+    """
+    return number(headers.get("X-Result-Count"))
+
+
 def number(value: object) -> int:
     """Return one of MISP's counters or times, which may be anything, as a number from 0 that a ledger can hold."""
     try:
@@ -226,7 +239,7 @@ def _returned(errors: Any, headers: Mapping[str, str]) -> MispError:
         wait = min(number(headers.get("X-Rate-Limit-Reset")), _LONGEST_WAIT)
         return MispBusy(f"MISP's rate limit for this key is reached: {words}", wait=wait)
     if code in _FORBIDDEN:
-        return MispRefused(f"{KEY_REFUSED}: {words}")
+        return MispRefused(f"{ADDRESS_REFUSED if _ADDRESS_REFUSED in words else KEY_REFUSED}: {words}")
     return MispError(f"MISP answered {code or 'an error'}: {words}")
 
 

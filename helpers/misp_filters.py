@@ -55,12 +55,21 @@ TIME_WINDOWS = frozenset(
 _PAGING = frozenset({"limit", "page"})
 _OURS = frozenset({"controller", "return_format", "returnFormat", "pythonify", "metadata"})
 _WARNINGLIST = frozenset({"enforceWarninglist", "enforce_warninglist"})
-# PyMISP has names of its own for some parameters; it sends MISP's.
+# PyMISP has names of its own for some parameters; it sends MISP's, and nothing for MISP's own.
 _MISP_NAMES = {"enforce_warninglist": "enforceWarninglist"}
-_PYMISP_NAMES = {"type": "type_attribute", "from": "date_from", "to": "date_to"}
+_PYMISP_NAMES = {
+    "type": "type_attribute",
+    "from": "date_from",
+    "to": "date_to",
+    "sgReferenceOnly": "sg_reference_only",
+    # MISP applies this name to pages already cut and to attributes too, which mostly inherit: none of them comes.
+    "sharing_group_id": "sharinggroup",
+}
+# Beside ``searchall`` MISP does not heed which events are asked for; it has done its work in the listing too.
+_OVER_EVENT_IDS = frozenset({"eventid", "searchall"})
 _LEFT_THERE = {"excludeGalaxy": True, "noShadowAttributes": 1}
 _FLAGS = frozenset({"published", "to_ids"})
-_FOR_ATTRIBUTES = _WARNINGLIST | {"to_ids", "sharinggroup", "excludeLocalTags"}
+_FOR_ATTRIBUTES = _WARNINGLIST | {"to_ids", "sharinggroup", "sharing_group_id", "excludeLocalTags"}
 
 
 def for_listing(filters: Filters) -> dict[str, Any]:
@@ -80,7 +89,7 @@ def for_reading(filters: Filters, *, reports: bool = False) -> dict[str, Any]:
     What no indicator is made of stays where it is: galaxies, proposals (where MISP can leave them) and, unless
     ``reports`` are wanted, event reports. Correlations come along; this route has nothing that leaves them out.
     """
-    kept = _translated(_without(filters, _PAGING | TIME_WINDOWS | _OURS | {"eventid"}))
+    kept = _translated(_without(filters, _PAGING | TIME_WINDOWS | _OURS | _OVER_EVENT_IDS))
     return answerable({**kept, **_LEFT_THERE, **({} if reports else {"noEventReports": 1})})
 
 
@@ -107,9 +116,10 @@ def for_one_event(filters: Filters, uuid: str) -> dict[str, Any]:
 def named(filters: Filters, uuids: Any) -> dict[str, Any]:
     """The parameter that names events by UUID beside the site's filters, which may hold the usual one.
 
-    Nothing when they hold both: then what they find, which is little, has to be looked through.
+    Nothing when they hold both, or ``searchall``: then what they find has to be looked through.
     """
     free = next((name for name in ("eventid", "uuid") if name not in filters), None)
+    free = None if "searchall" in filters else free
     return {free: uuids} if free else {}
 
 

@@ -23,6 +23,7 @@ Answer = dict[str, Any]
 _HASHES = [*HASH_TYPES, *(f"filename|{name}" for name in HASH_TYPES)]
 _WARNINGLIST = ("enforceWarninglist", "enforce_warninglist")
 _PAGING = ("limit", "page")
+_OF_PUBLISHING = ("publish_timestamp", "last")
 
 
 @dataclass
@@ -92,7 +93,19 @@ class MispView:
 
     @cached_property
     def _in_window(self) -> set[str]:
-        return {each.uuid for each in self.reader.listing({**self._filters, "eventid": list(self._events)})}
+        """Events that the filters find, time windows too; to publish an event puts it into those of publishing."""
+        found: set[str] = set()
+        for unpublished, apart in ((False, ()), (True, _OF_PUBLISHING)):
+            asked = [uuid for uuid in self._events if self._unpublished(uuid) is unpublished]
+            filters = {name: value for name, value in self._filters.items() if name not in apart}
+            listed = self.reader.listing({**filters, "eventid": asked}) if asked else []
+            found |= {each.uuid for each in listed}
+        return found
+
+    def _unpublished(self, uuid: str) -> bool:
+        """Say whether an event has to be published first."""
+        needed = marks.needs_published(self.settings.misp_event_filters)
+        return needed and not _flag(self._events[uuid].get("published"))
 
     # -- answering ------------------------------------------------------------------------------------
 
@@ -135,8 +148,7 @@ class MispView:
 
     def _around(self, uuid: str) -> Iterator[Answer]:
         """Say what keeps the event of an attribute out."""
-        filters = self.settings.misp_event_filters
-        if marks.needs_published(filters) and not _flag(self._events[uuid].get("published")):
+        if self._unpublished(uuid):
             yield {"why": "the event is not published", "advice": advice.PUBLISH}
         if uuid not in self._found:
             yield {"why": "misp_event_filters do not find the event, time windows set aside", "advice": advice.FILTERS}

@@ -58,6 +58,7 @@ class Report:
     adopted: Counter[str] = field(default_factory=Counter)
     unmatched: list[str] = field(default_factory=list)
     advice: str = ""
+    warnings: list[str] = field(default_factory=list)
     plan_examples: dict[str, list[str]] = field(default_factory=dict)
     line: Callable[[str], None] | None = None
     requests: int = 0
@@ -83,6 +84,7 @@ class Report:
         total.misp_error = next((part.misp_error for part in parts if part.misp_error), "")
         total.stopped = any(part.stopped for part in parts)
         total.advice = _first_advice(parts)
+        total.warnings = list(dict.fromkeys(warning for part in parts for warning in part.warnings))
         for part in parts:
             for reason, examples in part.examples.items():
                 total.examples.setdefault(reason, examples)
@@ -191,6 +193,7 @@ class Report:
             "adopted": dict(self.adopted),
             "unmatched": self.unmatched,
             "advice": self.advice,
+            "warnings": self.every_warning,
             "skipped": {reason.name.lower(): count for reason, count in self.skipped.most_common()},
             "examples": {
                 **self.plan_examples,
@@ -203,7 +206,6 @@ class Report:
             "misp_failed_requests": self.detours.failed,
             "misp_waited_seconds": round(self.detours.waited),
             "events_read_singly": self.detours.singly,
-            "warnings": self.warnings,
             "given_up": self.given_up,
             "failure": self.failure,
             "stopped": self.stopped,
@@ -215,16 +217,20 @@ class Report:
         }
 
     @property
-    def warnings(self) -> list[str]:
+    def every_warning(self) -> list[str]:
         """What went well, but not as it should."""
-        return [self.detours.warning] if self.detours.warning else []
+        return [*self.warnings, *filter(None, [self.detours.warning])]
+
+    @property
+    def _warned(self) -> list[str]:
+        return [f"Warning: {warning}" for warning in self.every_warning]
 
     def troubles(self) -> list[str]:
         """What the operator should know of a run that did not go well, a sentence each."""
         if self.parts:
             every = [f"{part.name}: {trouble}" for part in self.parts for trouble in part.troubles()]
             shared = [f"MISP failed: {self.misp_error}"] if self.misp_error else []
-            shared += self.warnings
+            shared += self._warned
             return shared + [each for each in every if not each.endswith(tuple(shared))]
         told = [f"MISP failed: {self.misp_error}"] if self.misp_error else []
         told += [f"Event could not be read: {each}" for each in self.unread]
@@ -235,7 +241,7 @@ class Report:
         told += [f"Microsoft failed: {self.given_up}"] if self.given_up else []
         told += [f"Nothing was done here: {self.failure}"] if self.failure else []
         told += [_TIME_UP.format(_GOES_ON if self.remembers else _BEGINS_ANEW)] if self.stopped else []
-        told += self.warnings
+        told += self._warned
         told += [f"Rejected: {each}" for each in self.rejections]
         if self.states[State.PENDING] and not self.dry_run:
             why = "" if self.given_up else f" ({self.unsent})"

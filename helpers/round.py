@@ -14,12 +14,13 @@ from functools import partial
 from typing import Any
 
 from constants import LOG_EVENT_ERROR, LOG_MISP_PAGE, LOG_PROCESSED
-from helpers import misp_filters
+from helpers import decaying_models, misp_filters
 from helpers.ahead import Ahead
 from helpers.attribute_filters import Item
 from helpers.database import DatabaseTrouble
 from helpers.errors import MispError, SyncError, TimeUp
 from helpers.event_reading import EventPart
+from helpers.log import Named
 from helpers.marks import SeenEvent
 from helpers.misp import MispReader, Page
 from helpers.reconcile import Options, Reconciliation
@@ -72,11 +73,26 @@ class Round:
         """Read what any destination wants to see. Raises MispError when MISP says nothing at all, and TimeUp."""
         identity = self.reader.identity()
         self._each(lambda part: part.begin(identity))
+        self._look_at_models()
         try:
             self._one_event() if self.options.uuid else self._every_event()
         except MispError as error:
             for part in self.parts:
                 part.report.misp_error = str(error)
+
+    def _look_at_models(self) -> None:
+        """Warn of decaying models that filters name and that score nothing; what they were to leave out is sent."""
+        if not decaying_models.named(self.settings):
+            return
+        try:
+            models = self.reader.models()
+        except MispError as error:
+            logger.warning("MISP does not say which decaying models it has: %s", error)
+            return
+        for part in self.parts:
+            for warning in decaying_models.absent(part.settings, models):
+                Named(logger, part.report.name).warning(warning)
+                part.report.warnings.append(warning)
 
     def _each(self, step: Step, among: Iterable[Reconciliation] | None = None) -> None:
         """Take destinations through a step; of several, those that fail drop out."""

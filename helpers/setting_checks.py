@@ -279,29 +279,6 @@ def certificates(value: Any) -> bool | str:
     return str(path)
 
 
-# MISP's REST names of filters, and PyMISP's names for some of them.
-_FILTERS = """
-    value type category org tags event_tags from to last eventid uuid publish_timestamp timestamp event_timestamp
-    published enforceWarninglist to_ids deleted threat_level_id threat_level eventinfo sharinggroup limit page order
-    includeEventTags includeContext includeDecayScore includeSightings includeCorrelations includeWarninglistHits
-    includeEventUuid includeServerCorrelations includeGalaxy excludeGalaxy excludeLocalTags excludeDecayed
-    withAttachments searchall quickFilter metadata sgReferenceOnly requested_attributes analysis attribute_timestamp
-    distribution first_seen last_seen object_name object_relation extended date type_attribute date_from date_to
-    quick_filter enforce_warninglist include_event_tags
-"""
-FILTERS = frozenset(_FILTERS.split())
-
-
-def odd_filters(filters: Mapping[str, Any], origin: str) -> list[str]:
-    """Return a warning for each filter name that is nearly one of MISP's: MISP ignores what it does not know."""
-    odd = {name: get_close_matches(name, FILTERS, n=1, cutoff=0.8) for name in filters if name not in FILTERS}
-    return [
-        f"misp_event_filters ({origin}) has {name!r}, which MISP ignores and so finds more: do you mean {close[0]!r}?"
-        for name, close in odd.items()
-        if close
-    ]
-
-
 def state_url(value: str) -> str:
     """Accept the address of a database that the ledger can live in, or "none"; the default is a file in state_dir."""
     if value and value != NO_LEDGER and not value.startswith(("sqlite:///", *NETWORK_DATABASES)):

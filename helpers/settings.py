@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from constants import LEGACY_API_VERSION, STIX_API_VERSION
-from helpers import clouds, config_file, credentials, environment, function_host
+from helpers import clouds, config_file, credentials, environment, filter_names, function_host
 from helpers import setting_checks as check
 from helpers.config_file import Findings, Given
 from helpers.contradictions import CREDENTIAL, SOURCE_SYSTEM, contradictions, unusable_files
@@ -241,7 +241,6 @@ class Settings(_Frozen):
     misp_event_filters: Annotated[dict[str, Any], AfterValidator(check.filters)] = {
         "published": 1,
         "enforceWarninglist": True,
-        "includeEventTags": True,
         "publish_timestamp": "14d",
     }
     misp_event_limit_per_page: Annotated[int, Field(ge=1)] = 50
@@ -690,7 +689,7 @@ def _doubts(settings: Settings) -> list[str]:
         doubts.append(_FORGETFUL.format(settings.source_of("state_url")))
     if settings.dry_run:
         doubts.append(f"dry_run ({settings.source_of('dry_run')}) is on: nothing is sent to Sentinel.")
-    doubts += check.odd_filters(settings.misp_event_filters, settings.source_of("misp_event_filters"))
+    doubts += filter_names.odd_filters(settings.misp_event_filters, settings.source_of("misp_event_filters"))
     absent = settings.source_of("ms_auth.new_upload_api") == "default"
     if absent and settings.ms_api_version in LEGACY_API_VERSIONS:
         origin = settings.source_of("ms_api_version")

@@ -25,7 +25,7 @@ CONFIG = '''"""MISP2Sentinel against the sandbox. Keys and secrets in here are f
 misp_domain = {misp_url}
 misp_key = {misp_key}
 misp_verifycert = {ca_file}
-misp_event_filters = {{"published": 1, "enforceWarninglist": True, "includeEventTags": True}}
+misp_event_filters = {{"published": 1, "enforceWarninglist": True}}
 misp_stories = {{"api_key": {stories_key}, "organisation_id": 1, "ssl_check": {ca_file}}}
 
 ms_auth = {{

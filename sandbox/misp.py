@@ -15,11 +15,13 @@ from werkzeug.exceptions import HTTPException
 from sandbox.faults import Faults
 from sandbox.misp_accounts import Account, account, organisation
 from sandbox.misp_answers import View, answer, error, found, row
+from sandbox.misp_decaying import DecayingModels
 from sandbox.misp_edits import Edits
 from sandbox.misp_part_writes import PartWrites
 from sandbox.misp_proposals import Proposals
 from sandbox.misp_records import ORGANISATION, Record
-from sandbox.misp_search import Page, pick_attributes, pick_events, pick_objects, shows_published
+from sandbox.misp_search import Page, pick_attributes, pick_events, pick_objects, stays
+from sandbox.misp_tags import Tags
 from sandbox.misp_writes import Writes
 
 ADMIN_KEY = "sandboxAdminKey".ljust(40, "0")
@@ -33,6 +35,7 @@ UNAUTHENTICATED = (
     "Authentication failed. Please make sure you pass the API key of an API enabled user along in the"
     " Authorization header."
 )
+FROM_ELSEWHERE = "It is not possible to use this Auth key from your IP address"
 BAD_JSON = (
     "Invalid JSON input. Make sure that the JSON input is a correctly formatted JSON string. This request has"
     " been blocked to avoid an unfiltered request."
@@ -44,7 +47,11 @@ NO_PARAMETERS = (
 
 
 class MispState(Edits):
-    """Events, the keys that may read them, and a warninglist of plain values."""
+    """Events, the keys that may read them, and a warninglist of plain values.
+
+    ``decaying_models`` says of models that have scored nothing whether they are enabled; keys ``for_elsewhere`` may not
+    be used from this address.
+    """
 
     def __init__(self, events: Iterable[Record] | None = None, clock: Callable[[], float] = time.time) -> None:
         """Start with ``events``; ``clock`` gives seconds."""
@@ -58,6 +65,8 @@ class MispState(Edits):
         self.users: dict[str, Account] = {}
         self.sharing_groups: dict[str, Record] = {}
         self.tags: set[str] = set()
+        self.decaying_models: dict[str, bool] = {}
+        self.for_elsewhere: set[str] = set()
         self.utf8mb4 = False
         self.rate_limit: int | None = None
         self.requests: list[tuple[str, str, Any]] = []
@@ -127,7 +136,8 @@ class Api:
         app.before_request(self._admit)
         app.after_request(_limit_headers)
         app.register_error_handler(HTTPException, self._no_route)
-        parts = (self, Writes(self.state), PartWrites(self.state), Proposals(self.state))
+        of_readers = (self, Tags(self.state), DecayingModels(self.state))
+        parts = (*of_readers, Writes(self.state), PartWrites(self.state), Proposals(self.state))
         for path, view in (pair for part in parts for pair in part.routes().items()):
             app.add_url_rule(path, path, view, methods=["GET", "POST"])
 
@@ -191,8 +201,9 @@ class Api:
         view = self._view(query)
         if view.fails:
             return error(500, "An Internal Error Has Occurred.")
-        picked = pick_events(self._seen(self.state.candidates(query)), query, self.state.clock())
-        page = [event for event in Page.of(query).cut(picked) if shows_published(query, event)]
+        now = self.state.clock()
+        picked = pick_events(self._seen(self.state.candidates(query)), query, now)
+        page = [event for event in Page.of(query).cut(picked) if stays(query, event, now)]
         named = query.get("eventid")
         name = f"misp.event.{named if isinstance(named, str | int) else 'list'}.json"
         return found([{"Event": view.event(event)} for event in page], len(picked), name=name)
@@ -235,6 +246,8 @@ class Api:
         user = self.state.user(key)
         if user is None:
             return error(403, UNAUTHENTICATED)
+        if key in self.state.for_elsewhere:
+            return error(403, FROM_ELSEWHERE)
         g.user, g.admin = user, user.admin
         if self.state.rate_limit is None:
             return None

@@ -91,13 +91,14 @@ def test_few_are_no_warning_and_more_are(what, count):
     assert str(FEW + 1) in detours.warning and "Internal." in detours.warning
     report = Report(detours=detours)
     assert report.exit_code == 0
-    assert report.troubles() == report.as_json()["warnings"] == [detours.warning]
+    assert report.as_json()["warnings"] == [detours.warning]
+    assert report.troubles() == [f"Warning: {detours.warning}"]
 
 
 def test_several_destinations_are_told_once():
     detours = Detours(failed=9, singly=50, reason="no")
     total = Report.of([Report("one", detours=detours), Report("two", detours=detours)], 3)
-    assert total.troubles() == [detours.warning]
+    assert total.troubles() == [f"Warning: {detours.warning}"]
     assert total.as_json()["misp_failed_requests"] == 9
     assert total.as_json()["events_read_singly"] == 50
 

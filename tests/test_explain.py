@@ -589,6 +589,27 @@ def test_filters_and_their_time_windows_are_told_apart(site):
     ]
 
 
+SHIPPED = {"published": 1, "enforceWarninglist": True, "publish_timestamp": "14d"}
+
+
+@pytest.mark.parametrize("times", [{"publish_timestamp": "0"}, {"publish_timestamp": "1700000000"}])
+def test_of_an_event_that_is_not_published_publishing_alone_is_named(site, times):
+    """Its time of publishing is none, or an old one; to publish it makes it new."""
+    site.config.write_text(f"misp_event_filters = {SHIPPED}\n")
+    add(site, ("domain", "new.example.org"), published=False, **times)
+    assert in_the_way(ask(site, "new.example.org")[1]) == ["the event is not published"]
+    answer = ask(site, event_uuid(7))[1]
+    assert [each["why"] for each in answer["misp"]["event"]["in_the_way"]] == ["the event is not published"]
+
+
+def test_other_windows_and_filters_stand_in_the_way_of_an_unpublished_event_too(site):
+    add(site, ("domain", "new.example.org"), published=False, publish_timestamp="0", timestamp="1700000000")
+    site.config.write_text(f"misp_event_filters = {SHIPPED | {'timestamp': '14d'}}\n")
+    assert len(in_the_way(ask(site, "new.example.org")[1])) == 2
+    site.config.write_text(f"misp_event_filters = {SHIPPED | {'tags': ['wanted']}}\n")
+    assert len(in_the_way(ask(site, "new.example.org")[1])) == 2
+
+
 def test_an_event_that_was_sent_is_read_outside_the_time_window_too(site):
     site.config.write_text("misp_event_filters = {'published': 1, 'publish_timestamp': '1d'}\n")
     site.time.seconds += 40 * marks.DAY
