@@ -7,11 +7,11 @@ import io
 import json
 import logging
 import os
-import signal
 import sys
 import traceback
 from typing import TYPE_CHECKING
 
+from helpers import interrupts
 from helpers.command_line import parse
 from helpers.errors import OWN_FAULT, SyncError
 from helpers.log import is_kept, redact, visible
@@ -28,7 +28,7 @@ logger = logging.getLogger("misp2sentinel")
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     arguments = parse(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupts.end_on_signals()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a title may have letters that the locale lacks
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

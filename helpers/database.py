@@ -18,6 +18,7 @@ import sqlalchemy as sql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from helpers import interrupts
 from helpers.errors import LedgerError, RunActive
 from helpers.ledger_tables import ABOUT, DESTINATIONS, METADATA, SCHEMA, upgrade
 from helpers.log import open_private
@@ -79,7 +80,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sql.Connection]:
         """Give the connection; what was done with it is kept when all went well."""
-        with self.lock:
+        with interrupts.put_off(), self.lock:
             try:
                 yield self.connection
             except BaseException:
@@ -104,7 +105,7 @@ class Database:
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """Keep all of what is written inside, or nothing of it."""
-        with self.lock:
+        with interrupts.put_off(), self.lock:
             before, self.dry = self.dry, True
             try:
                 yield

@@ -20,6 +20,7 @@ import requests
 import tenacity
 
 from constants import LOG_FINISHED, LOG_PAUSING, LOG_SENT, LOG_SUBMIT_ERROR
+from helpers import interrupts
 from helpers.apis import api_of
 from helpers.connection_words import cause
 from helpers.errors import MicrosoftError
@@ -124,7 +125,7 @@ class RequestManager:
 
     def more(self, count: int) -> None:
         """Tell that so many more objects are in the outbox; full batches go out at once."""
-        with self._changed:
+        with interrupts.put_off(), self._changed:
             self._waiting += count
             self._unsettled += count
             self._changed.notify_all()
@@ -133,7 +134,7 @@ class RequestManager:
 
     def complete(self) -> None:
         """Learn that no more will come: what is left goes out."""
-        with self._changed:
+        with interrupts.put_off(), self._changed:
             self._complete = True
             self._changed.notify_all()
 
@@ -201,7 +202,7 @@ class RequestManager:
 
     def _leave_the_rest(self) -> None:
         """What was not sent when nothing is sent any more is pending."""
-        with self._changed:
+        with interrupts.put_off(), self._changed:
             while batch := self._taken(self._settings.ms_max_indicators_request, in_flight=False):
                 self._close(batch, _all(batch, State.PENDING, self._ended))
 
@@ -345,7 +346,7 @@ class RequestManager:
 
     def _end(self, words: str) -> bool:
         """Send nothing more; False when that was so already."""
-        with self._changed:
+        with interrupts.put_off(), self._changed:
             first, self._ended = not self._ended, self._ended or words
             self._changed.notify_all()
         return first

@@ -189,7 +189,7 @@ def test_the_front_door_opens_on_helpers_only():
 
 def test_the_command_line_is_parsed_before_anything_of_others_is_imported():
     at_once = {name.split(".")[1] for name in imports(ROOT / "script.py", at_once=True) if name.startswith("helpers.")}
-    assert at_once == {"command_line", "errors", "log"}
+    assert at_once == {"command_line", "errors", "interrupts", "log"}
     with_them = {*at_once, "ownership"}
     assert not any(modules_of_others(HELPERS[each]) | rooms(HELPERS[each], "helpers") - with_them for each in with_them)
 
