@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from importlib.resources import files
 from typing import Any
+from uuid import UUID
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
@@ -15,11 +16,14 @@ from werkzeug.exceptions import HTTPException
 from sandbox.faults import Faults
 from sandbox.misp_accounts import Account, account, organisation
 from sandbox.misp_answers import View, answer, error, found, row
+from sandbox.misp_clusters import Clusters
 from sandbox.misp_edits import Edits
+from sandbox.misp_lists import Lists
 from sandbox.misp_part_writes import PartWrites
 from sandbox.misp_proposals import Proposals
-from sandbox.misp_records import ORGANISATION, Record
+from sandbox.misp_records import ORGANISATION, WARNINGLIST, Record, attributes
 from sandbox.misp_search import Page, pick_attributes, pick_events, pick_objects, shows_published
+from sandbox.misp_sightings import Sightings
 from sandbox.misp_writes import Writes
 
 ADMIN_KEY = "sandboxAdminKey".ljust(40, "0")
@@ -55,8 +59,12 @@ class MispState(Edits):
         self.organisation_uuid = ORGANISATION["uuid"]
         self.unpublishedprivate = False
         self.warninglist: set[str] = set()
+        self.warninglists: list[Record] = []
         self.users: dict[str, Account] = {}
         self.sharing_groups: dict[str, Record] = {}
+        self.organisations: dict[str, Record] = {ORGANISATION["id"]: ORGANISATION}
+        self.sightings: list[Record] = []
+        self.clusters: list[Record] = []
         self.tags: set[str] = set()
         self.utf8mb4 = False
         self.rate_limit: int | None = None
@@ -87,6 +95,23 @@ class MispState(Edits):
         uuids = [each["uuid"] for each in organisations]
         self.sharing_groups[number] = {"id": number, "name": name, "organisations": uuids}
         return number
+
+    def organisation_of(self, number: str) -> Record:
+        """Give an organisation by its id."""
+        users = (each.organisation for each in self.users.values())
+        known = {each["id"]: each for each in users} | self.organisations
+        return known.get(number) or organisation(int(number), f"ORG-{number}", str(UUID(int=int(number))))
+
+    def known_tags(self) -> list[Record]:
+        """Give the tags that events or their attributes carry, and those that nothing carries."""
+        records = (one for event in self.events() for one in (event, *attributes(event)))
+        carried = {tag["name"]: tag for record in records for tag in record.get("Tag", ())}
+        others = {name: self._filler.tag({"name": name}) for name in self.tags if name not in carried}
+        return [*carried.values(), *others.values()]
+
+    def known_warninglists(self) -> list[Record]:
+        """Give the one warninglist that there is, unless tests have put others there."""
+        return self.warninglists or [WARNINGLIST | {"warninglist_entry_count": str(len(self.warninglist))}]
 
     def shows(self, event: Record, user: Account) -> bool:
         """Say whether a user sees an event; with unpublishedprivate, others' only while published.
@@ -127,7 +152,8 @@ class Api:
         app.before_request(self._admit)
         app.after_request(_limit_headers)
         app.register_error_handler(HTTPException, self._no_route)
-        parts = (self, Writes(self.state), PartWrites(self.state), Proposals(self.state))
+        others = (Writes, PartWrites, Proposals, Sightings, Clusters, Lists)
+        parts = (self, *(part(self.state) for part in others))
         for path, view in (pair for part in parts for pair in part.routes().items()):
             app.add_url_rule(path, path, view, methods=["GET", "POST"])
 
@@ -151,7 +177,7 @@ class Api:
         """servers/getVersion."""
         body = {"version": VERSION, "pymisp_recommended_version": VERSION}
         flags = ("perm_sync", "perm_sighting", "perm_galaxy_editor", "perm_analyst_data")
-        body |= dict.fromkeys(flags, g.admin)
+        body |= {flag: g.user.may(flag) for flag in flags}
         return answer(body | {"uuid": self.state.uuid, "request_encoding": ["gzip"], "filter_sightings": True})
 
     def pymisp_version(self) -> Response:
