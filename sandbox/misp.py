@@ -17,13 +17,15 @@ from sandbox.faults import Faults
 from sandbox.misp_accounts import Account, account, organisation
 from sandbox.misp_answers import View, answer, error, found, row
 from sandbox.misp_clusters import Clusters
+from sandbox.misp_decaying import DecayingModels
 from sandbox.misp_edits import Edits
-from sandbox.misp_lists import Lists
 from sandbox.misp_part_writes import PartWrites
 from sandbox.misp_proposals import Proposals
-from sandbox.misp_records import ORGANISATION, WARNINGLIST, Record, attributes
-from sandbox.misp_search import Page, pick_attributes, pick_events, pick_objects, shows_published
+from sandbox.misp_records import ORGANISATION, Record
+from sandbox.misp_search import Page, pick_attributes, pick_events, pick_objects, stays
 from sandbox.misp_sightings import Sightings
+from sandbox.misp_tags import Tags
+from sandbox.misp_warninglists import Warninglists
 from sandbox.misp_writes import Writes
 
 ADMIN_KEY = "sandboxAdminKey".ljust(40, "0")
@@ -37,6 +39,7 @@ UNAUTHENTICATED = (
     "Authentication failed. Please make sure you pass the API key of an API enabled user along in the"
     " Authorization header."
 )
+FROM_ELSEWHERE = "It is not possible to use this Auth key from your IP address"
 BAD_JSON = (
     "Invalid JSON input. Make sure that the JSON input is a correctly formatted JSON string. This request has"
     " been blocked to avoid an unfiltered request."
@@ -48,7 +51,11 @@ NO_PARAMETERS = (
 
 
 class MispState(Edits):
-    """Events, the keys that may read them, and a warninglist of plain values."""
+    """Events, the keys that may read them, and a warninglist of plain values.
+
+    ``decaying_models`` says of models that have scored nothing whether they are enabled; keys ``for_elsewhere`` may not
+    be used from this address.
+    """
 
     def __init__(self, events: Iterable[Record] | None = None, clock: Callable[[], float] = time.time) -> None:
         """Start with ``events``; ``clock`` gives seconds."""
@@ -66,8 +73,12 @@ class MispState(Edits):
         self.sightings: list[Record] = []
         self.clusters: list[Record] = []
         self.tags: set[str] = set()
+        self.decaying_models: dict[str, bool] = {}
+        self.model_details: dict[str, Record] = {}
+        self.for_elsewhere: set[str] = set()
         self.utf8mb4 = False
         self.rate_limit: int | None = None
+        self.maintenance = False
         self.requests: list[tuple[str, str, Any]] = []
         self.faults = Faults()
         self._calls: deque[float] = deque()
@@ -89,6 +100,14 @@ class MispState(Edits):
         self.users[key] = Account(str(number), f"user{number}@sandbox.example", role, of)
         return key
 
+    def add_tag(self, tag: Record) -> None:
+        """Let there be a tag, whether or not something carries it."""
+        self.tags.add(self.tag(tag["name"], tag)["name"])
+
+    def tag(self, name: str, given: Record | None = None) -> Record:
+        """Give a tag by its name, with its number."""
+        return self._filler.tag({**(given or {}), "name": name})
+
     def add_sharing_group(self, name: str, *organisations: Record) -> str:
         """Add a sharing group of these organisations; give its id."""
         number = str(len(self.sharing_groups) + 1)
@@ -102,16 +121,14 @@ class MispState(Edits):
         known = {each["id"]: each for each in users} | self.organisations
         return known.get(number) or organisation(int(number), f"ORG-{number}", str(UUID(int=int(number))))
 
-    def known_tags(self) -> list[Record]:
-        """Give the tags that events or their attributes carry, and those that nothing carries."""
-        records = (one for event in self.events() for one in (event, *attributes(event)))
-        carried = {tag["name"]: tag for record in records for tag in record.get("Tag", ())}
-        others = {name: self._filler.tag({"name": name}) for name in self.tags if name not in carried}
-        return [*carried.values(), *others.values()]
-
-    def known_warninglists(self) -> list[Record]:
-        """Give the one warninglist that there is, unless tests have put others there."""
-        return self.warninglists or [WARNINGLIST | {"warninglist_entry_count": str(len(self.warninglist))}]
+    def sightings_by_attribute(self) -> dict[str, list[Record]]:
+        """Give the sightings, each with its organisation, of each attribute by its id."""
+        found: dict[str, list[Record]] = {}
+        for each in self.sightings:
+            owner = self.organisation_of(each["org_id"])
+            brief = {name: owner[name] for name in ("id", "uuid", "name")}
+            found.setdefault(each["attribute_id"], []).append({**each, "Organisation": brief})
+        return found
 
     def shows(self, event: Record, user: Account) -> bool:
         """Say whether a user sees an event; with unpublishedprivate, others' only while published.
@@ -152,7 +169,7 @@ class Api:
         app.before_request(self._admit)
         app.after_request(_limit_headers)
         app.register_error_handler(HTTPException, self._no_route)
-        others = (Writes, PartWrites, Proposals, Sightings, Clusters, Lists)
+        others = (Tags, DecayingModels, Warninglists, Clusters, Sightings, Writes, PartWrites, Proposals)
         parts = (self, *(part(self.state) for part in others))
         for path, view in (pair for part in parts for pair in part.routes().items()):
             app.add_url_rule(path, path, view, methods=["GET", "POST"])
@@ -217,8 +234,9 @@ class Api:
         view = self._view(query)
         if view.fails:
             return error(500, "An Internal Error Has Occurred.")
-        picked = pick_events(self._seen(self.state.candidates(query)), query, self.state.clock())
-        page = [event for event in Page.of(query).cut(picked) if shows_published(query, event)]
+        now = self.state.clock()
+        picked = pick_events(self._seen(self.state.candidates(query)), query, now)
+        page = [event for event in Page.of(query).cut(picked) if stays(query, event, now)]
         named = query.get("eventid")
         name = f"misp.event.{named if isinstance(named, str | int) else 'list'}.json"
         return found([{"Event": view.event(event)} for event in page], len(picked), name=name)
@@ -247,7 +265,7 @@ class Api:
         return found([{"Object": view.object(one, self.state.owner(one))} for one in cut], len(cut))
 
     def _view(self, query: Record) -> View:
-        return View(query, self.state.warninglist, g.admin, self.state.scores)
+        return View(query, self.state.warninglist, g.user, self.state.scores, self.state.sightings_by_attribute())
 
     def _seen(self, events: Iterable[Record]) -> Iterator[Record]:
         return (event for event in events if self.state.shows(event, g.user))
@@ -261,7 +279,13 @@ class Api:
         user = self.state.user(key)
         if user is None:
             return error(403, UNAUTHENTICATED)
+        if key in self.state.for_elsewhere:
+            return error(403, FROM_ELSEWHERE)
+        if user.refused:
+            return error(403, user.refused)
         g.user, g.admin = user, user.admin
+        if self.state.maintenance and not user.admin:
+            return Response("", 302, {"Location": f"{request.host_url}users/login"})
         if self.state.rate_limit is None:
             return None
         left, seconds = self.state.calls_left()

@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Response, request
 
+from sandbox.misp_accounts import Account
 from sandbox.misp_records import Record
 from sandbox.misp_search import shows_deleted, shows_to_ids
 
@@ -37,8 +38,9 @@ class View:
 
     query: Record
     warninglist: Collection[str]
-    sees_creator: bool
+    viewer: Account
     scores: Mapping[str, Mapping[str, Record]] = field(default_factory=dict)
+    sightings: Mapping[str, list[Record]] = field(default_factory=dict)
 
     def flag(self, name: str) -> bool:
         """Say whether the query switches ``name`` on."""
@@ -53,10 +55,10 @@ class View:
     def event(self, event: Record) -> Record:
         """Show an event, with its content or (metadata) without."""
         shown = dict(event)
-        if not self.sees_creator:
+        if not self.viewer.owns(event):
             shown.pop("event_creator_email", None)
         if self.flag("excludeGalaxy"):
-            shown.pop("Galaxy", None)
+            shown["Galaxy"] = []
         if self.flag("noEventReports"):
             shown.pop("EventReport", None)
         if self.flag("noShadowAttributes"):
@@ -76,6 +78,8 @@ class View:
         shown = {name: one[name] for name in MEMBER}
         if self.flag("includeWarninglistHits"):
             shown |= self._warnings(one)
+        if self.flag("includeSightings"):
+            shown |= self._seen(one)
         if self.flag("includeCorrelations"):
             shown["RelatedAttribute"] = []
         if self.flag("includeDecayScore") and one["uuid"] in self.scores:
@@ -106,16 +110,20 @@ class View:
     def _inner(self, one: Record) -> Record:
         shown = one
         if self.flag("includeWarninglistHits"):
-            shown = shown | self._warnings(one)
-        if self.flag("excludeGalaxy"):
-            shown = {name: value for name, value in shown.items() if name != "Galaxy"}
-        if self.flag("noShadowAttributes"):
-            shown = {name: value for name, value in shown.items() if name != "ShadowAttribute"}
-        return shown
+            # A search for attributes writes all numbers as texts, one for events does not.
+            hits = self._warnings(one).get("warnings", ())
+            numbered = [hit | {"warninglist_id": int(hit["warninglist_id"])} for hit in hits]
+            shown = shown | ({"warnings": numbered} if numbered else {})
+        left_out = {"excludeGalaxy": "Galaxy", "noShadowAttributes": "ShadowAttribute"}
+        return shown | {name: [] for flag, name in left_out.items() if self.flag(flag)} | self._seen(one)
 
     def _warnings(self, one: Record) -> Record:
         found = [{"match": hit, "value": hit, **WARNINGLIST} for hit in _hits(one, self.warninglist)]
         return {"warnings": found} if found else {}
+
+    def _seen(self, one: Record) -> Record:
+        seen = [each | {"attribute_uuid": one["uuid"]} for each in self.sightings.get(one["id"], ())]
+        return {"Sighting": seen} if seen else {}
 
     def _context(self, event: Record) -> Record:
         if not self.flag("includeContext"):

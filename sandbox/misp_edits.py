@@ -134,12 +134,12 @@ class Edits(Store):
     ) -> None:
         """Say what an enabled decaying model makes of an attribute now, 0 to 100; nothing else moves."""
         _, one = self._pair(event_uuid, attribute_uuid)
-        known = self.decaying_model(model)
+        known = dict.fromkeys(name for scores in self.scores.values() for name in scores) | {model: None}
         self.scores.setdefault(one["uuid"], {})[model] = {
             "score": score,
             "base_score": 80,
             "decayed": score < threshold,
-            "DecayingModel": {name: known[name] for name in ("id", "name")},
+            "DecayingModel": {"id": str(list(known).index(model) + 1), "name": model},
         }
 
     def known(self, uuid: str) -> Record:

@@ -115,39 +115,6 @@ TAG: Record = {
     "local": False,
     "relationship_type": None,
 }
-DECAYING_MODEL: Record = {
-    "id": "",
-    "uuid": "",
-    "name": "",
-    "parameters": {
-        "lifetime": 120,
-        "decay_speed": 2,
-        "threshold": 30,
-        "default_base_score": 80,
-        "base_score_config": {"false-positive:risk": 1},
-    },
-    "attribute_types": ["domain", "ip-dst"],
-    "description": "",
-    "org_id": "1",
-    "enabled": True,
-    "all_orgs": True,
-    "ref": [],
-    "formula": "Polynomial",
-    "version": "1",
-    "default": True,
-}
-WARNINGLIST: Record = {
-    "id": "1",
-    "name": "List of the sandbox",
-    "type": "string",
-    "description": "Values that a test, or an operator, has put on it",
-    "version": "1",
-    "enabled": True,
-    "default": False,
-    "category": "false_positive",
-    "warninglist_entry_count": "0",
-    "valid_attributes": "domain, hostname",
-}
 TEXTS = frozenset(
     {"id", "orgc_id", "org_id", "threat_level_id", "attribute_count", "analysis", "timestamp", "distribution"}
     | {"publish_timestamp", "sharing_group_id", "event_id", "object_id", "template_version", "user_id"}

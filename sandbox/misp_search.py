@@ -133,9 +133,12 @@ def shows_to_ids(query: Record, to_ids: bool) -> bool:
     return not _given(wanted) or to_ids in _flags(wanted)
 
 
-def shows_published(query: Record, event: Record) -> bool:
-    """Apply a published ``false`` to an event of a page already cut."""
-    return query.get("published") is not False or not event["published"]
+def stays(query: Record, event: Record, now: float) -> bool:
+    """Apply to an event of a page already cut what MISP applies there: a published ``false``, and other filters."""
+    if query.get("published") is False and event["published"]:
+        return False
+    given = {name: value for name, value in query.items() if str(value) != "0"}
+    return all(test(event) for test in _tests(LATE_TESTS, given, now))
 
 
 def moment(value: Any, now: float) -> float | None:
@@ -198,6 +201,12 @@ def _identity(*fields: str) -> Callable[[Any, float], EventTest]:
         return lambda record: any(str(record[field]).lower() in wanted for field in fields)
 
     return make
+
+
+def _extending(value: Any, _now: float) -> EventTest:
+    """Of a list, the last UUID counts alone (MISP's source, which begins anew with each)."""
+    last = value[-1] if isinstance(value, list) else value
+    return lambda event: event["extends_uuid"].lower() == str(last).lower()
 
 
 def _published(value: Any, _now: float) -> EventTest:
@@ -301,13 +310,18 @@ CONTEXT_TESTS: dict[str, Any] = {
 EVENT_TESTS: dict[str, Any] = {
     **CONTEXT_TESTS,
     "sharinggroup": _identity("sharing_group_id"),
-    "sharing_group_id": _identity("sharing_group_id"),
-    "eventsExtendingUuid": _identity("extends_uuid"),
     "uuid": _identity("uuid"),
     "timestamp": _since("timestamp"),
     "tags": _event_tags,
     "tag": _event_tags,
     "event_tags": _words(tag_names),
+}
+LATE_TESTS: dict[str, Any] = {
+    "sharing_group_id": _identity("sharing_group_id"),
+    "distribution": _identity("distribution"),
+    "event_uuid": _identity("uuid"),
+    "idList": _identity("id"),
+    "eventsExtendingUuid": _extending,
 }
 ATTRIBUTE_TESTS: dict[str, Any] = {
     "type": _of_attribute(_words(lambda one: [one["type"]], any_case=True)),

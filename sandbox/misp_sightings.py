@@ -77,7 +77,9 @@ class Sightings:
         """sightings/listSightings, newest first; a UUID finds nothing."""
         pairs = [(each, one) for each, one in self._visible() if one["id"] == identifier]
         newest = sorted(pairs, key=lambda pair: -int(pair[0]["date_sighting"]))
-        return answer([{"Sighting": each, "Organisation": {"name": self._owner(each)["name"]}} for each, _ in newest])
+        names = (self.state.organisation_of(each["org_id"])["name"] for each, _ in newest)
+        shown = zip((each for each, _ in newest), names, strict=True)
+        return answer([{"Sighting": each, "Organisation": {"name": name}} for each, name in shown])
 
     def _made(self, one: Record, given: Record) -> Record:
         number = max((int(each["id"]) for each in self.state.sightings), default=0) + 1
@@ -109,12 +111,8 @@ class Sightings:
         return ((each, known[each["attribute_id"]]) for each in self.state.sightings if each["attribute_id"] in known)
 
     def _shown(self, each: Record, one: Record) -> Record:
-        owner = self._owner(each)
-        brief = {name: owner[name] for name in ("id", "uuid", "name")}
-        return {**each, "value": one["value"], "Organisation": brief}
-
-    def _owner(self, each: Record) -> Record:
-        return self.state.organisation_of(each["org_id"])
+        owner = self.state.organisation_of(each["org_id"])
+        return {**each, "value": one["value"], "Organisation": {name: owner[name] for name in ("id", "uuid", "name")}}
 
 
 def _is_named(one: Record, named: str) -> bool:

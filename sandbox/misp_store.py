@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from uuid import uuid4
 
-from sandbox.misp_records import DECAYING_MODEL, Filler, Record, attributes
+from sandbox.misp_records import Filler, Record, attributes
 
 
 class Store:
@@ -16,7 +15,6 @@ class Store:
         """Start with ``events``; ``clock`` gives seconds."""
         self.clock = clock
         self.scores: dict[str, dict[str, Record]] = {}
-        self.decaying_models: list[Record] = []
         self._filler = Filler()
         self._events: dict[int, Record] = {}
         self._numbers: dict[str, int] = {}
@@ -61,14 +59,6 @@ class Store:
     def attribute_of(self, event: Record, uuid: str) -> Record | None:
         """Give an attribute of an event by uuid."""
         return next((one for one in attributes(event) if one["uuid"] == uuid.lower()), None)
-
-    def decaying_model(self, name: str) -> Record:
-        """Give the decaying model of this name, which is there, and enabled, from now on."""
-        known = next((each for each in self.decaying_models if each["name"] == name), None)
-        if known is None:
-            known = DECAYING_MODEL | {"id": str(len(self.decaying_models) + 1), "uuid": str(uuid4()), "name": name}
-            self.decaying_models.append(known)
-        return known
 
     def candidates(self, query: Record) -> Iterable[Record]:
         """Give the events that a search has to look at: those it names, or all."""
