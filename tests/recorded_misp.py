@@ -131,6 +131,10 @@ def tagged(state):
     state.load([state.event("61") | {"Attribute": [one]}])
 
 
+def in_small_letters(state):
+    state.load([{"uuid": UNSEEN["257"], "distribution": "1", "Tag": [{"name": "tlp:white"}]}])
+
+
 def stories(state):
     """What was asked for is a member of an object, which the answer does not show."""
     member = {"type": "text", "object_relation": "story_id"}
@@ -164,6 +168,7 @@ PREPARED = {
     "events_edit": edited,
     "events_restSearch_object_relation": stories,
     "events_restSearch_tag": tagged,
+    "events_restSearch_tags_other_letter_case": in_small_letters,
     "galaxy_clusters_restSearch_limit_page": earlier_clusters,
     "maintenance_mode_*": lambda state: setattr(state, "maintenance", True),
     "paging_shift_after_delete_page2": lambda state: shifted(state, "paging_shift_after_delete_page2"),
@@ -223,14 +228,20 @@ def read(asked):
         if heard.answer.status == 200:
             learned.hear(heard.path, heard.answer.body)
     shown = {number for number, event in learned.events.items() if "info" in event}
-    others = about(asked) if was_cut(asked) else site(day_of(asked)).events
+    known = site(day_of(asked))
+    others = about(asked) if was_cut(asked) else known.events
     learned.know(event for number, event in others.items() if number not in shown)
+    if not was_cut(asked):
+        learned.clusters = known.clusters | learned.clusters
     return learned
 
 
 def was_cut(asked):
-    """Say whether long lists in the recorded answer were cut."""
-    return re.search(r"<\d+ more of \d+>", json.dumps(raw(asked.name)["response"].get("json"))) is not None
+    """Say whether the list of what was found was cut when it was recorded."""
+    body = raw(asked.name)["response"].get("json")
+    found = body.get("response", body) if isinstance(body, dict) else body
+    listed = found.get("Attribute", []) if isinstance(found, dict) else found
+    return isinstance(listed, list) and bool(listed) and isinstance(listed[-1], str)
 
 
 def written(asked):
