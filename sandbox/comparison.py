@@ -21,11 +21,13 @@ HEADERS = ("Location", "X-Skipped-Elements-Count", *(f"X-Rate-Limit-{name}" for 
 WRITES = re.compile(r"/(add|edit|delete|publish|unpublish|attachTagToObject|removeTagFromObject|accept)(/|$)")
 # What is another one in each MISP; of these, the type is compared.
 OWN = frozenset(
-    {"email", "authkey", "nids_sid", "invited_by", "change_pw", "termsaccepted", "external_auth_key", "gpgkey"}
-    | {"date_created", "date_modified", "last_api_access", "last_login", "current_login", "last_pw_change", "newsread"}
+    {"email", "authkey", "password", "nids_sid", "invited_by", "change_pw", "termsaccepted", "gpgkey", "newsread"}
+    | {"date_created", "date_modified", "last_api_access", "last_login", "current_login", "last_pw_change", "contacts"}
     | {"created", "modified", "created_by", "default_role", "warninglist_id", "warninglist_name", "event_creator_email"}
-    | {"match", "matched", "contacts", "nationality"}
+    | {"match", "matched", "nationality", "external_auth_key"}
 )
+# What is never shown, only that it is there.
+SECRET = frozenset({"authkey", "password"})
 # What is another one each time that something is written.
 WRITTEN = OWN | {"id", "uuid", "timestamp", "event_id", "object_id", "old_id", "publish_timestamp", "user_id", "date"}
 WRITTEN |= {"attribute_id", "org_uuid", "event_uuid", "old_uuid", "org_id", "orgc_id", "event_org_id", "colour"}
@@ -171,7 +173,8 @@ def _all_differences(real: Answer, ours: Answer, own: Collection[str]) -> Iterat
 def differences(real: Any, ours: Any, own: Collection[str], path: str = "") -> Iterator[Difference]:
     """Compare two values: fields, types, and, but for names that are in ``own``, values."""
     if _kind(real) != _kind(ours):
-        yield Difference(path or "body", _shown(real), _shown(ours))
+        say = _kind if path.rpartition(".")[2] in SECRET else _shown
+        yield Difference(path or "body", say(real), say(ours))
     elif isinstance(real, dict):
         for name in sorted(real.keys() | ours.keys()):
             inner = f"{path}.{name}" if path else name

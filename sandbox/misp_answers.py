@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,11 +65,11 @@ class View:
             shown.pop("ShadowAttribute", None)
         if self.flag("metadata"):
             return {name: value for name, value in shown.items() if name not in INNER}
-        shown["Attribute"] = self._attributes(event["Attribute"])
+        shown["Attribute"] = self._attributes(filter(self._is_shared_so, event["Attribute"]))
         shown["Object"] = [
-            one | {"Attribute": self._attributes(one["Attribute"])}
+            one | {"Attribute": self._attributes(filter(self._is_shared_so, one["Attribute"]))}
             for one in event["Object"]
-            if shows_deleted(self.query, one["deleted"])
+            if shows_deleted(self.query, one["deleted"]) and self._is_shared_so(one)
         ]
         return shown
 
@@ -85,7 +85,8 @@ class View:
         if self.flag("includeDecayScore") and one["uuid"] in self.scores:
             shown["decay_score"] = list(self.scores[one["uuid"]].values())
         shown["Event"] = self._context(event)
-        tags = [*one.get("Tag", ()), *self._inherited(event)]
+        own = ({**_short(tag), "is_galaxy": tag["is_galaxy"], "local": tag["local"]} for tag in one.get("Tag", ()))
+        tags = [*own, *self._inherited(event)]
         return shown | {"Tag": tags} if tags else shown
 
     def object(self, one: Record, event: Record) -> Record:
@@ -99,7 +100,13 @@ class View:
         """Say whether a warninglist holds the value or, of a composite one, a part."""
         return bool(self.warninglist) and bool(_hits(one, self.warninglist))
 
-    def _attributes(self, members: list[Record]) -> list[Record]:
+    def _is_shared_so(self, one: Record) -> bool:
+        """Say whether a filter that is meant for events leaves a part of one: MISP compares the part's own field."""
+        given = {name: self.query.get(name) for name in ("distribution", "sharing_group_id")}
+        wanted = {name: value if isinstance(value, list) else [value] for name, value in given.items() if value}
+        return all(one[name] in map(str, values) for name, values in wanted.items())
+
+    def _attributes(self, members: Iterable[Record]) -> list[Record]:
         return [self._inner(one) for one in members if self._shows(one)]
 
     def _shows(self, one: Record) -> bool:

@@ -57,6 +57,15 @@ class Learned:
         for event in events:
             self._event(event)
 
+    def add(self, other: Learned) -> None:
+        """Take in what another one has heard; of events those only that were read whole."""
+        self.know(event for event in other.events.values() if {"Attribute", "RelatedEvent"} <= event.keys())
+        for name in ("organisations", "sharing_groups", "clusters", "sightings", "models", "warninglists", "scores"):
+            setattr(self, name, {**getattr(other, name), **getattr(self, name)})
+        self.tags = {**other.tags, **self.tags}
+        self.warninglist |= other.warninglist
+        self.uuid = self.uuid or other.uuid
+
     def fill(self, state: MispState) -> None:
         """Put it into a MISP."""
         state.load(self._whole(self.events[number]) for number in sorted(self.events, key=int))

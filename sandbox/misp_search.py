@@ -271,6 +271,18 @@ def _member_tags(value: Any, _now: float) -> AttributeTest:
     return lambda one, event: words.hold(tag_names(one, event))
 
 
+def _event_uuid(value: Any, now: float) -> EventTest:
+    """A UUID is that of the event, or of an attribute in it."""
+    test = _identity("uuid")(value, now)
+    return lambda event: test(event) or any(map(test, attributes(event)))
+
+
+def _member_uuid(value: Any, now: float) -> AttributeTest:
+    """A UUID is that of the attribute, or of the whole event that it is in."""
+    test = _identity("uuid")(value, now)
+    return lambda one, event: test(one) or test(event)
+
+
 def _of_attribute(make: Callable[[Any, float], EventTest]) -> Callable[[Any, float], AttributeTest]:
     def made(value: Any, now: float) -> AttributeTest:
         test = make(value, now)
@@ -310,7 +322,7 @@ CONTEXT_TESTS: dict[str, Any] = {
 EVENT_TESTS: dict[str, Any] = {
     **CONTEXT_TESTS,
     "sharinggroup": _identity("sharing_group_id"),
-    "uuid": _identity("uuid"),
+    "uuid": _event_uuid,
     "timestamp": _since("timestamp"),
     "tags": _event_tags,
     "tag": _event_tags,
@@ -331,7 +343,7 @@ ATTRIBUTE_TESTS: dict[str, Any] = {
     "to_ids": _to_ids,
 }
 MEMBER_TESTS: dict[str, Any] = {
-    "uuid": _of_attribute(_identity("uuid")),
+    "uuid": _member_uuid,
     "timestamp": _of_attribute(_since("timestamp")),
     "attribute_timestamp": _of_attribute(_since("timestamp")),
     "tags": _member_tags,
