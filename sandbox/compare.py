@@ -11,6 +11,7 @@ import argparse
 import json
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from pydantic import SecretStr
 
 from helpers.errors import MispError, MispRefused
 from helpers.ledger_questions import Question
+from helpers.log import quieten
 from helpers.marks import SeenEvent
 from helpers.misp import MispReader
 from helpers.misp_stories import MispWriter
@@ -35,6 +37,7 @@ from sandbox.misp_learned import Learned, account_of
 SHIPPED = Path(__file__).resolve().parents[1] / "config.py"
 EVENTS, LISTED, LARGEST, MOST_REQUESTS = 5, 50, 2000, 500
 USER = "the key"
+Sleep = Callable[[float], None]
 # Nothing else is ever sent.
 READS = re.compile(
     r"GET /(servers/getVersion|servers/getPyMISPVersion|users/view/me|attributes/describeTypes|sharingGroups/index"
@@ -52,6 +55,7 @@ VARIATIONS: tuple[Mapping[str, Any], ...] = (
     {"deleted": [0, 1]},
     {"published": 0},
     {"timestamp": "10000d"},
+    {"publish_timestamp": "14d"},
     {"publish_timestamp": ["10000d", "1d"]},
     {"tags": {"NOT": ["tlp:white", "tlp:clear"]}},
     {"tags": ["TLP:WHITE"]},
@@ -90,15 +94,16 @@ class Recorder(SettledAdapter):
         return response
 
 
-def main(arguments: list[str] | None = None, say: Callable[[str], None] = print) -> int:
+def main(arguments: list[str] | None = None, say: Callable[[str], None] = print, sleep: Sleep = time.sleep) -> int:
     """Ask, compare and tell; give the exit code."""
+    quieten()
     options = _options(arguments)
     key = options.key_file.read_text(encoding="utf-8").strip()
     url = urlsplit(options.misp.rstrip("/"))
     recorder = Recorder(options.ca or True, url.scheme, url.path)
     settings = _settings(url._replace(scheme="https").geturl(), key)
     try:
-        Questions(settings, recorder).ask()
+        Questions(settings, recorder, lambda words: say(words.replace(key, "...")), sleep).ask()
     except MispError as error:
         say(f"MISP did not answer: {error}".replace(key, "..."))
         return MispError.exit_code
@@ -134,27 +139,38 @@ def lines(results: list[Compared]) -> Iterator[str]:
 class Questions:
     """What the program asks of MISP, command by command."""
 
-    def __init__(self, settings: Settings, recorder: Recorder) -> None:
-        self._settings, self._recorder = settings, recorder
-        self._shipped = dict(settings.misp_event_filters)
+    def __init__(self, settings: Settings, recorder: Recorder, say: Callable[[str], None], sleep: Sleep) -> None:
+        self._settings, self._recorder, self._say, self._sleep = settings, recorder, say, sleep
+        # Without the time window: the events of a MISP to compare with may be old.
+        filters = settings.misp_event_filters
+        self._shipped = {name: value for name, value in filters.items() if name != "publish_timestamp"}
         self._client: Any = None
+        self._events: list[dict[str, Any]] = []
 
     def ask(self) -> None:
         """Ask all. Raises MispError."""
         reader = self._reader()
         reader.identity()
-        listed = self._reader().listing({**_unbounded(self._shipped), "limit": LISTED})
+        listed = reader.listing({**self._shipped, "limit": LISTED})
         chosen = spread(each for each in listed if each.attributes <= LARGEST)
-        stories = self._stories(chosen)
-        reader.index()
+        self._try(self._stories, chosen)
+        self._try(self._check, reader)
         for given in VARIATIONS:
-            self._run({**self._shipped, **given}, chosen)
-        self._check(reader)
-        self._explain(chosen, stories)
+            self._try(self._run, {**self._shipped, **given}, chosen)
+        self._try(self._explain, chosen)
+
+    def _try(self, ask: Callable[..., None], *about: Any) -> None:
+        """Ask a part; what MISP does not manage to answer is compared as well, and the rest is asked all the same."""
+        try:
+            ask(*about)
+        except MispRefused:
+            raise
+        except MispError as error:
+            self._say(f"{ask.__name__.strip('_')}: {error}")
 
     def _run(self, filters: Mapping[str, Any], chosen: list[SeenEvent]) -> None:
         """Ask as a run does, with event reports and without, and read one event in pages of its attributes."""
-        narrowed = {**_unbounded(filters), **filters, "eventid": [each.id for each in chosen]}
+        narrowed = {**filters, "eventid": [each.id for each in chosen]}
         plain = self._reader()
         listed = plain.listing(narrowed)
         found = listed or chosen
@@ -164,27 +180,27 @@ class Questions:
         scored = {"exclude_decayed": True}
         list(self._reader(misp_remove_eventreports=False, filters=scored).pages(listed, narrowed))
 
-    def _stories(self, chosen: list[SeenEvent]) -> list[dict[str, Any]]:
-        """Ask as ``collect`` and ``share`` do before they write; give the chosen events whole."""
-        writer = MispWriter(self._settings)
+    def _stories(self, chosen: list[SeenEvent]) -> None:
+        """Ask as ``collect`` and ``share`` do before they write."""
+        writer = MispWriter(self._settings, self._sleep)
         writer._adapter = self._recorder
         me = writer.me()
         writer.sharing_groups()
         writer.story_events()
-        events = [event for event in (writer.event(each.uuid) for each in chosen) if event is not None]
-        for event in events[:1]:
+        self._events = [event for event in (writer.event(each.uuid) for each in chosen) if event is not None]
+        for event in self._events[:1]:
             writer.proposals(event["uuid"])
             writer.extensions(event, me.organisation_id)
             writer.on_warninglists([one["value"] for one in event.get("Attribute", ())][:20])
-        return events
 
     def _check(self, reader: MispReader) -> None:
+        reader.index()
         reader.version()
         reader.role()
         reader.first_listed(self._shipped)
 
-    def _explain(self, chosen: list[SeenEvent], events: list[dict[str, Any]]) -> None:
-        attributes = [one for event in events for one in event.get("Attribute", ())][:2]
+    def _explain(self, chosen: list[SeenEvent]) -> None:
+        attributes = [one for event in self._events for one in event.get("Attribute", ())][:2]
         asked = [each.uuid for each in chosen[:1]] + [one[name] for one in attributes for name in ("uuid", "value")]
         for text in asked:
             view = MispView(self._settings, self._reader(), Question.of(text), [], frozenset(), datetime.now(UTC))
@@ -193,7 +209,7 @@ class Questions:
 
     def _reader(self, **changes: Any) -> MispReader:
         """Give a reader that is logged in; all share one client."""
-        reader = MispReader(self._settings.model_copy(update=changes))
+        reader = MispReader(self._settings.model_copy(update=changes), self._sleep)
         reader._adapter, reader._client = self._recorder, self._client
         self._client = reader.connect()
         return reader
@@ -214,17 +230,24 @@ def _state(asked: Exchange, known: Learned, users: list[Any]) -> MispState:
     state = MispState(clock=lambda: asked.moment)
     state.users |= dict.fromkeys([USER], users[0]) if users else {}
     learned.fill(state)
+    _with_members(state, asked)
     return state
+
+
+def _with_members(state: MispState, asked: Exchange) -> None:
+    """Give events that were found by the name of a member such a member, where the answer shows none."""
+    relations = asked.body.get("object_relation") if isinstance(asked.body, dict) else None
+    if not relations or asked.path != "/events/restSearch" or asked.answer.status != 200:
+        return
+    shown = [each["Event"]["id"] for each in asked.answer.body["response"]]
+    for event in filter(None, map(state.event, shown)):
+        member = {"type": "text", "object_relation": relations[0] if isinstance(relations, list) else relations}
+        state.load([event | {"Object": [*event["Object"], {"name": "found", "Attribute": [member]}]}])
 
 
 def _set(body: Any) -> str:
     """Say what is asked, without what PyMISP sends to say that it is not."""
     return json.dumps({name: value for name, value in body.items() if value} if isinstance(body, dict) else body)
-
-
-def _unbounded(filters: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out the time window that is shipped: the events of a MISP to compare with may be old."""
-    return {name: value for name, value in filters.items() if name != "publish_timestamp"}
 
 
 def _exchange(request: requests.PreparedRequest, path: str, response: requests.Response) -> Exchange:

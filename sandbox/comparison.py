@@ -121,6 +121,8 @@ MEANT = (
     Meant("GET /attributes/describeTypes.json", "result.*", "PyMISP's copy, which the sandbox gives, is later"),
     Meant("POST /events/add", "Event.RelatedEvent[]", "the sandbox does not correlate"),
     Meant("POST /objects/add/*", "Object.description", "MISP has the template itself and takes its words"),
+    Meant("POST /tags/search", "[].Taxonomy*", "the sandbox has no taxonomies"),
+    Meant("POST /tags/search", "[].GalaxyCluster", "nor clusters beside its tags"),
     Meant("GET /users/view/*", "User.authkey", "the sandbox keeps keys as advanced_authkeys does, and shows none"),
     Meant("GET /users/view/*", "Organisation.restricted_to_domain", "nothing, or an empty list once it was edited"),
 )

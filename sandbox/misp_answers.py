@@ -79,7 +79,7 @@ class View:
         if self.flag("includeWarninglistHits"):
             shown |= self._warnings(one)
         if self.flag("includeSightings"):
-            shown |= self._seen(one)
+            shown |= {"Sighting": []} | self._seen(one)
         if self.flag("includeCorrelations"):
             shown["RelatedAttribute"] = []
         if self.flag("includeDecayScore") and one["uuid"] in self.scores:
@@ -93,7 +93,9 @@ class View:
         """Show an object as objects/restSearch does, with a little of its event."""
         shown = {name: value for name, value in one.items() if name not in ("Attribute", "ObjectReference")}
         if not self.flag("metadata"):
-            shown |= {"Attribute": self._attributes(one["Attribute"]), "ObjectReference": one["ObjectReference"]}
+            shown["Attribute"] = [
+                in_parts(each) | {"AttributeTag": []} for each in one["Attribute"] if self._shows(each)
+            ]
         return shown | {"Event": {name: event[name] for name in ("id", "info", "org_id", "orgc_id")}}
 
     def listed(self, one: Record) -> bool:
@@ -179,6 +181,12 @@ def found(body: Any, total: int, skipped: int = 0, name: str = "") -> Response:
 def error(status: int, text: str) -> Response:
     """Give an error as MISP words it."""
     return answer({"name": text, "message": text, "url": request.path}, status=status)
+
+
+def in_parts(one: Record) -> Record:
+    """Show an attribute as it is kept, with the two parts of its value."""
+    first, _, second = str(one["value"]).partition("|")
+    return {name: one[name] for name in MEMBER} | {"value1": first, "value2": second}
 
 
 def _short(tag: Record) -> Record:

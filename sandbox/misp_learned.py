@@ -10,7 +10,8 @@ from sandbox.misp_accounts import Account, nearest_role
 from sandbox.misp_records import Record
 
 # What an answer adds to an attribute, or to a sighting, that is not kept with it.
-ADDED = frozenset({"Event", "Sighting", "RelatedAttribute", "decay_score", "warnings", "value1", "value2"})
+ADDED = frozenset({"Event", "Sighting", "RelatedAttribute", "decay_score", "warnings"})
+ADDED |= {"value1", "value2", "AttributeTag"}
 BRIEF_SIGHTING = ("id", "attribute_id", "event_id", "org_id", "date_sighting", "uuid", "source", "type")
 HELD = frozenset({"Attribute", "Object", "EventReport", "Tag"})
 
@@ -89,10 +90,10 @@ class Learned:
 
     def _events(self, found: Any) -> None:
         for each in found if isinstance(found, list) else [found]:
-            if "orgc_uuid" in each:
-                row = {name: each[name] for name in ("id", "uuid", "timestamp", "published")}
+            if isinstance(each, dict) and "orgc_uuid" in each:
+                row = {name: value for name, value in each.items() if name in ("id", "uuid", "timestamp", "published")}
                 self._event({**row, "Orgc": {"uuid": each["orgc_uuid"]}})
-            elif "Event" in each:
+            elif isinstance(each, dict) and "Event" in each:
                 self._event(each["Event"])
 
     def _event(self, given: Record) -> Record:
@@ -104,6 +105,8 @@ class Learned:
         self.tags |= _by("name", given.get("Tag", ()))
         if "SharingGroup" in given:
             self._sharing_group(given["SharingGroup"])
+        if "Attribute" in given:
+            event.setdefault("Attribute", [])
         self._attributes(given.get("Attribute", ()), event)
         for thing in given.get("Object", ()):
             self._object(thing, event)
@@ -167,10 +170,11 @@ class Learned:
 
     def _whole(self, event: Record) -> Record:
         """Give an event as it is loaded: whoever heard of it sees it, and one that the index lists has attributes."""
-        owners = {"Org": event.get("org_id"), "Orgc": event.get("orgc_id")}
-        known = {name: self.organisations[number] for name, number in owners.items() if number in self.organisations}
-        usual = {"distribution": "1", **known}
-        return usual | ({} if event.get("Attribute") else {"attribute_count": "1"}) | event
+        numbers = {"Org": event.get("org_id"), "Orgc": event.get("orgc_id")}
+        known = {name: self.organisations[each] for name, each in numbers.items() if each in self.organisations}
+        unnamed = {name: {"name": "", **event[name]} for name in numbers if name in event}
+        usual = {"distribution": "1"} | ({} if event.get("Attribute") else {"attribute_count": "1"})
+        return usual | known | event | unnamed
 
     def _organisation(self, given: Mapping[str, Any] | None) -> None:
         if given and given.get("uuid") and {"id", "name"} <= given.keys():

@@ -85,7 +85,7 @@ class Words:
 def pick_events(events: Iterable[Record], query: Record, now: float) -> list[Record]:
     """Give the events that a query finds, ordered by id unless it says otherwise."""
     tests = _tests(EVENT_TESTS, query, now)
-    inner = _tests(ATTRIBUTE_TESTS, query, now)
+    inner = _tests({**ATTRIBUTE_TESTS, "deleted": _deleted}, query, now)
     found = [event for event in events if all(test(event) for test in tests)]
     if inner:
         found = [event for event in found if any(_passes(inner, one, event) for one in attributes(event))]
@@ -124,7 +124,7 @@ def shows_deleted(query: Record, deleted: bool) -> bool:
     """Say whether ``deleted`` asks for a record in this state; without it, only live ones."""
     wanted = query.get("deleted", 0)
     values = wanted if isinstance(wanted, list) else [wanted]
-    return deleted in {value in (1, "1", True) for value in values}
+    return deleted in {value in (1, "1", True, "only") for value in values}
 
 
 def shows_to_ids(query: Record, to_ids: bool) -> bool:
@@ -294,6 +294,11 @@ def _of_attribute(make: Callable[[Any, float], EventTest]) -> Callable[[Any, flo
 def _to_ids(value: Any, _now: float) -> AttributeTest:
     wanted = _flags(value)
     return lambda one, _event: one["to_ids"] in wanted
+
+
+def _deleted(value: Any, _now: float) -> AttributeTest:
+    """An event is found if it has an attribute in one of these states; one without any attribute never is."""
+    return lambda one, _event: shows_deleted({"deleted": value}, one["deleted"])
 
 
 def tag_names(*records: Record) -> set[str]:
