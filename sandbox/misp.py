@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from importlib.resources import files
 from typing import Any
+from uuid import UUID
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
@@ -15,13 +16,16 @@ from werkzeug.exceptions import HTTPException
 from sandbox.faults import Faults
 from sandbox.misp_accounts import Account, account, organisation
 from sandbox.misp_answers import View, answer, error, found, row
+from sandbox.misp_clusters import Clusters
 from sandbox.misp_decaying import DecayingModels
 from sandbox.misp_edits import Edits
 from sandbox.misp_part_writes import PartWrites
 from sandbox.misp_proposals import Proposals
 from sandbox.misp_records import ORGANISATION, Record
 from sandbox.misp_search import Page, pick_attributes, pick_events, pick_objects, stays
+from sandbox.misp_sightings import Sightings
 from sandbox.misp_tags import Tags
+from sandbox.misp_warninglists import Warninglists
 from sandbox.misp_writes import Writes
 
 ADMIN_KEY = "sandboxAdminKey".ljust(40, "0")
@@ -62,13 +66,19 @@ class MispState(Edits):
         self.organisation_uuid = ORGANISATION["uuid"]
         self.unpublishedprivate = False
         self.warninglist: set[str] = set()
+        self.warninglists: list[Record] = []
         self.users: dict[str, Account] = {}
         self.sharing_groups: dict[str, Record] = {}
+        self.organisations: dict[str, Record] = {ORGANISATION["id"]: ORGANISATION}
+        self.sightings: list[Record] = []
+        self.clusters: list[Record] = []
         self.tags: set[str] = set()
         self.decaying_models: dict[str, bool] = {}
+        self.model_details: dict[str, Record] = {}
         self.for_elsewhere: set[str] = set()
         self.utf8mb4 = False
         self.rate_limit: int | None = None
+        self.maintenance = False
         self.requests: list[tuple[str, str, Any]] = []
         self.faults = Faults()
         self._calls: deque[float] = deque()
@@ -90,12 +100,35 @@ class MispState(Edits):
         self.users[key] = Account(str(number), f"user{number}@sandbox.example", role, of)
         return key
 
+    def add_tag(self, tag: Record) -> None:
+        """Let there be a tag, whether or not something carries it."""
+        self.tags.add(self.tag(tag["name"], tag)["name"])
+
+    def tag(self, name: str, given: Record | None = None) -> Record:
+        """Give a tag by its name, with its number."""
+        return self._filler.tag({**(given or {}), "name": name})
+
     def add_sharing_group(self, name: str, *organisations: Record) -> str:
         """Add a sharing group of these organisations; give its id."""
         number = str(len(self.sharing_groups) + 1)
         uuids = [each["uuid"] for each in organisations]
         self.sharing_groups[number] = {"id": number, "name": name, "organisations": uuids}
         return number
+
+    def organisation_of(self, number: str) -> Record:
+        """Give an organisation by its id."""
+        users = (each.organisation for each in self.users.values())
+        known = {each["id"]: each for each in users} | self.organisations
+        return known.get(number) or organisation(int(number), f"ORG-{number}", str(UUID(int=int(number))))
+
+    def sightings_by_attribute(self) -> dict[str, list[Record]]:
+        """Give the sightings, each with its organisation, of each attribute by its id."""
+        found: dict[str, list[Record]] = {}
+        for each in self.sightings:
+            owner = self.organisation_of(each["org_id"])
+            brief = {name: owner[name] for name in ("id", "uuid", "name")}
+            found.setdefault(each["attribute_id"], []).append({**each, "Organisation": brief})
+        return found
 
     def shows(self, event: Record, user: Account) -> bool:
         """Say whether a user sees an event; with unpublishedprivate, others' only while published.
@@ -136,8 +169,8 @@ class Api:
         app.before_request(self._admit)
         app.after_request(_limit_headers)
         app.register_error_handler(HTTPException, self._no_route)
-        of_readers = (self, Tags(self.state), DecayingModels(self.state))
-        parts = (*of_readers, Writes(self.state), PartWrites(self.state), Proposals(self.state))
+        others = (Tags, DecayingModels, Warninglists, Clusters, Sightings, Writes, PartWrites, Proposals)
+        parts = (self, *(part(self.state) for part in others))
         for path, view in (pair for part in parts for pair in part.routes().items()):
             app.add_url_rule(path, path, view, methods=["GET", "POST"])
 
@@ -161,7 +194,7 @@ class Api:
         """servers/getVersion."""
         body = {"version": VERSION, "pymisp_recommended_version": VERSION}
         flags = ("perm_sync", "perm_sighting", "perm_galaxy_editor", "perm_analyst_data")
-        body |= dict.fromkeys(flags, g.admin)
+        body |= {flag: g.user.may(flag) for flag in flags}
         return answer(body | {"uuid": self.state.uuid, "request_encoding": ["gzip"], "filter_sightings": True})
 
     def pymisp_version(self) -> Response:
@@ -232,7 +265,7 @@ class Api:
         return found([{"Object": view.object(one, self.state.owner(one))} for one in cut], len(cut))
 
     def _view(self, query: Record) -> View:
-        return View(query, self.state.warninglist, g.admin, self.state.scores)
+        return View(query, self.state.warninglist, g.user, self.state.scores, self.state.sightings_by_attribute())
 
     def _seen(self, events: Iterable[Record]) -> Iterator[Record]:
         return (event for event in events if self.state.shows(event, g.user))
@@ -248,7 +281,11 @@ class Api:
             return error(403, UNAUTHENTICATED)
         if key in self.state.for_elsewhere:
             return error(403, FROM_ELSEWHERE)
+        if user.refused:
+            return error(403, user.refused)
         g.user, g.admin = user, user.admin
+        if self.state.maintenance and not user.admin:
+            return Response("", 302, {"Location": f"{request.host_url}users/login"})
         if self.state.rate_limit is None:
             return None
         left, seconds = self.state.calls_left()

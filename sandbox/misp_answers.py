@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Response, request
 
+from sandbox.misp_accounts import Account
 from sandbox.misp_records import Record
 from sandbox.misp_search import shows_deleted, shows_to_ids
 
@@ -37,8 +38,9 @@ class View:
 
     query: Record
     warninglist: Collection[str]
-    sees_creator: bool
+    viewer: Account
     scores: Mapping[str, Mapping[str, Record]] = field(default_factory=dict)
+    sightings: Mapping[str, list[Record]] = field(default_factory=dict)
 
     def flag(self, name: str) -> bool:
         """Say whether the query switches ``name`` on."""
@@ -53,21 +55,21 @@ class View:
     def event(self, event: Record) -> Record:
         """Show an event, with its content or (metadata) without."""
         shown = dict(event)
-        if not self.sees_creator:
+        if not self.viewer.owns(event):
             shown.pop("event_creator_email", None)
         if self.flag("excludeGalaxy"):
-            shown.pop("Galaxy", None)
+            shown["Galaxy"] = []
         if self.flag("noEventReports"):
             shown.pop("EventReport", None)
         if self.flag("noShadowAttributes"):
             shown.pop("ShadowAttribute", None)
         if self.flag("metadata"):
             return {name: value for name, value in shown.items() if name not in INNER}
-        shown["Attribute"] = self._attributes(event["Attribute"])
+        shown["Attribute"] = self._attributes(filter(self._is_shared_so, event["Attribute"]))
         shown["Object"] = [
-            one | {"Attribute": self._attributes(one["Attribute"])}
+            one | {"Attribute": self._attributes(filter(self._is_shared_so, one["Attribute"]))}
             for one in event["Object"]
-            if shows_deleted(self.query, one["deleted"])
+            if shows_deleted(self.query, one["deleted"]) and self._is_shared_so(one)
         ]
         return shown
 
@@ -76,26 +78,37 @@ class View:
         shown = {name: one[name] for name in MEMBER}
         if self.flag("includeWarninglistHits"):
             shown |= self._warnings(one)
+        if self.flag("includeSightings"):
+            shown |= {"Sighting": []} | self._seen(one)
         if self.flag("includeCorrelations"):
             shown["RelatedAttribute"] = []
         if self.flag("includeDecayScore") and one["uuid"] in self.scores:
             shown["decay_score"] = list(self.scores[one["uuid"]].values())
         shown["Event"] = self._context(event)
-        tags = [*one.get("Tag", ()), *self._inherited(event)]
+        own = ({**_short(tag), "is_galaxy": tag["is_galaxy"], "local": tag["local"]} for tag in one.get("Tag", ()))
+        tags = [*own, *self._inherited(event)]
         return shown | {"Tag": tags} if tags else shown
 
     def object(self, one: Record, event: Record) -> Record:
         """Show an object as objects/restSearch does, with a little of its event."""
         shown = {name: value for name, value in one.items() if name not in ("Attribute", "ObjectReference")}
         if not self.flag("metadata"):
-            shown |= {"Attribute": self._attributes(one["Attribute"]), "ObjectReference": one["ObjectReference"]}
+            shown["Attribute"] = [
+                in_parts(each) | {"AttributeTag": []} for each in one["Attribute"] if self._shows(each)
+            ]
         return shown | {"Event": {name: event[name] for name in ("id", "info", "org_id", "orgc_id")}}
 
     def listed(self, one: Record) -> bool:
         """Say whether a warninglist holds the value or, of a composite one, a part."""
         return bool(self.warninglist) and bool(_hits(one, self.warninglist))
 
-    def _attributes(self, members: list[Record]) -> list[Record]:
+    def _is_shared_so(self, one: Record) -> bool:
+        """Say whether a filter that is meant for events leaves a part of one: MISP compares the part's own field."""
+        given = {name: self.query.get(name) for name in ("distribution", "sharing_group_id")}
+        wanted = {name: value if isinstance(value, list) else [value] for name, value in given.items() if value}
+        return all(one[name] in map(str, values) for name, values in wanted.items())
+
+    def _attributes(self, members: Iterable[Record]) -> list[Record]:
         return [self._inner(one) for one in members if self._shows(one)]
 
     def _shows(self, one: Record) -> bool:
@@ -106,16 +119,20 @@ class View:
     def _inner(self, one: Record) -> Record:
         shown = one
         if self.flag("includeWarninglistHits"):
-            shown = shown | self._warnings(one)
-        if self.flag("excludeGalaxy"):
-            shown = {name: value for name, value in shown.items() if name != "Galaxy"}
-        if self.flag("noShadowAttributes"):
-            shown = {name: value for name, value in shown.items() if name != "ShadowAttribute"}
-        return shown
+            # A search for attributes writes all numbers as texts, one for events does not.
+            hits = self._warnings(one).get("warnings", ())
+            numbered = [hit | {"warninglist_id": int(hit["warninglist_id"])} for hit in hits]
+            shown = shown | ({"warnings": numbered} if numbered else {})
+        left_out = {"excludeGalaxy": "Galaxy", "noShadowAttributes": "ShadowAttribute"}
+        return shown | {name: [] for flag, name in left_out.items() if self.flag(flag)} | self._seen(one)
 
     def _warnings(self, one: Record) -> Record:
         found = [{"match": hit, "value": hit, **WARNINGLIST} for hit in _hits(one, self.warninglist)]
         return {"warnings": found} if found else {}
+
+    def _seen(self, one: Record) -> Record:
+        seen = [each | {"attribute_uuid": one["uuid"]} for each in self.sightings.get(one["id"], ())]
+        return {"Sighting": seen} if seen else {}
 
     def _context(self, event: Record) -> Record:
         if not self.flag("includeContext"):
@@ -164,6 +181,12 @@ def found(body: Any, total: int, skipped: int = 0, name: str = "") -> Response:
 def error(status: int, text: str) -> Response:
     """Give an error as MISP words it."""
     return answer({"name": text, "message": text, "url": request.path}, status=status)
+
+
+def in_parts(one: Record) -> Record:
+    """Show an attribute as it is kept, with the two parts of its value."""
+    first, _, second = str(one["value"]).partition("|")
+    return {name: one[name] for name in MEMBER} | {"value1": first, "value2": second}
 
 
 def _short(tag: Record) -> Record:

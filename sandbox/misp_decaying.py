@@ -30,7 +30,8 @@ class DecayingModels:
         models = {each["name"]: _model(str(each["id"]), each["name"], True) for each in scoring}
         for name, enabled in self.state.decaying_models.items():
             models[name] = _model(str(len(models) + 1), name, enabled)
-        return answer([{"DecayingModel": each, "DecayingModelMapping": []} for each in models.values()])
+        shown = [each | self.state.model_details.get(name, {}) for name, each in models.items()]
+        return answer([{"DecayingModel": each, "DecayingModelMapping": []} for each in shown])
 
 
 def _model(number: str, name: str, enabled: bool) -> Record:

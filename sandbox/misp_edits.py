@@ -139,7 +139,7 @@ class Edits(Store):
             "score": score,
             "base_score": 80,
             "decayed": score < threshold,
-            "DecayingModel": {"id": list(known).index(model) + 1, "name": model},
+            "DecayingModel": {"id": str(list(known).index(model) + 1), "name": model},
         }
 
     def known(self, uuid: str) -> Record:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from flask import Response, g, request
 
 from sandbox import misp_rules
-from sandbox.misp_answers import answer, error
+from sandbox.misp_answers import answer, error, in_parts
 from sandbox.misp_records import Record
 from sandbox.misp_writes import declined, done, fields_of, needing, refuse_wide_report, sent, visible
 
@@ -64,7 +64,7 @@ class PartWrites:
             if why:
                 wrong[f"attribute_{number}"] = {"value": [why]}
             else:
-                added.append(_bare(made))
+                added.append(in_parts(made))
         if not added:
             why_one = wrong["attribute_0"] if not isinstance(given, list) else wrong
             return declined("Attribute", why_one, "/attributes/add")
@@ -88,7 +88,7 @@ class PartWrites:
             return declined("Attribute", {"value": [why]}, request.path, "edit")
         one.update(fields_of(kept))
         self.state.touch(event, one)
-        return answer({"Attribute": _bare(one)})
+        return answer({"Attribute": in_parts(one)})
 
     @needing("perm_modify")
     def delete_attribute(self, identifier: str) -> Response:
@@ -207,16 +207,9 @@ class PartWrites:
         return answer([{**_report(event, one), "RelationshipInbound": []} for one in found if event])
 
 
-def _bare(one: Record) -> Record:
-    """Show an attribute as attributes/add does."""
-    first, _, second = str(one["value"]).partition("|")
-    shown = {name: value for name, value in one.items() if name not in ("Galaxy", "ShadowAttribute", "Tag")}
-    return shown | {"value1": first, "value2": second}
-
-
 def _object(thing: Record) -> Record:
     shown = {name: value for name, value in thing.items() if name != "ObjectReference"}
-    return shown | {"Attribute": [_bare(one) for one in thing["Attribute"] if not one["deleted"]]}
+    return shown | {"Attribute": [in_parts(one) for one in thing["Attribute"] if not one["deleted"]]}
 
 
 def _report(event: Record, report: Record) -> Record:

@@ -152,7 +152,7 @@ class Filler:
         self.attributes = Numbers()
         self.objects = Numbers()
         self.reports = Numbers()
-        self._tags: dict[str, str] = {}
+        self._tags: dict[str, Record] = {}
 
     def event(self, given: Record) -> Record:
         """Complete an event and all in it."""
@@ -195,9 +195,10 @@ class Filler:
 
     def tag(self, given: Record) -> Record:
         """Complete a tag; the same name keeps the same id."""
-        number = self._tags.setdefault(given["name"], str(given.get("id") or len(self._tags) + 1))
         galaxy = given["name"].startswith("misp-galaxy:")
-        return {**texts(TAG | {"is_galaxy": galaxy} | given), "id": number}
+        made = texts(TAG | {"is_galaxy": galaxy} | given)
+        own = {"id": str(given.get("id") or len(self._tags) + 1), "colour": made["colour"]}
+        return made | self._tags.setdefault(given["name"], own)
 
 
 def attributes(event: Record) -> Iterable[Record]:

@@ -85,7 +85,7 @@ class Words:
 def pick_events(events: Iterable[Record], query: Record, now: float) -> list[Record]:
     """Give the events that a query finds, ordered by id unless it says otherwise."""
     tests = _tests(EVENT_TESTS, query, now)
-    inner = _tests(ATTRIBUTE_TESTS, query, now)
+    inner = _tests({**ATTRIBUTE_TESTS, "deleted": _deleted}, query, now)
     found = [event for event in events if all(test(event) for test in tests)]
     if inner:
         found = [event for event in found if any(_passes(inner, one, event) for one in attributes(event))]
@@ -124,7 +124,7 @@ def shows_deleted(query: Record, deleted: bool) -> bool:
     """Say whether ``deleted`` asks for a record in this state; without it, only live ones."""
     wanted = query.get("deleted", 0)
     values = wanted if isinstance(wanted, list) else [wanted]
-    return deleted in {value in (1, "1", True) for value in values}
+    return deleted in {value in (1, "1", True, "only") for value in values}
 
 
 def shows_to_ids(query: Record, to_ids: bool) -> bool:
@@ -203,6 +203,12 @@ def _identity(*fields: str) -> Callable[[Any, float], EventTest]:
     return make
 
 
+def _extending(value: Any, _now: float) -> EventTest:
+    """Of a list, the last UUID counts alone (MISP's source, which begins anew with each)."""
+    last = value[-1] if isinstance(value, list) else value
+    return lambda event: event["extends_uuid"].lower() == str(last).lower()
+
+
 def _published(value: Any, _now: float) -> EventTest:
     wanted = _flags(value)
     return lambda event: event["published"] in wanted
@@ -265,6 +271,18 @@ def _member_tags(value: Any, _now: float) -> AttributeTest:
     return lambda one, event: words.hold(tag_names(one, event))
 
 
+def _event_uuid(value: Any, now: float) -> EventTest:
+    """A UUID is that of the event, or of an attribute in it."""
+    test = _identity("uuid")(value, now)
+    return lambda event: test(event) or any(map(test, attributes(event)))
+
+
+def _member_uuid(value: Any, now: float) -> AttributeTest:
+    """A UUID is that of the attribute, or of the whole event that it is in."""
+    test = _identity("uuid")(value, now)
+    return lambda one, event: test(one) or test(event)
+
+
 def _of_attribute(make: Callable[[Any, float], EventTest]) -> Callable[[Any, float], AttributeTest]:
     def made(value: Any, now: float) -> AttributeTest:
         test = make(value, now)
@@ -276,6 +294,11 @@ def _of_attribute(make: Callable[[Any, float], EventTest]) -> Callable[[Any, flo
 def _to_ids(value: Any, _now: float) -> AttributeTest:
     wanted = _flags(value)
     return lambda one, _event: one["to_ids"] in wanted
+
+
+def _deleted(value: Any, _now: float) -> AttributeTest:
+    """An event is found if it has an attribute in one of these states; one without any attribute never is."""
+    return lambda one, _event: shows_deleted({"deleted": value}, one["deleted"])
 
 
 def tag_names(*records: Record) -> set[str]:
@@ -304,7 +327,7 @@ CONTEXT_TESTS: dict[str, Any] = {
 EVENT_TESTS: dict[str, Any] = {
     **CONTEXT_TESTS,
     "sharinggroup": _identity("sharing_group_id"),
-    "uuid": _identity("uuid"),
+    "uuid": _event_uuid,
     "timestamp": _since("timestamp"),
     "tags": _event_tags,
     "tag": _event_tags,
@@ -315,7 +338,7 @@ LATE_TESTS: dict[str, Any] = {
     "distribution": _identity("distribution"),
     "event_uuid": _identity("uuid"),
     "idList": _identity("id"),
-    "eventsExtendingUuid": _identity("extends_uuid"),
+    "eventsExtendingUuid": _extending,
 }
 ATTRIBUTE_TESTS: dict[str, Any] = {
     "type": _of_attribute(_words(lambda one: [one["type"]], any_case=True)),
@@ -325,7 +348,7 @@ ATTRIBUTE_TESTS: dict[str, Any] = {
     "to_ids": _to_ids,
 }
 MEMBER_TESTS: dict[str, Any] = {
-    "uuid": _of_attribute(_identity("uuid")),
+    "uuid": _member_uuid,
     "timestamp": _of_attribute(_since("timestamp")),
     "attribute_timestamp": _of_attribute(_since("timestamp")),
     "tags": _member_tags,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flask import Response, request
 
 from sandbox.misp_answers import answer
-from sandbox.misp_records import TAG, Record, attributes
+from sandbox.misp_records import Record, attributes
 
 if TYPE_CHECKING:
     from sandbox.misp import MispState
@@ -34,10 +34,10 @@ class Tags:
         named = body.get("tag") or list(body.values())
         words = [str(each) for each in (named if isinstance(named, list) else [named])]
         found = {name: tag for name, tag in self._every() if any(_like(word, name) for word in words)}
-        return answer([{"Tag": found[name]} for name in sorted(found)])
+        return answer([{"Tag": tag} for tag in sorted(found.values(), key=lambda tag: int(tag["id"]))])
 
     def _every(self) -> Iterator[tuple[str, Record]]:
-        yield from ((name, _shown(TAG | {"name": name, "id": "0"})) for name in self.state.tags)
+        yield from ((name, _shown(self.state.tag(name))) for name in self.state.tags)
         for event in self.state.events():
             for one in (event, *attributes(event)):
                 yield from ((tag["name"], _shown(tag)) for tag in one.get("Tag", ()))

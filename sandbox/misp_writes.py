@@ -83,7 +83,6 @@ class Writes:
             "/tags/attachTagToObject": self.attach_tag,
             "/tags/removeTagFromObject": self.remove_tag,
             "/sharingGroups/index": self.sharing_groups,
-            "/warninglists/checkValue": self.check_values,
         }
 
     # -- events ------------------------------------------------------------------------------------
@@ -187,7 +186,7 @@ class Writes:
         self.state.delete(event["uuid"])
         return done("Event deleted.", id=identifier)
 
-    # -- tags, sharing groups, warninglists --------------------------------------------------------
+    # -- tags, sharing groups --------------------------------------------------------
 
     @needing("perm_tagger")
     def attach_tag(self) -> Response:
@@ -242,15 +241,8 @@ class Writes:
         shown = [{"SharingGroup": {"id": each["id"], "name": each["name"]}} for each in seen]
         return answer({"response": shown})
 
-    def check_values(self) -> Response:
-        """warninglists/checkValue: the values that are listed; a PHP list when there is none."""
-        body = request.get_json(force=True, silent=True)
-        values = body.get("[]", ()) if isinstance(body, dict) else body or ()
-        hit = {"id": "1", "name": "List of the sandbox"}
-        return answer({each: [{**hit, "matched": each}] for each in values if each in self.state.warninglist} or [])
-
     def _event(self, event: Record) -> Response:
-        return answer({"Event": View({}, self.state.warninglist, True).event(event)})
+        return answer({"Event": View({}, self.state.warninglist, g.user).event(event)})
 
 
 def visible(state: MispState, identifier: str) -> Record | None:

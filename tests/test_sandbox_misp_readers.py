@@ -36,7 +36,7 @@ def ask():
     ("body", "names"),
     [
         ({"tag": "TLP:WHITE"}, ["tlp:white"]),
-        ({"tag": ["tlp:%", "no_siem", "unknown"]}, ["no-siem", "tlp:white"]),
+        ({"tag": ["tlp:%", "no_siem", "unknown"]}, ["tlp:white", "no-siem"]),
         ({"tagname": "Tlp:White", "strict_tagname": True}, ["tlp:white"]),
         ({"tag": "!tlp:white"}, []),
     ],

@@ -1,0 +1,289 @@
+"""Compare a real MISP with the sandbox: ``python -m sandbox.compare --misp URL --key-file FILE [--ca FILE]``.
+
+What the program asks is asked of the real one, read-only, about a handful of its events; then the same of a sandbox
+that holds what it answered. Prints where the sandbox would have answered otherwise. Exit code 0: nowhere; 1: somewhere;
+2: wrong usage; 3: MISP did not answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from pydantic import SecretStr
+
+from helpers.errors import MispError, MispRefused
+from helpers.ledger_questions import Question
+from helpers.log import quieten
+from helpers.marks import SeenEvent
+from helpers.misp import MispReader
+from helpers.misp_stories import MispWriter
+from helpers.misp_view import MispView
+from helpers.settings import Settings, load
+from helpers.transport import SettledAdapter
+from sandbox.comparison import Answer, Compared, Exchange, compare
+from sandbox.misp import MispState
+from sandbox.misp_learned import Learned, account_of
+
+SHIPPED = Path(__file__).resolve().parents[1] / "config.py"
+EVENTS, LISTED, LARGEST, MOST_REQUESTS = 5, 50, 2000, 500
+USER = "the key"
+Sleep = Callable[[float], None]
+# Nothing else is ever sent.
+READS = re.compile(
+    r"GET /(servers/getVersion|servers/getPyMISPVersion|users/view/me|attributes/describeTypes|sharingGroups/index"
+    r"|decayingModel/index|warninglists/index|events/view/[0-9a-f-]+|shadowAttributes/index/[0-9a-f-]+)(\.json)?"
+    r"|POST /((events|attributes|objects|galaxy_clusters|sightings)/restSearch|events/index|events/view/[0-9a-f-]+"
+    r"|tags/search|warninglists/checkValue)"
+)
+# What is asked with each of these, beside the shipped filters.
+VARIATIONS: tuple[Mapping[str, Any], ...] = (
+    {},
+    {"enforceWarninglist": False},
+    {"enforceWarninglist": False, "includeWarninglistHits": 1},
+    {"enforceWarninglist": True, "includeWarninglistHits": 1},
+    {"to_ids": 1},
+    {"deleted": [0, 1]},
+    {"published": 0},
+    {"timestamp": "10000d"},
+    {"publish_timestamp": "14d"},
+    {"publish_timestamp": ["10000d", "1d"]},
+    {"tags": {"NOT": ["tlp:white", "tlp:clear"]}},
+    {"tags": ["TLP:WHITE"]},
+    {"type": ["domain", "hostname"]},
+    {"threat_level_id": [1, 2]},
+    {"distribution": 1},
+    {"sharing_group_id": 1},
+    {"threatlevel": 1},
+)
+
+
+class NotRead(RuntimeError):
+    """A request that is none of those that only read: it was not sent."""
+
+
+class Recorder(SettledAdapter):
+    """Carries what only reads, notes it with its answer, and refuses the rest."""
+
+    def __init__(self, verify: bool | str, scheme: str, prefix: str) -> None:
+        """``scheme`` is how MISP is reached; PyMISP leaves what is http to other adapters, so it is told https."""
+        super().__init__(verify, None, 120)
+        self._scheme, self._prefix = scheme, prefix
+        self.exchanges: list[Exchange] = []
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **given: Any) -> requests.Response:
+        """Send one request, if it only reads. Raises NotRead."""
+        url = urlsplit(request.url or "")
+        path = url.path.removeprefix(self._prefix)
+        if not READS.fullmatch(f"{request.method} {path}"):
+            raise NotRead(f"{request.method} {path} is none of the requests that only read: it was not sent")
+        if len(self.exchanges) >= MOST_REQUESTS:
+            raise MispRefused(f"more than {MOST_REQUESTS} requests")
+        request.url = url._replace(scheme=self._scheme).geturl()
+        response = super().send(request, **given)
+        self.exchanges.append(_exchange(request, path, response))
+        return response
+
+
+def main(arguments: list[str] | None = None, say: Callable[[str], None] = print, sleep: Sleep = time.sleep) -> int:
+    """Ask, compare and tell; give the exit code."""
+    quieten()
+    options = _options(arguments)
+    key = options.key_file.read_text(encoding="utf-8").strip()
+    url = urlsplit(options.misp.rstrip("/"))
+    recorder = Recorder(options.ca or True, url.scheme, url.path)
+    settings = _settings(url._replace(scheme="https").geturl(), key)
+    try:
+        Questions(settings, recorder, lambda words: say(words.replace(key, "...")), sleep).ask()
+    except MispError as error:
+        say(f"MISP did not answer: {error}".replace(key, "..."))
+        return MispError.exit_code
+    results = results_of(recorder.exchanges)
+    for line in lines(results):
+        say(line.replace(key, "..."))
+    return int(any(result.differences for result in results))
+
+
+def results_of(exchanges: list[Exchange]) -> list[Compared]:
+    """Compare each exchange with a sandbox that holds what all of them show."""
+    known = Learned()
+    for each in exchanges:
+        if each.answer.status == 200 and each.path != "/events/index":
+            known.hear(each.path, each.answer.body)
+    users = [account_of(each.answer.body) for each in exchanges if each.path.startswith("/users/view/me")]
+    return [compare(_state(each, known, users), each) for each in exchanges]
+
+
+def lines(results: list[Compared]) -> Iterator[str]:
+    """Say each difference in a line, with the first request that shows it, and how many requests there were."""
+    first: dict[tuple[str, str], str] = {}
+    for result in results:
+        asked = result.exchange
+        for each in result.differences:
+            first.setdefault((asked.route, str(each)), f"{asked.method} {asked.path} {_set(asked.body)} {each}")
+    yield from first.values()
+    other = sum(bool(result.differences) for result in results)
+    meant = sum(len(result.meant) for result in results)
+    yield f"{len(results)} requests compared; {other} answered otherwise by the sandbox; {meant} differences are meant"
+
+
+class Questions:
+    """What the program asks of MISP, command by command."""
+
+    def __init__(self, settings: Settings, recorder: Recorder, say: Callable[[str], None], sleep: Sleep) -> None:
+        self._settings, self._recorder, self._say, self._sleep = settings, recorder, say, sleep
+        # Without the time window: the events of a MISP to compare with may be old.
+        filters = settings.misp_event_filters
+        self._shipped = {name: value for name, value in filters.items() if name != "publish_timestamp"}
+        self._client: Any = None
+        self._events: list[dict[str, Any]] = []
+
+    def ask(self) -> None:
+        """Ask all. Raises MispError."""
+        reader = self._reader()
+        reader.identity()
+        listed = reader.listing({**self._shipped, "limit": LISTED})
+        chosen = spread(each for each in listed if each.attributes <= LARGEST)
+        self._try(self._stories, chosen)
+        self._try(self._check, reader)
+        for given in VARIATIONS:
+            self._try(self._run, {**self._shipped, **given}, chosen)
+        self._try(self._explain, chosen)
+
+    def _try(self, ask: Callable[..., None], *about: Any) -> None:
+        """Ask a part; what MISP does not manage to answer is compared as well, and the rest is asked all the same."""
+        try:
+            ask(*about)
+        except MispRefused:
+            raise
+        except MispError as error:
+            self._say(f"{ask.__name__.strip('_')}: {error}")
+
+    def _run(self, filters: Mapping[str, Any], chosen: list[SeenEvent]) -> None:
+        """Ask as a run does, with event reports and without, and read one event in pages of its attributes."""
+        narrowed = {**filters, "eventid": [each.id for each in chosen]}
+        plain = self._reader()
+        listed = plain.listing(narrowed)
+        found = listed or chosen
+        list(plain.pages(listed, narrowed))
+        list(plain._large(found[-1], narrowed))
+        plain.seen(narrowed, [each.uuid for each in chosen])
+        scored = {"exclude_decayed": True}
+        list(self._reader(misp_remove_eventreports=False, filters=scored).pages(listed, narrowed))
+
+    def _stories(self, chosen: list[SeenEvent]) -> None:
+        """Ask as ``collect`` and ``share`` do before they write."""
+        writer = MispWriter(self._settings, self._sleep)
+        writer._adapter = self._recorder
+        me = writer.me()
+        writer.sharing_groups()
+        writer.story_events()
+        self._events = [event for event in (writer.event(each.uuid) for each in chosen) if event is not None]
+        for event in self._events[:1]:
+            writer.proposals(event["uuid"])
+            writer.extensions(event, me.organisation_id)
+            writer.on_warninglists([one["value"] for one in event.get("Attribute", ())][:20])
+
+    def _check(self, reader: MispReader) -> None:
+        reader.index()
+        reader.tags(["tlp:white", "TLP:WHITE", "no such tag"])
+        reader.models()
+        reader.version()
+        reader.role()
+        reader.first_listed(self._shipped)
+
+    def _explain(self, chosen: list[SeenEvent]) -> None:
+        attributes = [one for event in self._events for one in event.get("Attribute", ())][:2]
+        asked = [each.uuid for each in chosen[:1]] + [one[name] for one in attributes for name in ("uuid", "value")]
+        for text in asked:
+            view = MispView(self._settings, self._reader(), Question.of(text), [], frozenset(), datetime.now(UTC))
+            view.answer()
+        self._reader().attributes([one["uuid"] for one in attributes])
+
+    def _reader(self, **changes: Any) -> MispReader:
+        """Give a reader that is logged in; all share one client."""
+        reader = MispReader(self._settings.model_copy(update=changes), self._sleep)
+        reader._adapter, reader._client = self._recorder, self._client
+        self._client = reader.connect()
+        return reader
+
+
+def spread(listed: Iterable[SeenEvent]) -> list[SeenEvent]:
+    """Choose a handful of events, small ones and large ones."""
+    by_size = sorted(listed, key=lambda each: each.attributes)
+    return by_size[:: max(1, -(-len(by_size) // EVENTS))]
+
+
+def _state(asked: Exchange, known: Learned, users: list[Any]) -> MispState:
+    """Give a sandbox that holds the answer, and whatever was heard besides of events that were read whole."""
+    learned = Learned()
+    if asked.answer.status == 200:
+        learned.hear(asked.path, asked.answer.body)
+    learned.add(known)
+    state = MispState(clock=lambda: asked.moment)
+    state.users |= dict.fromkeys([USER], users[0]) if users else {}
+    learned.fill(state)
+    _with_members(state, asked)
+    return state
+
+
+def _with_members(state: MispState, asked: Exchange) -> None:
+    """Give events that were found by the name of a member such a member, where the answer shows none."""
+    relations = asked.body.get("object_relation") if isinstance(asked.body, dict) else None
+    if not relations or asked.path != "/events/restSearch" or asked.answer.status != 200:
+        return
+    shown = [each["Event"]["id"] for each in asked.answer.body["response"]]
+    for event in filter(None, map(state.event, shown)):
+        member = {"type": "text", "object_relation": relations[0] if isinstance(relations, list) else relations}
+        state.load([event | {"Object": [*event["Object"], {"name": "found", "Attribute": [member]}]}])
+
+
+def _set(body: Any) -> str:
+    """Say what is asked, without what PyMISP sends to say that it is not."""
+    return json.dumps({name: value for name, value in body.items() if value} if isinstance(body, dict) else body)
+
+
+def _exchange(request: requests.PreparedRequest, path: str, response: requests.Response) -> Exchange:
+    body = json.loads(request.body) if request.body else None
+    try:
+        given = response.json()
+    except ValueError:
+        given = response.text
+    headers = {"Accept": "application/json", "Content-Type": "application/json"}
+    answer = Answer(response.status_code, dict(response.headers), given)
+    return Exchange("", USER, request.method or "", path, headers, body, answer)
+
+
+def _settings(url: str, key: str) -> Settings:
+    """Give the shipped settings, for another MISP."""
+    shipped = load(SHIPPED, {}, offline=True).settings
+    stories = shipped.misp_stories.model_copy(update={"api_key": SecretStr(key)})
+    changes = {"misp_domain": url, "misp_key": SecretStr(key), "misp_stories": stories}
+    return shipped.model_copy(update=changes)
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m sandbox.compare", description="A real MISP beside the sandbox.")
+    parser.add_argument("--misp", required=True, metavar="URL", help="address of a MISP; it is only read")
+    parser.add_argument("--key-file", required=True, type=Path, metavar="FILE", help="file with an authentication key")
+    parser.add_argument("--ca", metavar="FILE", help="CA bundle for its certificate (default: the system's)")
+    options = parser.parse_args(arguments)
+    if not options.misp.startswith(("https://", "http://")):
+        parser.error("--misp: begin it with https://")
+    for path in filter(None, (options.key_file, options.ca and Path(options.ca))):
+        if not path.is_file():
+            parser.error(f"{path} is no file that can be read")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())
