@@ -9,6 +9,7 @@ cannot deliver is asked for in halves until one event stands alone.
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ class MispReader:
     settings: Settings
     sleep: Callable[[float], None] = time.sleep
     left: Callable[[], float] = lambda: float("inf")
-    waiting: Callable[[str], None] = lambda _words: None
+    waiting: Callable[[str], None] = field(default_factory=lambda: _to_who_watches)
     detours: Detours = field(default_factory=Detours)
     unread: list[Unread] = field(default_factory=list)
     listed: int = 0
@@ -455,7 +456,7 @@ class MispReader:
         from pymisp import PyMISP  # noqa: PLC0415  takes 0.2 s to import
 
         settings = self.settings
-        return PyMISP(
+        client = PyMISP(
             settings.misp_domain,
             settings.misp_key.get_secret_value(),
             ssl=settings.misp_verifycert,
@@ -466,6 +467,15 @@ class MispReader:
             auth=_KeepKey(),
             tool=settings.ms_useragent,
         )
+        # PyMISP mounts an adapter for https alone; without ours, nobody hears how long a rate limit lasts.
+        vars(client)["_PyMISP__session"].mount("http://", self._adapter)
+        return client
+
+
+def _to_who_watches(words: str) -> None:
+    """Say what is waited for where a person looks; a run has a progress bar for it."""
+    if words and sys.stderr.isatty():
+        print(words, file=sys.stderr)
 
 
 class _KeepKey(requests.auth.AuthBase):

@@ -69,6 +69,7 @@ _PYMISP_NAMES = {
 _OVER_EVENT_IDS = frozenset({"eventid", "searchall"})
 _LEFT_THERE = {"excludeGalaxy": True, "noShadowAttributes": 1}
 _FLAGS = frozenset({"published", "to_ids"})
+_OPERATORS = frozenset({"AND", "OR", "NOT"})
 _FOR_ATTRIBUTES = _WARNINGLIST | {"to_ids", "sharinggroup", "sharing_group_id", "excludeLocalTags"}
 
 
@@ -128,8 +129,11 @@ def _without(filters: Filters, names: frozenset[str]) -> dict[str, Any]:
 
 
 def _translated(filters: Filters) -> dict[str, Any]:
-    return {_PYMISP_NAMES.get(name, name): _number(name, value) for name, value in filters.items()}
+    return {_PYMISP_NAMES.get(name, name): _sent(name, value) for name, value in filters.items()}
 
 
-def _number(name: str, value: Any) -> Any:
+def _sent(name: str, value: Any) -> Any:
+    """Return a value as MISP takes it: a number for a flag, AND, OR and NOT in capitals (else it answers 500)."""
+    if isinstance(value, Mapping):
+        return {word.upper() if word.upper() in _OPERATORS else word: of_word for word, of_word in value.items()}
     return int(value) if name in _FLAGS and isinstance(value, bool) else value

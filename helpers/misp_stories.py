@@ -183,7 +183,8 @@ class MispWriter(MispReader):
             retry=tenacity.retry_if_exception(_not_begun),
             stop=tenacity.stop_after_attempt(TRIES),
             wait=_told,
-            sleep=self.sleep,
+            before_sleep=self._announce,
+            sleep=self._pause,
             reraise=True,
         )
         try:

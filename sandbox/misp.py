@@ -260,6 +260,8 @@ class Api:
         refusal = _refusal(query)
         if refusal:
             return refusal
+        if query.get("deleted") is not None:
+            return error(500, "An Internal Error Has Occurred.")
         view, page = self._view(query), Page.of(query)
         cut = page.cut(pick_objects(self._seen(self.state.candidates(query)), query, self.state.clock()))
         return found([{"Object": view.object(one, self.state.owner(one))} for one in cut], len(cut))

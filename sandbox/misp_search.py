@@ -108,14 +108,14 @@ def pick_attributes(events: Iterable[Record], query: Record, now: float) -> list
 
 
 def pick_objects(events: Iterable[Record], query: Record, now: float) -> list[Record]:
-    """Give the objects that a query finds, ordered by id."""
+    """Give the objects that a query finds, deleted ones too, ordered by id."""
     tests, inner = _tests(CONTEXT_TESTS, query, now), _tests(OBJECT_TESTS, query, now)
     found = [
         one
         for event in events
         if all(test(event) for test in tests)
         for one in event["Object"]
-        if shows_deleted(query, one["deleted"]) and all(test(one) for test in inner)
+        if all(test(one) for test in inner)
     ]
     return sorted(found, key=lambda one: int(one["id"]))
 
@@ -355,6 +355,6 @@ MEMBER_TESTS: dict[str, Any] = {
     "tag": _member_tags,
 }
 OBJECT_TESTS: dict[str, Any] = {
-    "object_name": _words(lambda one: [one["name"]]),
+    "object_name": _words(lambda one: [one["name"]], any_case=True),
     "uuid": _identity("uuid"),
 }

@@ -3,7 +3,6 @@
 import json
 import stat
 from collections import Counter
-from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -14,7 +13,6 @@ from helpers.collect import STATE
 from helpers.errors import MispError, SettingsError
 from helpers.stories import as_json, read
 from sandbox.misp_accounts import organisation
-from sandbox.misp_search import OBJECT_TESTS
 from tests.story_site import HASH, ITEM, OTHER_HASH, OTHER_ITEM, STORY, THEM, US, StorySite, item, other_item, story
 
 SECOND = "0b5fd7a2-7c55-4a5e-9f0e-5a2f6c9f2d12"
@@ -332,8 +330,7 @@ def test_the_search_for_objects_is_asked_without_deleted_to_which_misp_answers_5
 def test_a_story_that_was_deleted_is_none_though_misp_lists_its_object(site):
     site.share(story(), story(id=SECOND))
     site.objects("taranis-story")[0]["deleted"] = True
-    with mock.patch("sandbox.misp_search.shows_deleted", return_value=True):
-        assert [each["id"] for each in site.collect()[1]] == [SECOND]
+    assert [each["id"] for each in site.collect()[1]] == [SECOND]
     assert f"/events/view/{STORY}" not in site.paths()
 
 
@@ -345,14 +342,8 @@ def test_what_holds_no_story_is_not_read_so_it_cannot_fail(site, name):
     site.misp.load([extending(THIRD, STORY, 3, Object=[] if name == "taranis-news-item" else held)])
     site.fault(f"/events/view/{SECOND}", "status", status=500, times=None)
     site.fault(f"/events/view/{THIRD}", "status", status=500, times=None)
-    with mock.patch.dict(OBJECT_TESTS, object_name=in_any_case):
-        code, collected, _ = site.collect()
+    code, collected, _ = site.collect()
     assert (code, [each["id"] for each in collected]) == (0, [STORY])
-
-
-def in_any_case(names, _now):
-    """Letter case does not count in names of objects (measured on MISP 2.5.1)."""
-    return lambda held: held["name"].lower() in names
 
 
 def test_an_extension_of_what_holds_nothing_itself_is_joined(site):

@@ -3,14 +3,17 @@
 import io
 import json
 import logging
+import threading
 
 import pytest
 from rich.console import Console
+from werkzeug.serving import make_server
 
 from helpers.detours import FEW, Detours
 from helpers.progress import Progress, progress
 from helpers.report import Report, table
 from sandbox.faults import Fault
+from sandbox.misp import create_app
 from sandbox.serve import Sandbox
 from tests.processes import Host, load
 from tests.support import FakeTime, hosts, misp_event
@@ -158,10 +161,6 @@ def test_a_limit_that_ends_after_the_run_s_time_is_not_waited_for(tmp_path, box)
 
 
 def test_the_progress_bar_says_what_is_waited_for(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
@@ -182,3 +181,42 @@ def test_an_event_that_fails_for_good_is_not_called_read(box, tmp_path):
     assert [each.uuid for each in reader.unread] == [misp_event(3)["uuid"]]
     # 3 and 4 are left of the halves
     assert reader.detours.singly == 1
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(("stream", "shown"), [(Terminal, "waiting 77 s for MISP's rate limit\n"), (io.StringIO, "")])
+def test_commands_tell_of_waiting_where_somebody_looks(tmp_path, box, monkeypatch, stream, shown):
+    load(box, 2, 2)
+    box.misp.faults.add(limited(77))
+    reader = reader_for(box, tmp_path)
+    stderr = stream()
+    monkeypatch.setattr("sys.stderr", stderr)
+    assert len(reader.listing(FILTERS)) == 2
+    assert stderr.getvalue() == shown
+
+
+@pytest.fixture
+def plain_url(box):
+    """The address of the same MISP without TLS."""
+    server = make_server("127.0.0.1", 0, create_app(box.misp), threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_rate_limit_of_a_misp_without_tls_is_heard_too(tmp_path, box, plain_url):
+    """PyMISP mounts our adapter, which keeps the headers of answers, for https alone."""
+    load(box, 2, 2)
+    reader = reader_for(box, tmp_path, MISP2SENTINEL_MISP_DOMAIN=plain_url)
+    reader.sleep = FakeTime().sleep
+    reader.connect()
+    box.misp.faults.add(limited(77))
+    assert len(reader.listing(FILTERS)) == 2
+    assert reader.detours.waited == 77

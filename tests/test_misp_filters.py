@@ -99,3 +99,9 @@ def test_the_shipped_filters_leave_proposals_to_misp_where_misp_can(tmp_path):
     asked = misp_filters.for_reading({"published": 1, "enforceWarninglist": True})
     assert "noShadowAttributes" not in asked
     assert misp_filters.for_reading({"published": 1})["noShadowAttributes"] == 1
+
+
+def test_words_between_tags_travel_in_capitals_since_misp_fails_at_others():
+    asked = misp_filters.for_listing({"tags": {"or": ["tlp:white"], "Not": ["tlp:red"]}, "org": {"OR": ["EXAMPLE"]}})
+    assert asked["tags"] == {"OR": ["tlp:white"], "NOT": ["tlp:red"]}
+    assert asked["org"] == {"OR": ["EXAMPLE"]}
