@@ -12,15 +12,15 @@ import traceback
 from typing import TYPE_CHECKING
 
 from helpers import interrupts
-from helpers.command_line import parse
+from helpers.commands.arguments import parse
 from helpers.errors import OWN_FAULT, SyncError
 from helpers.log import is_kept, redact, visible
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from helpers.report import Report
-    from helpers.settings import Settings
+    from helpers.settings.model import Settings
+    from helpers.sync.report import Report
 
 logger = logging.getLogger("misp2sentinel")
 
@@ -74,8 +74,8 @@ def _shown(line: str) -> str:
 
 
 def _command(arguments: Namespace) -> int:
-    from helpers import settings as settings_room  # noqa: PLC0415  --help must not wait for pydantic
-    from helpers.filter_names import odd_filters  # noqa: PLC0415
+    from helpers.settings import model as settings_room  # noqa: PLC0415  --help must not wait for pydantic
+    from helpers.settings.filter_names import odd_filters  # noqa: PLC0415
 
     loaded = settings_room.load(
         arguments.config,
@@ -93,7 +93,7 @@ def _command(arguments: Namespace) -> int:
         if arguments.command or warning in loud or sys.stderr.isatty():  # cron mails what would send everything
             print(_shown(f"warning: {warning}"), file=sys.stderr)
     if settings.vault_secrets and _reaches_out(arguments):
-        from helpers.key_vault import with_secrets  # noqa: PLC0415
+        from helpers.microsoft.key_vault import with_secrets  # noqa: PLC0415
 
         settings = with_secrets(settings)
     if arguments.command is None:
@@ -115,33 +115,33 @@ def _ask(settings: Settings, arguments: Namespace) -> int:
         print(_shown(line))
 
     if arguments.command == "convert":
-        from helpers.convert import convert_files  # noqa: PLC0415
+        from helpers.commands.convert import convert_files  # noqa: PLC0415
 
         return convert_files(arguments.files, settings, sys.stdout, sys.stderr)
     if arguments.command == "check":
-        from helpers.check import Preflight  # noqa: PLC0415
+        from helpers.commands.check import Preflight  # noqa: PLC0415
 
         return Preflight(settings, say).run(arguments.workspace)
     if arguments.command == "status":
-        from helpers.status import status  # noqa: PLC0415
+        from helpers.commands.status import status  # noqa: PLC0415
 
         return status(settings, say, max_age_hours=arguments.max_age, as_json=arguments.json)
     if arguments.command == "explain":
-        from helpers.explain import explain  # noqa: PLC0415
+        from helpers.commands.explain import explain  # noqa: PLC0415
 
         return explain(settings, arguments.what, say, offline=arguments.offline, as_json=arguments.json)
     if arguments.command == "share":
-        from helpers.share import share  # noqa: PLC0415
-        from helpers.story_sharing import Terms  # noqa: PLC0415
+        from helpers.commands.share import share  # noqa: PLC0415
+        from helpers.stories.share_story import Terms  # noqa: PLC0415
 
         terms = Terms(arguments.publish, arguments.to_ids, arguments.force)
         return share(settings, arguments.files, say, terms, as_json=arguments.json)
     if arguments.command == "collect":
-        from helpers.collect import collect  # noqa: PLC0415
+        from helpers.commands.collect import collect  # noqa: PLC0415
 
         return collect(settings, sys.stdout, lambda line: print(_shown(line), file=sys.stderr), full=arguments.full)
     if arguments.command == "adopt":
-        from helpers.adopt import adopt  # noqa: PLC0415
+        from helpers.commands.adopt import adopt  # noqa: PLC0415
 
         report = adopt(
             settings.destinations(arguments.workspace),
@@ -150,7 +150,7 @@ def _ask(settings: Settings, arguments: Namespace) -> int:
             line=say if arguments.list else None,
         )
     else:
-        from helpers.leave import withdraw_all  # noqa: PLC0415
+        from helpers.commands.withdraw import withdraw_all  # noqa: PLC0415
 
         report = withdraw_all(
             settings,
@@ -170,7 +170,7 @@ def _prepare_log(settings: Settings, arguments: Namespace) -> None:
         logging.getLogger().addHandler(logging.NullHandler())
         log.quieten()
         return
-    from helpers.sync import make_state_dir  # noqa: PLC0415
+    from helpers.sync.run import make_state_dir  # noqa: PLC0415
 
     make_state_dir(settings)
     detailed = settings.verbose_log or arguments.verbose
@@ -178,9 +178,9 @@ def _prepare_log(settings: Settings, arguments: Namespace) -> None:
 
 
 def _run(settings: Settings, arguments: Namespace) -> int:
-    from helpers import sync  # noqa: PLC0415
-    from helpers.progress import progress  # noqa: PLC0415
-    from helpers.reconcile import Options  # noqa: PLC0415
+    from helpers.commands.progress import progress  # noqa: PLC0415
+    from helpers.sync import run as sync  # noqa: PLC0415
+    from helpers.sync.destination import Options  # noqa: PLC0415
 
     options = Options(arguments.uuid or "", arguments.full, arguments.retry_rejected, arguments.force_withdraw)
     line = (lambda text: print(_shown(text))) if arguments.list else None
@@ -199,7 +199,7 @@ def _show(report: Report, settings: Settings, as_json: bool) -> None:
     elif sys.stdout and (report.dry_run or sys.stdout.isatty()):
         from rich.console import Console  # noqa: PLC0415  only for a terminal
 
-        from helpers.report import table  # noqa: PLC0415
+        from helpers.sync.report import table  # noqa: PLC0415
 
         Console().print(table(report))
     for trouble in report.troubles():

@@ -30,7 +30,7 @@ def contents() -> dict[str, bytes]:
     """Return what is in the archive, by the names that Azure wants: the program itself is the one in use."""
     files = [ROOT / "constants.py", ROOT / "constraints.txt", HERE / "function_app.py", HERE / "host.json"]
     found = {path.name: path.read_bytes() for path in files}
-    found |= {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in ROOT.glob("helpers/*.py")}
+    found |= {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in ROOT.glob("helpers/**/*.py")}
     lines = dict.fromkeys(_requirements(HERE / "requirements.txt"))
     return found | {"requirements.txt": "\n".join(lines).encode() + b"\n"}
 

@@ -6,7 +6,7 @@ import os
 
 import azure.functions as func
 
-from helpers.tick import tick
+from helpers.commands.azure_timer import tick
 
 app = func.FunctionApp()
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.sandboxed import OF_A_RUN, Measured, events, parser, run, show, site
 from constants import LOG_MISP_PAGE, LOG_PROCESSED
-from sandbox.azure import RATE_WINDOW
+from sandbox.azure.app import RATE_WINDOW
 from sandbox.serve import Sandbox
 
 PER_REQUEST = 100

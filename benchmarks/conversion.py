@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sandboxed import Measured, events, parser, show
-from helpers.conversion import CHUNK, through_misp_stix
-from helpers.convert import events_in
-from helpers.request_objects import RequestObjectEvent, chunks
+from helpers.commands.convert import events_in
+from helpers.indicators import CHUNK, RequestObjectEvent, chunks, through_misp_stix
 from helpers.settings import Settings
 
 AROUND = {"uuid": "10000000-0000-4000-8000-000000000000", "info": "prepared", "timestamp": "1"}

@@ -18,7 +18,7 @@ from typing import Any
 
 import config
 from benchmarks.sandboxed import Measured, events, parser, run, show, site
-from helpers.convert import events_in
+from helpers.commands.convert import events_in
 from sandbox.serve import Sandbox
 
 SHOWN = (

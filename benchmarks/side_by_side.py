@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.sandboxed import OF_A_RUN, ROOT, Measured, events, measured, parser, run, show, site
-from helpers.convert import events_in
+from helpers.commands.convert import events_in
 from sandbox.serve import Sandbox
 
 SHOWN = (*OF_A_RUN, "arrived", "matchable")

@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.sandboxed import Measured, events, parser, show, site
-from helpers.conversion import convert_event
-from helpers.convert import events_in
+from helpers.commands.convert import events_in
+from helpers.indicators import convert_event
 from helpers.misp import MispReader
 from helpers.settings import load
 from sandbox.serve import Sandbox

@@ -21,22 +21,23 @@ from tempfile import TemporaryDirectory
 from uuid import UUID
 
 from benchmarks.sandboxed import Measured, attribute, event, parser, run, show, site
-from helpers import misp_answers, sync
-from helpers import plan as planning
-from helpers.conversion import convert_event
-from helpers.ledger import Ledger
-from helpers.marks import DAY
-from helpers.plan import Terms, Wanted
-from helpers.remembered import (
+from helpers.indicators import convert_event
+from helpers.ledger import (
     Indicator,
+    Ledger,
     RememberedAttribute,
     RememberedEvent,
     RememberedObject,
     Source,
     Stage,
+    Terms,
 )
+from helpers.misp import responses as misp_answers
 from helpers.settings import Settings, load
-from sandbox.misp_records import Record
+from helpers.sync import DAY, Wanted
+from helpers.sync import plan as planning
+from helpers.sync import run as sync
+from sandbox.misp.records import Record
 from sandbox.serve import Sandbox
 
 FILTERS = '{"published": 1, "enforceWarninglist": true, "publish_timestamp": "14d"}'

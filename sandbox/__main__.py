@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from threading import Event
 
-from sandbox.azure import AzureState, count_observables
+from sandbox.azure.app import AzureState, count_observables
 from sandbox.samples import demo_misp
 from sandbox.serve import Sandbox
 

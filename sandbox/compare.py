@@ -21,18 +21,18 @@ from urllib.parse import urlsplit
 import requests
 from pydantic import SecretStr
 
+from helpers.commands.explain_misp import MispView
 from helpers.errors import MispError, MispRefused
-from helpers.ledger_questions import Question
+from helpers.http import SettledAdapter
+from helpers.ledger.lookup import Question
 from helpers.log import quieten
-from helpers.marks import SeenEvent
-from helpers.misp import MispReader
-from helpers.misp_stories import MispWriter
-from helpers.misp_view import MispView
-from helpers.settings import Settings, load
-from helpers.transport import SettledAdapter
+from helpers.misp.reader import MispReader
+from helpers.settings.model import Settings, load
+from helpers.stories.misp_writer import MispWriter
+from helpers.sync.event_selection import SeenEvent
 from sandbox.comparison import Answer, Compared, Exchange, compare
-from sandbox.misp import MispState
-from sandbox.misp_learned import Learned, account_of
+from sandbox.misp.app import MispState
+from sandbox.misp.learned import Learned, account_of
 
 SHIPPED = Path(__file__).resolve().parents[1] / "config.py"
 EVENTS, LISTED, LARGEST, MOST_REQUESTS = 5, 50, 2000, 500

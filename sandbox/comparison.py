@@ -12,7 +12,7 @@ from itertools import zip_longest
 from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox.misp import MispState, create_app
+from sandbox.misp.app import MispState, create_app
 
 NOTHING = object()
 # The headers that the program reads, and those that come with them.

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sandbox.misp import MispState
-from sandbox.misp_records import Record
+from sandbox.misp.app import MispState
+from sandbox.misp.records import Record
 
 EVENTS = Path(__file__).parent / "events"
 AGE = 3600

@@ -18,12 +18,12 @@ from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.test import run_wsgi_app
 
-from sandbox.azure import AzureState
-from sandbox.azure import create_app as azure_app
-from sandbox.azure_identity import create_app as identity_app
+from sandbox.azure.app import AzureState
+from sandbox.azure.app import create_app as azure_app
+from sandbox.azure.identity import create_app as identity_app
 from sandbox.certificates import server_context
-from sandbox.misp import MispState
-from sandbox.misp import create_app as misp_app
+from sandbox.misp.app import MispState
+from sandbox.misp.app import create_app as misp_app
 
 HOST = "127.0.0.1"
 LOG = logging.getLogger("sandbox")

@@ -1,0 +1,291 @@
+"""Fill an empty ledger from what Sentinel holds, so that the first run sends and withdraws only what differs.
+
+An object is MISP's when its id or an external reference names an attribute that MISP shows. The others are
+remembered too, so that no id of theirs is used again, and stay where they are unless they are to be withdrawn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
+from typing import Any
+from uuid import UUID, uuid5
+
+from constants import SENTINEL_DEFAULT_TLP, TLP_MARKINGS
+from helpers.commands.withdraw import Leaving
+from helpers.errors import LedgerError, MispError, NoLedger, SettingsError
+from helpers.indicators import PreparedAttribute, Value, chunks, from_text, stix_time, stix_uuid, text_of
+from helpers.ledger import (
+    Indicator,
+    Ledger,
+    RememberedAttribute,
+    RememberedEvent,
+    RememberedObject,
+    Source,
+    Stage,
+    Terms,
+    packed,
+)
+from helpers.microsoft import Clock, ManagementApi
+from helpers.misp import MispReader
+from helpers.settings import Settings, variable
+from helpers.sync import MATCHED, REVOKED, UNMATCHED, VALUE_NAMESPACE, Desk, Report, Wanted, make_state_dir, opened
+from helpers.sync import plan as planning
+
+NEEDED = ("subscription_id", "resourceGroupName", "workspaceName")
+NOT_IN_MISP = "in Sentinel when the ledger was filled, and of no attribute that MISP shows"
+SECOND = "a second indicator of the same observable"
+BATCH = 500
+MOST_LIVES = 1000
+
+_NOT_EMPTY = (
+    "The ledger holds objects of this destination already: adopt fills an empty one only. To start anew, name "
+    "another state_url, or move the ledger away; nothing in Sentinel is lost by that."
+)
+_NOT_FROM_GRAPH = (
+    'adopt is not possible with ms_auth["graph_api"] = True: it takes over STIX objects, and what the Graph API holds '
+    "has neither their ids nor their patterns. Let what another program sent there expire, or delete it there."
+)
+_TIMES = {
+    "created": "1970-01-01T00:00:00.000Z",
+    "modified": "1970-01-01T00:00:00.000Z",
+    "valid_from": "1970-01-01T00:00:00.000Z",
+    "valid_until": "9999-12-31T23:59:59.000Z",
+}
+_LISTS = ("indicator_types", "labels", "kill_chain_phases", "external_references")
+
+
+def adopt(
+    destinations: Sequence[Settings],
+    *,
+    withdraw_unmatched: bool,
+    force_withdraw: bool,
+    line: Callable[[str], None] | None,
+    clock: Clock | None = None,
+    now: Callable[[], float] = time.time,
+) -> Report:
+    """Fill the ledger of one destination, all of it or nothing.
+
+    What is not MISP's is withdrawn if that is asked for, also later.
+    Raises SyncError; what becomes of withdrawals is in the report.
+    """
+    settings = _only(destinations)
+    _refuse_missing(settings)
+    if not settings.remembers:
+        raise NoLedger
+    make_state_dir(settings)
+    clock, moment, started = clock or Clock(), int(now()), time.monotonic()
+    report = Report(command="adopt", dry_run=settings.dry_run, line=line)
+    with opened(settings) as ledger, ledger.alone(settings.state_path):
+        if ledger.empty:
+            adoption = Adoption(settings, ledger, MispReader(settings, clock.sleep), report, moment)
+            adoption.take(ManagementApi(settings, clock).indicators())
+        elif not (withdraw_unmatched and "adopted_at" in ledger.facts()):
+            raise LedgerError(_NOT_EMPTY)
+        if withdraw_unmatched:
+            leaving = Leaving(settings, ledger, report, clock, moment, force_withdraw)
+            leaving.withdraw(ledger.unclaimed(NOT_IN_MISP, moment), NOT_IN_MISP)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _only(destinations: Sequence[Settings]) -> Settings:
+    if len(destinations) > 1:
+        names = ", ".join(each.name for each in destinations)
+        raise SettingsError([f"adopt takes over one destination at a time: add --workspace and one of {names}."])
+    return destinations[0]
+
+
+@dataclass
+class _Rows:
+    """What is written down of some objects."""
+
+    events: list[RememberedEvent] = field(default_factory=list)
+    attributes: list[RememberedAttribute] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
+    objects: list[RememberedObject] = field(default_factory=list)
+
+
+@dataclass
+class Adoption:
+    """Compares what Sentinel holds with MISP, and writes it into the ledger."""
+
+    settings: Settings
+    ledger: Ledger
+    reader: MispReader
+    report: Report
+    now: int
+
+    def take(self, held: Iterable[Indicator]) -> None:
+        """Take over all indicators. Raises MispError or MicrosoftError; then nothing was written."""
+        try:
+            with self.ledger.at_once():
+                self._take_all(iter(held))
+        except MispError as error:
+            raise MispError(f"MISP failed: {error}") from error
+
+    def _take_all(self, held: Iterator[Indicator]) -> None:
+        identity = self.reader.identity()
+        known = {name: identity[name] for name in ("url", "uuid", "user", "organisation")}
+        while some := list(islice(held, BATCH)):
+            self._take_some([completed(each) for each in some])
+        self._one_for_each_key()
+        self.ledger.learn(misp=known, deduplicate=self.settings.deduplicate, adopted_at=self.now)
+
+    def _take_some(self, held: Sequence[Indicator]) -> None:
+        shown = self.reader.attributes({uuid for each in held for uuid in named(each)})
+        rows = _Rows()
+        for each in held:
+            of_misp = [shown[uuid] for uuid in named(each) if uuid in shown]
+            if of_misp:
+                self._matched(each, of_misp if self._by_value else of_misp[:1], rows)
+            else:
+                self._unmatched(each, rows)
+        self.ledger.keep(**vars(rows))
+
+    @property
+    def _by_value(self) -> bool:
+        return self.settings.deduplicate == "value"
+
+    @cached_property
+    def _desk(self) -> Desk:
+        return Desk(self.settings, self.ledger, Terms(self.now), lambda _plan: None, lambda _part: None)
+
+    def _matched(self, held: Indicator, of_misp: Sequence[dict[str, Any]], rows: _Rows) -> None:
+        """Remember an object with its sources, as accepted, and its events as ones to be read."""
+        attributes = [_prepared(raw) for raw in of_misp]
+        moving = any(self._desk.lifetime(each, held) > 0 for each in attributes)
+        events = [str(raw["event_uuid"]) for raw in of_misp]
+        sources = [self._desk.source(*pair, held) for pair in zip(events, attributes, strict=True)]
+        made = self._object(held, sources[0].key, attributes[0].uuid, moving)
+        rows.objects.append(made)
+        self._count(MATCHED, made)
+        if made.live:
+            rows.sources += sources
+            rows.events += [RememberedEvent(uuid, 0, published=True, listed=False, todo=True) for uuid in events]
+            rows.attributes += [_remembered(*pair) for pair in zip(events, attributes, strict=True)]
+
+    def _unmatched(self, held: Indicator, rows: _Rows) -> None:
+        """Remember an object under what its id was made of, if that can be told."""
+        attribute = next((uuid for uuid in named(held) if self._life(held, uuid)), "")
+        key = self._key(held, attribute) if attribute else f"unmatched/{held['id']}"
+        made = replace(self._object(held, key, attribute, moving=False), words=NOT_IN_MISP)
+        rows.objects.append(made)
+        self._count(UNMATCHED, made)
+
+    def _count(self, kind: str, made: RememberedObject) -> None:
+        self.report.adopt(kind if made.live else REVOKED, made)
+
+    def _key(self, held: Indicator, attribute: str) -> str:
+        return planning.value_key(held) if self._by_value else planning.attribute_key(held, attribute)
+
+    def _life(self, held: Indicator, attribute: str) -> int | None:
+        return life_of(held, None if self._by_value else UUID(attribute))
+
+    def _object(self, held: Indicator, key: str, attribute: str, moving: bool) -> RememberedObject:
+        revoked = held.get("revoked") is True
+        sent, until = planning.seconds(held["modified"]), planning.seconds(held["valid_until"])
+        ends = (until - sent, 0) if moving else (0, until)
+        return RememberedObject(
+            id=held["id"],
+            key=key,
+            pattern=held["pattern"],
+            value=planning.value_in(held["pattern"]),
+            life=(self._life(held, attribute) if attribute else None) or 1,
+            fingerprint=Wanted(key, held, VALUE_NAMESPACE, held["id"], *ends).fingerprint,
+            valid_until=until,
+            body=packed(held),
+            stage=Stage.WITHDRAWN if revoked else Stage.ACCEPTED,
+            live=not revoked,
+            live_until=0 if revoked else until,
+            renew_at=(sent + until) // 2 if moving and not revoked else None,
+            accepted_at=sent,
+        )
+
+    def _one_for_each_key(self) -> None:
+        """Leave one live object to each observable: the next run withdraws the others that are MISP's."""
+        for keys in chunks(self.ledger.crowded(), BATCH):
+            lives: dict[str, list[RememberedObject]] = {}
+            for each in self.ledger.objects(keys):
+                lives.setdefault(each.key, []).append(each)
+            self.ledger.keep(objects=[each for of_key in lives.values() for each in settled(of_key)])
+
+
+def completed(held: Indicator) -> Indicator:
+    """Return an indicator in the form in which it is made here, so that the two can be compared.
+
+    Microsoft, "ThreatIntelIndicators": keys with empty values are dropped from what is stored. How times
+    are written back is not documented, nor does anything keep others from uploading less.
+    """
+    given = {name: value for name, value in held.items() if value not in (None, False)}
+    times = {name: from_text(given.get(name)) for name in _TIMES}
+    markings = [each for each in given.get("object_marking_refs", ()) if each in TLP_MARKINGS.values()]
+    default = TLP_MARKINGS[SENTINEL_DEFAULT_TLP.removeprefix("tlp:")]
+    return {
+        **{name: [] for name in _LISTS},
+        "confidence": 0,
+        **given,
+        "external_references": [each for each in given.get("external_references", ()) if isinstance(each, dict)],
+        **{name: stix_time(moment) if moment else _TIMES[name] for name, moment in times.items()},
+        "object_marking_refs": markings[:1] or [default],
+    }
+
+
+def named(held: Indicator) -> list[str]:
+    """Return the UUIDs by which an indicator may name its attributes: its references', then its id's."""
+    said = [each.get("external_id") for each in held["external_references"]] + [held["id"].partition("--")[2]]
+    return list(dict.fromkeys(filter(None, map(stix_uuid, said))))
+
+
+def life_of(held: Indicator, attribute: UUID | None) -> int | None:
+    """Return which life of an attribute's observable, or of a value (None), has the indicator's id."""
+    pattern, id_ = held["pattern"], held["id"].partition("--")[2].lower()
+    namespace = attribute or VALUE_NAMESPACE
+    if id_ in (str(attribute), str(uuid5(namespace, pattern))):
+        return 1
+    lives = (life for life in range(2, MOST_LIVES) if id_ == str(uuid5(namespace, f"{pattern}#{life}")))
+    return next(lives, None)
+
+
+def settled(lives: Iterable[RememberedObject]) -> Iterator[RememberedObject]:
+    """Yield what changes where a key has several objects: the live one becomes its last life, others leave."""
+    every = sorted(lives, key=lambda each: (not each.revoked, each.life, each.id))
+    *others, current = every
+    if current.revoked:
+        return
+    last = max(each.life for each in others)
+    if current.life <= last:
+        yield replace(current, life=last + 1)
+    for each in others:
+        if not each.revoked and each.words != NOT_IN_MISP:
+            yield replace(each, leaving=SECOND)
+
+
+def _prepared(raw: dict[str, Any]) -> PreparedAttribute:
+    value = Value(text_of(raw.get("type")), (text_of(raw.get("value")),))
+    return PreparedAttribute(str(raw["uuid"]).lower(), raw, value)
+
+
+def _remembered(event: str, attribute: PreparedAttribute) -> RememberedAttribute:
+    """Return an attribute without a fingerprint, so that the next run looks at it, and misses it if it is gone."""
+    return RememberedAttribute(event, attribute.uuid, "", attribute.value.type, attribute.value.text[:1000])
+
+
+def _refuse_missing(settings: Settings) -> None:
+    if settings.graph:
+        raise SettingsError([_NOT_FROM_GRAPH])
+    missing = [name for name in NEEDED if not getattr(settings.ms_auth, name)]
+    if missing and settings.name:
+        origin = settings.source_of("ms_tenants")
+        raise SettingsError(
+            f"adopt needs {name!r} of {settings.name}: set it in its entry of ms_tenants ({origin})."
+            for name in missing
+        )
+    if missing:
+        raise SettingsError(
+            f"adopt needs ms_auth[{name!r}]: set it in {settings.config}, or set {variable(f'ms_auth.{name}')}."
+            for name in missing
+        )

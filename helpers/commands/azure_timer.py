@@ -1,0 +1,63 @@
+"""One tick of the Azure Function's timer: the run that ``script.py`` makes, told to Azure's log."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from helpers import log
+from helpers.errors import SyncError
+from helpers.log import redact
+from helpers.settings import function_host
+
+if TYPE_CHECKING:
+    from helpers.sync.report import Report
+
+logger = logging.getLogger(__name__)
+
+
+class RunFailed(Exception):
+    """A run did not do its work; the text says why, without secrets."""
+
+
+def tick(environ: Mapping[str, str]) -> None:
+    """Bring the destinations in step with MISP, with the settings in ``environ``.
+
+    What is left for the next tick is a warning in the log. Raises RunFailed where ``script.py`` would end with
+    2 or more, so that Azure counts the invocation as failed.
+    """
+    try:
+        failure = _told(_run(environ))
+    except SyncError as error:
+        failure = redact(str(error))
+    except Exception as error:
+        logger.exception("A fault of MISP2Sentinel's own, please report it")
+        failure = redact(f"{type(error).__name__}: {error}")
+    if failure:  # not inside of except: Azure would write the first error down too, as it is
+        raise RunFailed(failure)
+
+
+def _run(environ: Mapping[str, str]) -> Report:
+    from helpers.microsoft.key_vault import with_secrets  # noqa: PLC0415
+    from helpers.settings.model import load  # noqa: PLC0415
+    from helpers.sync import run as sync  # noqa: PLC0415  the host looks for its functions first, and waits for it
+
+    loaded = load(None, {function_host.SIGNS[0]: "python", **environ})  # not every plan shows it
+    redact.learn(loaded.settings.secret_values())
+    log.leave_to_host(detailed=loaded.settings.verbose_log)
+    for warning in loaded.warnings:
+        logger.warning("%s", warning)
+    settings = with_secrets(loaded.settings)
+    sync.make_state_dir(settings)
+    return sync.run(settings)
+
+
+def _told(report: Report) -> str:
+    """Log how a run went; return why it failed, empty when it did not."""
+    logger.info("Summary: %s", json.dumps(redact.within(report.as_json())))
+    troubles = [redact(each) for each in report.troubles()]
+    for each in troubles:
+        logger.warning("%s", each)
+    return f"Exit code {report.exit_code}: {'; '.join(troubles)}" if report.exit_code > 1 else ""

@@ -1,0 +1,206 @@
+"""``check``: try, read-only, everything that a run needs, and say what to do where it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from helpers import log
+from helpers.commands.share import who
+from helpers.errors import MispError, MispRefused, RunActive, SettingsError, SyncError
+from helpers.microsoft import RequestManager, key_vault
+from helpers.misp import NOTHING_FOUND, MispReader, decaying_models
+from helpers.settings import Settings, credentials, filter_names, written
+from helpers.stories import MispWriter
+from helpers.sync import run as sync
+
+Step = Callable[[], str]
+
+_MORE_THAN_READING = ("perm_add", "perm_modify", "perm_publish", "perm_admin")
+
+
+class Nothing:
+    """An outbox in which nothing waits."""
+
+    def take(self, most: int, *, in_flight: bool) -> list[dict[str, object]]:
+        """Return nothing."""
+        del most, in_flight
+        return []
+
+
+@dataclass
+class Preflight:
+    """Runs the steps in order and prints a line for each; one side's failure does not stop the other."""
+
+    settings: Settings
+    say: Callable[[str], None]
+    worst: int = 0
+
+    def run(self, workspace: str = "") -> int:
+        """Return the exit code: 0, or that of the first part that failed (settings, MISP, Microsoft).
+
+        ``workspace`` keeps to one of several destinations. Raises SettingsError when there is none of that name.
+        """
+        self.settings.destinations(workspace)
+        self._line("settings", "all settings are valid", "")
+        places = {"state_dir", "state_url"} if self.settings.state_url else {"state_dir"}
+        self._step("state", lambda: _state(self.settings), places)
+        if self.settings.vault_secrets and not self._step("Key Vault", self._vault, {"key_vault_name"}):
+            return self.worst
+        reader = MispReader(self.settings)
+        in_misp = {"misp_domain", "misp_key"}
+        if self._step("MISP login", lambda: _login(reader), in_misp):
+            self._step("MISP role", lambda: _role(reader), {"misp_key"})
+            self._step("MISP filters", lambda: self._filters(reader), {"misp_event_filters"})
+            self._tags(reader)
+            if decaying_models.named(self.settings):
+                self._step("MISP decaying models", lambda: self._models(reader, workspace), {"filters"})
+        if self.settings.misp_stories.configured:
+            of_stories = {"misp_stories.url", "misp_stories.api_key", "misp_stories.organisation_id"}
+            self._step("MISP stories", lambda: _stories(self.settings), of_stories)
+        for destination in self.settings.destinations(workspace):
+            self._destination(destination)
+        return self.worst
+
+    def _destination(self, settings: Settings) -> None:
+        """Try the token and the upload of one destination."""
+        several = {"ms_tenants"} if settings.name else set()
+        at_microsoft = several or credentials.settings_of(settings.ms_auth)
+        manager = RequestManager(settings, Nothing(), lambda _outcomes: None, workers=0)
+        named = f" {settings.name}" if settings.name else ""
+        if self._step(f"Microsoft token{named}", lambda: _token(manager, settings), at_microsoft):
+            to_upload = several or {"ms_auth.graph_api" if settings.graph else "ms_auth.workspace_id"}
+            self._step(f"Microsoft upload{named}", lambda: _upload(manager, settings), to_upload)
+
+    def _step(self, name: str, step: Step, settings: set[str]) -> bool:
+        origins = "; ".join(f"{written(each)} from {self.settings.source_of(each)}" for each in sorted(settings))
+        try:
+            self._line(name, step(), origins)
+        except SyncError as error:
+            self.worst = self.worst or error.exit_code
+            self._line(name, str(error), origins, failed=True)
+            return False
+        return True
+
+    def _line(self, name: str, words: str, origins: str, *, failed: bool = False) -> None:
+        self._tell("FAIL" if failed else "ok  ", name, words, origins)
+
+    def _tell(self, state: str, name: str, words: str, origins: str) -> None:
+        self.say(f"{state} {name}: {words}{f' [{origins}]' if origins else ''}")
+
+    def _vault(self) -> str:
+        """Read the secrets that the other steps need."""
+        names = " and ".join(self.settings.vault_secrets.values())
+        self.settings = key_vault.with_secrets(self.settings)
+        return f"{key_vault.address(self.settings)} gives {names}"
+
+    def _filters(self, reader: MispReader) -> str:
+        """A name that MISP does not know is no filter: it would send what it was to leave out."""
+        odd = filter_names.odd_filters(self.settings.misp_event_filters, self.settings.source_of("misp_event_filters"))
+        if odd:
+            raise SettingsError(odd)
+        found = reader.first_listed(self.settings.misp_event_filters)
+        if found is None:
+            raise SettingsError([NOTHING_FOUND])
+        return f"the filters find events, for example {found.uuid} with {found.attributes} attributes"
+
+    def _tags(self, reader: MispReader) -> None:
+        """Warn of tags in the filters that MISP does not have; they may come with the next event."""
+        origins = f"misp_event_filters from {self.settings.source_of('misp_event_filters')}"
+        try:
+            wrong = _absent_tags(reader, filter_names.tags_in(self.settings.misp_event_filters))
+        except MispError as error:
+            wrong = [f"MISP does not say which tags it has: {error}"]
+        for words in wrong:
+            self._tell("warn", "MISP tags", words, origins)
+
+    def _models(self, reader: MispReader, workspace: str) -> str:
+        """A decaying model that is not there scores nothing, and what is not scored is sent."""
+        models = reader.models()
+        every = (decaying_models.absent(place, models) for place in self.settings.destinations(workspace))
+        if wrong := list(dict.fromkeys(words for words_of_one in every for words in words_of_one)):
+            raise SettingsError(wrong)
+        return "MISP has the decaying models that filters name"
+
+
+def _absent_tags(reader: MispReader, tags: list[str]) -> list[str]:
+    """Ask for all plain names at once, and for each with a wildcard for one event: there may be thousands of tags."""
+    plain = [tag for tag in tags if not filter_names.has_wildcard(tag)]
+    known = reader.tags(plain) if plain else []
+    known += [tag for tag in tags if tag not in plain and reader.first_listed({"tags": [tag]})]
+    return [words for tag in tags if (words := filter_names.absent_tag(tag, known))]
+
+
+def _login(reader: MispReader) -> str:
+    address = reader.settings.misp_domain
+    try:
+        return f"logged in at {address}, MISP {reader.version()}"
+    except MispError as error:
+        raise MispError(f"{address}: {error}") from error
+
+
+def _role(reader: MispReader) -> str:
+    role = reader.role()
+    if not role.get("perm_auth", True):
+        raise MispError(f"the role {role.get('name')} may not use the API: give the user a role with perm_auth.")
+    more = [name for name in _MORE_THAN_READING if role.get(name)]
+    if more:
+        return f"the role is {role.get('name')}; a read-only key is enough, this one also has {', '.join(more)}"
+    return f"the role is {role.get('name')}, read-only, which is enough"
+
+
+# What a role needs so that stories can be shared, and what does not work without.
+_FOR_STORIES = {
+    "perm_add": "no event can be added",
+    "perm_modify": "no event can be updated",
+    "perm_modify_org": "events that somebody else of the organisation added cannot be updated",
+    "perm_publish": "events are not published",
+    "perm_tagger": "tags are not attached",
+    "perm_tag_editor": "tags that MISP does not know are not made",
+}
+
+
+def _stories(settings: Settings) -> str:
+    """Say whether stories can be shared, and which permissions the role lacks."""
+    writer = MispWriter(settings)
+    me = who(writer, settings)
+    lacking = [f"{name} ({words})" for name, words in _FOR_STORIES.items() if not me.may(name)]
+    if not me.may("perm_add") or not me.may("perm_modify"):
+        raise MispRefused(f"the role {me.role.get('name')} lacks {', '.join(lacking)}: give the user another role.")
+    group = settings.misp_stories.sharing_group_id
+    if group and str(group) not in writer.sharing_groups():
+        origin = settings.source_of("misp_stories.sharing_group_id")
+        raise SettingsError(
+            [f"misp_stories.sharing_group_id ({origin}) is {group}, which the key's user does not see."]
+        )
+    lacks = f"; the role {me.role.get('name')} lacks {', '.join(lacking)}" if lacking else ""
+    return f"the key is of organisation {me.organisation_id} ({me.organisation}), ours{lacks}"
+
+
+def _token(manager: RequestManager, settings: Settings) -> str:
+    manager.get_token()
+    who, how = credentials.issuer(settings), credentials.words(settings.ms_auth)
+    return f"{who} gives a token for {settings.ms_auth.scope} ({how})"
+
+
+def _upload(manager: RequestManager, settings: Settings) -> str:
+    manager.probe()
+    if settings.graph:
+        return f"the app may write tiIndicators at {settings.ms_endpoints.graph} (tried with an empty submit)"
+    return f"the app may write to workspace {settings.ms_auth.workspace_id} (tried with an empty upload)"
+
+
+def _state(settings: Settings) -> str:
+    """Open what a run opens: the log, the lock, the ledger."""
+    sync.make_state_dir(settings)
+    log.try_out(settings.log_path)
+    try:
+        with sync.opened(settings.model_copy(update={"dry_run": True})) as ledger, ledger.alone(settings.state_path):
+            used = f"log, lock and ledger in {settings.state_path}"
+            if not settings.remembers:
+                used = f"log and lock in {settings.state_path}"
+            elif settings.state_url:
+                used = f"the log in {settings.state_path} and the ledger that state_url names"
+            return f"{used} can be used by this user"
+    except RunActive:
+        return f"a run is active in {settings.state_path} right now"

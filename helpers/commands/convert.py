@@ -1,0 +1,60 @@
+"""``convert``: show, offline, what files with MISP events would become."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from helpers.errors import InputError
+from helpers.indicators import convert_event, ti_indicator
+from helpers.log import visible
+from helpers.settings import Settings
+
+
+def convert_files(paths: Iterable[Path], settings: Settings, out: TextIO, told: TextIO) -> int:
+    """Write the indicators of all files to ``out`` as one JSON array and each skip to ``told``.
+
+    Returns the exit code: 2 when a file could not be used (it is named, the others are converted).
+    """
+    now = datetime.now(UTC)
+    exit_code, comma = 0, "\n"
+    out.write("[")
+    for path in paths:
+        try:
+            for event in events_in(path):
+                for indicator in _converted(event, settings, now, told):
+                    out.write(comma + json.dumps(ti_indicator(indicator) if settings.graph else indicator))
+                    comma = ",\n"
+        except InputError as error:
+            exit_code = error.exit_code
+            told.write(f"{visible(str(error))}\n")
+    out.write("\n]\n")
+    return exit_code
+
+
+def events_in(path: Path) -> list[dict[str, Any]]:
+    """Return the events in a file: one, a list, or MISP's answer. Raises InputError naming the file."""
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not whole JSON ({error}): export the event again.") from error
+    rows = content.get("response", content) if isinstance(content, dict) else content
+    rows = rows if isinstance(rows, list) else [rows]
+    events = [row.get("Event", row) if isinstance(row, dict) else row for row in rows]
+    if not events or not all(isinstance(event, dict) and {"info", "uuid"} & event.keys() for event in events):
+        raise InputError(f"{path} holds no MISP event: expected {{'Event': ...}}, a list of them, or MISP's answer.")
+    return events
+
+
+def _converted(event: dict[str, Any], settings: Settings, now: datetime, told: TextIO) -> Iterator[dict[str, Any]]:
+    for part in convert_event(event, settings, now):
+        yield from part.indicators
+        for skip in part.skipped:
+            told.write(f"skipped: {visible(str(skip))}\n")
+        for half in part.left_out:
+            told.write(f"half left out: {visible(str(half))}\n")

@@ -1,0 +1,61 @@
+"""One MISP event in, indicators and skipped attributes out. Pure: no network, clock or disk."""
+
+from helpers.indicators.convert import (
+    CHUNK,
+    Converted,
+    attribute_of,
+    convert_event,
+    convert_prepared,
+    through_misp_stix,
+)
+from helpers.indicators.dates import from_text, stix_time
+from helpers.indicators.filtering import Item, sieve
+from helpers.indicators.request_event import (
+    EVENT_NAMES,
+    NAMED,
+    EventHeader,
+    Json,
+    PreparedAttribute,
+    PreparedObject,
+    RequestObjectEvent,
+    Skipped,
+    chunks,
+    dicts,
+    stix_uuid,
+    text_of,
+)
+from helpers.indicators.request_graph import external_id, ti_indicator
+from helpers.indicators.tags import read_tags
+from helpers.indicators.values import Unsendable, Value, prepare, punycode
+
+__all__ = [
+    "CHUNK",
+    "EVENT_NAMES",
+    "NAMED",
+    "Converted",
+    "EventHeader",
+    "Item",
+    "Json",
+    "PreparedAttribute",
+    "PreparedObject",
+    "RequestObjectEvent",
+    "Skipped",
+    "Unsendable",
+    "Value",
+    "attribute_of",
+    "chunks",
+    "convert_event",
+    "convert_prepared",
+    "dicts",
+    "external_id",
+    "from_text",
+    "prepare",
+    "punycode",
+    "read_tags",
+    "sieve",
+    "stix_time",
+    "stix_uuid",
+    "text_of",
+    "through_misp_stix",
+    "ti_indicator",
+]

@@ -1,0 +1,199 @@
+"""Which prepared attributes a destination's filters leave out, each for a reason of its own. Pure.
+
+An event is prepared once, whoever gets it; what is left out for one destination may go to another.
+An attribute is judged by what its indicators would say: tags, confidence and TLP as Sentinel sees them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import constants
+from constants import TLP_2_LEVELS, Skip
+from helpers.indicators import tags
+from helpers.indicators.request_event import (
+    EventHeader,
+    PreparedAttribute,
+    PreparedObject,
+    RequestObjectEvent,
+    Skipped,
+    on_a_line,
+    short,
+    text_of,
+)
+from helpers.indicators.tags import Tag
+from helpers.indicators.values import Unsendable
+from helpers.settings import AttributeFilters, Names
+
+Item = PreparedAttribute | PreparedObject
+
+
+@dataclass(frozen=True)
+class Sieved:
+    """A prepared event as filters leave it: what is to be converted, and everything that is not sent so far."""
+
+    items: list[Item]
+    skipped: list[Skipped]
+    left_out: list[Skipped]
+
+
+def sieve(prepared: RequestObjectEvent, *filters: AttributeFilters) -> Sieved:
+    """Take out of a prepared event what any of the filters refuse, and names that hashes carry.
+
+    An object may lose some of its members.
+    """
+    refused = _refused(prepared, [each for each in filters if each.active])
+    refused |= _carried(prepared, refused)
+    if not refused:
+        return Sieved(prepared.items, prepared.skipped, prepared.left_out)
+    return Sieved(
+        items=[left for each in prepared.items if (left := _left(each, refused))],
+        skipped=[*prepared.skipped, *refused.values()],
+        left_out=[half for half in prepared.left_out if half.attribute_uuid.lower() not in refused],
+    )
+
+
+def _refused(prepared: RequestObjectEvent, active: Sequence[AttributeFilters]) -> dict[str, Skipped]:
+    header, default = prepared.header, prepared.settings.default_confidence
+    refused: dict[str, Skipped] = {}
+    for attribute in _members(prepared) if active else ():
+        reason = next(filter(None, (refusal(header, attribute, each, default) for each in active)), None)
+        if reason:
+            refused[attribute.uuid] = attribute.skipped(header, reason.reason, reason.words)
+    return refused
+
+
+def _carried(prepared: RequestObjectEvent, refused: Collection[str]) -> dict[str, Skipped]:
+    """Return the names of files that are in the description of a hash that the filters let pass."""
+    left = [each for each in _members(prepared) if each.hashes and each.uuid not in refused]
+    names = [each for each in left if any(hash_ not in refused for hash_ in each.hashes)]
+    return {each.uuid: each.skipped(prepared.header, Skip.FILE_NAME) for each in names}
+
+
+def refusal(
+    header: EventHeader, attribute: PreparedAttribute, filters: AttributeFilters, default_confidence: int
+) -> Unsendable | None:
+    """Return why filters leave an attribute out, or None when they let it pass; the first reason counts.
+
+    ``default_confidence`` (0 to 100) is that of an attribute without a tag for it.
+    """
+    case = _Case(header, attribute, filters, default_confidence)
+    for reason, look in _LOOKS.items():
+        words = look(case)
+        if words is not None:
+            return Unsendable(reason, on_a_line(short(words)))
+    return None
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One attribute before one set of filters; each look says what about it is refused, or None."""
+
+    header: EventHeader
+    attribute: PreparedAttribute
+    filters: AttributeFilters
+    default_confidence: int
+
+    def type(self) -> str | None:
+        kind = text_of(self.attribute.raw.get("type"))
+        return _unwanted([kind], self.filters.types, self.filters.exclude_types)
+
+    def organisation(self) -> str | None:
+        """By name or UUID; an event that names none is from none of those that are asked for."""
+        names = [self.header.organisation, self.header.organisation_uuid]
+        refused = _unwanted(names, self.filters.organisations, self.filters.exclude_organisations)
+        return None if refused is None else self.header.organisation or "the event names none"
+
+    def missing_tag(self) -> str | None:
+        wanted = self.filters.include_tags
+        return "" if wanted and not wanted.first(self._tag_names) else None
+
+    def refused_tag(self) -> str | None:
+        unwanted = self.filters.exclude_tags
+        return (unwanted.first(self._tag_names) or None) if unwanted else None
+
+    def confidence(self) -> str | None:
+        if not self.filters.min_confidence:
+            return None
+        confidence = tags.confidence(self._own, self.header.tags, self.default_confidence)
+        return None if confidence >= self.filters.min_confidence else str(confidence)
+
+    def tlp(self) -> str | None:
+        word = tags.tlp_word(self._own, self.header.tags, constants.SENTINEL_DEFAULT_TLP)
+        return None if TLP_2_LEVELS[word] <= TLP_2_LEVELS[self.filters.max_tlp] else f"tlp:{word}"
+
+    def decayed(self) -> str | None:
+        """As with MISP's own excludeDecayed, one model that still stands by the attribute is enough."""
+        if not self.filters.need_scores:
+            return None
+        scores = [score for score in _scores(self.attribute.raw) if score.counts(self.filters.decaying_models)]
+        if not scores or not all(score.decayed_under(self.filters) for score in scores):
+            return None
+        return ", ".join(sorted(score.model for score in scores))
+
+    @cached_property
+    def _own(self) -> list[Tag]:
+        return self.attribute.tags
+
+    @cached_property
+    def _tag_names(self) -> list[str]:
+        return [tag.name for tag in (*self._own, *self.header.tags)]
+
+
+_LOOKS: dict[Skip, Callable[[_Case], str | None]] = {
+    Skip.FILTERED_TYPE: _Case.type,
+    Skip.FILTERED_ORGANISATION: _Case.organisation,
+    Skip.MISSING_TAG: _Case.missing_tag,
+    Skip.FILTERED_TAG: _Case.refused_tag,
+    Skip.LOW_CONFIDENCE: _Case.confidence,
+    Skip.TLP_TOO_STRICT: _Case.tlp,
+    Skip.DECAYED: _Case.decayed,
+}
+
+
+@dataclass(frozen=True)
+class _Score:
+    """What one decaying model of MISP says of an attribute (MISP, attributes/restSearch: ``decay_score``)."""
+
+    model: str
+    model_id: str
+    value: float
+    decayed: bool
+
+    def counts(self, models: Names) -> bool:
+        return not models or bool(models.first([self.model, self.model_id]))
+
+    def decayed_under(self, filters: AttributeFilters) -> bool:
+        return self.value < filters.min_decay_score or (filters.exclude_decayed and self.decayed)
+
+
+def _scores(raw: Mapping[str, Any]) -> Iterator[_Score]:
+    """Read MISP's scores; what is none is left out."""
+    given = raw.get("decay_score")
+    for each in given if isinstance(given, list) else []:
+        model = each.get("DecayingModel") if isinstance(each, Mapping) else None
+        value = each.get("score") if isinstance(model, Mapping) else None
+        if isinstance(model, Mapping) and isinstance(value, int | float):
+            decayed = each.get("decayed") in (True, 1, "1")
+            yield _Score(text_of(model.get("name")), text_of(model.get("id")), value, decayed)
+
+
+def _unwanted(names: list[str], wanted: Names, unwanted: Names) -> str | None:
+    """Return nothing in words where a name is missing among the wanted, or is among the unwanted; else None."""
+    refused = (wanted and not wanted.first(names)) or (unwanted and unwanted.first(names))
+    return "" if refused else None
+
+
+def _members(prepared: RequestObjectEvent) -> list[PreparedAttribute]:
+    return [*prepared.prepared, *(member for each in prepared.objects for member in each.members)]
+
+
+def _left(item: Item, refused: Mapping[str, Skipped]) -> Item | None:
+    """Return what is left of an attribute or object, None when nothing is."""
+    if isinstance(item, PreparedAttribute):
+        return None if item.uuid in refused else item
+    members = tuple(each for each in item.members if each.uuid not in refused)
+    return replace(item, members=members) if members else None

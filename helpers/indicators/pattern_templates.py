@@ -1,0 +1,108 @@
+"""What misp-stix makes of a plain value, learned from it once for each kind and filled in from then on. Pure.
+
+misp-stix needs more than a millisecond for an attribute, most of it to check again a pattern that differs from the
+last one of its kind in the value alone. A value is plain when neither PyMISP nor a STIX pattern would write it in
+another way; all others, and all objects, go through misp-stix itself.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+from helpers.indicators import misp_stix
+from helpers.indicators.patterns import Observable, observables
+from helpers.indicators.values import Value
+
+# Printable ASCII without what a STIX pattern escapes and without MISP's mark between the halves of a composite.
+_PLAIN = re.compile(r"[!-&(-\[\]-{}~]+")
+ADDRESSES = ("192.0.2.1", "192.0.2.0/24", "2001:db8::1", "2001:db8::/32")
+_HASH = "0123456789abcdef" * 8
+_DIGITS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128, "sha512/224": 56}
+_DIGITS |= {"sha512/256": 64, "imphash": 32, "authentihash": 64, "pehash": 40}
+_DIGITS |= {"x509-fingerprint-md5": 32, "x509-fingerprint-sha1": 40, "x509-fingerprint-sha256": 64}
+# A value of each type that there may be a mould for.
+EXAMPLES: Mapping[str, str] = {
+    **{kind: _HASH[:digits] for kind, digits in _DIGITS.items()},
+    "domain": "example.org",
+    "hostname": "www.example.org",
+    "url": "https://example.org/a",
+    "email": "someone@example.org",
+    "email-src": "someone@example.org",
+    "email-dst": "someone@example.org",
+    "filename": "example.exe",
+}
+# misp-stix wants a UUID around the value that it is shown.
+_UUID = "00000000-0000-4000-8000-000000000001"
+# What of an indicator does not depend on its attribute's UUID, value and time.
+_KEPT = ("type", "pattern_type", "kill_chain_phases")
+
+
+class Cast(NamedTuple):
+    """What misp-stix would have made of an attribute, and the observables in its pattern."""
+
+    stix: Mapping[str, Any]
+    found: list[Observable]
+
+
+@dataclass(frozen=True)
+class Mould:
+    """A STIX indicator without its values: what stands before, between and after them, and where they are."""
+
+    stix: Mapping[str, Any]
+    pieces: tuple[str, ...]
+    order: tuple[int, ...]
+    found: tuple[tuple[str, int], ...]
+
+    def filled(self, uuid: str, parts: tuple[str, ...]) -> Cast:
+        """Return the indicator of an attribute with these values."""
+        pattern = self.pieces[0]
+        for position, after in zip(self.order, self.pieces[1:], strict=True):
+            pattern += parts[position] + after
+        stix = {**self.stix, "id": f"indicator--{uuid}", "pattern": pattern}
+        return Cast(stix, [Observable(path, parts[position]) for path, position in self.found])
+
+
+def cast(uuid: str, value: Value) -> Cast | None:
+    """Return what misp-stix would make of a plain value; None for all that has to go through misp-stix itself."""
+    examples = tuple(_example(kind, part) for kind, part in value.typed_parts)
+    if "" in examples or not _is_taken(value.type, value.text):
+        return None
+    made = mould(value.type, examples)
+    return made.filled(uuid, value.parts) if made else None
+
+
+def _example(kind: str, part: str) -> str:
+    """Return the value that stands for all plain ones of its kind; empty for one that is not plain."""
+    if not _PLAIN.fullmatch(part):
+        return ""
+    if kind in ("ip-src", "ip-dst"):
+        network = ipaddress.ip_network(part)
+        return ADDRESSES[(network.version == 6) * 2 + ("/" in part)]
+    return EXAMPLES.get(kind, "")
+
+
+def _is_taken(kind: str, text: str) -> bool:
+    return misp_stix.as_rewritten(kind, text) == text and not misp_stix.refusal(kind, text)
+
+
+@cache
+def mould(kind: str, examples: tuple[str, ...]) -> Mould | None:
+    """Learn what misp-stix makes of such values; None where its pattern does not hold each of them once."""
+    attribute = {"uuid": _UUID, "type": kind, "value": "|".join(examples), "to_ids": True, "timestamp": "1"}
+    stix = misp_stix.convert([{**attribute, "object_relation": kind}]).indicators.get(_UUID)
+    literals = [f"'{example}'" for example in examples]
+    if not stix or stix["pattern_type"] != "stix" or any(stix["pattern"].count(each) != 1 for each in literals):
+        return None
+    pieces = re.split(f"({'|'.join(map(re.escape, literals))})", stix["pattern"])
+    found = [(each.path, examples.index(each.value)) for each in observables(stix["pattern"])]
+    return Mould(
+        {name: stix[name] for name in _KEPT if name in stix},
+        (f"{pieces[0]}'", *(f"'{piece}'" for piece in pieces[2:-1:2]), f"'{pieces[-1]}"),
+        tuple(literals.index(piece) for piece in pieces[1::2]),
+        tuple(found),
+    )

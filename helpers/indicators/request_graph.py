@@ -1,0 +1,224 @@
+"""An attribute as a tiIndicator of the Graph API: what is remembered of it, and what is sent. Pure.
+
+Rules: Microsoft, the tiIndicator resource (beta). What is remembered has the names of a STIX indicator
+where it means the same, so that the plan treats both alike; ``graph`` holds the rest as Microsoft names it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+import constants
+from constants import ATTR_MAPPING, GRAPH_NUMBERS, HASH_TYPES, THREAT_TYPES, TLP_MARKINGS, Skip
+from helpers.indicators import misp_stix, tags
+from helpers.indicators.dates import stix_time
+from helpers.indicators.request_event import EventHeader, PreparedAttribute, RequestObject, text_of
+from helpers.indicators.tags import Tag
+from helpers.indicators.values import Unsendable, Value, port_of
+
+Indicator = dict[str, Any]
+Fields = dict[str, Any]
+
+_DIRECTIONS = {"ip-src": "Source", "ip-dst": "Destination"}
+_TLP = {marking: level for level, marking in TLP_MARKINGS.items()}
+_OTHERS = "malwareFamilyNames"  # no observable: it may be changed, and does not do alone
+
+
+@dataclass(frozen=True)
+class RequestObjectGraph(RequestObject):
+    """One attribute as a tiIndicator."""
+
+    def as_json(self) -> Indicator:
+        """Return the indicator as it is remembered. Raises Unsendable when it must not be sent."""
+        fields = self._observables[0]
+        observables = {name: value for name, value in fields.items() if name != _OTHERS}
+        if not observables:
+            raise Unsendable(Skip.NO_OBSERVABLE)
+        for kind, part in self.attribute.value.typed_parts:
+            if words := misp_stix.refusal(kind, part):
+                raise Unsendable(Skip.BAD_VALUE, words)
+        own, inherited = self.attribute.tags, self.event.tags
+        threat = self._threat_type
+        tlp = tags.tlp_level(own, inherited, constants.SENTINEL_DEFAULT_TLP)
+        return {
+            "type": "tiIndicator",
+            "id": self.id,
+            "created": stix_time(self.created),
+            "modified": stix_time(self.now),
+            "name": self.event.info,
+            "description": self.description,
+            "indicator_types": [threat],
+            "pattern": pattern_of({**observables, "threatType": threat}),
+            "valid_until": stix_time(self.now + timedelta(days=self.settings.days_to_expire)),
+            "confidence": tags.confidence(own, inherited, self.settings.default_confidence),
+            "labels": _labels([*own, *inherited], ignore_local=self.settings.ignore_localtags),
+            "external_references": [self.reference],
+            "object_marking_refs": [TLP_MARKINGS[tlp]],
+            "graph": {**observables, **self._said},
+        }
+
+    @property
+    def left_out(self) -> list[Unsendable]:
+        """Parts of the attribute that are not sent while the rest is."""
+        return self._observables[1]
+
+    @cached_property
+    def _observables(self) -> tuple[Fields, list[Unsendable]]:
+        return observables_of(self.attribute, ignore_direction=self.settings.network_ignore_direction)
+
+    @property
+    def _threat_type(self) -> str:
+        """The first that Microsoft knows: it takes one, and no other words."""
+        every = tags.threat_types(self.attribute.tags, self.event.tags, constants.SENTINEL_DEFAULT_THREATTYPE)
+        return next((each for each in every if each in THREAT_TYPES), constants.SENTINEL_DEFAULT_THREATTYPE)
+
+    @property
+    def _said(self) -> Fields:
+        """What is said of the observable, and may be changed later; what is empty takes back what was said."""
+        own, inherited = self.attribute.tags, self.event.tags
+        phases = [phase["phase_name"] for phase in tags.kill_chain_phases([*own, *inherited])]
+        known = (constants.GRAPH_KILL_CHAIN[phase] for phase in phases if phase in constants.GRAPH_KILL_CHAIN)
+        return {
+            "action": self.settings.ms_action,
+            "activityGroupNames": list(self.event.threat_actors),
+            "description": shortened(text_of(self.attribute.raw.get("comment")) or self.event.info),
+            "diamondModel": next(filter(None, map(_diamond, [*own, *inherited])), "unknown"),
+            "isActive": self.event.published,
+            "killChain": list(dict.fromkeys(known)),
+            "malwareFamilyNames": list(self.event.malware),
+            "passiveOnly": self.settings.ms_passiveonly,
+            "targetProduct": self.settings.ms_target_product,
+        }
+
+
+def inherited(event: EventHeader) -> str:
+    """Print what an event says of each of its attributes to the Graph API alone."""
+    return repr((event.published, event.threat_actors, event.malware))
+
+
+def observables_of(attribute: PreparedAttribute, *, ignore_direction: bool) -> tuple[Fields, list[Unsendable]]:
+    """Return what of a tiIndicator an attribute is, and the parts of it that are not sent.
+
+    ``ignore_direction`` fills the properties without a direction beside those with one.
+    Raises Unsendable when the Graph API has no property for it.
+    """
+    kind, value = text_of(attribute.raw.get("type")), attribute.value
+    if value.type in HASH_TYPES:
+        known = constants.GRAPH_HASH_TYPES.get(value.type, "unknown")
+        return {"fileHashValue": value.text, "fileHashType": known}, []
+    if kind == "domain|ip":
+        return _domain_and_address(value), []
+    if value.type in _DIRECTIONS:
+        fields = _addresses(value.text, _DIRECTIONS[value.type], ignore_direction)
+        ports, left_out = _ports(attribute, _DIRECTIONS[value.type], ignore_direction)
+        return {**fields, **ports}, left_out
+    if kind == "email-src":
+        return {"emailSenderAddress": value.text, "emailSourceDomain": value.text.rpartition("@")[2]}, []
+    if kind not in ATTR_MAPPING:
+        raise Unsendable(Skip.NO_GRAPH_PROPERTY)
+    return {ATTR_MAPPING[kind]: _as_property(ATTR_MAPPING[kind], value.text)}, []
+
+
+def pattern_of(fields: Mapping[str, Any]) -> str:
+    """Write what makes an indicator this one and no other, as a STIX pattern would."""
+    compared = (f"{name} = '{_escaped(str(value))}'" for name, value in fields.items())
+    return f"[{' AND '.join(compared)}]"
+
+
+def ti_indicator(indicator: Indicator) -> Fields:
+    """Return a remembered indicator as the Graph API names its properties."""
+    also = [f"{each['description']} {each.get('url', '')}".strip() for each in indicator["external_references"][1:]]
+    return {
+        **indicator["graph"],
+        "additionalInformation": "\n".join([indicator["description"], *also]),
+        "confidence": indicator["confidence"],
+        "expirationDateTime": indicator["valid_until"],
+        "externalId": external_id(indicator["id"]),
+        "tags": indicator["labels"],
+        "threatType": indicator["indicator_types"][0],
+        "tlpLevel": _TLP[indicator["object_marking_refs"][0]],
+    }
+
+
+def external_id(indicator_id: str) -> str:
+    """Return the UUID in an indicator's id, which is what Graph knows as its externalId."""
+    return indicator_id.partition("--")[2]
+
+
+def shortened(text: str) -> str:
+    """Return as much of a text as a description may have; Microsoft counts in UTF-16."""
+    most = constants.GRAPH_DESCRIPTION
+    units = text.encode("utf-16-le")
+    return text if len(units) <= 2 * most else units[: 2 * (most - 3)].decode("utf-16-le", "ignore") + "..."
+
+
+def _domain_and_address(value: Value) -> Fields:
+    fields: Fields = {}
+    for kind, part in value.typed_parts if len(value.parts) > 1 else [(value.type, value.text)]:
+        fields |= {"domainName": part} if kind == "domain" else _address(part, "")
+    return fields
+
+
+def _addresses(text: str, direction: str, ignore_direction: bool) -> Fields:
+    return {**_address(text, direction), **(_address(text, "") if ignore_direction else {})}
+
+
+def _address(text: str, direction: str) -> Fields:
+    network = ipaddress.ip_network(text)
+    kind = "CidrBlock" if network.num_addresses > 1 else f"IPv{network.version}"
+    return {f"network{direction}{kind}": text}
+
+
+def _ports(attribute: PreparedAttribute, direction: str, ignore_direction: bool) -> tuple[Fields, list[Unsendable]]:
+    """Return the port of an address; one that is none is left out, and the address is sent."""
+    if not text_of(attribute.raw.get("type")).endswith("|port"):
+        return {}, []
+    try:
+        port = _number("networkPort", port_of(attribute.raw.get("value")))
+    except Unsendable as reason:
+        return {}, [reason]
+    return {f"network{direction}Port": port, **({"networkPort": port} if ignore_direction else {})}, []
+
+
+def _as_property(name: str, text: str) -> Any:
+    if name in GRAPH_NUMBERS:
+        return _number(name, text)
+    return [text] if name == _OTHERS else text
+
+
+def _number(name: str, text: str) -> int:
+    most = GRAPH_NUMBERS[name]
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(most)) else -1
+    if not 0 <= number <= most:
+        raise Unsendable(Skip.BAD_VALUE, f"{name} is a number from 0 to {most}")
+    return number
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def _labels(every: Sequence[Tag], *, ignore_local: bool) -> list[str]:
+    """Return the tags that no property says, those among them whose words Microsoft does not know."""
+    rest = [tag for tag in every if not _diamond(tag)]
+    unknown = (tag.name for tag in _of_unknown_words(rest) if not (ignore_local and tag.local))
+    return list(dict.fromkeys([*tags.labels(rest, ignore_local=ignore_local), *unknown]))
+
+
+def _of_unknown_words(every: Sequence[Tag]) -> Iterator[Tag]:
+    for tag in every:
+        phases = [phase["phase_name"] for phase in tags.kill_chain_phases([tag])]
+        threats = tags.threat_types([tag], (), THREAT_TYPES[0])
+        if set(phases) - set(constants.GRAPH_KILL_CHAIN) or set(threats) - set(THREAT_TYPES):
+            yield tag
+
+
+def _diamond(tag: Tag) -> str:
+    taxonomy, predicate, value = tag.words
+    word = (value or predicate).lower()
+    return word if taxonomy == "diamond-model" and word in constants.GRAPH_DIAMOND_MODEL else ""

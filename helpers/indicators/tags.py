@@ -1,0 +1,142 @@
+"""What MISP's tags mean to Sentinel: TLP, confidence, threat type, kill chain, labels. Pure.
+
+The attribute's own tags come before those of its event. Local tags count for what they mean, so that
+a local ``tlp:red`` is respected, and are left out of the labels when ``ignore_localtags`` is on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from constants import (
+    KILL_CHAIN_NAME,
+    MISP_ALLOWED_TAXONOMIES,
+    MISP_CONFIDENCE,
+    MISP_TAGS_IGNORE,
+    THREAT_TYPES,
+    TLP_2_LEVELS,
+    TLP_BY_STRICTNESS,
+    TLP_LEVELS,
+)
+from helpers.indicators.values import storable
+
+_CONFIDENCE = "misp:confidence-level"
+_SAME_LEVEL_IN_TLP_1 = frozenset({"clear", "amber+strict"})
+
+
+@dataclass(frozen=True)
+class Tag:
+    """One MISP tag; ``local`` tags never left the MISP that they were set on."""
+
+    name: str
+    local: bool = False
+
+    @cached_property
+    def words(self) -> tuple[str, str, str]:
+        """Taxonomy and predicate in lower case, value as written; empty where the tag has none."""
+        name, _, value = self.name.partition("=")
+        taxonomy, _, predicate = (part.strip().lower() for part in name.partition(":"))
+        if not (taxonomy and predicate):
+            return ("", self.name.strip().lower(), "")
+        return (taxonomy, predicate, value.strip().removeprefix('"').removesuffix('"').strip())
+
+
+def read_tags(raw: Any) -> list[Tag]:
+    """Return the tags of an event or attribute; what is no tag, or only inherited, is left out."""
+    return [
+        Tag(storable(each["name"]).strip(), local=_flag(each.get("local")))
+        for each in (raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, list) else [])
+        if isinstance(each, dict)
+        and isinstance(each.get("name"), str)
+        and each["name"].strip()
+        and not _flag(each.get("inherited"))
+    ]
+
+
+def tlp_level(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], default: str) -> str:
+    """Return white, green, amber or red: the strictest of the attribute, else the event, else the default."""
+    return TLP_BY_STRICTNESS[TLP_LEVELS[tlp_word(attribute_tags, event_tags, default)]]
+
+
+def tlp_word(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], default: str) -> str:
+    """Return the same as the tag says it, ``clear`` and ``amber+strict`` included."""
+    for tags in (attribute_tags, event_tags, (Tag(default),)):
+        words = [word for tag in tags if (word := _tlp(tag)) in TLP_2_LEVELS]
+        if words:
+            return max(words, key=TLP_2_LEVELS.__getitem__)
+    return TLP_BY_STRICTNESS[0]
+
+
+def confidence(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], default: int) -> int:
+    """Return 0 to 100: the lowest on the attribute, else on the event, else the default."""
+    for tags in (attribute_tags, event_tags):
+        values = [MISP_CONFIDENCE[word] for tag in tags if (word := _confidence_word(tag)) in MISP_CONFIDENCE]
+        if values:
+            return min(values)
+    return default
+
+
+def threat_types(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], default: str) -> list[str]:
+    """Return the sentinel-threattype words on the attribute, else on the event, else the default."""
+    for tags in (attribute_tags, event_tags):
+        found = [word for tag in tags if (word := _threat_type(tag))]
+        if found:
+            return list(dict.fromkeys(found))
+    return [default]
+
+
+def kill_chain_phases(tags: Iterable[Tag]) -> list[dict[str, str]]:
+    """Return the phases that kill-chain tags name, in STIX's form, each once."""
+    phases = dict.fromkeys(filter(None, map(_phase, tags)))
+    return [{"kill_chain_name": KILL_CHAIN_NAME, "phase_name": phase} for phase in phases]
+
+
+def labels(tags: Sequence[Tag], *, ignore_local: bool) -> list[str]:
+    """Return the names of the tags that mean nothing else, under the ignore and allow lists, each once."""
+    kept = (tag.name for tag in tags if not (ignore_local and tag.local) and _is_label(tag))
+    return list(dict.fromkeys(kept))
+
+
+def _flag(value: object) -> bool:
+    return value in (True, 1, "1")
+
+
+def _tlp(tag: Tag) -> str:
+    taxonomy, predicate, _ = tag.words
+    return predicate if taxonomy == "tlp" else ""
+
+
+def _confidence_word(tag: Tag) -> str:
+    taxonomy, predicate, value = tag.words
+    return value.lower() if f"{taxonomy}:{predicate}" == _CONFIDENCE else ""
+
+
+def _threat_type(tag: Tag) -> str:
+    taxonomy, predicate, value = tag.words
+    if taxonomy != "sentinel-threattype":
+        return ""
+    word = value or tag.name.partition(":")[2].strip()
+    return next((known for known in THREAT_TYPES if known.lower() == word.lower()), word or predicate)
+
+
+def _phase(tag: Tag) -> str:
+    taxonomy, predicate, value = tag.words
+    return "-".join((value or predicate).lower().split()) if taxonomy == "kill-chain" else ""
+
+
+def _is_label(tag: Tag) -> bool:
+    taxonomy, _, _ = tag.words
+    name = tag.name.lower()
+    if _has_meaning(tag) or any(name.startswith(prefix.lower()) for prefix in MISP_TAGS_IGNORE):
+        return False
+    return not MISP_ALLOWED_TAXONOMIES or taxonomy in {each.lower() for each in MISP_ALLOWED_TAXONOMIES}
+
+
+def _has_meaning(tag: Tag) -> bool:
+    """Whether another property of the indicator says the same; TLP 2.0 names say more than the marking."""
+    level = _tlp(tag)
+    plain_tlp = level in TLP_LEVELS and level not in _SAME_LEVEL_IN_TLP_1
+    return plain_tlp or bool(_threat_type(tag) or _phase(tag)) or _confidence_word(tag) in MISP_CONFIDENCE

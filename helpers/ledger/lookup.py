@@ -1,0 +1,175 @@
+"""What people ask the ledger: what stands where, and what belongs to a value, a UUID or a STIX id. Read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import sqlalchemy as sql
+
+from helpers.ledger.database import Database, known_destinations
+from helpers.ledger.records import RememberedAttribute, RememberedEvent, RememberedObject, Source, Stage
+from helpers.ledger.spellings import holds, shortest, spellings
+from helpers.ledger.store import Ledger
+from helpers.ledger.tables import ATTRIBUTES, EVENTS, OBJECTS, SOURCES
+from helpers.settings import Settings
+
+MOST = 1000
+_STIX = "indicator--"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What somebody asks about: a UUID, or a value in every spelling; ``stix_id`` where an indicator was named."""
+
+    text: str
+    uuid: str = ""
+    stix_id: str = ""
+    values: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, text: str) -> Question:
+        """Read what was asked."""
+        plain = text.strip().lower()
+        try:
+            uuid = str(UUID(plain.removeprefix(_STIX))) if plain.count("-") > 3 else ""
+        except ValueError:
+            uuid = ""
+        if not uuid:
+            return cls(text, values=spellings(text))
+        return cls(text, uuid, f"{_STIX}{uuid}" if plain.startswith(_STIX) else "")
+
+
+@dataclass
+class Found:
+    """What a destination knows of what was asked; ``events`` are those of its objects and attributes."""
+
+    objects: list[RememberedObject] = field(default_factory=list)
+    attributes: list[RememberedAttribute] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
+    events: dict[str, RememberedEvent] = field(default_factory=dict)
+    event: RememberedEvent | None = None
+
+    def __bool__(self) -> bool:
+        """Whether anything is known."""
+        return bool(self.objects or self.attributes or self.event)
+
+
+@dataclass(frozen=True)
+class Place:
+    """One destination in the ledger."""
+
+    workspace: str
+    sourcesystem: str
+    ledger: Ledger
+
+    def is_of(self, settings: Settings) -> bool:
+        """Whether the settings name this destination."""
+        return self.name_in(settings) is not None
+
+    def name_in(self, settings: Settings) -> str | None:
+        """Return what the settings call this destination; None when they do not name it."""
+        key = (self.workspace, self.sourcesystem)
+        named = (each.name for each in settings.destinations() if (each.workspace_key, each.sourcesystem) == key)
+        return next(named, None)
+
+    # -- counts ---------------------------------------------------------------------------------------
+
+    def held(self) -> int:
+        """Count the events that wait for being published again."""
+        return sum(self.ledger.tally(EVENTS.c.held_since, EVENTS.c.held_since.is_not(None)).values())
+
+    def leaving(self) -> dict[str, int]:
+        """Count the objects that are to be withdrawn, by reason."""
+        return self.ledger.tally(OBJECTS.c.leaving, OBJECTS.c.leaving > "")
+
+    def rejections(self) -> dict[str, int]:
+        """Count the objects that Microsoft rejected, by its words."""
+        return self.ledger.tally(OBJECTS.c.words, OBJECTS.c.stage == Stage.REJECTED)
+
+    def expiring(self, since: int, until: int) -> int:
+        """Count the live objects that expire in a span of time."""
+        span = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > since, OBJECTS.c.live_until <= until)
+        return sum(self.ledger.tally(OBJECTS.c.live, span).values())
+
+    def standing_of_event(self, event: str, now: int) -> dict[str, int]:
+        """Count an event's objects: live, and by stage."""
+        keys = sql.select(SOURCES.c.key).where(
+            SOURCES.c.destination == self.ledger.destination, SOURCES.c.event == event
+        )
+        of_event = OBJECTS.c.key.in_(keys)
+        live = sql.and_(of_event, OBJECTS.c.live, OBJECTS.c.live_until > now)
+        return {
+            "live": sum(self.ledger.tally(OBJECTS.c.live, live).values()),
+            **self.ledger.tally(OBJECTS.c.stage, of_event),
+        }
+
+    def skips_of_event(self, event: str) -> dict[str, int]:
+        """Count an event's attributes that are not sent, by the name of the reason."""
+        return self.ledger.tally(ATTRIBUTES.c.skip, sql.and_(ATTRIBUTES.c.event == event, ATTRIBUTES.c.skip != ""))
+
+    # -- what was asked for ---------------------------------------------------------------------------
+
+    def find(self, asked: Question) -> Found:
+        """Return what the destination knows of what was asked."""
+        found = self._by_uuid(asked) if asked.uuid else self._by_value(asked.values)
+        uuids = {source.event for source in found.sources} | {each.event for each in found.attributes}
+        rows = self.ledger.search(EVENTS, RememberedEvent, EVENTS.c.uuid.in_([*uuids][:MOST]))
+        found.events = {event.uuid: event for event in rows}
+        return found
+
+    def _by_value(self, values: frozenset[str]) -> Found:
+        near = self.ledger.attributes_like(shortest(values), MOST)
+        attributes = [each for each in near if holds(each.value, values)]
+        objects = self.ledger.search(OBJECTS, RememberedObject, OBJECTS.c.value.in_(values))
+        return self._together(objects, attributes)
+
+    def _by_uuid(self, asked: Question) -> Found:
+        named = list(self.ledger.by_id([f"{_STIX}{asked.uuid}"]).values())
+        if asked.stix_id and named:
+            return self._together(named, [])
+        of_attribute = sql.and_(OBJECTS.c.key > f"{asked.uuid}/", OBJECTS.c.key < f"{asked.uuid}0")
+        named += self.ledger.search(OBJECTS, RememberedObject, of_attribute)
+        attributes = self.ledger.search(ATTRIBUTES, RememberedAttribute, ATTRIBUTES.c.uuid == asked.uuid)
+        found = self._together(named, attributes)
+        found.event = next(iter(self.ledger.search(EVENTS, RememberedEvent, EVENTS.c.uuid == asked.uuid)), None)
+        return found
+
+    def _together(self, objects: list[RememberedObject], attributes: list[RememberedAttribute]) -> Found:
+        """Add every life of the objects, and the objects and attributes that belong to what was found."""
+        uuids = {each.uuid for each in attributes}
+        of_attributes = [
+            source
+            for event in {each.event for each in attributes}
+            for source in self.ledger.sources_of_event(event)
+            if source.attribute in uuids
+        ]
+        keys = {each.key for each in objects} | {source.key for source in of_attributes}
+        sources = self.ledger.sources(keys)
+        known = {(each.event, each.uuid) for each in attributes}
+        others = {(source.event, source.attribute) for source in sources} - known
+        return Found(
+            objects=sorted(self.ledger.objects(keys), key=lambda each: (each.key, -each.life)),
+            attributes=attributes + self._attributes(others),
+            sources=sources,
+        )
+
+    def _attributes(self, wanted: set[tuple[str, str]]) -> list[RememberedAttribute]:
+        events = {event for event, _ in wanted}
+        of_events = ATTRIBUTES.c.event.in_([*events][:MOST])
+        named = ATTRIBUTES.c.uuid.in_([uuid for _, uuid in wanted][:MOST])
+        return self.ledger.search(ATTRIBUTES, RememberedAttribute, sql.and_(of_events, named))
+
+
+@contextmanager
+def places(settings: Settings) -> Iterator[list[Place]]:
+    """Open every destination that the ledger knows, to look and change nothing; none when there is no ledger."""
+    url = settings.ledger_url
+    known = known_destinations(url) if settings.remembers else []
+    if not known:
+        yield []
+        return
+    with closing(Database(url, dry=True)) as database:
+        yield [Place(workspace, source, Ledger(database, workspace, source)) for workspace, source in known]

@@ -1,0 +1,113 @@
+"""Values as analysts write them: in any case, defanged, or half of a composite. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES
+from helpers.indicators import Unsendable, prepare
+
+# As much of a long value as the ledger is asked for; it keeps long values cut.
+LONGEST = 100
+
+_CUT = "..."
+_DEFANGED = (
+    (re.compile(r"\bh(?:xx|\*\*|tt)p(?=s?\W)", re.IGNORECASE), "http"),
+    (re.compile(r"\bfxp(?=s?\W)", re.IGNORECASE), "ftp"),
+    (re.compile(r"[\[({]://[\])}]"), "://"),
+    (re.compile(r"\s?[\[({]\s?(?:\.|dot)\s?[\])}]\s?|\\\.", re.IGNORECASE), "."),
+    (re.compile(r"[\[({]:[\])}]"), ":"),
+    (re.compile(r"\s?[\[({]\s?(?:@|at)\s?[\])}]\s?", re.IGNORECASE), "@"),
+)
+_WITH_PORT = re.compile(r"[^:/|]+:\d{1,5}\Z")
+_IPV6_WITH_PORT = re.compile(r"\[(?P<address>[0-9a-f:.]+)\](?::\d{1,5})?\Z", re.IGNORECASE)
+_SIMPLE = tuple(kind for kind in UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES if "|" not in kind)
+_PORTS = ("hostname|port", "ip-dst|port")
+_PAIRS = tuple(kind for kind in UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES if "|" in kind and kind not in _PORTS)
+
+
+def refanged(text: str) -> str:
+    """Return a value that can be compared: nothing in it that keeps people from clicking."""
+    text = text.strip().strip("\"'`<>").strip()
+    for defanged, plain in _DEFANGED:
+        text = defanged.sub(plain, text)
+    return text
+
+
+def spellings(text: str) -> frozenset[str]:
+    """Return every form, in lower case, in which MISP or Sentinel may hold what an analyst wrote."""
+    found: set[str] = set()
+    for form in {text.strip(), refanged(text)}:
+        for shape in _shapes(form):
+            found |= {shape.lower(), *_prepared(shape)}
+    return frozenset(each for each in found if each.strip("./:"))
+
+
+def shortest(every: Collection[str]) -> list[str]:
+    """Return the spellings that hold no other one: what holds none of these holds no spelling at all."""
+    kept: list[str] = []
+    for each in sorted(every, key=len):
+        if not any(shorter in each for shorter in kept):
+            kept.append(each)
+    return [each[:LONGEST] for each in kept]
+
+
+def holds(value: str, asked: Collection[str]) -> bool:
+    """Whether a value as MISP has it, or one of its halves, is spelled in one of these ways."""
+    whole = refanged(value).lower()
+    parts = {part.strip().rstrip(".") for part in (whole, *whole.split("|"))}
+    if parts & set(asked):
+        return True
+    return whole.endswith(_CUT) and any(each.startswith(whole.removesuffix(_CUT)) for each in asked)
+
+
+def _shapes(form: str) -> Iterator[str]:
+    """Write a value with and without scheme, closing slash and dot, its host in letters and in punycode."""
+    yield form
+    if found := _IPV6_WITH_PORT.match(form):
+        yield found["address"]
+    scheme, mark, bare = form.partition("://")
+    host, slash, path = (bare if mark else form).partition("/")
+    schemes = [f"{scheme}://"] if mark else ["http://", "https://"]
+    for name in _names(host):
+        for end in {slash + path} if path else {"", "/"}:
+            yield name + end
+            yield from (before + name + end for before in schemes)
+
+
+def _names(host: str) -> set[str]:
+    """Return a host name as it is, in punycode, and in letters."""
+    labels = host.rstrip(".").lower().split(".")
+    return {host, host.rstrip("."), ".".join(map(_letters, labels)), *_parts("domain", host)}
+
+
+def _letters(label: str) -> str:
+    if not label.startswith("xn--"):
+        return label
+    try:
+        return label.removeprefix("xn--").encode().decode("punycode")
+    except (UnicodeError, ValueError):
+        return label
+
+
+def _prepared(form: str) -> set[str]:
+    return {part.lower() for kind in _kinds(form) for part in _parts(kind, form)}
+
+
+def _kinds(form: str) -> tuple[str, ...]:
+    """Return the types that a value may be of; a composite's halves are only taken where they look like it."""
+    left, pipe, right = form.rpartition("|")
+    if not pipe:
+        return _SIMPLE + (_PORTS if _WITH_PORT.match(form) else ())
+    if right.strip().isdigit():
+        return _PORTS
+    return ("regkey|value",) if "\\" in left else tuple(kind for kind in _PAIRS if kind != "regkey|value")
+
+
+def _parts(kind: str, form: str) -> tuple[str, ...]:
+    try:
+        value = prepare(kind, form, send_private_and_cidr=True)
+    except Unsendable:
+        return ()
+    return () if value.left_out else value.parts

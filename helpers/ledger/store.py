@@ -1,0 +1,525 @@
+"""The ledger: what was sent where, what became of it, and why the rest was not sent.
+
+Each method is one transaction; the database is ``helpers/ledger/database.py``'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sql
+
+from helpers.ledger.database import Database
+from helpers.ledger.records import (
+    UNSETTLED,
+    RememberedAttribute,
+    RememberedEvent,
+    RememberedObject,
+    Source,
+    Stage,
+    Terms,
+)
+from helpers.ledger.tables import ATTRIBUTES, DESTINATIONS, EVENTS, OBJECTS, SOURCES
+
+Row = TypeVar("Row")
+_PARAMETERS = 500
+_REPEATED = frozenset({"event", "type", "skip", "words"})
+_SETTLED_AND_STAYING = sql.and_(OBJECTS.c.stage == Stage.ACCEPTED, OBJECTS.c.leaving == "")
+
+
+class Ledger:
+    """The memory of one destination (workspace and source system). Threads may share it."""
+
+    def __init__(self, database: Database | str, workspace: str, sourcesystem: str, *, dry: bool = False) -> None:
+        """Open the memory of a destination in a database, or in the one at an address.
+
+        Raises LedgerError with what to do. ``dry`` keeps nothing of what is written to that address.
+        """
+        self._database = Database(database, dry=dry) if isinstance(database, str) else database
+        self._line = 0
+        self._puts: dict[str, Any] = {}
+        self._name = hashlib.sha256(f"{workspace.lower()} {sourcesystem}".encode()).hexdigest()[:16]
+        try:
+            self.destination = self._destination(workspace, sourcesystem)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the database; a dry run's writing goes with it."""
+        self._database.close()
+
+    def alone(self, beside: Path | None = None) -> AbstractContextManager[None]:
+        """Hold this destination against other runs, on other hosts too. Raises RunActive.
+
+        ``beside`` is where the lock is when there is no file of a database.
+        """
+        return self._database.alone(self.destination, beside and beside / f"run.{self._name}.lock")
+
+    def at_once(self) -> AbstractContextManager[None]:
+        """Keep all of what is written inside, or nothing of it."""
+        return self._database.at_once()
+
+    # -- facts about the destination ------------------------------------------------------------------
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is known of the destination as a whole: the MISP it read, its last runs."""
+        where = DESTINATIONS.c.id == self.destination
+        with self._transaction() as connection:
+            text = connection.scalar(sql.select(DESTINATIONS.c.facts).where(where))
+        known: dict[str, Any] = json.loads(text or "{}")
+        return known
+
+    def learn(self, **facts: Any) -> None:
+        """Remember facts about the destination."""
+        text = json.dumps({**self.facts(), **facts})
+        where = DESTINATIONS.c.id == self.destination
+        self._write(sql.update(DESTINATIONS).where(where).values(facts=text))
+
+    def destinations(self) -> list[tuple[int, str, str]]:
+        """Return id, workspace and source system of every destination in the database."""
+        with self._transaction() as connection:
+            columns = (DESTINATIONS.c.id, DESTINATIONS.c.workspace, DESTINATIONS.c.sourcesystem)
+            return [tuple(row) for row in connection.execute(sql.select(*columns))]
+
+    @property
+    def empty(self) -> bool:
+        """Whether no object is known of the destination."""
+        with self._transaction() as connection:
+            question = sql.select(OBJECTS.c.id).where(OBJECTS.c.destination == self.destination).limit(1)
+            return connection.scalar(question) is None
+
+    # -- reading --------------------------------------------------------------------------------------
+
+    def events(self) -> dict[str, RememberedEvent]:
+        """Return every event known, by UUID."""
+        rows = self._rows(RememberedEvent, EVENTS, sql.true())
+        return {event.uuid: event for event in rows}
+
+    def attributes(self, event: str) -> dict[str, RememberedAttribute]:
+        """Return what was decided on an event's attributes, by UUID."""
+        rows = self._rows(RememberedAttribute, ATTRIBUTES, ATTRIBUTES.c.event == event)
+        return {attribute.uuid: attribute for attribute in rows}
+
+    def sources_of_event(self, event: str) -> list[Source]:
+        """Return the part that an event's attributes have in objects."""
+        return list(self._rows(Source, SOURCES, SOURCES.c.event == event))
+
+    def sources(self, keys: Iterable[str]) -> list[Source]:
+        """Return every source of the objects with these keys."""
+        return list(self._in(Source, SOURCES, SOURCES.c.key, keys))
+
+    def objects(self, keys: Iterable[str]) -> list[RememberedObject]:
+        """Return every life of the objects with these keys."""
+        return list(self._in(RememberedObject, OBJECTS, OBJECTS.c.key, keys))
+
+    def by_id(self, ids: Iterable[str]) -> dict[str, RememberedObject]:
+        """Return objects by their STIX ids."""
+        return {each.id: each for each in self._in(RememberedObject, OBJECTS, OBJECTS.c.id, ids)}
+
+    def leaving(self) -> list[RememberedObject]:
+        """Return the objects that are to be withdrawn."""
+        return list(self._rows(RememberedObject, OBJECTS, OBJECTS.c.leaving > ""))
+
+    def every_live_object(self, now: int) -> list[RememberedObject]:
+        """Return every object that is possibly live and not expired."""
+        live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now)
+        return list(self._rows(RememberedObject, OBJECTS, live))
+
+    def unclaimed(self, words: str, now: int) -> list[RememberedObject]:
+        """Return the objects, possibly live and not expired, that have these words and no source."""
+        same = sql.and_(SOURCES.c.destination == self.destination, SOURCES.c.key == OBJECTS.c.key)
+        said = sql.or_(OBJECTS.c.words == words, OBJECTS.c.leaving == words)
+        live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now, said, ~sql.exists().where(same))
+        return list(self._rows(RememberedObject, OBJECTS, live))
+
+    def leaving_ids(self, now: int, done: Container[str]) -> list[str]:
+        """Return the ids of the objects that may be withdrawn now: what has expired leaves by itself.
+
+        The event that let go of one, else every event that has a part in it, must be among ``done``, so that
+        nothing goes by an old decision.
+        """
+        columns = (OBJECTS.c.id, OBJECTS.c.left_event, SOURCES.c.event)
+        same = sql.and_(SOURCES.c.destination == OBJECTS.c.destination, SOURCES.c.key == OBJECTS.c.key)
+        question = sql.select(*columns).outerjoin_from(OBJECTS, SOURCES, same).where(*self._leaving(now))
+        events: dict[str, set[str]] = {}
+        with self._transaction() as connection:
+            for id_, left, event in connection.execute(question):
+                events.setdefault(str(id_), set()).update(filter(None, [left or event]))
+        return [id_ for id_, of_object in events.items() if all(event in done for event in of_object)]
+
+    def unanswered_withdrawals(self, now: int) -> list[str]:
+        """Return the ids of the objects whose withdrawal had no answer: their ids may be revoked."""
+        return self._ids(sql.and_(OBJECTS.c.stage == Stage.WITHDRAWING, *_of_few_live(now)))
+
+    def events_that_let_go(self, now: int) -> set[str]:
+        """Return the events of the objects that are to be withdrawn, and have not been."""
+        question = sql.select(OBJECTS.c.left_event).distinct().where(*self._leaving(now), OBJECTS.c.left_event > "")
+        with self._transaction() as connection:
+            let_go = {str(uuid) for uuid in connection.scalars(question)}
+        return let_go | self._events_where(sql.and_(OBJECTS.c.left_event == "", *self._leaving(now)))
+
+    def _leaving(self, now: int) -> list[sql.ColumnElement[bool]]:
+        of_ours = OBJECTS.c.destination == self.destination
+        waiting = sql.and_(OBJECTS.c.leaving > "", OBJECTS.c.stage != Stage.WITHDRAWING)
+        return [of_ours, waiting, *_of_few_live(now)]
+
+    def to_renew(self, now: int) -> list[str]:
+        """Return the ids of accepted objects whose expiry may move on: due, and of an event in the window."""
+        of_event = self._of_event(EVENTS.c.listed, EVENTS.c.held_since.is_(None))
+        return self._ids(sql.and_(_SETTLED_AND_STAYING, OBJECTS.c.renew_at <= now, of_event))
+
+    def to_refresh(self, now: int, before: int) -> list[str]:
+        """Return the ids of valid objects that were accepted before a time, and whose event is not held."""
+        valid = sql.and_(OBJECTS.c.accepted_at <= before, OBJECTS.c.valid_until > now)
+        return self._ids(sql.and_(_SETTLED_AND_STAYING, valid, self._of_event(EVENTS.c.held_since.is_(None))))
+
+    def to_send_again(self, now: int) -> list[str]:
+        """Return the ids of valid objects that are pending although no event asks to be read for them."""
+        pending = sql.and_(OBJECTS.c.stage == Stage.PENDING, OBJECTS.c.leaving == "", OBJECTS.c.valid_until > now)
+        quiet = self._of_event(~EVENTS.c.todo, EVENTS.c.held_since.is_(None))
+        return self._ids(sql.and_(pending, quiet, ~self._of_event(EVENTS.c.todo)))
+
+    def in_portions(self, ids: Iterable[str]) -> Iterator[list[RememberedObject]]:
+        """Yield objects by their ids, some at a time."""
+        for some in _portions(ids):
+            yield list(self._rows(RememberedObject, OBJECTS, OBJECTS.c.id.in_(some)))
+
+    def unsettled_keys(self, keys: Iterable[str], terms: Terms) -> set[str]:
+        """Return those of these keys of whose objects no answer of Microsoft's stands."""
+        unsettled = sql.or_(OBJECTS.c.stage.in_(UNSETTLED), _rejected_before(terms))
+        return self._told_by(OBJECTS.c.key, OBJECTS.c.key, keys, unsettled)
+
+    def events_of(self, keys: Iterable[str]) -> dict[str, set[str]]:
+        """Return the events that the objects with these keys came from."""
+        events: dict[str, set[str]] = {}
+        for source in self.sources(keys):
+            events.setdefault(source.key, set()).add(source.event)
+        return events
+
+    def event(self, uuid: str) -> RememberedEvent | None:
+        """Return an event, if it is known."""
+        return next(iter(self._rows(RememberedEvent, EVENTS, EVENTS.c.uuid == uuid)), None)
+
+    def events_with_rejected_objects(self, terms: Terms) -> set[str]:
+        """Return the events of objects that Microsoft rejected, and that are tried again."""
+        return self._events_where(_rejected_before(terms))
+
+    def live_of(self, events: Collection[str], now: int) -> int:
+        """Count the objects, possibly live and not expired, that came from these events and no others."""
+        keys = self._told_by(SOURCES.c.key, SOURCES.c.event, events)
+        live = self._told_by(OBJECTS.c.key, OBJECTS.c.key, keys, *_of_few_live(now))
+        return sum(all(each in events for each in of_key) for of_key in self.events_of(live).values())
+
+    def events_with_live_objects(self, now: int) -> set[str]:
+        """Return the events of objects that are possibly live and not expired."""
+        same = sql.and_(OBJECTS.c.destination == SOURCES.c.destination, OBJECTS.c.key == SOURCES.c.key)
+        live = sql.and_(SOURCES.c.destination == self.destination, *_of_few_live(now))
+        with self._transaction() as connection:
+            return set(connection.scalars(sql.select(SOURCES.c.event).distinct().join(OBJECTS, same).where(live)))
+
+    def count(self, now: int) -> dict[str, int]:
+        """Count objects: live (possibly, not expired) and each stage."""
+        of_ours = OBJECTS.c.destination == self.destination
+        stages = sql.select(OBJECTS.c.stage, sql.func.count()).where(of_ours).group_by(OBJECTS.c.stage)
+        live = sql.select(sql.func.count()).where(of_ours, OBJECTS.c.live, OBJECTS.c.live_until > now)
+        with self._transaction() as connection:
+            counted = {str(stage): int(count) for stage, count in connection.execute(stages)}
+            return {**counted, "live": int(connection.scalar(live) or 0)}
+
+    def crowded(self) -> list[str]:
+        """Return the keys that have more than one object."""
+        where = OBJECTS.c.destination == self.destination
+        question = sql.select(OBJECTS.c.key).where(where).group_by(OBJECTS.c.key).having(sql.func.count() > 1)
+        with self._transaction() as connection:
+            return [str(key) for key in connection.scalars(question)]
+
+    def search(self, table: sql.Table, kind: Callable[..., Row], where: sql.ColumnElement[bool]) -> list[Row]:
+        """Return rows of a table, for reports."""
+        return list(self._rows(kind, table, where))
+
+    def attributes_like(self, texts: Iterable[str], limit: int) -> list[RememberedAttribute]:
+        """Return attributes whose value, in lower case, holds one of these texts; the shortest values first."""
+        value = sql.func.replace(sql.func.lower(ATTRIBUTES.c.value), "[.]", ".")
+        like = sql.or_(*(value.contains(each, autoescape=True) for each in texts))
+        columns = (ATTRIBUTES.c[each.name] for each in fields(RememberedAttribute))
+        # The sum keeps SQLite from going by an index, which is five times slower than reading the table.
+        question = sql.select(*columns).where(ATTRIBUTES.c.destination + 0 == self.destination, like)
+        with self._transaction() as connection:
+            found = connection.execute(question.order_by(sql.func.length(ATTRIBUTES.c.value)).limit(limit)).all()
+        return [RememberedAttribute(**row._mapping) for row in found]
+
+    def tally(self, column: sql.Column[Any], where: sql.ColumnElement[bool]) -> dict[Any, int]:
+        """Count rows by what a column of theirs holds, the most frequent first, for reports."""
+        count = sql.func.count()
+        of_ours = sql.select(column, count).where(column.table.c.destination == self.destination, where)
+        with self._transaction() as connection:
+            rows = connection.execute(of_ours.group_by(column).order_by(count.desc(), column))
+            return {held: int(number) for held, number in rows}
+
+    # -- writing --------------------------------------------------------------------------------------
+
+    def keep(
+        self,
+        *,
+        events: Iterable[RememberedEvent] = (),
+        attributes: Iterable[RememberedAttribute] = (),
+        sources: Iterable[Source] = (),
+        objects: Iterable[RememberedObject] = (),
+        no_attributes: Mapping[str, Iterable[str]] | None = None,
+        no_sources: Iterable[Source] = (),
+        no_objects: Iterable[str] = (),
+    ) -> None:
+        """Write what was decided, as one transaction; what is named ``no_`` goes."""
+        with self._transaction() as connection:
+            for event, uuids in (no_attributes or {}).items():
+                self._drop(connection, ATTRIBUTES, ATTRIBUTES.c.uuid, uuids, ATTRIBUTES.c.event == event)
+            self._drop_sources(connection, list(no_sources))
+            self._drop(connection, OBJECTS, OBJECTS.c.id, no_objects, sql.true())
+            every = ((EVENTS, events), (ATTRIBUTES, attributes), (SOURCES, sources), (OBJECTS, objects))
+            written = sum(self._put(connection, table, rows) for table, rows in every)
+        self._database.grown(written)
+
+    def line_up(self, ids: Sequence[str]) -> None:
+        """Put objects at the end of the line of what is to go out in this run."""
+        self._line += 1
+        self._change(ids, {"due": self._line})
+
+    def take(self, most: int, now: int, *, in_flight: bool) -> list[RememberedObject]:
+        """Take the next objects out of the line; ``in_flight`` writes down that they are on their way."""
+        waiting = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.due > 0)
+        next_ids = sql.select(OBJECTS.c.id).where(waiting).order_by(OBJECTS.c.due, OBJECTS.c.id).limit(most)
+        with self._transaction() as connection:
+            ids = [str(each) for each in connection.scalars(next_ids)]
+        taken = list(self.by_id(ids).values())
+        for stage, leaving in ((Stage.SENDING, False), (Stage.WITHDRAWING, True)):
+            ids = [each.id for each in taken if bool(each.leaving) is leaving]
+            self._change(ids, {"due": None, **(_in_flight(stage, now) if in_flight else {})})
+        return taken
+
+    def accepted(self, ids: Sequence[str], now: int) -> None:
+        """Write down that Microsoft took objects; one that is to be sent anew meanwhile is not settled by it."""
+        taken = {"accepted_at": now, "live": True}
+        settled = {"stage": Stage.ACCEPTED, "doubt": False, "words": "", "live_until": OBJECTS.c.valid_until, **taken}
+        self._change(ids, taken, OBJECTS.c.stage == Stage.PENDING)
+        self._change(ids, settled, OBJECTS.c.stage == Stage.SENDING)
+
+    def learn_remote_ids(self, remote_ids: Mapping[str, str]) -> None:
+        """Write down the ids that Microsoft gave objects, by ours."""
+        named = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.id == sql.bindparam("object"))
+        statement = sql.update(OBJECTS).where(named).values(remote_id=sql.bindparam("remote"))
+        if remote_ids:
+            with self._transaction() as connection:
+                rows = [{"object": ours, "remote": theirs} for ours, theirs in remote_ids.items()]
+                connection.execute(statement, rows)
+
+    def withdrawn(self, ids: Sequence[str]) -> None:
+        """Write down that Microsoft took the withdrawal of objects; why they left stays as their words."""
+        settled = {"stage": Stage.WITHDRAWN, "live": False, "leaving": "", "left_event": "", "renew_at": None}
+        self._change(ids, {**settled, "words": OBJECTS.c.leaving}, OBJECTS.c.stage == Stage.WITHDRAWING)
+
+    def rejected(self, words: Mapping[str, str], program: str = "") -> None:
+        """Write down that Microsoft refused objects; one that was accepted before lives on as it was."""
+        lives = sql.or_(OBJECTS.c.accepted_at.is_not(None), OBJECTS.c.doubt)
+        for said, ids in _by_words(words).items():
+            self._change(ids, {"words": said}, OBJECTS.c.stage == Stage.WITHDRAWING)
+            refused = {"stage": Stage.REJECTED, "live": lives, "words": said, "program": program}
+            self._change(ids, refused, OBJECTS.c.stage == Stage.SENDING)
+
+    def unanswered(self, words: Mapping[str, str]) -> None:
+        """Write down that objects were sent, perhaps, and that Microsoft did not say what became of them."""
+        for said, ids in _by_words(words).items():
+            self._change(ids, {"doubt": OBJECTS.c.live, "words": said})
+
+    def recover(self) -> None:
+        """Take up what a run that was cut off left in flight: it may have arrived, and is to be sent again."""
+        of_ours = OBJECTS.c.destination == self.destination
+        self._write(sql.update(OBJECTS).where(of_ours, OBJECTS.c.due > 0).values(due=None))
+        sending = sql.and_(of_ours, OBJECTS.c.stage == Stage.SENDING)
+        self._write(sql.update(OBJECTS).where(sending).values(stage=Stage.PENDING, doubt=True))
+
+    def settle_events(self, uuids: Iterable[str]) -> None:
+        """Move the mark of events on, of which every object is settled."""
+        unsettled = sql.exists().where(
+            SOURCES.c.destination == self.destination,
+            SOURCES.c.event == EVENTS.c.uuid,
+            OBJECTS.c.destination == self.destination,
+            OBJECTS.c.key == SOURCES.c.key,
+            OBJECTS.c.stage.in_(UNSETTLED),
+        )
+        with self._transaction() as connection:
+            for some in _portions(uuids):
+                these = sql.and_(EVENTS.c.destination == self.destination, EVENTS.c.uuid.in_(some))
+                connection.execute(sql.update(EVENTS).where(these, ~unsettled).values(todo=False))
+
+    def forget_all(self) -> None:
+        """Drop every attribute and source of the destination, and have every event read anew; objects stay."""
+        for table in (ATTRIBUTES, SOURCES):
+            self._write(sql.delete(table).where(table.c.destination == self.destination))
+        self._write(sql.update(EVENTS).where(EVENTS.c.destination == self.destination).values(todo=True))
+
+    # -- how ------------------------------------------------------------------------------------------
+
+    def _destination(self, workspace: str, sourcesystem: str) -> int:
+        where = sql.and_(DESTINATIONS.c.workspace == workspace, DESTINATIONS.c.sourcesystem == sourcesystem)
+        question = sql.select(DESTINATIONS.c.id).where(where)
+        with self._transaction() as connection:
+            known = connection.scalar(question)
+            if known is None:
+                values = {"workspace": workspace, "sourcesystem": sourcesystem, "facts": "{}"}
+                connection.execute(self._database.insert(DESTINATIONS).values(values).on_conflict_do_nothing())
+                known = connection.scalar(question)
+        return int(known or 0)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sql.Connection]:
+        with self._database.transaction() as connection:
+            yield connection
+
+    def _write(self, statement: sql.Executable) -> None:
+        with self._transaction() as connection:
+            connection.execute(statement)
+
+    def _change(self, ids: Sequence[str], values: Mapping[str, Any], *where: sql.ColumnElement[bool]) -> None:
+        with self._transaction() as connection:
+            for some in _portions(ids):
+                these = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.id.in_(some), *where)
+                connection.execute(sql.update(OBJECTS).where(these).values(**values))
+
+    def _put(self, connection: sql.Connection, table: sql.Table, rows: Iterable[Any]) -> int:
+        """Write rows; return how many."""
+        values = [{"destination": self.destination, **_storable(row)} for row in rows]
+        if values:
+            if table.name not in self._puts:
+                self._puts[table.name] = self._put_into(table, values[0])
+            connection.execute(self._puts[table.name], values)
+        return len(values)
+
+    def _put_into(self, table: sql.Table, names: Iterable[str]) -> Any:
+        """Return the statement that inserts a row or takes the place of the one that is there."""
+        statement = self._database.insert(table)
+        keys = [column.name for column in table.primary_key]
+        # What Microsoft calls an object is written by itself: who decides on it may have read it before.
+        changed = {name: statement.excluded[name] for name in names if name not in (*keys, "remote_id")}
+        return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+
+    def _drop_sources(self, connection: sql.Connection, sources: Sequence[Source]) -> None:
+        # One at a time: SQLite finds no row of a list of rows by an index.
+        row = [SOURCES.c[name] == sql.bindparam(f"of_{name}") for name in ("key", "event", "attribute")]
+        statement = sql.delete(SOURCES).where(SOURCES.c.destination == self.destination, *row)
+        if sources:
+            named = [{"of_key": each.key, "of_event": each.event, "of_attribute": each.attribute} for each in sources]
+            connection.execute(statement, named)
+
+    def _drop(
+        self,
+        connection: sql.Connection,
+        table: sql.Table,
+        column: sql.Column[Any],
+        values: Iterable[str],
+        where: sql.ColumnElement[bool],
+    ) -> None:
+        for some in _portions(values):
+            connection.execute(
+                sql.delete(table).where(table.c.destination == self.destination, where, column.in_(some))
+            )
+
+    def _rows(self, kind: Callable[..., Row], table: sql.Table, where: sql.ColumnElement[bool]) -> Iterator[Row]:
+        names = [each.name for each in fields(kind)]  # type: ignore[arg-type]
+        question = sql.select(*(table.c[name] for name in names)).where(table.c.destination == self.destination, where)
+        with self._transaction() as connection:
+            return iter([kind(**values) for values in _sharing(connection.execute(question))])
+
+    def _in(
+        self, kind: Callable[..., Row], table: sql.Table, column: sql.Column[Any], values: Iterable[str]
+    ) -> Iterator[Row]:
+        for some in _portions(values):
+            yield from self._rows(kind, table, column.in_(some))
+
+    def _ids(self, where: sql.ColumnElement[bool]) -> list[str]:
+        question = sql.select(OBJECTS.c.id).where(OBJECTS.c.destination == self.destination, where)
+        with self._transaction() as connection:
+            return [str(each) for each in connection.scalars(question)]
+
+    def _of_event(self, *where: sql.ColumnElement[bool]) -> sql.ColumnElement[bool]:
+        """Whether an object came from an event of which this holds."""
+        return sql.exists().where(
+            SOURCES.c.destination == self.destination,
+            SOURCES.c.key == OBJECTS.c.key,
+            EVENTS.c.destination == self.destination,
+            EVENTS.c.uuid == SOURCES.c.event,
+            *where,
+        )
+
+    def _events_where(self, objects: sql.ColumnElement[bool]) -> set[str]:
+        """Return the events of some objects, of few among many: as a join, SQLite would begin with all sources."""
+        keys = sql.select(OBJECTS.c.key).where(OBJECTS.c.destination == self.destination, objects)
+        with self._transaction() as connection:
+            found = connection.scalars(keys).all()
+        return self._told_by(SOURCES.c.event, SOURCES.c.key, found)
+
+    def _told_by(
+        self, told: sql.Column[Any], column: sql.Column[Any], values: Iterable[str], *where: sql.ColumnElement[bool]
+    ) -> set[str]:
+        """Return what a column says in the rows in which another one of its table has one of these values."""
+        found: set[str] = set()
+        ours = sql.and_(column.table.c.destination == self.destination, *where)
+        with self._transaction() as connection:
+            for some in _portions(values):
+                found |= set(connection.scalars(sql.select(told).where(ours, column.in_(some))))
+        return found
+
+
+def _in_flight(stage: Stage, now: int) -> dict[str, Any]:
+    """What is written down of objects that are on their way; the later of two ends counts until there is an answer."""
+    before = sql.case((OBJECTS.c.live, OBJECTS.c.live_until), else_=0)
+    later = sql.case((OBJECTS.c.valid_until > before, OBJECTS.c.valid_until), else_=before)
+    return {"stage": stage, "live": True, "sent_at": now, "live_until": later}
+
+
+def _of_few_live(now: int) -> list[sql.ColumnElement[bool]]:
+    """Possibly live and not expired, said so that SQLite finds no index for it: it would take all that are.
+
+    For questions in which something else says which few, such as the keys of sources one by one.
+    """
+    return [OBJECTS.c.live.is_not(sql.false()), OBJECTS.c.live_until > now]
+
+
+def _rejected_before(terms: Terms) -> sql.ColumnElement[bool]:
+    """Objects that Microsoft rejected, and whose rejection does not stand."""
+    rejected = OBJECTS.c.stage == Stage.REJECTED
+    return rejected if terms.retry_rejected else sql.and_(rejected, OBJECTS.c.program != terms.program)
+
+
+def _storable(row: Any) -> dict[str, Any]:
+    """PostgreSQL's text holds every character but NUL."""
+    values = {each.name: getattr(row, each.name) for each in fields(row)}
+    return {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in values.items()}
+
+
+def _sharing(rows: Iterable[sql.Row[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield rows of which those that say the same share it: a large event has one row for each attribute."""
+    said: dict[str, str] = {}
+    for row in rows:
+        values = dict(row._mapping)
+        yield values | {name: said.setdefault(values[name], values[name]) for name in _REPEATED & values.keys()}
+
+
+def _by_words(words: Mapping[str, str]) -> dict[str, list[str]]:
+    ids: dict[str, list[str]] = {}
+    for id_, said in words.items():
+        ids.setdefault(said, []).append(id_)
+    return ids
+
+
+def _portions(values: Iterable[str]) -> Iterator[list[str]]:
+    """Cut values into lists that fit into one statement."""
+    every = list(values)
+    for start in range(0, len(every), _PARAMETERS):
+        yield every[start : start + _PARAMETERS]

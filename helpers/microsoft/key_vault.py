@@ -1,0 +1,127 @@
+"""Azure Key Vault: reads what the settings leave to it, with Azure's own SDK, which is an optional extra."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+from helpers.errors import MicrosoftError, SettingsError
+from helpers.http import SettledAdapter, session
+from helpers.log import redact
+from helpers.settings import FROM_VAULT, MsAuth, Settings, certificates, clouds
+from helpers.settings import validators as check
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from azure.keyvault.secrets import SecretClient
+
+READ_SECONDS = 30.0
+TRIES_MORE = 2
+_INSTALL = (
+    "key_vault_name needs packages that are not installed ({}): run .venv/bin/pip install -r requirements-keyvault.txt."
+)
+_ROLE = "give the identity the role Key Vault Secrets User on it (or the secret permission Get)"
+
+
+def address(settings: Settings) -> str:
+    """Return the vault's address, in the cloud of the settings."""
+    return f"https://{settings.key_vault_name}.{clouds.CLOUDS[settings.ms_cloud].vault}"
+
+
+def with_secrets(settings: Settings) -> Settings:
+    """Return the settings with what was left to the key vault; without a request where nothing was.
+
+    Raises SettingsError, with a sentence for each secret, when somebody has to act, and MicrosoftError when
+    the vault or the login does not answer.
+    """
+    wanted = settings.vault_secrets
+    if not wanted:
+        return settings
+    found: dict[str, SecretStr] = {}
+    problems: list[str] = []
+    with _client(settings) as client:
+        for setting, name in wanted.items():
+            try:
+                found[setting] = check.secret(SecretStr(_read(client, settings, name)))
+            except ValueError as error:
+                problems.append(f"{setting} ({name} in {address(settings)}) {error}")
+            except SettingsError as error:
+                problems += [f"{setting} ({FROM_VAULT[setting]}) cannot be read: {each}" for each in error.problems]
+    if problems:
+        raise SettingsError(problems)
+    filled = settings.with_secrets(found, f"key vault {settings.key_vault_name}")
+    redact.learn(filled.secret_values())
+    return filled
+
+
+def _client(settings: Settings) -> SecretClient:
+    try:
+        from azure.core.pipeline.transport import RequestsTransport  # noqa: PLC0415  heavy, and optional
+        from azure.keyvault.secrets import SecretClient  # noqa: PLC0415
+
+        adapter = SettledAdapter(settings.ms_verifycert, settings.ms_proxies or None, READ_SECONDS)
+        transport = RequestsTransport(session=session(adapter, settings.ms_useragent), session_owner=False)
+        credential = _credential(settings, transport=transport, retry_total=TRIES_MORE)
+    except ModuleNotFoundError as error:
+        raise SettingsError([_INSTALL.format(error.name)]) from error
+    return SecretClient(address(settings), credential, transport=transport, retry_total=TRIES_MORE)
+
+
+def _credential(settings: Settings, **travel: Any) -> TokenCredential:
+    """Sign in as the settings say; where the secret is what the vault holds, as whoever this host is to Azure."""
+    from azure import identity  # noqa: PLC0415
+
+    auth = settings.ms_auth
+    if auth.credential == "managed_identity":
+        return identity.ManagedIdentityCredential(client_id=auth.managed_identity_client_id or None, **travel)
+    travel |= {"authority": settings.ms_endpoints.authority}
+    # The vault names its tenant by GUID, which the settings may name by its domain.
+    app = travel | {"disable_instance_discovery": True, "additionally_allowed_tenants": ["*"]}
+    if auth.credential == "certificate":
+        return identity.CertificateCredential(auth.tenant, auth.client_id, certificate_data=_pem(auth), **app)
+    if auth.credential == "workload_identity":
+        file = str(auth.federated_token_file)
+        return identity.WorkloadIdentityCredential(
+            tenant_id=auth.tenant, client_id=auth.client_id, token_file_path=file, **app
+        )
+    if auth.client_secret.get_secret_value():
+        return identity.ClientSecretCredential(
+            auth.tenant, auth.client_id, auth.client_secret.get_secret_value(), **app
+        )
+    people = ("shared_token_cache", "visual_studio_code", "powershell", "developer_cli", "broker")
+    return identity.DefaultAzureCredential(**travel, **{f"exclude_{each}_credential": True for each in people})
+
+
+def _pem(auth: MsAuth) -> bytes:
+    try:
+        found = certificates.of(auth)
+    except certificates.Unusable as error:
+        raise SettingsError([f"ms_auth['{error.key}'] {error}"]) from error
+    return (found.key + found.certificate).encode()
+
+
+def _read(client: SecretClient, settings: Settings, name: str) -> str:
+    """Return one secret. Raises SettingsError and MicrosoftError."""
+    from azure.core import exceptions  # noqa: PLC0415
+
+    where = address(settings)
+    try:
+        return client.get_secret(name).value or ""
+    except exceptions.ResourceNotFoundError as error:
+        raise SettingsError([f"{where} has no secret {name}: make it, or name another."]) from error
+    except exceptions.ClientAuthenticationError as error:
+        raise SettingsError([f"{where} does not know who asks: see docs/identities.md. {_words(error)}"]) from error
+    except exceptions.HttpResponseError as error:
+        if error.status_code == 403:
+            raise SettingsError(
+                [f"{where} refuses: {_ROLE}, or let this host through its firewall. {_words(error)}"]
+            ) from error
+        raise MicrosoftError(f"{where} gives no secret: {_words(error)}") from error
+    except exceptions.AzureError as error:
+        mend = "Is key_vault_name right, and the vault reachable from this host (firewall, ms_proxies, ms_verifycert)?"
+        raise MicrosoftError(f"No answer from {where}. {mend} {_words(error)}") from error
+
+
+def _words(error: Exception) -> str:
+    return f"Microsoft's words: {' '.join(str(error).split())[:500]}"

@@ -1,0 +1,220 @@
+"""Tokens for Microsoft's APIs, through msal, renewed before they run out."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Collection
+from functools import partial
+from typing import Any
+
+import requests
+import tenacity
+
+from helpers.connection_words import cause
+from helpers.errors import MicrosoftError
+from helpers.log import redact
+from helpers.microsoft.rate_limit import Clock
+from helpers.settings import MsAuth, Settings, certificates, credentials
+
+EARLY = 300.0
+TRIES = 4
+
+_HINTS = {
+    "Unable to get authority configuration": "ms_auth['tenant'] is not a tenant that this authority knows.",
+    "AADSTS7000215": "ms_auth['client_secret'] is not a secret of this app: take the secret's value, not its ID.",
+    "AADSTS7000222": "ms_auth['client_secret'] has expired: make a new one for the app registration.",
+    "AADSTS700016": "ms_auth['client_id'] is not an app of this tenant: compare both with the app's overview page.",
+    "AADSTS90002": "ms_auth['tenant'] is not a tenant that this authority knows (ms_endpoints['authority']).",
+    "AADSTS900382": "ms_auth belongs to another cloud than ms_endpoints['authority'].",
+    "AADSTS700027": "ms_auth['certificate_path'] is no certificate of this app: add it under Certificates & secrets.",
+    "AADSTS700023": "ms_auth['credential'] signs for another login than ms_endpoints['authority'].",
+    "AADSTS700024": "What ms_auth['credential'] presents has expired, or this host's clock is wrong.",
+    "AADSTS50027": "What ms_auth['credential'] presents is no token: look into ms_auth['federated_token_file'].",
+    "AADSTS70021": "No federated credential of this app is like the token in ms_auth['federated_token_file'].",
+    "AADSTS700211": "No federated credential of this app has the issuer of ms_auth['federated_token_file'].",
+    "AADSTS700212": "No federated credential of this app has the audience of ms_auth['federated_token_file'].",
+    "AADSTS700213": "No federated credential of this app has the subject of ms_auth['federated_token_file'].",
+    "Identity not found": "This host has no such identity: assign it, and name it in managed_identity_client_id.",
+    "Managed Identity found": "This host has no such identity: assign it, and name it in managed_identity_client_id.",
+    "AADSTS70011": "ms_auth['scope'] is not a scope of this cloud.",
+    "AADSTS500011": "ms_auth['scope'] is not a scope of this cloud.",
+}
+_PASSING = frozenset({408, 429})
+# What the identity endpoint of a virtual machine asks to try again (Microsoft: managed identities, error handling).
+_PASSING_OF_IDENTITY = _PASSING | {404, 410}
+# What msal stumbles with over an answer that is not what it should be.
+_STUMBLES = (LookupError, AttributeError, TypeError, ArithmeticError, RecursionError, RuntimeError)
+_NO_IDENTITY = (
+    "This host has no managed identity, or its endpoint does not answer: assign one to the virtual machine, the App "
+    "Service or the Function, or choose another ms_auth['credential']."
+)
+_UNREACHABLE = "Is it reachable from this host (firewall, ms_proxies, ms_verifycert, ms_endpoints['authority'])?"
+
+
+class _Passing(Exception):
+    """The token service failed in a way that may pass."""
+
+
+class TokenSource:
+    """Hands out bearer tokens; threads may share it."""
+
+    def __init__(self, settings: Settings, session: requests.Session, clock: Clock) -> None:
+        self._auth = settings.ms_auth
+        self._in_own_words = settings.in_own_words
+        self._issuer = credentials.issuer(settings)
+        self._authority = f"{settings.ms_endpoints.authority}/{settings.ms_auth.tenant}"
+        self._session = session
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._http_cache: dict[Any, Any] = {}
+        self._app: Any = None
+        self._token = ""
+        self._good_until = float("-inf")
+
+    def token(self) -> str:
+        """Return a token with some minutes left. Raises MicrosoftError with what to do."""
+        with self._lock:
+            if self._clock.now() >= self._good_until:
+                try:
+                    self._renew()
+                except MicrosoftError as error:
+                    raise MicrosoftError(self._in_own_words(str(error))) from error
+            return self._token
+
+    def refused(self, token: str) -> None:
+        """Forget a token that an API did not accept, unless another thread has renewed it already."""
+        with self._lock:
+            if token == self._token:
+                self._good_until = float("-inf")
+
+    def _renew(self) -> None:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_Passing),
+            stop=tenacity.stop_after_attempt(TRIES),
+            wait=tenacity.wait_random_exponential(multiplier=1, max=30),
+            sleep=self._clock.sleep,
+            reraise=True,
+        )
+        try:
+            answer = retrying(self._ask)
+        except _Passing as error:
+            hint = _NO_IDENTITY if self._is_identity else _UNREACHABLE
+            raise MicrosoftError(f"No token from {self._where}. {hint} {error}") from error
+        lifetime = float(answer.get("expires_in", 0))
+        self._token = answer["access_token"]
+        redact.learn([self._token])
+        self._good_until = self._clock.now() + max(lifetime - EARLY, lifetime / 2)
+
+    @property
+    def _where(self) -> str:
+        return self._issuer if self._is_identity else self._authority
+
+    def _ask(self) -> dict[str, Any]:
+        import msal  # noqa: PLC0415  takes 0.1 s to import
+
+        try:
+            answer = self._answer_of_identity(msal) if self._is_identity else self._answer_of_login(msal)
+        except (requests.RequestException, msal.exceptions.MsalServiceError) as error:
+            raise _Passing(cause(error)) from error
+        except ValueError as error:
+            raise MicrosoftError(_sentence(self._where, str(error))) from error
+        except _STUMBLES as error:
+            raise _Passing(f"It gave an answer that cannot be read ({type(error).__name__}: {error})") from error
+        if "error" in answer:
+            raise MicrosoftError(_sentence(self._where, str(answer.get("error_description") or answer)))
+        if not _is_token(answer.get("access_token")):
+            raise _Passing("It gave an answer without a token in it")
+        return answer
+
+    @property
+    def _is_identity(self) -> bool:
+        return self._auth.credential == "managed_identity"
+
+    def _answer_of_login(self, msal: Any) -> dict[str, Any]:
+        self._http_cache.clear()  # msal repeats a failure for 5 to 60 seconds from here
+        if self._app is None:
+            self._app = msal.ConfidentialClientApplication(
+                self._auth.client_id,
+                client_credential=self._client_credential(),
+                authority=self._authority,
+                instance_discovery=False,
+                http_client=_watched(self._session, _PASSING),
+                http_cache=self._http_cache,
+            )
+        self._app.remove_tokens_for_client()
+        answer: dict[str, Any] = self._app.acquire_token_for_client(scopes=[self._auth.scope])
+        return answer
+
+    def _answer_of_identity(self, msal: Any) -> dict[str, Any]:
+        client = self._auth.managed_identity_client_id
+        identity = (
+            msal.UserAssignedManagedIdentity(client_id=client) if client else msal.SystemAssignedManagedIdentity()
+        )
+        # A new one each time: the old one would hand out from memory the token that is to be renewed.
+        app = msal.ManagedIdentityClient(identity, http_client=_watched(self._session, _PASSING_OF_IDENTITY))
+        answer: dict[str, Any] = app.acquire_token_for_client(resource=self._auth.scope.removesuffix("/.default"))
+        return answer
+
+    def _client_credential(self) -> Any:
+        """Return what msal takes for the credential. Raises MicrosoftError."""
+        if self._auth.credential == "certificate":
+            return _signing(self._auth)
+        if self._auth.credential == "workload_identity":
+            return {"client_assertion": self._assertion}
+        return self._auth.client_secret.get_secret_value()
+
+    def _assertion(self) -> str:
+        """Read the federated token anew: it is short-lived, and whoever issues it writes the file again."""
+        path = self._auth.federated_token_file
+        try:
+            text = path.read_text(encoding="utf-8").strip() if path else ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise MicrosoftError(f"ms_auth['federated_token_file'] ({path}) cannot be read: {error}") from error
+        if not text:
+            raise MicrosoftError(f"ms_auth['federated_token_file'] ({path}) is empty: does its issuer still write it?")
+        redact.learn([text])
+        return text
+
+
+def _watched(session: requests.Session, passing: Collection[int]) -> requests.Session:
+    """Return a session over the same adapters in which an answer that may pass is an error, as msal tries once only."""
+    made = requests.Session()
+    made.trust_env, made.headers, made.adapters = False, session.headers, session.adapters
+    made.hooks["response"].append(partial(_refuse_passing, passing=passing))
+    return made
+
+
+def _refuse_passing(response: requests.Response, *, passing: Collection[int], **_: Any) -> None:
+    """Raise _Passing for a status that may pass, and for what no token service answers, as a proxy's page."""
+    said = f"HTTP {response.status_code}: {' '.join(response.text.split())[:200]}"
+    if response.status_code in passing or response.status_code >= 500:
+        raise _Passing(said)
+    if not response.is_redirect and not _is_object(response):
+        raise _Passing(f"It gave an answer that is no token service's (a proxy's page?): {said}")
+
+
+def _is_object(response: requests.Response) -> bool:
+    try:
+        return isinstance(response.json(), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _is_token(token: object) -> bool:
+    """Whether this can stand in a header (RFC 6750): visible ASCII characters."""
+    return isinstance(token, str) and re.fullmatch(r"[!-~]+", token) is not None
+
+
+def _signing(auth: MsAuth) -> dict[str, str]:
+    """Return the certificate in the form that msal signs with by SHA-256."""
+    try:
+        found = certificates.of(auth)
+    except certificates.Unusable as error:
+        raise MicrosoftError(f"ms_auth['{error.key}'] {error}") from error
+    return {"private_key": found.key, "public_certificate": found.certificate}
+
+
+def _sentence(authority: str, words: str) -> str:
+    hint = next((f"{hint} " for code, hint in _HINTS.items() if re.search(rf"{code}\b", words)), "")
+    return f"{authority} gives no token. {hint}Microsoft's words: {' '.join(words.split())[:500]}"

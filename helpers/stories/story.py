@@ -1,0 +1,328 @@
+"""A story, as analysts' tools write it: read, checked, and put into the form that MISP can keep. Pure.
+
+The names and shapes are those of Taranis AI's stories, so that both tools can work on the same events.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from helpers.stories.urls import LOST, encoded
+
+# Measured on MISP 2.5.1: it answers 500 to characters above U+FFFF, or turns them into "?" unasked. PyMISP
+# cannot send half a surrogate pair, and MariaDB's text ends at NUL.
+_ABOVE = re.compile("[\U00010000-\U0010ffff]")
+_UNSTORABLE = re.compile(f"{_ABOVE.pattern}|[\ud800-\udfff\x00]")
+REPLACEMENT = LOST
+NO_DATA = frozenset({"<no_data>", "no_data"})
+MANUAL = "manual"
+# MySQL's TEXT, in which MISP keeps an attribute's value, holds 65,535 bytes.
+LONGEST = 65_535
+# MISP's column for a tag's name is a VARCHAR(255).
+LONGEST_TAG = 255
+# MISP keeps times as seconds since 1970.
+EARLIEST = 1970
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
+_SAID = {
+    "missing": "is missing",
+    "string_type": "must be text",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "list_type": "must be a list",
+}
+
+
+def _uuid(value: str) -> str:
+    try:
+        return str(UUID(value))
+    except ValueError:
+        raise ValueError("is not a UUID") from None
+
+
+def _hash(value: str) -> str:
+    if value and not sha256(value):
+        raise ValueError("is not a SHA-256 in hexadecimal digits")
+    return value.lower()
+
+
+def sha256(value: str) -> str:
+    """Return a SHA-256 in small letters; empty where it is none."""
+    return value.lower() if _SHA256.fullmatch(value) else ""
+
+
+def _moment(value: str) -> str:
+    """Accept a time in ISO 8601; return it in UTC and without an offset, as Taranis AI writes it."""
+    if not value:
+        return ""
+    try:
+        read = datetime.fromisoformat(value)
+        moment = read.astimezone(UTC) if read.tzinfo else read
+    except (ValueError, OverflowError):
+        raise ValueError("is not a time in ISO 8601, as in 2026-11-20T08:00:00") from None
+    if moment.year < EARLIEST:
+        raise ValueError(f"is before {EARLIEST}, which MISP cannot keep")
+    return moment.replace(tzinfo=None).isoformat()
+
+
+def _empty(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _no_list(value: Any) -> Any:
+    return [] if value is None else value
+
+
+def _no_object(value: Any) -> Any:
+    return {} if value is None else value
+
+
+def _text(value: str) -> str:
+    text = value.strip()
+    return "" if text in NO_DATA else text
+
+
+def _short(value: str) -> str:
+    if len(value.encode()) > LONGEST:
+        raise ValueError(f"is longer than the {LONGEST:,} bytes that MISP keeps")
+    return value
+
+
+def _short_for_a_tag(value: str) -> str:
+    if len(value) > LONGEST_TAG:
+        raise ValueError(f"is longer than the {LONGEST_TAG} characters that MISP keeps")
+    return value
+
+
+def _given(value: str) -> str:
+    if not value:
+        raise ValueError("is empty")
+    return value
+
+
+Long = Annotated[str, BeforeValidator(_empty), AfterValidator(_text)]
+Text = Annotated[Long, AfterValidator(_short)]
+Named = Annotated[str, AfterValidator(_text), AfterValidator(_short), AfterValidator(_given)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class _Value(_Part):
+    """A part of a story that MISP keeps as one text, in which many a character takes six."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _short(self.text())
+        return self
+
+    def text(self) -> str:
+        """Return it as MISP keeps it."""
+        return json.dumps(self.model_dump(), sort_keys=True)
+
+
+class Tag(_Value):
+    """A tag of a story."""
+
+    name: Annotated[Named, AfterValidator(_short_for_a_tag)]
+    tag_type: Annotated[Text, AfterValidator(lambda value: value or "misc")] = "misc"
+
+
+class StoryAttribute(_Value):
+    """A key and a value that somebody gave a story, such as its TLP."""
+
+    key: Named
+    value: Text = ""
+
+
+class Link(_Value):
+    """A link of a story, and the news item that it belongs to."""
+
+    link: Named
+    news_item_id: Text = ""
+
+
+class NewsItem(_Part):
+    """One piece of news."""
+
+    id: Named
+    title: Text = ""
+    content: Long = ""
+    author: Text = ""
+    link: Text = ""
+    source: Annotated[Text, AfterValidator(lambda value: value or MANUAL)] = MANUAL
+    language: Text = ""
+    hash: Annotated[Text, AfterValidator(_hash)] = ""
+    published: Annotated[Text, AfterValidator(_moment)] = ""
+    review: Text = ""
+    osint_source_id: Text = ""
+    story_id: Text = ""
+
+
+class Extension(_Part):
+    """What ``collect`` noted about an event that extends the story's: whose it is, and which items are in it."""
+
+    uuid: Annotated[str, AfterValidator(_uuid)]
+    organisation: Text = ""
+    items: list[str] = []
+
+
+class _Noted(_Part):
+    extensions: list[Extension] = []
+
+
+def _noted(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        _Noted.model_validate(value)
+    except ValidationError as error:
+        raise ValueError(f"is not what collect wrote: {_sentence(error.errors(include_url=False)[0])}") from None
+    return value
+
+
+class Story(_Part):
+    """A story with its news items; ``misp`` is what ``collect`` noted about its event."""
+
+    id: Annotated[str, AfterValidator(_uuid)]
+    title: Named
+    description: Text = ""
+    summary: Text = ""
+    comments: Text = ""
+    tags: Annotated[dict[str, Tag], BeforeValidator(_no_object)] = {}
+    attributes: Annotated[dict[str, StoryAttribute], BeforeValidator(_no_object)] = {}
+    links: Annotated[list[Link], BeforeValidator(_no_list)] = []
+    news_items: Annotated[list[NewsItem], BeforeValidator(_no_list)] = []
+    misp: Annotated[dict[str, Any], BeforeValidator(_no_object), AfterValidator(_noted)] = {}
+
+    @property
+    def extensions(self) -> list[Extension]:
+        """The events that were found to extend the story's."""
+        return _Noted.model_validate(self.misp).extensions
+
+
+@dataclass(frozen=True)
+class Read:
+    """A story as MISP can keep it, with notes; or none, with what is wrong with it."""
+
+    id: str
+    title: str
+    story: Story | None = None
+    notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def read(given: Any) -> Read:
+    """Check one story; what is wrong is named by its path (``news_items[2].hash``)."""
+    try:
+        return _read(given)
+    except RecursionError:
+        return Read("", "", problems=("the story is nested too deeply",))
+
+
+def _read(given: Any) -> Read:
+    known = given if isinstance(given, Mapping) else {}
+    name, title = str(known.get("id") or ""), str(known.get("title") or "")
+    if not isinstance(given, Mapping):
+        return Read(name, title, problems=("the story must be an object",))
+    stored = _Storable()
+    try:
+        story = Story.model_validate(stored.within({key: given[key] for key in Story.model_fields if key in given}))
+    except ValidationError as error:
+        return Read(name, title, problems=tuple(map(_sentence, error.errors(include_url=False))))
+    problems = _twice(story)
+    if problems:
+        return Read(story.id, title, problems=problems)
+    alone, notes = _once(story)
+    return Read(story.id, alone.title, alone, (*stored.notes(), *notes))
+
+
+@dataclass
+class _Storable:
+    """Replaces what MISP cannot store, and remembers where; in URLs it is percent-encoded, and nothing is lost."""
+
+    where: list[str] = field(default_factory=list)
+
+    def within(self, value: Any, path: str = "") -> Any:
+        if isinstance(value, str):
+            return self._text(value, path)
+        if isinstance(value, Mapping):
+            return self._object(value, path)
+        if isinstance(value, list):
+            return [self.within(each, f"{path}[{index}]") for index, each in enumerate(value)]
+        return value
+
+    def _object(self, value: Mapping[Any, Any], path: str) -> dict[str, Any]:
+        """Replace keys as well; two of which the same is left stay two."""
+        kept: dict[str, Any] = {}
+        for key, each in value.items():
+            name = self._text(str(key), path)
+            while name in kept:
+                name += REPLACEMENT
+            kept[name] = self.within(each, _below(path, str(key)))
+        return kept
+
+    def _text(self, value: str, path: str) -> str:
+        requested = encoded(value, _ABOVE)
+        text = _UNSTORABLE.sub(REPLACEMENT, requested)
+        if text != requested and path not in self.where:
+            self.where.append(path)
+        return text
+
+    def notes(self) -> list[str]:
+        told = [path for path in self.where if not path.startswith("misp")]
+        if not told:
+            return []
+        return [f"characters that MISP cannot store were replaced by {REPLACEMENT} in {', '.join(told)}"]
+
+
+def _below(path: str, key: str) -> str:
+    shown = _UNSTORABLE.sub(REPLACEMENT, key)
+    return f"{path}.{shown}" if path else shown
+
+
+def _twice(story: Story) -> tuple[str, ...]:
+    seen: dict[str, NewsItem] = {}
+    problems = []
+    for index, item in enumerate(story.news_items):
+        if seen.setdefault(item.id, item) != item:
+            problems.append(f"news_items[{index}].id is that of another item")
+    return tuple(problems)
+
+
+def _once(story: Story) -> tuple[Story, list[str]]:
+    """Leave one of what is there twice: items with one hash count once (Taranis AI), and so do equal links."""
+    kept: dict[str, NewsItem] = {}
+    notes = []
+    for index, item in enumerate(story.news_items):
+        first = kept.setdefault(item.hash or f"id {item.id}", item)
+        if first.id != item.id:
+            notes.append(f"news_items[{index}] has the hash of {first.id} and was left out")
+    of_story = [item.model_copy(update={"story_id": item.story_id or story.id}) for item in kept.values()]
+    one_each = {item.id: item for item in of_story}
+    links = list({(link.link, link.news_item_id): link for link in story.links}.values())
+    tags = {tag.name: tag for tag in story.tags.values()}
+    attributes = {each.key: each for each in story.attributes.values()}
+    changed = {"news_items": list(one_each.values()), "links": links, "tags": tags, "attributes": attributes}
+    return story.model_copy(update=changed), notes
+
+
+def as_json(story: Story) -> dict[str, Any]:
+    """Return a story in the shape that ``read`` takes."""
+    return story.model_dump(exclude=set() if story.misp else {"misp"})
+
+
+def _sentence(details: ErrorDetails) -> str:
+    path = ""
+    for part in details["loc"]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    context = details.get("ctx", {})
+    said = str(context["error"]) if "error" in context else _SAID.get(details["type"], "cannot be used")
+    return f"{path} {said}"

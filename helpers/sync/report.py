@@ -1,0 +1,368 @@
+"""What a run did: counts, reasons with examples, the exit code, and the summary that people read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from constants import Skip
+from helpers.errors import SyncError
+from helpers.indicators import Skipped
+from helpers.ledger import RememberedObject
+from helpers.log import visible
+from helpers.microsoft import Outcome, State
+from helpers.misp import Detours
+from helpers.sync.plan import Plan
+
+EXAMPLES = 3
+TABLE_WORDS = 80
+_TIME_UP = "The run's time was up (max_run_minutes): {}."
+_GOES_ON = "the next run goes on"
+_BEGINS_ANEW = 'the next run begins anew and may never come to the end, since state_url is "none"'
+# What is taken over of Sentinel: of an attribute that MISP shows, of none, or not to be used again.
+MATCHED, UNMATCHED, REVOKED = "matched", "unmatched", "revoked"
+
+
+@dataclass
+class Report:
+    """The sums of a run at one destination, or of several in ``parts``.
+
+    An attribute is skipped or has indicators, and each of those has an outcome. ``name`` is the destination's
+    where there are several, ``failure`` why it dropped out, ``unsent`` why the last pending object is pending;
+    ``remembers`` says whether a ledger is kept; ``command`` is "" for a run. ``detours`` are what could not be read as
+    planned, once for all destinations.
+    """
+
+    name: str = ""
+    dry_run: bool = False
+    events: int = 0
+    attributes: int = 0
+    indicators: int = 0
+    states: Counter[State] = field(default_factory=Counter)
+    skipped: Counter[Skip] = field(default_factory=Counter)
+    left_out: Counter[Skip] = field(default_factory=Counter)
+    examples: dict[Skip, list[str]] = field(default_factory=dict)
+    rejections: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    misp_error: str = ""
+    given_up: str = ""
+    unsent: str = ""
+    unchanged: int = 0
+    held: int = 0
+    plans: Counter[str] = field(default_factory=Counter)
+    withdrawals: Counter[str] = field(default_factory=Counter)
+    refusals: list[str] = field(default_factory=list)
+    adopted: Counter[str] = field(default_factory=Counter)
+    unmatched: list[str] = field(default_factory=list)
+    advice: str = ""
+    warnings: list[str] = field(default_factory=list)
+    plan_examples: dict[str, list[str]] = field(default_factory=dict)
+    line: Callable[[str], None] | None = None
+    requests: int = 0
+    seconds: float = 0.0
+    stopped: bool = False
+    remembers: bool = True
+    failure: str = ""
+    failure_code: int = 0
+    parts: list[Report] = field(default_factory=list)
+    command: str = ""
+    detours: Detours = field(default_factory=Detours)
+
+    @classmethod
+    def of(cls, parts: Sequence[Report], events: int) -> Report:
+        """Return the sums over several destinations; ``events`` were read, once for all of them."""
+        total = cls(dry_run=parts[0].dry_run, events=events, parts=list(parts))
+        for name in ("attributes", "indicators", "unchanged", "held", "requests"):
+            setattr(total, name, sum(getattr(part, name) for part in parts))
+        for name in ("states", "skipped", "left_out", "plans", "withdrawals"):
+            for part in parts:
+                getattr(total, name).update(getattr(part, name))
+        total.detours = max((part.detours for part in parts), key=lambda detours: detours.failed)
+        total.misp_error = next((part.misp_error for part in parts if part.misp_error), "")
+        total.stopped = any(part.stopped for part in parts)
+        total.advice = _first_advice(parts)
+        total.warnings = list(dict.fromkeys(warning for part in parts for warning in part.warnings))
+        for part in parts:
+            for reason, examples in part.examples.items():
+                total.examples.setdefault(reason, examples)
+        return total
+
+    def fail(self, error: Exception) -> None:
+        """Note why this destination dropped out of the run."""
+        known = isinstance(error, SyncError)
+        self.failure = str(error) if known else f"{type(error).__name__}: {error}"
+        self.failure_code = error.exit_code if isinstance(error, SyncError) else 1
+
+    def add_skips(self, skipped: Iterable[Skipped], left_out: Iterable[Skipped]) -> None:
+        """Count attributes, and halves of attributes, that are not sent."""
+        for skip in skipped:
+            self.skipped[skip.reason] += 1
+            self.say(f"skip {skip}")
+            examples = self.examples.setdefault(skip.reason, [])
+            if len(examples) < EXAMPLES:
+                examples.append(f"{skip.type} {skip.value} {f'({skip.words})' if skip.words else ''}".strip())
+        self.left_out.update(half.reason for half in left_out)
+
+    def add_unasked(self, count: int) -> None:
+        """Count attributes of a large event that MISP was not asked for, since they are not flagged."""
+        if count:
+            self.skipped[Skip.NO_TO_IDS] += count
+            self.say(f"skip {count} attributes of a large event: {Skip.NO_TO_IDS.value}")
+            self.examples.setdefault(Skip.NO_TO_IDS, [f"{count} attributes of a large event"])
+
+    def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Count what became of objects."""
+        self.states.update(outcome.state for outcome in outcomes)
+        for outcome in outcomes:
+            if outcome.state is State.PENDING:
+                self.unsent = outcome.words
+            elif outcome.state is State.REJECTED and len(self.rejections) < EXAMPLES:
+                self.rejections.append(
+                    f"{outcome.object['id']} {str(outcome.object.get('pattern'))[:120]}: {outcome.words}"
+                )
+
+    def planned(self, plan: Plan) -> None:
+        """Count what is to be sent."""
+        kinds = {"new": plan.new, "changed": plan.changed, "renewed": plan.renewed, "again": plan.again}
+        for kind, objects in kinds.items():
+            self.plans[kind] += len(objects)
+            for each in objects:
+                self._example(f"send_{kind}", f"{each.id} {each.pattern}")
+                self.say(f"send {kind} {each.id} {each.pattern}")
+
+    def withdrawing(self, each: RememberedObject) -> None:
+        """Count an object that is to be withdrawn."""
+        self.withdrawals[each.leaving] += 1
+        self._example(f"withdraw: {each.leaving}", f"{each.id} {each.pattern}")
+        self.say(f"withdraw {each.id} {each.pattern} ({each.leaving})")
+
+    def adopt(self, kind: str, each: RememberedObject) -> None:
+        """Count an object that the ledger takes over."""
+        self.adopted[kind] += 1
+        if kind == UNMATCHED and len(self.unmatched) < EXAMPLES:
+            self.unmatched.append(f"{each.id} {each.pattern[:120]}")
+        self.say(f"adopt {kind} {each.id} {each.pattern}")
+
+    def _example(self, kind: str, text: str) -> None:
+        if len(self.plan_examples.setdefault(kind, [])) < EXAMPLES:
+            self.plan_examples[kind].append(text)
+
+    def refuse(self, words: str) -> None:
+        """Keep why nothing was withdrawn."""
+        self.refusals.append(words)
+
+    def outline(self) -> dict[str, Any]:
+        """What is remembered of a run."""
+        return {key: value for key, value in self.as_json().items() if key not in ("examples", "rejections")}
+
+    def say(self, text: str) -> None:
+        """Print a line of the plan, where a dry run lists it."""
+        if self.line:
+            self.line(text)
+
+    @property
+    def exit_code(self) -> int:
+        """0 done; 3 MISP, 4 Microsoft failed; 1 done, but some objects were rejected or are pending."""
+        if self.parts:
+            return _together([part.exit_code for part in self.parts])
+        if self.misp_error or self.unread:
+            return 3
+        if self.failure:
+            return self.failure_code
+        if self.given_up:
+            return 4
+        unfinished = self.states[State.REJECTED] + (0 if self.dry_run else self.states[State.PENDING])
+        return 1 if unfinished or self.faults or self.refusals or self.stopped else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The run for programs; ``indicators`` is the sum of accepted, rejected and pending."""
+        return {
+            "dry_run": self.dry_run,
+            "events": self.events,
+            "attributes": self.attributes,
+            "indicators": self.indicators,
+            **{state.value: self.states[state] for state in State},
+            "unchanged": self.unchanged,
+            "planned": dict(self.plans),
+            "withdrawals": dict(self.withdrawals),
+            "refused_withdrawals": self.refusals,
+            "held_events": self.held,
+            "adopted": dict(self.adopted),
+            "unmatched": self.unmatched,
+            "advice": self.advice,
+            "warnings": self.every_warning,
+            "skipped": {reason.name.lower(): count for reason, count in self.skipped.most_common()},
+            "examples": {
+                **self.plan_examples,
+                **{reason.name.lower(): examples for reason, examples in self.examples.items()},
+            },
+            "left_out": {reason.name.lower(): count for reason, count in self.left_out.most_common()},
+            "unread_events": self.unread,
+            "faults": self.faults,
+            "misp_error": self.misp_error,
+            "misp_failed_requests": self.detours.failed,
+            "misp_waited_seconds": round(self.detours.waited),
+            "events_read_singly": self.detours.singly,
+            "given_up": self.given_up,
+            "failure": self.failure,
+            "stopped": self.stopped,
+            "rejections": self.rejections,
+            "requests": self.requests,
+            "seconds": round(self.seconds, 1),
+            "exit_code": self.exit_code,
+            **({"destinations": [{"name": part.name, **part.as_json()} for part in self.parts]} if self.parts else {}),
+        }
+
+    @property
+    def every_warning(self) -> list[str]:
+        """What went well, but not as it should."""
+        return [*self.warnings, *filter(None, [self.detours.warning])]
+
+    @property
+    def _warned(self) -> list[str]:
+        return [f"Warning: {warning}" for warning in self.every_warning]
+
+    def troubles(self) -> list[str]:
+        """What the operator should know of a run that did not go well, a sentence each."""
+        if self.parts:
+            every = [f"{part.name}: {trouble}" for part in self.parts for trouble in part.troubles()]
+            shared = [f"MISP failed: {self.misp_error}"] if self.misp_error else []
+            shared += self._warned
+            return shared + [each for each in every if not each.endswith(tuple(shared))]
+        told = [f"MISP failed: {self.misp_error}"] if self.misp_error else []
+        told += [f"Event could not be read: {each}" for each in self.unread]
+        told += [
+            f"A fault of MISP2Sentinel's own, please report it (the log has more); event {each}" for each in self.faults
+        ]
+        told += [f"Nothing was withdrawn: {each}. --force-withdraw accepts it." for each in self.refusals]
+        told += [f"Microsoft failed: {self.given_up}"] if self.given_up else []
+        told += [f"Nothing was done here: {self.failure}"] if self.failure else []
+        told += [_TIME_UP.format(_GOES_ON if self.remembers else _BEGINS_ANEW)] if self.stopped else []
+        told += self._warned
+        told += [f"Rejected: {each}" for each in self.rejections]
+        if self.states[State.PENDING] and not self.dry_run:
+            why = "" if self.given_up else f" ({self.unsent})"
+            told.append(
+                f"{self.states[State.PENDING]} indicators are pending{why}: the next run sends them, "
+                "as long as the filters find their events."
+            )
+        return told
+
+
+def _together(codes: Sequence[int]) -> int:
+    """Return the exit code of several destinations: 4 and the like only when none of them could be finished."""
+    unfinished = [code for code in codes if code not in (0, 1)]
+    if 3 in codes:
+        return 3
+    if len(unfinished) == len(codes):
+        return 4 if 4 in codes else unfinished[0]
+    return int(any(codes))
+
+
+def _first_advice(parts: Sequence[Report]) -> str:
+    """Return the first advice, and which destinations it is for."""
+    words = next((part.advice for part in parts if part.advice), "")
+    names = ", ".join(part.name for part in parts if part.advice == words)
+    return f"{names}: {words}" if words else ""
+
+
+def table(report: Report) -> Any:
+    """Return the summary as a table for rich to print."""
+    from rich.table import Table  # noqa: PLC0415  only for a terminal
+    from rich.text import Text  # noqa: PLC0415
+
+    made = Table(title=_title(report), title_justify="left", caption=report.advice or None, caption_justify="left")
+    made.add_column("what")
+    made.add_column("count", justify="right")
+    made.add_column("why, or for example", overflow="fold")
+    for name, count, words in _rows(report):
+        made.add_row(name, f"{count:,}", Text(visible(words)))  # not as rich's markup, which values may look like
+    return made
+
+
+def _title(report: Report) -> str:
+    if not report.dry_run:
+        return "MISP2Sentinel"
+    if report.command == "adopt":
+        return "Dry run: nothing was taken over, nothing was sent"
+    return "Dry run: nothing was sent, Microsoft was not asked (check does)"
+
+
+Rows = Iterable[tuple[str, int, str]]
+
+
+def _rows(report: Report) -> Rows:
+    for part in report.parts:
+        words = "; ".join(filter(None, [f"exit code {part.exit_code}", part.failure, part.given_up]))
+        yield f"{part.name}", part.indicators, words
+    yield from _of_command(report) if report.command else _of_run(report)
+
+
+def _of_command(report: Report) -> Rows:
+    """What adopt and withdraw do; neither reads events."""
+    if report.command == "adopt":
+        yield "indicators taken over", report.adopted.total(), f"seconds: {report.seconds:.0f}"
+    for kind, count in report.adopted.most_common():
+        yield f"  {kind}", count, "; ".join(report.unmatched) if kind == UNMATCHED else ""
+    if report.indicators or report.command == "withdraw":
+        yield from _indicators(report)
+    yield from _withdrawn(report)
+
+
+def _of_run(report: Report) -> Rows:
+    yield from _read(report)
+    yield from _indicators(report)
+    yield "unchanged since an earlier run", report.unchanged, ""
+    yield from _withdrawn(report)
+    if report.held:
+        yield "events held", report.held, "edited and not yet published again, or out of sight"
+    yield from _skipped(report)
+
+
+def _read(report: Report) -> Rows:
+    yield "events read", report.events, f"{len(report.unread)} could not be read" if report.unread else ""
+    yield from _detours(report.detours)
+    yield (
+        "attributes in them",
+        report.attributes,
+        f"{report.attributes - report.skipped.total():,} of them have indicators",
+    )
+
+
+def _detours(detours: Detours) -> Rows:
+    if detours.failed:
+        yield "  requests that failed", detours.failed, detours.reason
+    if detours.singly:
+        yield "  events read one by one", detours.singly, "since their page could not be read; it takes longer"
+    if detours.waited:
+        yield "  seconds waited", round(detours.waited), "for MISP's rate limit for this key"
+
+
+def _indicators(report: Report) -> Rows:
+    yield "indicators", report.indicators, f"requests: {report.requests}, seconds: {report.seconds:.0f}"
+    if report.dry_run:
+        for kind, count in report.plans.most_common():
+            yield f"  {kind}", count, next(iter(report.plan_examples.get(f"send_{kind}", [])), "")
+    else:
+        yield "  accepted", report.states[State.ACCEPTED], ""
+        yield "  rejected", report.states[State.REJECTED], next(iter(report.rejections), "")
+        yield "  pending", report.states[State.PENDING], report.given_up
+
+
+def _withdrawn(report: Report) -> Rows:
+    for reason, count in report.withdrawals.most_common():
+        example = next(iter(report.plan_examples.get(f"withdraw: {reason}", [])), "")
+        yield "would be withdrawn" if report.dry_run else "withdrawn", count, f"{reason}; {example}"
+
+
+def _skipped(report: Report) -> Rows:
+    yield "attributes skipped", report.skipped.total(), ""
+    for reason, count in report.skipped.most_common():
+        example = report.examples[reason][0]
+        short = example if len(example) <= TABLE_WORDS else f"{example[:TABLE_WORDS]}…"
+        yield f"  {reason.name.lower()}", count, f"{reason.value}; {short}"
+    for reason, count in report.left_out.most_common():
+        yield f"  half: {reason.name.lower()}", count, reason.value

@@ -1,0 +1,224 @@
+"""Azure: what the sandbox's Azure holds, and its Flask app."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from math import ceil
+from threading import RLock
+from typing import Any, NamedTuple
+
+from flask import Flask, Response, jsonify
+
+from sandbox.azure.graph import Graph
+from sandbox.azure.key_vault import KeyVault
+from sandbox.azure.query import Query
+from sandbox.azure.rules import observable
+from sandbox.azure.token import AUDIENCES, SCOPE, Login
+from sandbox.azure.upload import Upload
+from sandbox.faults import Faults
+
+TENANT = "11111111-1111-4111-8111-111111111111"
+CLIENT = "22222222-2222-4222-8222-222222222222"
+IDENTITY = "88888888-8888-4888-8888-888888888888"
+WORKSPACE = "33333333-3333-4333-8333-333333333333"
+SUBSCRIPTION = "77777777-7777-4777-8777-777777777777"
+RESOURCE_GROUP = "sandbox"
+WORKSPACE_NAME = "sandbox-sentinel"
+RATE_WINDOW = 60.0
+
+Stored = dict[str, dict[str, Any]]
+
+
+class Kept(NamedTuple):
+    """A stored object with its source system, and when it came first and last."""
+
+    source: str
+    thing: dict[str, Any]
+    first: float
+    last: float
+
+
+class AzureState:
+    """One tenant, one client, its workspaces and the STIX objects in them."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """Start with one workspace that the client may write to; ``clock`` gives seconds.
+
+        ``management_names`` says which workspace a subscription, a resource group and a name
+        mean to the management API; the one entry at the start names the first workspace. The client may
+        sign in with its secret, with one of ``certificates`` (PEM) and with ``federated_token``, if there is
+        one. ``identities`` are the managed ones, by the client id that asks for them ("": system-assigned);
+        ``vaults`` holds secrets by name, by the vault's name, for ``vault_readers``. ``ti_indicators`` are those
+        of the Graph API by the id that it gave them, ``graph_permission`` says whether the client may write them.
+        """
+        self.clock = clock
+        self.tenant = TENANT
+        self.client_id = CLIENT
+        self.client_secret = "sandbox-secret"  # noqa: S105 - a fake
+        self.other_clients: set[str] = set()
+        self.certificates: list[str] = []
+        self.federated_token = ""
+        self.identities = {"": IDENTITY}
+        self.identity_header = "sandbox-identity-header"
+        self.vaults: dict[str, dict[str, str]] = {}
+        self.vault_readers = {CLIENT, IDENTITY}
+        self.scopes = set(AUDIENCES)
+        self.workspace_id = WORKSPACE
+        self.allowed: set[str] = set()
+        self.workspaces: set[str] = set()
+        self.management_names = {(SUBSCRIPTION, RESOURCE_GROUP, WORKSPACE_NAME): WORKSPACE}
+        self.requests_per_minute = 100
+        self.objects_per_request = 100
+        self.token_lifetime = 3600
+        self.error_key = "errorMessages"
+        self.uploads: list[dict[str, Any]] = []
+        self.ti_indicators: Stored = {}
+        self.graph_requests: list[dict[str, Any]] = []
+        self.graph_permission = True
+        self.faults = Faults()
+        self.lock = RLock()
+        self._tokens: dict[str, tuple[str, float, str]] = {}
+        self._calls: dict[str, deque[float]] = {}
+        self._stored: dict[tuple[str, str], Stored] = {}
+        self._times: dict[tuple[str, str, str], tuple[float, float]] = {}
+        self.add_workspace(WORKSPACE)
+
+    def add_workspace(self, workspace_id: str) -> None:
+        """Add a workspace that the client may write to."""
+        self.workspaces.add(workspace_id)
+        self.allowed.add(workspace_id)
+
+    def objects(self, workspace_id: str | None = None, sourcesystem: str = "MISP") -> Stored:
+        """Give all objects of a workspace by id, revoked ones too."""
+        with self.lock:
+            return dict(self._stored.get((workspace_id or self.workspace_id, sourcesystem), {}))
+
+    def live(self, workspace_id: str | None = None, sourcesystem: str = "MISP") -> Stored:
+        """Give the objects of a workspace that are not revoked, by id."""
+        every = self.objects(workspace_id, sourcesystem)
+        return {key: thing for key, thing in every.items() if not thing.get("revoked")}
+
+    def observable(self, thing: dict[str, Any]) -> tuple[str, str] | None:
+        """Give what Sentinel would show as ObservableKey and ObservableValue."""
+        return observable(thing)
+
+    def sources(self, workspace_id: str) -> list[str]:
+        """Give the source systems that wrote to a workspace."""
+        with self.lock:
+            return sorted(source for workspace, source in self._stored if workspace == workspace_id)
+
+    def store(self, workspace_id: str, sourcesystem: str, thing: dict[str, Any]) -> str | None:
+        """Keep an object, the newest upload winning; give an error when its id was revoked before."""
+        kept = self._stored.setdefault((workspace_id, sourcesystem), {})
+        before = kept.get(thing["id"])
+        if before and before.get("revoked") and not thing.get("revoked"):
+            return "Error for Property=revoked: A revoked object cannot be restored. Actual value: False."
+        kept[thing["id"]] = thing
+        now, key = self.clock(), (workspace_id, sourcesystem, thing["id"])
+        self._times[key] = (self._times.get(key, (now, now))[0], now)
+        return None
+
+    def kept(self, workspace_id: str) -> list[Kept]:
+        """Give all objects of a workspace, those of every source and revoked ones too."""
+        with self.lock:
+            return [
+                Kept(source, thing, *self._times[workspace, source, key])
+                for (workspace, source), things in self._stored.items()
+                if workspace == workspace_id
+                for key, thing in things.items()
+            ]
+
+    def managed(self, *names: str) -> str | None:
+        """Give the workspace that the management API knows by these names, in any case."""
+        wanted = [name.casefold() for name in names]
+        known = ((list(map(str.casefold, key)), workspace) for key, workspace in self.management_names.items())
+        return next((workspace for key, workspace in known if key == wanted), None)
+
+    def grant(self, token: str, scope: str = SCOPE, client: str = "") -> int:
+        """Accept ``token`` for ``scope`` from now on for its lifetime, which is given back."""
+        with self.lock:
+            self._tokens[token] = (client or self.client_id, self.clock() + self.token_lifetime, scope)
+        return self.token_lifetime
+
+    def principal(self, token: str, audience: str = "management") -> str | None:
+        """Give the client that a token belongs to, unless it is unknown, for others, or has expired."""
+        client, expires, scope = self._tokens.get(token, (None, 0.0, ""))
+        return client if self.clock() < expires and AUDIENCES.get(scope, "management") == audience else None
+
+    def wait(self, principal: str) -> int | None:
+        """Count a request; give the seconds to wait when the last minute holds too many."""
+        now = self.clock()
+        with self.lock:
+            calls = self._calls.setdefault(principal, deque())
+            while calls and calls[0] <= now - RATE_WINDOW:
+                calls.popleft()
+            calls.append(now)
+            if len(calls) <= self.requests_per_minute:
+                return None
+            calls.pop()
+            return max(1, ceil(calls[0] + RATE_WINDOW - now)) if calls else ceil(RATE_WINDOW)
+
+    def now_text(self) -> str:
+        """Give the clock's time as Microsoft writes it in errors."""
+        return f"{datetime.fromtimestamp(self.clock(), UTC):%Y-%m-%d %H:%M:%SZ}"
+
+
+class Overview:
+    """Three views for people; they are the sandbox's own and not Microsoft's."""
+
+    def __init__(self, state: AzureState) -> None:
+        self.state = state
+
+    def install(self, app: Flask) -> None:
+        """Add the routes to ``app``."""
+        app.add_url_rule("/", view_func=self.workspaces)
+        app.add_url_rule("/workspaces/<workspace_id>/indicators", view_func=self.indicators)
+        app.add_url_rule("/tiIndicators", view_func=self.ti_indicators)
+
+    def workspaces(self) -> Response:
+        """List the workspaces with their live objects, counted by observable key."""
+        lines = ["The sandbox's Azure. Live objects by workspace, source system and observable key:"]
+        for workspace in sorted(self.state.workspaces):
+            lines.append(workspace)
+            for source in self.state.sources(workspace):
+                counts = self._counts(workspace, source)
+                lines += [f"  {source}  {key}  {count}" for key, count in sorted(counts.items())]
+        return Response("\n".join(lines) + "\n", mimetype="text/plain")
+
+    def indicators(self, workspace_id: str) -> Response:
+        """Give all stored objects of a workspace, by source system."""
+        sources = self.state.sources(workspace_id)
+        every = {source: list(self.state.objects(workspace_id, source).values()) for source in sources}
+        return jsonify(every)
+
+    def ti_indicators(self) -> Response:
+        """Give what the Graph API holds."""
+        with self.state.lock:
+            return jsonify(list(self.state.ti_indicators.values()))
+
+    def _counts(self, workspace_id: str, source: str) -> Counter[str]:
+        return count_observables(self.state.live(workspace_id, source))
+
+
+def count_observables(things: Stored) -> Counter[str]:
+    """Count objects by the observable key that Sentinel would show for them."""
+    return Counter((observable(thing) or ("(not parsed)",))[0] for thing in things.values())
+
+
+def create_app(state: AzureState) -> Flask:
+    """Give the login, the upload APIs, Graph, the management API, the key vaults and the overview on one host."""
+    app = Flask(__name__)
+    upload, graph = Upload(state), Graph(state)
+    upload.record(app)
+    graph.record(app)
+    state.faults.install(app)
+    upload.install(app)
+    graph.install(app)
+    Query(state).install(app)
+    Login(state).install(app)
+    KeyVault(state).install(app)
+    Overview(state).install(app)
+    return app

@@ -1,0 +1,343 @@
+"""The Azure Function: the archive that is deployed, unpacked and imported as Azure's worker does, and what it does."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from azure_function import build
+from helpers import log
+from helpers.commands import azure_timer as tick
+from helpers.errors import SettingsError
+from helpers.log import redact
+from helpers.microsoft.request_manager import State
+from helpers.settings import function_host
+from helpers.settings.model import load
+from helpers.sync import run as sync
+from helpers.sync.report import Report
+from sandbox.serve import Sandbox
+from tests.support import hosts, misp_event
+from tests.support.postgres import postgres_server, postgres_url
+
+__all__ = ["postgres_server", "postgres_url"]
+ROOT = Path(__file__).resolve().parents[2]
+FUNCTION = {"FUNCTIONS_WORKER_RUNTIME": "python", "WEBSITE_INSTANCE_ID": "0123456789abcdef"}
+# As azure_functions_worker does it: the app's directory in front, a handler of its own at the root of the log,
+# the one app found in the module, its functions with their bindings, the trigger's data decoded.
+WORKER = """
+import importlib, json, logging, sys
+folder, ticks = sys.argv[1], int(sys.argv[2])
+sys.path.insert(0, folder)
+logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+from azure.functions import FunctionRegister, meta, timer
+module = importlib.import_module("function_app")
+(app,) = {id(each): each for each in vars(module).values() if isinstance(each, FunctionRegister)}.values()
+(function,) = app.get_functions()
+imported = sorted(name for name in ("pymisp", "msal", "sqlalchemy", "helpers.settings.model") if name in sys.modules)
+data = meta.Datum(json.dumps({"IsPastDue": False, "Schedule": {"AdjustForDST": True}}), "json")
+ended = []
+for _ in range(ticks):
+    request = timer.TimerRequestConverter.decode(data, trigger_metadata=None)
+    try:
+        function.get_user_function()(request)
+    except Exception as error:
+        assert error.__context__ is None, "the first error would be written down too"
+        ended.append(f"{type(error).__name__}: {error}")
+    else:
+        ended.append("")
+ours = [name for name in sys.modules if name.partition(".")[0] in ("helpers", "constants", "config")]
+print(json.dumps({
+    "name": function.get_function_name(),
+    "bindings": function.get_bindings_dict(),
+    "imported": imported,
+    "from": sorted({sys.modules[name].__file__ for name in ours}),
+    "ended": ended,
+}, default=str))
+"""
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory):
+    """The archive that ``make function-zip`` builds, unpacked."""
+    place = tmp_path_factory.mktemp("wwwroot")
+    build.build(place / "archive" / "function.zip")
+    with zipfile.ZipFile(place / "archive" / "function.zip") as archive:
+        archive.extractall(place / "app")
+    return place / "app"
+
+
+@pytest.fixture
+def box():
+    with Sandbox() as running:
+        running.misp.load([misp_event(1, hosts(3))])
+        yield running
+
+
+@pytest.fixture
+def app_settings(box, tmp_path):
+    """A function that gives the application settings of a Function for the sandbox; None leaves one out."""
+
+    def given(**more):
+        azure = box.azure
+        tenant = {
+            "tenantId": azure.tenant,
+            "id": azure.client_id,
+            "secret": azure.client_secret,
+            "workspaceId": azure.workspace_id,
+        }
+        own = {
+            "MISP_VERIFYCERT": box.ca_file,
+            "MS_VERIFYCERT": box.ca_file,
+            "STATE_DIR": str(tmp_path / "state"),
+            **{f"MS_ENDPOINTS__{name}": box.azure_url for name in ("AUTHORITY", "UPLOAD")},
+        }
+        named = {f"MISP2SENTINEL_{name}": value for name, value in own.items()}
+        every = {
+            **FUNCTION,
+            "timerTriggerSchedule": "0 0 */2 * * *",
+            "tenants": json.dumps([tenant]),
+            "mispkey": box.misp.readonly_key,
+            "mispurl": box.misp_url,
+            "misp_event_filters": '{"published": 1}',
+            **named,
+            **more,
+        }
+        return {name: value for name, value in every.items() if value is not None}
+
+    return given
+
+
+def fired(folder, environ, ticks=1):
+    """Fire the trigger of the unpacked archive so often; what the worker saw, and the log."""
+    process = subprocess.run(
+        [sys.executable, "-I", "-c", WORKER, str(folder), str(ticks)],
+        env={**environ, "PATH": os.environ["PATH"]},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout), process.stderr
+
+
+# --- the archive -----------------------------------------------------------------------------------
+
+
+def test_the_same_files_give_the_same_archive(tmp_path):
+    made = [tmp_path / name for name in ("a.zip", "b.zip")]
+    build.build(made[0])
+    os.utime(ROOT / "constants.py")
+    build.build(made[1])
+    assert made[0].read_bytes() == made[1].read_bytes()
+
+
+def test_it_holds_the_program_itself_and_nothing_of_the_sites(unpacked):
+    files = {path.relative_to(unpacked).as_posix(): path for path in unpacked.rglob("*") if path.is_file()}
+    helpers = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("helpers/**/*.py")}
+    own = {"function_app.py", "host.json", "requirements.txt", "constraints.txt", "constants.py"}
+    assert files.keys() == helpers | own
+    for name in [*helpers, "constants.py", "constraints.txt"]:
+        assert files[name].read_bytes() == (ROOT / name).read_bytes()
+
+
+def test_its_requirements_are_the_programs_and_the_workers_library_for_each_python(unpacked):
+    lines = (unpacked / "requirements.txt").read_text().splitlines()
+    of_ours = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-keyvault.txt").read_text()
+    wanted = [line for line in of_ours.splitlines() if not line.startswith(("#", "-r"))]
+    assert set(wanted) <= set(lines)
+    assert lines.count("-c constraints.txt") == 1 and not [line for line in lines if line.startswith("-r")]
+    assert [line for line in lines if line.startswith("azure-functions")] == [
+        'azure-functions==1.26.0; python_version < "3.13"',
+        'azure-functions==2.3.0; python_version >= "3.13"',
+    ]
+
+
+def test_the_host_gives_a_consumption_plan_its_ten_minutes_and_the_run_fewer(unpacked):
+    host = json.loads((unpacked / "host.json").read_text())
+    assert host["version"] == "2.0"
+    assert host["functionTimeout"] == "00:10:00"
+    assert function_host.DEFAULTS["max_run_minutes"] == 9
+    assert host["extensionBundle"] == {
+        "id": "Microsoft.Azure.Functions.ExtensionBundle",
+        "version": "[4.*, 5.0.0)",
+    }
+
+
+# --- the trigger -----------------------------------------------------------------------------------
+
+
+def test_the_worker_finds_one_timer_and_each_tick_is_a_run(unpacked, box, app_settings):
+    """Without a ledger: all is sent each time, and the log, which is Azure's, shows no secret."""
+    seen, log_text = fired(unpacked, app_settings(MISP2SENTINEL_STATE_URL="none"), ticks=2)
+    assert seen["name"] == "misp2sentinel"
+    ((name, binding),) = [(each["name"], each) for each in seen["bindings"]["bindings"]]
+    assert (name, binding["type"], binding["schedule"]) == ("timer", "timerTrigger", "%timerTriggerSchedule%")
+    assert (binding["runOnStartup"], binding["useMonitor"]) == (False, True)
+    assert seen["imported"] == [], "the host waits for its functions"
+    assert all(Path(each).is_relative_to(unpacked) for each in seen["from"])
+    assert seen["ended"] == ["", ""]
+    assert [each["count"] for each in box.azure.uploads] == [3, 3]
+    assert len(box.azure.live()) == 3
+    assert log_text.count("a run remembers nothing") == 2
+    assert log_text.count("INFO helpers.tick Summary: ") == 2
+    secrets = (box.misp.readonly_key, box.azure.client_secret)
+    assert not any(secret in log_text for secret in secrets)
+
+
+def test_with_postgresql_a_tick_remembers_the_one_before(unpacked, box, app_settings, postgres_url):
+    settings = app_settings(MISP2SENTINEL_STATE_URL=postgres_url)
+    assert fired(unpacked, settings)[0]["ended"] == [""]
+    box.misp.unpublish(misp_event(1)["uuid"])
+    assert fired(unpacked, settings)[0]["ended"] == [""]
+    assert [each["count"] for each in box.azure.uploads] == [3, 3]
+    assert box.azure.live() == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "signs"),
+    [(None, FUNCTION), ("sqlite:////tmp/ledger.sqlite", FUNCTION), (None, dict.fromkeys(FUNCTION))],
+    ids=["default", "named", "no sign of a Function"],
+)
+def test_an_sqlite_file_is_refused_before_anybody_is_asked(unpacked, box, app_settings, url, signs):
+    seen, _ = fired(unpacked, app_settings(MISP2SENTINEL_STATE_URL=url, **signs))
+    (ended,) = seen["ended"]
+    assert ended.startswith("RunFailed: state_url")
+    assert "on a disk that a Function does not keep" in ended
+    assert '"none"' in ended and "postgresql://" in ended
+    assert box.azure.uploads == []
+
+
+def test_a_run_that_fails_is_a_failed_invocation(unpacked, box, app_settings):
+    key = "wrong" * 8
+    seen, log_text = fired(unpacked, app_settings(MISP2SENTINEL_STATE_URL="none", mispkey=key))
+    assert re.match("RunFailed: Exit code 3: MISP failed: ", seen["ended"][0])
+    assert key not in json.dumps(seen) + log_text
+
+
+def test_a_reference_that_azure_could_not_resolve_says_so(unpacked, app_settings):
+    settings = app_settings(MISP2SENTINEL_STATE_URL="none", mispkey="@Microsoft.KeyVault(VaultName=v;SecretName=s)")
+    (ended,) = fired(unpacked, settings)[0]["ended"]
+    assert "misp_key (environment mispkey) holds a Key Vault reference that was not resolved" in ended
+
+
+# --- how a run ends --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def environ(app_settings):
+    yield app_settings(MISP2SENTINEL_STATE_URL="none")
+    logging.getLogger("helpers").setLevel(logging.NOTSET)
+
+
+@pytest.mark.parametrize(
+    ("report", "code"),
+    [
+        (Report(), 0),
+        (Report(stopped=True), 1),
+        (Report(states=Counter({State.PENDING: 2})), 1),
+        (Report(given_up="no answer"), 4),
+        (Report(misp_error="no answer"), 3),
+    ],
+)
+def test_what_is_left_for_the_next_tick_is_a_warning_and_a_failure_is_raised(
+    report, code, environ, monkeypatch, caplog
+):
+    monkeypatch.setattr(sync, "run", lambda _settings: report)
+    assert report.exit_code == code
+    caplog.set_level(logging.INFO)
+    if code > 1:
+        with pytest.raises(tick.RunFailed, match=f"Exit code {code}: .*no answer"):
+            tick.tick(environ)
+    else:
+        tick.tick(environ)
+    told = [each for each in caplog.records if each.levelno == logging.WARNING and "remembers" not in each.message]
+    assert bool(told) == bool(code)
+
+
+def test_a_fault_of_ours_shows_no_secret(environ, monkeypatch, caplog):
+    """Neither in the invocation's error nor in the log's traceback."""
+    secret = environ["mispkey"]
+
+    def broken(_settings):
+        raise RuntimeError(f"with {secret} in it")
+
+    monkeypatch.setattr(sync, "run", broken)
+    with pytest.raises(tick.RunFailed, match=r"RuntimeError: with \[secret\] in it") as told:
+        tick.tick(environ)
+    assert told.value.__context__ is None
+    assert "Traceback" in caplog.text
+    assert secret not in caplog.text
+
+
+def test_the_hosts_log_gets_each_line_once_and_no_secret():
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    redact.learn(["a-secret-of-the-hosts-test"])
+    try:
+        log.leave_to_host(detailed=False)
+        log.leave_to_host(detailed=False)
+        logging.getLogger("helpers.sync.run").info("%s is %s", "the key", "a-secret-of-the-hosts-test")
+        logging.getLogger("helpers.sync.run").debug("not shown")
+    finally:
+        root.removeHandler(handler)
+        logging.getLogger("helpers").setLevel(logging.NOTSET)
+    assert stream.getvalue() == "the key is [secret]\n"
+    assert len(handler.filters) == 1
+
+
+# --- settings --------------------------------------------------------------------------------------
+
+
+def settings(environ):
+    return load(Path(os.devnull), environ).settings
+
+
+def test_the_names_of_misp2sentinels_function_are_settings(box, environ):
+    loaded = settings(environ)
+    assert loaded.misp_domain == box.misp_url
+    assert loaded.misp_key.get_secret_value() == box.misp.readonly_key
+    assert loaded.misp_event_filters == {"published": 1}
+    assert [each.workspaceId for each in loaded.ms_tenants] == [box.azure.workspace_id]
+    assert loaded.source_of("misp_key") == "environment mispkey"
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [("mispkey", "MISP_KEY"), ("mispurl", "MISP_DOMAIN"), ("misp_event_filters", "MISP_EVENT_FILTERS")],
+)
+def test_a_setting_by_both_of_its_names_is_a_problem(environ, alias, name):
+    both = {**environ, f"MISP2SENTINEL_{name}": environ[alias]}
+    with pytest.raises(SettingsError, match=f"is set by {alias} and MISP2SENTINEL_{name}: keep one"):
+        settings(both)
+
+
+def test_a_function_has_defaults_of_its_own_which_a_setting_overrides(environ):
+    without = {name: value for name, value in environ.items() if name != "MISP2SENTINEL_STATE_DIR"}
+    loaded = settings(without)
+    assert (loaded.max_run_minutes, str(loaded.state_path)) == (9, "/tmp/misp2sentinel")
+    assert loaded.source_of("max_run_minutes") == "default in a Function"
+    assert settings({**without, "MISP2SENTINEL_MAX_RUN_MINUTES": "25"}).max_run_minutes == 25
+    elsewhere = {name: value for name, value in without.items() if name not in FUNCTION}
+    assert settings(elsewhere).max_run_minutes == 0
+
+
+@pytest.mark.parametrize("sign", FUNCTION)
+def test_each_sign_of_a_function_counts_and_only_there_is_a_file_refused(environ, sign, tmp_path):
+    here = {name: value for name, value in environ.items() if name not in (*FUNCTION, "MISP2SENTINEL_STATE_URL")}
+    assert settings(here).remembers
+    with pytest.raises(SettingsError, match=r"state_url .*a disk that a Function does not keep"):
+        settings({**here, sign: FUNCTION[sign]})

@@ -1,0 +1,719 @@
+"""Explain: every stage and reason from the ledger, what MISP shows now, values as analysts write them, exit codes."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from constants import Skip
+from helpers.commands import advice
+from helpers.commands import withdraw as leave
+from helpers.commands.explain import MOST_SHOWN, explain
+from helpers.indicators.values import Unsendable, prepare
+from helpers.ledger.records import RememberedAttribute, RememberedEvent, RememberedObject, Source, Stage, packed
+from helpers.ledger.spellings import holds, shortest, spellings
+from helpers.ledger.store import Ledger
+from helpers.settings.model import MsAuth, Tenant
+from helpers.sync import destination as reconcile
+from helpers.sync import event_selection as marks
+from helpers.sync import event_sync as event_reading
+from helpers.sync import plan
+from helpers.sync.destination import Options
+from helpers.sync.plan import attribute_key, value_in
+from sandbox.faults import Fault
+from tests.support import FakeTime, hosts, misp_event
+from tests.support.postgres import ledger_url, postgres_server, postgres_url
+from tests.support.tls_site import TlsSite, attribute_uuid, event_uuid, sandbox
+
+__all__ = ["ledger_url", "postgres_server", "postgres_url"]
+NOW = 1_790_000_000
+LATER = NOW + 50 * marks.DAY
+WORKSPACE = "11111111-1111-4111-8111-111111111111"
+OTHER = "44444444-4444-4444-8444-444444444444"
+EVENT = event_uuid(1)
+ATTRIBUTE = attribute_uuid(1, 0)
+STIX_ID = f"indicator--{ATTRIBUTE}"
+
+
+def thing(value="evil.example.org", attribute=ATTRIBUTE, life=1, **changes):
+    """An object as a run would remember it."""
+    pattern = f"[domain-name:value = '{value}']"
+    indicator = {
+        "id": f"indicator--{attribute}" if life == 1 else f"indicator--{attribute[:-1]}{life}",
+        "name": "Event 1",
+        "pattern": pattern,
+        "confidence": 75,
+        "labels": ['misp:type="domain"', "phishing"],
+        "object_marking_refs": ["marking-definition--f88d31f6-486f-44da-b317-01333bde0b82"],
+        "external_references": [{"external_id": attribute, "url": f"https://misp.example.org/events/view/{EVENT}"}],
+    }
+    made = RememberedObject(
+        id=indicator["id"],
+        key=attribute_key(indicator, attribute),
+        pattern=pattern,
+        value=value_in(pattern),
+        life=life,
+        fingerprint="print",
+        valid_until=LATER,
+        body=packed(indicator),
+        stage=Stage.ACCEPTED,
+        live=True,
+        sent_at=NOW - 3600,
+        accepted_at=NOW - 3600,
+    )
+    made = replace(made, **changes)
+    return replace(made, live_until=made.valid_until) if made.live and not made.live_until else made
+
+
+def row(value="evil.example.org", kind="domain", attribute=ATTRIBUTE, **changes):
+    return RememberedAttribute(EVENT, attribute, "print", kind, value, **changes)
+
+
+class Desk:
+    """Asks explain about a ledger, in JSON and as text, and says that both agree on the exit code."""
+
+    def __init__(self, settings):
+        self.settings = settings
+
+    def keep(self, *, workspace=WORKSPACE, **things):
+        ledger = Ledger(self.settings.state_url, workspace, "MISP")
+        objects = things.get("objects", ())
+        of_rows = {each.uuid: each.event for each in things.get("attributes", ())}
+        sources = [
+            Source(each.key, of_rows.get(uuid, EVENT), uuid)
+            for each in objects
+            if (uuid := each.key.partition("/")[0]) and not each.revoked
+        ]
+        ledger.keep(**{"sources": sources, **things})
+        ledger.close()
+
+    def learn(self, **facts):
+        ledger = Ledger(self.settings.state_url, WORKSPACE, "MISP")
+        ledger.learn(**facts)
+        ledger.close()
+
+    def ask(self, what, *, offline=True, clock=None):
+        said = {}
+        for as_json in (True, False):
+            lines = []
+            code = explain(
+                self.settings, what, lines.append, offline=offline, as_json=as_json, clock=clock, now=lambda: NOW
+            )
+            said[as_json] = lines
+        (whole,) = said[True]
+        answer = json.loads(whole)
+        assert answer["exit_code"] == code
+        return code, answer, "\n".join(said[False])
+
+
+@pytest.fixture
+def desk(ledger_url, make_settings, tmp_path):
+    return Desk(make_settings(state_url=ledger_url, state_dir=tmp_path, ms_auth=MsAuth(workspace_id=WORKSPACE)))
+
+
+# --- stages ------------------------------------------------------------------------------------------
+
+STAGES = {
+    "live": ({}, "live", "", ""),
+    "expired": ({"valid_until": NOW - 1}, "expired", "", "raise days_to_expire"),
+    "to be sent": (
+        {"stage": Stage.PENDING, "live": False, "accepted_at": None},
+        "waiting to be sent",
+        "",
+        advice.NEXT_RUN,
+    ),
+    "to be sent again": (
+        {"stage": Stage.PENDING, "words": "no answer"},
+        "waiting to be sent, and live as it was accepted before",
+        "no answer",
+        advice.NEXT_RUN,
+    ),
+    "in flight": (
+        {"stage": Stage.SENDING, "accepted_at": None},
+        "sent, and not yet answered",
+        "",
+        advice.NEXT_RUN,
+    ),
+    "rejected": (
+        {"stage": Stage.REJECTED, "live": False, "words": "Pattern is not valid.", "accepted_at": None},
+        "rejected by Microsoft",
+        "Pattern is not valid.",
+        "--retry-rejected",
+    ),
+    "rejected, a former form lives": (
+        {"stage": Stage.REJECTED, "words": "Too many."},
+        "rejected by Microsoft, and live as it was accepted before",
+        "Too many.",
+        "--retry-rejected",
+    ),
+    "kept back": ({"leaving": marks.GONE}, "to be withdrawn, and live until then", marks.GONE, "--force-withdraw"),
+    "its withdrawal was rejected": (
+        {"stage": Stage.REJECTED, "leaving": marks.GONE, "words": "No."},
+        "to be withdrawn, and live until then",
+        "No.",
+        "--force-withdraw",
+    ),
+    "withdrawal in flight": (
+        {"stage": Stage.WITHDRAWING, "leaving": marks.GONE},
+        "its withdrawal was sent, and not yet answered",
+        marks.GONE,
+        advice.NEXT_RUN,
+    ),
+    "withdrawn": (
+        {"stage": Stage.WITHDRAWN, "live": False, "words": marks.LEFT_FILTERS},
+        "withdrawn",
+        marks.LEFT_FILTERS,
+        "widen misp_event_filters",
+    ),
+    "withdrawn for a skip": (
+        {"stage": Stage.WITHDRAWN, "live": False, "words": Skip.NO_TO_IDS.value},
+        "withdrawn",
+        Skip.NO_TO_IDS.value,
+        "set to_ids",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_each_stage_is_told(desk, name):
+    changes, standing, words, what_to_do = STAGES[name]
+    desk.keep(objects=[thing(**changes)])
+    code, answer, text = desk.ask("evil.example.org")
+    assert code == 0
+    (found,) = answer["ledger"][0]["objects"]
+    assert found["standing"] == standing
+    assert ("withdrawn   2026-09-21T13:13:20Z" in text) is standing.startswith(("withdrawn", "its withdrawal"))
+    assert words in (found["why"] + found["microsoft"])
+    assert what_to_do in found["advice"]
+    assert f"{STIX_ID}: {standing}" in text
+    assert words in text
+    assert what_to_do in text
+
+
+def test_stages_are_all_told():
+    assert {changes.get("stage", Stage.ACCEPTED) for changes, *_ in STAGES.values()} == set(Stage)
+
+
+def test_what_was_sent_is_shown(desk):
+    desk.keep(objects=[thing()], events=[RememberedEvent(EVENT, NOW, published=True)])
+    _, answer, text = desk.ask("evil.example.org")
+    (found,) = answer["ledger"][0]["objects"]
+    assert found["object"]["labels"] == found["labels"] == ['misp:type="domain"', "phishing"]
+    assert (found["tlp"], found["confidence"], found["name"]) == ("amber", 75, "Event 1")
+    url = f"https://misp.example.org/events/view/{EVENT}"
+    assert found["from"] == [{"attribute": ATTRIBUTE, "event": EVENT, "url": url}]
+    told = (url, "[domain-name:value = 'evil.example.org']", "75, TLP amber", "phishing", "2026-09-21T13:13:20Z")
+    assert all(each in text for each in (*told, ATTRIBUTE, "life        1"))
+
+
+def test_a_withdrawn_object_names_where_it_came_from(desk):
+    desk.keep(objects=[thing(stage=Stage.WITHDRAWN, live=False, words=marks.GONE)])
+    _, answer, _ = desk.ask(STIX_ID)
+    assert answer["ledger"][0]["objects"][0]["from"][0]["event"] == EVENT
+
+
+def test_earlier_lives_are_one_line(desk):
+    desk.keep(objects=[thing(stage=Stage.WITHDRAWN, live=False), thing(life=2)])
+    for asked in ("evil.example.org", STIX_ID, ATTRIBUTE, thing(life=2).id):
+        _, answer, text = desk.ask(asked)
+        assert [each["life"] for each in answer["ledger"][0]["objects"]] == [2, 1]
+        assert "1, an earlier one" in text
+        assert text.count("pattern") == 1
+
+
+def test_a_held_event_says_since_when_and_until_when(desk):
+    event = RememberedEvent(EVENT, NOW, published=False, held_since=NOW - marks.DAY)
+    desk.keep(objects=[thing()], events=[event], attributes=[row()])
+    for asked in ("evil.example.org", EVENT):
+        _, _, text = desk.ask(asked)
+        assert f"event {EVENT}, since 2026-09-20T14:13:20Z, until 2026-09-27T14:13:20Z" in text
+        assert "publish the event in MISP" in text
+
+
+# --- reasons -----------------------------------------------------------------------------------------
+
+
+def test_every_skip_reason_has_advice():
+    assert advice.ADVICE.keys() == set(Skip)
+
+
+@pytest.mark.parametrize("skip", Skip)
+def test_each_reason_is_told_with_what_would_change_it(desk, skip):
+    desk.keep(attributes=[row(skip=skip.name, words="misp-stix's words")])
+    code, answer, text = desk.ask("evil.example.org")
+    assert code == 0
+    (found,) = answer["ledger"][0]["skipped"]
+    assert found["skip"] == skip.name.lower()
+    assert f"{skip.value} (misp-stix's words)" in text
+    assert advice.ADVICE[skip] in text
+
+
+def test_a_reason_of_another_version_is_named(desk):
+    desk.keep(attributes=[row(skip="TOO_NEW")])
+    assert "too_new" in desk.ask("evil.example.org")[2]
+
+
+def test_a_half_that_is_left_out_is_told(desk):
+    desk.keep(objects=[thing()], attributes=[row("evil.example.org|10.0.0.1", "domain|ip")])
+    _, _, text = desk.ask("10.0.0.1")
+    assert "[domain-name:value = 'evil.example.org']" in text
+    assert "one half is not sent" in text
+    assert Skip.PRIVATE_ADDRESS.value in text
+
+
+def test_an_event_is_counted(desk):
+    others = [attribute_uuid(1, n) for n in range(1, 4)]
+    rows = [row("x", "yara", each, skip="RULE_LANGUAGE") for each in others[1:]]
+    desk.keep(
+        objects=[thing(), thing("other.example.org", others[0], stage=Stage.REJECTED, live=False)],
+        attributes=[row(), row("other.example.org", attribute=others[0]), *rows],
+        events=[RememberedEvent(EVENT, NOW, published=True, todo=True)],
+    )
+    code, answer, text = desk.ask(EVENT.upper())
+    event = answer["ledger"][0]["event"]
+    assert code == 0
+    assert event["objects"] == {"live": 1, "accepted": 1, "rejected": 1}
+    assert event["skipped"]["rule_language"]["count"] == 2
+    assert f"2: {Skip.RULE_LANGUAGE.value}" in text
+    assert "the next run reads it again" in text
+
+
+# --- where it is looked for --------------------------------------------------------------------------
+
+
+def test_two_destinations_answer_by_themselves(desk):
+    desk.keep(objects=[thing()])
+    desk.keep(workspace=OTHER, objects=[thing(stage=Stage.WITHDRAWN, live=False)])
+    _, answer, text = desk.ask(STIX_ID)
+    told = [(each["workspace"], each["in_settings"], each["objects"][0]["stage"]) for each in answer["ledger"]]
+    assert told == [(WORKSPACE, True, "accepted"), (OTHER, False, "withdrawn")]
+    assert f"Workspace {OTHER}, source system MISP (the settings don't name it)" in text
+
+
+def test_a_destination_is_called_by_its_name(desk):
+    desk.keep(objects=[thing()])
+    paris = Tenant(tenantId="contoso.example.org", id=OTHER, secret="s3cret", workspaceId=WORKSPACE, name="paris")
+    desk.settings = desk.settings.model_copy(update={"ms_tenants": [paris]})
+    _, answer, text = desk.ask(STIX_ID)
+    assert answer["ledger"][0]["name"] == "paris"
+    assert text.startswith(f"paris: Workspace {WORKSPACE}, source system MISP\n")
+
+
+@pytest.mark.parametrize("asked", ["nobody.example.org", attribute_uuid(9, 9), f"indicator--{attribute_uuid(9, 9)}"])
+def test_what_nobody_knows_ends_with_1(desk, asked):
+    desk.keep(objects=[thing()])
+    code, answer, text = desk.ask(asked)
+    assert code == 1
+    assert not answer["ledger"][0]["objects"]
+    assert f"Nothing is known of {asked}." in text
+    assert "not flagged in an event of more than 4,096 attributes" in text
+    assert "Without --offline, MISP is asked too" in text
+
+
+def test_a_live_object_of_an_event_whose_withdrawals_were_refused_says_so(desk):
+    desk.keep(objects=[thing()])
+    assert "refused" not in desk.ask(STIX_ID)[2]
+    desk.learn(refused_events=[EVENT], last_run={"refused_withdrawals": ["150 of 200 would leave"]})
+    _, answer, text = desk.ask(STIX_ID)
+    assert [each["event"] for each in answer["ledger"][0]["objects"][0]["refused"]] == [EVENT]
+    assert "150 of 200 would leave" in text
+    assert text.count("run once with --force-withdraw") == 2
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [event_reading.CHANGED, event_reading.NOT_SHOWN, plan.EXPIRED, reconcile.DEDUPLICATE_CHANGED, leave.WORKSPACE_LEFT],
+)
+def test_each_reason_of_a_run_to_withdraw_says_what_would_change_it(reason):
+    assert advice.for_leaving(reason)
+
+
+def test_without_a_ledger_it_says_so_and_makes_none(make_settings, tmp_path):
+    place = tmp_path / "state"
+    code, _, text = Desk(make_settings(state_dir=place)).ask("evil.example.org")
+    assert code == 1
+    assert "There is no ledger yet" in text
+    assert not place.exists()
+
+
+def test_it_answers_while_a_run_writes(desk):
+    desk.keep(objects=[thing()])
+    running = Ledger(desk.settings.state_url, WORKSPACE, "MISP")
+    with running.alone(), running.at_once():
+        running.learn(misp="in the middle of it")
+        assert desk.ask("evil.example.org")[0] == 0
+    running.close()
+
+
+def test_nothing_is_written(desk):
+    desk.keep(objects=[thing()])
+    settings = desk.settings.model_copy(update={"ms_auth": MsAuth(workspace_id=OTHER)})
+    Desk(settings).ask("evil.example.org")
+    ledger = Ledger(desk.settings.state_url, WORKSPACE, "MISP")
+    assert [workspace for _, workspace, _ in ledger.destinations()] == [WORKSPACE]
+    ledger.close()
+
+
+def test_many_are_cut_in_the_text_only(desk):
+    things = [thing(attribute=attribute_uuid(1, n)) for n in range(MOST_SHOWN + 2)]
+    desk.keep(objects=things)
+    _, answer, text = desk.ask("evil.example.org")
+    assert len(answer["ledger"][0]["objects"]) == MOST_SHOWN + 2
+    assert "… and 2 more" in text
+
+
+def test_others_words_do_not_move_the_cursor(desk):
+    desk.keep(attributes=[row("evil.example.org", skip="REFUSED", words="\x1b[2J\nred")])
+    assert "\x1b" not in desk.ask("evil.example.org")[2]
+
+
+# --- values as analysts write them -------------------------------------------------------------------
+
+MD5 = "0123456789abcdef0123456789abcdef"
+WRITTEN = [
+    ("domain", "evil.example.org", "EVIL[.]Example[.]org"),
+    ("domain", "evil.example.org", "evil(dot)example[dot]org."),
+    ("domain", "evil.example.org", "evil[DOT]example{.}org"),
+    ("domain", "evil.example.org", "hxxps://evil[.]example.org/"),
+    ("domain", "evil.example.org", "hXXp[:]//evil.example.org"),
+    ("domain", "evil.example.org", "evil.example.org:8443"),
+    ("domain", "evil[.]example[.]org", "evil.example.org"),
+    ("domain", "bücher.example.org", "BÜCHER.example.org"),
+    ("domain", "bücher.example.org", "xn--bcher-kva.example.org"),
+    ("domain", "xn--bcher-kva.example.org", "bücher[.]example.org"),
+    ("url", "http://evil.example.org/A?q=1", "hxxp://evil[.]example[.]org/A?q=1"),
+    ("url", "http://evil.example.org/A", "evil.example.org/a"),
+    ("url", "evil.example.org/A", "hxxps[:]//evil.example.org/A"),
+    ("url", "https://evil.example.org", "evil.example.org/"),
+    ("url", "http://bücher.example.org/x", "hxxp://xn--bcher-kva.example.org/x"),
+    ("ip-dst", "192.0.2.7", "192[.]0[.]2[.]7"),
+    ("ip-dst", "192.0.2.7", "192.0.2.7:443"),
+    ("ip-dst", "2001:db8::7", "2001:0DB8:0:0:0:0:0:7"),
+    ("ip-dst", "2001:db8::7", "[2001:db8::7]:443"),
+    ("ip-dst|port", "192.0.2.7|443", "192.0.2.7"),
+    ("ip-dst|port", "192.0.2.7|443", "192[.]0.2.7:443"),
+    ("ip-dst|port", "192.0.2.7|443", "443"),
+    ("hostname|port", "evil.example.org|443", "evil.example.org"),
+    ("domain|ip", "evil.example.org|192.0.2.7", "192.0.2[.]7"),
+    ("domain|ip", "evil.example.org|192.0.2.7", "evil.example[.]org"),
+    ("domain|ip", "evil.example.org|192.0.2.7", "evil.example.org|192.0.2.7"),
+    ("email-src", "Mallory@Example.org", "mallory[at]example[.]org"),
+    ("email-src", "mallory@example.org", "mallory(at)example(dot)org"),
+    ("md5", MD5, MD5.upper()),
+    ("filename|md5", f"Invoice.exe|{MD5}", MD5.upper()),
+    ("filename|md5", f"Invoice.exe|{MD5}", "invoice.EXE"),
+    ("filename|md5", f"Invoice.exe|{MD5}", f"invoice.exe|{MD5}"),
+    ("regkey|value", "HKLM\\Software\\Evil|Run", "hklm\\software\\evil"),
+    ("regkey|value", "HKLM\\Software\\Evil|Run", "run"),
+    ("filename", "50%_off.exe", "50%_OFF.exe"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value", "asked"), WRITTEN)
+def test_values_that_are_skipped_are_found_as_analysts_write_them(desk, kind, value, asked):
+    desk.keep(attributes=[row(value, kind, skip="NO_TO_IDS"), row("zzz", kind, attribute_uuid(1, 1))])
+    code, answer, _ = desk.ask(asked)
+    assert code == 0
+    assert [each["value"] for each in answer["ledger"][0]["skipped"]] == [value]
+
+
+@pytest.mark.parametrize(("kind", "value", "asked"), WRITTEN)
+def test_values_that_are_sent_are_found_as_analysts_write_them(desk, kind, value, asked):
+    part = prepare(kind, value, send_private_and_cidr=False).parts[0]
+    desk.keep(objects=[thing(part.replace("\\", "\\\\"))], attributes=[row(value, kind)])
+    assert [each["id"] for each in desk.ask(asked)[1]["ledger"][0]["objects"]] == [STIX_ID]
+
+
+@pytest.mark.parametrize("asked", ["vil.example.org", "example.org", "50%", "evil.example.org/other", "_", "44"])
+def test_what_only_looks_alike_is_not_found(desk, asked):
+    rows = [row(value, attribute=attribute_uuid(1, n)) for n, (_, value, _) in enumerate(WRITTEN)]
+    desk.keep(attributes=[replace(each, skip="NO_TO_IDS") for each in rows])
+    assert desk.ask(asked)[0] == 1
+
+
+def test_a_value_that_the_ledger_keeps_cut_is_found(desk):
+    url = f"http://evil.example.org/{'a' * 200}"
+    desk.keep(attributes=[row(url[:117] + "...", "url", skip="EXPIRED")])
+    assert desk.ask(url.replace("http", "hxxp"))[0] == 0
+    assert desk.ask(f"{url[:60]}b{url[61:]}")[0] == 1
+
+
+LABEL = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True)
+HOST = st.lists(LABEL, min_size=2, max_size=4).map(".".join)
+VALUE = st.one_of(
+    HOST.map(lambda host: ("domain", host)),
+    st.tuples(HOST, st.from_regex(r"[A-Za-z0-9/_.-]{0,12}", fullmatch=True)).map(
+        lambda pair: ("url", f"http://{pair[0]}/{pair[1]}")
+    ),
+    st.tuples(LABEL, HOST).map(lambda pair: ("email", "@".join(pair))),
+    st.ip_addresses().map(lambda address: ("ip-dst", str(address))),
+    st.from_regex(r"[0-9a-f]{64}", fullmatch=True).map(lambda digest: ("sha256", digest)),
+)
+DEFANGED = st.fixed_dictionaries(
+    {
+        ".": st.sampled_from([".", "[.]", "(.)", "[dot]", "(dot)", "[DOT]", "{.}"]),
+        "@": st.sampled_from(["@", "[at]", "(at)", "[@]"]),
+        "http://": st.sampled_from(["http://", "hxxp://", "hXXp://", "hxxp[:]//", "HTTP://", "h**p://", "hxxp[://]"]),
+    }
+)
+
+
+@given(VALUE, DEFANGED, st.booleans(), st.sampled_from(["", " ", "."]))
+@example(("url", "http://a.b/"), {".": "[.]", "@": "@", "http://": "hxxp://"}, False, "")
+def test_defanging_goes_there_and_back(kind_and_value, defanged, upper, end):
+    kind, value = kind_and_value
+    written = value
+    for plain, other in defanged.items():
+        written = written.replace(plain, other)
+    written = (written.upper() if upper else written) + (end if kind == "domain" else end.strip("."))
+    sent = prepare(kind, value, send_private_and_cidr=True).parts[0].lower()
+    asked = spellings(written)
+    assert sent in asked
+    assert holds(value, asked)
+    assert any(each in value.lower() for each in shortest(asked))
+
+
+@given(st.text(max_size=40))
+def test_any_text_can_be_asked_for(text):
+    asked = spellings(text)
+    assert all(each == each.lower() for each in asked)
+    assert all(any(short in each for short in shortest(asked)) for each in asked)
+
+
+@given(st.text(max_size=40))
+def test_what_misp_takes_is_found_as_it_is_written(value):
+    try:
+        part = prepare("domain", value, send_private_and_cidr=True).parts[0]
+    except Unsendable:
+        return
+    assert part.lower() in spellings(value) or not part.strip("./:")
+
+
+# --- what MISP shows now -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def site(tmp_path):
+    box, time = sandbox()
+    with box:
+        made = TlsSite(box, time, tmp_path)
+        made.misp.load([misp_event(1, hosts(2, "live"))])
+        made.run()
+        yield made
+
+
+def ask(site, what, *, offline=False, clock=None, **more):
+    """Ask over TLS; the JSON answer."""
+    lines = []
+    settings = site.settings(**more)
+    clock = clock or site.time.clock
+    code = explain(settings, what, lines.append, offline=offline, as_json=True, clock=clock, now=site.time.now)
+    explain(settings, what, lines.append, offline=offline, as_json=False, clock=clock, now=site.time.now)
+    return code, json.loads(lines[0]), "\n".join(lines[1:])
+
+
+def add(site, *attributes, published=True, number=7, **changes):
+    site.misp.load([misp_event(number, attributes, published=published, **changes)])
+
+
+def in_the_way(answer):
+    return [way["why"] for each in answer["misp"]["attributes"] for way in each["in_the_way"]]
+
+
+def test_what_is_live_is_told_by_both(site):
+    code, answer, text = ask(site, "hxxp://live0[.]example[.]org")
+    assert code == 0
+    assert answer["ledger"][0]["objects"][0]["standing"] == "live"
+    (shown,) = answer["misp"]["attributes"]
+    assert (shown["event"], shown["to_ids"], shown["deleted"]) == (EVENT, True, False)
+    assert shown["would_send"] == ["[domain-name:value = 'live0.example.org']"]
+    assert not shown["in_the_way"]
+    assert f"{site.box.misp_url}/events/view/{EVENT}" in text
+    assert "nothing stands in its way" in text
+
+
+def test_what_no_run_has_read_gets_an_answer_from_misp(site):
+    add(site, ("domain", "new.example.org"))
+    code, answer, text = ask(site, "new.example.org")
+    assert code == 0
+    assert not answer["ledger"][0]["objects"]
+    assert "the ledger does not know it" in text
+    assert "it is sent, or will be by the next run" in text
+    for asked in (attribute_uuid(7, 0), f"indicator--{attribute_uuid(7, 0)}", event_uuid(7)):
+        assert ask(site, asked)[0] == 0
+
+
+WAYS = {
+    "no to_ids": ({"to_ids": False}, {}, Skip.NO_TO_IDS.value),
+    "deleted": ({"deleted": True}, {}, Skip.DELETED.value),
+    "a type that is not sent": ({"type": "comment"}, {}, Skip.TYPE_NOT_ACCEPTED.value),
+    "not published": ({}, {"published": False}, "the event is not published"),
+    "on a warninglist": ({"value": "known.example.org"}, {}, "a warninglist holds the value: List of the sandbox"),
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_what_stands_in_the_way_in_misp(site, name):
+    attribute, event, why = WAYS[name]
+    site.misp.warninglist = {"known.example.org"}
+    add(site, {"type": "domain", "value": "new.example.org", **attribute}, **event)
+    code, answer, text = ask(site, attribute.get("value", "new.example.org"))
+    assert code == 0
+    assert [each for each in in_the_way(answer) if each.startswith(why)]
+    assert why in text
+    assert "what to do" in text
+
+
+def test_filters_on_attributes_stand_in_the_way(site):
+    add(site, {"type": "domain", "value": "new.example.org", "Tag": [{"name": "tlp:red"}]})
+    site.config.write_text("filters = {'max_tlp': 'amber'}\n")
+    _, answer, text = ask(site, "new.example.org")
+    assert in_the_way(answer) == [f"{Skip.TLP_TOO_STRICT.value} (tlp:red)"]
+    assert "raise filters['max_tlp']" in text
+
+
+def test_decay_stands_in_the_way(site):
+    add(site, ("domain", "new.example.org"))
+    site.misp.score(event_uuid(7), attribute_uuid(7, 0), 12, "NIDS")
+    site.config.write_text("filters = {'exclude_decayed': True}\n")
+    _, answer, _ = ask(site, "new.example.org")
+    assert in_the_way(answer) == [f"{Skip.DECAYED.value} (NIDS)"]
+
+
+def test_filters_and_their_time_windows_are_told_apart(site):
+    add(site, ("domain", "new.example.org"), publish_timestamp="1700000000")
+    site.config.write_text("misp_event_filters = {'published': 1, 'publish_timestamp': '14d'}\n")
+    _, answer, text = ask(site, "new.example.org")
+    assert in_the_way(answer) == ["the event is outside the time window of misp_event_filters, and was never sent"]
+    assert f"--uuid {event_uuid(7)}" in text
+    site.config.write_text("misp_event_filters = {'published': 1, 'tags': ['wanted']}\n")
+    assert in_the_way(ask(site, "new.example.org")[1]) == [
+        "misp_event_filters do not find the event, time windows set aside"
+    ]
+
+
+SHIPPED = {"published": 1, "enforceWarninglist": True, "publish_timestamp": "14d"}
+
+
+@pytest.mark.parametrize("times", [{"publish_timestamp": "0"}, {"publish_timestamp": "1700000000"}])
+def test_of_an_event_that_is_not_published_publishing_alone_is_named(site, times):
+    """Its time of publishing is none, or an old one; to publish it makes it new."""
+    site.config.write_text(f"misp_event_filters = {SHIPPED}\n")
+    add(site, ("domain", "new.example.org"), published=False, **times)
+    assert in_the_way(ask(site, "new.example.org")[1]) == ["the event is not published"]
+    answer = ask(site, event_uuid(7))[1]
+    assert [each["why"] for each in answer["misp"]["event"]["in_the_way"]] == ["the event is not published"]
+
+
+def test_other_windows_and_filters_stand_in_the_way_of_an_unpublished_event_too(site):
+    add(site, ("domain", "new.example.org"), published=False, publish_timestamp="0", timestamp="1700000000")
+    site.config.write_text(f"misp_event_filters = {SHIPPED | {'timestamp': '14d'}}\n")
+    assert len(in_the_way(ask(site, "new.example.org")[1])) == 2
+    site.config.write_text(f"misp_event_filters = {SHIPPED | {'tags': ['wanted']}}\n")
+    assert len(in_the_way(ask(site, "new.example.org")[1])) == 2
+
+
+def test_an_event_that_was_sent_is_read_outside_the_time_window_too(site):
+    site.config.write_text("misp_event_filters = {'published': 1, 'publish_timestamp': '1d'}\n")
+    site.time.seconds += 40 * marks.DAY
+    assert not in_the_way(ask(site, "live0.example.org")[1])
+
+
+def test_the_name_of_a_file_is_seen_with_the_files_hashes(site):
+    names = [{"type": "filename", "value": "a.exe"}, {"type": "md5", "value": MD5}]
+    members = [{**misp_event(8, [each])["Attribute"][0], "uuid": attribute_uuid(8, n)} for n, each in enumerate(names)]
+    add(site, number=8, Object=[{"name": "file", "uuid": "30000000-0000-4000-8000-000000000001", "Attribute": members}])
+    assert in_the_way(ask(site, "a.exe")[1]) == [Skip.FILE_NAME.value]
+    assert in_the_way(ask(site, MD5)[1]) == []
+
+
+def test_a_half_of_a_composite_is_asked_of_misp(site):
+    add(site, ("domain|ip", "evil.example.org|10.0.0.1"))
+    _, answer, text = ask(site, "10[.]0.0.1")
+    (shown,) = answer["misp"]["attributes"]
+    assert shown["would_send"] == ["[domain-name:value = 'evil.example.org']"]
+    assert Skip.PRIVATE_ADDRESS.value in text
+
+
+def test_why_a_withdrawn_one_left_is_remembered(site):
+    site.misp.edit_attribute(EVENT, ATTRIBUTE, to_ids=False)
+    site.misp.publish(EVENT)
+    site.run()
+    _, answer, text = ask(site, "live0.example.org")
+    assert answer["ledger"][0]["objects"][0]["standing"] == "withdrawn"
+    assert answer["ledger"][0]["objects"][0]["why"] == Skip.NO_TO_IDS.value
+    assert [each["skip"] for each in answer["ledger"][0]["skipped"]] == ["no_to_ids"]
+    assert advice.ADVICE[Skip.NO_TO_IDS] in text
+
+
+def test_what_changed_its_value_or_left_misp_is_told(site):
+    site.misp.edit_attribute(EVENT, ATTRIBUTE, value="changed.example.org")
+    assert [each["value"] for each in ask(site, "live0.example.org")[1]["misp"]["attributes"]] == [
+        "changed.example.org"
+    ]
+    site.misp.delete(EVENT)
+    code, answer, text = ask(site, "live0.example.org")
+    assert code == 0
+    assert answer["misp"]["not_shown"] == [ATTRIBUTE]
+    assert "deleted for good, or out of sight" in text
+
+
+def test_a_held_event_is_told(site):
+    site.misp.edit_info(EVENT, "Another name")
+    site.run()
+    _, answer, text = ask(site, "live0.example.org")
+    assert answer["ledger"][0]["objects"][0]["held"][0]["since"] == "2026-09-22T20:00:00Z"
+    assert "the event is not published" in text
+
+
+def test_one_event_asked_of_misp(site):
+    site.misp.unpublish(EVENT)
+    _, answer, text = ask(site, EVENT)
+    assert answer["misp"]["event"]["in_the_way"][0]["why"] == "the event is not published"
+    assert "2 attributes, not published" in text
+
+
+@pytest.mark.parametrize(("asked", "code"), [("live0.example.org", 0), ("unknown.example.org", 3)])
+def test_misp_that_does_not_answer(site, asked, code):
+    site.misp.faults.add(Fault("/attributes/restSearch", "status", times=None))
+    said, answer, text = ask(site, asked, clock=FakeTime().clock)
+    assert said == code
+    assert "error" in answer["misp"]
+    assert "MISP could not be asked" in text
+
+
+def test_neither_knows_it(site):
+    code, _, text = ask(site, "unknown.example.org")
+    assert code == 1
+    assert "MISP does not show it" in text
+
+
+def test_offline_asks_nothing(site):
+    before = len(site.misp.requests)
+    code, answer, text = ask(site, "live0.example.org", offline=True)
+    assert (code, answer["misp"]) == (0, None)
+    assert "MISP was not asked" in text
+    assert len(site.misp.requests) == before
+
+
+def test_only_reading_is_asked_of_misp(site):
+    before = len(site.misp.requests)
+    ask(site, "live0.example.org")
+    assert {path for _, path, _ in site.misp.requests[before:]} <= {
+        "/attributes/restSearch",
+        "/events/restSearch",
+        "/servers/getVersion",
+        "/servers/getPyMISPVersion",
+        "/users/view/me",
+        "/attributes/describeTypes.json",
+    }
+
+
+def test_values_of_several_events_name_them_all(site):
+    add(site, ("domain", "live0.example.org"))
+    site.run(Options(force_withdraw=True), DEDUPLICATE="value")
+    _, answer, _ = ask(site, "live0.example.org", DEDUPLICATE="value")
+    current = next(each for each in answer["ledger"][0]["objects"] if each["standing"] == "live")
+    assert {each["event"] for each in current["from"]} == {EVENT, event_uuid(7)}

@@ -1,0 +1,251 @@
+"""Status: what it counts for each destination, when monitoring should wake somebody, how fast it is."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from helpers.commands.status import status
+from helpers.ledger.records import RememberedEvent, Stage
+from helpers.ledger.store import Ledger
+from helpers.settings.model import MsAuth
+from helpers.sync.event_selection import DAY, GONE, LEFT_FILTERS
+from sandbox.faults import Fault
+from tests.commands.test_explain import NOW, OTHER, WORKSPACE, thing
+from tests.support import hosts, misp_event
+from tests.support.postgres import PASSWORD, ledger_url, postgres_server, postgres_url
+from tests.support.tls_site import TlsSite, attribute_uuid, event_uuid, sandbox
+
+__all__ = ["ledger_url", "postgres_server", "postgres_url"]
+COUNTS = (*("live", "expiring_in_7_days", "held_events", "pending", "in_flight", "rejected", "withdrawn", "leaving"),)
+
+
+@pytest.fixture
+def settings(ledger_url, make_settings, tmp_path):
+    return make_settings(state_url=ledger_url, state_dir=tmp_path, ms_auth=MsAuth(workspace_id=WORKSPACE))
+
+
+@pytest.fixture
+def keep(settings):
+    """A function that writes into a destination's part of the ledger."""
+
+    def write(*objects, workspace=WORKSPACE, sourcesystem="MISP", events=(), **facts):
+        ledger = Ledger(settings.state_url, workspace, sourcesystem)
+        numbered = (replace(each, id=f"{each.id}-{n}", key=f"{each.key}-{n}") for n, each in enumerate(objects))
+        ledger.keep(objects=numbered, events=events)
+        ledger.learn(**facts)
+        ledger.close()
+
+    return write
+
+
+def ask(settings, max_age=None):
+    """The exit code, the answer as JSON, and the text."""
+    said = {}
+    for as_json in (True, False):
+        lines = []
+        code = status(settings, lines.append, max_age_hours=max_age, as_json=as_json, now=lambda: NOW)
+        said[as_json] = lines
+    (whole,) = said[True]
+    answer = json.loads(whole)
+    assert answer["exit_code"] == code
+    return code, answer, "\n".join(said[False])
+
+
+OBJECTS = {
+    "live": (thing(), {"live": 1}),
+    "expired": (thing(valid_until=NOW), {}),
+    "soon": (thing(valid_until=NOW + 7 * DAY), {"live": 1, "expiring_in_7_days": 1}),
+    "later": (thing(valid_until=NOW + 7 * DAY + 1), {"live": 1}),
+    "to be sent": (thing(stage=Stage.PENDING, live=False), {"pending": 1}),
+    "in flight": (thing(stage=Stage.SENDING), {"in_flight": 1, "live": 1}),
+    "rejected": (thing(stage=Stage.REJECTED, live=False, words="no"), {"rejected": 1}),
+    "rejected, but a former form lives": (thing(stage=Stage.REJECTED, words="no"), {"rejected": 1, "live": 1}),
+    "kept back": (thing(leaving=GONE), {"leaving": 1, "live": 1}),
+    "withdrawal in flight": (
+        thing(stage=Stage.WITHDRAWING, leaving=GONE),
+        {"in_flight": 1, "leaving": 1, "live": 1},
+    ),
+    "withdrawn": (thing(stage=Stage.WITHDRAWN, live=False), {"withdrawn": 1}),
+}
+
+
+def test_events_whose_withdrawals_were_refused_are_counted(settings, keep):
+    keep(thing(), refused_events=[event_uuid(1), event_uuid(2)])
+    _, answer, text = ask(settings)
+    assert answer["destinations"][0]["refused_events"] == 2
+    assert "2 events, whose withdrawals a guard held back" in text
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_an_object_counts_where_it_belongs(settings, keep, name):
+    made, counts = OBJECTS[name]
+    keep(made)
+    (there,) = ask(settings)[1]["destinations"]
+    assert {name: there[name] for name in COUNTS} == {**dict.fromkeys(COUNTS, 0), **counts}
+
+
+def test_reasons_come_with_their_numbers_the_most_frequent_first(settings, keep):
+    rejected = [thing(stage=Stage.REJECTED, words=words) for words in ("b", *"aaa", *"cdefg")]
+    keep(*rejected, *[thing(leaving=reason) for reason in (GONE, LEFT_FILTERS, LEFT_FILTERS)])
+    _, answer, text = ask(settings)
+    (there,) = answer["destinations"]
+    assert list(there["rejections"].items())[:2] == [("a", 3), ("b", 1)]
+    assert len(there["rejections"]) == 5
+    assert there["leaving_reasons"] == {LEFT_FILTERS: 2, GONE: 1}
+    assert f"2  {LEFT_FILTERS}" in text
+    assert "--force-withdraw" in text
+    assert "3  a" in text
+
+
+def test_held_events_are_counted(settings, keep):
+    events = [RememberedEvent(event_uuid(n), NOW, published=False, held_since=NOW if n % 2 else None) for n in range(5)]
+    keep(events=events)
+    _, answer, text = ask(settings)
+    assert answer["destinations"][0]["held_events"] == 2
+    assert "2 events, edited and not published again yet" in text
+
+
+def test_the_last_run_is_told(settings, keep):
+    keep(
+        last_run={"at": NOW - 60, "exit_code": 3, "misp_error": "no answer", "refused_withdrawals": ["too many"]},
+        last_good=NOW - DAY,
+        full_at=NOW - 2 * DAY,
+        misp={"url": "https://misp.example.org"},
+    )
+    _, answer, text = ask(settings)
+    (there,) = answer["destinations"]
+    assert there["last_run"]["at"] == "2026-09-21T14:12:20Z"
+    assert (there["last_good_run"], there["last_full_run"]) == ("2026-09-20T14:13:20Z", "2026-09-19T14:13:20Z")
+    assert "2026-09-21T14:12:20Z  exit code 3: MISP failed; no answer; too many" in text
+    assert "https://misp.example.org" in text
+
+
+def test_destinations_that_the_settings_do_not_name_are_marked(settings, keep):
+    keep(thing())
+    keep(thing(), workspace=OTHER)
+    keep(thing(), sourcesystem="second")
+    _, answer, text = ask(settings)
+    told = [(each["workspace"], each["sourcesystem"], each["in_settings"]) for each in answer["destinations"]]
+    assert told == [(WORKSPACE, "MISP", True), (OTHER, "MISP", False), (WORKSPACE, "second", False)]
+    assert f"To empty it: python script.py withdraw --workspace {OTHER}\n" in text
+    assert f"withdraw --workspace {WORKSPACE} (which empties the one that the settings name as well)" in text
+
+
+def test_an_empty_one_need_not_be_emptied(settings, keep):
+    keep(thing(stage=Stage.WITHDRAWN, live=False), workspace=OTHER)
+    text = ask(settings)[2]
+    assert "The settings don't name this destination. Nothing of it is live." in text and "To empty" not in text
+
+
+def test_what_has_no_answer_is_not_simply_live(settings, keep):
+    keep(thing(stage=Stage.SENDING))
+    assert "live           1, where what was sent and not yet answered counts" in ask(settings)[2]
+
+
+def test_a_destination_without_a_run_is_said_to_have_none(settings, keep):
+    keep(thing(), workspace=OTHER)
+    assert "it has had no run yet" in ask(settings)[2]
+
+
+AGES = {
+    "young": ({"last_good": NOW - 3600}, 2, 0),
+    "as old as it may be": ({"last_good": NOW - 7200}, 2, 0),
+    "older": ({"last_good": NOW - 7201}, 2, 1),
+    "half an hour": ({"last_good": NOW - 3600}, 0.5, 1),
+    "none": ({"last_run": {"at": NOW, "exit_code": 3}}, 2, 1),
+    "nobody asks": ({}, None, 0),
+}
+
+
+@pytest.mark.parametrize("name", AGES)
+def test_monitoring_is_told_by_the_exit_code(settings, keep, name):
+    facts, max_age, expected = AGES[name]
+    keep(**facts)
+    code, answer, text = ask(settings, max_age)
+    assert code == expected
+    assert answer["late"] is bool(expected)
+    assert ("LATE" in text) is bool(expected)
+
+
+def test_another_destinations_run_does_not_count(settings, keep):
+    keep(workspace=OTHER, last_good=NOW)
+    assert ask(settings, 24)[0] == 1
+
+
+@pytest.mark.parametrize(("max_age", "code"), [(None, 0), (24, 1)])
+def test_without_a_ledger_it_says_so_and_makes_none(make_settings, tmp_path, max_age, code):
+    place = tmp_path / "state"
+    said, answer, text = ask(make_settings(state_dir=place), max_age)
+    assert said == code
+    assert answer["destinations"] == []
+    assert "There is no ledger yet" in text
+    assert not place.exists()
+
+
+def test_it_answers_while_a_run_writes(settings, keep):
+    keep(thing())
+    running = Ledger(settings.state_url, WORKSPACE, "MISP")
+    with running.alone(), running.at_once():
+        running.learn(last_good=NOW)
+        assert ask(settings)[1]["destinations"][0]["live"] == 1
+    running.close()
+
+
+def test_no_secret_is_shown(settings, keep):
+    keep(thing(), misp={"url": "https://misp.example.org"})
+    _, answer, text = ask(settings)
+    assert PASSWORD not in json.dumps(answer) + text
+
+
+def test_counting_goes_by_indexes(tmp_path, make_settings):
+    """So that a million objects are counted without reading one."""
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    ledger = Ledger(url, WORKSPACE, "MISP")
+    plans = []
+
+    def explained(connection, cursor, statement, parameters, *_):
+        if statement.startswith("SELECT") and "FROM objects" in statement:
+            plan = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+            plans.append(" ".join(str(step[-1]) for step in plan))
+
+    import sqlalchemy as sql
+
+    from helpers.commands.status import standing
+    from helpers.ledger.lookup import Place
+
+    sql.event.listen(ledger._database.engine, "before_cursor_execute", explained)
+    standing(Place(WORKSPACE, "MISP", ledger), make_settings(), NOW)
+    ledger.close()
+    assert len(plans) == 5
+    words, *others = sorted(plans, key=lambda plan: "COVERING" in plan)
+    assert "objects_by_stage" in words
+    assert all("COVERING INDEX" in plan for plan in others)
+
+
+def test_it_starts_without_what_only_a_run_needs():
+    heavy = "pymisp", "misp_stix_converter", "msal", "stix2"
+    program = f"import sys, helpers.status, helpers.sync; sys.exit(any(name in sys.modules for name in {heavy!r}))"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_after_runs_over_tls(tmp_path):
+    box, time = sandbox()
+    with box:
+        site = TlsSite(box, time, tmp_path)
+        site.misp.load([misp_event(1, hosts(3, "a"))])
+        site.run()
+        site.misp.edit_attribute(event_uuid(1), attribute_uuid(1, 0), comment="edited")
+        site.run()
+        site.misp.faults.add(Fault("/events/index", "status", times=None))
+        site.run()
+        lines = []
+        code = status(site.settings(), lines.append, max_age_hours=2, as_json=True, now=time.now)
+    (there,) = json.loads(lines[0])["destinations"]
+    assert code == 0
+    assert (there["live"], there["held_events"], there["in_settings"]) == (3, 1, True)
+    assert there["last_run"]["exit_code"] == 3
+    assert there["last_run"]["misp_error"]
+    assert there["last_good_run"] == "2026-09-22T20:00:00Z"

@@ -1,0 +1,922 @@
+"""One event in; indicators and skips out."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid5
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+import constants
+from constants import (
+    HASH_TYPES,
+    RULE_LANGUAGES,
+    SENTINEL_DEFAULT_THREATTYPE,
+    TLP_MARKINGS,
+    UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES,
+    Skip,
+)
+from helpers.indicators import convert as conversion
+from helpers.indicators import tags
+from helpers.indicators.convert import Converted, convert_event
+from helpers.indicators.patterns import observables
+from helpers.indicators.request_event import RequestObjectEvent
+from helpers.indicators.values import is_digest
+
+NOW = datetime(2026, 11, 21, 12, 0, 0, 345_678, tzinfo=UTC)
+EVENT_UUID = "cccccccc-0000-4000-8000-000000000001"
+ORG_UUID = "dddddddd-0000-4000-8000-000000000001"
+CREATED = "1790000000"  # 2026-09-21
+KILL_CHAIN = "lockheed-martin-cyber-kill-chain"
+DIGESTS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128, "sha512/224": 56,
+           "sha512/256": 64, "imphash": 32, "authentihash": 64, "pehash": 40, "tlsh": 70}  # fmt: skip
+DIGESTS = {kind: "a1" * (length // 2) for kind, length in DIGESTS.items()}
+DIGESTS |= {"ssdeep": "96:s4Ud1:Lj1", "impfuzzy": "48:8CpLQ5:8CpL"}
+HASH_PATHS = {
+    "md5": "file:hashes.MD5",
+    "sha1": "file:hashes.'SHA-1'",
+    "sha224": "file:hashes.'SHA-224'",
+    "sha256": "file:hashes.'SHA-256'",
+    "sha384": "file:hashes.'SHA-384'",
+    "sha512": "file:hashes.'SHA-512'",
+    "sha512/224": "file:hashes.'SHA-512/224'",
+    "sha512/256": "file:hashes.'SHA-512/256'",
+    "ssdeep": "file:hashes.SSDEEP",
+    "tlsh": "file:hashes.TLSH",
+    "imphash": "file:hashes.IMPHASH",
+    "impfuzzy": "file:hashes.IMPFUZZY",
+    "authentihash": "file:hashes.AUTHENTIHASH",
+    "pehash": "file:hashes.PEHASH",
+}
+
+
+def uuid_of(number):
+    return f"aaaaaaaa-0000-4000-8000-{number:012d}"
+
+
+def attribute(number=1, misp_type="mutex", value="a mutex", **over):
+    made = {"uuid": uuid_of(number), "type": misp_type, "value": value, "to_ids": True, "timestamp": CREATED}
+    return made | over
+
+
+def tagged(*names, **over):
+    return attribute(Tag=[{"name": name} for name in names], **over)
+
+
+def thing(number, name, *members, **over):
+    return {"uuid": f"bbbbbbbb-0000-4000-8000-{number:012d}", "name": name, "Attribute": list(members)} | over
+
+
+def event(*attributes, **over):
+    made = {
+        "uuid": EVENT_UUID,
+        "id": "7",
+        "info": "A campaign",
+        "date": "2026-11-01",
+        "timestamp": CREATED,
+        "Orgc": {"name": "ACME", "uuid": ORG_UUID},
+        "Attribute": list(attributes),
+    }
+    return made | over
+
+
+def assert_sentinel_takes(indicators, now=NOW):
+    """Every indicator is one that the upload APIs and Sentinel's stock rules can use."""
+    time = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+    uuid = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    assert len({each["id"] for each in indicators}) == len(indicators)
+    for each in indicators:
+        json.dumps(each, ensure_ascii=False, allow_nan=False).encode()
+        assert each["type"] == "indicator"
+        assert (each["spec_version"], each["pattern_type"]) == ("2.1", "stix")
+        assert re.fullmatch(f"indicator--{uuid}", each["id"])
+        assert all(time.fullmatch(each[name]) for name in ("created", "modified", "valid_from", "valid_until"))
+        assert each["created"] <= each["modified"]
+        assert each["valid_from"] < each["valid_until"]
+        assert each["valid_until"] > now.strftime("%Y-%m-%dT%H:%M:%S")
+        assert isinstance(each["confidence"], int)
+        assert 0 <= each["confidence"] <= 100
+        assert each["name"]
+        assert each["description"]
+        for name, value in each.items():
+            assert value not in ([], {}, "", None), name
+        assert all(isinstance(text, str) and text for text in [*each["labels"], *each["indicator_types"]])
+        assert each["object_marking_refs"][0] in TLP_MARKINGS.values()
+        assert len(each["object_marking_refs"]) == 1
+        assert re.fullmatch(f"identity--{uuid}", each.get("created_by_ref", f"identity--{ORG_UUID}"))
+        assert all(set(phase) == {"kill_chain_name", "phase_name"} for phase in each.get("kill_chain_phases", []))
+        assert [found.pattern for found in observables(each["pattern"])] == [each["pattern"]]
+
+
+@pytest.fixture
+def convert(make_settings):
+    """A function that converts one event, and holds what must be true of every conversion against it."""
+
+    def convert_and_check(misp_event, now=NOW, **settings):
+        made = Converted()
+        for part in convert_event(misp_event, make_settings(**settings), now):
+            made.attributes += part.attributes
+            made.indicators += part.indicators
+            made.skipped += part.skipped
+            made.left_out += part.left_out
+        assert_sentinel_takes(made.indicators, now)
+        sent = {each["external_references"][0]["external_id"] for each in made.indicators}
+        skipped = [each.attribute_uuid.lower() for each in made.skipped]
+        if settings.get("misp_flatten_attributes", True):
+            assert len(sent) + len(skipped) == made.attributes
+        assert all(isinstance(each.reason, Skip) and str(each) for each in [*made.skipped, *made.left_out])
+        return made
+
+    return convert_and_check
+
+
+@pytest.fixture
+def only(convert):
+    """A function that returns the one indicator of one attribute."""
+
+    def convert_one(one, now=NOW, in_event=None, **settings):
+        made = convert(event(one, **(in_event or {})), now, **settings)
+        assert [str(skip) for skip in made.skipped] == []
+        (indicator,) = made.indicators
+        return indicator
+
+    return convert_one
+
+
+@pytest.fixture
+def refused(convert):
+    """A function that returns why one attribute is not sent."""
+
+    def convert_none(one, **settings):
+        made = convert(event(one, attribute(99)), **settings)
+        (skip,) = made.skipped
+        assert [each["id"] for each in made.indicators] == [f"indicator--{uuid_of(99)}"]
+        return skip
+
+    return convert_none
+
+
+def patterns(made):
+    return [each["pattern"] for each in made.indicators]
+
+
+def reasons(made):
+    return {skip.attribute_uuid: skip.reason for skip in made.skipped}
+
+
+# --- Which attributes ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "reason"),
+    [
+        (attribute(to_ids=False), Skip.NO_TO_IDS),
+        (attribute(to_ids="0"), Skip.NO_TO_IDS),
+        (attribute(to_ids=None), Skip.NO_TO_IDS),
+        (attribute(deleted=True), Skip.DELETED),
+        (attribute(deleted="1"), Skip.DELETED),
+        (attribute(misp_type="text"), Skip.TYPE_NOT_ACCEPTED),
+        (attribute(misp_type=None), Skip.TYPE_NOT_ACCEPTED),
+        (attribute(misp_type=["md5"]), Skip.TYPE_NOT_ACCEPTED),
+        (attribute(misp_type={}), Skip.TYPE_NOT_ACCEPTED),
+        (attribute(uuid="garbage"), Skip.BAD_UUID),
+        (attribute(uuid=""), Skip.BAD_UUID),
+        (attribute(uuid=None), Skip.BAD_UUID),
+        (attribute(uuid=["x"]), Skip.BAD_UUID),
+        (attribute(uuid="00000000-0000-0000-0000-000000000000"), Skip.BAD_UUID),
+        (attribute(uuid="{aaaaaaaa-0000-4000-8000-000000000001}"), Skip.BAD_UUID),
+        (attribute(uuid="aaaaaaaa000040008000000000000001"), Skip.BAD_UUID),
+        (attribute(value=""), Skip.BAD_VALUE),
+        (attribute(value=None), Skip.BAD_VALUE),
+        (attribute(value={"a": 1}), Skip.BAD_VALUE),
+        (attribute(misp_type="domain", value="..."), Skip.BAD_VALUE),
+        (attribute(misp_type="ip-dst", value="198.51.100.0/24"), Skip.CIDR),
+        (attribute(misp_type="ip-src|port", value="10.0.0.1|80"), Skip.PRIVATE_ADDRESS),
+        (attribute(misp_type="md5", value="zz"), Skip.REFUSED),
+        (attribute(misp_type="malware-type", value="Trojan"), Skip.REFUSED),
+        (attribute(last_seen="soon"), Skip.NO_VALID_UNTIL),
+        (attribute(last_seen="2020-01-01T00:00:00Z"), Skip.EXPIRED),
+    ],
+)
+def test_what_is_not_sent_has_its_reason_and_costs_nothing_else(refused, one, reason):
+    assert refused(one).reason is reason
+
+
+@pytest.mark.parametrize("language", sorted(RULE_LANGUAGES))
+def test_rules_are_skipped(refused, language):
+    assert refused(attribute(misp_type=language, value="rule x { condition: true }")).reason is Skip.RULE_LANGUAGE
+
+
+@pytest.mark.parametrize("flag", [True, 1, "1"])
+def test_to_ids_in_its_forms(only, flag):
+    assert only(attribute(to_ids=flag))["pattern"] == "[mutex:name = 'a mutex']"
+
+
+def test_misp_stix_has_its_words_in_a_skip(refused):
+    assert "32 hexadecimal characters" in refused(attribute(misp_type="md5", value="zz")).words
+    assert "malware-type" in refused(attribute(misp_type="malware-type", value="x")).words
+
+
+def test_a_skip_is_one_short_line(refused):
+    skip = refused(attribute(uuid="a\nb" * 100, misp_type="x\r\ny" * 100, value="line\n" * 100_000))
+    assert len(str(skip)) < 1_000
+    assert str(skip).isprintable()
+
+
+def test_deleted_objects_and_members(convert):
+    made = convert(
+        event(
+            Object=[
+                thing(1, "file", attribute(1), deleted=True),
+                thing(2, "file", attribute(2, deleted="1"), attribute(3)),
+            ]
+        )
+    )
+    assert reasons(made) == {uuid_of(1): Skip.DELETED, uuid_of(2): Skip.DELETED}
+    assert len(made.indicators) == 1
+
+
+def test_the_second_attribute_of_a_uuid_is_skipped(convert):
+    made = convert(
+        event(
+            attribute(1, value=""),
+            attribute(1, value="first"),
+            attribute(1, value="second", uuid=uuid_of(1).upper()),
+            Object=[thing(1, "file", attribute(1, value="third"))],
+        )
+    )
+    assert patterns(made) == ["[mutex:name = 'first']"]
+    assert [skip.reason for skip in made.skipped] == [Skip.BAD_VALUE, Skip.DUPLICATE_UUID, Skip.DUPLICATE_UUID]
+
+
+def test_a_site_accepts_other_types(monkeypatch, convert):
+    monkeypatch.setattr(
+        "helpers.indicators.request_event.UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", ["uri", "malware-sample"]
+    )
+    made = convert(
+        event(attribute(1), attribute(2, "uri", "/a"), attribute(3, "malware-sample", "a.exe|" + DIGESTS["md5"]))
+    )
+    assert patterns(made) == ["[url:value = '/a']", f"[file:hashes.MD5 = '{DIGESTS['md5']}']"]
+    assert reasons(made) == {uuid_of(1): Skip.TYPE_NOT_ACCEPTED}
+    monkeypatch.setattr(conversion, "UPLOAD_INDICATOR_API_ACCEPTED_TYPES", [])
+    made = convert(event(attribute(2, "uri", "/a")))
+    assert reasons(made) == {uuid_of(2): Skip.STIX_TYPE_NOT_ACCEPTED}
+
+
+# --- Patterns --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("misp_type", "value", "found"),
+    [
+        ("ip-src", "192.0.2.1", ["[ipv4-addr:value = '192.0.2.1']"]),
+        ("ip-dst", "2001:DB8::1", ["[ipv6-addr:value = '2001:db8::1']"]),
+        ("ip-dst", "::ffff:192.0.2.1", ["[ipv6-addr:value = '::ffff:192.0.2.1']"]),
+        ("ip-src|port", "192.0.2.1|443", ["[ipv4-addr:value = '192.0.2.1']"]),
+        ("ip-dst|port", "2001:db8::1|443", ["[ipv6-addr:value = '2001:db8::1']"]),
+        (
+            "domain|ip",
+            "Evil.Example.|192.0.2.1",
+            ["[domain-name:value = 'evil.example']", "[ipv4-addr:value = '192.0.2.1']"],
+        ),
+        (
+            "domain|ip",
+            "bücher.example|2001:db8::1",
+            ["[domain-name:value = 'xn--bcher-kva.example']", "[ipv6-addr:value = '2001:db8::1']"],
+        ),
+        ("hostname|port", "C2.Example|443", ["[domain-name:value = 'c2.example']"]),
+        ("hostname", "bücher.example.", ["[domain-name:value = 'xn--bcher-kva.example']"]),
+        ("email", "Bob@Example.org", ["[email-addr:value = 'bob@example.org']"]),
+        ("email-src", "Bob@Example.org", ["[email-addr:value = 'bob@example.org']"]),
+        ("email-dst", "Bob@Example.org", ["[email-addr:value = 'bob@example.org']"]),
+        ("regkey", "HKLM\\A'B", ["[windows-registry-key:key = 'HKLM\\\\A\\'B']"]),
+        ("regkey", "HKLM\\A%b%", ["[windows-registry-key:key = 'HKLM\\\\A%b%']"]),
+        ("regkey|value", "HKLM\\A|x|y", ["[windows-registry-key:key = 'HKLM\\\\A']"]),
+        ("url", "Evil.example/A", ["[url:value = 'http://Evil.example/A']"]),
+        ("url", "http://evil.example/?q=(dot)", ["[url:value = 'http://evil.example/?q=(dot)']"]),
+        ("url", "http://evil.example/\U0001f600", ["[url:value = 'http://evil.example/\U0001f600']"]),
+        ("filename", "\U0001f600'\\\t|.exe", ["[file:name = '\U0001f600\\'\\\\\t|.exe']"]),
+        ("email-subject", "\U0001f600", ["[email-message:subject = '\U0001f600']"]),
+        ("AS", "AS1.10", ["[autonomous-system:number = '65546']"]),
+        ("tlsh", "T1" + DIGESTS["tlsh"], [f"[file:hashes.TLSH = '{DIGESTS['tlsh']}']"]),
+        ("x509-fingerprint-sha1", "A1:" * 19 + "A1", [f"[x509-certificate:hashes.'SHA-1' = '{'a1' * 20}']"]),
+    ],
+)
+def test_patterns_and_ids_of_an_attribute(convert, misp_type, value, found):
+    made = convert(event(attribute(1, misp_type, value)))
+    assert patterns(made) == found
+    first, *others = [each["id"] for each in made.indicators]
+    assert first == f"indicator--{uuid_of(1)}"
+    assert others == [f"indicator--{uuid5(UUID(uuid_of(1)), pattern)}" for pattern in found[1:]]
+
+
+@pytest.mark.parametrize("kind", HASH_TYPES)
+def test_a_hash_alone_and_with_a_file_name(convert, kind):
+    digest = DIGESTS[kind]
+    upper = digest if kind in {"ssdeep", "impfuzzy"} else digest.upper()
+    made = convert(event(attribute(1, kind, upper), attribute(2, f"filename|{kind}", f"a|b's.exe|{upper}")))
+    assert patterns(made) == [f"[{HASH_PATHS[kind]} = '{digest}']"] * 2
+    assert [each["id"] for each in made.indicators] == [f"indicator--{uuid_of(1)}", f"indicator--{uuid_of(2)}"]
+    alone, named = (each["description"] for each in made.indicators)
+    assert "a|b's.exe" in named
+    assert "File name" not in alone
+
+
+def test_a_file_object_becomes_one_indicator_per_hash(convert):
+    kinds = list(DIGESTS)
+    members = [attribute(number, kind, DIGESTS[kind]) for number, kind in enumerate(kinds, 1)]
+    names = [
+        attribute(98, "filename", "one.exe", to_ids=False),
+        attribute(99, "filename", "two.exe"),
+        attribute(97, "filename", "gone.exe", deleted=True),
+    ]
+    made = convert(event(Object=[thing(1, "file", *members, *names)]))
+    assert patterns(made) == [f"[{HASH_PATHS[kind]} = '{DIGESTS[kind]}']" for kind in kinds]
+    assert all("one.exe, two.exe" in each["description"] for each in made.indicators)
+    assert all("gone.exe" not in each["description"] for each in made.indicators)
+    assert all("file" in each["description"].splitlines()[-2] for each in made.indicators)
+    assert reasons(made) == {uuid_of(98): Skip.NO_TO_IDS, uuid_of(99): Skip.FILE_NAME, uuid_of(97): Skip.DELETED}
+
+
+BAD_HASHES = {
+    "no hash": {"value": "zz"},
+    "one of another type": {"value": "a1" * 16},
+    "expired": {"last_seen": "2026-11-20T00:00:00Z"},
+    "without an end": {"last_seen": "soon"},
+    "deleted": {"deleted": True},
+    "not flagged": {"to_ids": False},
+}
+
+
+@pytest.mark.parametrize("flatten", [True, False])
+@pytest.mark.parametrize("why", BAD_HASHES)
+def test_a_file_whose_hash_is_not_sent_gives_its_name(convert, make_settings, why, flatten):
+    bad = attribute(1, "sha256", **{"value": DIGESTS["sha256"], "object_relation": "sha256", **BAD_HASHES[why]})
+    name = attribute(9, "filename", "a.exe", object_relation="filename")
+    of = event(Object=[thing(1, "file", bad, name)])
+    made = convert(of, misp_flatten_attributes=flatten)
+    assert patterns(made) == ["[file:name = 'a.exe']"]
+    assert list(reasons(made)) == [uuid_of(1)]
+    assert made.attributes == 2
+    good = attribute(2, "md5", DIGESTS["md5"], object_relation="md5")
+    made = convert(event(Object=[thing(1, "file", bad, good, name)]), misp_flatten_attributes=flatten)
+    assert patterns(made) == [f"[file:hashes.MD5 = '{DIGESTS['md5']}']"]
+    assert reasons(made)[uuid_of(9)] is Skip.FILE_NAME
+
+
+@pytest.mark.parametrize("kind", HASH_TYPES)
+def test_what_counts_as_a_hash_is_what_is_sent_as_one(convert, kind):
+    """A name must not be left out for a hash that misp-stix refuses."""
+    values = {*DIGESTS.values(), "zz", "a1", "1:2", "1:b:c", "", "é" * 32, *(text[:-1] for text in DIGESTS.values())}
+    for value in values:
+        sent = any("file:hashes" in each for each in patterns(convert(event(attribute(1, kind, value)))))
+        assert sent == is_digest(kind, value), value
+
+
+def test_a_file_object_without_a_hash_gives_its_name(convert):
+    made = convert(event(Object=[thing(1, "file", attribute(1, "filename", "a.exe"))]))
+    assert patterns(made) == ["[file:name = 'a.exe']"]
+
+
+def test_half_of_a_domain_and_address_takes_the_first_id(convert):
+    made = convert(event(attribute(1, "domain|ip", "a.example|10.0.0.1"), attribute(2, "domain|ip", "|192.0.2.1")))
+    assert patterns(made) == ["[domain-name:value = 'a.example']", "[ipv4-addr:value = '192.0.2.1']"]
+    assert [each["id"] for each in made.indicators] == [f"indicator--{uuid_of(1)}", f"indicator--{uuid_of(2)}"]
+    assert [(half.attribute_uuid, half.reason) for half in made.left_out] == [
+        (uuid_of(1), Skip.PRIVATE_ADDRESS),
+        (uuid_of(2), Skip.BAD_VALUE),
+    ]
+
+
+def test_one_observable_of_two_may_have_expired(convert):
+    one = attribute(1, "domain|ip", "a.example|192.0.2.1", timestamp=str(int(NOW.timestamp()) - 86_400 * 200))
+    made = convert(event(one), days_to_expire_start="valid_from")
+    assert patterns(made) == ["[domain-name:value = 'a.example']"]
+    assert [half.reason for half in made.left_out] == [Skip.EXPIRED]
+    one["timestamp"] = "1"
+    assert reasons(convert(event(one), days_to_expire_start="valid_from")) == {uuid_of(1): Skip.EXPIRED}
+
+
+def test_private_and_cidr_where_the_settings_want_them(convert):
+    values = ["10.0.0.1", "198.51.100.9/24", "fd00::1", "2001:db8::/32"]
+    made = convert(
+        event(*(attribute(number, "ip-dst", value) for number, value in enumerate(values))), send_private_and_cidr=True
+    )
+    assert patterns(made) == [
+        "[ipv4-addr:value = '10.0.0.1']",
+        "[ipv4-addr:value = '198.51.100.0/24']",
+        "[ipv6-addr:value = 'fd00::1']",
+        "[ipv6-addr:value = '2001:db8::/32']",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["url", "filename", "mutex", "user-agent", "regkey"])
+def test_a_hundred_kilobytes(only, kind):
+    value = ("http://a.example/" if kind == "url" else "") + "x'\\" * 33_000 + "é\U0001f600"
+    (observable,) = observables(only(attribute(misp_type=kind, value=value))["pattern"])
+    assert observable.value == value
+
+
+def test_any_valid_version_of_uuid_in_lower_case(convert):
+    uuids = [f"AAAAAAAA-0000-{version}000-8000-00000000000{version}" for version in "134578"]
+    made = convert(event(*(attribute(uuid=uuid, value=uuid) for uuid in uuids)))
+    assert [each["id"] for each in made.indicators] == [f"indicator--{uuid.lower()}" for uuid in uuids]
+
+
+def test_the_same_value_in_two_events_is_sent_twice(only):
+    one = only(attribute(1), in_event={"Tag": [{"name": "tlp:red"}]})
+    two = only(attribute(2), in_event={"uuid": "cccccccc-0000-4000-8000-000000000002"})
+    assert one["pattern"] == two["pattern"]
+    assert one["id"] != two["id"]
+    assert one["object_marking_refs"] != two["object_marking_refs"]
+
+
+def test_two_runs_give_the_same(convert):
+    misp_event = event(attribute(1, "domain|ip", "a.example|192.0.2.1"), attribute(2, "md5", "zz"))
+    assert convert(misp_event) == convert(json.loads(json.dumps(misp_event)))
+
+
+def test_a_large_event_comes_in_parts(make_settings):
+    count = conversion.CHUNK + 3
+    attributes = [attribute(number, "mutex", f"m{number}") for number in range(count)]
+    attributes[5]["timestamp"] = ""
+    parts = list(convert_event(event(*attributes), make_settings(), NOW))
+    assert [part.attributes for part in parts] == [0, conversion.CHUNK, 3]
+    assert sum(len(part.indicators) for part in parts) == count
+
+
+# --- Dates -----------------------------------------------------------------------------------------
+
+
+def test_created_comes_from_the_attribute_and_modified_is_now(only):
+    made = only(attribute())
+    assert made["created"] == made["valid_from"] == "2026-09-21T14:13:20.000Z"
+    assert made["modified"] == "2026-11-21T12:00:00.345Z"
+
+
+@pytest.mark.parametrize("timestamp", ["", None, "soon", [], {}, True, "9" * 20, "9" * 5000])
+def test_a_bad_timestamp_is_the_events(only, timestamp):
+    assert only(attribute(timestamp=timestamp))["created"] == "2026-09-21T14:13:20.000Z"
+    no_time = {"timestamp": "soon"}
+    assert only(attribute(timestamp=timestamp), in_event=no_time)["created"] == "2026-11-21T12:00:00.345Z"
+
+
+def test_a_timestamp_in_the_future_is_now(only):
+    made = only(attribute(timestamp="4000000000"))
+    assert made["created"] == made["modified"]
+
+
+def test_a_timestamp_of_long_ago_is_still_a_date(only):
+    assert only(attribute(timestamp="-62000000000"))["created"] == "0005-04-19T09:46:40.000Z"
+
+
+@pytest.mark.parametrize(
+    ("misp_type", "value", "days"),
+    [
+        ("ip-dst", "192.0.2.1", 150),
+        ("ip-dst", "2001:db8::1", 150),
+        ("domain", "a.example", 300),
+        ("url", "http://a.example", 400),
+        ("mutex", "m", 50),
+    ],
+)
+def test_valid_until_by_kind_from_now_or_from_the_attribute(only, misp_type, value, days):
+    one = attribute(misp_type=misp_type, value=value, timestamp=str(int(NOW.timestamp()) - 86_400))
+    assert only(one)["valid_until"] == (NOW + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%S.345Z")
+    later = NOW + timedelta(days=days - 1)
+    made = only(one, days_to_expire_start="valid_from")
+    assert made["valid_until"] == later.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def test_the_longest_key_of_the_mapping_counts(only):
+    mapping = {"file": 10, "file:hashes.'SHA-256'": 30, "file:hashes": 20}
+    expected = {"sha256": 30, "md5": 20, "filename": 10}
+    for kind, days in expected.items():
+        made = only(attribute(misp_type=kind, value=DIGESTS.get(kind, "a.exe")), days_to_expire_mapping=mapping)
+        assert made["valid_until"].startswith((NOW + timedelta(days=days)).strftime("%Y-%m-%d"))
+
+
+def test_last_seen_ends_an_indicator_unless_it_is_ignored(only, refused):
+    one = attribute(last_seen="2026-12-01T10:00:00+02:00")
+    assert only(one)["valid_until"] == "2026-12-01T08:00:00.000Z"
+    assert only(one, days_to_expire_ignore_misp_last_seen=True)["valid_until"].startswith("2027-01-10")
+    for past in ("2026-11-21T12:00:00Z", NOW.isoformat(), (NOW + timedelta(microseconds=100)).isoformat()):
+        old = attribute(last_seen=past, timestamp="4000000000")
+        assert refused(old).reason is Skip.EXPIRED
+    assert only(old, days_to_expire_ignore_misp_last_seen=True)
+
+
+@pytest.mark.parametrize("empty", ["", None, 0, False, []])
+def test_no_last_seen_is_start_and_days(only, empty):
+    assert only(attribute(last_seen=empty))["valid_until"].startswith("2027-01-10")
+
+
+def test_days_beyond_the_calendar_are_skipped(convert):
+    made = convert(event(attribute()), NOW.replace(year=9999))
+    assert reasons(made) == {uuid_of(1): Skip.NO_VALID_UNTIL}
+
+
+# --- What tags say ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("own", "of_event", "level"),
+    [
+        ([], [], "white"),
+        ([], ["tlp:amber"], "amber"),
+        (["TLP:GREEN"], ["tlp:red"], "green"),
+        (["tlp:green", "tlp:red", "tlp:amber"], [], "red"),
+        (["tlp:clear"], ["tlp:red"], "white"),
+        (["TLP:AMBER+STRICT"], [], "amber"),
+        (["tlp:nonsense"], ["tlp:green"], "green"),
+    ],
+)
+def test_tlp(only, own, of_event, level):
+    made = only(tagged(*own), in_event={"Tag": [{"name": name} for name in of_event]})
+    assert made["object_marking_refs"] == [TLP_MARKINGS[level]]
+
+
+def test_defaults_are_the_sites(monkeypatch, only):
+    assert only(attribute())["indicator_types"] == [SENTINEL_DEFAULT_THREATTYPE]
+    monkeypatch.setattr(constants, "SENTINEL_DEFAULT_TLP", "TLP:AMBER")
+    monkeypatch.setattr(constants, "SENTINEL_DEFAULT_THREATTYPE", "Malware")
+    made = only(attribute(), default_confidence=33)
+    assert made["object_marking_refs"] == [TLP_MARKINGS["amber"]]
+    assert made["indicator_types"] == ["Malware"]
+    assert made["confidence"] == 33
+
+
+def test_a_local_tlp_counts_although_it_is_no_label(only):
+    made = only(attribute(Tag=[{"name": "tlp:red", "local": 1}, {"name": "secret", "local": True}]))
+    assert made["object_marking_refs"] == [TLP_MARKINGS["red"]]
+    assert "secret" not in json.dumps(made)
+    made = only(attribute(Tag=[{"name": "secret", "local": True}]), ignore_localtags=False)
+    assert "secret" in made["labels"]
+
+
+def test_confidence_and_threat_type_of_the_attribute_before_the_event(only):
+    of_event = {"Tag": [{"name": 'misp:confidence-level="unconfident"'}, {"name": "sentinel-threattype:C2"}]}
+    made = only(attribute(), in_event=of_event)
+    assert (made["confidence"], made["indicator_types"]) == (0, ["C2"])
+    made = only(tagged("sentinel-threattype:botnet", 'misp:confidence-level="usually-confident"'), in_event=of_event)
+    assert (made["confidence"], made["indicator_types"]) == (75, ["Botnet"])
+
+
+def test_kill_chain_phases_beside_those_of_misp_stix(only):
+    one = tagged("kill-chain:Command and Control", category="Network activity")
+    made = only(one, in_event={"Tag": [{"name": "kill-chain:Delivery"}]})
+    assert made["kill_chain_phases"] == [
+        {"kill_chain_name": "misp-category", "phase_name": "Network activity"},
+        {"kill_chain_name": KILL_CHAIN, "phase_name": "command-and-control"},
+        {"kill_chain_name": KILL_CHAIN, "phase_name": "delivery"},
+    ]
+
+
+def test_labels(monkeypatch, only):
+    one = tagged("osint:a", "plain", "tlp:red", "misp:tool=x", category="Payload delivery")
+    of_event = {"Tag": [{"name": "osint:b"}, {"name": "plain"}, {"name": "here", "local": True}]}
+    assert only(one, in_event=of_event)["labels"] == [
+        'misp:type="mutex"',
+        'misp:category="Payload delivery"',
+        "osint:a",
+        "plain",
+        "osint:b",
+    ]
+    monkeypatch.setattr(tags, "MISP_ALLOWED_TAXONOMIES", ["osint"])
+    monkeypatch.setattr(tags, "MISP_TAGS_IGNORE", ["osint:B"])
+    assert only(one, in_event=of_event)["labels"][2:] == ["osint:a"]
+
+
+@pytest.mark.parametrize(
+    "bad", [None, "tlp:red", {}, [None, 7, [], {}, {"name": None}, {"name": ["tlp:red"]}, {"x": 1}]]
+)
+def test_bad_tags_cost_nothing(only, bad):
+    made = only(attribute(Tag=bad), in_event={"Tag": bad})
+    assert made["object_marking_refs"] == [TLP_MARKINGS["white"]]
+    assert made["labels"] == ['misp:type="mutex"']
+
+
+# --- What leads back to MISP -----------------------------------------------------------------------
+
+
+def test_name_description_organisation_and_references(only):
+    made = only(attribute(comment="Seen in a mail"))
+    assert made["name"] == "A campaign"
+    lines = made["description"].splitlines()
+    assert lines[0] == "Seen in a mail"
+    assert all(word in lines[-1] for word in ("A campaign", "7", EVENT_UUID, "ACME", "2026-11-01"))
+    assert made["created_by_ref"] == f"identity--{ORG_UUID}"
+    (reference,) = made["external_references"]
+    assert reference["url"] == f"https://misp.example.org/events/view/{EVENT_UUID}"
+    assert reference["external_id"] == uuid_of(1)
+    assert reference["source_name"] == "MISP"
+
+
+def test_without_misp_domain_there_is_no_page(only):
+    assert "url" not in only(attribute(), misp_domain="")["external_references"][0]
+
+
+def test_an_event_without_a_uuid_is_found_by_its_id(only):
+    made = only(attribute(), in_event={"uuid": None})
+    assert made["external_references"][0]["url"] == "https://misp.example.org/events/view/7"
+    assert "MISP event 7 by ACME" in made["description"]
+    assert "url" not in only(attribute(), in_event={"uuid": None, "id": "../7"})["external_references"][0]
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"uuid": "garbage"},
+        {"uuid": ["x"]},
+        {"id": {}},
+        {"info": None},
+        {"info": ["x"]},
+        {"info": ""},
+        {"date": 7},
+        {"timestamp": "soon"},
+        {"Orgc": None},
+        {"Orgc": "ACME"},
+        {"Orgc": {"name": "ACME"}},
+        {"Orgc": {"name": None, "uuid": "garbage"}},
+        {"threat_level_id": "9"},
+        {"analysis": []},
+        {"Galaxy": [{"GalaxyCluster": [{"uuid": ""}]}]},
+        {"Tag": "x"},
+        {"Object": "x"},
+        {"Object": [None, 7, "x", {}, {"Attribute": "x"}, {"Attribute": [None, 7]}]},
+        {"EventReport": "x"},
+        {"RelatedEvent": 7},
+    ],
+)
+def test_garbage_in_the_event_costs_nothing(only, over):
+    one = attribute(
+        Galaxy=[{"GalaxyCluster": [{"uuid": ""}]}], Sighting=[{}], ShadowAttribute=7, object_relation=[], category=[]
+    )
+    made = only(one, in_event=over)
+    assert made["name"] == ("(no info)" if "info" in over else "A campaign")
+    assert ("created_by_ref" in made) == ("Orgc" not in over)
+
+
+def test_text_that_utf_8_cannot_hold_is_replaced(only):
+    made = only(tagged("half \ud800", comment="c\udfff", category="x\ud800"), in_event={"info": "i\ud800"})
+    assert made["name"] == "i?"
+    assert "half ?" in made["labels"]
+
+
+def test_an_event_without_attributes(convert):
+    assert convert({}) == convert({"Attribute": None, "Object": {}}) == Converted()
+
+
+# --- Objects left to misp-stix ---------------------------------------------------------------------
+
+
+def whole(convert, *objects, **over):
+    return convert(event(Object=list(objects), **over), misp_flatten_attributes=False)
+
+
+def test_objects_are_traced_to_their_members(convert):
+    made = whole(
+        convert,
+        thing(
+            1,
+            "ip-port",
+            attribute(1, "ip-dst", "192.0.2.1", object_relation="ip", Tag=[{"name": "tlp:red"}]),
+            attribute(2, "domain", "Evil.Example", object_relation="domain", comment="the name"),
+            attribute(3, "port", "443", object_relation="dst-port"),
+        ),
+        thing(2, "url", attribute(4, "url", "http://a.example/\U0001f600?(dot)", object_relation="url")),
+        thing(3, "ip-port", attribute(5, "ip-dst", "::ffff:192.0.2.9", object_relation="ip")),
+        thing(4, "registry-key", attribute(6, "regkey", "HKLM\\A%b%", object_relation="key")),
+    )
+    assert {each["id"]: each["pattern"] for each in made.indicators} == {
+        f"indicator--{uuid_of(1)}": "[ipv4-addr:value = '192.0.2.1']",
+        f"indicator--{uuid_of(2)}": "[domain-name:value = 'evil.example']",
+        f"indicator--{uuid_of(4)}": "[url:value = 'http://a.example/\U0001f600?(dot)']",
+        f"indicator--{uuid_of(5)}": "[ipv6-addr:value = '::ffff:192.0.2.9']",
+        f"indicator--{uuid_of(6)}": "[windows-registry-key:key = 'HKLM\\\\A%b%']",
+    }
+    assert made.indicators[0]["object_marking_refs"] == [TLP_MARKINGS["red"]]
+    assert made.indicators[1]["description"].startswith("the name\n")
+    assert reasons(made) == {uuid_of(3): Skip.NOT_MATCHABLE}
+    assert made.attributes == 6
+
+
+def test_a_file_object_left_to_misp_stix(convert):
+    kinds = ["md5", "sha512/256", "sha256", "sha512/224"]
+    members = [attribute(n, kind, DIGESTS[kind].upper(), object_relation=kind) for n, kind in enumerate(kinds, 1)]
+    members[2]["value"] = "b2" * 32
+    members += [attribute(8, "sha1", "zz", object_relation="sha1"), attribute(9, "filename", "a.exe")]
+    made = whole(convert, thing(1, "file", *members))
+    found = {each["external_references"][0]["external_id"]: each["pattern"] for each in made.indicators}
+    assert found == {
+        uuid_of(1): f"[file:hashes.MD5 = '{DIGESTS['md5']}']",
+        uuid_of(2): f"[file:hashes.'SHA-512/256' = '{DIGESTS['sha512/256']}']",
+        uuid_of(3): f"[file:hashes.'SHA-256' = '{'b2' * 32}']",
+        uuid_of(4): f"[file:hashes.'SHA-512/224' = '{DIGESTS['sha512/224']}']",
+    }
+    assert all("File name: a.exe" in each["description"] for each in made.indicators)
+    bad = {skip.attribute_uuid: skip for skip in made.skipped}
+    assert bad[uuid_of(9)].reason is Skip.FILE_NAME
+    assert bad[uuid_of(8)].reason is Skip.REFUSED
+    assert "40 hexadecimal" in bad[uuid_of(8)].words
+
+
+def test_an_observable_of_no_member_has_an_id_of_its_object(monkeypatch, convert):
+    monkeypatch.setattr(conversion.misp_stix, "as_rewritten", lambda kind, value: "something else")
+    made = whole(convert, thing(1, "url", attribute(1, "url", "http://a.example/", object_relation="url")))
+    pattern = "[url:value = 'http://a.example/']"
+    assert patterns(made) == [pattern]
+    object_uuid = UUID("bbbbbbbb-0000-4000-8000-000000000001")
+    assert made.indicators[0]["id"] == f"indicator--{uuid5(object_uuid, pattern)}"
+
+
+def test_what_misp_stix_changes_in_a_way_not_known_yet_is_put_right_in_attributes(monkeypatch, only):
+    monkeypatch.setattr(conversion.misp_stix, "as_rewritten", lambda kind, value: "something else")
+    made = only(attribute(misp_type="url", value="http://a.example/\U0001f600"))
+    assert made["pattern"] == "[url:value = 'http://a.example/\U0001f600']"
+
+
+@pytest.mark.parametrize("name", ["phishing", "not a template", "", None, 7, ["file"]])
+def test_objects_that_misp_stix_does_not_know_are_refused_with_words(convert, name):
+    members = [attribute(1, "url", "http://a.example/", object_relation="url"), attribute(2, "text", "x")]
+    made = whole(convert, thing(1, name, *members), thing(2, "mutex", attribute(3, object_relation="name")))
+    assert reasons(made) == {uuid_of(1): Skip.REFUSED, uuid_of(2): Skip.TYPE_NOT_ACCEPTED}
+    assert all(skip.words for skip in made.skipped if skip.reason is Skip.REFUSED)
+    assert patterns(made) == ["[mutex:name = 'a mutex']"]
+
+
+def test_a_rule_that_misp_stix_makes_of_an_object_is_refused(convert):
+    made = whole(convert, thing(1, "suricata", attribute(1, "url", "http://a.example/", object_relation="suricata")))
+    assert reasons(made) == {uuid_of(1): Skip.REFUSED}
+    assert "rule" in made.skipped[0].words
+
+
+def test_objects_without_a_uuid_of_their_own_are_flattened(convert):
+    members = [attribute(n, "md5", f"{n}" * 32, object_relation="md5") for n in range(1, 6)]
+    clash = thing(2, "file", members[1])["uuid"]
+    made = whole(
+        convert,
+        thing(1, "file", members[0], uuid="garbage"),
+        thing(2, "file", members[1]),
+        thing(3, "file", members[2], uuid=clash.upper()),
+        thing(4, "file", members[3], uuid=uuid_of(9)),
+        Attribute=[attribute(9, "mutex", "m")],
+    )
+    assert sorted(patterns(made)) == sorted(
+        ["[mutex:name = 'm']", *(f"[file:hashes.MD5 = '{str(n) * 32}']" for n in range(1, 5))]
+    )
+    assert made.skipped == []
+
+
+@pytest.mark.parametrize(
+    "over",
+    [{"template_version": "q"}, {"meta-category": []}, {"description": {}}, {"timestamp": ""}, {"distribution": 4}],
+)
+def test_garbage_in_an_object_costs_nothing(convert, over):
+    member = attribute(1, "md5", DIGESTS["md5"], object_relation=None)
+    assert patterns(whole(convert, thing(1, "file", member, **over))) == [f"[file:hashes.MD5 = '{DIGESTS['md5']}']"]
+
+
+@pytest.mark.parametrize("report", [{}, {"name": "no content"}, {"uuid": "garbage", "content": 7}, {"uuid": None}])
+def test_a_broken_report_costs_nothing(convert, make_settings, report):
+    misp_event = event(attribute(1), attribute(2, "md5", "zz"), EventReport=[report])
+    made = convert(misp_event, misp_remove_eventreports=False)
+    assert patterns(made) == ["[mutex:name = 'a mutex']"]
+    assert reasons(made) == {uuid_of(2): Skip.REFUSED}
+    with_reports = RequestObjectEvent(misp_event, make_settings(misp_remove_eventreports=False), NOW)
+    assert with_reports.reports == {"EventReport": [report]}
+    assert RequestObjectEvent(misp_event, make_settings(), NOW).reports == {}
+
+
+def test_reports_go_to_misp_stix_once(monkeypatch, make_settings):
+    seen = []
+    real = conversion.misp_stix.convert
+    monkeypatch.setattr(
+        conversion.misp_stix, "convert", lambda items, extra=None: seen.append(dict(extra or {})) or real(items)
+    )
+    monkeypatch.setattr(conversion, "CHUNK", 1)
+    misp_event = event(attribute(1), attribute(2), EventReport=[{"uuid": uuid_of(5), "name": "n", "content": "c"}])
+    parts = list(convert_event(misp_event, make_settings(misp_remove_eventreports=False), NOW))
+    assert sum(len(part.indicators) for part in parts) == 2
+    assert [list(extra) for extra in seen] == [["EventReport"], []]
+
+
+# --- Anything at all -------------------------------------------------------------------------------
+
+JUNK = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.just([]), st.just({}), st.just([{}])
+)
+PIECES = st.sampled_from(
+    ["'", '"', "\\", "\n", "\r", "\t", "\x00", "|", ":", "/", "[.]", "(dot)", " ", "=", "]", "[", " AND ", "\U0001f600",
+     "ü", "ß", "。", "\u200d", "\ud800", "a", "1", ".example", "hxxp://", "http://", "192.0.2.1", "10.0.0.0/8",
+     "2001:db8::1", "::ffff:192.0.2.1", "@", "a1" * 16, "a1" * 20, "b" * 64, "T1" + "c" * 70, "3:a:b", "AS64496", "1.5",
+     "*", "%", "?", "#"]
+)  # fmt: skip
+VALUES = st.one_of(st.lists(PIECES, max_size=6).map("".join), st.text(max_size=30), JUNK)
+TAG_NAMES = st.one_of(
+    st.sampled_from(
+        ["tlp:red", "TLP:Clear", "kill-chain:Delivery", "sentinel-threattype:C2", "misp:confidence-level", "x="]
+    ),
+    st.lists(PIECES, max_size=4).map("".join),
+)
+TAGS = st.lists(
+    st.one_of(JUNK, st.fixed_dictionaries({"name": st.one_of(TAG_NAMES, JUNK)}, optional={"local": JUNK})), max_size=3
+)
+KINDS = st.sampled_from([*UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES, "yara", "text"])
+SEEN = st.one_of(
+    JUNK, st.sampled_from(["2027-01-01", "2020-01-01T00:00:00Z", "1790000000", "9999-12-31T23:59:59-12:00"])
+)
+ATTRIBUTES = st.fixed_dictionaries(
+    {
+        "uuid": st.one_of(st.integers(1, 40).map(uuid_of), st.uuids().map(str), JUNK),
+        "type": st.one_of(KINDS, KINDS, KINDS, JUNK),
+        "value": st.one_of(VALUES),
+        "to_ids": st.sampled_from([True, True, True, "1", False, [], None]),
+    },
+    optional={
+        "timestamp": st.one_of(st.just(CREATED), JUNK),
+        "last_seen": SEEN,
+        "comment": VALUES,
+        "category": VALUES,
+        "object_relation": st.one_of(KINDS, JUNK),
+        "deleted": JUNK,
+        "Tag": st.one_of(TAGS, JUNK),
+        "Galaxy": JUNK,
+    },
+)
+OBJECTS = st.fixed_dictionaries(
+    {
+        "uuid": st.one_of(st.integers(1, 5).map(lambda n: thing(n, "x")["uuid"]), JUNK),
+        "name": st.one_of(
+            st.sampled_from(["file", "url", "domain-ip", "ip-port", "email", "phishing", "suricata"]), JUNK
+        ),
+        "Attribute": st.one_of(st.lists(st.one_of(ATTRIBUTES, ATTRIBUTES, JUNK), max_size=4), JUNK),
+    },
+    optional={"meta-category": JUNK, "deleted": JUNK, "template_version": JUNK, "ObjectReference": JUNK},
+)
+EVENTS = st.fixed_dictionaries(
+    {
+        "Attribute": st.lists(st.one_of(ATTRIBUTES, ATTRIBUTES, ATTRIBUTES, JUNK), max_size=5),
+        "Object": st.one_of(st.lists(OBJECTS, max_size=2), JUNK),
+    },
+    optional=dict.fromkeys(("uuid", "id", "info", "date", "timestamp", "Orgc", "EventReport", "Galaxy"), JUNK)
+    | {"Tag": st.one_of(TAGS, JUNK)},
+)
+
+
+def dicts(value):
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+@hypothesis_settings(max_examples=250)
+@given(misp_event=EVENTS, flatten=st.booleans(), private=st.booleans(), reports=st.booleans())
+def test_every_attribute_is_sent_or_skipped_whatever_it_is(make_settings, misp_event, flatten, private, reports):
+    settings = make_settings(
+        misp_flatten_attributes=flatten, send_private_and_cidr=private, misp_remove_eventreports=reports
+    )
+    before = json.dumps(misp_event)
+    parts = list(convert_event(misp_event, settings, NOW))
+    assert json.dumps(misp_event) == before
+    indicators = [each for part in parts for each in part.indicators]
+    skipped = [skip for part in parts for skip in part.skipped]
+    assert_sentinel_takes(indicators)
+    given_attributes = dicts(misp_event["Attribute"])
+    for each in dicts(misp_event["Object"]):
+        given_attributes += dicts(each.get("Attribute"))
+    assert sum(part.attributes for part in parts) == len(given_attributes)
+    of_attributes = [each for each in indicators if each["id"].endswith(each["external_references"][0]["external_id"])]
+    if flatten:
+        assert len(of_attributes) + len(skipped) == len(given_attributes)
+    assert all(isinstance(skip.reason, Skip) and str(skip) for skip in skipped)
+
+
+@hypothesis_settings(max_examples=150)
+@given(kind=st.sampled_from(["url", "filename", "mutex", "email-subject", "user-agent", "regkey"]), value=st.text())
+def test_values_of_any_text_reach_sentinel_unchanged_or_have_a_reason(make_settings, kind, value):
+    value = "http://a.example/" + value if kind == "url" else value
+    (first, *rest) = convert_event(event(attribute(misp_type=kind, value=value)), make_settings(), NOW)
+    made = [each for part in rest for each in part.indicators]
+    if made:
+        assert [each.value for each in observables(made[0]["pattern"])] == [value.strip()]
+    else:
+        assert {skip.reason for part in (first, *rest) for skip in part.skipped} <= {Skip.BAD_VALUE, Skip.REFUSED}
+
+
+@hypothesis_settings(max_examples=120)
+@given(member=ATTRIBUTES, name=st.sampled_from(["file", "url", "ip-port", "domain-ip", "email"]))
+def test_no_member_of_an_object_costs_another(make_settings, member, name):
+    good = {
+        "file": attribute(99, "md5", DIGESTS["md5"], object_relation="md5"),
+        "url": attribute(99, "url", "http://good.example/", object_relation="url"),
+        "ip-port": attribute(99, "ip-dst", "198.51.100.99", object_relation="ip"),
+        "domain-ip": attribute(99, "domain", "good.example", object_relation="domain"),
+        "email": attribute(99, "email-src", "good@good.example", object_relation="from"),
+    }[name]
+    misp_event = event(Object=[thing(1, name, good, member)])
+    parts = list(convert_event(misp_event, make_settings(misp_flatten_attributes=False), NOW))
+    assert f"indicator--{uuid_of(99)}" in {each["id"] for part in parts for each in part.indicators}

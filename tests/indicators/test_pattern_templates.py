@@ -1,0 +1,227 @@
+"""A pattern that is filled in is the one that misp-stix makes: ids, patterns, observables and refusals alike."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime
+from unittest import mock
+
+import pytest
+from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from misp_stix_converter import MISPtoSTIX21Parser
+
+from benchmarks.sandboxed import events
+from helpers.commands.convert import events_in
+from helpers.indicators import misp_stix
+from helpers.indicators import pattern_templates as moulds
+from helpers.indicators.convert import convert_event, through_misp_stix
+from helpers.indicators.patterns import observables
+from helpers.indicators.request_event import RequestObjectEvent, stix_uuid
+from helpers.indicators.values import Unsendable, Value, prepare
+from helpers.settings.model import Settings
+from sandbox.samples import recent, sample_events
+from tests.indicators.test_real_events import FILES, needs_events
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+UUID = "aaaaaaaa-0000-4000-8000-000000000001"
+KINDS = [*moulds.EXAMPLES, "ip-src", "ip-dst"]
+HEX = "0123456789abcdef"
+HOST = st.from_regex(r"[a-z0-9_-]{1,20}(\.[a-z0-9_-]{1,20}){0,3}", fullmatch=True)
+ADDRESS = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
+VALUES = {
+    "domain": HOST,
+    "hostname": HOST,
+    "url": st.builds("{}://{}/{}".format, st.sampled_from(["http", "https", "ftp", "HTTP"]), HOST, st.text()),
+    "email": st.builds("{}@{}".format, st.text(min_size=1), HOST),
+    "ip-dst": st.one_of(ADDRESS, st.builds("{}/{}".format, ADDRESS, st.integers(0, 32))),
+}
+VALUES["email-src"] = VALUES["email-dst"] = VALUES["email"]
+VALUES["ip-src"] = VALUES["ip-dst"]
+
+
+def values_of(kind):
+    """Values that mostly are of a kind, and some that are anything."""
+    if kind in VALUES:
+        return st.one_of(VALUES[kind], st.text(st.characters(max_codepoint=127), min_size=1))
+    digits = len(moulds.EXAMPLES[kind])
+    digest = st.text(HEX, min_size=digits, max_size=digits)
+    return st.one_of(digest, digest.map(str.upper), st.text(min_size=1, max_size=digits))
+
+
+def by_misp_stix(value, own=UUID):
+    attribute = {"uuid": own, "type": value.type, "value": value.text, "to_ids": True, "timestamp": "1790000000"}
+    return misp_stix.convert([{**attribute, "object_relation": value.type}]).indicators.get(own)
+
+
+def assert_same(value, own=UUID):
+    """What comes out of a mould is what comes out of misp-stix; it may decline."""
+    cast = moulds.cast(own, value)
+    if cast is None:
+        return
+    made = by_misp_stix(value, own)
+    assert made is not None, value
+    assert {name: made.get(name) for name in cast.stix} == dict(cast.stix)
+    assert cast.found == observables(made["pattern"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_whatever_the_value_a_mould_makes_what_misp_stix_makes(kind, data):
+    value = data.draw(values_of(kind))
+    try:
+        assert_same(prepare(kind, value, send_private_and_cidr=True))
+    except Unsendable:
+        return
+    if not kind.startswith("ip-"):  # an address is always prepared before
+        assert_same(Value(kind, (value,)))
+
+
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(HOST, ADDRESS)
+def test_both_halves_of_a_composite_are_filled_in(host, address):
+    try:
+        value = prepare("domain|ip", f"{host}|{address}", send_private_and_cidr=True)
+    except Unsendable:
+        return
+    assert_same(value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_its_mould(kind):
+    for part in moulds.ADDRESSES if kind.startswith("ip-") else [moulds.EXAMPLES[kind]]:
+        value = Value(kind, (part,))
+        assert moulds.cast(UUID, value) is not None
+        assert_same(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["a'b.example.org", "a\\b.example.org", "exämple.org", "evil[.]example.org", "a|b", ""]
+)
+def test_what_is_written_in_another_way_is_left_to_misp_stix(value):
+    assert moulds.cast(UUID, Value("url", (value,))) is None
+
+
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(st.uuids(allow_nil=True))
+@example(uuid.UUID("10000000-0000-f000-8000-000000000001"))
+def test_the_uuid_is_the_attributes_own(own):
+    """Of the UUIDs that an attribute may have, that is."""
+    if stix_uuid(str(own)):
+        assert_same(Value("domain", ("example.org",)), str(own))
+
+
+def test_a_mould_that_cannot_be_learned_is_none(monkeypatch):
+    """An update of misp-stix that writes patterns in another way costs speed alone."""
+    moulds.mould.cache_clear()
+    nothing = misp_stix.Stixed({}, {})
+    monkeypatch.setattr(misp_stix, "convert", lambda items, extra=None: nothing)
+    assert moulds.cast(UUID, Value("domain", ("example.org",))) is None
+    moulds.mould.cache_clear()
+
+
+def plain_loop(prepared):
+    """The (id, pattern) pairs that misp-stix itself makes of prepared events, each converted whole."""
+    items = [item.for_misp_stix for item in prepared.items]
+    parser = MISPtoSTIX21Parser()
+    parser.parse_misp_event(
+        {
+            "uuid": "bbbbbbbb-0000-4000-8000-000000000001",
+            "info": "prepared",
+            "timestamp": "1",
+            "Attribute": [item for item in items if "Attribute" not in item],
+            "Object": [item for item in items if "Attribute" in item],
+        }
+    )
+    made = (json.loads(each.serialize()) for each in parser.stix_objects if each.type == "indicator")
+    return {(each["id"], each["pattern"]) for each in made}
+
+
+def stage(prepared):
+    made = through_misp_stix(prepared.items, {}).indicators.values()
+    return {(each["id"], each["pattern"]) for each in made}
+
+
+@needs_events
+@pytest.mark.parametrize("flat", [True, False])
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_published_events_give_the_pairs_of_a_plain_loop(path, flat):
+    settings = Settings(misp_flatten_attributes=flat)
+    for event in events_in(path):
+        prepared = RequestObjectEvent(event, settings, NOW)
+        assert stage(prepared) == plain_loop(prepared)
+
+
+@st.composite
+def made_up(draw):
+    """An event of attributes that have moulds and some that have none, alone and in an object, of any time."""
+    kinds = st.sampled_from([*KINDS, "domain|ip", "filename|sha256", "ip-dst|port", "AS", "mutex", "regkey", "ssdeep"])
+    numbers = st.integers(0, 2**31)
+    attributes = []
+    for kind in draw(st.lists(kinds, min_size=1, max_size=12)):
+        value = "|".join(draw(values_of(each)) if each in KINDS else str(draw(numbers)) for each in kind.split("|"))
+        category = draw(st.sampled_from(["Network activity", "Payload delivery", "", None]))
+        own = {
+            "uuid": str(draw(st.uuids(version=4))),
+            "type": kind,
+            "value": value,
+            "category": category,
+            "to_ids": True,
+        }
+        attributes.append({**own, "timestamp": str(draw(numbers)), "object_relation": draw(st.sampled_from(KINDS))})
+    half = draw(st.integers(0, len(attributes)))
+    whole = {
+        "uuid": str(draw(st.uuids(version=4))),
+        "name": "file",
+        "meta-category": "file",
+        "Attribute": attributes[half:],
+    }
+    return {
+        "uuid": str(draw(st.uuids(version=4))),
+        "info": "made up",
+        "Attribute": attributes[:half],
+        "Object": [whole],
+    }
+
+
+@hypothesis_settings(max_examples=40, deadline=None)
+@given(made_up(), st.booleans())
+def test_generated_events_give_the_pairs_of_a_plain_loop(event, flat):
+    prepared = RequestObjectEvent(event, Settings(misp_flatten_attributes=flat, send_private_and_cidr=True), NOW)
+    assert stage(prepared) == plain_loop(prepared)
+
+
+def uploaded(event, settings):
+    """Everything that becomes of an event; the words of a refusal aside."""
+    parts = list(convert_event(event, settings, NOW))
+    indicators = [indicator for part in parts for indicator in part.indicators]
+    said = [(each.attribute_uuid, each.reason) for part in parts for each in (*part.skipped, *part.left_out)]
+    return indicators, said
+
+
+@hypothesis_settings(max_examples=40, deadline=None)
+@given(made_up())
+def test_what_is_uploaded_of_generated_events_is_the_same_without_moulds(event):
+    settings = Settings(send_private_and_cidr=True)
+    with_moulds = uploaded(event, settings)
+    with mock.patch.object(moulds, "cast", return_value=None):
+        assert uploaded(event, settings) == with_moulds
+
+
+@pytest.mark.parametrize("event", recent(sample_events(), NOW.timestamp()), ids=lambda event: event["info"])
+def test_sample_events_give_the_pairs_of_a_plain_loop_and_the_same_uploads(event):
+    assert stage(RequestObjectEvent(event, Settings(), NOW)) == plain_loop(RequestObjectEvent(event, Settings(), NOW))
+    with_moulds = uploaded(event, Settings())
+    with mock.patch.object(moulds, "cast", return_value=None):
+        assert uploaded(event, Settings()) == with_moulds
+
+
+def test_made_up_events_give_the_pairs_of_a_plain_loop():
+    for event in events(4, 50):
+        prepared = RequestObjectEvent(event, Settings(), NOW)
+        assert len(stage(prepared)) == 50
+        assert stage(prepared) == plain_loop(prepared)
+        assert all(moulds.cast(each.uuid, each.value) for each in prepared.prepared)

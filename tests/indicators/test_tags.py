@@ -1,0 +1,209 @@
+"""What MISP's tags become."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from constants import KILL_CHAIN_NAME, THREAT_TYPES, TLP_MARKINGS
+from helpers.indicators import tags
+from helpers.indicators.tags import Tag, read_tags
+
+
+def named(*names):
+    return [Tag(name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ('misp:confidence-level="usually-confident"', ("misp", "confidence-level", "usually-confident")),
+        ("misp:confidence-level = usually-confident ", ("misp", "confidence-level", "usually-confident")),
+        ("TLP:RED", ("tlp", "red", "")),
+        ("tlp:amber+strict", ("tlp", "amber+strict", "")),
+        ('a:b="c=d:e"', ("a", "b", "c=d:e")),
+        ('a:b="say "hi""', ("a", "b", 'say "hi"')),
+        ("a:b=", ("a", "b", "")),
+        ("just words", ("", "just words", "")),
+        (":b", ("", ":b", "")),
+        ("a:", ("", "a:", "")),
+        ('a="b:c"', ("", 'a="b:c"', "")),
+    ],
+)
+def test_words_of_a_tag(name, words):
+    assert Tag(name).words == words
+
+
+def test_only_tags_are_read():
+    raw = [
+        {"name": " tlp:red ", "local": "1"},
+        {"name": "plain", "local": False},
+        {"name": "from the event", "inherited": 1},
+        {"name": ""},
+        {"name": None},
+        {"name": ["a"]},
+        {},
+        None,
+        "tlp:green",
+        {"name": "half \ud800 character", "local": [1]},
+    ]
+    assert read_tags(raw) == [Tag("tlp:red", local=True), Tag("plain"), Tag("half ? character")]
+
+
+@pytest.mark.parametrize("raw", [None, {}, "tlp:red", 7, True, [[]], {"name": "tlp:red"}])
+def test_what_is_no_list_of_tags_is_none(raw):
+    assert read_tags(raw) == []
+
+
+@pytest.mark.parametrize(
+    ("own", "of_event", "level"),
+    [
+        ([], [], "white"),
+        ([], ["tlp:green"], "green"),
+        (["tlp:green"], ["tlp:red"], "green"),
+        (["TLP:RED"], [], "red"),
+        (["Tlp:Amber"], [], "amber"),
+        (["tlp:clear"], ["tlp:red"], "white"),
+        (["TLP:AMBER+STRICT"], [], "amber"),
+        (["tlp:green", "tlp:amber", "tlp:white"], [], "amber"),
+        (["tlp:amber+strict", "tlp:red"], [], "red"),
+        (["tlp:ex:chr"], ["tlp:green"], "green"),
+        (["tlp"], ["tlp:"], "white"),
+        (['tlp="red"'], [], "white"),
+    ],
+)
+def test_tlp_is_the_strictest_of_the_attribute_else_of_the_event(own, of_event, level):
+    assert tags.tlp_level(named(*own), named(*of_event), "tlp:white") == level
+
+
+@pytest.mark.parametrize(("default", "level"), [("tlp:white", "white"), ("TLP:CLEAR", "white"), ("tlp:amber", "amber")])
+def test_tlp_default(default, level):
+    assert tags.tlp_level([], named("no tlp"), default) == level
+
+
+@pytest.mark.parametrize(
+    ("word", "number"),
+    [
+        ("completely-confident", 100),
+        ("usually-confident", 75),
+        ("fairly-confident", 50),
+        ("rarely-confident", 25),
+        ("unconfident", 0),
+    ],
+)
+def test_confidence_of_the_attribute_then_of_the_event(word, number):
+    tag = named(f'misp:confidence-level="{word}"')
+    other = named('misp:confidence-level="fairly-confident"')
+    assert tags.confidence(tag, other, 60) == number
+    assert tags.confidence([], tag, 60) == number
+    assert tags.confidence(named(f'MISP:Confidence-Level="{word.title()}"'), [], 60) == number
+
+
+def test_confidence_is_the_lowest_of_several_else_the_default():
+    both = named('misp:confidence-level="usually-confident"', 'misp:confidence-level="rarely-confident"')
+    assert tags.confidence(both, [], 60) == 25
+    assert tags.confidence(named('misp:confidence-level="very"', "misp:confidence-level"), [], 60) == 60
+
+
+@pytest.mark.parametrize(
+    ("own", "of_event", "found"),
+    [
+        ([], [], ["WatchList"]),
+        (["sentinel-threattype:Botnet"], ["sentinel-threattype:C2"], ["Botnet"]),
+        ([], ["sentinel-threattype:C2"], ["C2"]),
+        (["sentinel-threattype:botnet", "Sentinel-ThreatType:BOTNET"], [], ["Botnet"]),
+        (["sentinel-threattype:Malware", "sentinel-threattype:DDoS"], [], ["Malware", "DDoS"]),
+        (['sentinel-threattype:type="phishing"'], [], ["Phishing"]),
+        (["sentinel-threattype:Other"], [], ["Other"]),
+        (["sentinel-threattype"], [], ["WatchList"]),
+    ],
+)
+def test_threat_types_of_the_attribute_then_of_the_event(own, of_event, found):
+    assert tags.threat_types(named(*own), named(*of_event), "WatchList") == found
+
+
+@pytest.mark.parametrize("word", THREAT_TYPES)
+def test_every_threat_type_is_known_in_any_letter_case(word):
+    assert tags.threat_types(named(f"sentinel-threattype:{word.upper()}"), [], "WatchList") == [word]
+
+
+def test_kill_chain_phases_in_the_form_of_stix_and_once():
+    found = tags.kill_chain_phases(
+        named("kill-chain:Command and Control", "KILL-CHAIN:command and control", 'kill-chain:phase="Delivery"', "x:y")
+    )
+    assert found == [
+        {"kill_chain_name": KILL_CHAIN_NAME, "phase_name": "command-and-control"},
+        {"kill_chain_name": KILL_CHAIN_NAME, "phase_name": "delivery"},
+    ]
+
+
+def test_labels_are_the_tags_that_mean_nothing_else():
+    plain = ["osint:source-type", "just words", "tlp:clear", "tlp:ex:chr", 'misp:confidence-level="very"']
+    meaning = [
+        "TLP:RED",
+        'misp:confidence-level="unconfident"',
+        "sentinel-threattype:C2",
+        "kill-chain:Delivery",
+        "misp:tool=x",
+        'WORKFLOW:state="draft"',
+    ]
+    assert tags.labels(named(*plain, *meaning, plain[0]), ignore_local=True) == plain
+
+
+def test_local_tags_become_labels_only_where_they_are_not_ignored():
+    given_tags = [Tag("here", local=True), Tag("everywhere"), Tag("both", local=True), Tag("both")]
+    assert tags.labels(given_tags, ignore_local=True) == ["everywhere", "both"]
+    assert tags.labels(given_tags, ignore_local=False) == ["here", "everywhere", "both"]
+
+
+def test_a_site_changes_which_tags_become_labels(monkeypatch):
+    monkeypatch.setattr(tags, "MISP_ALLOWED_TAXONOMIES", ["OSINT", "misp"])
+    monkeypatch.setattr(tags, "MISP_TAGS_IGNORE", ["misp:API"])
+    given_tags = named("osint:lifetime", "Osint:certainty", "other:x", "words", "misp:api", "misp:other")
+    assert tags.labels(given_tags, ignore_local=True) == ["osint:lifetime", "Osint:certainty", "misp:other"]
+
+
+NAMES = st.one_of(
+    st.text(max_size=60),
+    st.text(alphabet='tlp:red="\\ \n+-\U0001f600\ud800', max_size=30),
+    st.sampled_from(["tlp", "misp:confidence-level", "sentinel-threattype", "kill-chain"]).flatmap(
+        lambda start: st.text(alphabet=":=\"'\\ \nab", max_size=12).map(lambda rest: start + rest)
+    ),
+)
+RAW_TAGS = st.lists(
+    st.one_of(
+        st.fixed_dictionaries({"name": NAMES}, optional={"local": st.sampled_from([True, False, 1, "1", None, []])}),
+        st.dictionaries(st.sampled_from(["name", "local", "inherited"]), st.sampled_from([None, 1, [], {}, "x"])),
+        st.none(),
+        st.integers(),
+        NAMES,
+    ),
+    max_size=6,
+)
+
+
+@hypothesis_settings(max_examples=400)
+@given(own=RAW_TAGS, of_event=RAW_TAGS)
+def test_no_tag_of_any_text_raises(own, of_event):
+    own, of_event = read_tags(own), read_tags(of_event)
+    assert tags.tlp_level(own, of_event, "tlp:white") in TLP_MARKINGS
+    assert 0 <= tags.confidence(own, of_event, 50) <= 100
+    assert all(tags.threat_types(own, of_event, "WatchList"))
+    assert all(phase["phase_name"] for phase in tags.kill_chain_phases([*own, *of_event]))
+    everywhere = {tag.name for tag in [*own, *of_event] if not tag.local}
+    labels = tags.labels([*own, *of_event], ignore_local=True)
+    assert set(labels) <= everywhere
+    assert len(labels) == len(set(labels))
+    json.dumps(labels, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("form", ["a:{}x", 'a:b="{}x', ":{}:", "={}="])
+def test_a_hundred_kilobytes_of_tag(form):
+    name = form.format(" " * 100_000)
+    read = read_tags([{"name": name}])
+    assert tags.tlp_level(read, read, "tlp:white") == "white"
+    assert tags.labels(read, ignore_local=True) == [name]

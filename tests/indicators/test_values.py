@@ -1,0 +1,277 @@
+"""Values as Sentinel compares them, or the reason why they are not sent."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from constants import HASH_TYPES, UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES, Skip
+from helpers.indicators.values import Unsendable, prepare
+
+MD5 = "D41D8CD98F00B204E9800998ECF8427E"
+
+
+def parts(misp_type, value, *, send_private_and_cidr=False):
+    return prepare(misp_type, value, send_private_and_cidr=send_private_and_cidr).parts
+
+
+def reason(misp_type, value):
+    with pytest.raises(Unsendable) as caught:
+        prepare(misp_type, value, send_private_and_cidr=False)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("kind", ["domain", "hostname"])
+@pytest.mark.parametrize(
+    ("given_value", "sent"),
+    [
+        ("Evil.Example.COM", "evil.example.com"),
+        ("evil.example.com.", "evil.example.com"),
+        (".evil.example.com", "evil.example.com"),
+        ("  evil.example.com \n", "evil.example.com"),
+        ("evil[.]example[dot]com", "evil.example.com"),
+        ("evil(.)example(DOT)com", "evil.example.com"),
+        ("evil[[.]]example.com", "evil.example.com"),
+        ("BÜCHER.example", "xn--bcher-kva.example"),
+        ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ("bücher。example。", "xn--bcher-kva.example"),
+        ("_dmarc.bücher.example", "_dmarc.xn--bcher-kva.example"),
+        ("例え.example", "xn--r8jz45g.example"),
+    ],
+)
+def test_names_are_lower_case_punycode_without_outer_dots(kind, given_value, sent):
+    assert parts(kind, given_value) == (sent,)
+
+
+@pytest.mark.parametrize("value", ["...", " . ", "。", "ü" * 64 + ".example", "ü" * 2000, "\u0378.example"])
+def test_names_that_dns_cannot_hold_are_bad(value):
+    assert reason("domain", value) is Skip.BAD_VALUE
+
+
+@pytest.mark.parametrize("kind", ["ip-src", "ip-dst"])
+@pytest.mark.parametrize(
+    ("given_value", "sent"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1/32", "192.0.2.1"),
+        ("192[.]0[.]2[.]1", "192.0.2.1"),
+        ("2001:DB8:0:0:0:0:0:1", "2001:db8::1"),
+        ("2001:db8::1/128", "2001:db8::1"),
+        ("2001:db8::1%eth0", "2001:db8::1"),
+        ("::FFFF:C000:0201", "::ffff:192.0.2.1"),
+    ],
+)
+def test_addresses_are_canonical(kind, given_value, sent):
+    assert parts(kind, given_value) == (sent,)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("198.51.100.0/24", Skip.CIDR),
+        ("2001:db8::/32", Skip.CIDR),
+        ("0.0.0.0/0", Skip.CIDR),
+        ("10.1.2.3", Skip.PRIVATE_ADDRESS),
+        ("172.31.255.255", Skip.PRIVATE_ADDRESS),
+        ("192.168.0.1", Skip.PRIVATE_ADDRESS),
+        ("127.0.0.1", Skip.PRIVATE_ADDRESS),
+        ("169.254.1.1", Skip.PRIVATE_ADDRESS),
+        ("::1", Skip.PRIVATE_ADDRESS),
+        ("fd00::1", Skip.PRIVATE_ADDRESS),
+        ("fe80::1%eth0", Skip.PRIVATE_ADDRESS),
+        ("::ffff:10.0.0.1", Skip.PRIVATE_ADDRESS),
+        ("999.1.1.1", Skip.BAD_VALUE),
+        ("192.0.2.1-192.0.2.9", Skip.BAD_VALUE),
+        ("localhost", Skip.BAD_VALUE),
+        ("192.0.2.1:80", Skip.BAD_VALUE),
+    ],
+)
+def test_addresses_that_no_rule_matches(value, why):
+    assert reason("ip-dst", value) is why
+
+
+def test_edges_of_private_blocks_are_sent():
+    for value in ("9.255.255.255", "11.0.0.0", "172.15.255.255", "172.32.0.0", "192.169.0.0", "128.0.0.1"):
+        assert parts("ip-src", value) == (value,)
+
+
+@pytest.mark.parametrize(
+    ("given_value", "sent"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("198.51.100.7/24", "198.51.100.0/24"),
+        ("2001:DB8::/32", "2001:db8::/32"),
+        ("fe80::1%eth0", "fe80::1"),
+    ],
+)
+def test_private_and_cidr_are_sent_when_asked_for(given_value, sent):
+    assert parts("ip-dst", given_value, send_private_and_cidr=True) == (sent,)
+
+
+@pytest.mark.parametrize(
+    ("given_value", "sent"),
+    [
+        ("http://Evil.example/Path?Q=A", "http://Evil.example/Path?Q=A"),
+        ("HTTPS://Evil.example/", "HTTPS://Evil.example/"),
+        ("Evil.example/Path", "http://Evil.example/Path"),
+        ("evil.example:8080", "http://evil.example:8080"),
+        ("evil.example:8080/a:b", "http://evil.example:8080/a:b"),
+        ("evil.example:8080?q", "http://evil.example:8080?q"),
+        ("192.0.2.1:8080", "http://192.0.2.1:8080"),
+        ("evil.example/mailto:a", "http://evil.example/mailto:a"),
+        ("evil.example/?next=http://b.example", "http://evil.example/?next=http://b.example"),
+        ("hxxp://evil[.]example/a[.]b", "http://evil.example/a[.]b"),
+        ("hXXps://evil(dot)example/", "https://evil.example/"),
+        ("h**p://evil.example", "http://evil.example"),
+        ("h[tt]ps://evil.example", "https://evil.example"),
+        ("meow://evil.example", "http://evil.example"),
+        ("hxxp[:]//evil[.]example[:]8080/", "http://evil.example:8080/"),
+        ("hxxps[://]evil.example", "https://evil.example"),
+        ("ftp://evil.example/a", "ftp://evil.example/a"),
+        ("http://evil.example/?q=(dot)", "http://evil.example/?q=(dot)"),
+        ("http://evil.example?q=(dot)", "http://evil.example?q=(dot)"),
+        ("http://evil.example#a[.]b", "http://evil.example#a[.]b"),
+        ("http://evil.example/?q=hxxp://b.example", "http://evil.example/?q=hxxp://b.example"),
+        ("http://evil.example/x[:]//y", "http://evil.example/x[:]//y"),
+        ("http://evil.example/\U0001f600", "http://evil.example/\U0001f600"),
+        ("http://[2001:db8::1]:80/", "http://[2001:db8::1]:80/"),
+    ],
+)
+def test_urls_keep_case_and_path_and_get_a_scheme(given_value, sent):
+    assert parts("url", given_value) == (sent,)
+
+
+@pytest.mark.parametrize(
+    "given_value",
+    ["mailto:x@y.example", "javascript:alert(1)", "data:text/html,x", "MAILTO:a", "evil.example:80a", "a:"],
+)
+def test_a_uri_without_a_host_is_no_url(given_value):
+    assert reason("url", given_value) is Skip.BAD_VALUE
+
+
+@pytest.mark.parametrize(
+    ("misp_type", "given_value", "kind", "sent"),
+    [
+        ("md5", MD5, "md5", MD5.lower()),
+        ("sha512/256", "AB" * 32, "sha512/256", "ab" * 32),
+        ("ssdeep", '3:AbC:dEf,"a.exe"', "ssdeep", "3:AbC:dEf"),
+        ("impfuzzy", "3:AbC:dEf", "impfuzzy", "3:AbC:dEf"),
+        ("tlsh", "T1" + "AB" * 35, "tlsh", "ab" * 35),
+        ("tlsh", "AB" * 35, "tlsh", "ab" * 35),
+        ("x509-fingerprint-sha1", ":".join(["AB"] * 20), "x509-fingerprint-sha1", "ab" * 20),
+        ("email", "Bob@Example.ORG", "email", "bob@example.org"),
+        ("email-src", "bob[at]example[.]org", "email-src", "bob@example.org"),
+        ("email-dst", "bob[@]example.org", "email-dst", "bob@example.org"),
+        ("AS", "AS64496", "AS", "64496"),
+        ("AS", "as 64496", "AS", "64496"),
+        ("AS", "1.10", "AS", "65546"),
+        ("regkey|value", "HKLM\\A\\B|C:\\x|y", "regkey", "HKLM\\A\\B"),
+        ("regkey", "HKLM\\A", "regkey", "HKLM\\A"),
+        ("hostname|port", "C2.Example.:443", "hostname", "c2.example"),
+        ("hostname|port", "C2.Example|443", "hostname", "c2.example"),
+        ("ip-dst|port", "192.0.2.1|443", "ip-dst", "192.0.2.1"),
+        ("ip-dst|port", "192.0.2.1:443", "ip-dst", "192.0.2.1"),
+        ("ip-src|port", "2001:DB8::1|443", "ip-src", "2001:db8::1"),
+        ("ip-src|port", "[2001:db8::1]:443", "ip-src", "2001:db8::1"),
+        ("ip-src|port", "[2001:db8::1]|443", "ip-src", "2001:db8::1"),
+        ("mutex", " Global\\Mutex ", "mutex", "Global\\Mutex"),
+        ("filename", "A B.EXE", "filename", "A B.EXE"),
+        ("user-agent", "UA/1 (x|y)", "user-agent", "UA/1 (x|y)"),
+    ],
+)
+def test_every_other_kind(misp_type, given_value, kind, sent):
+    value = prepare(misp_type, given_value, send_private_and_cidr=False)
+    assert (value.type, value.parts, value.text) == (kind, (sent,), sent)
+
+
+@pytest.mark.parametrize("name", ["a.exe", "a|b.exe", "a\\b'c.exe", "\U0001f600.exe", ""])
+@pytest.mark.parametrize("kind", HASH_TYPES)
+def test_a_file_name_goes_beside_its_hash(kind, name):
+    value = prepare(f"filename|{kind}", f"{name}|{MD5}", send_private_and_cidr=False)
+    digest = MD5 if kind in {"ssdeep", "impfuzzy"} else MD5.lower()
+    assert (value.type, value.parts, value.file_name) == (kind, (digest,), name)
+
+
+def test_a_domain_and_its_address():
+    value = prepare("domain|ip", "Evil.Example.|192.0.2.1", send_private_and_cidr=False)
+    assert value.parts == ("evil.example", "192.0.2.1")
+    assert value.typed_parts == [("domain", "evil.example"), ("ip-dst", "192.0.2.1")]
+    assert value.left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("given_value", "kind", "sent", "why"),
+    [
+        ("evil.example|10.0.0.1", "domain", "evil.example", Skip.PRIVATE_ADDRESS),
+        ("evil.example|198.51.100.0/24", "domain", "evil.example", Skip.CIDR),
+        ("evil.example|", "domain", "evil.example", Skip.BAD_VALUE),
+        ("|192.0.2.1", "ip-dst", "192.0.2.1", Skip.BAD_VALUE),
+        ("...|192.0.2.1", "ip-dst", "192.0.2.1", Skip.BAD_VALUE),
+    ],
+)
+def test_half_of_a_domain_and_address_is_sent_alone(given_value, kind, sent, why):
+    value = prepare("domain|ip", given_value, send_private_and_cidr=False)
+    assert (value.type, value.parts) == (kind, (sent,))
+    assert [half.reason for half in value.left_out] == [why]
+
+
+@pytest.mark.parametrize("value", ["evil.example", "a.example|192.0.2.1|x", "|", "...|x"])
+def test_neither_half_is_a_bad_value(value):
+    assert reason("domain|ip", value) is Skip.BAD_VALUE
+
+
+@pytest.mark.parametrize("kind", sorted(UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES))
+@pytest.mark.parametrize("value", ["", "  \t\n", None, 7, 1.5, True, [], {}, "a\ud800b"])
+def test_what_is_no_text_is_a_bad_value_of_any_type(kind, value):
+    assert reason(kind, value) is Skip.BAD_VALUE
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("ssdeep", ',"a"'),
+        ("x509-fingerprint-md5", ":::"),
+        ("AS", "AS"),
+        ("filename|md5", "a.exe|"),
+        ("regkey|value", "|x"),
+    ],
+)
+def test_what_normalising_leaves_empty_is_a_bad_value(kind, value):
+    assert reason(kind, value) is Skip.BAD_VALUE
+
+
+HOSTILE = st.one_of(
+    st.text(max_size=60),
+    st.text(alphabet="[](){}.:/|@%dotahxp*AS1 \\'\"\u3000。．［］ÜİßΣ\U0001f600", max_size=40),
+    st.ip_addresses().map(str),
+    st.from_regex(r"(hxxps?|meow|http)(\[?:\]?)//[a-z\[\].()]{1,10}(/[(dot)?]{0,8})?", fullmatch=True),
+)
+
+
+@hypothesis_settings(max_examples=600)
+@given(kind=st.sampled_from(UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES), text=HOSTILE, send=st.booleans())
+@example(kind="domain", text="a[(dot)]b", send=False)
+@example(kind="domain", text="ü［．］a", send=False)
+@example(kind="AS", text="ASAS1", send=False)
+@example(kind="url", text="hxxp://meow://[[.]", send=False)
+def test_preparing_what_is_prepared_changes_nothing(kind, text, send):
+    try:
+        value = prepare(kind, text, send_private_and_cidr=send)
+    except Unsendable as refused:
+        assert refused.reason in {Skip.BAD_VALUE, Skip.CIDR, Skip.PRIVATE_ADDRESS}
+        return
+    assert all(part and part == part.strip() for part in value.parts)
+    again = prepare(value.type, value.text, send_private_and_cidr=send)
+    assert (again.type, again.parts, again.left_out) == (value.type, value.parts, ())
+
+
+@pytest.mark.parametrize("character", ["[", "(", ".", ":", "|", "/", "a", "ü", "\U0001f600", " ."])
+@pytest.mark.parametrize("kind", ["domain", "url", "ip-dst", "email", "domain|ip", "ip-dst|port", "ssdeep", "AS"])
+def test_a_hundred_kilobytes_are_a_value_or_a_reason(kind, character):
+    text = character * 100_000 + "x"
+    try:
+        assert prepare(kind, text, send_private_and_cidr=True).parts
+    except Unsendable as refused:
+        assert refused.reason is Skip.BAD_VALUE

@@ -1,0 +1,465 @@
+"""The ledger on SQLite and on a real PostgreSQL: what it keeps, what it says when it cannot."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sql
+
+from helpers.errors import LedgerError
+from helpers.ledger.database import lost
+from helpers.ledger.records import (
+    RememberedAttribute,
+    RememberedEvent,
+    RememberedObject,
+    Source,
+    Stage,
+    Terms,
+    packed,
+    unpacked,
+)
+from helpers.ledger.store import Ledger
+from helpers.ledger.tables import ABOUT, ATTRIBUTES, OBJECTS, SCHEMA
+from tests.support.postgres import PASSWORD, ledger_url, postgres_server, postgres_url
+
+__all__ = ["ledger_url", "postgres_server", "postgres_url"]
+NOW = 1_790_000_000
+LATER = NOW + 86_400
+EVENT = "10000000-0000-4000-8000-000000000001"
+OTHER = "10000000-0000-4000-8000-000000000002"
+
+
+@pytest.fixture
+def ledger(ledger_url):
+    with_destination = Ledger(ledger_url, "workspace", "MISP")
+    yield with_destination
+    with_destination.close()
+
+
+def thing(number, **changes):
+    """An object that is to be sent."""
+    made = RememberedObject(
+        id=f"indicator--{number}",
+        key=f"key-{number}",
+        pattern=f"[domain-name:value = 'host{number}.example.org']",
+        value=f"host{number}.example.org",
+        life=1,
+        fingerprint=f"print-{number}",
+        valid_until=LATER,
+        body=packed({"id": f"indicator--{number}", "labels": ["ä"]}),
+    )
+    made = replace(made, **changes)
+    return replace(made, live_until=made.valid_until) if made.live and not made.live_until else made
+
+
+def source(number, event=EVENT):
+    return Source(f"key-{number}", event, f"attribute-{number}", b"")
+
+
+def attribute(number, **changes):
+    made = RememberedAttribute(EVENT, f"attribute-{number}", "print", "domain", f"host{number}.example.org")
+    return replace(made, **changes)
+
+
+def stages(ledger, *numbers):
+    found = ledger.by_id(f"indicator--{number}" for number in numbers)
+    return [found[f"indicator--{number}"].stage for number in numbers]
+
+
+def one(ledger, number=1):
+    return ledger.by_id([f"indicator--{number}"])[f"indicator--{number}"]
+
+
+def in_flight(ledger, ids):
+    """Have objects taken out of the line, on their way to Microsoft."""
+    ledger.line_up(ids)
+    return ledger.take(len(ids), NOW, in_flight=True)
+
+
+# -- opening ------------------------------------------------------------------------------------------
+
+
+def test_what_was_kept_is_there_after_opening_again(ledger_url):
+    kept = thing(1, words="ü", renew_at=NOW, live=True)
+    first = Ledger(ledger_url, "workspace", "MISP")
+    first.keep(events=[RememberedEvent(EVENT, NOW, True)], attributes=[attribute(1)], sources=[source(1)])
+    first.keep(objects=[kept])
+    first.close()
+    again = Ledger(ledger_url, "workspace", "MISP")
+    assert again.events() == {EVENT: RememberedEvent(EVENT, NOW, True)}
+    assert again.attributes(EVENT) == {"attribute-1": attribute(1)}
+    assert again.sources_of_event(EVENT) == again.sources(["key-1"]) == [source(1)]
+    assert again.objects(["key-1"]) == [kept]
+    assert unpacked(one(again).body)["labels"] == ["ä"]
+    again.close()
+
+
+def test_the_schema_s_version_is_inside(ledger_url):
+    Ledger(ledger_url, "workspace", "MISP").close()
+    assert version(ledger_url) == str(SCHEMA)
+
+
+FIRST_SCHEMA = (
+    "DROP INDEX objects_live",
+    "ALTER TABLE objects DROP COLUMN live_until",
+    "ALTER TABLE objects DROP COLUMN left_event",
+    "ALTER TABLE objects DROP COLUMN program",
+    "ALTER TABLE objects DROP COLUMN remote_id",
+    "CREATE INDEX objects_live ON objects (destination, live, valid_until)",
+    "ALTER TABLE events DROP COLUMN full_run",
+    "DROP INDEX objects_due",
+    "ALTER TABLE objects DROP COLUMN due",
+)
+
+
+def test_an_older_ledger_is_brought_up_to_date_in_place(ledger_url):
+    first = Ledger(ledger_url, "workspace", "MISP")
+    first.keep(events=[RememberedEvent(EVENT, NOW, True)], objects=[thing(1)])
+    first.close()
+    execute(ledger_url, *FIRST_SCHEMA)
+    set_version(ledger_url, 1)
+    dry = Ledger(ledger_url, "workspace", "MISP", dry=True)
+    assert one(dry) == thing(1)
+    dry.close()
+    assert version(ledger_url) == "1"
+    upgraded = Ledger(ledger_url, "workspace", "MISP")
+    assert one(upgraded) == thing(1)
+    assert upgraded.events() == {EVENT: RememberedEvent(EVENT, NOW, True)}
+    in_flight(upgraded, ["indicator--1"])
+    upgraded.close()
+    assert version(ledger_url) == str(SCHEMA)
+
+
+def test_what_the_attributes_of_a_large_event_have_in_common_is_in_memory_once(ledger):
+    ledger.keep(attributes=[attribute(n) for n in range(9)], sources=[source(n) for n in range(9)])
+    known = ledger.attributes(EVENT)
+    assert known == {each.uuid: each for each in map(attribute, range(9))}
+    assert len({id(each.event) for each in known.values()}) == len({id(each.type) for each in known.values()}) == 1
+    assert len({id(each.event) for each in ledger.sources_of_event(EVENT)}) == 1
+    assert not any(hasattr(each, "__dict__") for each in [*known.values(), source(1)])
+
+
+def test_the_line_is_kept_in_order_and_empty_after_a_death(ledger):
+    ledger.keep(objects=[thing(number) for number in (1, 2, 3, 4)])
+    ledger.line_up(["indicator--3", "indicator--4"])
+    ledger.line_up(["indicator--1"])
+    assert [each.id for each in ledger.take(2, NOW, in_flight=False)] == ["indicator--3", "indicator--4"]
+    assert stages(ledger, 3, 4) == [Stage.PENDING, Stage.PENDING]
+    ledger.recover()
+    assert ledger.take(9, NOW, in_flight=True) == []
+
+
+def test_a_newer_ledger_is_refused_in_a_sentence(ledger_url):
+    Ledger(ledger_url, "workspace", "MISP").close()
+    set_version(ledger_url, SCHEMA + 1)
+    with pytest.raises(LedgerError, match=r"written by a newer MISP2Sentinel \(its schema is .*: run that version"):
+        Ledger(ledger_url, "workspace", "MISP")
+    assert version(ledger_url) == str(SCHEMA + 1)
+
+
+def test_a_new_file_is_its_owner_s_alone(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger(f"sqlite:///{path}", "workspace", "MISP")
+    ledger.keep(objects=[thing(1)])
+    for each in tmp_path.iterdir():
+        assert stat.S_IMODE(each.stat().st_mode) == 0o600, each
+    ledger.close()
+
+
+def test_a_database_that_is_given_up_for_a_signal_ends_the_run_as_the_signal_does(ledger_url):
+    with pytest.raises(KeyboardInterrupt), lost(ledger_url):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise sql.exc.PendingRollbackError("the connection was given up")
+    with pytest.raises(LedgerError, match="was lost"), lost(ledger_url):
+        raise sql.exc.OperationalError("", {}, Exception("gone"))
+
+
+def test_a_dry_run_keeps_nothing(ledger_url):
+    first = Ledger(ledger_url, "workspace", "MISP")
+    first.keep(objects=[thing(1)])
+    first.learn(known="before")
+    first.close()
+    dry = Ledger(ledger_url, "workspace", "MISP", dry=True)
+    dry.keep(objects=[thing(2)], no_objects=["indicator--1"])
+    dry.learn(known="in the dry run")
+    assert dry.by_id(["indicator--1", "indicator--2"]).keys() == {"indicator--2"}
+    assert dry.facts() == {"known": "in the dry run"}
+    dry.close()
+    again = Ledger(ledger_url, "workspace", "MISP")
+    assert again.by_id(["indicator--1", "indicator--2"]).keys() == {"indicator--1"}
+    assert again.facts() == {"known": "before"}
+    again.close()
+
+
+def test_a_dry_run_without_a_ledger_makes_none(ledger_url, tmp_path):
+    dry = Ledger(ledger_url, "workspace", "MISP", dry=True)
+    dry.keep(objects=[thing(1)])
+    assert one(dry) == thing(1)
+    dry.close()
+    assert not list(tmp_path.iterdir())
+    if ledger_url.startswith("postgresql"):
+        assert not tables(ledger_url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://ledger:{PASSWORD}@127.0.0.1:1/ledger",
+        f"postgresql://ledger:{PASSWORD}@no-such-host.invalid/ledger",
+        f"mysql://ledger:{PASSWORD}@127.0.0.1/ledger",
+        f"ledger:{PASSWORD}",
+    ],
+)
+def test_a_database_out_of_reach_is_told_without_its_password(url):
+    with pytest.raises(LedgerError, match="state_url") as told:
+        Ledger(url, "workspace", "MISP")
+    assert PASSWORD not in str(told.value)
+
+
+@pytest.mark.parametrize("wrong", ["nobody:{}", "ledger:{}-and-more"])
+def test_a_login_that_is_refused_is_told_without_its_password(postgres_url, wrong):
+    url = postgres_url.replace(f"ledger:{PASSWORD}", wrong.format(PASSWORD))
+    with pytest.raises(LedgerError, match="authentication failed") as told:
+        Ledger(url, "workspace", "MISP")
+    assert PASSWORD not in str(told.value)
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_a_path_that_cannot_be_written_is_told(tmp_path, dry):
+    with pytest.raises(LedgerError, match=r"cannot be used \(state_url\): .*No such file or directory, so make it"):
+        Ledger(f"sqlite:///{tmp_path / 'absent' / 'ledger.sqlite'}", "workspace", "MISP", dry=dry)
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(LedgerError, match=r"cannot be used \(state_url\): .*Is a directory"):
+        Ledger(f"sqlite:///{tmp_path / 'directory'}", "workspace", "MISP", dry=dry)
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path):
+    (tmp_path / "notes").write_text("these are notes, not a database at all\n" * 100)
+    with pytest.raises(LedgerError, match="not a database"):
+        Ledger(f"sqlite:///{tmp_path / 'notes'}", "workspace", "MISP")
+    assert Path(tmp_path / "notes").read_text().startswith("these are notes")
+
+
+# -- destinations -------------------------------------------------------------------------------------
+
+
+def test_destinations_do_not_see_each_other(ledger_url):
+    ours = Ledger(ledger_url, "workspace", "MISP")
+    ours.keep(events=[RememberedEvent(EVENT, NOW, True)], attributes=[attribute(1)])
+    ours.keep(objects=[thing(1)], sources=[source(1)])
+    ours.learn(known="ours")
+    theirs = Ledger(ledger_url, "workspace", "another system")
+    assert theirs.events() == theirs.attributes(EVENT) == theirs.facts() == theirs.by_id(["indicator--1"]) == {}
+    theirs.keep(objects=[thing(1, words="theirs")])
+    in_flight(theirs, ["indicator--1"])
+    theirs.accepted(["indicator--1"], NOW)
+    theirs.forget_all()
+    assert one(ours) == thing(1)
+    assert ours.events().keys() == {EVENT}
+    assert [each[1:] for each in ours.destinations()] == [("workspace", "MISP"), ("workspace", "another system")]
+    ours.close()
+    theirs.close()
+
+
+def test_facts_add_up(ledger):
+    ledger.learn(misp={"url": "https://misp.example.org"}, full_at=NOW)
+    ledger.learn(full_at=LATER)
+    assert ledger.facts() == {"misp": {"url": "https://misp.example.org"}, "full_at": LATER}
+
+
+# -- what becomes of objects --------------------------------------------------------------------------
+
+
+def test_in_flight_is_possibly_live(ledger):
+    ledger.keep(objects=[thing(1), thing(2, stage=Stage.ACCEPTED, live=True, leaving="gone")])
+    in_flight(ledger, ["indicator--1"])
+    in_flight(ledger, ["indicator--2"])
+    assert stages(ledger, 1, 2) == [Stage.SENDING, Stage.WITHDRAWING]
+    assert one(ledger).live and one(ledger).sent_at == NOW
+    assert one(ledger, 2).live and one(ledger, 2).revoked
+
+
+def test_accepted(ledger):
+    ledger.keep(objects=[thing(1, words="busy", doubt=True)])
+    in_flight(ledger, ["indicator--1"])
+    ledger.accepted(["indicator--1"], NOW)
+    expected = thing(1, stage=Stage.ACCEPTED, accepted_at=NOW, sent_at=NOW, live=True)
+    assert one(ledger) == expected
+    assert ledger.every_live_object(NOW) == [expected]
+
+
+def test_rejected_ones_are_not_live_unless_they_were(ledger):
+    ledger.keep(objects=[thing(1), thing(2, accepted_at=NOW), thing(3, doubt=True)])
+    numbers = (1, 2, 3)
+    in_flight(ledger, [f"indicator--{number}" for number in numbers])
+    ledger.rejected({f"indicator--{number}": f"no {number}" for number in numbers})
+    assert stages(ledger, *numbers) == [Stage.REJECTED] * 3
+    assert [one(ledger, number).live for number in numbers] == [False, True, True]
+    assert one(ledger, 3).words == "no 3"
+
+
+def test_unanswered_ones_stay_in_doubt(ledger):
+    ledger.keep(objects=[thing(1), thing(2)])
+    in_flight(ledger, ["indicator--1"])
+    ledger.unanswered({"indicator--1": "reset", "indicator--2": "given up before"})
+    assert [one(ledger, number).doubt for number in (1, 2)] == [True, False]
+    assert [one(ledger, number).live for number in (1, 2)] == [True, False]
+    assert one(ledger).words == "reset"
+
+
+def test_withdrawn(ledger):
+    ledger.keep(objects=[thing(1, stage=Stage.ACCEPTED, live=True, leaving="gone", renew_at=NOW)])
+    assert [each.leaving for each in ledger.leaving()] == ["gone"]
+    in_flight(ledger, ["indicator--1"])
+    assert ledger.leaving(), "a withdrawal without an answer is repeated"
+    ledger.withdrawn(["indicator--1"])
+    assert ledger.leaving() == ledger.every_live_object(NOW) == []
+    assert one(ledger).stage is Stage.WITHDRAWN or one(ledger).stage == Stage.WITHDRAWN
+
+
+def test_what_was_in_flight_is_taken_up_again(ledger):
+    ledger.keep(objects=[thing(1), thing(2, leaving="gone"), thing(3, stage=Stage.ACCEPTED)])
+    in_flight(ledger, ["indicator--1"])
+    in_flight(ledger, ["indicator--2"])
+    ledger.recover()
+    assert stages(ledger, 1, 2, 3) == [Stage.PENDING, Stage.WITHDRAWING, Stage.ACCEPTED]
+    assert [one(ledger, number).doubt for number in (1, 2, 3)] == [True, False, False]
+
+
+def test_more_ids_than_fit_into_a_statement(ledger):
+    numbers = range(1, 1203)
+    ledger.keep(objects=[thing(number) for number in numbers])
+    ids = [f"indicator--{number}" for number in numbers]
+    in_flight(ledger, ids)
+    ledger.accepted(ids, NOW)
+    assert len(ledger.by_id(ids)) == 1202
+    assert ledger.count(NOW) == {"accepted": 1202, "live": 1202}
+
+
+def test_counting(ledger):
+    ledger.keep(objects=[thing(1), thing(2, stage=Stage.ACCEPTED, live=True)])
+    ledger.keep(objects=[thing(3, stage=Stage.ACCEPTED, live=True, valid_until=NOW)])
+    assert ledger.count(NOW) == {"pending": 1, "accepted": 2, "live": 1}
+
+
+# -- what is due --------------------------------------------------------------------------------------
+
+
+def test_due_is_what_moves_on_and_what_is_to_be_refreshed(ledger):
+    accepted = {"stage": Stage.ACCEPTED, "live": True, "accepted_at": NOW - 100}
+    ledger.keep(objects=[thing(1, **accepted, renew_at=NOW), thing(2, **accepted, renew_at=NOW + 1)])
+    ledger.keep(objects=[thing(3, **accepted, valid_until=NOW), thing(4, **accepted, leaving="gone", renew_at=NOW)])
+    ledger.keep(
+        objects=[thing(5, renew_at=NOW), thing(6, **accepted, renew_at=NOW), thing(7, **accepted, renew_at=NOW)]
+    )
+    events = {"in": {}, "out": {"listed": False}, "held": {"held_since": NOW}}
+    ledger.keep(events=[RememberedEvent(uuid, 1, published=True, **more) for uuid, more in events.items()])
+    of_event = {1: "in", 2: "in", 3: "in", 4: "in", 5: "in", 6: "out", 7: "held"}
+    things = {number: thing(number) for number in of_event}
+    ledger.keep(sources=[Source(things[number].key, uuid, f"a{number}") for number, uuid in of_event.items()])
+    assert set(ledger.to_renew(NOW)) == {"indicator--1"}
+    assert set(ledger.to_refresh(NOW, NOW - 100)) == {"indicator--1", "indicator--2", "indicator--6"}
+    assert ledger.to_refresh(NOW, NOW - 101) == []
+
+
+def test_an_event_is_settled_when_all_its_objects_are(ledger):
+    ledger.keep(events=[RememberedEvent(uuid, NOW, True, todo=True) for uuid in (EVENT, OTHER)])
+    ledger.keep(sources=[source(1), source(2), source(3, OTHER)], objects=[thing(1), thing(2), thing(3)])
+    in_flight(ledger, ["indicator--1", "indicator--3"])
+    ledger.accepted(["indicator--1", "indicator--3"], NOW)
+    ledger.settle_events([EVENT, OTHER])
+    assert {uuid: event.todo for uuid, event in ledger.events().items()} == {EVENT: True, OTHER: False}
+    in_flight(ledger, ["indicator--2"])
+    ledger.rejected({"indicator--2": "no"})
+    ledger.settle_events([EVENT])
+    assert not ledger.events()[EVENT].todo
+
+
+def test_unsettled_keys(ledger):
+    ledger.keep(sources=[source(1), source(2), source(3), source(4, OTHER)])
+    ledger.keep(
+        objects=[thing(1), thing(2, stage=Stage.REJECTED, program="this"), thing(3, stage=Stage.ACCEPTED), thing(4)]
+    )
+    same, another = Terms(NOW, program="this"), Terms(NOW, program="another")
+    keys = {source(n).key for n in (1, 2, 3)}
+    assert ledger.unsettled_keys(keys, same) == {source(1).key}
+    for terms in (another, replace(same, retry_rejected=True)):
+        assert ledger.unsettled_keys(keys, terms) == {source(1).key, source(2).key}
+
+
+def test_events_of_objects(ledger):
+    ledger.keep(sources=[source(1), source(1, OTHER), source(2, OTHER)])
+    ledger.keep(objects=[thing(1, live=True, valid_until=NOW), thing(2, live=True)])
+    assert ledger.events_of(["key-1"]) == {"key-1": {EVENT, OTHER}}
+    assert ledger.events_with_live_objects(NOW) == {OTHER}
+
+
+# -- what goes ----------------------------------------------------------------------------------------
+
+
+def test_what_is_named_goes_and_the_rest_stays(ledger):
+    ledger.keep(attributes=[attribute(1), attribute(2)], sources=[source(1), source(1, OTHER)])
+    ledger.keep(objects=[thing(1), thing(2)])
+    ledger.keep(no_attributes={EVENT: ["attribute-1"]}, no_sources=[source(1)], no_objects=["indicator--1"])
+    assert ledger.attributes(EVENT).keys() == {"attribute-2"}
+    assert ledger.sources(["key-1"]) == [source(1, OTHER)]
+    assert ledger.by_id(["indicator--1", "indicator--2"]).keys() == {"indicator--2"}
+
+
+def test_a_transaction_that_fails_leaves_nothing(ledger):
+    broken = replace(attribute(1), value=None)
+    with pytest.raises(sql.exc.IntegrityError):
+        ledger.keep(events=[RememberedEvent(EVENT, NOW, True)], attributes=[broken])
+    assert ledger.events() == {}
+    ledger.keep(events=[RememberedEvent(EVENT, NOW, True)])
+    assert ledger.events().keys() == {EVENT}
+
+
+def test_forgetting_leaves_objects(ledger):
+    ledger.keep(events=[RememberedEvent(EVENT, NOW, True)], attributes=[attribute(1)], sources=[source(1)])
+    ledger.keep(objects=[thing(1)])
+    ledger.forget_all()
+    assert ledger.attributes(EVENT) == {}
+    assert ledger.events()[EVENT].todo
+    assert ledger.sources(["key-1"]) == []
+    assert one(ledger) == thing(1)
+
+
+def test_search(ledger):
+    ledger.keep(objects=[thing(1), thing(2)], attributes=[attribute(1, skip="NO_TO_IDS")])
+    found = ledger.search(OBJECTS, RememberedObject, OBJECTS.c.value == "host2.example.org")
+    assert found == [thing(2)]
+    assert ledger.search(ATTRIBUTES, RememberedAttribute, ATTRIBUTES.c.skip != "") == [attribute(1, skip="NO_TO_IDS")]
+
+
+# -- past the ledger ----------------------------------------------------------------------------------
+
+
+def connected(url):
+    return sql.create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=sql.NullPool).begin()
+
+
+def version(url):
+    with connected(url) as connection:
+        return connection.scalar(sql.select(ABOUT.c.value).where(ABOUT.c.name == "schema"))
+
+
+def set_version(url, number):
+    with connected(url) as connection:
+        connection.execute(sql.update(ABOUT).values(value=str(number)))
+
+
+def execute(url, *statements):
+    with connected(url) as connection:
+        for statement in statements:
+            connection.execute(sql.text(statement))
+
+
+def tables(url):
+    with connected(url) as connection:
+        return sql.inspect(connection).get_table_names()

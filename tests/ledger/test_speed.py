@@ -1,0 +1,76 @@
+"""What is asked for each event finds its rows by an index, however many there are: in both databases."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import psycopg
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from tests.support import hosts, misp_event
+from tests.support.in_process import OneProcess
+from tests.support.postgres import postgres_server, postgres_url
+
+__all__ = ["postgres_server", "postgres_url"]
+
+START, DAY = 1_790_000_100, 86_400
+EVENTS, RUNS = 12, 3
+# A destination is one of few: what is found by it alone is found by looking through all of its rows.
+_WHOLE = re.compile(r"SCAN|\(destination=\?\)")
+
+
+@pytest.fixture
+def whole_tables():
+    """How often each statement was carried out that looks through a whole table."""
+    plans, counted = {}, Counter()
+
+    def look(_connection, cursor, statement, parameters, _context, many):
+        if many or not statement.startswith(("SELECT", "UPDATE", "DELETE")):
+            return
+        if statement not in plans:
+            asked = cursor.connection.cursor()
+            asked.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans[statement] = any(_WHOLE.search(row[3]) for row in asked.fetchall())
+        if plans[statement]:
+            counted[statement] += 1
+
+    event.listen(Engine, "before_cursor_execute", look)
+    yield counted
+    event.remove(Engine, "before_cursor_execute", look)
+
+
+def test_whole_tables_are_looked_through_a_few_times_a_run_and_never_for_each_event(tmp_path, whole_tables):
+    here = OneProcess(tmp_path, START, MISP_EVENT_FILTERS='{"published": 1}')
+    here.misp.load(misp_event(n, hosts(3, f"e{n}h")) for n in range(1, EVENTS + 1))
+    for run in range(RUNS):
+        for each in list(here.misp.events()):
+            here.misp.edit_attribute(each["uuid"], each["Attribute"][0]["uuid"], comment=f"seen {run}")
+            here.misp.edit_attribute(each["uuid"], each["Attribute"][1]["uuid"], to_ids=not run)
+            here.misp.publish(each["uuid"])
+        assert here.run(full=run == RUNS - 1).exit_code == 0
+        here.seconds += DAY
+    assert whole_tables, "or nothing was counted"
+    assert not {said: count for said, count in whole_tables.items() if count > RUNS}
+
+
+def rows_read(url):
+    """How many rows of objects were read in a database, when everybody else has left it."""
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    read = "SELECT seq_tup_read + idx_tup_fetch, n_tup_ins FROM pg_stat_user_tables WHERE relname = 'objects'"
+    with psycopg.connect(url, autocommit=True) as connection:
+        for _ in range(10_000):
+            if connection.execute(others).fetchone() == (0,):
+                break
+        return connection.execute(read).fetchone()
+
+
+def test_a_first_run_reads_each_object_a_few_times_in_a_postgresql_that_knew_of_none(tmp_path, postgres_url):
+    here = OneProcess(tmp_path, START, STATE_URL=postgres_url, MISP_EVENT_FILTERS='{"published": 1}')
+    here.misp.load(misp_event(n, hosts(25, f"e{n}h")) for n in range(1, 41))
+    assert here.run().exit_code == 0
+    read, written = rows_read(postgres_url)
+    assert written == 1000
+    assert read < 20 * written

@@ -1,0 +1,58 @@
+"""The states of an object are those that the architecture page shows, with every transition and no other."""
+
+from contextlib import closing
+from dataclasses import replace
+
+from helpers.ledger import Ledger, RememberedObject, Stage
+from helpers.ledger.records import packed
+from helpers.sync.plan import renewal
+from tests.project.test_docs import page, rows, section
+
+NOW = 1_790_000_000
+OBJECT = RememberedObject("indicator--1", "key", "[a:b = 'c']", "c", 1, "fingerprint", 2_000_000_000, packed({}))
+WAITING = (Stage.PENDING,)
+ANSWERED = (Stage.ACCEPTED, Stage.REJECTED)
+LEAVING = (Stage.WITHDRAWING, Stage.WITHDRAWN)
+
+
+def send_again(ledger):
+    (known,) = ledger.by_id([OBJECT.id]).values()
+    ledger.keep(objects=[renewal(known, NOW, moves=False)])
+
+
+# What happens, to objects in which states it can happen, and the reason for which they leave where they do.
+HAPPENS = {
+    "taken out of the line": (WAITING, "", lambda ledger: ledger.take(1, NOW, in_flight=True)),
+    "accepted": (Stage, "", lambda ledger: ledger.accepted([OBJECT.id], NOW)),
+    "rejected": (Stage, "", lambda ledger: ledger.rejected({OBJECT.id: "words"})),
+    "without an answer": (Stage, "", lambda ledger: ledger.unanswered({OBJECT.id: "words"})),
+    "recovered by the next run: nobody answered": (Stage, "", lambda ledger: ledger.recover()),
+    "wanted otherwise, renewed, or sent again": (ANSWERED, "", send_again),
+    "taken out of the line to be withdrawn": (
+        [stage for stage in Stage if stage not in LEAVING],
+        "attribute deleted",
+        lambda ledger: ledger.take(1, NOW, in_flight=True),
+    ),
+    "the withdrawal was accepted": (Stage, "", lambda ledger: ledger.withdrawn([OBJECT.id])),
+}
+
+
+def becomes(stage, leaving, happens):
+    """The state of an object after something happened to it, as the ledger has it."""
+    with closing(Ledger("sqlite://", "workspace", "system")) as ledger:
+        ledger.keep(objects=[replace(OBJECT, stage=stage, leaving=leaving)])
+        ledger.line_up([OBJECT.id])
+        happens(ledger)
+        return ledger.by_id([OBJECT.id])[OBJECT.id].stage
+
+
+def test_the_table_has_every_transition_and_no_other():
+    table = rows(section(page("docs/architecture.md"), "## The states of an object"))
+    told = {(before, what, after) for states, what, after in table for before in states.split(", ")}
+    found = {
+        (str(stage), what, str(after))
+        for what, (stages, leaving, happens) in HAPPENS.items()
+        for stage in stages
+        if (after := becomes(stage, leaving, happens)) != stage
+    }
+    assert told == found

@@ -1,0 +1,905 @@
+"""The Graph API: what an attribute becomes, and runs into the sandbox's Graph."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import sys
+import tempfile
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+import constants
+from constants import Skip
+from helpers.commands import adopt, check
+from helpers.commands import withdraw as leave
+from helpers.commands.convert import convert_files
+from helpers.commands.explain import explain
+from helpers.errors import SettingsError
+from helpers.indicators.convert import convert_event
+from helpers.indicators.request_event import RequestObjectEvent
+from helpers.indicators.request_graph import shortened, ti_indicator
+from helpers.ledger.records import Stage
+from helpers.microsoft.api import Part
+from helpers.microsoft.graph_api import GraphApi
+from helpers.microsoft.graph_items import Operation
+from helpers.microsoft.responses import Answer, Kind
+from helpers.settings import model as settings_room
+from helpers.settings.model import MsAuth, Settings
+from helpers.sync import run as sync
+from helpers.sync.debug_files import AnswerFiles
+from sandbox.azure.graph_rules import EDITABLE, indicator_error
+from sandbox.faults import Fault
+from tests.project.test_docs import codes, page, rows, section
+from tests.support import environ_for, hosts, misp_attribute, misp_event
+from tests.support.in_process import OneProcess
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+START = 1_790_000_100
+DAY = 86_400
+GRAPH = "https://graph.example.org/beta"
+PATH = "/security/tiIndicators/"
+SUBMIT, UPDATE, DELETE, BY_EXTERNAL_ID = Operation
+MD5, SHA1, SHA256 = "0123456789abcdef" * 2, "0123456789" * 4, "0123456789abcdef" * 4
+LONG = "0123456789abcdef" * 8
+SSDEEP = "96:s4Ud1Lj96tHHlZDrwciQmA+4uy1I0G4HYuL8N3TzS8QsO/wqWXLcMSx:sF1LjEtHHlZDrJzrhuyZvHYm8tKp/RWO"
+TLSH = LONG[:70]
+IMPFUZZY = "48:8CpLQ5y1gNAVWB:8CpLQ5y1"
+
+
+def graph_settings(**changes):
+    return Settings(ms_auth=MsAuth(graph_api=True, scope="https://graph.microsoft.com/.default"), **changes)
+
+
+def converted(*attributes, settings=None, **changes):
+    """What an event with these attributes becomes: tiIndicators, and what is skipped or left out."""
+    event = misp_event(1, attributes, **changes)
+    parts = list(convert_event(event, settings or graph_settings(), NOW))
+    made = [ti_indicator(each) for part in parts for each in part.indicators]
+    for each in made:
+        assert indicator_error(each, NOW.timestamp()) == ""
+    return made, [skip for part in parts for skip in (*part.skipped, *part.left_out)]
+
+
+def becomes(kind, value, settings=None, **changes):
+    (made,), skipped = converted({"type": kind, "value": value}, settings=settings, **changes)
+    assert skipped == []
+    return made
+
+
+OBSERVABLES = {
+    "AS": ("AS64496", {"networkSourceAsn": 64496}),
+    "email-dst": ("Bob@example.org", {"emailRecipient": "bob@example.org"}),
+    "email-src-display-name": ("Bob", {"emailSenderName": "Bob"}),
+    "email-subject": ("Invoice", {"emailSubject": "Invoice"}),
+    "email-x-mailer": ("Mailer 1", {"emailXMailer": "Mailer 1"}),
+    "filename": ("a.exe", {"fileName": "a.exe"}),
+    "mutex": ("Global\\x", {"fileMutexName": "Global\\x"}),
+    "port": ("4444", {"networkPort": 4444}),
+    "size-in-bytes": ("1024", {"fileSize": 1024}),
+    "url": ("https://example.org/a", {"url": "https://example.org/a"}),
+    "user-agent": ("agent/1", {"userAgent": "agent/1"}),
+    "domain": ("Example.org", {"domainName": "example.org"}),
+    "hostname": ("www.example.org", {"domainName": "www.example.org"}),
+    "email-src": ("eve@example.org", {"emailSenderAddress": "eve@example.org", "emailSourceDomain": "example.org"}),
+    "ip-dst": ("192.0.2.1", {"networkDestinationIPv4": "192.0.2.1", "networkIPv4": "192.0.2.1"}),
+    "ip-src": ("192.0.2.1", {"networkSourceIPv4": "192.0.2.1", "networkIPv4": "192.0.2.1"}),
+    "ip-dst|port": (
+        "192.0.2.1|443",
+        {
+            **{"networkDestinationIPv4": "192.0.2.1", "networkIPv4": "192.0.2.1"},
+            **{"networkDestinationPort": 443, "networkPort": 443},
+        },
+    ),
+    "ip-src|port": (
+        "192.0.2.1|443",
+        {
+            **{"networkSourceIPv4": "192.0.2.1", "networkIPv4": "192.0.2.1"},
+            **{"networkSourcePort": 443, "networkPort": 443},
+        },
+    ),
+    "domain|ip": ("example.org|192.0.2.1", {"domainName": "example.org", "networkIPv4": "192.0.2.1"}),
+    "md5": (MD5, {"fileHashType": "md5", "fileHashValue": MD5}),
+    "sha1": (SHA1, {"fileHashType": "sha1", "fileHashValue": SHA1}),
+    "sha256": (SHA256, {"fileHashType": "sha256", "fileHashValue": SHA256}),
+    "authentihash": (SHA256, {"fileHashType": "authenticodeHash256", "fileHashValue": SHA256}),
+    "ssdeep": (SSDEEP, {"fileHashType": "ctph", "fileHashValue": SSDEEP}),
+    "tlsh": (TLSH, {"fileHashType": "lsHash", "fileHashValue": TLSH}),
+    "imphash": (MD5, {"fileHashType": "unknown", "fileHashValue": MD5}),
+    "impfuzzy": (IMPFUZZY, {"fileHashType": "unknown", "fileHashValue": IMPFUZZY}),
+    "pehash": (SHA1, {"fileHashType": "unknown", "fileHashValue": SHA1}),
+    **{
+        kind: (LONG[:length], {"fileHashType": "unknown", "fileHashValue": LONG[:length]})
+        for kind, length in (
+            *(("sha224", 56), ("sha384", 96), ("sha512", 128)),
+            *(("sha512/224", 56), ("sha512/256", 64)),
+        )
+    },
+}
+OTHER_FORMS = [
+    ("AS", "64496", {"networkSourceAsn": 64496}),
+    ("url", "example.org/a", {"url": "http://example.org/a"}),
+    ("url", "HTTPS://example.org", {"url": "HTTPS://example.org"}),
+    ("ip-dst", "2001:db8::1", {"networkDestinationIPv6": "2001:db8::1", "networkIPv6": "2001:db8::1"}),
+    ("ip-src", "2001:db8::1", {"networkSourceIPv6": "2001:db8::1", "networkIPv6": "2001:db8::1"}),
+    (
+        "ip-dst",
+        "198.51.100.0/24",
+        {"networkDestinationCidrBlock": "198.51.100.0/24", "networkCidrBlock": "198.51.100.0/24"},
+    ),
+    ("ip-src", "2001:db8::/32", {"networkSourceCidrBlock": "2001:db8::/32", "networkCidrBlock": "2001:db8::/32"}),
+    ("domain|ip", "example.org|2001:db8::1", {"domainName": "example.org", "networkIPv6": "2001:db8::1"}),
+    (
+        "ip-src|port",
+        "2001:db8::1|443",
+        {
+            **{"networkSourceIPv6": "2001:db8::1", "networkIPv6": "2001:db8::1"},
+            **{"networkSourcePort": 443, "networkPort": 443},
+        },
+    ),
+    (
+        "ip-dst|port",
+        "[2001:db8::1]:443",
+        {
+            **{"networkDestinationIPv6": "2001:db8::1", "networkIPv6": "2001:db8::1"},
+            **{"networkDestinationPort": 443, "networkPort": 443},
+        },
+    ),
+]
+PROPERTIES = {
+    *("domainName", "url", "userAgent"),
+    *(name for _, fields in OBSERVABLES.values() for name in fields),
+    *(name for *_, fields in OTHER_FORMS for name in fields),
+}
+
+
+def observables(indicator):
+    return {name: value for name, value in indicator.items() if name in PROPERTIES}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"), [*((kind, *row) for kind, row in OBSERVABLES.items()), *OTHER_FORMS]
+)
+def test_an_attribute_is_its_observables(kind, value, expected):
+    assert observables(becomes(kind, value)) == expected
+
+
+@pytest.mark.parametrize("kind", constants.HASH_TYPES)
+def test_a_hash_with_a_file_name_is_the_hash(kind):
+    value, expected = OBSERVABLES[kind]
+    made = becomes(f"filename|{kind}", f"a.exe|{value}")
+    assert observables(made) == expected
+    assert "File name: a.exe" in made["additionalInformation"]
+
+
+def test_every_type_of_the_mapping_has_its_row():
+    assert constants.ATTR_MAPPING.keys() - OBSERVABLES == {"malware-type"}
+    assert all(constants.ATTR_MAPPING[kind] in OBSERVABLES[kind][1] for kind in OBSERVABLES.keys() & ATTRIBUTES)
+
+
+ATTRIBUTES = constants.ATTR_MAPPING.keys()
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("ip-dst", "192.0.2.1", {"networkDestinationIPv4": "192.0.2.1"}),
+        ("ip-src", "198.51.100.0/24", {"networkSourceCidrBlock": "198.51.100.0/24"}),
+        ("ip-src|port", "192.0.2.1|443", {"networkSourceIPv4": "192.0.2.1", "networkSourcePort": 443}),
+        ("domain|ip", "example.org|192.0.2.1", {"domainName": "example.org", "networkIPv4": "192.0.2.1"}),
+    ],
+)
+def test_with_directions_alone(kind, value, expected):
+    made = becomes(kind, value, graph_settings(network_ignore_direction=False))
+    assert observables(made) == expected
+
+
+SAID = [
+    ("diamond-model:Infrastructure", {"diamondModel": "infrastructure", "tags": []}),
+    ("diamond-model:Other", {"diamondModel": "unknown", "tags": ["diamond-model:Other"]}),
+    ("kill-chain:Command and Control", {"killChain": ["C2"], "tags": []}),
+    ("kill-chain:Actions on Objectives", {"killChain": ["Actions"], "tags": []}),
+    ("kill-chain:Delivery", {"killChain": ["Delivery"], "tags": []}),
+    ("kill-chain:Party", {"killChain": [], "tags": ["kill-chain:Party"]}),
+    ("sentinel-threattype:Botnet", {"threatType": "Botnet", "tags": []}),
+    ("sentinel-threattype:phishing", {"threatType": "Phishing", "tags": []}),
+    ("sentinel-threattype:Odd", {"threatType": "WatchList", "tags": ["sentinel-threattype:Odd"]}),
+    ("tlp:clear", {"tlpLevel": "white"}),
+    ("tlp:green", {"tlpLevel": "green", "tags": []}),
+    ("tlp:amber", {"tlpLevel": "amber", "tags": []}),
+    ("tlp:red", {"tlpLevel": "red", "tags": []}),
+    ('misp:confidence-level="usually-confident"', {"confidence": 75, "tags": []}),
+    ("botnet:example", {"tags": ["botnet:example"], "threatType": "WatchList", "tlpLevel": "white", "confidence": 50}),
+]
+
+
+@pytest.mark.parametrize(("tag", "expected"), SAID)
+@pytest.mark.parametrize("of_event", [False, True])
+def test_a_tag_says(tag, expected, of_event):
+    tags = {"Tag": [{"name": tag}]}
+    attribute = {"type": "domain", "value": "example.org", **({} if of_event else tags)}
+    (made,), _ = converted(attribute, **(tags if of_event else {}))
+    assert {name: made[name] for name in expected} == expected
+
+
+def test_what_the_settings_say():
+    settings = graph_settings(
+        ms_action="block", ms_passiveonly=True, ms_target_product="Microsoft Defender ATP", days_to_expire=3
+    )
+    made = becomes("domain", "example.org", settings)
+    assert (made["action"], made["passiveOnly"], made["targetProduct"]) == ("block", True, "Microsoft Defender ATP")
+    assert datetime.fromisoformat(made["expirationDateTime"]) == NOW + timedelta(days=3)
+    made = becomes("domain", "example.org")
+    assert (made["action"], made["passiveOnly"], made["targetProduct"]) == ("alert", False, "Azure Sentinel")
+    assert datetime.fromisoformat(made["expirationDateTime"]) == NOW + timedelta(days=50)
+
+
+def test_what_the_event_says():
+    made = becomes("domain", "example.org")
+    assert made["isActive"] is True
+    assert made["externalId"] == misp_attribute(1_000_000, ("domain", ""))["uuid"]
+    assert misp_event(1)["uuid"] in made["additionalInformation"]
+    assert becomes("domain", "example.org", published=False)["isActive"] is False
+
+
+def test_threat_actors_and_names_of_malware_go_to_every_indicator_of_the_event():
+    named = [
+        {"type": "threat-actor", "value": "APT 0", "to_ids": False},
+        {"type": "threat-actor", "value": "gone", "to_ids": False, "deleted": True},
+        {"type": "malware-type", "value": "loader"},
+    ]
+    made, skipped = converted(*named, *hosts(2))
+    assert [(each["activityGroupNames"], each["malwareFamilyNames"]) for each in made] == [(["APT 0"], ["loader"])] * 2
+    assert [skip.reason for skip in skipped] == [Skip.NO_TO_IDS, Skip.DELETED, Skip.NO_OBSERVABLE]
+
+
+@pytest.mark.parametrize(
+    ("comment", "description"),
+    [("seen at night", "seen at night"), ("", "Event 1"), ("x" * 101, "x" * 97 + "..."), ("x" * 100, "x" * 100)],
+)
+def test_the_description_is_the_comment_or_the_info_and_the_whole_is_kept(comment, description):
+    (made,), _ = converted({"type": "domain", "value": "example.org", "comment": comment})
+    assert made["description"] == description
+    assert comment in made["additionalInformation"]
+
+
+def test_a_description_is_counted_as_microsoft_counts():
+    assert len(shortened("\U0001f600" * 60).encode("utf-16-le")) <= 200
+    assert shortened("\U0001f600" * 50) == "\U0001f600" * 50
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "reason"),
+    [
+        ("email", "a@example.org", Skip.NO_GRAPH_PROPERTY),
+        ("regkey", "HKLM\\x", Skip.NO_GRAPH_PROPERTY),
+        ("hostname|port", "example.org|80", Skip.NO_GRAPH_PROPERTY),
+        ("malware-type", "loader", Skip.NO_OBSERVABLE),
+        ("email-src", "eve", Skip.BAD_VALUE),
+        ("sha256", "not-a-hash", Skip.BAD_VALUE),
+        ("ssdeep", "not-a-hash", Skip.BAD_VALUE),
+        ("filename|md5", "a.exe|0", Skip.BAD_VALUE),
+        ("domain", "exa mple.org", Skip.BAD_VALUE),
+        ("port", "80-90", Skip.BAD_VALUE),
+        ("port", "65536", Skip.BAD_VALUE),
+        ("AS", "4294967295", Skip.BAD_VALUE),
+        ("size-in-bytes", "1 MB", Skip.BAD_VALUE),
+        ("ip-dst", "10.0.0.0/8", Skip.PRIVATE_ADDRESS),
+    ],
+)
+def test_what_graph_does_not_take_is_skipped(kind, value, reason):
+    made, skipped = converted({"type": kind, "value": value})
+    assert (made, [skip.reason for skip in skipped]) == ([], [reason])
+
+
+def test_a_port_that_is_none_costs_the_address_nothing():
+    (made,), skipped = converted({"type": "ip-dst|port", "value": "192.0.2.1|http"})
+    assert observables(made) == OBSERVABLES["ip-dst"][1]
+    assert [skip.reason for skip in skipped] == [Skip.BAD_VALUE]
+
+
+def test_objects_are_taken_apart():
+    event = misp_event(1, Object=[{"uuid": misp_event(9)["uuid"], "Attribute": [misp_attribute(1, ("md5", MD5))]}])
+    prepared = RequestObjectEvent(event, graph_settings(misp_flatten_attributes=False), NOW)
+    assert (len(prepared.prepared), prepared.objects) == (1, [])
+
+
+def test_the_documented_mapping_is_this_one():
+    table = {
+        kind: set(codes(row[1]))
+        for row in rows(section(page("docs/graph.md"), "## What becomes of an attribute"))
+        for kind in codes(row[0])
+    }
+    made = {kind: set(fields) for kind, (_, fields) in OBSERVABLES.items()}
+    for kind, _, fields in OTHER_FORMS:
+        made[kind] |= set(fields)
+    assert table == {**made, "malware-type": {"malwareFamilyNames"}, "threat-actor": {"activityGroupNames"}}
+
+
+def test_what_may_be_updated_is_what_the_sandbox_lets():
+    assert set(constants.GRAPH_EDITABLE) <= EDITABLE
+    assert Counter(constants.GRAPH_EDITABLE).most_common(1)[0][1] == 1
+
+
+# --- answers, item by item -----------------------------------------------------------------------------
+
+
+def part_of(count, operation=SUBMIT):
+    ids = [f"indicator--00000000-0000-4000-8000-{number:012d}" for number in range(count)]
+    return Part([{"id": each, "pattern": "[]", "remote_id": f"g{each[-2:]}"} for each in ids], operation)
+
+
+def judged(status, value, operation=SUBMIT, count=2):
+    text = value if isinstance(value, str) else json.dumps({"value": value})
+    return GraphApi(graph_settings()).judge(Answer(status, text), part_of(count, operation), NOW)
+
+
+FIRST, SECOND = (f"00000000-0000-4000-8000-{number:012d}" for number in range(2))
+FAILED = {"error": {"code": "400", "message": "bad"}}
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "ids", "rejected"),
+    [
+        (200, [{"id": "a"}, {"id": "b"}], {0: "a", 1: "b"}, {}),
+        (200, [{"id": "b", "externalId": SECOND}, {"id": "a", "externalId": FIRST}], {0: "a", 1: "b"}, {}),
+        (200, "", {}, {}),
+        (200, [], {}, {}),
+        (206, [{"id": "a"}, FAILED], {0: "a"}, {1: "400: bad"}),
+        (206, [{"externalId": SECOND, **FAILED}, {"id": "a", "externalId": FIRST}], {0: "a"}, {1: "400: bad"}),
+        (206, [{"code": "BadInput", "message": "bad"}, {"id": "b"}], {1: "b"}, {0: "BadInput: bad"}),
+        (206, [{"message": "bad"}, {"id": "b"}], {1: "b"}, {0: "bad"}),
+        (206, [{"error": "bad"}, {"id": "b"}], {1: "b"}, {0: "bad"}),
+        (200, [{"error": {"code": "x"}}, {"id": "b"}], {1: "b"}, {0: "x"}),
+    ],
+)
+def test_each_item_is_read(status, value, ids, rejected):
+    verdict = judged(status, value)
+    assert verdict.kind is Kind.SETTLED
+    assert (verdict.remote_ids, verdict.rejected, verdict.failed, verdict.lost) == (ids, rejected, {}, frozenset())
+
+
+@pytest.mark.parametrize("value", [[{"id": "a"}], [{"id": "a"}, "odd"], [{"externalId": "other"}, {"id": "b"}], []])
+def test_a_206_that_does_not_speak_of_each_is_sent_in_halves(value):
+    assert judged(206, value).kind is Kind.SPLIT
+
+
+@pytest.mark.parametrize("text", ["<html>", "{}", '{"value": 5}'])
+@pytest.mark.parametrize("status", [200, 206])
+def test_an_answer_without_items_is_none(status, text):
+    assert judged(status, text).kind is Kind.RETRY
+
+
+def test_what_may_pass_is_tried_another_time():
+    verdict = judged(206, [{"error": {"code": "503", "message": "busy"}}, {"id": "b"}])
+    assert (verdict.failed, verdict.rejected) == ({0: "503: busy"}, {})
+
+
+@pytest.mark.parametrize(("operation", "lost"), [(DELETE, {0}), (BY_EXTERNAL_ID, set())])
+@pytest.mark.parametrize("gone", [{"code": 404, "message": "x"}, {"code": "Odd", "message": "It was not found"}])
+def test_what_is_gone_by_our_id_is_deleted(operation, lost, gone):
+    verdict = judged(206, [gone, {"code": 0, "message": None, "subCode": 0}], operation)
+    assert (verdict.rejected, verdict.failed, verdict.lost) == ({}, {}, lost)
+    assert judged(206, [{"code": 403, "message": "no", "subCode": 7}, {}], operation).rejected == {0: "403: no: 7"}
+
+
+def test_what_is_gone_cannot_be_updated():
+    gone = {"error": {"code": "ResourceNotFound", "message": "not found"}}
+    assert judged(206, [gone, {"id": "b"}], UPDATE).lost == {0}
+    assert judged(206, [gone, {"id": "b"}], SUBMIT).rejected.keys() == {0}
+
+
+# --- runs -----------------------------------------------------------------------------------------------
+
+
+class GraphSite(OneProcess):
+    """A site that sends to the Graph API."""
+
+    def __init__(self, state, **settings):
+        super().__init__(
+            state,
+            START,
+            MISP_EVENT_FILTERS='{"published": 1}',
+            **{"MS_AUTH__GRAPH_API": "true", "MS_ENDPOINTS__GRAPH": GRAPH, **settings},
+        )
+        self.asked = 0
+
+    def run(self, **options):
+        self.asked = len(self.azure.graph_requests)
+        report = super().run(**options)
+        if report:  # nothing is unaccounted for, and what is called accepted is there
+            assert report.indicators == report.states.total()
+            assert self.accepted <= self.azure.ti_indicators.keys()
+        return report
+
+    @property
+    def accepted(self):
+        """The ids that Graph gave to what the ledger calls accepted and live."""
+        with sync.opened(self.settings) as ledger:
+            live = [each for each in ledger.every_live_object(0) if each.stage == Stage.ACCEPTED]
+        assert all(each.remote_id for each in live)
+        return {each.remote_id for each in live}
+
+    def later(self, days=0.1, **options):
+        self.seconds += int(days * DAY)
+        return self.run(**options)
+
+    @property
+    def actions(self):
+        """What was asked of Graph in the last run: action, items, status."""
+        return [tuple(each.values()) for each in self.azure.graph_requests[self.asked :]]
+
+    @property
+    def there(self):
+        """What Graph has: domain → indicator; none is there twice."""
+        every = list(self.azure.ti_indicators.values())
+        names = {each["domainName"]: each for each in every}
+        assert len(names) == len(every)
+        return names
+
+    def fault(self, action, kind, **more):
+        self.azure.faults.add(Fault(f"{PATH}{action}", kind, **more))
+
+
+@pytest.fixture
+def site(tmp_path):
+    return lambda **settings: GraphSite(tmp_path, **settings)
+
+
+def load(site, events=2, attributes=3):
+    site.misp.load(misp_event(n, hosts(attributes, f"e{n}h")) for n in range(1, events + 1))
+
+
+def uuid(number):
+    return misp_event(number)["uuid"]
+
+
+def attribute(number, position):
+    return misp_event(number, hosts(position + 1))["Attribute"][position]["uuid"]
+
+
+def edit(site, number, position, **changes):
+    site.misp.edit_attribute(uuid(number), attribute(number, position), **changes)
+    site.misp.publish(uuid(number))
+
+
+def test_a_run_submits_in_batches_and_keeps_the_ids(site):
+    here = site()
+    load(here, events=5, attributes=50)
+    report = here.run()
+    assert (report.exit_code, report.indicators) == (0, 250)
+    assert here.actions == [(SUBMIT, 100, 200), (SUBMIT, 100, 200), (SUBMIT, 50, 200)]
+    with sync.opened(here.settings) as ledger:
+        known = {each.remote_id: each.id for each in ledger.every_live_object(0)}
+    assert known == {key: f"indicator--{each['externalId']}" for key, each in here.azure.ti_indicators.items()}
+    assert here.later().indicators == 0
+
+
+def test_206_costs_the_bad_ones_alone(site):
+    here = site()
+    bad = ("url", "example.org/with a space")
+    here.misp.load([misp_event(1, [*hosts(2), bad, ("ip-dst", "192.0.2.1"), ("filename|md5", f"a|{MD5}")])])
+    report = here.run()
+    assert report.attributes == report.skipped.total() + report.indicators == 5
+    assert here.actions == [(SUBMIT, 5, 206)]
+    assert (report.exit_code, {state.value: count for state, count in report.states.items()}) == (
+        1,
+        {"accepted": 4, "rejected": 1},
+    )
+    assert "url is not valid" in report.rejections[0]
+    assert here.later().indicators == 0  # it is not sent again as it is
+    again = here.run(retry_rejected=True)
+    assert (again.indicators, here.actions) == (1, [(SUBMIT, 1, 206)])
+
+
+def test_a_206_that_says_nothing_of_each_ends_with_each_once(site):
+    here = site()
+    load(here, events=1, attributes=5)
+    here.fault(SUBMIT, "truncate", times=1)
+    body = {"value": [{"id": "x"}]}
+    here.fault(SUBMIT, "status", status=206, body=body, times=1)
+    report = here.run()
+    assert report.exit_code == 0 and report.states.total() == 5
+    assert len(here.there) == 5
+    assert {action for action, *_ in here.actions} == {SUBMIT, BY_EXTERNAL_ID}
+
+
+def test_an_editable_change_is_an_update(site):
+    here = site()
+    load(here)
+    here.run()
+    before = here.there["e1h0.example.org"]["id"]
+    edit(here, 1, 0, comment="seen again")
+    report = here.later()
+    assert (report.exit_code, here.actions) == (0, [(UPDATE, 1, 200)])
+    after = here.there["e1h0.example.org"]
+    assert (after["id"], after["description"]) == (before, "seen again")
+
+
+def test_tags_and_threat_actors_are_updated_and_taken_back(site):
+    here = site()
+    load(here, events=1, attributes=2)
+    here.misp.tag_attribute(uuid(1), attribute(1, 0), "diamond-model:Victim")
+    here.misp.publish(uuid(1))
+    here.run()
+    assert here.there["e1h0.example.org"]["diamondModel"] == "victim"
+    here.misp.untag_attribute(uuid(1), attribute(1, 0), "diamond-model:Victim")
+    here.misp.add_attribute(uuid(1), {"type": "threat-actor", "value": "APT 0", "category": "Attribution"})
+    here.misp.publish(uuid(1))
+    here.later()
+    assert here.actions == [(UPDATE, 2, 200)]
+    said = {(each["diamondModel"], *each["activityGroupNames"]) for each in here.there.values()}
+    assert said == {("unknown", "APT 0")}
+
+
+def test_a_change_of_what_may_not_be_updated_is_a_delete_and_a_submit(site):
+    here = site()
+    load(here)
+    here.run()
+    edit(here, 1, 0, value="new.example.org")
+    here.misp.tag_attribute(uuid(1), attribute(1, 1), "sentinel-threattype:C2")
+    here.misp.publish(uuid(1))
+    report = here.later()
+    assert report.exit_code == 0
+    assert sorted(here.actions) == sorted([(SUBMIT, 2, 200), (DELETE, 2, 200)])
+    assert "e1h0.example.org" not in here.there
+    assert here.there["e1h1.example.org"]["threatType"] == "C2"
+    assert len(here.there) == 6
+
+
+def test_what_leaves_misp_is_deleted(site):
+    here = site()
+    load(here)
+    here.run()
+    here.misp.soft_delete(uuid(1), attribute(1, 0))
+    here.misp.publish(uuid(1))
+    report = here.later()
+    assert (report.withdrawals.total(), here.actions) == (1, [(DELETE, 1, 200)])
+    here.misp.delete(uuid(2))
+    assert here.later().withdrawals.total() == 3
+    assert sorted(here.there) == ["e1h1.example.org", "e1h2.example.org"]
+    here.misp.restore(uuid(1), attribute(1, 0))
+    here.misp.publish(uuid(1))
+    here.later()
+    assert here.actions == [(SUBMIT, 1, 200)] and len(here.there) == 3
+
+
+def test_a_renewal_is_an_update(site):
+    here = site()
+    load(here)
+    here.run()
+    report = here.later(26)
+    assert (report.plans["renewed"], here.actions) == (6, [(UPDATE, 6, 200)])
+    wanted = datetime.fromtimestamp(here.seconds, UTC) + timedelta(days=50)
+    assert {datetime.fromisoformat(each["expirationDateTime"]) for each in here.there.values()} == {wanted}
+
+
+def test_what_graph_has_lost_is_submitted_instead_of_updated(site):
+    here = site()
+    load(here)
+    here.run()
+    del here.azure.ti_indicators[here.there["e1h0.example.org"]["id"]]
+    for position in (0, 1):
+        edit(here, 1, position, comment="again")
+    report = here.later()
+    assert report.exit_code == 0
+    assert here.actions == [(UPDATE, 2, 206), (BY_EXTERNAL_ID, 1, 206), (SUBMIT, 1, 200)]
+    assert len(here.there) == 6
+    edit(here, 1, 0, comment="and again")
+    here.later()
+    assert here.actions == [(UPDATE, 1, 200)]
+
+
+@pytest.mark.parametrize("kind", ["reset-after", "truncate", "hang"])
+def test_a_submit_without_an_answer_is_deleted_before_it_is_sent_again(site, kind):
+    here = site()
+    load(here)
+    here.fault(SUBMIT, kind)
+    report = here.run()
+    assert report.exit_code == 0
+    assert [action for action, *_ in here.actions] == [SUBMIT, BY_EXTERNAL_ID, SUBMIT]
+    assert len(here.there) == 6
+
+
+def test_a_submit_without_an_answer_is_deleted_first_by_the_next_run_too(site):
+    here = site()
+    load(here)
+    here.fault(SUBMIT, "reset-after", times=None)
+    report = here.run()
+    assert (report.exit_code, report.states.total()) == (1, 6)
+    here.azure.faults.clear()
+    report = here.later()
+    assert report.exit_code == 0
+    assert [(action, count) for action, count, _ in here.actions] == [(BY_EXTERNAL_ID, 6), (SUBMIT, 6)]
+    assert len(here.there) == 6
+
+
+def test_what_left_without_an_answer_is_deleted_by_our_id(site):
+    here = site()
+    load(here)
+    here.fault(SUBMIT, "reset-after", times=None)
+    here.run()
+    here.azure.faults.clear()
+    here.misp.delete(uuid(1))
+    report = here.later()
+    assert report.exit_code == 0
+    assert (BY_EXTERNAL_ID, 3, 206) in here.actions or (BY_EXTERNAL_ID, 3, 200) in here.actions
+    assert sorted(here.there) == [f"e2h{n}.example.org" for n in range(3)]
+
+
+def test_what_graph_may_have_under_a_newer_id_is_deleted_by_ours(site):
+    """Graph lost it; the submit in its place arrived and had no answer; then it left MISP."""
+    here = site()
+    load(here, 1, 1)
+    here.run()
+    here.azure.ti_indicators.clear()
+    edit(here, 1, 0, comment="again")
+    here.fault(SUBMIT, "reset-after", times=None)
+    assert here.later().exit_code == 1
+    assert here.there.keys() == {"e1h0.example.org"}
+    here.azure.faults.clear()
+    edit(here, 1, 0, to_ids=False)
+    report = here.later()
+    assert report.exit_code == 0
+    assert [action for action, *_ in here.actions] == [DELETE, BY_EXTERNAL_ID]
+    assert here.there == {}
+
+
+def test_without_a_ledger_each_run_replaces_what_it_sent_before(tmp_path):
+    here = GraphSite(tmp_path, STATE_URL="none")
+    load(here)
+    for _ in range(2):
+        assert OneProcess.run(here).exit_code == 0
+        here.seconds += DAY
+        assert len(here.there) == 6
+    here.fault(SUBMIT, "status", after=1)
+    assert OneProcess.run(here).exit_code == 0
+    assert len(here.there) == 6
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_throttling_costs_time_alone(site, status):
+    here = site()
+    load(here)
+    here.fault(SUBMIT, "status", status=status, headers={"Retry-After": "7"})
+    report = here.run()
+    assert report.exit_code == 0 and len(here.there) == 6
+    assert sum(here.waiting.slept) >= 7
+
+
+@pytest.mark.parametrize("last", range(1, 60, 3))
+def test_a_run_that_dies_anywhere_leaves_nothing_twice(site, last):
+    here = site()
+    load(here, events=1)
+    here.run(last_step=last)
+    report = here.later()
+    assert report.exit_code == 0
+    assert len(here.there) == 3
+    edit(here, 1, 0, value="new.example.org")
+    here.seconds += DAY
+    here.run(last_step=last)
+    assert here.later().exit_code == 0
+    assert sorted(here.there) == ["e1h1.example.org", "e1h2.example.org", "new.example.org"]
+
+
+WHICH = st.integers(0, 3)
+EDITS = st.one_of(
+    st.tuples(st.just("value"), WHICH, WHICH),
+    st.tuples(st.just("comment"), WHICH, WHICH),
+    st.tuples(st.just("threat"), WHICH, st.sampled_from(["C2", "Botnet"])),
+    st.tuples(st.just("delete or restore"), WHICH, st.none()),
+)
+FAULTS = st.sampled_from(
+    [
+        *({"kind": "status", "status": status} for status in (400, 429, 503)),
+        {"kind": "status", "status": 206, "body": {"value": [{"error": {"code": "503", "message": "busy"}}]}},
+        *(
+            {"kind": kind, "times": times}
+            for kind in ("reset-before", "reset-after", "truncate")
+            for times in (1, None)
+        ),
+    ]
+)
+PATHS = st.sampled_from([PATH, *(f"{PATH}{operation}" for operation in Operation)])
+ROUNDS = st.tuples(st.lists(EDITS, max_size=3), st.none() | st.tuples(PATHS, FAULTS), st.none() | st.integers(1, 80))
+
+
+@hypothesis_settings(max_examples=60)
+@given(rounds=st.lists(ROUNDS, min_size=1, max_size=5))
+def test_whatever_happens_graph_has_in_the_end_what_misp_wants_and_each_once(rounds):
+    with tempfile.TemporaryDirectory() as place:
+        here = GraphSite(Path(place))
+        wanted = {n: f"e1h{n}.example.org" for n in range(4)}
+        deleted = set()
+        load(here, events=1, attributes=4)
+        for edits, fault, last in rounds:
+            for each in edits:
+                apply(here, each, wanted, deleted)
+            if fault:
+                here.azure.faults.add(Fault(fault[0], **fault[1]))
+            here.misp.publish(uuid(1))
+            here.seconds += DAY // 4
+            here.run(last_step=last)
+            here.azure.faults.clear()
+        report = here.later(full=True)
+        assert (report.exit_code, report.rejections) == (0, [])
+        there = Counter(each["domainName"] for each in here.azure.ti_indicators.values())
+        assert there == Counter(value for number, value in wanted.items() if number not in deleted)
+        assert here.accepted == here.azure.ti_indicators.keys()
+        assert here.later().indicators == 0
+
+
+def apply(here, edit_, wanted, deleted):
+    """Let somebody edit MISP; ``wanted`` and ``deleted`` follow."""
+    what, number, how = edit_
+    one = (uuid(1), attribute(1, number))
+    if what == "delete or restore":
+        (here.misp.restore if number in deleted else here.misp.soft_delete)(*one)
+        deleted ^= {number}
+    elif what == "threat":
+        here.misp.tag_attribute(*one, f"sentinel-threattype:{how}")
+    elif number not in deleted:
+        if what == "value":
+            wanted[number] = f"new{how}.example.org"
+        here.misp.edit_attribute(*one, **{what: wanted[number] if what == "value" else f"seen {how}"})
+
+
+def test_shared_values_are_sent_once(site):
+    here = site(DEDUPLICATE="value")
+    here.misp.load(misp_event(n, hosts(2)) for n in (1, 2))
+    here.run()
+    assert len(here.there) == 2
+    (information,) = {each["additionalInformation"].count(uuid(1)) for each in here.there.values()}
+    assert information and all(uuid(2) in each["additionalInformation"] for each in here.there.values())
+    here.misp.delete(uuid(1))
+    here.later()
+    assert here.actions == [(UPDATE, 2, 200)] and len(here.there) == 2
+
+
+def test_a_large_event_says_its_threat_actors_in_every_slice(site, monkeypatch):
+    monkeypatch.setattr("helpers.misp.reader.ATTRIBUTES_PER_PAGE", 32)
+    here = site()
+    actor = {"type": "threat-actor", "value": "APT 0", "to_ids": False}
+    here.misp.load([misp_event(1, [*hosts(70), actor])])
+    report = here.run()
+    assert report.exit_code == 0
+    assert {tuple(each["activityGroupNames"]) for each in here.there.values()} == {("APT 0",)}
+
+
+def test_without_the_permission_the_hint_names_it(site):
+    here = site()
+    load(here)
+    here.azure.graph_permission = False
+    report = here.run()
+    assert report.exit_code == 4
+    assert "ThreatIndicators.ReadWrite.OwnedBy" in report.given_up and "admin consent" in report.given_up
+
+
+def test_each_answer_is_written_for_its_owner_alone(site, tmp_path):
+    here = site(WRITE_POST_JSON="true")
+    load(here, events=3, attributes=50)
+    here.run()
+    files = sorted((tmp_path / "logs").iterdir())
+    assert [json.loads(path.read_text())["status"] for path in files] == [200, 200]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert stat.S_IMODE((tmp_path / "logs").stat().st_mode) == 0o700
+
+
+def test_a_directory_that_cannot_be_made_is_a_warning(tmp_path, caplog):
+    (tmp_path / "logs").write_text("")
+    AnswerFiles(tmp_path / "logs", "").add(Answer(200))
+    assert "cannot be written" in caplog.text
+
+
+# --- settings and commands ---------------------------------------------------------------------------------
+
+
+def loaded(site, **changes):
+    environ = environ_for(site.azure, MISP2SENTINEL_MS_AUTH__GRAPH_API="true")
+    environ |= {f"MISP2SENTINEL_{name}": value for name, value in changes.items()}
+    config = site.settings.state_path / "config.py"
+    return settings_room.load(config, {name: value for name, value in environ.items() if value is not None})
+
+
+def test_a_workspace_is_not_needed_and_the_state_of_the_api_is_one_warning(site):
+    made = loaded(site(), MS_AUTH__WORKSPACE_ID=None)
+    assert made.settings.ms_auth.scope == "https://graph.microsoft.com/.default"
+    assert made.settings.workspace_key == f"graph:{made.settings.ms_auth.tenant}:Azure Sentinel"
+    (warning,) = made.warnings
+    assert "deprecated" in warning and "April 2026" in warning
+
+
+def test_several_tenants_need_no_workspace_each(site):
+    one = {"tenantId": "one.example.org", "id": "22222222-2222-4222-8222-222222222222", "secret": "s"}
+    two = {**one, "tenantId": "two.example.org"}
+    made = loaded(site(), MS_TENANTS=json.dumps([one, two])).settings
+    assert [each.workspace_key.split(":")[1] for each in made.destinations()] == ["one.example.org", "two.example.org"]
+    with pytest.raises(SettingsError) as caught:
+        loaded(site(), MS_TENANTS=json.dumps([one]), MS_AUTH__GRAPH_API="false")
+    assert any("workspaceId" in problem for problem in caught.value.problems)
+    with pytest.raises(SettingsError) as caught:
+        loaded(site(), MS_TENANTS=json.dumps([{**one, "workspaceId": one["id"]}, {**one, "name": "again"}]))
+    assert "same tenantId" in str(caught.value)
+    with pytest.raises(SettingsError) as caught:
+        loaded(site(), MS_TENANTS=json.dumps([{**one, "cloud": "usgov"}]))
+    assert "Azure US Government" in str(caught.value)
+
+
+def test_adopt_says_that_it_is_not_possible(site):
+    with pytest.raises(SettingsError) as caught:
+        adopt.adopt([site().settings], withdraw_unmatched=False, force_withdraw=False, line=None)
+    assert "adopt is not possible" in str(caught.value)
+
+
+def test_a_destination_in_graph_is_emptied_also_when_the_settings_have_moved_on(site):
+    here = site()
+    load(here)
+    here.run()
+    moved = loaded(here, MS_AUTH__GRAPH_API="false", STATE_DIR=str(here.settings.state_path)).settings
+    there = moved.for_destination(here.settings.workspace_key, "MISP")
+    assert (there.upload_api, there.ms_auth.scope) == ("graph", "https://graph.microsoft.com/.default")
+    assert there.workspace_key == here.settings.workspace_key
+    back = here.settings.for_destination(here.azure.workspace_id, "MISP")
+    assert (back.upload_api, back.ms_auth.scope) == ("stix", "https://management.azure.com/.default")
+    assert back.workspace_key == here.azure.workspace_id
+    here.asked = len(here.azure.graph_requests)
+    with here.patched():
+        report = leave.withdraw_all(
+            here.settings,
+            here.settings.workspace_key,
+            force_withdraw=True,
+            line=None,
+            clock=here.waiting.clock,
+            now=lambda: here.seconds + DAY,
+        )
+    assert (report.withdrawals.total(), here.there) == (6, {})
+
+
+def test_check_tries_an_empty_submit(site, monkeypatch):
+    here, said = site(), []
+    with here.patched():
+        monkeypatch.setattr(check, "RequestManager", here.manager)
+        check.Preflight(here.settings, said.append)._destination(here.settings)
+    assert [line[:4] for line in said] == ["ok  ", "ok  "]
+    assert "graph.microsoft.com/.default" in said[0] and "empty submit" in said[1]
+    here.azure.graph_permission = False
+    with here.patched():
+        check.Preflight(here.settings, said.append)._destination(here.settings)
+    assert said[-1].startswith("FAIL") and re.search("admin consent", said[-1])
+
+
+def test_convert_shows_what_would_be_sent(tmp_path, capsys):
+    path = tmp_path / "event.json"
+    path.write_text(json.dumps({"Event": misp_event(1, [("domain", "example.org")])}))
+    assert convert_files([path], graph_settings(), sys.stdout, sys.stderr) == 0
+    (made,) = json.loads(capsys.readouterr().out)
+    assert made["domainName"] == "example.org" and "graph" not in made
+
+
+@pytest.mark.parametrize("asked", ["e1h0.example.org", attribute(1, 0), f"indicator--{attribute(1, 0)}"])
+def test_explain_finds_it(site, asked):
+    here, said = site(), []
+    load(here)
+    here.run()
+    moment = here.seconds + 60
+    assert explain(here.settings, asked, said.append, offline=True, as_json=True, now=lambda: moment) == 0
+    (found,) = json.loads(said[0])["ledger"][0]["objects"]
+    assert (found["standing"], found["tlp"]) == ("live", "white")
+    assert found["pattern"] == "[domainName = 'e1h0.example.org' AND threatType = 'WatchList']"
+
+
+def test_a_dry_run_lists_patterns_and_dumps_what_would_be_sent(site, tmp_path):
+    here = site(DRY_RUN="true", WRITE_PARSED_INDICATORS="true")
+    load(here)
+    report = here.run()
+    assert (report.exit_code, here.actions) == (0, [])
+    dumped = json.loads((tmp_path / "parsed_indicators.txt").read_text())
+    assert {each["operation"] for each in dumped} == {SUBMIT}
+    assert dumped[0]["tiIndicator"]["domainName"] == "e1h0.example.org"

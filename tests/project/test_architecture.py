@@ -1,0 +1,276 @@
+"""The rules of the house that can be held: which package imports which, what is pure, who reaches out."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# From left to right: each may import what stands before it. The first four stand for what all share.
+ORDER = ("shared", "settings", "indicators", "misp", "ledger", "microsoft", "sync", "stories", "commands")
+PACKAGES = ORDER[1:]
+
+
+def modules(package: str) -> dict[str, Path]:
+    """Return a tree's modules, each under its dotted name without the package's own."""
+    top = ROOT / package
+    named = {".".join(path.relative_to(top).with_suffix("").parts): path for path in sorted(top.rglob("*.py"))}
+    return {name.removesuffix(".__init__"): path for name, path in named.items()}
+
+
+HELPERS = modules("helpers")
+SANDBOX = modules("sandbox")
+ALONE = {"config": ROOT / "config.py", "constants": ROOT / "constants.py"}
+
+PURE = {
+    *(name for name in HELPERS if name.startswith("indicators.")),
+    *("connection_words", "settings.clouds", "settings.credentials", "settings.attribute_filters"),
+    *(
+        "settings.filter_names",
+        "misp.search_filters",
+        "misp.detours",
+        "misp.decaying_models",
+        "misp.large_events",
+        "misp.responses",
+    ),
+    *("ledger.records", "ledger.spellings", "microsoft.api", "microsoft.apis", "microsoft.responses"),
+    *("microsoft.upload_api", "microsoft.graph_api", "microsoft.graph_items"),
+    *("sync.event_selection", "sync.plan", "stories.story", "stories.misp_event", "stories.changes"),
+    *("stories.indicators", "stories.urls", "commands.advice"),
+}
+# The only modules of others that a pure module may use, beside what cannot reach out.
+HARMLESS = {
+    *("__future__", "collections", "dataclasses", "datetime", "email", "enum", "functools", "ipaddress", "itertools"),
+    *("ast", "difflib", "hashlib", "json", "math", "re", "typing", "unicodedata", "uuid", "urllib", "zlib"),
+}
+LIBRARIES = {
+    "indicators.values": {"idna"},
+    "indicators.dates": {"dateutil"},
+    "sync.plan": {"dateutil"},
+    "indicators.patterns": {"stix2patterns"},
+    "indicators.misp_stix": {"misp_stix_converter", "pymisp"},  # the converter, and what it does to values
+    "misp.responses": {"requests", "pymisp"},  # their exceptions, see below
+    "stories.story": {"pydantic", "pydantic_core"},
+    "stories.misp_event": {"pydantic"},
+    "stories.indicators": {"ioc_finder", "pymisp"},  # of PyMISP, what it does to values
+}
+HEAVY = {
+    *("azure", "cryptography", "ioc_finder", "pymisp", "misp_stix_converter", "stix2", "msal", "rich"),
+    *("stix2patterns", "filelock"),
+}
+
+
+def nodes(path: Path) -> Iterator[tuple[ast.AST, bool]]:
+    """Yield each import of a file, and whether it runs as soon as the file is imported."""
+    waiting: list[tuple[ast.AST, bool]] = [(ast.parse(path.read_text(encoding="utf-8")), True)]
+    while waiting:
+        node, at_once = waiting.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node, at_once
+        inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for_types = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        body = node.orelse if isinstance(node, ast.If) and for_types else ast.iter_child_nodes(node)
+        waiting += [(child, at_once and not inside) for child in body]
+
+
+def imports(path: Path, *, at_once: bool = False) -> set[str]:
+    """Return what a file imports, each name in full; imports for type checkers alone do not count."""
+    found: set[str] = set()
+    for node, runs_at_once in nodes(path):
+        if at_once and not runs_at_once:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def tops(names: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
+
+
+def package_of(module: str) -> str:
+    """Return which of the packages a module of helpers is in."""
+    first = module.partition(".")[0]
+    return first if first in PACKAGES else "shared"
+
+
+def module_of(name: str, known: Mapping[str, Path]) -> str:
+    """Return the module of a tree that an imported name stands for: itself, or where a package has it from."""
+    tree, *parts = name.split(".")
+    module = next(each for each in (".".join(parts[:length]) for length in range(len(parts), 0, -1)) if each in known)
+    if known[module].name != "__init__.py" or module == ".".join(parts):
+        return module
+    exported = getattr(importlib.import_module(f"{tree}.{module}"), parts[-1])
+    origin = str(getattr(exported, "__module__", "")).removeprefix(f"{tree}.")
+    return origin if origin in known else module
+
+
+def imported(path: Path, tree: str = "helpers") -> set[str]:
+    """Return the modules of a tree that a file imports, through a package's exports too."""
+    known = modules(tree)
+    return {module_of(name, known) for name in imports(path) if name.startswith(f"{tree}.")}
+
+
+@pytest.mark.parametrize("module", HELPERS)
+def test_imports_run_one_way_over_the_packages(module):
+    mine = ORDER.index(package_of(module))
+    wrong = {name for name in imported(HELPERS[module]) if ORDER.index(package_of(name)) > mine}
+    assert not wrong, f"{module} imports from a package that stands after its own"
+
+
+@pytest.mark.parametrize("module", HELPERS)
+def test_a_name_of_another_package_is_one_that_it_exports(module):
+    """Its modules may be imported whole, for what they are called, and late, for what they cost."""
+    for node, at_once in nodes(HELPERS[module]):
+        if not at_once or not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("helpers."):
+            continue
+        name = node.module.removeprefix("helpers.")
+        if package_of(name) not in ("shared", package_of(module), "commands"):
+            assert name in PACKAGES, f"{module} reaches into helpers/{name}"
+            exported = importlib.import_module(f"helpers.{name}").__all__
+            assert {alias.name for alias in node.names} <= {*exported, *(each.rpartition(".")[2] for each in HELPERS)}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_says_what_lives_there(package):
+    docstring = importlib.import_module(f"helpers.{package}").__doc__ or ""
+    assert docstring.endswith(".") and len(docstring.splitlines()) == 1
+
+
+MOST_ENTRIES = 16
+
+
+@pytest.mark.parametrize("folder", ["helpers", "sandbox", "tests"])
+def test_no_directory_has_more_entries_than_one_takes_in_at_a_glance(folder):
+    for path in [ROOT / folder, *(each for each in (ROOT / folder).rglob("*") if each.is_dir())]:
+        if path.name != "__pycache__":
+            entries = [each.name for each in path.iterdir() if each.name not in ("__pycache__", "__init__.py")]
+            assert len(entries) <= MOST_ENTRIES, path
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_a_pure_module_reaches_neither_network_nor_clock_nor_disk(module):
+    names = imports(HELPERS[module])
+    allowed = HARMLESS | {"constants", "helpers"} | LIBRARIES.get(module, set())
+    assert tops(names) <= allowed
+    assert not any(name.startswith("urllib.request") for name in names)
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_a_pure_module_asks_no_clock_and_opens_no_file(module):
+    calls = [node for node in ast.walk(ast.parse(HELPERS[module].read_text())) if isinstance(node, ast.Call)]
+    called = {ast.unparse(call.func) for call in calls}
+    assert not called & {"open", "print", "input", "datetime.now", "datetime.utcnow", "datetime.today", "uuid4"}
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_a_pure_module_needs_only_pure_modules(module):
+    """Settings and errors are values that come in; what they are made of is not asked."""
+    assert imported(HELPERS[module]) <= {*PURE, "settings.model", "settings", "errors", *PACKAGES}
+
+
+def test_pure_modules_use_of_network_libraries_only_what_is_pure_there():
+    names = {name for module in PURE for name in imports(HELPERS[module]) if tops({name}) <= {"requests", "pymisp"}}
+    assert names <= {
+        "requests",
+        "pymisp.PyMISPError",
+        "pymisp.tools.attributevalidationtool.AttributeValidationTool",
+    }
+    tree = ast.parse(HELPERS["misp.responses"].read_text())
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_name(node.value, "requests")}
+    assert used <= {"RequestException", "TooManyRedirects", "ConnectionError", "Timeout"}
+
+
+def is_name(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def test_only_the_reader_talks_to_misp():
+    with_client = {name for name, path in HELPERS.items() if imports(path) & {"pymisp", "pymisp.PyMISP", "pymisp.*"}}
+    assert with_client == {"misp.reader"}
+    assert {name for name, path in HELPERS.items() if "pymisp" in tops(imports(path))} <= {"misp.reader", *PURE}
+
+
+def test_only_the_modules_for_it_talk_http():
+    http = {"requests", "urllib3", "httpx", "http", "socket", "ssl", "aiohttp"}
+    with_http = {name for name, path in HELPERS.items() if tops(imports(path)) & http}
+    assert with_http == {
+        *("http", "microsoft.request_manager", "microsoft.management_api", "microsoft.tokens"),
+        *("misp.reader", "misp.responses"),
+    }
+    assert not any("urllib.request" in name for path in HELPERS.values() for name in imports(path))
+
+
+@pytest.mark.parametrize(
+    ("library", "module"),
+    [
+        ("msal", "microsoft.tokens"),
+        ("azure", "microsoft.key_vault"),
+        ("cryptography", "settings.certificates"),
+        ("misp_stix_converter", "indicators.misp_stix"),
+        ("idna", "indicators.values"),
+        ("ioc_finder", "stories.indicators"),
+    ],
+)
+def test_a_library_has_one_module(library, module):
+    assert {name for name, path in HELPERS.items() if library in tops(imports(path))} == {module}
+
+
+def test_only_the_ledger_touches_the_database():
+    databases = {"sqlalchemy", "psycopg", "sqlite3"}
+    with_database = {name for name, path in HELPERS.items() if tops(imports(path)) & databases}
+    assert with_database == {"ledger.database", "ledger.store", "ledger.lookup", "ledger.tables"}
+
+
+@pytest.mark.parametrize("path", ALONE.values(), ids=ALONE)
+def test_what_sites_edit_imports_nothing_of_ours(path):
+    assert tops(imports(path)) <= {"enum", "typing"}
+
+
+@pytest.mark.parametrize("path", HELPERS.values(), ids=HELPERS)
+def test_helpers_know_neither_sandbox_nor_front_door(path):
+    assert not tops(imports(path)) & {"sandbox", "script", "config", "tests", "flask", "trustme"}
+
+
+@pytest.mark.parametrize("module", [name for name in SANDBOX if name != "compare"])
+def test_the_sandbox_knows_nothing_of_helpers(module):
+    """What compares it with a real MISP does: it sends what the program sends."""
+    assert not tops(imports(SANDBOX[module])) & {"helpers", "script", "config", "constants", "tests"}
+
+
+def test_the_front_door_opens_on_helpers_only():
+    path = ROOT / "script.py"
+    ours = {"helpers", "constants", "sandbox", "config"}
+    assert tops(imports(path)) & ours == {"helpers"}
+    assert tops(imports(path)) - sys.stdlib_module_names - {"helpers"} <= {"rich"}
+
+
+def test_the_command_line_is_parsed_before_anything_of_others_is_imported():
+    first = {"commands", "commands.arguments", "errors", "interrupts", "log", "ownership"}
+    at_once = {name for name in imports(ROOT / "script.py", at_once=True) if name.startswith("helpers")}
+    assert {module_of(name, HELPERS) for name in at_once} <= first
+    for name in first:
+        assert tops(imports(HELPERS[name])) <= {*sys.stdlib_module_names, "helpers"}
+        assert imported(HELPERS[name]) <= first
+
+
+@pytest.mark.parametrize("tree", ["helpers", "sandbox"])
+def test_no_module_is_its_own_way_in(tree):
+    """graphlib raises CycleError, which names the modules of the circle."""
+    files = {name: path for name, path in modules(tree).items() if path.name != "__init__.py"}
+    graph = {name: imported(path, tree) & files.keys() for name, path in files.items()}
+    assert set(TopologicalSorter(graph).static_order()) == set(files)
+
+
+@pytest.mark.parametrize("path", [*HELPERS.values(), ROOT / "script.py"], ids=[*HELPERS, "script"])
+def test_slow_imports_wait_until_they_are_needed(path):
+    assert not tops(imports(path, at_once=True)) & HEAVY

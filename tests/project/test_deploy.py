@@ -1,0 +1,227 @@
+"""What ``deploy/`` holds: each file is one that its reader takes, and says what the docs say."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from helpers.settings.model import load
+from tests.support import environ_for
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+UNITS = ["misp2sentinel.service", "misp2sentinel.timer", "misp2sentinel@.service", "misp2sentinel@.timer"]
+COMMAND = "/usr/local/bin/misp2sentinel"
+STATE = "/var/lib/misp2sentinel"
+
+
+def needed(program):
+    """The path of a program that reads one of the files; the test is skipped where there is none."""
+    found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if found is None:
+        pytest.skip(f"{program} was not found: nothing else can say whether the file is right")
+    return found
+
+
+def text(name):
+    return (DEPLOY / name).read_text(encoding="utf-8")
+
+
+# --- cron, logrotate, systemd ----------------------------------------------------------------------
+
+
+def test_crons_line_runs_as_the_user_of_the_docs():
+    _, line = text("misp2sentinel.cron").splitlines()
+    assert re.fullmatch(rf"([0-9*/,-]+ ){{5}}www-data {COMMAND}", line)
+
+
+@pytest.mark.parametrize(
+    ("name", "page"), [("misp2sentinel.cron", "operate.md"), ("misp2sentinel.logrotate", "operate.md")]
+)
+def test_the_docs_show_what_is_in_the_file(name, page):
+    assert f"```\n{text(name)}```" in (ROOT / "docs" / page).read_text(encoding="utf-8")
+
+
+def test_logrotate_takes_its_file_and_finds_every_log(tmp_path):
+    config = tmp_path / "misp2sentinel"
+    config.write_text(text("misp2sentinel.logrotate").replace(STATE, str(tmp_path)).replace("su www-data www-data", ""))
+    config.chmod(0o644)
+    names = ["misp2sentinel.log", "misp2sentinel-paris.log", "sentinel_response.txt"]
+    for name in names:
+        (tmp_path / name).write_text("a line\n")
+    told = subprocess.run(
+        [needed("logrotate"), "-d", "-s", str(tmp_path / "state"), str(config)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "error" not in told.stderr.lower()
+    assert all(f"considering log {tmp_path / name}" in told.stderr for name in names)
+
+
+@pytest.fixture(scope="module")
+def units(tmp_path_factory):
+    """The units, whose command is one that is on this machine, and instances of the templates."""
+    place = tmp_path_factory.mktemp("units")
+    for name in UNITS:
+        (place / name.replace("@", "@paris")).write_text(text(name).replace(COMMAND, "/bin/true"))
+    return place
+
+
+@pytest.mark.parametrize("name", [name.replace("@", "@paris") for name in UNITS])
+def test_systemd_takes_a_unit(units, name):
+    told = subprocess.run(
+        [needed("systemd-analyze"), "verify", "--man=no", str(units / name)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    ours = [line for line in told.stderr.splitlines() if "misp2sentinel" in line]
+    assert (told.returncode, ours) == (0, [])
+
+
+@pytest.mark.parametrize("name", [name for name in UNITS if name.endswith("service")])
+def test_a_service_is_locked_in(units, name):
+    told = subprocess.run(
+        [
+            *(needed("systemd-analyze"), "security", "--offline=true", "--threshold=20", "--no-pager"),
+            str(units / name.replace("@", "@paris")),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stdout
+    assert f"StateDirectory={Path(STATE).name}\n" in text(name)
+    assert "User=www-data\n" in text(name)
+
+
+def test_an_instance_runs_its_destination_with_a_log_of_its_own():
+    template, plain = text("misp2sentinel@.service"), text("misp2sentinel.service")
+    assert f"ExecStart={COMMAND} --workspace %i\n" in template
+    assert "MISP2SENTINEL_LOG_FILE=misp2sentinel-%i.log\n" in template
+    assert template.partition("User=")[2] == plain.partition("User=")[2], "they are locked in alike"
+
+
+# --- the image -------------------------------------------------------------------------------------
+
+
+def instructions():
+    lines = [line for line in text("Containerfile").replace("\\\n", " ").splitlines() if line[:1] not in ("", "#")]
+    return [tuple(line.split(maxsplit=1)) for line in lines]
+
+
+def test_the_image_has_what_a_run_needs_and_nothing_of_the_sites():
+    copied = [words.split()[:-1] for name, words in instructions() if name == "COPY" and "--from" not in words]
+    names = sorted(name for each in copied for name in each)
+    wanted = [
+        "constants.py",
+        "constraints.txt",
+        "helpers/",
+        "requirements-keyvault.txt",
+        "requirements.txt",
+        "script.py",
+    ]
+    assert names == wanted
+    assert all((ROOT / name).exists() for name in names)
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    kept = sorted(line[1:].replace("**/*.py", "") for line in ignored if line.startswith("!"))
+    assert (kept, ignored[1]) == (wanted, "*")
+
+
+def test_the_image_runs_as_nobody_in_particular_and_writes_to_its_volume_only():
+    given = dict(instructions())
+    assert re.fullmatch(r"[1-9][0-9]{3,}:[1-9][0-9]{3,}", given["USER"])
+    assert given["VOLUME"] == f'["{STATE}"]'
+    assert f"MISP2SENTINEL_STATE_DIR={STATE}" in given["ENV"]
+    assert given["ENTRYPOINT"] == '["/opt/misp2sentinel/.venv/bin/python", "/opt/misp2sentinel/script.py"]'
+    images = [words.split()[0] for name, words in instructions() if name == "FROM"]
+    assert len(images) == 2 and all(re.search(r":[0-9.]+-slim", each) for each in images)
+    assert not any(name == "ADD" or "latest" in words for name, words in instructions())
+
+
+# --- Kubernetes ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def manifest():
+    config, cronjob = yaml.safe_load_all(text("kubernetes.yaml"))
+    assert (config["kind"], cronjob["kind"]) == ("ConfigMap", "CronJob")
+    return config["data"], cronjob["spec"]
+
+
+@pytest.fixture(scope="module")
+def pod(manifest):
+    return manifest[1]["jobTemplate"]["spec"]["template"]["spec"]
+
+
+def test_each_index_has_its_line(manifest, pod, tmp_path):
+    data, cronjob = manifest
+    job = cronjob["jobTemplate"]["spec"]
+    names = data["destinations"].split()
+    assert (job["completionMode"], job["completions"]) == ("Indexed", len(names))
+    listed = tmp_path / "destinations"
+    listed.write_text(data["destinations"])
+    (container,) = pod["containers"]
+    (line,) = container["args"]
+    line = line.replace("/etc/misp2sentinel/destinations", str(listed)).replace("exec /opt", "exec echo /opt")
+    ran = [
+        subprocess.run(
+            [*container["command"], line],
+            env={"PATH": os.environ["PATH"], "JOB_COMPLETION_INDEX": str(index)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for index in range(len(names) + 1)
+    ]
+    assert [each.stdout.split()[1:] for each in ran[:-1]] == [
+        ["/opt/misp2sentinel/script.py", "--json", "--workspace", name] for name in names
+    ]
+    assert ran[-1].returncode > 0 and not ran[-1].stdout, "without a name it would run all of them"
+    assert "more completions than lines" in ran[-1].stderr
+
+
+def test_the_settings_in_it_are_settings_and_divide_microsofts_limit(manifest, pod, tmp_path):
+    class Azure:
+        tenant, client_id, client_secret, workspace_id = "example.org", *["1" * 8 + "-1111-4111-8111-" + "1" * 12] * 3
+
+    data, cronjob = manifest
+    config = tmp_path / "config.py"
+    config.write_text(data["config.py"])
+    loaded = load(config, {key: value for key, value in environ_for(Azure).items() if "DOMAIN" not in key})
+    job = cronjob["jobTemplate"]["spec"]
+    assert loaded.warnings == ()
+    assert loaded.settings.ms_max_requests_minute * job["parallelism"] <= 100
+    assert loaded.settings.max_run_minutes * 60 < pod["activeDeadlineSeconds"] < 3600
+    assert cronjob["concurrencyPolicy"] == "Forbid"
+
+
+def test_each_variable_names_a_setting_and_a_file_that_is_mounted(pod):
+    (container,) = pod["containers"]
+    mounts = [each["mountPath"] for each in container["volumeMounts"]]
+    for each in container["env"]:
+        assert any(each["value"].startswith(f"{mount}/") for mount in mounts)
+    documented = (ROOT / "docs" / "configure.md").read_text(encoding="utf-8")
+    assert all(each["name"].removesuffix("_FILE") in documented for each in container["env"])
+    assert {each["name"] for each in pod["volumes"]} == {each["name"] for each in container["volumeMounts"]}
+
+
+def test_a_pod_is_nobody_and_writes_to_its_volume_only(pod):
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert f"{pod['securityContext']['runAsUser']}:" in dict(instructions())["USER"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    (written,) = (each["mountPath"] for each in container["volumeMounts"] if not each.get("readOnly"))
+    assert written == STATE
+    assert pod["automountServiceAccountToken"] is False

@@ -1,0 +1,407 @@
+"""What the documents say is what is there."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import re
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import constants
+from constants import Skip
+from helpers.commands import arguments as command_line
+from helpers.errors import MicrosoftError, MispError, RunActive, SettingsError
+from helpers.indicators.convert import convert_event
+from helpers.ledger.records import Stage
+from helpers.microsoft.request_manager import State
+from helpers.microsoft.tokens import _HINTS
+from helpers.settings import clouds, credentials
+from helpers.settings.model import Settings
+from helpers.sync import plan
+from helpers.sync.report import Report, table
+from helpers.sync.run import ADOPT_NEXT
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+EVENT = "aaaaaaaa-0000-4000-8000-000000000001"
+ATTRIBUTE = "aaaaaaaa-0000-4000-8000-000000000002"
+KNOWN_HOSTS = ("example.org", "azure.com", "azure.us", "azure-api.net", "microsoft.com", "microsoftonline.com")
+KNOWN_HOSTS += ("microsoftonline.us", "microsoft.us", "usgovcloudapi.net")
+LOG_MESSAGES = [value for name, value in vars(constants).items() if name.startswith("LOG_")]
+DIGITS = "0123456789abcdef" * 8
+LENGTHS = {"sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128, "sha512/224": 56, "sha512/256": 64, "tlsh": 70}
+LENGTHS |= {"imphash": 32, "authentihash": 64, "pehash": 40}
+LENGTHS |= {"x509-fingerprint-sha1": 40, "x509-fingerprint-sha256": 64}
+FUZZY = {
+    "ssdeep": "96:s4Ud1Lj96tHHlZDrwciQmA+4uy1I0G4HYuL8N3TzS8QsO/wqWXLcMSx:sF1LjEtHHlZDrJzrhuyZvHYm8tKp/RWO",
+    "impfuzzy": "48:8CpLQ5y1gNAVWB:8CpLQ5y1",
+}
+
+
+@cache
+def page(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def section(text: str, heading: str) -> str:
+    """Return what stands under a heading, until the next of its level or above."""
+    level = heading.partition(" ")[0]
+    rest = text.partition(f"\n{heading}\n")[2]
+    assert rest, f"no heading {heading!r}"
+    return re.split(rf"\n#{{1,{len(level)}}} ", rest)[0]
+
+
+def rows(text: str) -> list[list[str]]:
+    """Return the cells of every table row below the tables' headings."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    heads = [index for index, row in enumerate(cells) if set("".join(row)) <= {"-", " "}]
+    return [row for index, row in enumerate(cells) if index not in heads and index + 1 not in heads]
+
+
+def codes(cell: str) -> list[str]:
+    return [code.replace("\\|", "|") for code in re.findall(r"`([^`]+)`", cell)]
+
+
+def column(text: str, number: int = 0) -> list[str]:
+    return [code for row in rows(text) for code in codes(row[number])]
+
+
+# --- how it decides --------------------------------------------------------------------------------
+
+
+def test_every_skip_reason_has_its_row():
+    table = rows(section(page("docs/how-it-decides.md"), "## Why an attribute is skipped"))
+    assert {codes(row[0])[0]: row[1] for row in table} == {each.name.lower(): each.value for each in Skip}
+    assert all(row[2] for row in table), "what can be done about it"
+
+
+def becomes(kind: str, value: str) -> tuple[list[str], list[str]]:
+    """Return the patterns, and the names of the reasons, of one attribute."""
+    attribute = {"uuid": ATTRIBUTE, "type": kind, "value": value, "to_ids": True, "timestamp": "1700000000"}
+    event = {"uuid": EVENT, "info": "documentation", "Attribute": [attribute]}
+    parts = list(convert_event(event, Settings(), NOW))
+    patterns = [indicator["pattern"] for part in parts for indicator in part.indicators]
+    return patterns, [skip.reason.name.lower() for part in parts for skip in (*part.skipped, *part.left_out)]
+
+
+def value_rows() -> list[list[str]]:
+    return rows(section(page("docs/how-it-decides.md"), "## What becomes of a value"))
+
+
+@pytest.mark.parametrize("row", [row for row in value_rows() if len(row) == 3], ids=lambda row: row[0])
+def test_an_example_becomes_what_the_table_says(row):
+    patterns, reasons = becomes(*codes(row[0]), *codes(row[1]))
+    assert (reasons if row[2].startswith("nothing") else patterns) == codes(row[2])
+    assert bool(patterns) != bool(reasons)
+
+
+@pytest.mark.parametrize("row", [row for row in value_rows() if len(row) == 2], ids=lambda row: row[0])
+def test_a_hash_has_the_path_that_the_table_says(row):
+    (kind,), (path,) = map(codes, row)
+    value = FUZZY.get(kind) or DIGITS[: LENGTHS[kind]]
+    assert becomes(kind, value) == ([f"[{path} = '{value}']"], [])
+
+
+def test_every_accepted_type_has_its_row():
+    named = {kind for row in value_rows() for kind in codes(row[0])}
+    with_name = {f"filename|{each}" for each in constants.HASH_TYPES}
+    assert named == set(constants.UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES) - with_name | {"filename|md5"}
+
+
+def test_every_outcome_is_explained():
+    names = [row[0] for row in rows(section(page("docs/how-it-decides.md"), "## What Microsoft says"))]
+    assert {state.value for state in State} <= set(names)
+
+
+@pytest.mark.parametrize("name", ["MISP_CONFIDENCE", "SENTINEL_DEFAULT_TLP", "MISP_TAGS_IGNORE", "THREAT_TYPES"])
+def test_tags_are_explained(name):
+    text = page("docs/how-it-decides.md") + page("docs/install.md")
+    words = getattr(constants, name) if name == "THREAT_TYPES" else [name]
+    assert all(word in text for word in words)
+
+
+# --- operate ---------------------------------------------------------------------------------------
+
+
+def parsers() -> list[argparse.ArgumentParser]:
+    parser = command_line._parser()
+    commands = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return [parser, *(command for action in commands for command in action.choices.values())]
+
+
+def test_every_command_and_option_is_explained():
+    known = codes(section(page("docs/operate.md"), "## Commands and options"))
+    options = {option for parser in parsers() for action in parser._actions for option in action.option_strings}
+    said = " ".join(known).split()
+    assert options - {"-h", "--help"} == {word for word in said if word.startswith("--")}
+    for parser in parsers()[1:]:
+        assert parser.prog.split()[-1] in said
+
+
+def test_every_exit_code_has_its_row():
+    told = dict(re.findall(r"^  (\d+)  (.+)$", command_line.EXIT_CODES, re.MULTILINE))
+    table = rows(section(page("docs/operate.md"), "## Exit codes"))
+    assert {row[0]: row[1] for row in table} == told
+    assert {str(error.exit_code) for error in (SettingsError, MispError, MicrosoftError, RunActive)} <= told.keys()
+
+
+@pytest.mark.parametrize("message", LOG_MESSAGES)
+def test_a_message_that_operators_search_for_has_its_row(message):
+    assert message in column(section(page("docs/operate.md"), "## Logs"))
+
+
+def test_every_json_field_has_its_row():
+    assert column(section(page("docs/operate.md"), "## --json")) == list(Report().as_json())
+
+
+@pytest.mark.parametrize(("number", "name"), list(enumerate(clouds.CLOUDS)))
+def test_every_host_stands_in_the_firewall_table(number, name):
+    hosts = clouds.CLOUDS[name]
+    graph = hosts.graph.removesuffix("/beta") if hosts.indicators_in_graph else ""
+    needed = [hosts.authority, hosts.upload, hosts.upload_legacy, graph, hosts.management]
+    needed.append(f"https://NAME.{hosts.vault}")
+    named = column(section(page("docs/operate.md"), "## Firewall"), number)
+    assert [f"https://{host}" for host in named if "." in host and "169" not in host] == [
+        host for host in needed if host
+    ]
+
+
+@pytest.mark.parametrize(("number", "name"), list(enumerate(clouds.CLOUDS, start=1)))
+def test_every_cloud_has_its_column(number, name):
+    table = {
+        codes(row[0])[0]: codes(row[number])
+        for row in rows(section(page("docs/configure.md"), "### Clouds"))
+        if codes(row[0])
+    }
+    cloud = clouds.CLOUDS[name]
+    wanted = {f'ms_endpoints["{key}"]': [host] if host else [] for key, host in cloud.endpoints.items()}
+    assert table == wanted | {'ms_auth["scope"]': [cloud.scope]}
+    assert f"`{cloud.vault}`" in section(page("docs/configure.md"), "### Clouds")
+
+
+# --- identities ------------------------------------------------------------------------------------
+
+
+def test_every_credential_and_each_of_its_keys_is_explained():
+    text = page("docs/identities.md")
+    assert all(f"`{name}`" in text for name in credentials.CREDENTIALS)
+    assert all(f'"{key}"' in text for key in credentials.KEYS)
+    assert "requirements-keyvault.txt" in text
+
+
+# --- the ledger ------------------------------------------------------------------------------------
+
+
+def test_every_stage_of_an_object_is_explained():
+    stages = column(section(page("docs/ledger.md"), "## What does it remember?"))
+    assert stages == [stage.value for stage in Stage]
+
+
+def test_the_ledgers_settings_and_guards_are_explained():
+    names = [
+        "deduplicate",
+        "state_url",
+        "full_sync_days",
+        "unpublished_grace_days",
+        "max_withdraw_percent",
+        "refresh_days",
+    ]
+    assert all(f"`{name}" in page("docs/ledger.md") for name in names)
+    for name in ("full_sync_days", "unpublished_grace_days", "max_withdraw_percent"):
+        assert f"`{name}` ({getattr(Settings(), name)})" in page("docs/ledger.md"), "its default"
+
+
+def test_the_numbers_of_the_guard_are_those_of_the_plan():
+    percent = Settings().max_withdraw_percent
+    assert not plan.too_many(100, 100, percent) and not plan.too_many(101, 505, percent)
+    assert plan.too_many(101, 504, percent)
+    assert "more than 100 objects" in section(page("docs/ledger.md"), "### Guards")
+
+
+# --- troubleshoot ----------------------------------------------------------------------------------
+
+
+@cache
+def words_of_the_program() -> str:
+    files = [ROOT / "script.py", *(ROOT / "helpers").rglob("*.py")]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in files]
+    constant = (node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return "\n".join(value for value in constant if isinstance(value, str))
+
+
+HEADINGS = re.findall(r"^#+ `(.+)`$", page("docs/troubleshoot.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("words", HEADINGS)
+def test_a_symptom_is_quoted_as_the_program_says_it(words):
+    assert words in words_of_the_program()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_commands_name_the_python_that_has_the_packages(path):
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"(?<!\.venv/bin/)python (script\.py|-m )", text)
+
+
+def test_symptoms_are_quoted():
+    assert len(HEADINGS) > 10
+
+
+@pytest.mark.parametrize("code", _HINTS)
+def test_each_login_error_that_has_a_hint_is_explained(code):
+    assert code in page("docs/troubleshoot.md")
+
+
+# --- dependencies ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("file", "heading"),
+    [
+        ("requirements.txt", "## What a run needs"),
+        ("requirements-keyvault.txt", "## What Azure Key Vault needs"),
+        ("azure_function/requirements.txt", "## What the Azure Function needs"),
+        ("requirements-dev.txt", "## What the sandbox, the tests and the checks need"),
+    ],
+)
+def test_every_dependency_is_pinned_and_has_its_reason(file, heading):
+    lines = [line for line in page(file).splitlines() if line and not line.startswith(("#", "-r", "-c"))]
+    marker = r'(; python_version (<|>=) "3\.\d+")?'
+    assert all(re.fullmatch(rf"[a-z0-9-]+(\[[a-z]+\])?==[0-9.]+{marker}", line) for line in lines)
+    table = rows(section(page("docs/dependencies.md"), heading))
+    assert [codes(row[0])[0] for row in table] == list(dict.fromkeys(line.partition("==")[0] for line in lines))
+    assert all(all(row) for row in table)
+
+
+# --- architecture ----------------------------------------------------------------------------------
+
+
+PACKAGES = [path.parent for path in sorted(ROOT.glob("helpers/*/__init__.py"))]
+
+
+def test_every_package_is_in_the_table_in_its_own_words():
+    table = {codes(row[0])[0]: row[1] for row in rows(section(page("docs/architecture.md"), "## The packages"))}
+    assert sorted(table) == [path.relative_to(ROOT).as_posix() for path in PACKAGES]
+    for path, words in table.items():
+        docstring = ast.get_docstring(ast.parse(page(f"{path}/__init__.py"))) or ""
+        assert words == docstring.replace("``", "`")
+
+
+def test_every_module_that_the_page_names_is_there():
+    named = set(re.findall(r"`([\w/]+\.py)`", page("docs/architecture.md")))
+    places = [ROOT, ROOT / "helpers", ROOT / "helpers" / "settings"]
+    assert [name for name in named if not any((place / name).exists() for place in places)] == []
+
+
+# --- README and Makefile ---------------------------------------------------------------------------
+
+
+def test_the_readme_is_short_and_begins_with_the_two_commands():
+    lines = page("README.md").splitlines()
+    assert len(lines) < 100
+    demo, test = (next(i for i, line in enumerate(lines) if command in line) for command in ("make demo", "make test"))
+    assert demo < test < 20
+
+
+def sample_rows() -> list[list[str]]:
+    """Return the rows of the README's sample: label, count and the third column's words, put together again."""
+    made: list[list[str]] = []
+    for line in page("README.md").splitlines():
+        cells = [cell.removeprefix(" ").rstrip() for cell in line.split("│")[1:-1]]
+        if cells and cells[0]:
+            made.append(cells)
+        elif cells:
+            made[-1][2] += f" {cells[2]}"
+    return made
+
+
+def test_the_readmes_sample_is_what_the_reports_table_makes():
+    sample = sample_rows()
+    reasons = {reason.name.lower(): reason for reason in Skip}
+    skipped = {reasons[name.strip()]: int(count) for name, count, _ in sample if name.strip() in reasons}
+    counts = {name: int(count) for name, count, _ in sample}
+    report = Report(attributes=counts["attributes in them"], examples={reason: [""] for reason in skipped})
+    report.skipped.update(skipped)
+    labels, numbers, words = (list(column.cells) for column in table(report).columns)
+    assert [name for name, _, _ in sample] == labels
+    assert counts["attributes skipped"] == int(numbers[labels.index("attributes skipped")]) == sum(skipped.values())
+    assert counts["indicators"] == counts["  accepted"] + counts["  rejected"] + counts["  pending"]
+    told = [row[2] for row in sample if row[0].strip() in reasons]
+    assert all(each.startswith(reason.value) for each, reason in zip(told, skipped, strict=True))
+    assert sample[1][2] == str(words[1])
+
+
+def test_the_readmes_sample_ends_with_the_advice_of_a_first_run():
+    assert ADOPT_NEXT in " ".join(page("README.md").split())
+
+
+def test_the_readmes_sample_fits_a_terminal_of_100_columns():
+    assert {len(line) for line in page("README.md").splitlines() if line.startswith(tuple("┏┃┡│└"))} == {100}
+
+
+def test_what_the_readme_tells_to_make_can_be_made():
+    targets = set(re.findall(r"^([a-z]+):", page("Makefile"), re.MULTILINE))
+    assert {"demo", "test", "clean"} <= targets
+    for each in PAGES:
+        assert set(re.findall(r"`make ([a-z]+)`", each.read_text(encoding="utf-8"))) <= targets
+
+
+def test_every_page_is_reached_from_the_readme():
+    linked = set(re.findall(r"\]\(([^)#]+)", page("README.md")))
+    assert {path.relative_to(ROOT).as_posix() for path in PAGES} - {"README.md"} <= linked
+
+
+def test_ci_runs_what_make_test_runs():
+    run = ROOT / ".ci" / "run"
+    assert os.access(run, os.X_OK)
+    assert page(".ci/run").rstrip().endswith("exec make test")
+    for tool in ("ruff check", "ruff format --check", "mypy", "pytest"):
+        assert f"$(BIN)/{tool}" in page("Makefile")
+
+
+# --- all pages -------------------------------------------------------------------------------------
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of a page's headings, in GitHub's form."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    for link in re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8")):
+        if link.startswith("https://"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_nothing_is_left_to_do_or_to_fill_in(path):
+    assert not re.search(r"\b(TODO|FIXME|TBD|XXX)\b", path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_addresses_are_microsofts_or_documentation(path):
+    hosts = re.findall(r"https?://([^/:\s\"'`)]+)", path.read_text(encoding="utf-8"))
+    assert [host for host in hosts if not host.lower().endswith(KNOWN_HOSTS)] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_tables_have_as_many_cells_as_their_headings(path):
+    width = 0
+    for line in path.read_text(encoding="utf-8").splitlines():
+        cells = len(re.split(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+        assert not cells or not width or cells == width, line
+        width = cells

@@ -1,0 +1,235 @@
+"""The sandbox's management API answers queries as Microsoft's description has it."""
+
+from base64 import b64decode
+
+import pytest
+
+from sandbox.azure.app import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE_NAME, AzureState, create_app
+from sandbox.faults import Fault
+
+VERSION = "2025-07-01-preview"
+URL = (
+    "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.OperationalInsights/workspaces/{}"
+    "/providers/Microsoft.SecurityInsights/threatIntelligence/main/query"
+)
+OTHER = "44444444-4444-4444-8444-444444444444"
+NAMES = (SUBSCRIPTION, RESOURCE_GROUP, WORKSPACE_NAME)
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1_800_000_000.25
+
+    def __call__(self):
+        return self.now
+
+
+class Client:
+    """Asks the management API as a program with a token would."""
+
+    def __init__(self, state):
+        self.http = create_app(state).test_client()
+        state.grant("token")
+
+    def post(self, body, names=NAMES, token="token", version=VERSION):
+        headers = {"Authorization": f"Bearer {token}"}
+        return self.http.post(f"{URL.format(*names)}?api-version={version}", json=body, headers=headers)
+
+    def follow(self, link, method="GET"):
+        return self.http.open(link, method=method, headers={"Authorization": "Bearer token"})
+
+    def every(self, **body):
+        """All records of a query, page by page."""
+        answer = self.post(body).json
+        records = answer["value"]
+        while "nextLink" in answer:
+            answer = self.follow(answer["nextLink"]).json
+            records += answer["value"]
+        return records
+
+
+def identifier(number, kind="indicator"):
+    return f"{kind}--00000000-0000-4000-8000-{number:012d}"
+
+
+def thing(number, kind="indicator", **changes):
+    return {"type": kind, "id": identifier(number, kind), "pattern": f"[domain-name:value = 'n{number}']"} | changes
+
+
+def clause(field, *values, operator="Equals"):
+    return {"field": field, "operator": operator, "values": list(values)}
+
+
+def condition(*clauses, connective="And", kind="indicator"):
+    return {"stixObjectType": kind, "conditionConnective": connective, "clauses": list(clauses)}
+
+
+def numbers(records):
+    return [int(record["name"][-12:]) for record in records]
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def state(clock):
+    """Three objects of MISP, the second revoked and the third expired, and two of others."""
+    state = AzureState(clock=clock)
+    state.add_workspace(OTHER)
+    things = [
+        ("MISP", thing(1)),
+        ("MISP", thing(2, revoked=True)),
+        ("MISP", thing(3, valid_until="2020-01-01T00:00:00Z")),
+        ("other", thing(4)),
+        ("MISP", thing(5, "identity")),
+    ]
+    for source, one in things:
+        state.store(state.workspace_id, source, one)
+        clock.now += 1
+    state.store(OTHER, "MISP", thing(6))
+    return state
+
+
+@pytest.fixture
+def client(state):
+    return Client(state)
+
+
+def test_record_has_the_whole_object_and_its_times(client, state, clock):
+    again = thing(1, labels=["again"])
+    clock.now = 1_800_000_060.5
+    state.store(state.workspace_id, "MISP", again)
+    (record,) = client.every(condition=condition(clause("id", identifier(1))))
+    source, _, stix_id = record["name"].partition("---")
+    assert (b64decode(source), stix_id) == (b"MISP", identifier(1))
+    place = URL.format(*NAMES).removesuffix("/threatIntelligence/main/query")
+    assert record["id"] == f"{place}/threatintelligence/{record['name']}"
+    assert record["properties"] == {
+        "data": again,
+        "source": "MISP",
+        "firstIngestedTimeUtc": "2027-01-15T08:00:00.2500000",
+        "lastIngestedTimeUtc": "2027-01-15T08:01:00.5000000",
+        "lastUpdatedDateTimeUtc": "2027-01-15T08:01:00.5000000",
+    }
+
+
+@pytest.mark.parametrize(("kind", "name"), [("indicator", "Indicator"), ("attack-pattern", "AttackPattern")])
+def test_kind_is_named_as_in_the_example(client, state, kind, name):
+    state.store(state.workspace_id, "kinds", thing(7, kind))
+    (record,) = client.every(condition=condition(clause("source", "kinds"), kind=kind))
+    assert record["kind"] == name
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (None, [1, 2, 3, 4, 5]),
+        ({}, [1, 2, 3, 4, 5]),
+        (condition(), [1, 2, 3, 4]),
+        (condition(kind=None), [1, 2, 3, 4, 5]),
+        (condition(clause("source", "MISP")), [1, 2, 3]),
+        (condition(clause("source", "misp")), []),
+        (condition(clause("source", "MISP", "other")), [1, 2, 3, 4]),
+        (condition(clause("id", identifier(4)), connective=None), [4]),
+        (condition(clause("id", identifier(4)), clause("source", "MISP")), []),
+        (condition(clause("id", identifier(4)), clause("source", "MISP"), connective="Or"), [1, 2, 3, 4]),
+        (condition(connective="Or"), [1, 2, 3, 4]),
+    ],
+)
+def test_conditions(client, asked, expected):
+    assert sorted(numbers(client.every(condition=asked))) == expected
+
+
+@pytest.mark.parametrize(("direction", "expected"), [("ASC", [2, 3, 1]), ("DESC", [1, 3, 2])])
+def test_sorting_by_the_last_update(client, state, direction, expected):
+    state.store(state.workspace_id, "MISP", thing(1))
+    order = {"field": "lastUpdatedTimeUtc", "direction": direction}
+    assert numbers(client.every(condition=condition(clause("source", "MISP")), sortBy=order)) == expected
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_pages(client, method):
+    first = client.post({"minPageSize": 2, "maxPageSize": 2}).json
+    second = client.follow(first["nextLink"], method).json
+    third = client.follow(second["nextLink"], method).json
+    assert first["nextLink"].startswith(f"http://localhost{URL.format(*NAMES)}?api-version={VERSION}&")
+    assert [len(page["value"]) for page in (first, second, third)] == [2, 2, 1]
+    assert "nextLink" not in third
+    assert client.follow(first["nextLink"], method).json == second
+
+
+def test_pages_show_what_was_there_at_the_first(client, state):
+    first = client.post({"maxPageSize": 2, "sortBy": {"field": "lastUpdatedTimeUtc", "direction": "DESC"}}).json
+    state.store(state.workspace_id, "MISP", thing(9))
+    second = client.follow(first["nextLink"]).json
+    assert not {one["name"] for one in first["value"]} & {one["name"] for one in second["value"]}
+
+
+def test_a_page_is_a_hundred_unless_asked_otherwise(client, state):
+    for number in range(10, 110):
+        state.store(state.workspace_id, "MISP", thing(number))
+    assert len(client.post({}).json["value"]) == 100
+    assert len(client.every()) == 105
+
+
+def test_only_the_latest_answers_can_be_continued(client):
+    link = client.post({"maxPageSize": 2}).json["nextLink"]
+    for _ in range(8):
+        client.post({"maxPageSize": 2})
+    assert client.follow(link).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "code"),
+    [
+        ({"token": "wrong"}, 401, "InvalidAuthenticationToken"),
+        ({"version": "2024-02-01-preview"}, 400, "InvalidApiVersionParameter"),
+        ({"names": (OTHER, RESOURCE_GROUP, WORKSPACE_NAME)}, 404, "ResourceNotFound"),
+        ({"names": (SUBSCRIPTION, "other", WORKSPACE_NAME)}, 404, "ResourceNotFound"),
+        ({"names": (SUBSCRIPTION, RESOURCE_GROUP, "other")}, 404, "ResourceNotFound"),
+        ({"body": []}, 400, "BadRequest"),
+        ({"body": {"minPageSize": 3, "maxPageSize": 2}}, 400, "BadRequest"),
+        ({"body": {"maxPageSize": "2"}}, 400, "BadRequest"),
+        ({"body": {"condition": condition(clause("labels", "x"))}}, 501, "NotImplemented"),
+        ({"body": {"condition": condition(clause("id", "x", operator="Like"))}}, 501, "NotImplemented"),
+        ({"body": {"condition": condition(connective="Nor")}}, 501, "NotImplemented"),
+        ({"body": {"sortBy": {"field": "id", "direction": "ASC"}}}, 501, "NotImplemented"),
+    ],
+)
+def test_refusals(client, options, status, code):
+    answer = client.post(**{"body": {}, **options})
+    assert (answer.status_code, answer.json["error"]["code"]) == (status, code)
+    assert answer.headers["x-ms-error-code"] == code
+
+
+def test_a_query_does_not_start_with_get(client):
+    assert client.follow(f"{URL.format(*NAMES)}?api-version={VERSION}").status_code == 405
+
+
+def test_client_without_permission(client, state):
+    state.allowed.clear()
+    assert client.post({}).json["error"]["code"] == "AuthorizationFailed"
+
+
+def test_names_in_any_case_and_of_another_workspace(client, state):
+    state.management_names[OTHER, "other", "second"] = OTHER
+    assert numbers(client.post({}, (OTHER, "OTHER", "Second")).json["value"]) == [6]
+
+
+def test_faults_reach_the_query(client, state):
+    state.faults.add(Fault("threatIntelligence/main/query", "status", status=429, headers={"Retry-After": "7"}))
+    answer = client.post({})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
+    assert client.post({}).status_code == 200
+
+
+def test_uploaded_objects_are_found(client, state):
+    indicator = thing(8, created="2026-11-20T08:00:00Z", modified="2026-11-20T08:00:00Z", pattern_type="stix")
+    indicator["valid_from"] = "2026-11-20T08:00:00Z"
+    url = f"/workspaces/{state.workspace_id}/threat-intelligence-stix-objects:upload?api-version=2024-02-01-preview"
+    body = {"sourcesystem": "uploaded", "stixobjects": [indicator]}
+    assert client.http.post(url, json=body, headers={"Authorization": "Bearer token"}).status_code == 200
+    (record,) = client.every(condition=condition(clause("source", "uploaded")))
+    assert record["properties"]["data"] == indicator

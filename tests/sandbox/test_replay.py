@@ -1,0 +1,89 @@
+"""The sandbox's MISP answers each recorded request as the real one did, but for what is meant to differ.
+
+A recording's route is one that the program uses, and then its exchange is compared, or it is left out for a reason.
+What is meant to differ stands in ``sandbox/comparison.py``, what each recording needs in ``recorded_misp.py``.
+"""
+
+from __future__ import annotations
+
+import functools
+from fnmatch import fnmatchcase
+
+import pytest
+
+from sandbox.comparison import MEANT, compare
+from tests.support import recorded_misp
+from tests.support.recorded_misp import NAMES, exchange, state_for
+
+if not NAMES:
+    pytest.skip("the recordings of a real MISP are not here", allow_module_level=True)
+
+# What PyMISP asks for the program, or is about to.
+USED = {
+    *("GET /servers/getVersion", "GET /servers/getVersion.json", "GET /servers/getPyMISPVersion.json"),
+    *("GET /attributes/describeTypes.json", "GET /users/view/*", "GET /decayingModel/index"),
+    *("POST /events/restSearch", "POST /events/index", "GET /events/view/*", "POST /attributes/restSearch"),
+    *("POST /objects/restSearch", "POST /galaxy_clusters/restSearch"),
+    *("POST /events/add", "POST /events/edit/*", "POST /events/publish/*", "POST /objects/add/*"),
+    *("POST /attributes/add/*", "POST /attributes/delete/*", "POST /eventReports/add/*"),
+    *("POST /tags/attachTagToObject", "POST /tags/removeTagFromObject"),
+    *("POST /shadow_attributes/add/*", "POST /shadow_attributes/edit/*", "POST /shadow_attributes/delete/*"),
+    *("GET /shadow_attributes/index/*", "POST /sightings/add", "POST /sightings/add/*", "POST /sightings/restSearch"),
+    *("POST /sightings/restSearch/*", "POST /sightings/listSightings/*/*"),
+    *("GET /warninglists/index", "POST /warninglists/checkValue"),
+}
+# What tests let other people do at the sandbox's MISP, or what shows how MISP refuses.
+BY_OTHERS = {
+    *("POST /events/delete/*", "POST /events/unpublish/*", "POST /shadow_attributes/accept/*"),
+    *("GET /eventReports/index/*", "GET /events/restSearch", "GET /events/restSearch/*/*/*"),
+    *("GET /events/noSuchAction", "GET /noSuchThing/index"),
+}
+LEFT_OUT = {
+    "attributes_view_not_found": "the program views no single attribute",
+    "event_reports_restSearch": "the program searches no reports, and MISP cannot",
+    "galaxies_index": "the program resolves clusters, and asks for no galaxy",
+    "html_accept_wrong_key": "the program asks for JSON",
+    "method_delete": "the program deletes with POST",
+    "session_html_accept": "the program asks for JSON",
+    "shadow_attributes_index": "the program asks for the proposals of one event",
+    "taxonomies_index": "the program asks for no taxonomy",
+}
+COMPARED = [name for name in NAMES if name not in LEFT_OUT]
+
+
+@functools.cache
+def result(name):
+    return compare(state_for(name), exchange(name))
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_the_sandbox_answers_as_recorded(name):
+    route = exchange(name).route
+    assert route in USED | BY_OTHERS, f"nobody has looked at {name} ({route}): see this file's tables"
+    assert not result(name).differences, "\n".join(map(str, result(name).differences))
+
+
+def test_each_entry_is_about_a_recording():
+    names, routes = set(NAMES), {exchange(name).route for name in COMPARED}
+    patterns = [*recorded_misp.BESIDE, *recorded_misp.PREPARED]
+    assert LEFT_OUT.keys() - names == set()
+    assert [pattern for pattern in patterns if not any(fnmatchcase(name, pattern) for name in COMPARED)] == []
+    assert (USED | BY_OTHERS) - routes == set()
+
+
+def test_what_is_meant_to_differ_still_does():
+    seen = {why for name in COMPARED for _, why in result(name).meant}
+    recorded = [each for each in MEANT if any(each.concerns(exchange(name)) for name in COMPARED)]
+    assert [each for each in recorded if each not in seen] == []
+
+
+def test_count(capsys):
+    results = [result(name) for name in COMPARED]
+    equal = sum(not each.meant and not each.differences for each in results)
+    meant = sum(len(each.meant) for each in results)
+    with capsys.disabled():
+        print(
+            f"\n{len(NAMES)} recordings: {len(LEFT_OUT)} left out, {len(COMPARED)} compared, {equal} equal, "
+            f"{len(COMPARED) - equal} with {meant} differences that are meant"
+        )
+    assert equal > len(COMPARED) * 0.9

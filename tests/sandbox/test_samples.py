@@ -1,0 +1,112 @@
+"""The sample events are harmless and recent, and the sandbox starts by hand."""
+
+import ipaddress
+import re
+import runpy
+import sys
+from pathlib import Path
+from uuid import UUID
+
+import pymisp
+import pytest
+
+from sandbox.__main__ import DIRECTORY, main
+from sandbox.misp.records import attributes
+from sandbox.samples import demo_misp, recent, sample_events
+
+ROOT = Path(__file__).parents[2]
+NOW = 1_900_000_000
+NETWORKS = [
+    ipaddress.ip_network(text)
+    for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "10.0.0.0/8", "127.0.0.0/8")
+]
+NAME = re.compile(r"(?:[\w*-]+\.)+(?:example\.org|example|test)\.?", re.IGNORECASE)
+EVENTS = sample_events()
+
+
+def values(*types):
+    every = (one for event in EVENTS for one in attributes(event))
+    return [part for one in every if one["type"] in types for part in one["value"].split("|")]
+
+
+def is_documentation(value):
+    network = ipaddress.ip_network(value)
+    return any(network.version == known.version and network.subnet_of(known) for known in NETWORKS)
+
+
+def test_uuids_are_random_and_unique():
+    things = [*EVENTS, *(thing for event in EVENTS for thing in (*event["Object"], *attributes(event)))]
+    uuids = [UUID(thing["uuid"]) for thing in things]
+    assert {uuid.version for uuid in uuids} == {4}
+    assert len(set(uuids)) == len(uuids)
+
+
+def test_types_and_categories_are_those_of_misp():
+    known = pymisp.MISPAttribute().describe_types["category_type_mappings"]
+    for event in EVENTS:
+        pymisp.MISPEvent().load(event)
+        assert all(one["type"] in known[one["category"]] for one in attributes(event))
+
+
+def test_addresses_and_names_are_for_documentation():
+    assert all(map(is_documentation, values("ip-src", "ip-dst")))
+    assert all(NAME.fullmatch(value) for value in values("domain", "hostname"))
+
+
+def test_times_move_together_until_the_newest_is_an_hour_old():
+    moved = recent(EVENTS, NOW)
+    shifts = {int(new["timestamp"]) - int(old["timestamp"]) for new, old in zip(moved, EVENTS, strict=True)}
+    assert len(shifts) == 1
+    assert max(int(event["timestamp"]) for event in moved) == NOW - 3600
+    assert min(event["date"] for event in moved) == "2030-03-09"
+    assert {event["publish_timestamp"] for event in moved if not event["published"]} == {"0"}
+    seen = [one["last_seen"] for event in moved for one in attributes(event) if one.get("last_seen")]
+    assert sum(time > "2030-03-17" for time in seen) == 1
+
+
+def test_demo_has_something_to_skip():
+    state = demo_misp(lambda: NOW)
+    events = list(state.events())
+    assert [event["published"] for event in events].count(False) == 1
+    assert any(one["value"] in state.warninglist for event in events for one in attributes(event))
+
+
+def test_command_runs_with_the_config(tmp_path, capfd):
+    code = "import os, runpy; print(runpy.run_path(os.environ['MISP2SENTINEL_CONFIG'])['misp_domain']); exit(3)"
+    assert main(["--dir", str(tmp_path), "--run", "--", sys.executable, "-c", code]) == 3
+    config = runpy.run_path(str(tmp_path / "config.py"))
+    out = capfd.readouterr().out
+    assert out.count(config["misp_domain"]) == 2
+    assert "In the workspace: 0 live objects after 0 uploads" in out
+    assert config["misp_verifycert"] == str(tmp_path / "ca.pem")
+
+
+def test_the_ledger_of_an_earlier_sandbox_is_forgotten_and_nothing_else(tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    for name in ("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite.1.lock", "misp2sentinel.log"):
+        (state / name).write_text("of another MISP")
+    main(["--dir", str(tmp_path), "--run", "--", sys.executable, "-c", ""])
+    assert [path.name for path in state.iterdir()] == ["misp2sentinel.log"]
+
+
+def test_the_demo_and_the_sandbox_by_hand_have_a_place_each():
+    demo = re.search(r"^BOX := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    assert Path(demo) != DIRECTORY
+    assert {DIRECTORY.parts[0], Path(demo).parts[0]} == {".sandbox"}
+
+
+def test_the_demo_can_be_run_again_and_adopt_be_tried(tmp_path, capfd):
+    script = [sys.executable, str(ROOT / "script.py")]
+    run = ["--dir", str(tmp_path), "--run", "--"]
+    assert main([*run, *script]) == 0
+    assert main([*run, *script]) == 0
+    assert "after 1 upload\n" in capfd.readouterr().out
+    assert main([*run, *script, "adopt", "--dry-run"]) == 0
+
+
+@pytest.mark.parametrize("arguments", [["--run"], ["stray"]])
+def test_run_and_command_go_together(arguments, capfd):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert "--run and a command go together" in capfd.readouterr().err

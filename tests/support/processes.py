@@ -1,0 +1,60 @@
+"""script.py as a process of its own, over TLS, against the sandbox."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support import environ_for, hosts, misp_event
+
+ROOT = Path(__file__).parents[2]
+
+
+class Host:
+    """A host with a state directory; hosts with the same ``state_url`` share a ledger."""
+
+    def __init__(self, box, state, state_url="", **settings):
+        state.mkdir(parents=True, exist_ok=True)
+        self.config = state / "config.py"
+        self.config.write_text("misp_event_filters = {'published': 1}\n")
+        self.process = None
+        named = {
+            "MISP_DOMAIN": box.misp_url,
+            "MISP_KEY": box.misp.readonly_key,
+            "MISP_VERIFYCERT": box.ca_file,
+            "MS_VERIFYCERT": box.ca_file,
+            **{f"MS_ENDPOINTS__{name}": box.azure_url for name in ("AUTHORITY", "UPLOAD", "UPLOAD_LEGACY")},
+            "STATE_DIR": str(state),
+            **({"STATE_URL": state_url} if state_url else {}),
+            **settings,
+        }
+        self.environ = {
+            **environ_for(box.azure),
+            **{f"MISP2SENTINEL_{name}": value for name, value in named.items()},
+            "PATH": os.environ["PATH"],
+            "HOME": str(state),
+        }
+
+    def run(self, *arguments):
+        """Run script.py to its end, or to its death; how it ended."""
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "script.py"), "--config", str(self.config), *arguments],
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with self.process as process:
+            out, err = process.communicate(timeout=1200)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def kill(self):
+        """End the process that runs now as kill -9 does."""
+        self.process.kill()
+
+
+def load(box, events, attributes):
+    """Give MISP so many events of so many domains."""
+    box.misp.load(misp_event(n, hosts(attributes, f"e{n}h")) for n in range(1, events + 1))

@@ -1,0 +1,398 @@
+"""Many destinations from one reading of MISP: none costs another one anything."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import Counter
+from contextlib import ExitStack
+from functools import partial
+from unittest import mock
+
+import pytest
+import requests
+
+from helpers.errors import SettingsError
+from helpers.log import quieten
+from helpers.microsoft.rate_limit import Clock
+from helpers.microsoft.request_manager import RequestManager
+from helpers.misp import reader as misp_room
+from helpers.settings import model as settings_room
+from helpers.sync import delivery
+from helpers.sync import run as sync
+from helpers.sync.destination import Options
+from sandbox.azure.app import AzureState
+from sandbox.azure.app import create_app as azure_app
+from sandbox.faults import Fault
+from sandbox.misp.app import MispState
+from sandbox.misp.app import create_app as misp_app
+from tests.support import FakeTime, WsgiAdapter, environ_for, hosts, misp_event
+
+START = 1_790_000_100
+ATTRIBUTES = 60
+NAMES = [f"site{n}" for n in range(10)]
+
+
+class TimeOfEach:
+    """A time of its own for each destination: it moves when the destination's upload sleeps."""
+
+    def __init__(self):
+        self.seconds = Counter()
+
+    def now(self):
+        return START + self.seconds[threading.current_thread().name]
+
+    def sleep(self, seconds):
+        self.seconds[threading.current_thread().name] += seconds
+
+    @property
+    def clock(self):
+        return Clock(self.now, self.sleep)
+
+
+class Watched(AzureState):
+    """Tells when some workspaces have everything."""
+
+    def __init__(self, clock):
+        super().__init__(clock)
+        self.expected = {}
+        self.complete = threading.Event()
+
+    def store(self, workspace_id, sourcesystem, thing):
+        said = super().store(workspace_id, sourcesystem, thing)
+        if all(len(self.objects(each)) >= count for each, count in self.expected.items()):
+            self.complete.set()
+        return said
+
+
+def workspace(number):
+    return f"33333333-3333-4333-8333-{number:012d}"
+
+
+def client(number):
+    return f"22222222-2222-4222-8222-{number:012d}"
+
+
+class Site:
+    """Ten workspaces, under ten app registrations or under one."""
+
+    def __init__(self, folder, time, *, shared=False, filters=lambda _number: {}, **settings):
+        self.time = time
+        self.late = []
+        self.misp, self.azure = MispState(clock=lambda: START), Watched(time.now)
+        self.azure.other_clients = {client(number) for number in range(10)}
+        for number in range(10):
+            self.azure.add_workspace(workspace(number))
+        tenants = [self._tenant(number, shared, filters(number)) for number in range(10)]
+        self.config = folder / "config.py"
+        self.config.write_text("")
+        environ = environ_for(self.azure, MISP2SENTINEL_STATE_DIR=str(folder), tenants=json.dumps(tenants))
+        environ |= {"MISP2SENTINEL_MISP_KEY": self.misp.key, "MISP2SENTINEL_MISP_EVENT_FILTERS": '{"published": 1}'}
+        environ |= {"MISP2SENTINEL_MS_MAX_INDICATORS_REQUEST": "2"}
+        environ |= {f"MISP2SENTINEL_{name}": value for name, value in settings.items()}
+        self.settings = settings_room.load(self.config, environ).settings
+        sync.make_state_dir(self.settings)
+        quieten()
+        self.misp.load([misp_event(1, hosts(ATTRIBUTES))])
+
+    def _tenant(self, number, shared, filters):
+        return {
+            "name": NAMES[number],
+            "tenantId": self.azure.tenant,
+            "id": client(0 if shared else number),
+            "secret": self.azure.client_secret,
+            "workspaceId": workspace(number),
+            "filters": filters,
+        }
+
+    def run(self, name="", **options):
+        http = requests.Session()
+        http.trust_env = False
+        http.mount("https://", WsgiAdapter(azure_app(self.azure), before=self._wait))
+        with ExitStack() as stack:
+            made = partial(RequestManager, http=http, workers=1)
+            stack.enter_context(mock.patch.object(delivery, "RequestManager", made))
+            line = WsgiAdapter(misp_app(self.misp))
+            line.last_headers = {}
+            stack.enter_context(mock.patch.object(misp_room, "SettledAdapter", lambda *_: line))
+            return sync.run(self.settings, Options(**options), workspace=name, clock=self.time.clock, now=lambda: START)
+
+    def _wait(self, request):
+        """Those that are late answer when the others have everything."""
+        if any(f"{each}/threat-intelligence" in request.url for each in self.late):
+            assert self.azure.complete.wait(60), "the others waited for those that are late"
+
+    def hold_until_all_is_in_line(self, monkeypatch):
+        """Let no upload begin before there is as much to do for each destination."""
+        in_line = threading.Event()
+        self._wait = lambda _request: in_line.wait(60)
+
+        def complete(manager, complete=RequestManager.complete):
+            complete(manager)
+            if manager._settings.name == NAMES[-1]:
+                in_line.set()
+
+        monkeypatch.setattr(RequestManager, "complete", complete)
+
+    def fault(self, number, kind, **more):
+        self.azure.faults.add(Fault(f"{workspace(number)}/threat-intelligence", kind, times=None, **more))
+
+    def live(self, number):
+        return len(self.azure.live(workspace(number)))
+
+    def reading(self):
+        return [path for _, path, body in self.misp.requests if "restSearch" in path and not body.get("metadata")]
+
+
+@pytest.fixture
+def site(tmp_path):
+    return partial(Site, tmp_path)
+
+
+def of(report, name):
+    return next(part for part in report.parts if part.name == name)
+
+
+def test_who_fails_delays_and_fails_no_other(site, tmp_path_factory):
+    """One is throttled for a minute, one may not write, one is not reached; all three answer last."""
+    alone = Site(tmp_path_factory.mktemp("alone"), TimeOfEach(), MS_MAX_REQUESTS_MINUTE="10")
+    assert alone.run("site0").exit_code == 0
+    only_what_it_took = alone.time.seconds["upload site0"]
+    assert only_what_it_took > 60
+
+    here = site(TimeOfEach(), MS_MAX_REQUESTS_MINUTE="10", filters=lambda n: {"exclude_tags": [f"not:{n}"]})
+    healthy = range(3, 10)
+    here.azure.expected = {workspace(number): ATTRIBUTES for number in healthy}
+    here.late = [workspace(number) for number in range(3)]
+    minute = {"when": lambda _: here.time.now() < START + 60}
+    here.fault(0, "status", status=429, body="Try again in 7 seconds.", **minute)
+    here.fault(1, "status", status=403)
+    here.fault(2, "reset-before")
+    report = here.run()
+
+    assert here.azure.complete.is_set(), "the seven did not wait for the three"
+    assert {here.time.seconds[f"upload {NAMES[number]}"] for number in healthy} == {only_what_it_took}
+    assert [here.live(number) for number in range(10)] == [ATTRIBUTES, 0, 0, *[ATTRIBUTES] * 7]
+    assert report.exit_code == 1
+    assert {part.name: part.exit_code for part in report.parts} == {
+        **dict.fromkeys(NAMES, 0),
+        "site1": 4,
+        "site2": 4,
+    }
+    assert "Microsoft Sentinel Contributor" in of(report, "site1").given_up
+    assert "no answer" in of(report, "site2").given_up
+    words = "\n".join(report.troubles())
+    assert "site1: Microsoft failed" in words and "site2: Microsoft failed" in words and "site3" not in words
+    assert here.reading() == ["/events/restSearch"], "MISP was read once"
+    assert of(report, "site2").states.total() == ATTRIBUTES
+
+    here.azure.faults.clear()
+    here.misp.requests.clear()
+    again = here.run()
+    assert again.exit_code == 0
+    assert [here.live(number) for number in range(10)] == [ATTRIBUTES] * 10
+    assert [part.indicators for part in again.parts] == [0, ATTRIBUTES, ATTRIBUTES, *[0] * 7]
+
+
+def test_what_microsoft_refuses_is_told_by_its_name_and_its_keys(site, caplog):
+    here = site(FakeTime(START))
+    here.azure.other_clients -= {client(3)}
+    here.azure.workspaces -= {workspace(5)}
+    with caplog.at_level(logging.INFO):
+        report = here.run()
+    assert report.exit_code == 1
+    assert "ms_tenants['site3']['id'] is not an app of this tenant" in of(report, "site3").given_up
+    assert "ms_tenants['site5']['workspaceId']" in of(report, "site5").given_up
+    assert "ms_auth[" not in "\n".join(report.troubles())
+    said = [record.getMessage() for record in caplog.records]
+    for name in ("site3", "site5"):
+        assert [line for line in said if line.startswith(f"{name}: Microsoft is given up for this run: ")]
+    assert [line for line in said if line.startswith("site4: Indicators sent - request number: 1 / ")]
+
+
+def test_why_one_took_nothing_is_said_also_of_a_single_batch(site):
+    """Three batches in a row have to fail before a destination is given up."""
+    here = site(TimeOfEach(), MS_MAX_INDICATORS_REQUEST="100")
+    here.fault(2, "reset-before")
+    report = here.run()
+    assert {part.name: part.exit_code for part in report.parts} == {**dict.fromkeys(NAMES, 0), "site2": 1}
+    assert report.troubles() == [
+        f"site2: {ATTRIBUTES} indicators are pending (no answer from Microsoft (firewall, ms_proxies, ms_verifycert, "
+        "ms_endpoints?): connection reset by peer): the next run sends them, as long as the filters find their events."
+    ]
+
+
+def test_all_under_one_principal_keep_its_limit_and_take_turns(site, monkeypatch):
+    here = site(FakeTime(START), shared=True, MS_MAX_REQUESTS_MINUTE="50")
+    here.azure.requests_per_minute = 50
+    here.hold_until_all_is_in_line(monkeypatch)
+    assert here.run().exit_code == 0
+    assert {entry["status"] for entry in here.azure.uploads} == {200}
+    times = [entry["time"] for entry in here.azure.uploads]
+    assert max(sum(start <= other < start + 60 for other in times) for start in times) == 50
+    assert [here.live(number) for number in range(10)] == [ATTRIBUTES] * 10
+    half = here.azure.uploads[: len(here.azure.uploads) // 2]
+    progress = Counter(entry["workspace"] for entry in half)
+    assert len(progress) == 10
+    assert min(progress.values()) > len(half) / 10 / 2, "each is about as far as the others"
+
+
+def test_each_has_its_own_filters_and_skips(site):
+    here = site(FakeTime(START), filters=lambda n: {"types": ["ip-dst"]} if n else {})
+    report = here.run()
+    assert [here.live(number) for number in range(10)] == [ATTRIBUTES, *[0] * 9]
+    assert [part.skipped.total() for part in report.parts] == [0, *[ATTRIBUTES] * 9]
+    assert report.as_json()["destinations"][3]["skipped"] == {"filtered_type": ATTRIBUTES}
+
+
+def test_one_of_them_alone(site):
+    here = site(FakeTime(START))
+    report = here.run("site4")
+    assert (report.exit_code, report.parts) == (0, [])
+    assert [here.live(number) for number in range(10)] == [0] * 4 + [ATTRIBUTES] + [0] * 5
+    assert here.run(workspace(5)).exit_code == 0
+    with pytest.raises(SettingsError, match="no destination paris: the settings name site0, site1"):
+        here.run("paris")
+    rest = here.run()
+    assert sum(part.indicators for part in rest.parts) == 8 * ATTRIBUTES
+
+
+def test_a_first_dry_run_looks_at_all_of_them(site):
+    here = site(FakeTime(START))
+    here.settings = here.settings.model_copy(update={"dry_run": True})
+    report = here.run()
+    assert (report.exit_code, [part.failure for part in report.parts]) == (0, [""] * 10)
+    assert [part.plans["new"] for part in report.parts] == [ATTRIBUTES] * 10
+    assert [here.live(number) for number in range(10)] == [0] * 10
+    assert report.as_json()["advice"].startswith("site0, site1, site2,")
+    assert "site9: The ledger holds nothing for this destination yet." in report.as_json()["advice"]
+
+
+def test_one_that_another_run_holds_drops_out(site):
+    here = site(FakeTime(START))
+    with sync.opened(here.settings.destinations("site3")[0]) as ledger, ledger.alone():
+        report = here.run()
+    assert report.exit_code == 1
+    assert "Another run is active" in of(report, "site3").failure
+    assert [here.live(number) for number in range(10)] == [ATTRIBUTES] * 3 + [0] + [ATTRIBUTES] * 6
+
+
+def test_a_fault_of_ours_at_one_costs_no_other(site, monkeypatch):
+    here = site(FakeTime(START))
+    take = sync.Reconciliation.take
+
+    def stumbling(destination, converted, part):
+        if destination.settings.name == "site3":
+            raise ZeroDivisionError
+        take(destination, converted, part)
+
+    monkeypatch.setattr(sync.Reconciliation, "take", stumbling)
+    report = here.run()
+    assert report.exit_code == 1
+    assert of(report, "site3").faults[0].startswith(misp_event(1)["uuid"])
+    assert [here.live(number) for number in range(10)] == [ATTRIBUTES] * 3 + [0] + [ATTRIBUTES] * 6
+
+
+def test_what_a_slow_one_has_not_taken_is_in_no_memory(site):
+    """The reader is done although nothing was taken yet, and what waits stands in the ledger."""
+    here = site(FakeTime(START))
+    seen = []
+
+    def look(_):
+        if not seen and here.reading():
+            with sync.opened(here.settings.destinations("site0")[0].model_copy(update={"dry_run": True})) as ledger:
+                seen.append(ledger.count(START))
+        return False
+
+    here.azure.expected = {workspace(number): ATTRIBUTES for number in range(1, 10)}
+    here.late = [workspace(0)]
+    here.fault(0, "status", when=look)
+    assert here.run().exit_code == 0
+    assert seen == [{"pending": ATTRIBUTES - 2, "sending": 2, "live": 2}]
+
+
+REFERENCE = "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/s/)"
+
+
+def entry(*without, **changes):
+    whole = {"tenantId": "contoso.example.org", "id": client(1), "secret": "s3cret", "workspaceId": workspace(1)}
+    return {key: value for key, value in (whole | changes).items() if key not in without}
+
+
+BAD = {
+    "an object instead of a list": (entry(), "must be a list"),
+    "a missing key": ([entry("secret")], "secret is missing"),
+    "no workspace": ([entry("workspaceId")], "workspaceId"),
+    "an unknown key": ([entry(sqace=1)], "no key of a destination: take it out"),
+    "ms_auth's name of a key": ([entry("secret", client_secret="s3cret")], "write 'secret', if that is meant"),
+    "a key in other letters": ([entry("workspaceId", workspaceID=workspace(1))], "write 'workspaceId'"),
+    "a placeholder": ([entry(secret="<secret>")], r"put your own value there\."),
+    "an unresolved reference": ([entry(secret=REFERENCE)], "Key Vault"),
+    "a name twice": ([entry(), entry()], "two destinations of the same name"),
+    "a place twice": (
+        [entry(name="a"), entry(name="b", sourcesystem="MISP")],
+        "two destinations of the same workspace and sourcesystem",
+    ),
+    "two without a workspace": ([entry("workspaceId", name=name) for name in "ab"], r"\[1\]\['workspaceId'\]"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_wrong_with_the_list_is_said(tmp_path, name):
+    given, words = BAD[name]
+    config = tmp_path / "config.py"
+    config.write_text("")
+    environ = {
+        "MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org",
+        "MISP2SENTINEL_MISP_KEY": "k" * 40,
+        "tenants": json.dumps(given),
+    }
+    with pytest.raises(SettingsError, match=words) as error:
+        settings_room.load(config, environ)
+    assert "environment tenants" in str(error.value)
+    assert "s3cret" not in str(error.value) and "ms_auth[" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "given", ["@Microsoft.KeyVault(VaultName=soc;SecretName=tenants)", "[{'name': 'paris'}]", "[{},]"]
+)
+def test_a_list_that_cannot_be_read_is_all_that_is_wrong(tmp_path, given):
+    (tmp_path / "config.py").write_text("")
+    environ = {"mispurl": "https://misp.example.org", "mispkey": "k" * 40, "tenants": given}
+    with pytest.raises(SettingsError) as error:
+        settings_room.load(tmp_path / "config.py", environ)
+    (problem,) = error.value.problems
+    assert problem.startswith("ms_tenants (environment tenants) ")
+
+
+GRAPH = {"MISP2SENTINEL_MS_AUTH__GRAPH_API": "true"}
+LEGACY = {"MISP2SENTINEL_MS_AUTH__NEW_UPLOAD_API": "false"}
+
+
+@pytest.mark.parametrize(
+    ("others", "changes", "words"),
+    [
+        (GRAPH, [{"name": "a"}, {"name": "b", "sourcesystem": "OTHER"}], "two destinations of the same tenantId"),
+        (LEGACY, [{"cloud": "usgov"}], "no host of the legacy API for Azure US Government"),
+        (LEGACY, [{}, {"name": "b", "cloud": "usgov"}], "run that destination by itself"),
+    ],
+)
+def test_what_an_api_lacks_is_said_of_destinations_too(tmp_path, others, changes, words):
+    """At Graph, two in one tenant would delete each other's indicators."""
+    with pytest.raises(SettingsError, match=words):
+        destinations(tmp_path, [entry(**each) for each in changes], **others)
+
+
+def test_a_destination_finds_its_federated_token_where_the_cluster_says(tmp_path):
+    given = [entry("secret", credential="workload_identity"), entry(name="b", workspaceId=workspace(2))]
+    first, second = destinations(tmp_path, given, AZURE_FEDERATED_TOKEN_FILE="/var/run/token")
+    assert str(first.ms_auth.federated_token_file) == "/var/run/token"
+    assert second.ms_auth.federated_token_file is None
+
+
+def destinations(folder, tenants, **others):
+    config = folder / "config.py"
+    config.write_text("")
+    here = {"MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org", "MISP2SENTINEL_MISP_KEY": "k" * 40}
+    return settings_room.load(config, {**here, "tenants": json.dumps(tenants), **others}).settings.destinations()
