@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from helpers import interrupts
 from helpers.commands.arguments import parse
-from helpers.errors import OWN_FAULT, SyncError
+from helpers.errors import ExitCode, SyncError
 from helpers.log import is_kept, redact, visible
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ def main(argv: list[str] | None = None) -> int:
         print(
             f"The package {error.name} is missing: run .venv/bin/python script.py (docs/install.md).", file=sys.stderr
         )
-        return 2
+        return ExitCode.SETTINGS
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
+        return ExitCode.UNFINISHED
     except SyncError as error:
         text = redact(str(error))
         print(visible(text, keep="\n"), file=sys.stderr)
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         logger.error("Stopped from outside")
         print("Stopped from outside; what was not finished is taken up by the next run.", file=sys.stderr)
-        return 130
+        return ExitCode.STOPPED
     except Exception as error:  # the front door: nobody else can say it
         return _own_fault(error, as_json=arguments.json)
 
@@ -64,8 +64,8 @@ def _own_fault(error: Exception, *, as_json: bool) -> int:
     text = _shown(f"A fault of MISP2Sentinel's own, please report it{where}: {type(error).__name__}: {error}")
     print(text, file=sys.stderr)
     if as_json:
-        print(json.dumps({"error": text, "exit_code": OWN_FAULT}))
-    return OWN_FAULT
+        print(json.dumps({"error": text, "exit_code": ExitCode.OWN_FAULT}))
+    return ExitCode.OWN_FAULT
 
 
 def _shown(line: str) -> str:

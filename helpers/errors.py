@@ -15,27 +15,38 @@
     └── RunActive                 exit 5: another run holds the lock
 
 ``exit_code`` is what the process ends with when the error reaches the front door. Any other exception is a fault
-of ours and ends it with ``OWN_FAULT``.
+of ours and ends it with ``ExitCode.OWN_FAULT``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import IntEnum
 
-# EX_SOFTWARE of BSD's sysexits: an internal software error. No code of an outcome, which 1 is.
-OWN_FAULT = 70
+
+class ExitCode(IntEnum):
+    """What a process ends with, for monitors; docs/operate.md says what to do about each."""
+
+    DONE = 0
+    UNFINISHED = 1
+    SETTINGS = 2
+    MISP = 3
+    MICROSOFT = 4
+    RUN_ACTIVE = 5
+    OWN_FAULT = 70  # EX_SOFTWARE of BSD's sysexits: an internal software error
+    STOPPED = 130  # what a shell says of a process that SIGINT ended: 128 + 2
 
 
 class SyncError(Exception):
     """Something the operator can act on; its text is the whole message."""
 
-    exit_code = 1
+    exit_code = ExitCode.UNFINISHED
 
 
 class SettingsError(SyncError):
     """The settings cannot be used; ``problems`` holds one sentence each."""
 
-    exit_code = 2
+    exit_code = ExitCode.SETTINGS
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
@@ -45,13 +56,13 @@ class SettingsError(SyncError):
 class InputError(SyncError):
     """A file given on the command line cannot be read or is not a MISP event."""
 
-    exit_code = 2
+    exit_code = ExitCode.SETTINGS
 
 
 class LedgerError(SyncError):
     """The ledger cannot be opened, or is newer than this program."""
 
-    exit_code = 2
+    exit_code = ExitCode.SETTINGS
 
 
 class NoLedger(LedgerError):
@@ -67,7 +78,7 @@ class NoLedger(LedgerError):
 class MispError(SyncError):
     """MISP could not be reached or gave an answer that cannot be used."""
 
-    exit_code = 3
+    exit_code = ExitCode.MISP
 
 
 class MispRefused(MispError):
@@ -105,10 +116,10 @@ class TimeUp(SyncError):
 class MicrosoftError(SyncError):
     """Microsoft could not be reached or refused; nothing more is sent in this run."""
 
-    exit_code = 4
+    exit_code = ExitCode.MICROSOFT
 
 
 class RunActive(SyncError):
     """Another run is active on the same state directory."""
 
-    exit_code = 5
+    exit_code = ExitCode.RUN_ACTIVE

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from helpers import log
-from helpers.errors import SyncError
+from helpers.errors import ExitCode, SyncError
 from helpers.log import redact
 from helpers.settings import function_host
 
@@ -60,4 +60,4 @@ def _told(report: Report) -> str:
     troubles = [redact(each) for each in report.troubles()]
     for each in troubles:
         logger.warning("%s", each)
-    return f"Exit code {report.exit_code}: {'; '.join(troubles)}" if report.exit_code > 1 else ""
+    return f"Exit code {report.exit_code}: {'; '.join(troubles)}" if report.exit_code > ExitCode.UNFINISHED else ""

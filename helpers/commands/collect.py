@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from helpers.commands.share import FAILURES_IN_A_ROW, who
-from helpers.errors import MispDeclined, MispError, SettingsError
+from helpers.errors import ExitCode, MispDeclined, MispError, SettingsError
 from helpers.log import open_private
 from helpers.misp import number, part
 from helpers.settings import Settings
@@ -63,7 +63,7 @@ def collect(
     minutes = settings.misp_stories.refresh_interval
     if not full and 0 <= moment - known.good_at < minutes * 60:
         say(f"nothing to do: the last good collection is less than {minutes} minutes old (refresh_interval)")
-        return 0
+        return ExitCode.DONE
     writer = MispWriter(settings, sleep)
     collection = Collection(settings, writer, who(writer, settings), Known() if full else known, full, moment)
     for line in collection.lines():
@@ -74,7 +74,7 @@ def collect(
     good_at = known.good_at if collection.unread else moment
     memory.write(Known(good_at, collection.seen))
     say(f"{collection.written} stories, {collection.unchanged} unchanged since the last collection")
-    return MispError.exit_code if collection.unread else 0
+    return ExitCode.MISP if collection.unread else ExitCode.DONE
 
 
 @dataclass

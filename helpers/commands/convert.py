@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from helpers.errors import InputError
+from helpers.errors import ExitCode, InputError
 from helpers.indicators import convert_event, ti_indicator
 from helpers.log import visible
 from helpers.settings import Settings
@@ -20,7 +20,7 @@ def convert_files(paths: Iterable[Path], settings: Settings, out: TextIO, told: 
     Returns the exit code: 2 when a file could not be used (it is named, the others are converted).
     """
     now = datetime.now(UTC)
-    exit_code, comma = 0, "\n"
+    exit_code, comma = ExitCode.DONE, "\n"
     out.write("[")
     for path in paths:
         try:

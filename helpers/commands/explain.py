@@ -10,7 +10,7 @@ from typing import Any
 
 from helpers.commands import advice
 from helpers.commands.explain_ledger import LedgerView
-from helpers.errors import MispError, NoLedger
+from helpers.errors import ExitCode, MispError, NoLedger
 from helpers.ledger import Question, Stage, places
 from helpers.microsoft import Clock
 from helpers.settings import Settings
@@ -72,8 +72,8 @@ def _misp(settings: Settings, asked: Question, views: list[LedgerView], now: int
 
 def _exit_code(known: bool, misp: Answer | None) -> int:
     if known or (misp and (misp.get("attributes") or misp.get("event"))):
-        return 0
-    return 3 if misp and "error" in misp else 1
+        return ExitCode.DONE
+    return ExitCode.MISP if misp and "error" in misp else ExitCode.UNFINISHED
 
 
 def _printable(line: str) -> str:
@@ -90,7 +90,7 @@ def _lines(answer: Answer, no_ledger: str) -> Iterator[str]:
     for place in answer["ledger"]:
         yield from _place(place)
     yield from _misp_lines(answer["misp"])
-    if answer["exit_code"] == 1:
+    if answer["exit_code"] == ExitCode.UNFINISHED:
         yield f"Nothing is known of {answer['asked']}."
         yield _UNKNOWN if answer["misp"] else _UNKNOWN_OFFLINE
 

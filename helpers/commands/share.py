@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from helpers.commands.story_files import stories_in
-from helpers.errors import MispDeclined, MispError, SettingsError, StoryStopped
+from helpers.errors import ExitCode, MispDeclined, MispError, SettingsError, StoryStopped
 from helpers.settings import Settings
 from helpers.stories import Me, MispWriter, OneStory, Outcome, Read, Terms
 
@@ -42,7 +42,7 @@ def share(
         if not as_json:
             for line in outcomes[-1].lines():
                 say(line)
-    code = int(any(each.state in _TROUBLE for each in outcomes))
+    code = ExitCode.UNFINISHED if any(each.state in _TROUBLE for each in outcomes) else ExitCode.DONE
     counts = Counter(each.state for each in outcomes)
     if as_json:
         counted = {state: counts[state] for state in STATES}

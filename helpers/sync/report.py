@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from constants import Skip
-from helpers.errors import SyncError
+from helpers.errors import ExitCode, SyncError
 from helpers.indicators import Skipped
 from helpers.ledger import RememberedObject
 from helpers.log import visible
@@ -94,7 +94,7 @@ class Report:
         """Note why this destination dropped out of the run."""
         known = isinstance(error, SyncError)
         self.failure = str(error) if known else f"{type(error).__name__}: {error}"
-        self.failure_code = error.exit_code if isinstance(error, SyncError) else 1
+        self.failure_code = error.exit_code if isinstance(error, SyncError) else ExitCode.UNFINISHED
 
     def add_skips(self, skipped: Iterable[Skipped], left_out: Iterable[Skipped]) -> None:
         """Count attributes, and halves of attributes, that are not sent."""
@@ -169,13 +169,14 @@ class Report:
         if self.parts:
             return _together([part.exit_code for part in self.parts])
         if self.misp_error or self.unread:
-            return 3
+            return ExitCode.MISP
         if self.failure:
             return self.failure_code
         if self.given_up:
-            return 4
+            return ExitCode.MICROSOFT
         unfinished = self.states[State.REJECTED] + (0 if self.dry_run else self.states[State.PENDING])
-        return 1 if unfinished or self.faults or self.refusals or self.stopped else 0
+        done = not (unfinished or self.faults or self.refusals or self.stopped)
+        return ExitCode.DONE if done else ExitCode.UNFINISHED
 
     def as_json(self) -> dict[str, Any]:
         """The run for programs; ``indicators`` is the sum of accepted, rejected and pending."""
@@ -254,12 +255,12 @@ class Report:
 
 def _together(codes: Sequence[int]) -> int:
     """Return the exit code of several destinations: 4 and the like only when none of them could be finished."""
-    unfinished = [code for code in codes if code not in (0, 1)]
-    if 3 in codes:
-        return 3
+    unfinished = [code for code in codes if code not in (ExitCode.DONE, ExitCode.UNFINISHED)]
+    if ExitCode.MISP in codes:
+        return ExitCode.MISP
     if len(unfinished) == len(codes):
-        return 4 if 4 in codes else unfinished[0]
-    return int(any(codes))
+        return ExitCode.MICROSOFT if ExitCode.MICROSOFT in codes else unfinished[0]
+    return ExitCode.UNFINISHED if any(codes) else ExitCode.DONE
 
 
 def _first_advice(parts: Sequence[Report]) -> str:

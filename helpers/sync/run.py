@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import constants
 from constants import LOG_NO_VALID_UNTIL, LOG_RECEIVED, VERSION, Skip
-from helpers.errors import MispError, RunActive, SettingsError
+from helpers.errors import ExitCode, MispError, RunActive, SettingsError
 from helpers.indicators import Converted
 from helpers.ledger import Database, Ledger, lost
 from helpers.log import Named
@@ -276,7 +276,7 @@ class _Run:
     def _remember(self, leg: Leg) -> None:
         leg.report.seconds = time.monotonic() - self._started
         leg.ledger.learn(last_run={**leg.report.outline(), "at": self._now})
-        if leg.report.exit_code == 0 and not self._options.uuid:
+        if leg.report.exit_code == ExitCode.DONE and not self._options.uuid:
             leg.ledger.learn(last_good=self._now)
 
     def _named(self, name: str, alone: bool) -> Callable[[str], None] | None:
