@@ -1,6 +1,6 @@
 """Names, limits, mappings and skip reasons. The first part is for sites to change."""
 
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Final
 
 # --- For sites to change ---------------------------------------------------------------------------
@@ -109,6 +109,23 @@ class Skip(Enum):
     NO_GRAPH_PROPERTY = "the Graph API has no property for the attribute's type"
     NO_OBSERVABLE = "the Graph API takes no indicator without an email, file or network observable"
     STIX_TYPE_NOT_ACCEPTED = "the STIX type is not in UPLOAD_INDICATOR_API_ACCEPTED_TYPES"
+
+
+class WithdrawalReason(StrEnum):
+    """Why an indicator leaves Sentinel, beside what would skip its attribute now; ledgers and --json have the value."""
+
+    UNPUBLISHED = "event unpublished"
+    UNPUBLISHED_FOR_GOOD = "event unpublished for longer than unpublished_grace_days"
+    LEFT_FILTERS = "event no longer matches misp_event_filters"
+    GONE = "event deleted, or no longer visible"
+    NOT_SHOWN = "attribute deleted, hidden, or on a warninglist"
+    NOT_FLAGGED = "attribute no longer flagged to_ids, deleted, hidden, or on a warninglist"  # of a large event
+    CHANGED = "attribute changed"
+    DEDUPLICATE_CHANGED = "deduplicate changed"
+    EXPIRED = "what still asks for it has expired"
+    WORKSPACE_LEFT = "the workspace is left"
+    NOT_IN_MISP = "in Sentinel when the ledger was filled, and of no attribute that MISP shows"
+    SECOND = "a second indicator of the same observable"
 
 
 RULE_LANGUAGES: Final = frozenset(

@@ -14,8 +14,8 @@ from itertools import islice
 from typing import Any
 from uuid import UUID, uuid5
 
-from constants import SENTINEL_DEFAULT_TLP, TLP_MARKINGS
-from helpers.commands.withdraw import Leaving
+from constants import SENTINEL_DEFAULT_TLP, TLP_MARKINGS, WithdrawalReason
+from helpers.commands.withdraw import Withdrawal
 from helpers.errors import LedgerError, MispError, NoLedger, SettingsError
 from helpers.indicators import PreparedAttribute, Value, chunks, from_text, stix_time, stix_uuid, text_of
 from helpers.ledger import (
@@ -36,8 +36,6 @@ from helpers.sync import MATCHED, REVOKED, UNMATCHED, VALUE_NAMESPACE, Desk, Rep
 from helpers.sync import plan as planning
 
 NEEDED = ("subscription_id", "resourceGroupName", "workspaceName")
-NOT_IN_MISP = "in Sentinel when the ledger was filled, and of no attribute that MISP shows"
-SECOND = "a second indicator of the same observable"
 BATCH = 500
 MOST_LIVES = 1000
 
@@ -86,8 +84,8 @@ def adopt(
         elif not (withdraw_unmatched and "adopted_at" in ledger.facts()):
             raise LedgerError(_NOT_EMPTY)
         if withdraw_unmatched:
-            leaving = Leaving(settings, ledger, report, clock, moment, force_withdraw)
-            leaving.withdraw(ledger.unclaimed(NOT_IN_MISP, moment), NOT_IN_MISP)
+            leaving = Withdrawal(settings, ledger, report, clock, moment, force_withdraw)
+            leaving.withdraw(ledger.unclaimed(WithdrawalReason.NOT_IN_MISP, moment), WithdrawalReason.NOT_IN_MISP)
     report.seconds = time.monotonic() - started
     return report
 
@@ -172,7 +170,7 @@ class Adoption:
         """Remember an object under what its id was made of, if that can be told."""
         attribute = next((uuid for uuid in named(held) if self._life(held, uuid)), "")
         key = self._key(held, attribute) if attribute else f"unmatched/{held['id']}"
-        made = replace(self._object(held, key, attribute, moving=False), words=NOT_IN_MISP)
+        made = replace(self._object(held, key, attribute, moving=False), words=WithdrawalReason.NOT_IN_MISP)
         rows.objects.append(made)
         self._count(UNMATCHED, made)
 
@@ -260,8 +258,8 @@ def settled(lives: Iterable[RememberedObject]) -> Iterator[RememberedObject]:
     if current.life <= last:
         yield replace(current, life=last + 1)
     for each in others:
-        if not each.revoked and each.words != NOT_IN_MISP:
-            yield replace(each, leaving=SECOND)
+        if not each.revoked and each.words != WithdrawalReason.NOT_IN_MISP:
+            yield replace(each, leaving=WithdrawalReason.SECOND)
 
 
 def _prepared(raw: dict[str, Any]) -> PreparedAttribute:

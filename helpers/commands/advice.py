@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from constants import Skip
-from helpers.sync import event_selection as marks
-from helpers.sync import plan as planning
+from constants import Skip, WithdrawalReason
 
 _PUBLISH = "publish the event in MISP"
+_PUBLISH_IT = f"then {_PUBLISH}"
 _FLATTEN = "set misp_flatten_attributes = True, which converts every attribute of an object by itself"
 
 ADVICE: Final = {
@@ -45,19 +44,24 @@ ADVICE: Final = {
     Skip.NO_OBSERVABLE: "nothing is to be done: the names of malware go out with the event's other indicators",
     Skip.STIX_TYPE_NOT_ACCEPTED: 'keep "indicator" in UPLOAD_INDICATOR_API_ACCEPTED_TYPES in constants.py',
 }
-_ON_LEAVING: Final = {
-    marks.UNPUBLISHED: _PUBLISH,
-    marks.UNPUBLISHED_FOR_GOOD: f"{_PUBLISH}; unpublished_grace_days says how long it may take",
-    marks.LEFT_FILTERS: "widen misp_event_filters, or tag the event in MISP so that they find it",
-    marks.GONE: "restore the event in MISP, or let the key (misp_key) see it",
-    planning.EXPIRED: ADVICE[Skip.EXPIRED],
-    # As helpers/sync/event_sync.py, reconcile.py and leave.py word them, which are not pure.
-    "attribute changed": "nothing is to be done: what the attribute says now is another indicator; explain its value",
-    "attribute deleted, hidden, or on a warninglist": "restore the attribute in MISP, or take its value off the "
-    f"warninglist; then {_PUBLISH}",
-    "deduplicate changed": "nothing is to be done: what MISP still has was sent under another id; explain its value",
-    "the workspace is left": "nothing is to be done, as somebody asked for it (withdraw); while the settings name the "
-    "workspace, a run sends what MISP has under new ids",
+_SENT_OTHERWISE = "nothing is to be done: what MISP still has was sent under another id; explain its value"
+ON_LEAVING: Final = {
+    WithdrawalReason.UNPUBLISHED: _PUBLISH,
+    WithdrawalReason.UNPUBLISHED_FOR_GOOD: f"{_PUBLISH}; unpublished_grace_days says how long it may take",
+    WithdrawalReason.LEFT_FILTERS: "widen misp_event_filters, or tag the event in MISP so that they find it",
+    WithdrawalReason.GONE: "restore the event in MISP, or let the key (misp_key) see it",
+    WithdrawalReason.NOT_SHOWN: f"restore the attribute in MISP, or take its value off the warninglist; {_PUBLISH_IT}",
+    WithdrawalReason.NOT_FLAGGED: "set to_ids on the attribute in MISP again, restore it, or take its value off the "
+    f"warninglist; {_PUBLISH_IT}",
+    WithdrawalReason.CHANGED: "nothing is to be done: what the attribute says now is another indicator; explain its "
+    "value",
+    WithdrawalReason.DEDUPLICATE_CHANGED: _SENT_OTHERWISE,
+    WithdrawalReason.EXPIRED: ADVICE[Skip.EXPIRED],
+    WithdrawalReason.WORKSPACE_LEFT: "nothing is to be done, as somebody asked for it (withdraw); while the settings "
+    "name the workspace, a run sends what MISP has under new ids",
+    WithdrawalReason.NOT_IN_MISP: "add the value to an event in MISP, if it is to be matched: adopt found it in "
+    "Sentinel alone",
+    WithdrawalReason.SECOND: _SENT_OTHERWISE,
 }
 
 NEXT_RUN: Final = "nothing is to be done: the next run takes it up"
@@ -69,7 +73,7 @@ REFUSED: Final = (
 RETRY: Final = "correct it in MISP, or send it once more as it is with --retry-rejected"
 HELD: Final = f"{_PUBLISH}, or wait: it leaves then"
 PUBLISH: Final = f"{_PUBLISH} (or take published out of misp_event_filters)"
-FILTERS: Final = _ON_LEAVING[marks.LEFT_FILTERS]
+FILTERS: Final = ON_LEAVING[WithdrawalReason.LEFT_FILTERS]
 WINDOW: Final = "widen the time window in misp_event_filters, or send this event alone with --uuid {}"
 WARNINGLIST: Final = "take the value off the warninglist in MISP, or take enforceWarninglist out of misp_event_filters"
 
@@ -86,6 +90,7 @@ def on_skip(name: str, words: str) -> dict[str, str]:
 
 
 def for_leaving(reason: str) -> str:
-    """Return what would keep, or bring back, an object that leaves for this reason; nothing where nothing would."""
-    by_sentence = {skip.value: advice for skip, advice in ADVICE.items()}
-    return {**by_sentence, **_ON_LEAVING}.get(reason, "")
+    """Return what would keep, or bring back, an object that leaves for a reason; nothing for another version's."""
+    of_skips = {skip.value: advice for skip, advice in ADVICE.items()}
+    of_withdrawals = {known.value: advice for known, advice in ON_LEAVING.items()}
+    return {**of_skips, **of_withdrawals}.get(reason, "")

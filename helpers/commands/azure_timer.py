@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from helpers import log
 from helpers.errors import ExitCode, SyncError
 from helpers.log import redact
-from helpers.settings import function_host
 
 if TYPE_CHECKING:
     from helpers.sync.report import Report
@@ -41,7 +40,7 @@ def tick(environ: Mapping[str, str]) -> None:
 
 def _run(environ: Mapping[str, str]) -> Report:
     from helpers.microsoft.key_vault import with_secrets  # noqa: PLC0415
-    from helpers.settings.model import load  # noqa: PLC0415
+    from helpers.settings import function_host, load  # noqa: PLC0415
     from helpers.sync import run as sync  # noqa: PLC0415  the host looks for its functions first, and waits for it
 
     loaded = load(None, {function_host.SIGNS[0]: "python", **environ})  # not every plan shows it

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from constants import WithdrawalReason
 from helpers.errors import LedgerError, NoLedger
 from helpers.ledger import Ledger, RememberedObject, known_destinations
 from helpers.microsoft import Clock, Pacers
@@ -13,11 +14,9 @@ from helpers.settings import Settings
 from helpers.sync import Delivery, Report, make_state_dir, opened
 from helpers.sync import plan as planning
 
-WORKSPACE_LEFT = "the workspace is left"
-
 
 @dataclass(frozen=True)
-class Leaving:
+class Withdrawal:
     """Objects on their way out of one destination; ``now`` is in seconds since 1970."""
 
     settings: Settings
@@ -82,8 +81,8 @@ def withdraw_all(
     for there in _destinations(settings, workspace):
         with opened(there) as ledger, ledger.alone(there.state_path):
             ledger.recover()
-            leaving = Leaving(there, ledger, report, clock or Clock(), int(now()), force_withdraw)
-            leaving.withdraw(ledger.every_live_object(leaving.now), WORKSPACE_LEFT, forget=True)
+            leaving = Withdrawal(there, ledger, report, clock or Clock(), int(now()), force_withdraw)
+            leaving.withdraw(ledger.every_live_object(leaving.now), WithdrawalReason.WORKSPACE_LEFT, forget=True)
     report.seconds = time.monotonic() - started
     return report
 

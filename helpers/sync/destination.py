@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from constants import LOG_EVENT_ERROR
+from constants import LOG_EVENT_ERROR, WithdrawalReason
 from helpers.errors import SettingsError
 from helpers.indicators import Converted, Item
 from helpers.ledger import Ledger, RememberedEvent, RememberedObject, Stage, Terms
@@ -23,13 +23,12 @@ from helpers.settings import Settings
 from helpers.sync import event_selection as marks
 from helpers.sync import plan as planning
 from helpers.sync.event_selection import Circumstances, Decision, Look
-from helpers.sync.event_sync import CHANGED, Desk, EventPart, EventReading
+from helpers.sync.event_sync import Desk, EventPart, EventReading
 from helpers.sync.plan import Plan
 from helpers.sync.report import Report
 
 logger = logging.getLogger(__name__)
 
-DEDUPLICATE_CHANGED = "deduplicate changed"
 _DEDUPLICATE = (
     "deduplicate was {!r} and is {!r} now: every indicator would leave Sentinel and come back under another id. "
     "Set it back, or run once with --force-withdraw."
@@ -169,7 +168,7 @@ class Reconciliation:
     def _desk(self) -> Desk:
         terms = Terms(self.now, self.options.retry_rejected, api_of(self.settings).program)
         number = self.ledger.facts().get("full_run", 0)
-        changed = DEDUPLICATE_CHANGED if self._other_keys else CHANGED
+        changed = WithdrawalReason.DEDUPLICATE_CHANGED if self._other_keys else WithdrawalReason.CHANGED
         return Desk(self.settings, self.ledger, terms, self._carry_out, self.tell, number, changed)
 
     @cached_property
@@ -232,7 +231,7 @@ class Reconciliation:
         if self._circumstances.needs_published and not seen.published:
             has_objects = uuid in self._with_objects
             return marks.unpublished(event, seen, self._circumstances, has_objects=has_objects)
-        return Decision(Look.LEAVE, marks.LEFT_FILTERS)
+        return Decision(Look.LEAVE, WithdrawalReason.LEFT_FILTERS)
 
     def _hold_or_leave(self, seen: Mapping[str, SeenEvent], decisions: Mapping[str, Decision]) -> None:
         for uuid, decision in decisions.items():

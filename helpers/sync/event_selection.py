@@ -12,15 +12,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+from constants import WithdrawalReason
 from helpers.ledger import RememberedEvent
 from helpers.misp import SeenEvent
 
 DAY = 86_400
-
-UNPUBLISHED = "event unpublished"
-UNPUBLISHED_FOR_GOOD = "event unpublished for longer than unpublished_grace_days"
-LEFT_FILTERS = "event no longer matches misp_event_filters"
-GONE = "event deleted, or no longer visible"
 
 
 class Look(Enum):
@@ -89,8 +85,8 @@ def unpublished(event: RememberedEvent, seen: SeenEvent, run: Circumstances, *, 
     if not (event.published or has_objects):
         return Decision(Look.NOTHING)
     if event.held_since is None and seen.timestamp == event.timestamp:
-        return Decision(Look.LEAVE, UNPUBLISHED)
-    return _held(event, run, UNPUBLISHED_FOR_GOOD)
+        return Decision(Look.LEAVE, WithdrawalReason.UNPUBLISHED)
+    return _held(event, run, WithdrawalReason.UNPUBLISHED_FOR_GOOD)
 
 
 def gone(event: RememberedEvent, run: Circumstances) -> Decision:
@@ -101,8 +97,8 @@ def gone(event: RememberedEvent, run: Circumstances) -> Decision:
     """
     certain = run.site_admin or run.force or (event.organisation and event.organisation == run.own_organisation)
     if certain or not event.published:
-        return Decision(Look.LEAVE, GONE)
-    return _held(event, run, GONE)
+        return Decision(Look.LEAVE, WithdrawalReason.GONE)
+    return _held(event, run, WithdrawalReason.GONE)
 
 
 def needs_published(filters: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from constants import Skip
+from constants import Skip, WithdrawalReason
 from helpers.indicators import (
     Converted,
     EventHeader,
@@ -35,11 +35,6 @@ from helpers.settings import Settings
 from helpers.sync import plan as planning
 from helpers.sync.plan import Plan, Reason, Wanted
 
-NOT_SHOWN = "attribute deleted, hidden, or on a warninglist"
-# Of a large event MISP is asked for what is flagged.
-NOT_FLAGGED = "attribute no longer flagged to_ids, deleted, hidden, or on a warninglist"
-CHANGED = "attribute changed"
-
 _PARTS = ("type", "category", "value", "comment", "timestamp", "last_seen", "Tag")
 
 
@@ -58,7 +53,7 @@ class Desk:
     carry_out: Callable[[Plan], None]
     tell: Callable[[Converted], None]
     full_run: int = 0
-    changed: str = CHANGED
+    changed: str = WithdrawalReason.CHANGED
 
     @property
     def now(self) -> datetime:
@@ -107,7 +102,9 @@ class Desk:
         staying = [each for each in every if replace(each, contribution=b"") not in dropped]
         left = {each.key for each in staying}
         unwanted = {
-            each.key: (reasons.get(each.attribute, NOT_SHOWN), event) for each in sources if each.key not in left
+            each.key: (reasons.get(each.attribute, WithdrawalReason.NOT_SHOWN), event)
+            for each in sources
+            if each.key not in left
         }
         together = wanted_together(staying) if self.settings.deduplicate == "value" else {}
         self.decide(together, unwanted, event=event, in_window=False, no_sources=sources, **written)
@@ -204,7 +201,7 @@ class EventReading:
         if let_go and self.lets_go:
             absent = self.absent
             if UNASKED in self.event:
-                self.reasons |= dict.fromkeys(absent, NOT_FLAGGED)
+                self.reasons |= dict.fromkeys(absent, WithdrawalReason.NOT_FLAGGED)
             self.dropped += [source for attribute in absent for source in self.sources.get(attribute, [])]
             gone = {self.uuid: absent}
             self.desk.drop(self.uuid, self.dropped, self.reasons, attributes=self.late, no_attributes=gone)

@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 
 from dateutil import parser as date_parser
 
-from constants import TLP_BY_STRICTNESS, TLP_MARKINGS
+from constants import TLP_BY_STRICTNESS, TLP_MARKINGS, WithdrawalReason
 from helpers.indicators import stix_time
 from helpers.ledger import Indicator, RememberedObject, Source, Stage, Terms, packed, unpacked
 
@@ -25,7 +25,6 @@ Reason = tuple[str, str]
 
 # The namespace of the ids of values that several events share.
 VALUE_NAMESPACE = UUID("7f6c1b0e-5d0a-5f5e-9c55-6f1f0a8d2b11")
-EXPIRED = "what still asks for it has expired"
 _LITERAL = re.compile(r" = '((?:[^'\\]|\\.)*)'", re.DOTALL)
 _TLP_ORDER = [TLP_MARKINGS[level] for level in TLP_BY_STRICTNESS]
 
@@ -228,7 +227,7 @@ def _send_or_let_expire(staying: RememberedObject, sent: RememberedObject, event
     if sent.valid_until > now:
         (plan.changed if staying.stage == Stage.ACCEPTED else plan.again).append(sent)
     elif staying.is_live(now):
-        _let_go([staying], (EXPIRED, event), now, plan)
+        _let_go([staying], (WithdrawalReason.EXPIRED, event), now, plan)
     else:
         plan.stay.append(replace(sent, stage=staying.stage, words=staying.words))
 

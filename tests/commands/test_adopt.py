@@ -5,6 +5,7 @@ from uuid import UUID, uuid5
 
 import pytest
 
+from constants import WithdrawalReason
 from helpers.commands import adopt as room
 from helpers.errors import LedgerError, MicrosoftError, MispError, RunActive, SettingsError
 from helpers.ledger.records import Stage
@@ -190,7 +191,7 @@ def test_of_two_indicators_of_one_observable_one_leaves(full):
     full.keep(other)
     adopt(full)
     report = full.run()
-    assert (report.withdrawals, report.plans.total()) == ({room.SECOND: 1}, 0)
+    assert (report.withdrawals, report.plans.total()) == ({WithdrawalReason.SECOND: 1}, 0)
     assert sum("e1h0" in each["pattern"] for each in full.azure.live().values()) == 1
     assert full.run().indicators == 0
 
@@ -244,7 +245,7 @@ def test_unmatched_objects_are_listed_and_left_alone(site, deduplicate):
 def test_unmatched_objects_are_withdrawn_when_asked_for(full):
     full.keep(*FOREIGN)
     report = adopt(full, withdraw_unmatched=True)
-    assert (report.exit_code, report.withdrawals) == (0, {room.NOT_IN_MISP: 3})
+    assert (report.exit_code, report.withdrawals) == (0, {WithdrawalReason.NOT_IN_MISP: 3})
     revoked = {key[-1] for key, each in full.azure.objects().items() if each.get("revoked")}
     assert revoked == {"1", "2", "3", "5"}
     gone = full.azure.objects()[FOREIGN[0]["id"]]

@@ -191,7 +191,7 @@ def test_the_worker_finds_one_timer_and_each_tick_is_a_run(unpacked, box, app_se
     assert [each["count"] for each in box.azure.uploads] == [3, 3]
     assert len(box.azure.live()) == 3
     assert log_text.count("a run remembers nothing") == 2
-    assert log_text.count("INFO helpers.tick Summary: ") == 2
+    assert log_text.count("INFO helpers.commands.azure_timer Summary: ") == 2
     secrets = (box.misp.readonly_key, box.azure.client_secret)
     assert not any(secret in log_text for secret in secrets)
 

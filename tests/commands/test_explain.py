@@ -7,19 +7,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from constants import Skip
+from constants import Skip, WithdrawalReason
 from helpers.commands import advice
-from helpers.commands import withdraw as leave
 from helpers.commands.explain import MOST_SHOWN, explain
 from helpers.indicators.values import Unsendable, prepare
 from helpers.ledger.records import RememberedAttribute, RememberedEvent, RememberedObject, Source, Stage, packed
 from helpers.ledger.spellings import holds, shortest, spellings
 from helpers.ledger.store import Ledger
 from helpers.settings.model import MsAuth, Tenant
-from helpers.sync import destination as reconcile
 from helpers.sync import event_selection as marks
-from helpers.sync import event_sync as event_reading
-from helpers.sync import plan
 from helpers.sync.destination import Options
 from helpers.sync.plan import attribute_key, value_in
 from sandbox.faults import Fault
@@ -148,23 +144,28 @@ STAGES = {
         "Too many.",
         "--retry-rejected",
     ),
-    "kept back": ({"leaving": marks.GONE}, "to be withdrawn, and live until then", marks.GONE, "--force-withdraw"),
+    "kept back": (
+        {"leaving": WithdrawalReason.GONE},
+        "to be withdrawn, and live until then",
+        WithdrawalReason.GONE,
+        "--force-withdraw",
+    ),
     "its withdrawal was rejected": (
-        {"stage": Stage.REJECTED, "leaving": marks.GONE, "words": "No."},
+        {"stage": Stage.REJECTED, "leaving": WithdrawalReason.GONE, "words": "No."},
         "to be withdrawn, and live until then",
         "No.",
         "--force-withdraw",
     ),
     "withdrawal in flight": (
-        {"stage": Stage.WITHDRAWING, "leaving": marks.GONE},
+        {"stage": Stage.WITHDRAWING, "leaving": WithdrawalReason.GONE},
         "its withdrawal was sent, and not yet answered",
-        marks.GONE,
+        WithdrawalReason.GONE,
         advice.NEXT_RUN,
     ),
     "withdrawn": (
-        {"stage": Stage.WITHDRAWN, "live": False, "words": marks.LEFT_FILTERS},
+        {"stage": Stage.WITHDRAWN, "live": False, "words": WithdrawalReason.LEFT_FILTERS},
         "withdrawn",
-        marks.LEFT_FILTERS,
+        WithdrawalReason.LEFT_FILTERS,
         "widen misp_event_filters",
     ),
     "withdrawn for a skip": (
@@ -209,7 +210,7 @@ def test_what_was_sent_is_shown(desk):
 
 
 def test_a_withdrawn_object_names_where_it_came_from(desk):
-    desk.keep(objects=[thing(stage=Stage.WITHDRAWN, live=False, words=marks.GONE)])
+    desk.keep(objects=[thing(stage=Stage.WITHDRAWN, live=False, words=WithdrawalReason.GONE)])
     _, answer, _ = desk.ask(STIX_ID)
     assert answer["ledger"][0]["objects"][0]["from"][0]["event"] == EVENT
 
@@ -322,12 +323,9 @@ def test_a_live_object_of_an_event_whose_withdrawals_were_refused_says_so(desk):
     assert text.count("run once with --force-withdraw") == 2
 
 
-@pytest.mark.parametrize(
-    "reason",
-    [event_reading.CHANGED, event_reading.NOT_SHOWN, plan.EXPIRED, reconcile.DEDUPLICATE_CHANGED, leave.WORKSPACE_LEFT],
-)
-def test_each_reason_of_a_run_to_withdraw_says_what_would_change_it(reason):
-    assert advice.for_leaving(reason)
+def test_each_reason_to_withdraw_says_what_would_change_it():
+    assert advice.ON_LEAVING.keys() == set(WithdrawalReason)
+    assert all(advice.for_leaving(reason.value) for reason in (*WithdrawalReason, *Skip))
 
 
 def test_without_a_ledger_it_says_so_and_makes_none(make_settings, tmp_path):

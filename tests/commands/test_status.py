@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from constants import WithdrawalReason
 from helpers.commands.status import status
 from helpers.ledger.records import RememberedEvent, Stage
 from helpers.ledger.store import Ledger
 from helpers.settings.model import MsAuth
-from helpers.sync.event_selection import DAY, GONE, LEFT_FILTERS
+from helpers.sync.event_selection import DAY
 from sandbox.faults import Fault
 from tests.commands.test_explain import NOW, OTHER, WORKSPACE, thing
 from tests.support import hosts, misp_event
@@ -19,6 +20,7 @@ from tests.support.postgres import PASSWORD, ledger_url, postgres_server, postgr
 from tests.support.tls_site import TlsSite, attribute_uuid, event_uuid, sandbox
 
 __all__ = ["ledger_url", "postgres_server", "postgres_url"]
+GONE, LEFT_FILTERS = WithdrawalReason.GONE, WithdrawalReason.LEFT_FILTERS
 COUNTS = (*("live", "expiring_in_7_days", "held_events", "pending", "in_flight", "rejected", "withdrawn", "leaving"),)
 
 
@@ -89,7 +91,10 @@ def test_an_object_counts_where_it_belongs(settings, keep, name):
 
 def test_reasons_come_with_their_numbers_the_most_frequent_first(settings, keep):
     rejected = [thing(stage=Stage.REJECTED, words=words) for words in ("b", *"aaa", *"cdefg")]
-    keep(*rejected, *[thing(leaving=reason) for reason in (GONE, LEFT_FILTERS, LEFT_FILTERS)])
+    keep(
+        *rejected,
+        *[thing(leaving=reason) for reason in (GONE, LEFT_FILTERS, LEFT_FILTERS)],
+    )
     _, answer, text = ask(settings)
     (there,) = answer["destinations"]
     assert list(there["rejections"].items())[:2] == [("a", 3), ("b", 1)]
@@ -227,7 +232,9 @@ def test_counting_goes_by_indexes(tmp_path, make_settings):
 
 def test_it_starts_without_what_only_a_run_needs():
     heavy = "pymisp", "misp_stix_converter", "msal", "stix2"
-    program = f"import sys, helpers.status, helpers.sync; sys.exit(any(name in sys.modules for name in {heavy!r}))"
+    program = (
+        f"import sys, helpers.commands.status, helpers.sync; sys.exit(any(name in sys.modules for name in {heavy!r}))"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

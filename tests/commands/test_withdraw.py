@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from constants import WithdrawalReason
 from helpers.commands import withdraw as room
 from helpers.errors import LedgerError, RunActive
 from helpers.ledger.records import Stage
@@ -56,7 +57,7 @@ def test_a_destination_is_left_by_its_name_alone(site):
         for name, (workspace, source) in places.items()
     ]
     report = leave(site, "TWO", MS_TENANTS=json.dumps(tenants))
-    assert (report.exit_code, report.withdrawals) == (0, {room.WORKSPACE_LEFT: 6})
+    assert (report.exit_code, report.withdrawals) == (0, {WithdrawalReason.WORKSPACE_LEFT: 6})
     assert live(site) == [6, 0, 6]
     assert leave(site, WORKSPACE, MS_TENANTS=json.dumps(tenants)).exit_code == 0
     assert live(site) == [0, 0, 6]
@@ -80,7 +81,7 @@ def stages(site, **more):
 def test_every_source_system_of_the_workspace_is_emptied(site, workspace):
     report = leave(site, workspace)
     assert (report.exit_code, report.requests) == (0, 2)
-    assert report.withdrawals == {room.WORKSPACE_LEFT: 12}
+    assert report.withdrawals == {WithdrawalReason.WORKSPACE_LEFT: 12}
     assert live(site) == [0, 0, 6]
     for source in ("MISP", "second"):
         assert all(each["revoked"] for each in site.azure.objects(WORKSPACE, source).values())
@@ -205,7 +206,7 @@ def test_the_command(site):
     commands.environ = site.environ()
     done = commands.script("withdraw", "--workspace", OTHER, "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["withdrawals"] == {room.WORKSPACE_LEFT: 6}
+    assert json.loads(done.stdout)["withdrawals"] == {WithdrawalReason.WORKSPACE_LEFT: 6}
     unknown = commands.script("withdraw", "--workspace", "nowhere")
     assert unknown.returncode == 2
     assert "knows no workspace nowhere" in unknown.stderr

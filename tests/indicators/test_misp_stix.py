@@ -106,7 +106,7 @@ PATTERNS = {
 
 
 def attribute(number, misp_type, value, **over):
-    """An attribute as helpers.request_objects prepares it."""
+    """An attribute as helpers.indicators.request_event prepares it."""
     prepared = prepare(misp_type, value, send_private_and_cidr=False)
     uuid = UUID.format(number)
     return {"uuid": uuid, "type": prepared.type, "value": prepared.text, "to_ids": True, "timestamp": "1"} | over

@@ -4,9 +4,8 @@ from collections import Counter
 
 import pytest
 
-from constants import Skip
+from constants import Skip, WithdrawalReason
 from helpers.misp import reader as misp_room
-from helpers.sync import event_sync as event_reading
 from helpers.sync.plan import seconds
 from helpers.sync.run import opened
 from sandbox.faults import Fault
@@ -188,7 +187,7 @@ def test_what_is_no_longer_flagged_in_a_large_event_leaves(site, small_pages):
     here.run()
     edited(here, 1, 3, to_ids=False)
     report = later(here)
-    assert report.withdrawals == {event_reading.NOT_FLAGGED: 1}
+    assert report.withdrawals == {WithdrawalReason.NOT_FLAGGED: 1}
     assert "e1h3.example.org" not in patterns(here)
     assert len(here.live()) == 19
     edited(here, 1, 3, to_ids=True)
