@@ -7,7 +7,6 @@ Microsoft documents that a 200 or 206 has success or error data for each indicat
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from enum import Enum, StrEnum, auto
@@ -15,7 +14,7 @@ from typing import Any
 
 from helpers.indicators import external_id
 from helpers.microsoft.api import Part
-from helpers.microsoft.responses import Answer, Kind, Verdict, words_of
+from helpers.microsoft.responses import Answer, Kind, Verdict, parsed, words_of
 
 
 class Operation(StrEnum):
@@ -79,10 +78,7 @@ def _fate(code: str, said: str, operation: str) -> _Fate:
 
 
 def _items(text: str) -> list[Any] | None:
-    try:
-        body = json.loads(text)
-    except ValueError:
-        return None
+    body = parsed(text)
     value = body.get("value") if isinstance(body, dict) else None
     return value if isinstance(value, list) else None
 

@@ -5,7 +5,6 @@ Rules: Microsoft, operation ThreatIntelligence_Query of version 2025-07-01-previ
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +18,7 @@ from helpers.connection_words import cause
 from helpers.errors import MicrosoftError
 from helpers.http import SettledAdapter, session
 from helpers.microsoft.rate_limit import Clock
-from helpers.microsoft.responses import Answer, Kind, Verdict, judge, words_of
+from helpers.microsoft.responses import Answer, Kind, Verdict, judge, parsed, words_of
 from helpers.microsoft.tokens import TokenSource
 from helpers.settings import Settings
 
@@ -102,16 +101,9 @@ def _judged(answer: Answer) -> Verdict:
     """Say what an answer means: this API's success has a body, and one that is cut short may come whole again."""
     if answer.status != 200:
         return judge(answer, PER_PAGE, datetime.now(UTC))
-    if isinstance(_read(answer.text), dict):
+    if isinstance(parsed(answer.text), dict):
         return Verdict(Kind.SETTLED)
     return Verdict(Kind.RETRY, f"an answer that is not Microsoft's (a proxy's page?): {words_of(answer)}")
-
-
-def _read(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
 
 
 def address(settings: Settings) -> str:
@@ -128,7 +120,7 @@ def _query(settings: Settings) -> dict[str, Any]:
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    answer = _read(text)
+    answer = parsed(text)
     if not isinstance(answer, dict) or not isinstance(answer.get("value"), list):
         raise MicrosoftError("The management API answered with something that is no list of indicators.")
     return answer

@@ -80,7 +80,7 @@ def judge(answer: Answer, size: int, now: datetime) -> Verdict:
 
 def words_of(answer: Answer) -> str:
     """Return Microsoft's own words in any of its envelopes, on one line and not too many."""
-    body = _parsed(answer.text)
+    body = parsed(answer.text)
     said: Any = body.get("message") if isinstance(body, dict) else None
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         said = f"{body['error'].get('code', '')}: {body['error'].get('message', '')}"
@@ -91,7 +91,7 @@ def words_of(answer: Answer) -> str:
 def _success(answer: Answer, size: int, words: str) -> Verdict:
     if not answer.text.strip():
         return Verdict(Kind.SETTLED)
-    body = _parsed(answer.text)
+    body = parsed(answer.text)
     if not isinstance(body, dict) or (body and "errors" not in body) or _speaks_of_errors_otherwise(body):
         return Verdict(Kind.RETRY, f"an answer that is not Microsoft's (a proxy's page?): {words}")
     return _by_record(body, size, words) or Verdict(Kind.SETTLED)
@@ -105,7 +105,7 @@ def _speaks_of_errors_otherwise(body: Mapping[str, Any]) -> bool:
 
 def _refused_whole(answer: Answer, size: int, words: str) -> Verdict:
     """A refusal that names every object settles the batch; else only halving finds the bad ones."""
-    body = _parsed(answer.text)
+    body = parsed(answer.text)
     named = _by_record(body, size, words) if isinstance(body, dict) else None
     if named and len(named.rejected) == size:
         return named
@@ -145,7 +145,8 @@ def _told_wait(answer: Answer, now: datetime) -> float | None:
         return float(found[1]) if found else None
 
 
-def _parsed(text: str) -> Any:
+def parsed(text: str) -> Any:
+    """Return the JSON of an answer; None for what is none, or is nested deeper than anything of Microsoft's."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -396,10 +396,13 @@ class MispReader:
 
     def _search(self, controller: str, arguments: Mapping[str, Any], tries: int) -> Any:
         client = self.connect()
-        return self._asked(partial(client.search, controller=controller, **arguments), tries)
+        return self._asked(partial(client.search, controller=controller, **arguments), tries, "misp_event_filters")
 
-    def _asked(self, question: Callable[[], Any], tries: int) -> Any:
-        """Ask until there is an answer that can be used; only what may pass is asked again."""
+    def _asked(self, question: Callable[[], Any], tries: int, given: str = "") -> Any:
+        """Ask until there is an answer that can be used; only what may pass is asked again.
+
+        ``given`` is the setting that is part of the question, if one is.
+        """
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(MispBusy),
             stop=tenacity.stop_after_attempt(tries),
@@ -409,7 +412,7 @@ class MispReader:
             reraise=True,
         )
         try:
-            return retrying(self._ask_once, question)
+            return retrying(self._ask_once, question, given)
         except MispError as error:
             if error.__cause__:  # the error itself has the innermost words only
                 logger.warning("No usable answer from MISP: %.2000s", error.__cause__)
@@ -417,10 +420,10 @@ class MispReader:
                 raise MispRefused(str(error)) from error
             raise
 
-    def _ask_once(self, question: Callable[[], Any]) -> Any:
+    def _ask_once(self, question: Callable[[], Any], given: str) -> Any:
         """Ask; count what failed, but not what MISP's rate limit held up."""
         try:
-            return misp_answers.usable(partial(self._in_time, question), lambda: self._adapter.last_headers)
+            return misp_answers.usable(partial(self._in_time, question), lambda: self._adapter.last_headers, given)
         except MispError as error:
             if not (isinstance(error, MispBusy) and error.wait):
                 self.detours.fail(str(error))

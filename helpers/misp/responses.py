@@ -60,8 +60,10 @@ class SeenEvent:
     listing: str = ""
 
 
-def usable(question: Callable[[], Any], headers: Callable[[], Mapping[str, str]]) -> Any:
+def usable(question: Callable[[], Any], headers: Callable[[], Mapping[str, str]], given: str = "") -> Any:
     """Ask PyMISP a question and return the answer; ``headers`` are those of the last response.
+
+    ``given`` is the setting that is part of the question, if one is.
 
     Raises MispBusy for what may pass, MispRefused for what will not, MispError for the rest.
     """
@@ -76,7 +78,7 @@ def usable(question: Callable[[], Any], headers: Callable[[], Mapping[str, str]]
     except PyMISPError as error:
         raise _raised(_cut(error)) from error
     except (ValueError, TypeError) as error:
-        raise MispRefused(f"PyMISP does not take misp_event_filters: {_cut(error)}") from error
+        raise MispRefused(f"PyMISP does not take {given or 'what it was asked'}: {_cut(error)}") from error
     except (LookupError, AttributeError, RecursionError) as error:
         raise MispBusy(f"an answer that PyMISP cannot read: {_cut(repr(error))}") from error
     if isinstance(answer, dict) and "errors" in answer:

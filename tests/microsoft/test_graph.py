@@ -29,7 +29,7 @@ from helpers.indicators.request_graph import shortened, ti_indicator
 from helpers.ledger.records import Stage
 from helpers.microsoft.api import Part
 from helpers.microsoft.graph_api import GraphApi
-from helpers.microsoft.graph_items import Operation
+from helpers.microsoft.graph_items import Operation, by_item
 from helpers.microsoft.responses import Answer, Kind
 from helpers.settings import model as settings_room
 from helpers.settings.model import MsAuth, Settings
@@ -903,3 +903,9 @@ def test_a_dry_run_lists_patterns_and_dumps_what_would_be_sent(site, tmp_path):
     dumped = json.loads((tmp_path / "parsed_indicators.txt").read_text())
     assert {each["operation"] for each in dumped} == {SUBMIT}
     assert dumped[0]["tiIndicator"]["domainName"] == "e1h0.example.org"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"value": ' * 100_000, "no JSON"])
+def test_an_answer_that_is_nested_too_deeply_is_asked_for_again_and_gives_nothing_up(text):
+    verdict = by_item(Answer(200, text, {}), Part([{"id": "indicator--1"}]))
+    assert verdict.kind is Kind.RETRY

@@ -532,3 +532,11 @@ def test_what_no_indicator_is_made_of_stays_in_misp(box, tmp_path, reports):
     assert {"ShadowAttribute", "EventReport"} & event.keys() == ({"EventReport"} if reports else set())
     assert len(event["Attribute"]) == 2
     assert not event["Galaxy"] and not event["Attribute"][0]["Galaxy"] and not event["Attribute"][0]["ShadowAttribute"]
+
+
+def test_what_pymisp_does_not_take_names_the_filters_where_they_were_part_of_it(box, tmp_path):
+    reader = reader_for(box, tmp_path)
+    with pytest.raises(MispRefused, match="PyMISP does not take misp_event_filters"):
+        reader.listing({"to_ids": "often"})
+    with pytest.raises(MispRefused, match="PyMISP does not take what it was asked: odd"):
+        reader._asked(lambda: (_ for _ in ()).throw(ValueError("odd")), 1)
