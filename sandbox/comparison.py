@@ -165,11 +165,17 @@ def _all_differences(real: Answer, ours: Answer, own: Collection[str]) -> Iterat
     if real.status != ours.status:
         yield Difference("status", str(real.status), f"{ours.status} {str(ours.body)[:100]}")
         return
-    for name in HEADERS:
+    for name in (*HEADERS, *(["X-Result-Count"] if _shows_all(real) else [])):
         there, here = (_path_of(each.headers.get(name)) for each in (real, ours))
         if there != here:
             yield Difference(f"header {name}", str(there), str(here))
     yield from differences(real.body, ours.body, own)
+
+
+def _shows_all(answer: Answer) -> bool:
+    """Say whether an answer has all that was found, by its own count: a page, or a list that was cut, has not."""
+    found = answer.body.get("response") if isinstance(answer.body, dict) else None
+    return isinstance(found, list) and answer.headers.get("X-Result-Count") == str(len(found))
 
 
 def differences(real: Any, ours: Any, own: Collection[str], path: str = "") -> Iterator[Difference]:

@@ -34,6 +34,6 @@ class Detours:
             return ""
         return (
             f"MISP could not be read as planned: {self.failed:,} requests failed (the first: {self.reason}), "
-            f"{self.singly:,} events were read one by one. Nothing is lost by it, but it takes many times as long; "
+            f"{self.singly:,} events were read one by one. That takes many times as long; "
             "the log says what was asked (docs/troubleshoot.md#misp-could-not-be-read-as-planned)."
         )

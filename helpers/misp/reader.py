@@ -26,7 +26,7 @@ from helpers.misp import decaying_models
 from helpers.misp import large_events as slices
 from helpers.misp import responses as misp_answers
 from helpers.misp import search_filters as misp_filters
-from helpers.misp.detours import Detours
+from helpers.misp.detours import FEW, Detours
 from helpers.misp.responses import SeenEvent
 from helpers.settings import Settings
 
@@ -286,7 +286,10 @@ class MispReader:
                 logger.warning("Event %s left the filters while they were read", each.uuid)
                 self.changed.add(each.uuid)
             return []
-        return [event for each in missing for event in self._read([each], filters, 2)]
+        if missing:
+            words = f"{len(missing)} of {len(group)} events were not in their page"
+            self._tell_once("one by one", words, MispError("MISP listed them, and did not deliver them"))
+        return [event for each in missing for event in self._read([each], filters, 2, planned=False)]
 
     def _not_read(self, listed: SeenEvent, error: MispError) -> list[Event]:
         self.unread.append(Unread(listed.uuid, str(error)))
@@ -415,7 +418,8 @@ class MispReader:
             return retrying(self._ask_once, question, given)
         except MispError as error:
             if error.__cause__:  # the error itself has the innermost words only
-                logger.warning("No usable answer from MISP: %.2000s", error.__cause__)
+                level = logging.WARNING if self.detours.failed <= FEW else logging.DEBUG  # the first ones say it
+                logger.log(level, "No usable answer from MISP: %.2000s", error.__cause__)
             if isinstance(error, MispBusy) and error.wait:  # asking for less does not help against a limit on asking
                 raise MispRefused(str(error)) from error
             raise
@@ -456,7 +460,7 @@ class MispReader:
         """Log that something is read in another way than planned, and why, once for each way."""
         if how not in self._told:
             self._told.add(how)
-            logger.warning("MISP: %s, and is read %s, here and in what follows. Why: %s", what, how, error)
+            logger.warning("MISP: %s. What is like it is read %s in this run. Why: %s", what, how, error)
 
     def _login(self) -> Any:
         from pymisp import PyMISP  # noqa: PLC0415  takes 0.2 s to import

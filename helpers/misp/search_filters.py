@@ -133,7 +133,10 @@ def _translated(filters: Filters) -> dict[str, Any]:
 
 
 def _sent(name: str, value: Any) -> Any:
-    """Return a value as MISP takes it: a number for a flag, AND, OR and NOT in capitals (else it answers 500)."""
+    """Return a value as MISP takes it: a flag as a number; AND, OR and NOT in capitals, with lists (else it fails)."""
     if isinstance(value, Mapping):
-        return {word.upper() if word.upper() in _OPERATORS else word: of_word for word, of_word in value.items()}
+        return {
+            word.upper() if word.upper() in _OPERATORS else word: [words] if isinstance(words, str) else words
+            for word, words in value.items()
+        }
     return int(value) if name in _FLAGS and isinstance(value, bool) else value

@@ -102,8 +102,9 @@ def received(name: str) -> str:
 
 
 def odd_filters(filters: Filters, origin: str) -> list[str]:
-    """Return a warning for each name by which MISP finds more events than is meant; ``origin`` is the settings'."""
-    return [f"misp_event_filters ({origin}) has {words}" for words in (*_ignored(filters), *_lost(filters))]
+    """Return a warning for what MISP does not do as it is meant, or cannot answer; ``origin`` is the settings'."""
+    doubts = (*_ignored(filters), *_lost(filters), *_misshapen(filters))
+    return [f"misp_event_filters ({origin}) has {words}" for words in doubts]
 
 
 def _ignored(filters: Filters) -> Iterator[str]:
@@ -155,6 +156,29 @@ def _lost(filters: Filters) -> Iterator[str]:
         lost = [name for other, name in given.items() if other in deaf]
         if stays in given and lost:
             yield f"{given[stays]!r}, beside which MISP does not heed {', '.join(lost)}: take one or the other out."
+
+
+# Measured: MISP answers 500 where these are given otherwise.
+_NO_OPERATORS = frozenset(
+    {"threat_level_id", "published", "timestamp", "publish_timestamp", "event_timestamp", "searchall"}
+)
+_OPERATORS = frozenset({"AND", "OR", "NOT"})
+
+
+def _misshapen(filters: Filters) -> Iterator[str]:
+    """Yield what MISP cannot answer for the shape of its value."""
+    for name, value in filters.items():
+        misp_name = received(name)
+        if misp_name in _NO_OPERATORS and isinstance(value, Mapping):
+            yield f"{name!r} with AND, OR or NOT, which MISP cannot answer: write a value or a list of values."
+        elif misp_name == "searchall" and not isinstance(value, str | int):
+            yield f"{name!r} as a list, which MISP cannot answer: write a text."
+        elif misp_name == "blockedAttributeTags" and isinstance(value, str):
+            yield f"{name!r} as a text, which MISP cannot answer: write a list."
+        elif (
+            name in _TAGS and isinstance(value, Mapping) and not _OPERATORS.issuperset(map(str.upper, map(str, value)))
+        ):
+            yield f"{name!r} with something else than AND, OR and NOT, which MISP cannot answer: write one of these."
 
 
 # -- tags ---------------------------------------------------------------------------------------------

@@ -220,7 +220,8 @@ class Report:
     @property
     def every_warning(self) -> list[str]:
         """What went well, but not as it should."""
-        return [*self.warnings, *filter(None, [self.detours.warning])]
+        slow = "" if self.misp_error else self.detours.warning  # MISP was given up: that says it all
+        return [*self.warnings, *filter(None, [slow])]
 
     @property
     def _warned(self) -> list[str]:

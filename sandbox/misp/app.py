@@ -22,7 +22,7 @@ from sandbox.misp.lists import DecayingModels, Warninglists
 from sandbox.misp.part_writes import PartWrites
 from sandbox.misp.proposals import Proposals
 from sandbox.misp.records import ORGANISATION, Record
-from sandbox.misp.search import Page, pick_attributes, pick_events, pick_objects, stays
+from sandbox.misp.search import Page, cannot_be_read, pick_attributes, pick_events, pick_objects, stays
 from sandbox.misp.sightings import Sightings
 from sandbox.misp.tags import Tags
 from sandbox.misp.writes import Writes
@@ -231,7 +231,7 @@ class Api:
         if refusal:
             return refusal
         view = self._view(query)
-        if view.fails:
+        if view.fails or cannot_be_read(query):
             return error(500, "An Internal Error Has Occurred.")
         now = self.state.clock()
         picked = pick_events(self._seen(self.state.candidates(query)), query, now)

@@ -82,6 +82,16 @@ class Words:
         return any(pattern.fullmatch(text) for text in texts)
 
 
+def cannot_be_read(query: Record) -> bool:
+    """Say whether MISP fails inside over the shape of a filter (measured on MISP 2.5.1)."""
+    plain = ("threat_level_id", "published", "timestamp", "publish_timestamp", "event_timestamp", "searchall")
+    if any(isinstance(query.get(name), dict) for name in plain) or isinstance(query.get("searchall"), list):
+        return True
+    tags = [query[name] for name in ("tags", "tag", "event_tags") if isinstance(query.get(name), dict)]
+    operators = {"AND", "OR", "NOT"}
+    return any(not operators.issuperset(words) or isinstance(words.get("AND"), str) for words in tags)
+
+
 def pick_events(events: Iterable[Record], query: Record, now: float) -> list[Record]:
     """Give the events that a query finds, ordered by id unless it says otherwise."""
     tests = _tests(EVENT_TESTS, query, now)

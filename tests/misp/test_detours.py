@@ -221,3 +221,23 @@ def test_the_rate_limit_of_a_misp_without_tls_is_heard_too(tmp_path, box, plain_
     box.misp.faults.add(limited(77))
     assert len(reader.listing(FILTERS)) == 2
     assert reader.detours.waited == 77
+
+
+def test_a_misp_that_was_given_up_is_not_called_slow():
+    report = Report(misp_error="no answer", detours=Detours(failed=9, reason="no answer"))
+    assert (report.troubles(), report.as_json()["warnings"]) == (["MISP failed: no answer"], [])
+
+
+def test_events_that_their_page_lacks_are_counted_when_they_are_had_alone(box, tmp_path, monkeypatch, caplog):
+    box.misp.load(misp_event(n, hosts(2)) for n in range(1, 5))
+    reader = reader_for(box, tmp_path)
+    search = type(reader)._search
+
+    def without_the_last(self, controller, arguments, tries):
+        answer = search(self, controller, arguments, tries)
+        return answer[:-1] if len(arguments.get("eventid", ())) > 1 else answer
+
+    monkeypatch.setattr(type(reader), "_search", without_the_last)
+    assert len(read(reader)) == 4
+    assert reader.detours.singly == 1
+    assert "1 of 4 events were not in their page" in caplog.text

@@ -103,6 +103,13 @@ def test_the_shipped_filters_leave_proposals_to_misp_where_misp_can(tmp_path):
 
 
 def test_words_between_tags_travel_in_capitals_since_misp_fails_at_others():
-    asked = misp_filters.for_listing({"tags": {"or": ["tlp:white"], "Not": ["tlp:red"]}, "org": {"OR": ["EXAMPLE"]}})
-    assert asked["tags"] == {"OR": ["tlp:white"], "NOT": ["tlp:red"]}
+    tags = {"or": ["tlp:white"], "Not": ["tlp:red"], "AND": "tlp:green"}
+    asked = misp_filters.for_listing({"tags": tags, "org": {"OR": ["EXAMPLE"]}})
+    assert asked["tags"] == {"OR": ["tlp:white"], "NOT": ["tlp:red"], "AND": ["tlp:green"]}
     assert asked["org"] == {"OR": ["EXAMPLE"]}
+
+
+def test_a_site_s_words_between_tags_are_answered_though_misp_fails_at_them_as_they_are(box, tmp_path):
+    reader = reader_for(box, tmp_path)
+    assert len(reader.listing({**FILTERS, "tags": {"not": "tlp:red"}})) == 2
+    assert reader.detours.failed == 0

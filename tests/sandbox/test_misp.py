@@ -350,3 +350,20 @@ def test_faults_reach_misp():
     with pytest.raises(ConnectionResetError):
         search(state)
     assert found(state) == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({"tags": {"not": ["tlp:red"]}}, 500),
+        ({"tags": {"AND": "tlp:red"}}, 500),
+        ({"tags": {"OR": "tlp:red"}}, 200),
+        ({"tags": {"XOR": ["tlp:red"]}}, 500),
+        ({"threat_level_id": {"NOT": [4]}}, 500),
+        ({"published": {"OR": [1]}}, 500),
+        ({"searchall": ["x"]}, 500),
+    ],
+    ids=str,
+)
+def test_shapes_at_which_misp_fails(query, status):
+    assert search(state_with([small(1)]), **query).status_code == status

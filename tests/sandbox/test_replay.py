@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 import pytest
 
 from sandbox.comparison import MEANT, compare
+from sandbox.misp.app import create_app
 from tests.support import recorded_misp
 from tests.support.recorded_misp import NAMES, exchange, state_for
 
@@ -87,3 +88,56 @@ def test_count(capsys):
             f"{len(COMPARED) - equal} with {meant} differences that are meant"
         )
     assert equal > len(COMPARED) * 0.9
+
+
+# Lists that were cut show what was found and not what was left out, so another event is put there: of another
+# organisation, without tags and objects, of the lowest threat level, shared with nobody in particular.
+DECOY = {
+    "uuid": "deadbeef-0000-4000-8000-000000000001",
+    "info": "a decoy",
+    "date": "2020-02-02",
+    "timestamp": "1580601600",
+    "publish_timestamp": "1580601600",
+    "published": True,
+    "threat_level_id": "4",
+    "analysis": "0",
+    "distribution": "1",
+    "Orgc": {"id": "77", "name": "DECOY", "uuid": "deadbeef-0000-4000-8000-000000000002"},
+    "Attribute": [
+        {"type": "text", "category": "Other", "value": "decoy", "uuid": "deadbeef-0000-4000-8000-00000000000a"}
+    ],
+    "Object": [{"name": "decoy", "uuid": "deadbeef-0000-4000-8000-00000000000b"}],
+}
+LEFT_OUT_BY_FILTERS = [
+    *("events_restSearch_tag", "events_restSearch_tag_AND", "events_restSearch_tag_wildcard"),
+    *("events_restSearch_tags_other_letter_case", "events_restSearch_object_relation"),
+    *("events_restSearch_threat_level_id", "events_restSearch_sharing_group_id", "events_restSearch_galaxy_tags"),
+    *("events_restSearch_timestamp_date", "events_restSearch_timestamp_iso", "events_restSearch_published_0"),
+    *("objects_restSearch_object_name", "events_restSearch_eventid_not_found", "events_restSearch_no_match"),
+]
+FOUND_BY_NO_FILTER = [
+    *("events_restSearch_threatlevel_ignored", "events_restSearch_threat_level_ignored"),
+    *("events_restSearch_distribution_ignored", "events_restSearch_object_name_ignored"),
+    *("events_restSearch_tags_not_other_letter_case",),
+]
+
+
+def finds_the_decoy(name):
+    """Whether the recorded request, without its page, finds the decoy beside what was recorded."""
+    state, asked = state_for(name), exchange(name)
+    state.load([DECOY])
+    body = {key: value for key, value in asked.body.items() if key not in ("limit", "page")}
+    key = next(key for key, account in state.users.items() if key == asked.user)
+    answer = create_app(state).test_client().post(asked.path, json=body, headers={"Authorization": key})
+    assert answer.status_code == 200
+    return DECOY["uuid"] in answer.text or '"name": "decoy"' in answer.text
+
+
+@pytest.mark.parametrize("name", LEFT_OUT_BY_FILTERS)
+def test_what_a_filter_leaves_out_is_not_found(name):
+    assert not finds_the_decoy(name)
+
+
+@pytest.mark.parametrize("name", FOUND_BY_NO_FILTER)
+def test_what_misp_ignores_leaves_nothing_out(name):
+    assert finds_the_decoy(name)

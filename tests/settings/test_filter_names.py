@@ -241,3 +241,32 @@ def test_tags_in_filters(filters, tags):
 def test_a_tag_that_misp_does_not_have(tag, known, words):
     said = absent_tag(tag, known)
     assert words in said and bool(said) is bool(words)
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"threat_level_id": {"NOT": [4]}},
+        {"published": {"OR": [1]}},
+        {"searchall": ["x"]},
+        {"blockedAttributeTags": "tlp:red"},
+        {"tags": {"XOR": ["tlp:white"]}},
+    ],
+    ids=str,
+)
+def test_what_misp_cannot_answer_for_its_shape_is_told(filters):
+    (told,) = odd_filters(filters, "config.py")
+    assert "which MISP cannot answer: write " in told
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"tags": {"not": ["tlp:white"], "AND": "tlp:red"}},
+        {"threat_level_id": [1, 2], "searchall": "word"},
+        {"blockedAttributeTags": ["x"]},
+    ],
+    ids=str,
+)
+def test_what_travels_as_misp_takes_it_is_no_doubt(filters):
+    assert [told for told in odd_filters(filters, "config.py") if "cannot answer" in told] == []
