@@ -43,14 +43,14 @@ class Learned:
             "galaxy_clusters": lambda found: self.clusters.update(_by("id", _each(found, "GalaxyCluster"))),
             "sightings": lambda found: [self._sighting(each) for each in _each(found, "Sighting")],
             "decayingModel": lambda found: self.models.update(_by("name", _each(found, "DecayingModel"))),
-            "warninglists": lambda found: self.warninglists.update(
-                _by("id", _each(_part(found, "Warninglists"), "Warninglist"))
-            ),
+            "warninglists": self._warninglists,
             "servers": self._server,
-            "shadow_attributes": lambda found: [self._proposal(each) for each in _each(found, "ShadowAttribute")],
+            "sharingGroups": self._listed_groups,
+            "shadowAttributes": lambda found: [self._proposal(each) for each in _each(found, "ShadowAttribute")],
             "eventReports": lambda found: [self._report(each) for each in found if "EventReport" in each],
             "tags": lambda found: self.tags.update(_by("name", _each(found, "Tag"))),
         }
+        takes["shadow_attributes"] = takes["shadowAttributes"]
         takes.get(controller, lambda _: None)(found)
 
     def know(self, events: Iterable[Record]) -> None:
@@ -84,6 +84,19 @@ class Learned:
             state.add_tag(tag)
 
     # -- records -----------------------------------------------------------------------------------
+
+    def _listed_groups(self, found: Any) -> None:
+        for each in found:
+            if isinstance(each, dict) and "SharingGroup" in each:
+                self._sharing_group({**each["SharingGroup"], "SharingGroupOrg": each["SharingGroupOrg"]})
+                self.sharing_groups[each["SharingGroup"]["id"]]["shown"] = each
+
+    def _warninglists(self, found: Any) -> None:
+        """Take in lists, or values that are on one."""
+        if isinstance(found, dict) and "Warninglists" in found:
+            self.warninglists |= _by("id", _each(found["Warninglists"], "Warninglist"))
+        elif isinstance(found, dict):
+            self.warninglist |= found.keys()
 
     def _server(self, found: Any) -> None:
         self.uuid = found.get("uuid", self.uuid)
@@ -158,7 +171,8 @@ class Learned:
 
     def _sharing_group(self, given: Record) -> None:
         members = [each["Organisation"]["uuid"] for each in given.get("SharingGroupOrg", ())]
-        self.sharing_groups[given["id"]] = {"id": given["id"], "name": given["name"], "organisations": members}
+        group = self.sharing_groups.setdefault(given["id"], {"id": given["id"], "name": given["name"]})
+        group["organisations"] = members
 
     def _sighting(self, given: Record) -> None:
         self.sightings[given["uuid"]] = {name: given[name] for name in BRIEF_SIGHTING}

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
 from flask import Response, g, request
 
 from sandbox.misp import rules as misp_rules
 from sandbox.misp.answers import View, answer, error
-from sandbox.misp.records import Record, texts
+from sandbox.misp.records import ORGANISATION, Record, texts
 
 if TYPE_CHECKING:
     from sandbox.misp.app import MispState
@@ -237,12 +238,28 @@ class Writes:
     def sharing_groups(self) -> Response:
         """sharingGroups/index: those that the user's organisation is in."""
         uuid = g.user.organisation["uuid"]
-        seen = [each for each in self.state.sharing_groups.values() if g.admin or uuid in each["organisations"]]
-        shown = [{"SharingGroup": {"id": each["id"], "name": each["name"]}} for each in seen]
-        return answer({"response": shown})
+        groups = self.state.sharing_groups.values()
+        seen = [each for each in groups if g.admin or "shown" in each or uuid in each["organisations"]]
+        return answer({"response": [each.get("shown") or _sharing_group(each, g.admin) for each in seen]})
 
     def _event(self, event: Record) -> Response:
         return answer({"Event": View({}, self.state.warninglist, g.user).event(event)})
+
+
+def _sharing_group(group: Record, may_edit: bool) -> Record:
+    """Show a sharing group as its index does."""
+    words = {"uuid": str(UUID(int=int(group["id"]))), "description": "", "releasability": ""}
+    flags = {"local": True, "active": True, "roaming": False}
+    counted = {"org_count": str(len(group["organisations"]))}
+    owner = {name: ORGANISATION[name] for name in ("id", "name", "uuid")}
+    return {
+        "SharingGroup": {"id": group["id"], "name": group["name"], **words, **flags, **counted},
+        "Organisation": owner,
+        "SharingGroupOrg": [],
+        "SharingGroupServer": [],
+        "editable": may_edit,
+        "deletable": may_edit,
+    }
 
 
 def visible(state: MispState, identifier: str) -> Record | None:
