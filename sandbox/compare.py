@@ -67,7 +67,7 @@ VARIATIONS: tuple[Mapping[str, Any], ...] = (
 )
 
 
-class NotRead(RuntimeError):
+class NotRead(MispRefused):
     """A request that is none of those that only read: it was not sent."""
 
 
@@ -153,6 +153,8 @@ class Questions:
         reader.identity()
         listed = reader.listing({**self._shipped, "limit": LISTED})
         chosen = spread(each for each in listed if each.attributes <= LARGEST)
+        if not chosen:
+            raise MispError("it shows the key no published event to compare with")
         self._try(self._stories, chosen)
         self._try(self._check, reader)
         for given in VARIATIONS:
@@ -200,6 +202,8 @@ class Questions:
         reader.version()
         reader.role()
         reader.first_listed(self._shipped)
+        reader.models()
+        reader.tags(["tlp:white", "TLP:GREEN", "no such tag"])
 
     def _explain(self, chosen: list[SeenEvent]) -> None:
         attributes = [one for event in self._events for one in event.get("Attribute", ())][:2]
@@ -259,7 +263,7 @@ def _exchange(request: requests.PreparedRequest, path: str, response: requests.R
     except ValueError:
         given = response.text
     headers = {"Accept": "application/json", "Content-Type": "application/json"}
-    answer = Answer(response.status_code, dict(response.headers), given)
+    answer = Answer(response.status_code, response.headers, given)
     return Exchange("", USER, request.method or "", path, headers, body, answer)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -77,8 +78,9 @@ class Exchange:
 
     @property
     def moment(self) -> float:
-        """When it was answered, by MISP's clock."""
-        return parsedate_to_datetime(self.answer.headers["Date"]).timestamp()
+        """When it was answered, by MISP's clock where it says so."""
+        said = self.answer.headers.get("Date")
+        return parsedate_to_datetime(said).timestamp() if said else time.time()
 
 
 @dataclass(frozen=True)

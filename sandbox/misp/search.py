@@ -127,7 +127,8 @@ def pick_objects(events: Iterable[Record], query: Record, now: float) -> list[Re
         for one in event["Object"]
         if all(test(one) for test in inner)
     ]
-    return sorted(found, key=lambda one: int(one["id"]))
+    by_name = "object_name" in query
+    return sorted(found, key=lambda one: (one["name"] if by_name else "", int(one["id"])))
 
 
 def shows_deleted(query: Record, deleted: bool) -> bool:

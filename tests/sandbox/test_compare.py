@@ -4,6 +4,7 @@ import re
 
 import pytest
 import requests
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from helpers.http import session
 from sandbox import compare
@@ -148,13 +149,21 @@ def test_a_misp_that_shows_keys_does_not_get_them_printed(box, key_file):
     assert box.misp.readonly_key not in "".join(lines)
 
 
-def test_http_and_a_path_before_misp_are_taken(box, key_file):
-    server = Server(0, create_app(box.misp), None)
+@pytest.mark.parametrize("path", ["/", "/misp"])
+def test_http_and_a_path_before_misp_are_taken(box, key_file, path):
+    app = create_app(box.misp)
+    server = Server(0, DispatcherMiddleware(app, {"/misp": app}), None)
     try:
-        code, lines = told(box, key_file, url=f"http://127.0.0.1:{server.port}/")
+        code, lines = told(box, key_file, url=f"http://127.0.0.1:{server.port}{path}")
     finally:
         server.close()
     assert (code, len(lines)) == (0, 1), lines
+
+
+def test_a_misp_without_events_is_told(box, key_file):
+    for event in list(box.misp.events()):
+        box.misp.delete(event["uuid"])
+    assert told(box, key_file) == (3, ["MISP did not answer: it shows the key no published event to compare with"])
 
 
 @pytest.mark.parametrize(
