@@ -197,8 +197,6 @@ class Questions:
 
     def _check(self, reader: MispReader) -> None:
         reader.index()
-        reader.tags(["tlp:white", "TLP:WHITE", "no such tag"])
-        reader.models()
         reader.version()
         reader.role()
         reader.first_listed(self._shipped)

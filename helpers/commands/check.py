@@ -78,7 +78,7 @@ class Preflight:
             self._line(name, step(), origins)
         except SyncError as error:
             self.worst = self.worst or error.exit_code
-            self._line(name, str(error), origins, failed=True)
+            self._line(name, " ".join(str(error).splitlines()), origins, failed=True)
             return False
         return True
 

@@ -483,8 +483,8 @@ class MispReader:
 
 
 def _to_who_watches(words: str) -> None:
-    """Say what is waited for where a person looks; a run has a progress bar for it."""
-    if words and sys.stderr.isatty():
+    """Say what a command waits for, which may be minutes; a run has its log and its progress bar for it."""
+    if words:
         print(words, file=sys.stderr)
 
 

@@ -36,8 +36,8 @@ CLASHES = (
 
 # What to say when the filters find nothing at all.
 NOTHING_FOUND = (
-    "the filters find no event: try fewer of them, a longer publish_timestamp, and look whether MISP has published "
-    "events at all; MISP ignores a filter whose name it does not know."
+    "the filters find no event: try fewer of them, a longer publish_timestamp (14d, 12h), and look whether MISP has "
+    "published events at all; letter case counts in tags, organisations and titles, and % stands for any text."
 )
 TIME_WINDOWS = frozenset(
     {
