@@ -132,9 +132,9 @@ def _ask(settings: Settings, arguments: Namespace) -> int:
         return explain(settings, arguments.what, say, offline=arguments.offline, as_json=arguments.json)
     if arguments.command == "share":
         from helpers.commands.share import share  # noqa: PLC0415
-        from helpers.stories.share_story import Terms  # noqa: PLC0415
+        from helpers.stories.share_story import ShareOptions  # noqa: PLC0415
 
-        terms = Terms(arguments.publish, arguments.to_ids, arguments.force)
+        terms = ShareOptions(arguments.publish, arguments.to_ids, arguments.force)
         return share(settings, arguments.files, say, terms, as_json=arguments.json)
     if arguments.command == "collect":
         from helpers.commands.collect import collect  # noqa: PLC0415
@@ -165,10 +165,10 @@ def _ask(settings: Settings, arguments: Namespace) -> int:
 def _prepare_log(settings: Settings, arguments: Namespace) -> None:
     from helpers import log  # noqa: PLC0415
 
-    redact.learn(settings.secret_values())
+    redact.add(settings.secret_values())
     if arguments.command not in (None, "adopt", "withdraw"):
         logging.getLogger().addHandler(logging.NullHandler())
-        log.quieten()
+        log.silence_libraries()
         return
     from helpers.sync.run import make_state_dir  # noqa: PLC0415
 

@@ -23,19 +23,19 @@ from uuid import UUID
 from benchmarks.sandboxed import Measured, attribute, event, parser, run, show, site
 from helpers.indicators import convert_event
 from helpers.ledger import (
+    AttributeRecord,
+    EventRecord,
     Indicator,
     Ledger,
-    RememberedAttribute,
-    RememberedEvent,
-    RememberedObject,
+    ObjectRecord,
+    RetryPolicy,
     Source,
     Stage,
-    Terms,
 )
 from helpers.misp import responses as misp_answers
 from helpers.settings import Settings, load
-from helpers.sync import DAY, Wanted
-from helpers.sync import plan as planning
+from helpers.sync import DAY, DesiredObject
+from helpers.sync import plan as plan_module
 from helpers.sync import run as sync
 from sandbox.misp.records import Record
 from sandbox.serve import Sandbox
@@ -43,7 +43,7 @@ from sandbox.serve import Sandbox
 FILTERS = '{"published": 1, "enforceWarninglist": true, "publish_timestamp": "14d"}'
 EVENTS_AT_ONCE = 100
 
-Rows = tuple[RememberedAttribute, Source, RememberedObject]
+Rows = tuple[AttributeRecord, Source, ObjectRecord]
 
 
 def measure(objects: int, event_count: int, listed: int) -> Measured:
@@ -67,7 +67,7 @@ def fill(settings: Settings, events: Iterator[Record], then: int) -> None:
         rows = [row for each in some for row in _objects(model, each, then)]
         attributes, sources, objects = zip(*rows, strict=True)
         ledger.keep(events=_remembered(some, then), attributes=attributes, sources=sources, objects=objects)
-    ledger.learn(full_at=then, shape=sync.shape(settings), deduplicate=settings.deduplicate)
+    ledger.save_facts(full_at=then, shape=sync.shape(settings), deduplicate=settings.deduplicate)
     ledger.close()
 
 
@@ -85,10 +85,10 @@ def _model(settings: Settings, then: int) -> Indicator:
     return indicator
 
 
-def _remembered(events: Iterable[Record], then: int) -> Iterator[RememberedEvent]:
+def _remembered(events: Iterable[Record], then: int) -> Iterator[EventRecord]:
     for seen in map(misp_answers.seen, events):
         listed = seen.timestamp > then - DAY
-        yield RememberedEvent(seen.uuid, seen.timestamp, seen.published, seen.organisation, seen.listing, listed)
+        yield EventRecord(seen.uuid, seen.timestamp, seen.published, seen.organisation, seen.listing, listed)
 
 
 def _objects(model: Indicator, of_event: Record, then: int) -> Iterator[Rows]:
@@ -97,11 +97,11 @@ def _objects(model: Indicator, of_event: Record, then: int) -> Iterator[Rows]:
     for n in range(number * count, (number + 1) * count):
         uuid, value = f"20000000-0000-4000-8000-{n:012x}", f"host{n}.example.org"
         made = {**model, "id": f"indicator--{uuid}", "pattern": f"[domain-name:value = '{value}']"}
-        source = Source(planning.attribute_key(made, uuid), of_event["uuid"], uuid)
-        want = Wanted(source.key, made, UUID(uuid), made["id"], lifetime=300 * DAY)
-        (new,) = planning.decide({want.key: want}, {}, [], {}, Terms(then), in_window=True).new
+        source = Source(plan_module.attribute_key(made, uuid), of_event["uuid"], uuid)
+        want = DesiredObject(source.key, made, UUID(uuid), made["id"], lifetime=300 * DAY)
+        (new,) = plan_module.decide({want.key: want}, {}, [], {}, RetryPolicy(then), in_window=True).new
         print_ = hashlib.sha256(uuid.encode()).hexdigest()
-        known = RememberedAttribute(of_event["uuid"], uuid, print_, "domain", value)
+        known = AttributeRecord(of_event["uuid"], uuid, print_, "domain", value)
         yield known, source, replace(new, stage=Stage.ACCEPTED, live=True, sent_at=then, accepted_at=then)
 
 

@@ -10,7 +10,7 @@ _INNERMOST = re.compile(r"""^.*\b[A-Za-z]+\((?:\d+, )?(['"])(.*?)(?:\1\)*)?$""",
 _PLACE = re.compile(r"^HTTPS?Connection(?:Pool)?\([^()]*\): ")
 
 
-def cause(words: object) -> str:
+def innermost_cause(words: object) -> str:
     """Return the innermost cause that an exception's text names: ``[Errno 111] Connection refused`` and the like.
 
     Text that none of the two libraries wrote is returned as it is.

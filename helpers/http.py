@@ -21,7 +21,7 @@ CONNECT_SECONDS = 15.0
 NEARBY_CONNECT_SECONDS = 2.0
 
 
-class SettledAdapter(HTTPAdapter):
+class PinnedHttpAdapter(HTTPAdapter):
     """An adapter that no caller overrides.
 
     ``verify`` is True, False or the path of a CA bundle; ``proxies`` None means those of the

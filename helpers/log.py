@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.errors import SettingsError
-from helpers.ownership import mend
+from helpers.ownership import permission_hint
 
 _SHORTEST_SECRET = 4
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
@@ -23,9 +23,9 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: list[str] = []
-        self.learn(secrets)
+        self.add(secrets)
 
-    def learn(self, secrets: Iterable[str]) -> None:
+    def add(self, secrets: Iterable[str]) -> None:
         """Know more secrets; what is shorter than four characters is none."""
         kept = {form for secret in secrets if len(secret) >= _SHORTEST_SECRET for form in _forms(secret)}
         self._secrets = sorted(kept.union(self._secrets), key=len, reverse=True)
@@ -94,7 +94,7 @@ class _LogFile(logging.FileHandler):
             sys.stderr.write(f"The log {self.baseFilename} cannot be written: {sys.exc_info()[1]}\n")
 
 
-class Named(logging.LoggerAdapter[logging.Logger]):
+class DestinationLogger(logging.LoggerAdapter[logging.Logger]):
     """A logger that puts a destination's name before what it says, where there are several."""
 
     def __init__(self, logger: logging.Logger, name: str) -> None:
@@ -122,7 +122,7 @@ def set_up(path: Path, *, detailed: bool, on_terminal: bool) -> None:
         handler.setFormatter(_Formatter(_FORMAT))
         root.addHandler(handler)
     root.setLevel(logging.DEBUG if detailed or on_terminal else logging.INFO)
-    quieten()
+    silence_libraries()
 
 
 def leave_to_host(*, detailed: bool) -> None:
@@ -131,7 +131,7 @@ def leave_to_host(*, detailed: bool) -> None:
         if _take_secrets_out not in handler.filters:
             handler.addFilter(_take_secrets_out)
     logging.getLogger("helpers").setLevel(logging.DEBUG if detailed else logging.INFO)
-    quieten()
+    silence_libraries()
 
 
 def _take_secrets_out(record: logging.LogRecord) -> bool:
@@ -141,7 +141,7 @@ def _take_secrets_out(record: logging.LogRecord) -> bool:
     return True
 
 
-def quieten() -> None:
+def silence_libraries() -> None:
     """Keep the libraries to what we cannot say ourselves: PyMISP would log the key, and whole bodies."""
     logging.getLogger("pymisp").setLevel(logging.CRITICAL + 1)
     for name in ("urllib3", "msal", "azure", "misp_stix_converter", "stix2", "filelock"):
@@ -175,5 +175,5 @@ def _file_handler(path: Path) -> logging.Handler:
         os.close(open_private(path, os.O_WRONLY | os.O_APPEND))
         return _LogFile(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        advice = mend(error) or "name a file that this user may write"
+        advice = permission_hint(error) or "name a file that this user may write"
         raise SettingsError([f"log_file cannot be written ({error}): {advice}"]) from error

@@ -20,7 +20,7 @@ def user_name(uid: int | None = None) -> str:
         return str(number)
 
 
-def mend(error: OSError) -> str:
+def permission_hint(error: OSError) -> str:
     """Say whose the refused file is and how to give it away; nothing for any other trouble.
 
     A directory is given away whole only where it is this user's, or where nobody but its owner may enter and it

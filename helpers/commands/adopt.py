@@ -19,21 +19,31 @@ from helpers.commands.withdraw import Withdrawal
 from helpers.errors import LedgerError, MispError, NoLedger, SettingsError
 from helpers.indicators import PreparedAttribute, Value, chunks, from_text, stix_time, stix_uuid, text_of
 from helpers.ledger import (
+    AttributeRecord,
+    EventRecord,
     Indicator,
     Ledger,
-    RememberedAttribute,
-    RememberedEvent,
-    RememberedObject,
+    ObjectRecord,
+    RetryPolicy,
     Source,
     Stage,
-    Terms,
     packed,
 )
 from helpers.microsoft import Clock, ManagementApi
 from helpers.misp import MispReader
 from helpers.settings import Settings, variable
-from helpers.sync import MATCHED, REVOKED, UNMATCHED, VALUE_NAMESPACE, Desk, Report, Wanted, make_state_dir, opened
-from helpers.sync import plan as planning
+from helpers.sync import (
+    MATCHED,
+    REVOKED,
+    UNMATCHED,
+    VALUE_NAMESPACE,
+    DesiredObject,
+    ObjectPlanner,
+    Report,
+    make_state_dir,
+    opened,
+)
+from helpers.sync import plan as plan_module
 
 NEEDED = ("subscription_id", "resourceGroupName", "workspaceName")
 BATCH = 500
@@ -77,7 +87,7 @@ def adopt(
     make_state_dir(settings)
     clock, moment, started = clock or Clock(), int(now()), time.monotonic()
     report = Report(command="adopt", dry_run=settings.dry_run, line=line)
-    with opened(settings) as ledger, ledger.alone(settings.state_path):
+    with opened(settings) as ledger, ledger.hold_lock(settings.state_path):
         if ledger.empty:
             adoption = Adoption(settings, ledger, MispReader(settings, clock.sleep), report, moment)
             adoption.take(ManagementApi(settings, clock).indicators())
@@ -85,7 +95,7 @@ def adopt(
             raise LedgerError(_NOT_EMPTY)
         if withdraw_unmatched:
             leaving = Withdrawal(settings, ledger, report, clock, moment, force_withdraw)
-            leaving.withdraw(ledger.unclaimed(WithdrawalReason.NOT_IN_MISP, moment), WithdrawalReason.NOT_IN_MISP)
+            leaving.withdraw(ledger.without_source(WithdrawalReason.NOT_IN_MISP, moment), WithdrawalReason.NOT_IN_MISP)
     report.seconds = time.monotonic() - started
     return report
 
@@ -101,10 +111,10 @@ def _only(destinations: Sequence[Settings]) -> Settings:
 class _Rows:
     """What is written down of some objects."""
 
-    events: list[RememberedEvent] = field(default_factory=list)
-    attributes: list[RememberedAttribute] = field(default_factory=list)
+    events: list[EventRecord] = field(default_factory=list)
+    attributes: list[AttributeRecord] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
-    objects: list[RememberedObject] = field(default_factory=list)
+    objects: list[ObjectRecord] = field(default_factory=list)
 
 
 @dataclass
@@ -120,7 +130,7 @@ class Adoption:
     def take(self, held: Iterable[Indicator]) -> None:
         """Take over all indicators. Raises MispError or MicrosoftError; then nothing was written."""
         try:
-            with self.ledger.at_once():
+            with self.ledger.single_transaction():
                 self._take_all(iter(held))
         except MispError as error:
             raise MispError(f"MISP failed: {error}") from error
@@ -131,7 +141,7 @@ class Adoption:
         while some := list(islice(held, BATCH)):
             self._take_some([completed(each) for each in some])
         self._one_for_each_key()
-        self.ledger.learn(misp=known, deduplicate=self.settings.deduplicate, adopted_at=self.now)
+        self.ledger.save_facts(misp=known, deduplicate=self.settings.deduplicate, adopted_at=self.now)
 
     def _take_some(self, held: Sequence[Indicator]) -> None:
         shown = self.reader.attributes({uuid for each in held for uuid in named(each)})
@@ -149,21 +159,21 @@ class Adoption:
         return self.settings.deduplicate == "value"
 
     @cached_property
-    def _desk(self) -> Desk:
-        return Desk(self.settings, self.ledger, Terms(self.now), lambda _plan: None, lambda _part: None)
+    def _planner(self) -> ObjectPlanner:
+        return ObjectPlanner(self.settings, self.ledger, RetryPolicy(self.now), lambda _plan: None, lambda _part: None)
 
     def _matched(self, held: Indicator, of_misp: Sequence[dict[str, Any]], rows: _Rows) -> None:
         """Remember an object with its sources, as accepted, and its events as ones to be read."""
         attributes = [_prepared(raw) for raw in of_misp]
-        moving = any(self._desk.lifetime(each, held) > 0 for each in attributes)
+        moving = any(self._planner.lifetime(each, held) > 0 for each in attributes)
         events = [str(raw["event_uuid"]) for raw in of_misp]
-        sources = [self._desk.source(*pair, held) for pair in zip(events, attributes, strict=True)]
+        sources = [self._planner.source(*pair, held) for pair in zip(events, attributes, strict=True)]
         made = self._object(held, sources[0].key, attributes[0].uuid, moving)
         rows.objects.append(made)
         self._count(MATCHED, made)
         if made.live:
             rows.sources += sources
-            rows.events += [RememberedEvent(uuid, 0, published=True, listed=False, todo=True) for uuid in events]
+            rows.events += [EventRecord(uuid, 0, published=True, listed=False, todo=True) for uuid in events]
             rows.attributes += [_remembered(*pair) for pair in zip(events, attributes, strict=True)]
 
     def _unmatched(self, held: Indicator, rows: _Rows) -> None:
@@ -174,26 +184,26 @@ class Adoption:
         rows.objects.append(made)
         self._count(UNMATCHED, made)
 
-    def _count(self, kind: str, made: RememberedObject) -> None:
+    def _count(self, kind: str, made: ObjectRecord) -> None:
         self.report.adopt(kind if made.live else REVOKED, made)
 
     def _key(self, held: Indicator, attribute: str) -> str:
-        return planning.value_key(held) if self._by_value else planning.attribute_key(held, attribute)
+        return plan_module.value_key(held) if self._by_value else plan_module.attribute_key(held, attribute)
 
     def _life(self, held: Indicator, attribute: str) -> int | None:
         return life_of(held, None if self._by_value else UUID(attribute))
 
-    def _object(self, held: Indicator, key: str, attribute: str, moving: bool) -> RememberedObject:
+    def _object(self, held: Indicator, key: str, attribute: str, moving: bool) -> ObjectRecord:
         revoked = held.get("revoked") is True
-        sent, until = planning.seconds(held["modified"]), planning.seconds(held["valid_until"])
+        sent, until = plan_module.seconds(held["modified"]), plan_module.seconds(held["valid_until"])
         ends = (until - sent, 0) if moving else (0, until)
-        return RememberedObject(
+        return ObjectRecord(
             id=held["id"],
             key=key,
             pattern=held["pattern"],
-            value=planning.value_in(held["pattern"]),
+            value=plan_module.value_in(held["pattern"]),
             life=(self._life(held, attribute) if attribute else None) or 1,
-            fingerprint=Wanted(key, held, VALUE_NAMESPACE, held["id"], *ends).fingerprint,
+            fingerprint=DesiredObject(key, held, VALUE_NAMESPACE, held["id"], *ends).fingerprint,
             valid_until=until,
             body=packed(held),
             stage=Stage.WITHDRAWN if revoked else Stage.ACCEPTED,
@@ -205,8 +215,8 @@ class Adoption:
 
     def _one_for_each_key(self) -> None:
         """Leave one live object to each observable: the next run withdraws the others that are MISP's."""
-        for keys in chunks(self.ledger.crowded(), BATCH):
-            lives: dict[str, list[RememberedObject]] = {}
+        for keys in chunks(self.ledger.duplicate_keys(), BATCH):
+            lives: dict[str, list[ObjectRecord]] = {}
             for each in self.ledger.objects(keys):
                 lives.setdefault(each.key, []).append(each)
             self.ledger.keep(objects=[each for of_key in lives.values() for each in settled(of_key)])
@@ -248,7 +258,7 @@ def life_of(held: Indicator, attribute: UUID | None) -> int | None:
     return next(lives, None)
 
 
-def settled(lives: Iterable[RememberedObject]) -> Iterator[RememberedObject]:
+def settled(lives: Iterable[ObjectRecord]) -> Iterator[ObjectRecord]:
     """Yield what changes where a key has several objects: the live one becomes its last life, others leave."""
     every = sorted(lives, key=lambda each: (not each.revoked, each.life, each.id))
     *others, current = every
@@ -267,9 +277,9 @@ def _prepared(raw: dict[str, Any]) -> PreparedAttribute:
     return PreparedAttribute(str(raw["uuid"]).lower(), raw, value)
 
 
-def _remembered(event: str, attribute: PreparedAttribute) -> RememberedAttribute:
+def _remembered(event: str, attribute: PreparedAttribute) -> AttributeRecord:
     """Return an attribute without a fingerprint, so that the next run looks at it, and misses it if it is gone."""
-    return RememberedAttribute(event, attribute.uuid, "", attribute.value.type, attribute.value.text[:1000])
+    return AttributeRecord(event, attribute.uuid, "", attribute.value.type, attribute.value.text[:1000])
 
 
 def _refuse_missing(settings: Settings) -> None:

@@ -44,7 +44,7 @@ def _run(environ: Mapping[str, str]) -> Report:
     from helpers.sync import run as sync  # noqa: PLC0415  the host looks for its functions first, and waits for it
 
     loaded = load(None, {function_host.SIGNS[0]: "python", **environ})  # not every plan shows it
-    redact.learn(loaded.settings.secret_values())
+    redact.add(loaded.settings.secret_values())
     log.leave_to_host(detailed=loaded.settings.verbose_log)
     for warning in loaded.warnings:
         logger.warning("%s", warning)

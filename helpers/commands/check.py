@@ -22,7 +22,7 @@ _MORE_THAN_READING = ("perm_add", "perm_modify", "perm_publish", "perm_admin")
 class Nothing:
     """An outbox in which nothing waits."""
 
-    def take(self, most: int, *, in_flight: bool) -> list[dict[str, object]]:
+    def dequeue(self, most: int, *, in_flight: bool) -> list[dict[str, object]]:
         """Return nothing."""
         del most, in_flight
         return []
@@ -195,7 +195,10 @@ def _state(settings: Settings) -> str:
     sync.make_state_dir(settings)
     log.try_out(settings.log_path)
     try:
-        with sync.opened(settings.model_copy(update={"dry_run": True})) as ledger, ledger.alone(settings.state_path):
+        with (
+            sync.opened(settings.model_copy(update={"dry_run": True})) as ledger,
+            ledger.hold_lock(settings.state_path),
+        ):
             used = f"log, lock and ledger in {settings.state_path}"
             if not settings.remembers:
                 used = f"log and lock in {settings.state_path}"

@@ -26,11 +26,11 @@ from helpers.stories import (
     HOLDS,
     STORY,
     Event,
-    Held,
-    Me,
+    KeyOwner,
     MispWriter,
     NewsItem,
     Story,
+    StoryInMisp,
     as_json,
     extends,
     is_story,
@@ -144,7 +144,7 @@ class Collection:
 
     settings: Settings
     writer: MispWriter
-    me: Me
+    me: KeyOwner
     known: Known
     full: bool
     now: int
@@ -239,7 +239,7 @@ def _root(uuid: str, listed: Mapping[str, Mapping[str, Any]]) -> str:
     return min(set(around) & set(stories), default=stories[-1] if stories else "")
 
 
-def _new(held: Held, items: Iterable[NewsItem]) -> list[NewsItem]:
+def _new(held: StoryInMisp, items: Iterable[NewsItem]) -> list[NewsItem]:
     """Return the items of an event that are not there yet; one id, or one hash, counts once."""
     ids, hashes = {each.id for each in items}, {each.hash for each in items if each.hash}
     more = []

@@ -15,7 +15,7 @@ from helpers.ledger import Question, Stage, places
 from helpers.microsoft import Clock
 from helpers.settings import Settings
 
-Answer = dict[str, Any]
+Json = dict[str, Any]
 
 MOST_SHOWN = 20
 _UNKNOWN = (
@@ -46,7 +46,7 @@ def explain(
     asked, moment = Question.of(what), int(now())
     with places(settings) as every:
         views = [LedgerView(settings, place, asked, moment) for place in every]
-        answer: Answer = {"asked": what, "ledger": [view.answer() for view in views], "misp": None}
+        answer: Json = {"asked": what, "ledger": [view.answer() for view in views], "misp": None}
         if not offline:
             answer["misp"] = _misp(settings, asked, views, moment, clock or Clock())
         known = any(view.found for view in views)
@@ -57,7 +57,7 @@ def explain(
     return int(answer["exit_code"])
 
 
-def _misp(settings: Settings, asked: Question, views: list[LedgerView], now: int, clock: Clock) -> Answer:
+def _misp(settings: Settings, asked: Question, views: list[LedgerView], now: int, clock: Clock) -> Json:
     from helpers.commands.explain_misp import MispView  # noqa: PLC0415  the converter comes with it
     from helpers.misp.reader import MispReader  # noqa: PLC0415  not needed offline
 
@@ -70,7 +70,7 @@ def _misp(settings: Settings, asked: Question, views: list[LedgerView], now: int
         return {"error": str(error)}
 
 
-def _exit_code(known: bool, misp: Answer | None) -> int:
+def _exit_code(known: bool, misp: Json | None) -> int:
     if known or (misp and (misp.get("attributes") or misp.get("event"))):
         return ExitCode.DONE
     return ExitCode.MISP if misp and "error" in misp else ExitCode.UNFINISHED
@@ -84,7 +84,7 @@ def _printable(line: str) -> str:
 # -- as text ------------------------------------------------------------------------------------------
 
 
-def _lines(answer: Answer, no_ledger: str) -> Iterator[str]:
+def _lines(answer: Json, no_ledger: str) -> Iterator[str]:
     if not answer["ledger"]:
         yield no_ledger
     for place in answer["ledger"]:
@@ -95,7 +95,7 @@ def _lines(answer: Answer, no_ledger: str) -> Iterator[str]:
         yield _UNKNOWN if answer["misp"] else _UNKNOWN_OFFLINE
 
 
-def _place(place: Answer) -> Iterator[str]:
+def _place(place: Json) -> Iterator[str]:
     named = "" if place["in_settings"] else " (the settings don't name it)"
     name = f"{place['name']}: " if place["name"] else ""
     yield f"{name}Workspace {place['workspace']}, source system {place['sourcesystem']}{named}"
@@ -111,7 +111,7 @@ def _place(place: Answer) -> Iterator[str]:
     yield from _some(place["halves_left_out"], _half)
 
 
-def _some(every: list[Answer], lines: Callable[[Answer], Iterator[str]]) -> Iterator[str]:
+def _some(every: list[Json], lines: Callable[[Json], Iterator[str]]) -> Iterator[str]:
     for each in every[:MOST_SHOWN]:
         yield from lines(each)
     if len(every) > MOST_SHOWN:
@@ -122,7 +122,7 @@ def _row(name: str, words: object) -> str:
     return f"    {name:<11} {words}"
 
 
-def _object(each: Answer) -> Iterator[str]:
+def _object(each: Json) -> Iterator[str]:
     yield f"  {each['id']}: {each['standing']}"
     if not each["latest"]:
         yield _row("life", f"{each['life']}, an earlier one")
@@ -143,13 +143,13 @@ def _object(each: Answer) -> Iterator[str]:
     yield from _held(each)
 
 
-def _refused(each: Answer) -> Iterator[str]:
+def _refused(each: Json) -> Iterator[str]:
     for refused in each["refused"]:
         yield _row("refused", f"event {refused['event']}: a guard held back the withdrawals of what it no longer has")
         yield _row("what to do", refused["advice"])
 
 
-def _times(each: Answer) -> Iterator[tuple[str, str | None]]:
+def _times(each: Json) -> Iterator[tuple[str, str | None]]:
     yield "accepted", each["accepted_at"]
     if each["stage"] in (Stage.WITHDRAWING, Stage.WITHDRAWN):
         yield "withdrawn", each["sent_at"]
@@ -158,21 +158,21 @@ def _times(each: Answer) -> Iterator[tuple[str, str | None]]:
         yield "valid until", each["valid_until"]
 
 
-def _reason(each: Answer) -> Iterator[str]:
+def _reason(each: Json) -> Iterator[str]:
     if each["why"]:
         yield _row("why", each["why"])
     if each["advice"]:
         yield _row("what to do", each["advice"])
 
 
-def _held(each: Answer) -> Iterator[str]:
+def _held(each: Json) -> Iterator[str]:
     for held in each["held"]:
         yield _row("held", f"event {held['event']}, since {held['since']}, until {held['until']}")
         yield _row("", "it was edited and not published again, or is out of sight: nothing is sent or withdrawn")
         yield _row("what to do", held["advice"])
 
 
-def _skipped(each: Answer) -> Iterator[str]:
+def _skipped(each: Json) -> Iterator[str]:
     yield f"  attribute {each['attribute']}, {each['type']} {each['value']}: not sent"
     yield from _reason(each)
     yield _row("event", each["event"])
@@ -180,12 +180,12 @@ def _skipped(each: Answer) -> Iterator[str]:
     yield from _held(each)
 
 
-def _half(each: Answer) -> Iterator[str]:
+def _half(each: Json) -> Iterator[str]:
     yield f"  attribute {each['attribute']}, {each['value']}: one half is not sent"
     yield from _reason(each)
 
 
-def _event(each: Answer) -> Iterator[str]:
+def _event(each: Json) -> Iterator[str]:
     counts = each["objects"]
     yield f"  event {each['event']}, as of its change at {each['as_of']}"
     yield _row("", each["url"])
@@ -199,7 +199,7 @@ def _event(each: Answer) -> Iterator[str]:
     yield from _held(each)
 
 
-def _misp_lines(misp: Answer | None) -> Iterator[str]:
+def _misp_lines(misp: Json | None) -> Iterator[str]:
     if misp is None:
         yield "MISP was not asked (--offline)."
     elif "error" in misp:
@@ -214,13 +214,13 @@ def _misp_lines(misp: Answer | None) -> Iterator[str]:
             yield "  MISP does not show it"
 
 
-def _event_in_misp(each: Answer) -> Iterator[str]:
+def _event_in_misp(each: Json) -> Iterator[str]:
     yield f"  event {each['event']}, {each['attributes']} attributes, {_published(each)}"
     yield _row("", each["url"])
     yield from _in_the_way(each, "nothing stands in its way: what of it can be sent is, or will be by the next run")
 
 
-def _attribute_in_misp(each: Answer) -> Iterator[str]:
+def _attribute_in_misp(each: Json) -> Iterator[str]:
     flags = f"to_ids {'set' if each['to_ids'] else 'not set'}{', deleted' if each['deleted'] else ''}"
     yield f"  attribute {each['attribute']}, {each['type']} {each['value']}: {flags}"
     yield _row("event", f"{each['event']} {each['info']}, {_published(each)}")
@@ -232,12 +232,12 @@ def _attribute_in_misp(each: Answer) -> Iterator[str]:
         yield _row("what to do", half["advice"])
 
 
-def _in_the_way(each: Answer, nothing: str) -> Iterator[str]:
+def _in_the_way(each: Json, nothing: str) -> Iterator[str]:
     for way in each["in_the_way"]:
         yield from _reason(way)
     if not each["in_the_way"]:
         yield _row("", nothing)
 
 
-def _published(each: Answer) -> str:
+def _published(each: Json) -> str:
     return "published" if each["published"] else "not published"

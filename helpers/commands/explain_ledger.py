@@ -11,11 +11,11 @@ from typing import Any
 from constants import TLP_MARKINGS, Skip
 from helpers.commands import advice
 from helpers.indicators import Unsendable, prepare
-from helpers.ledger import Found, Place, Question, RememberedAttribute, RememberedEvent, RememberedObject, Stage
+from helpers.ledger import AttributeRecord, EventRecord, Found, LedgerDestination, ObjectRecord, Question, Stage
 from helpers.settings import Settings
 from helpers.sync import DAY
 
-Answer = dict[str, Any]
+Json = dict[str, Any]
 
 _TLP = {marking: level for level, marking in TLP_MARKINGS.items()}
 _STANDING = {
@@ -39,7 +39,7 @@ class LedgerView:
     """Answers for one destination."""
 
     settings: Settings
-    place: Place
+    place: LedgerDestination
     asked: Question
     now: int
 
@@ -48,7 +48,7 @@ class LedgerView:
         """What the destination knows."""
         return self.place.find(self.asked)
 
-    def answer(self) -> Answer:
+    def answer(self) -> Json:
         """Return where everything that was found stands."""
         found = self.found
         return {
@@ -83,7 +83,7 @@ class LedgerView:
 
     # -- objects --------------------------------------------------------------------------------------
 
-    def _object(self, each: RememberedObject) -> Answer:
+    def _object(self, each: ObjectRecord) -> Json:
         indicator = each.indicator
         origin = self._origin(each, indicator)
         return {
@@ -111,7 +111,7 @@ class LedgerView:
             "object": indicator,
         }
 
-    def _standing(self, each: RememberedObject) -> str:
+    def _standing(self, each: ObjectRecord) -> str:
         if each.leaving and not each.revoked:
             return "to be withdrawn, and live until then"
         if each.stage == Stage.ACCEPTED:
@@ -119,10 +119,10 @@ class LedgerView:
         before = ", and live as it was accepted before" if self._lives_on(each) else ""
         return f"{_STANDING[each.stage]}{before}"
 
-    def _lives_on(self, each: RememberedObject) -> bool:
+    def _lives_on(self, each: ObjectRecord) -> bool:
         return each.live and each.accepted_at is not None and not each.revoked and each.live_until > self.now
 
-    def _advice(self, each: RememberedObject) -> str:
+    def _advice(self, each: ObjectRecord) -> str:
         if each.leaving and not each.revoked:
             return advice.WITHDRAW
         if each.stage == Stage.WITHDRAWN:
@@ -131,14 +131,14 @@ class LedgerView:
             return "" if each.valid_until > self.now else advice.ADVICE[Skip.EXPIRED]
         return _ADVICE[each.stage]
 
-    def _refused(self, each: RememberedObject, events: set[str]) -> list[Answer]:
+    def _refused(self, each: ObjectRecord, events: set[str]) -> list[Json]:
         """Name the events of a live object from which nothing was withdrawn, as a guard held it back."""
         if not each.live:
             return []
         refused = events & set(self._facts.get("refused_events", []))
         return [{"event": event, "advice": advice.REFUSED} for event in sorted(refused)]
 
-    def _origin(self, each: RememberedObject, indicator: Mapping[str, Any]) -> dict[str, str]:
+    def _origin(self, each: ObjectRecord, indicator: Mapping[str, Any]) -> dict[str, str]:
         """Return the events of the attributes that an object came from, as last sent where nothing asks for it now."""
         origin = {source.attribute: source.event for source in self.found.sources if source.key == each.key}
         references: Iterable[Mapping[str, Any]] = indicator.get("external_references", [])
@@ -147,7 +147,7 @@ class LedgerView:
 
     # -- attributes and events ------------------------------------------------------------------------
 
-    def _skipped(self, each: RememberedAttribute) -> Answer:
+    def _skipped(self, each: AttributeRecord) -> Json:
         return {
             "attribute": each.uuid,
             "type": each.type,
@@ -158,7 +158,7 @@ class LedgerView:
             **advice.on_skip(each.skip, each.words),
         }
 
-    def _left_out(self, each: RememberedAttribute) -> list[Answer]:
+    def _left_out(self, each: AttributeRecord) -> list[Json]:
         """Say why half of an attribute that was sent is not there."""
         try:
             value = prepare(each.type, each.value, send_private_and_cidr=self.settings.send_private_and_cidr)
@@ -169,7 +169,7 @@ class LedgerView:
             for half in value.left_out
         ]
 
-    def _event(self, event: RememberedEvent) -> Answer:
+    def _event(self, event: EventRecord) -> Json:
         return {
             "event": event.uuid,
             "url": page(self.settings, event.uuid),
@@ -185,7 +185,7 @@ class LedgerView:
             "held": self._held(event.uuid),
         }
 
-    def _held(self, uuid: str) -> list[Answer]:
+    def _held(self, uuid: str) -> list[Json]:
         event = self.found.event if self.found.event and self.found.event.uuid == uuid else self.found.events.get(uuid)
         if event is None or event.held_since is None:
             return []

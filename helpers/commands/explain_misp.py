@@ -11,13 +11,13 @@ from typing import Any
 from constants import HASH_TYPES
 from helpers.commands import advice
 from helpers.commands.explain_ledger import page
-from helpers.indicators import Converted, convert_event
+from helpers.indicators import ConversionResult, convert_event
 from helpers.ledger import Question, holds
-from helpers.misp import Event, MispReader, SeenEvent
+from helpers.misp import Event, ListedEvent, MispReader
 from helpers.settings import Settings
-from helpers.sync import event_selection as marks
+from helpers.sync import event_selection
 
-Answer = dict[str, Any]
+Json = dict[str, Any]
 
 _HASHES = [*HASH_TYPES, *(f"filename|{name}" for name in HASH_TYPES)]
 _WARNINGLIST = ("enforceWarninglist", "enforce_warninglist")
@@ -40,7 +40,7 @@ class MispView:
     now: datetime
     _events: dict[str, Event] = field(default_factory=dict)
 
-    def answer(self) -> Answer:
+    def answer(self) -> Json:
         """Return the attributes and the event that MISP shows. Raises MispError."""
         found = self._attributes()
         self._events = {_uuid(each["Event"]): each["Event"] for each in found}
@@ -64,7 +64,7 @@ class MispView:
             found += self.reader.find_attributes(uuid=sorted(uuids))
         return [each for each in found if isinstance(each.get("Event"), Mapping)]
 
-    def _event(self) -> Answer | None:
+    def _event(self) -> Json | None:
         uuid = self.asked.uuid
         seen = self.reader.seen({}, [uuid]).get(uuid) if uuid and not self.asked.stix_id else None
         if seen is None:
@@ -82,11 +82,11 @@ class MispView:
     def _filters(self) -> dict[str, Any]:
         """The site's filters; that an event must be published is told apart from them."""
         filters = self.settings.misp_event_filters
-        apart = ("published", *_PAGING) if marks.needs_published(filters) else _PAGING
+        apart = ("published", *_PAGING) if event_selection.needs_published(filters) else _PAGING
         return {name: value for name, value in filters.items() if name not in apart}
 
     @cached_property
-    def _found(self) -> dict[str, SeenEvent]:
+    def _found(self) -> dict[str, ListedEvent]:
         """Events that the filters find, time windows set aside."""
         return self.reader.seen(self._filters, list(self._events))
 
@@ -103,12 +103,12 @@ class MispView:
 
     def _unpublished(self, uuid: str) -> bool:
         """Say whether an event has to be published first."""
-        needed = marks.needs_published(self.settings.misp_event_filters)
+        needed = event_selection.needs_published(self.settings.misp_event_filters)
         return needed and not _flag(self._events[uuid].get("published"))
 
     # -- answering ------------------------------------------------------------------------------------
 
-    def _attribute(self, attribute: Event) -> Answer:
+    def _attribute(self, attribute: Event) -> Json:
         event = attribute["Event"]
         made = self._converted(attribute)
         return {
@@ -130,7 +130,7 @@ class MispView:
             "halves_left_out": [advice.on_skip(half.reason.name, half.words) for half in made.left_out],
         }
 
-    def _converted(self, attribute: Event) -> Converted:
+    def _converted(self, attribute: Event) -> ConversionResult:
         """Convert one attribute as a run would; the name of a file together with the file's hashes."""
         event = {**attribute["Event"], "Attribute": [attribute]}
         object_id = str(attribute.get("object_id") or "0")
@@ -138,14 +138,14 @@ class MispView:
             hashes = self.reader.find_attributes(eventid=_uuid(attribute["Event"]), type_attribute=_HASHES)
             members = [each for each in hashes if str(each.get("object_id")) == object_id]
             event = {**attribute["Event"], "Object": [{"Attribute": [attribute, *members]}]}
-        made = Converted()
+        made = ConversionResult()
         for part in convert_event(event, self.settings, self.now):
             made.indicators += [each for each in part.indicators if _made_of(each) == _uuid(attribute)]
             made.skipped += [each for each in part.skipped if each.attribute_uuid.lower() == _uuid(attribute)]
             made.left_out += [each for each in part.left_out if each.attribute_uuid.lower() == _uuid(attribute)]
         return made
 
-    def _around(self, uuid: str) -> Iterator[Answer]:
+    def _around(self, uuid: str) -> Iterator[Json]:
         """Say what keeps the event of an attribute out."""
         if self._unpublished(uuid):
             yield {"why": "the event is not published", "advice": advice.PUBLISH}
@@ -155,7 +155,7 @@ class MispView:
             why = "the event is outside the time window of misp_event_filters, and was never sent"
             yield {"why": why, "advice": advice.WINDOW.format(uuid)}
 
-    def _on_warninglists(self, attribute: Event) -> Iterator[Answer]:
+    def _on_warninglists(self, attribute: Event) -> Iterator[Json]:
         filters = self.settings.misp_event_filters
         hits = attribute.get("warnings") or []
         if hits and any(_flag(filters.get(name)) for name in _WARNINGLIST):

@@ -13,7 +13,7 @@ from typing import TextIO
 from helpers.commands.story_files import stories_in
 from helpers.errors import ExitCode, MispDeclined, MispError, SettingsError, StoryStopped
 from helpers.settings import Settings
-from helpers.stories import Me, MispWriter, OneStory, Outcome, Read, Terms
+from helpers.stories import KeyOwner, MispWriter, ParsedStory, ShareOptions, ShareOutcome, StoryShare
 
 FAILURES_IN_A_ROW = 3
 STATES = ("created", "updated", "unchanged", "proposed", "blocked", "failed")
@@ -24,7 +24,7 @@ def share(
     settings: Settings,
     files: Sequence[Path],
     say: Callable[[str], None],
-    terms: Terms,
+    terms: ShareOptions,
     *,
     as_json: bool = False,
     stdin: TextIO | None = None,
@@ -52,7 +52,7 @@ def share(
     return code
 
 
-def who(writer: MispWriter, settings: Settings) -> Me:
+def who(writer: MispWriter, settings: Settings) -> KeyOwner:
     """Return whose key it is. Raises SettingsError when it is not the organisation that the settings name."""
     me, ours = writer.me(), str(settings.misp_stories.organisation_id)
     if me.organisation_id != ours:
@@ -73,13 +73,13 @@ class Sharing:
 
     settings: Settings
     writer: MispWriter
-    me: Me
-    terms: Terms
+    me: KeyOwner
+    terms: ShareOptions
     _failures: int = 0
 
-    def outcome(self, given: Read) -> Outcome:
+    def outcome(self, given: ParsedStory) -> ShareOutcome:
         """Share one story. What goes wrong with it is its outcome, and costs no other."""
-        made = Outcome(given.id, given.title, notes=list(given.notes))
+        made = ShareOutcome(given.id, given.title, notes=list(given.notes))
         if given.story is None:
             made.state, made.reason = "failed", "; ".join(given.problems)
             return made
@@ -87,7 +87,7 @@ class Sharing:
             made.state, made.reason = "failed", f"not tried: MISP failed for {FAILURES_IN_A_ROW} stories in a row"
             return made
         try:
-            OneStory(self.settings, self.writer, self.me, self.terms, given.story, made).share()
+            StoryShare(self.settings, self.writer, self.me, self.terms, given.story, made).share()
             self._failures = 0
         except StoryStopped as stopped:
             made.state, made.reason = stopped.state, str(stopped)

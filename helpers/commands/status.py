@@ -11,11 +11,11 @@ from typing import Any
 
 from helpers.commands.explain_ledger import iso
 from helpers.errors import NoLedger
-from helpers.ledger import Place, Stage, places
+from helpers.ledger import LedgerDestination, Stage, places
 from helpers.settings import Settings
 from helpers.sync import DAY
 
-Answer = dict[str, Any]
+Json = dict[str, Any]
 
 EXPIRES_SOON = 7
 _MOST_FREQUENT = 5
@@ -48,7 +48,7 @@ def status(
     return int(late)
 
 
-def standing(place: Place, settings: Settings, now: int) -> Answer:
+def standing(place: LedgerDestination, settings: Settings, now: int) -> Json:
     """Count what a destination holds, and say how its last run went."""
     counted = place.ledger.count(now)
     facts = place.ledger.facts()
@@ -77,11 +77,11 @@ def standing(place: Place, settings: Settings, now: int) -> Answer:
     }
 
 
-def _last_run(known: Mapping[str, Any] | None) -> Answer | None:
+def _last_run(known: Mapping[str, Any] | None) -> Json | None:
     return {**known, "at": iso(known.get("at"))} if known else None
 
 
-def _too_old(destinations: list[Answer], wanted: int, hours: float, now: int) -> bool:
+def _too_old(destinations: list[Json], wanted: int, hours: float, now: int) -> bool:
     """Whether any of the settings' destinations had no good run lately."""
     runs = [each["last_good_run"] for each in destinations if each["in_settings"]]
     if len(runs) < wanted or None in runs:
@@ -89,7 +89,7 @@ def _too_old(destinations: list[Answer], wanted: int, hours: float, now: int) ->
     return any(now - datetime.fromisoformat(run).timestamp() > hours * 3600 for run in runs)
 
 
-def _lines(answer: Answer) -> Iterator[str]:
+def _lines(answer: Json) -> Iterator[str]:
     if not answer["destinations"]:
         yield _NO_LEDGER
     elif not any(each["in_settings"] for each in answer["destinations"]):
@@ -102,14 +102,14 @@ def _lines(answer: Answer) -> Iterator[str]:
         yield f"LATE: no good run in the last {answer['max_age_hours']:g} hours (--max-age)."
 
 
-def _of_destination(each: Answer) -> Iterator[str]:
+def _of_destination(each: Json) -> Iterator[str]:
     name = f"{each['name']}: " if each["name"] else ""
     yield f"{name}Workspace {each['workspace']}, source system {each['sourcesystem']}"
     for name, words in _rows(each):
         yield f"  {name:<14} {words}".rstrip()
 
 
-def _rows(each: Answer) -> Iterator[tuple[str, str]]:
+def _rows(each: Json) -> Iterator[tuple[str, str]]:
     yield "live", f"{each['live']:,}{_perhaps(each)}"
     yield "expiring", f"{each[f'expiring_in_{EXPIRES_SOON}_days']:,} of them within {EXPIRES_SOON} days"
     yield "held", f"{each['held_events']:,} events{_held(each)}"
@@ -127,23 +127,23 @@ def _rows(each: Answer) -> Iterator[tuple[str, str]]:
         yield "MISP", str(each["misp"].get("url"))
 
 
-def _perhaps(each: Answer) -> str:
+def _perhaps(each: Json) -> str:
     return ", where what was sent and not yet answered counts, since it may have arrived" if each["in_flight"] else ""
 
 
-def _held(each: Answer) -> str:
+def _held(each: Json) -> str:
     return ", edited and not published again yet, or out of sight" if each["held_events"] else ""
 
 
-def _leaving(each: Answer) -> str:
+def _leaving(each: Json) -> str:
     return " to be withdrawn; what the guards hold back leaves with --force-withdraw" if each["leaving"] else ""
 
 
-def _refused(each: Answer) -> str:
+def _refused(each: Json) -> str:
     return ", whose withdrawals a guard held back; they leave with --force-withdraw" if each["refused_events"] else ""
 
 
-def _result(last: Answer | None) -> str:
+def _result(last: Json | None) -> str:
     if last is None:
         return "none yet"
     code = last.get("exit_code", 0)
@@ -152,7 +152,7 @@ def _result(last: Answer | None) -> str:
     return f"{last['at']}  exit code {code}: {words}"
 
 
-def _to_empty(each: Answer, every: list[Answer]) -> str:
+def _to_empty(each: Json, every: list[Json]) -> str:
     """Say how to empty a destination; the command takes a workspace as a whole."""
     if not (each["live"] or each["leaving"]):
         return "Nothing of it is live."

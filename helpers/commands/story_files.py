@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from helpers.stories import Read, read
+from helpers.stories import ParsedStory, read
 
 STDIN = Path("-")
 
 
-def stories_in(files: Iterable[Path], stdin: TextIO | None = None) -> Iterator[Read]:
+def stories_in(files: Iterable[Path], stdin: TextIO | None = None) -> Iterator[ParsedStory]:
     """Read each story; what cannot be read is one with a problem, and costs only itself."""
     for file in files:
         try:
@@ -37,7 +37,7 @@ def _stdin(stdin: TextIO | None) -> str:
     return stdin.read().removeprefix("\ufeff")
 
 
-def _stories(name: str, text: str) -> Iterator[Read]:
+def _stories(name: str, text: str) -> Iterator[ParsedStory]:
     try:
         whole = json.loads(text)
     except (ValueError, RecursionError):
@@ -46,7 +46,7 @@ def _stories(name: str, text: str) -> Iterator[Read]:
     yield from map(read, whole if isinstance(whole, list) else [whole])
 
 
-def _lines(name: str, text: str) -> Iterator[Read]:
+def _lines(name: str, text: str) -> Iterator[ParsedStory]:
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     read_ = [(number, *_parsed(line)) for number, line in lines]
     if read_ and not any(words == "" for _, _, words in read_):
@@ -66,5 +66,5 @@ def _parsed(text: str) -> tuple[Any, str]:
         return None, "it is not JSON that can be read: too deep, or too long a number"
 
 
-def _broken(words: str) -> Read:
-    return Read("", "", problems=(words,))
+def _broken(words: str) -> ParsedStory:
+    return ParsedStory("", "", problems=(words,))

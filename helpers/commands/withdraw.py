@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 from constants import WithdrawalReason
 from helpers.errors import LedgerError, NoLedger
-from helpers.ledger import Ledger, RememberedObject, known_destinations
-from helpers.microsoft import Clock, Pacers
+from helpers.ledger import Ledger, ObjectRecord, known_destinations
+from helpers.microsoft import Clock, RateLimiters
 from helpers.settings import Settings
 from helpers.sync import Delivery, Report, make_state_dir, opened
-from helpers.sync import plan as planning
+from helpers.sync import plan as plan_module
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Withdrawal:
     now: int
     force: bool
 
-    def withdraw(self, objects: Sequence[RememberedObject], reason: str, *, forget: bool = False) -> None:
+    def withdraw(self, objects: Sequence[ObjectRecord], reason: str, *, forget: bool = False) -> None:
         """Withdraw objects, unless it looks like a mistake; ``forget`` all that they were made of as well."""
         if not objects or not self._may(len(objects)):
             return
         leaving = [replace(each, leaving=reason, left_event="") for each in objects]
-        with self.ledger.at_once():
+        with self.ledger.single_transaction():
             self.ledger.keep(objects=leaving)
             if forget:
                 self.ledger.forget_all()
@@ -40,7 +40,7 @@ class Withdrawal:
     def _may(self, count: int) -> bool:
         live = self.ledger.count(self.now)["live"]
         percent = self.settings.max_withdraw_percent
-        if self.force or not planning.too_many(count, live, percent):
+        if self.force or not plan_module.too_many(count, live, percent):
             return True
         self.report.refuse(
             f"{count} objects would leave {self.settings.sourcesystem} in workspace "
@@ -49,8 +49,8 @@ class Withdrawal:
         )
         return False
 
-    def _send(self, leaving: Iterable[RememberedObject]) -> None:
-        delivery = Delivery(self.settings, self.ledger, self.report, Pacers(self.clock), self.now)
+    def _send(self, leaving: Iterable[ObjectRecord]) -> None:
+        delivery = Delivery(self.settings, self.ledger, self.report, RateLimiters(self.clock), self.now)
         try:
             for each in leaving:
                 self.report.withdrawing(each)
@@ -79,7 +79,7 @@ def withdraw_all(
     started = time.monotonic()
     report = Report(command="withdraw", dry_run=settings.dry_run, line=line)
     for there in _destinations(settings, workspace):
-        with opened(there) as ledger, ledger.alone(there.state_path):
+        with opened(there) as ledger, ledger.hold_lock(there.state_path):
             ledger.recover()
             leaving = Withdrawal(there, ledger, report, clock or Clock(), int(now()), force_withdraw)
             leaving.withdraw(ledger.every_live_object(leaving.now), WithdrawalReason.WORKSPACE_LEFT, forget=True)

@@ -2,14 +2,14 @@
 
 from helpers.indicators.convert import (
     CHUNK,
-    Converted,
+    ConversionResult,
     attribute_of,
     convert_event,
     convert_prepared,
     through_misp_stix,
 )
 from helpers.indicators.dates import from_text, stix_time
-from helpers.indicators.filtering import Item, sieve
+from helpers.indicators.filtering import Item, apply_filters
 from helpers.indicators.request_event import (
     EVENT_NAMES,
     NAMED,
@@ -32,7 +32,7 @@ __all__ = [
     "CHUNK",
     "EVENT_NAMES",
     "NAMED",
-    "Converted",
+    "ConversionResult",
     "EventHeader",
     "Item",
     "Json",
@@ -42,6 +42,7 @@ __all__ = [
     "Skipped",
     "Unsendable",
     "Value",
+    "apply_filters",
     "attribute_of",
     "chunks",
     "convert_event",
@@ -52,7 +53,6 @@ __all__ = [
     "prepare",
     "punycode",
     "read_tags",
-    "sieve",
     "stix_time",
     "stix_uuid",
     "text_of",

@@ -9,10 +9,9 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from constants import TRUE_HASH_NAMES, UPLOAD_INDICATOR_API_ACCEPTED_TYPES, Skip
-from helpers.indicators import misp_stix
-from helpers.indicators import pattern_templates as moulds
-from helpers.indicators.filtering import Item, sieve
-from helpers.indicators.misp_stix import Stixed
+from helpers.indicators import misp_stix, pattern_templates
+from helpers.indicators.filtering import Item, apply_filters
+from helpers.indicators.misp_stix import MispStixResult
 from helpers.indicators.patterns import Observable, observables
 from helpers.indicators.request_event import (
     Json,
@@ -32,7 +31,7 @@ CHUNK = 500
 
 
 @dataclass
-class Converted:
+class ConversionResult:
     """What became of some attributes of one event.
 
     ``indicators`` are ready for upload; ``attributes`` counts the attributes that the part speaks for;
@@ -48,9 +47,9 @@ class Converted:
     skipped: list[Skipped] = field(default_factory=list)
     left_out: list[Skipped] = field(default_factory=list)
 
-    def of(self, attributes: Container[str]) -> Converted:
+    def for_attributes(self, attributes: Container[str]) -> ConversionResult:
         """Return what speaks for some attributes, by UUID."""
-        kept = Converted(
+        kept = ConversionResult(
             indicators=[each for each in self.indicators if attribute_of(each) in attributes],
             skipped=[each for each in self.skipped if each.attribute_uuid.lower() in attributes],
             left_out=[each for each in self.left_out if each.attribute_uuid.lower() in attributes],
@@ -65,18 +64,18 @@ def attribute_of(indicator: Mapping[str, Any]) -> str:
     return str(indicator["external_references"][0]["external_id"])
 
 
-def convert_event(event: Json, settings: Settings, now: datetime) -> Iterator[Converted]:
+def convert_event(event: Json, settings: Settings, now: datetime) -> Iterator[ConversionResult]:
     """Convert a MISP event (its REST form, without the ``Event`` around it) in parts of bounded size.
 
     ``now`` is the run's time: indicators that would have expired by then are skipped.
     """
     prepared = RequestObjectEvent(event, settings, now)
-    passing = sieve(prepared, settings.attribute_filters)
-    yield Converted(len(passing.skipped), skipped=passing.skipped, left_out=passing.left_out)
+    passing = apply_filters(prepared, settings.attribute_filters)
+    yield ConversionResult(len(passing.skipped), skipped=passing.skipped, left_out=passing.left_out)
     yield from convert_prepared(prepared, passing.items, now)
 
 
-def convert_prepared(prepared: RequestObjectEvent, items: list[Item], now: datetime) -> Iterator[Converted]:
+def convert_prepared(prepared: RequestObjectEvent, items: list[Item], now: datetime) -> Iterator[ConversionResult]:
     """Convert some of the prepared attributes and objects of an event."""
     if prepared.settings.graph:
         for chunk in chunks(items, CHUNK):
@@ -84,13 +83,13 @@ def convert_prepared(prepared: RequestObjectEvent, items: list[Item], now: datet
         return
     extra = prepared.reports
     for chunk in chunks(items, CHUNK):
-        yield _Chunk(prepared, chunk, now).convert(extra)
+        yield _ChunkConverter(prepared, chunk, now).convert(extra)
         extra = {}
 
 
-def _for_graph(prepared: RequestObjectEvent, items: Sequence[Item], now: datetime) -> Converted:
+def _for_graph(prepared: RequestObjectEvent, items: Sequence[Item], now: datetime) -> ConversionResult:
     """Make a tiIndicator of each attribute; misp-stix has no part in it, and objects are taken apart before."""
-    made = Converted(len(items))
+    made = ConversionResult(len(items))
     for each in items:
         if isinstance(each, PreparedObject):
             raise TypeError("an object was not taken apart")
@@ -105,15 +104,15 @@ def _for_graph(prepared: RequestObjectEvent, items: Sequence[Item], now: datetim
 
 
 @dataclass
-class _Chunk:
+class _ChunkConverter:
     """Some prepared attributes and objects of one event on their way through misp-stix."""
 
     event: RequestObjectEvent
     items: Sequence[Item]
     now: datetime
-    made: Converted = field(default_factory=Converted)
+    made: ConversionResult = field(default_factory=ConversionResult)
 
-    def convert(self, extra: Json) -> Converted:
+    def convert(self, extra: Json) -> ConversionResult:
         stixed = through_misp_stix(self.items, extra)
         for item in self.items:
             members = item.members if isinstance(item, PreparedObject) else (item,)
@@ -121,7 +120,7 @@ class _Chunk:
             self._item(item, members, stixed)
         return self.made
 
-    def _item(self, item: Item, members: Sequence[PreparedAttribute], stixed: Stixed) -> None:
+    def _item(self, item: Item, members: Sequence[PreparedAttribute], stixed: MispStixResult) -> None:
         stix = stixed.indicators.get(item.uuid)
         if stix is None:
             self._refuse(item, members, stixed.words)
@@ -198,17 +197,17 @@ class _Chunk:
         )
 
 
-def through_misp_stix(items: Sequence[Item], extra: Json) -> Stixed:
-    """Return what misp-stix makes of prepared attributes and objects: plain values go into its moulds.
+def through_misp_stix(items: Sequence[Item], extra: Json) -> MispStixResult:
+    """Return what misp-stix makes of prepared attributes and objects: plain values go into its templates.
 
     ``extra`` are further parts of the event that misp-stix is to see.
     """
     alone = (item for item in items if isinstance(item, PreparedAttribute))
-    casts = {item.uuid: made for item in alone if (made := moulds.cast(item.uuid, item.value))}
+    casts = {item.uuid: made for item in alone if (made := pattern_templates.from_template(item.uuid, item.value))}
     rest = [item.for_misp_stix for item in items if item.uuid not in casts]
-    stixed = misp_stix.convert(rest, extra) if rest else Stixed({}, {})
+    stixed = misp_stix.convert(rest, extra) if rest else MispStixResult({}, {})
     indicators = {**stixed.indicators, **{uuid: made.stix for uuid, made in casts.items()}}
-    return Stixed(indicators, stixed.words, {uuid: made.found for uuid, made in casts.items()})
+    return MispStixResult(indicators, stixed.words, {uuid: made.found for uuid, made in casts.items()})
 
 
 def corrected(attribute: PreparedAttribute, found: Sequence[Observable]) -> list[Observable]:

@@ -26,13 +26,13 @@ from helpers.indicators.request_event import (
 )
 from helpers.indicators.tags import Tag
 from helpers.indicators.values import Unsendable
-from helpers.settings import AttributeFilters, Names
+from helpers.settings import AttributeFilters, NamePatterns
 
 Item = PreparedAttribute | PreparedObject
 
 
 @dataclass(frozen=True)
-class Sieved:
+class FilteredEvent:
     """A prepared event as filters leave it: what is to be converted, and everything that is not sent so far."""
 
     items: list[Item]
@@ -40,7 +40,7 @@ class Sieved:
     left_out: list[Skipped]
 
 
-def sieve(prepared: RequestObjectEvent, *filters: AttributeFilters) -> Sieved:
+def apply_filters(prepared: RequestObjectEvent, *filters: AttributeFilters) -> FilteredEvent:
     """Take out of a prepared event what any of the filters refuse, and names that hashes carry.
 
     An object may lose some of its members.
@@ -48,8 +48,8 @@ def sieve(prepared: RequestObjectEvent, *filters: AttributeFilters) -> Sieved:
     refused = _refused(prepared, [each for each in filters if each.active])
     refused |= _carried(prepared, refused)
     if not refused:
-        return Sieved(prepared.items, prepared.skipped, prepared.left_out)
-    return Sieved(
+        return FilteredEvent(prepared.items, prepared.skipped, prepared.left_out)
+    return FilteredEvent(
         items=[left for each in prepared.items if (left := _left(each, refused))],
         skipped=[*prepared.skipped, *refused.values()],
         left_out=[half for half in prepared.left_out if half.attribute_uuid.lower() not in refused],
@@ -163,7 +163,7 @@ class _Score:
     value: float
     decayed: bool
 
-    def counts(self, models: Names) -> bool:
+    def counts(self, models: NamePatterns) -> bool:
         return not models or bool(models.first([self.model, self.model_id]))
 
     def decayed_under(self, filters: AttributeFilters) -> bool:
@@ -181,7 +181,7 @@ def _scores(raw: Mapping[str, Any]) -> Iterator[_Score]:
             yield _Score(text_of(model.get("name")), text_of(model.get("id")), value, decayed)
 
 
-def _unwanted(names: list[str], wanted: Names, unwanted: Names) -> str | None:
+def _unwanted(names: list[str], wanted: NamePatterns, unwanted: NamePatterns) -> str | None:
     """Return nothing in words where a name is missing among the wanted, or is among the unwanted; else None."""
     refused = (wanted and not wanted.first(names)) or (unwanted and unwanted.first(names))
     return "" if refused else None

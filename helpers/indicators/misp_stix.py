@@ -24,7 +24,7 @@ _EVENT = {"uuid": _EVENT_UUID, "info": "prepared", "timestamp": "1", "threat_lev
 
 
 @dataclass(frozen=True)
-class Stixed:
+class MispStixResult:
     """What misp-stix made: STIX indicators and, for what gave none, its words; both by MISP UUID.
 
     ``found`` has the observables of indicators whose pattern is known and need not be taken apart.
@@ -35,7 +35,7 @@ class Stixed:
     found: Mapping[str, Sequence[Observable]] = field(default_factory=dict)
 
 
-def convert(items: Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None = None) -> Stixed:
+def convert(items: Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None = None) -> MispStixResult:
     """Convert prepared MISP attributes and objects (an object is what has an ``Attribute``).
 
     ``extra`` are further parts of the event, such as EventReport, which are given up first when
@@ -47,21 +47,21 @@ def convert(items: Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None 
         stixed = _converted(MISPtoSTIX21Parser(), items, extra or {})
     except Exception as error:  # misp-stix and stix2 let through what their dependencies raise
         if len(items) == 1 and not extra:
-            return Stixed({}, {str(items[0]["uuid"]): _short(f"{type(error).__name__}: {error}")})
+            return MispStixResult({}, {str(items[0]["uuid"]): _short(f"{type(error).__name__}: {error}")})
         return _one_by_one(items)
     return _one_by_one(items) if extra and not stixed.indicators else stixed
 
 
-def _one_by_one(items: Sequence[Mapping[str, Any]]) -> Stixed:
+def _one_by_one(items: Sequence[Mapping[str, Any]]) -> MispStixResult:
     indicators: dict[str, Mapping[str, Any]] = {}
     words: dict[str, str] = {}
     for part in (convert([item]) for item in items):
         indicators.update(part.indicators)
         words.update(part.words)
-    return Stixed(indicators, words)
+    return MispStixResult(indicators, words)
 
 
-def _converted(parser: Any, items: Sequence[Mapping[str, Any]], extra: Mapping[str, Any]) -> Stixed:
+def _converted(parser: Any, items: Sequence[Mapping[str, Any]], extra: Mapping[str, Any]) -> MispStixResult:
     parser.parse_misp_event(
         {
             **_EVENT,
@@ -76,7 +76,7 @@ def _converted(parser: Any, items: Sequence[Mapping[str, Any]], extra: Mapping[s
         if each.type == "indicator"
     }
     refused = [item for item in items if item["uuid"] not in indicators]
-    return Stixed(indicators, _words([*_flat(parser.errors), *_flat(parser.warnings)], refused))
+    return MispStixResult(indicators, _words([*_flat(parser.errors), *_flat(parser.warnings)], refused))
 
 
 def as_rewritten(misp_type: str, value: str) -> str:

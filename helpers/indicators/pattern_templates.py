@@ -25,7 +25,7 @@ _HASH = "0123456789abcdef" * 8
 _DIGITS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128, "sha512/224": 56}
 _DIGITS |= {"sha512/256": 64, "imphash": 32, "authentihash": 64, "pehash": 40}
 _DIGITS |= {"x509-fingerprint-md5": 32, "x509-fingerprint-sha1": 40, "x509-fingerprint-sha256": 64}
-# A value of each type that there may be a mould for.
+# A value of each type that there may be a template for.
 EXAMPLES: Mapping[str, str] = {
     **{kind: _HASH[:digits] for kind, digits in _DIGITS.items()},
     "domain": "example.org",
@@ -42,7 +42,7 @@ _UUID = "00000000-0000-4000-8000-000000000001"
 _KEPT = ("type", "pattern_type", "kill_chain_phases")
 
 
-class Cast(NamedTuple):
+class FilledTemplate(NamedTuple):
     """What misp-stix would have made of an attribute, and the observables in its pattern."""
 
     stix: Mapping[str, Any]
@@ -50,7 +50,7 @@ class Cast(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Mould:
+class PatternTemplate:
     """A STIX indicator without its values: what stands before, between and after them, and where they are."""
 
     stix: Mapping[str, Any]
@@ -58,21 +58,21 @@ class Mould:
     order: tuple[int, ...]
     found: tuple[tuple[str, int], ...]
 
-    def filled(self, uuid: str, parts: tuple[str, ...]) -> Cast:
+    def filled(self, uuid: str, parts: tuple[str, ...]) -> FilledTemplate:
         """Return the indicator of an attribute with these values."""
         pattern = self.pieces[0]
         for position, after in zip(self.order, self.pieces[1:], strict=True):
             pattern += parts[position] + after
         stix = {**self.stix, "id": f"indicator--{uuid}", "pattern": pattern}
-        return Cast(stix, [Observable(path, parts[position]) for path, position in self.found])
+        return FilledTemplate(stix, [Observable(path, parts[position]) for path, position in self.found])
 
 
-def cast(uuid: str, value: Value) -> Cast | None:
+def from_template(uuid: str, value: Value) -> FilledTemplate | None:
     """Return what misp-stix would make of a plain value; None for all that has to go through misp-stix itself."""
     examples = tuple(_example(kind, part) for kind, part in value.typed_parts)
     if "" in examples or not _is_taken(value.type, value.text):
         return None
-    made = mould(value.type, examples)
+    made = template_of(value.type, examples)
     return made.filled(uuid, value.parts) if made else None
 
 
@@ -91,7 +91,7 @@ def _is_taken(kind: str, text: str) -> bool:
 
 
 @cache
-def mould(kind: str, examples: tuple[str, ...]) -> Mould | None:
+def template_of(kind: str, examples: tuple[str, ...]) -> PatternTemplate | None:
     """Learn what misp-stix makes of such values; None where its pattern does not hold each of them once."""
     attribute = {"uuid": _UUID, "type": kind, "value": "|".join(examples), "to_ids": True, "timestamp": "1"}
     stix = misp_stix.convert([{**attribute, "object_relation": kind}]).indicators.get(_UUID)
@@ -100,7 +100,7 @@ def mould(kind: str, examples: tuple[str, ...]) -> Mould | None:
         return None
     pieces = re.split(f"({'|'.join(map(re.escape, literals))})", stix["pattern"])
     found = [(each.path, examples.index(each.value)) for each in observables(stix["pattern"])]
-    return Mould(
+    return PatternTemplate(
         {name: stix[name] for name in _KEPT if name in stix},
         (f"{pieces[0]}'", *(f"'{piece}'" for piece in pieces[2:-1:2]), f"'{pieces[-1]}"),
         tuple(literals.index(piece) for piece in pieces[1::2]),

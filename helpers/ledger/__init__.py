@@ -1,15 +1,15 @@
 """What is remembered of each destination, and where: SQLite or PostgreSQL."""
 
 from helpers.ledger.database import Database, DatabaseTrouble, known_destinations, lost
-from helpers.ledger.lookup import Found, Place, Question, places
+from helpers.ledger.lookup import Found, LedgerDestination, Question, places
 from helpers.ledger.records import (
+    AttributeRecord,
+    EventRecord,
     Indicator,
-    RememberedAttribute,
-    RememberedEvent,
-    RememberedObject,
+    ObjectRecord,
+    RetryPolicy,
     Source,
     Stage,
-    Terms,
     packed,
     unpacked,
 )
@@ -17,19 +17,19 @@ from helpers.ledger.spellings import holds
 from helpers.ledger.store import Ledger
 
 __all__ = [
+    "AttributeRecord",
     "Database",
     "DatabaseTrouble",
+    "EventRecord",
     "Found",
     "Indicator",
     "Ledger",
-    "Place",
+    "LedgerDestination",
+    "ObjectRecord",
     "Question",
-    "RememberedAttribute",
-    "RememberedEvent",
-    "RememberedObject",
+    "RetryPolicy",
     "Source",
     "Stage",
-    "Terms",
     "holds",
     "known_destinations",
     "lost",

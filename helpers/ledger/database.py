@@ -22,7 +22,7 @@ from helpers import interrupts
 from helpers.errors import LedgerError, RunActive
 from helpers.ledger.tables import ABOUT, DESTINATIONS, METADATA, SCHEMA, upgrade
 from helpers.log import open_private
-from helpers.ownership import mend
+from helpers.ownership import permission_hint
 
 # What a database says when it is gone; it concerns every destination.
 DatabaseTrouble = SQLAlchemyError
@@ -89,7 +89,7 @@ class Database:
             if not self.dry:
                 self.connection.commit()
 
-    def grown(self, rows: int) -> None:
+    def analyze_if_grown(self, rows: int) -> None:
         """Learn that so many rows were written; PostgreSQL is to look at its tables whenever they may have doubled.
 
         Until it has, which by itself it does once a minute or never, it takes a destination for one of two hundred
@@ -103,7 +103,7 @@ class Database:
                 connection.execute(sql.text(f"ANALYZE {', '.join(METADATA.tables)}"))
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
+    def single_transaction(self) -> Iterator[None]:
         """Keep all of what is written inside, or nothing of it."""
         with interrupts.put_off(), self.lock:
             before, self.dry = self.dry, True
@@ -118,7 +118,7 @@ class Database:
                 pass
 
     @contextmanager
-    def alone(self, destination: int, beside: Path | None = None) -> Iterator[None]:
+    def hold_lock(self, destination: int, beside: Path | None = None) -> Iterator[None]:
         """Hold a destination against other runs, on other hosts too. Raises RunActive.
 
         On PostgreSQL an advisory lock on a connection of its own, which ends with the process; for SQLite a
@@ -244,7 +244,7 @@ def _file_lock(path: Path) -> Iterator[None]:
     except filelock.Timeout as error:
         raise RunActive(f"Another run is active (it holds {path}); this one does nothing.") from error
     except OSError as error:
-        advice = mend(error) or "Name a state_dir that this user may write."
+        advice = permission_hint(error) or "Name a state_dir that this user may write."
         raise LedgerError(f"{path} cannot be used: {error}. {advice}") from error
     try:
         yield
@@ -292,7 +292,7 @@ def _explained(url: str) -> Iterator[None]:
     except (SQLAlchemyError, OSError, ValueError, ImportError) as error:
         words = str(getattr(error, "orig", None) or error).strip().splitlines()
         where = make_url(url).render_as_string(hide_password=True) if "://" in url else "state_url"
-        advice = f". {mend(error)}" if isinstance(error, OSError) and mend(error) else ""
+        advice = f". {permission_hint(error)}" if isinstance(error, OSError) and permission_hint(error) else ""
         raise LedgerError(
             f"The ledger at {where} cannot be used (state_url): {words[0] if words else error}{advice}"
         ) from error

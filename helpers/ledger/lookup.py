@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sql
 
 from helpers.ledger.database import Database, known_destinations
-from helpers.ledger.records import RememberedAttribute, RememberedEvent, RememberedObject, Source, Stage
+from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, Source, Stage
 from helpers.ledger.spellings import holds, shortest, spellings
 from helpers.ledger.store import Ledger
 from helpers.ledger.tables import ATTRIBUTES, EVENTS, OBJECTS, SOURCES
@@ -46,11 +46,11 @@ class Question:
 class Found:
     """What a destination knows of what was asked; ``events`` are those of its objects and attributes."""
 
-    objects: list[RememberedObject] = field(default_factory=list)
-    attributes: list[RememberedAttribute] = field(default_factory=list)
+    objects: list[ObjectRecord] = field(default_factory=list)
+    attributes: list[AttributeRecord] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
-    events: dict[str, RememberedEvent] = field(default_factory=dict)
-    event: RememberedEvent | None = None
+    events: dict[str, EventRecord] = field(default_factory=dict)
+    event: EventRecord | None = None
 
     def __bool__(self) -> bool:
         """Whether anything is known."""
@@ -58,7 +58,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Place:
+class LedgerDestination:
     """One destination in the ledger."""
 
     workspace: str
@@ -116,14 +116,14 @@ class Place:
         """Return what the destination knows of what was asked."""
         found = self._by_uuid(asked) if asked.uuid else self._by_value(asked.values)
         uuids = {source.event for source in found.sources} | {each.event for each in found.attributes}
-        rows = self.ledger.search(EVENTS, RememberedEvent, EVENTS.c.uuid.in_([*uuids][:MOST]))
+        rows = self.ledger.search(EVENTS, EventRecord, EVENTS.c.uuid.in_([*uuids][:MOST]))
         found.events = {event.uuid: event for event in rows}
         return found
 
     def _by_value(self, values: frozenset[str]) -> Found:
         near = self.ledger.attributes_like(shortest(values), MOST)
         attributes = [each for each in near if holds(each.value, values)]
-        objects = self.ledger.search(OBJECTS, RememberedObject, OBJECTS.c.value.in_(values))
+        objects = self.ledger.search(OBJECTS, ObjectRecord, OBJECTS.c.value.in_(values))
         return self._together(objects, attributes)
 
     def _by_uuid(self, asked: Question) -> Found:
@@ -131,13 +131,13 @@ class Place:
         if asked.stix_id and named:
             return self._together(named, [])
         of_attribute = sql.and_(OBJECTS.c.key > f"{asked.uuid}/", OBJECTS.c.key < f"{asked.uuid}0")
-        named += self.ledger.search(OBJECTS, RememberedObject, of_attribute)
-        attributes = self.ledger.search(ATTRIBUTES, RememberedAttribute, ATTRIBUTES.c.uuid == asked.uuid)
+        named += self.ledger.search(OBJECTS, ObjectRecord, of_attribute)
+        attributes = self.ledger.search(ATTRIBUTES, AttributeRecord, ATTRIBUTES.c.uuid == asked.uuid)
         found = self._together(named, attributes)
-        found.event = next(iter(self.ledger.search(EVENTS, RememberedEvent, EVENTS.c.uuid == asked.uuid)), None)
+        found.event = next(iter(self.ledger.search(EVENTS, EventRecord, EVENTS.c.uuid == asked.uuid)), None)
         return found
 
-    def _together(self, objects: list[RememberedObject], attributes: list[RememberedAttribute]) -> Found:
+    def _together(self, objects: list[ObjectRecord], attributes: list[AttributeRecord]) -> Found:
         """Add every life of the objects, and the objects and attributes that belong to what was found."""
         uuids = {each.uuid for each in attributes}
         of_attributes = [
@@ -156,15 +156,15 @@ class Place:
             sources=sources,
         )
 
-    def _attributes(self, wanted: set[tuple[str, str]]) -> list[RememberedAttribute]:
+    def _attributes(self, wanted: set[tuple[str, str]]) -> list[AttributeRecord]:
         events = {event for event, _ in wanted}
         of_events = ATTRIBUTES.c.event.in_([*events][:MOST])
         named = ATTRIBUTES.c.uuid.in_([uuid for _, uuid in wanted][:MOST])
-        return self.ledger.search(ATTRIBUTES, RememberedAttribute, sql.and_(of_events, named))
+        return self.ledger.search(ATTRIBUTES, AttributeRecord, sql.and_(of_events, named))
 
 
 @contextmanager
-def places(settings: Settings) -> Iterator[list[Place]]:
+def places(settings: Settings) -> Iterator[list[LedgerDestination]]:
     """Open every destination that the ledger knows, to look and change nothing; none when there is no ledger."""
     url = settings.ledger_url
     known = known_destinations(url) if settings.remembers else []
@@ -172,4 +172,4 @@ def places(settings: Settings) -> Iterator[list[Place]]:
         yield []
         return
     with closing(Database(url, dry=True)) as database:
-        yield [Place(workspace, source, Ledger(database, workspace, source)) for workspace, source in known]
+        yield [LedgerDestination(workspace, source, Ledger(database, workspace, source)) for workspace, source in known]

@@ -26,7 +26,7 @@ UNSETTLED = (Stage.PENDING, Stage.SENDING)
 
 
 @dataclass(frozen=True)
-class RememberedEvent:
+class EventRecord:
     """An event as it was last read whole.
 
     Times are seconds since 1970. ``listing`` prints what the listing showed of it (publishing, tags),
@@ -47,7 +47,7 @@ class RememberedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class RememberedAttribute:
+class AttributeRecord:
     """An attribute as it was last decided on; ``skip`` is the name of a reason, empty where it was sent."""
 
     event: str
@@ -70,7 +70,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class RememberedObject:
+class ObjectRecord:
     """An object at Microsoft, or on its way there.
 
     ``key`` is what it stands for; one key has one object for each of its lives. ``live`` means possibly
@@ -129,7 +129,7 @@ def unpacked(body: bytes) -> Indicator:
 
 
 @dataclass(frozen=True)
-class Terms:
+class RetryPolicy:
     """What deciding on objects goes by: the run's time in seconds, and which rejections are tried again.
 
     Those of another ``program`` are, which is an API and a version of ours, and all where that is asked for.
@@ -139,7 +139,7 @@ class Terms:
     retry_rejected: bool = False
     program: str = ""
 
-    def is_settled(self, each: RememberedObject) -> bool:
+    def is_settled(self, each: ObjectRecord) -> bool:
         """Whether Microsoft's answer to an object stands."""
         stands = not self.retry_rejected and each.program == self.program
         return each.stage == Stage.ACCEPTED or (each.stage == Stage.REJECTED and stands)

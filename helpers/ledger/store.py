@@ -18,12 +18,12 @@ import sqlalchemy as sql
 from helpers.ledger.database import Database
 from helpers.ledger.records import (
     UNSETTLED,
-    RememberedAttribute,
-    RememberedEvent,
-    RememberedObject,
+    AttributeRecord,
+    EventRecord,
+    ObjectRecord,
+    RetryPolicy,
     Source,
     Stage,
-    Terms,
 )
 from helpers.ledger.tables import ATTRIBUTES, DESTINATIONS, EVENTS, OBJECTS, SOURCES
 
@@ -55,16 +55,16 @@ class Ledger:
         """Let go of the database; a dry run's writing goes with it."""
         self._database.close()
 
-    def alone(self, beside: Path | None = None) -> AbstractContextManager[None]:
+    def hold_lock(self, beside: Path | None = None) -> AbstractContextManager[None]:
         """Hold this destination against other runs, on other hosts too. Raises RunActive.
 
         ``beside`` is where the lock is when there is no file of a database.
         """
-        return self._database.alone(self.destination, beside and beside / f"run.{self._name}.lock")
+        return self._database.hold_lock(self.destination, beside and beside / f"run.{self._name}.lock")
 
-    def at_once(self) -> AbstractContextManager[None]:
+    def single_transaction(self) -> AbstractContextManager[None]:
         """Keep all of what is written inside, or nothing of it."""
-        return self._database.at_once()
+        return self._database.single_transaction()
 
     # -- facts about the destination ------------------------------------------------------------------
 
@@ -76,7 +76,7 @@ class Ledger:
         known: dict[str, Any] = json.loads(text or "{}")
         return known
 
-    def learn(self, **facts: Any) -> None:
+    def save_facts(self, **facts: Any) -> None:
         """Remember facts about the destination."""
         text = json.dumps({**self.facts(), **facts})
         where = DESTINATIONS.c.id == self.destination
@@ -97,14 +97,14 @@ class Ledger:
 
     # -- reading --------------------------------------------------------------------------------------
 
-    def events(self) -> dict[str, RememberedEvent]:
+    def events(self) -> dict[str, EventRecord]:
         """Return every event known, by UUID."""
-        rows = self._rows(RememberedEvent, EVENTS, sql.true())
+        rows = self._rows(EventRecord, EVENTS, sql.true())
         return {event.uuid: event for event in rows}
 
-    def attributes(self, event: str) -> dict[str, RememberedAttribute]:
+    def attributes(self, event: str) -> dict[str, AttributeRecord]:
         """Return what was decided on an event's attributes, by UUID."""
-        rows = self._rows(RememberedAttribute, ATTRIBUTES, ATTRIBUTES.c.event == event)
+        rows = self._rows(AttributeRecord, ATTRIBUTES, ATTRIBUTES.c.event == event)
         return {attribute.uuid: attribute for attribute in rows}
 
     def sources_of_event(self, event: str) -> list[Source]:
@@ -115,29 +115,29 @@ class Ledger:
         """Return every source of the objects with these keys."""
         return list(self._in(Source, SOURCES, SOURCES.c.key, keys))
 
-    def objects(self, keys: Iterable[str]) -> list[RememberedObject]:
+    def objects(self, keys: Iterable[str]) -> list[ObjectRecord]:
         """Return every life of the objects with these keys."""
-        return list(self._in(RememberedObject, OBJECTS, OBJECTS.c.key, keys))
+        return list(self._in(ObjectRecord, OBJECTS, OBJECTS.c.key, keys))
 
-    def by_id(self, ids: Iterable[str]) -> dict[str, RememberedObject]:
+    def by_id(self, ids: Iterable[str]) -> dict[str, ObjectRecord]:
         """Return objects by their STIX ids."""
-        return {each.id: each for each in self._in(RememberedObject, OBJECTS, OBJECTS.c.id, ids)}
+        return {each.id: each for each in self._in(ObjectRecord, OBJECTS, OBJECTS.c.id, ids)}
 
-    def leaving(self) -> list[RememberedObject]:
+    def leaving(self) -> list[ObjectRecord]:
         """Return the objects that are to be withdrawn."""
-        return list(self._rows(RememberedObject, OBJECTS, OBJECTS.c.leaving > ""))
+        return list(self._rows(ObjectRecord, OBJECTS, OBJECTS.c.leaving > ""))
 
-    def every_live_object(self, now: int) -> list[RememberedObject]:
+    def every_live_object(self, now: int) -> list[ObjectRecord]:
         """Return every object that is possibly live and not expired."""
         live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now)
-        return list(self._rows(RememberedObject, OBJECTS, live))
+        return list(self._rows(ObjectRecord, OBJECTS, live))
 
-    def unclaimed(self, words: str, now: int) -> list[RememberedObject]:
+    def without_source(self, words: str, now: int) -> list[ObjectRecord]:
         """Return the objects, possibly live and not expired, that have these words and no source."""
         same = sql.and_(SOURCES.c.destination == self.destination, SOURCES.c.key == OBJECTS.c.key)
         said = sql.or_(OBJECTS.c.words == words, OBJECTS.c.leaving == words)
         live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now, said, ~sql.exists().where(same))
-        return list(self._rows(RememberedObject, OBJECTS, live))
+        return list(self._rows(ObjectRecord, OBJECTS, live))
 
     def leaving_ids(self, now: int, done: Container[str]) -> list[str]:
         """Return the ids of the objects that may be withdrawn now: what has expired leaves by itself.
@@ -156,7 +156,7 @@ class Ledger:
 
     def unanswered_withdrawals(self, now: int) -> list[str]:
         """Return the ids of the objects whose withdrawal had no answer: their ids may be revoked."""
-        return self._ids(sql.and_(OBJECTS.c.stage == Stage.WITHDRAWING, *_of_few_live(now)))
+        return self._ids(sql.and_(OBJECTS.c.stage == Stage.WITHDRAWING, *_live_without_index(now)))
 
     def events_that_let_go(self, now: int) -> set[str]:
         """Return the events of the objects that are to be withdrawn, and have not been."""
@@ -168,7 +168,7 @@ class Ledger:
     def _leaving(self, now: int) -> list[sql.ColumnElement[bool]]:
         of_ours = OBJECTS.c.destination == self.destination
         waiting = sql.and_(OBJECTS.c.leaving > "", OBJECTS.c.stage != Stage.WITHDRAWING)
-        return [of_ours, waiting, *_of_few_live(now)]
+        return [of_ours, waiting, *_live_without_index(now)]
 
     def to_renew(self, now: int) -> list[str]:
         """Return the ids of accepted objects whose expiry may move on: due, and of an event in the window."""
@@ -186,12 +186,12 @@ class Ledger:
         quiet = self._of_event(~EVENTS.c.todo, EVENTS.c.held_since.is_(None))
         return self._ids(sql.and_(pending, quiet, ~self._of_event(EVENTS.c.todo)))
 
-    def in_portions(self, ids: Iterable[str]) -> Iterator[list[RememberedObject]]:
+    def load_in_batches(self, ids: Iterable[str]) -> Iterator[list[ObjectRecord]]:
         """Yield objects by their ids, some at a time."""
         for some in _portions(ids):
-            yield list(self._rows(RememberedObject, OBJECTS, OBJECTS.c.id.in_(some)))
+            yield list(self._rows(ObjectRecord, OBJECTS, OBJECTS.c.id.in_(some)))
 
-    def unsettled_keys(self, keys: Iterable[str], terms: Terms) -> set[str]:
+    def unsettled_keys(self, keys: Iterable[str], terms: RetryPolicy) -> set[str]:
         """Return those of these keys of whose objects no answer of Microsoft's stands."""
         unsettled = sql.or_(OBJECTS.c.stage.in_(UNSETTLED), _rejected_before(terms))
         return self._told_by(OBJECTS.c.key, OBJECTS.c.key, keys, unsettled)
@@ -203,24 +203,24 @@ class Ledger:
             events.setdefault(source.key, set()).add(source.event)
         return events
 
-    def event(self, uuid: str) -> RememberedEvent | None:
+    def event(self, uuid: str) -> EventRecord | None:
         """Return an event, if it is known."""
-        return next(iter(self._rows(RememberedEvent, EVENTS, EVENTS.c.uuid == uuid)), None)
+        return next(iter(self._rows(EventRecord, EVENTS, EVENTS.c.uuid == uuid)), None)
 
-    def events_with_rejected_objects(self, terms: Terms) -> set[str]:
+    def events_with_rejected_objects(self, terms: RetryPolicy) -> set[str]:
         """Return the events of objects that Microsoft rejected, and that are tried again."""
         return self._events_where(_rejected_before(terms))
 
     def live_of(self, events: Collection[str], now: int) -> int:
         """Count the objects, possibly live and not expired, that came from these events and no others."""
         keys = self._told_by(SOURCES.c.key, SOURCES.c.event, events)
-        live = self._told_by(OBJECTS.c.key, OBJECTS.c.key, keys, *_of_few_live(now))
+        live = self._told_by(OBJECTS.c.key, OBJECTS.c.key, keys, *_live_without_index(now))
         return sum(all(each in events for each in of_key) for of_key in self.events_of(live).values())
 
     def events_with_live_objects(self, now: int) -> set[str]:
         """Return the events of objects that are possibly live and not expired."""
         same = sql.and_(OBJECTS.c.destination == SOURCES.c.destination, OBJECTS.c.key == SOURCES.c.key)
-        live = sql.and_(SOURCES.c.destination == self.destination, *_of_few_live(now))
+        live = sql.and_(SOURCES.c.destination == self.destination, *_live_without_index(now))
         with self._transaction() as connection:
             return set(connection.scalars(sql.select(SOURCES.c.event).distinct().join(OBJECTS, same).where(live)))
 
@@ -233,7 +233,7 @@ class Ledger:
             counted = {str(stage): int(count) for stage, count in connection.execute(stages)}
             return {**counted, "live": int(connection.scalar(live) or 0)}
 
-    def crowded(self) -> list[str]:
+    def duplicate_keys(self) -> list[str]:
         """Return the keys that have more than one object."""
         where = OBJECTS.c.destination == self.destination
         question = sql.select(OBJECTS.c.key).where(where).group_by(OBJECTS.c.key).having(sql.func.count() > 1)
@@ -244,16 +244,16 @@ class Ledger:
         """Return rows of a table, for reports."""
         return list(self._rows(kind, table, where))
 
-    def attributes_like(self, texts: Iterable[str], limit: int) -> list[RememberedAttribute]:
+    def attributes_like(self, texts: Iterable[str], limit: int) -> list[AttributeRecord]:
         """Return attributes whose value, in lower case, holds one of these texts; the shortest values first."""
         value = sql.func.replace(sql.func.lower(ATTRIBUTES.c.value), "[.]", ".")
         like = sql.or_(*(value.contains(each, autoescape=True) for each in texts))
-        columns = (ATTRIBUTES.c[each.name] for each in fields(RememberedAttribute))
+        columns = (ATTRIBUTES.c[each.name] for each in fields(AttributeRecord))
         # The sum keeps SQLite from going by an index, which is five times slower than reading the table.
         question = sql.select(*columns).where(ATTRIBUTES.c.destination + 0 == self.destination, like)
         with self._transaction() as connection:
             found = connection.execute(question.order_by(sql.func.length(ATTRIBUTES.c.value)).limit(limit)).all()
-        return [RememberedAttribute(**row._mapping) for row in found]
+        return [AttributeRecord(**row._mapping) for row in found]
 
     def tally(self, column: sql.Column[Any], where: sql.ColumnElement[bool]) -> dict[Any, int]:
         """Count rows by what a column of theirs holds, the most frequent first, for reports."""
@@ -268,10 +268,10 @@ class Ledger:
     def keep(
         self,
         *,
-        events: Iterable[RememberedEvent] = (),
-        attributes: Iterable[RememberedAttribute] = (),
+        events: Iterable[EventRecord] = (),
+        attributes: Iterable[AttributeRecord] = (),
         sources: Iterable[Source] = (),
-        objects: Iterable[RememberedObject] = (),
+        objects: Iterable[ObjectRecord] = (),
         no_attributes: Mapping[str, Iterable[str]] | None = None,
         no_sources: Iterable[Source] = (),
         no_objects: Iterable[str] = (),
@@ -284,14 +284,14 @@ class Ledger:
             self._drop(connection, OBJECTS, OBJECTS.c.id, no_objects, sql.true())
             every = ((EVENTS, events), (ATTRIBUTES, attributes), (SOURCES, sources), (OBJECTS, objects))
             written = sum(self._put(connection, table, rows) for table, rows in every)
-        self._database.grown(written)
+        self._database.analyze_if_grown(written)
 
-    def line_up(self, ids: Sequence[str]) -> None:
+    def enqueue(self, ids: Sequence[str]) -> None:
         """Put objects at the end of the line of what is to go out in this run."""
         self._line += 1
         self._change(ids, {"due": self._line})
 
-    def take(self, most: int, now: int, *, in_flight: bool) -> list[RememberedObject]:
+    def dequeue(self, most: int, now: int, *, in_flight: bool) -> list[ObjectRecord]:
         """Take the next objects out of the line; ``in_flight`` writes down that they are on their way."""
         waiting = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.due > 0)
         next_ids = sql.select(OBJECTS.c.id).where(waiting).order_by(OBJECTS.c.due, OBJECTS.c.id).limit(most)
@@ -310,7 +310,7 @@ class Ledger:
         self._change(ids, taken, OBJECTS.c.stage == Stage.PENDING)
         self._change(ids, settled, OBJECTS.c.stage == Stage.SENDING)
 
-    def learn_remote_ids(self, remote_ids: Mapping[str, str]) -> None:
+    def save_remote_ids(self, remote_ids: Mapping[str, str]) -> None:
         """Write down the ids that Microsoft gave objects, by ours."""
         named = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.id == sql.bindparam("object"))
         statement = sql.update(OBJECTS).where(named).values(remote_id=sql.bindparam("remote"))
@@ -483,7 +483,7 @@ def _in_flight(stage: Stage, now: int) -> dict[str, Any]:
     return {"stage": stage, "live": True, "sent_at": now, "live_until": later}
 
 
-def _of_few_live(now: int) -> list[sql.ColumnElement[bool]]:
+def _live_without_index(now: int) -> list[sql.ColumnElement[bool]]:
     """Possibly live and not expired, said so that SQLite finds no index for it: it would take all that are.
 
     For questions in which something else says which few, such as the keys of sources one by one.
@@ -491,7 +491,7 @@ def _of_few_live(now: int) -> list[sql.ColumnElement[bool]]:
     return [OBJECTS.c.live.is_not(sql.false()), OBJECTS.c.live_until > now]
 
 
-def _rejected_before(terms: Terms) -> sql.ColumnElement[bool]:
+def _rejected_before(terms: RetryPolicy) -> sql.ColumnElement[bool]:
     """Objects that Microsoft rejected, and whose rejection does not stand."""
     rejected = OBJECTS.c.stage == Stage.REJECTED
     return rejected if terms.retry_rejected else sql.and_(rejected, OBJECTS.c.program != terms.program)

@@ -3,8 +3,8 @@
 from helpers.microsoft.apis import api_of
 from helpers.microsoft.graph_api import outgoing
 from helpers.microsoft.management_api import ManagementApi
-from helpers.microsoft.rate_limit import Clock, Pacers
-from helpers.microsoft.request_manager import Outcome, RequestManager, State
+from helpers.microsoft.rate_limit import Clock, RateLimiters
+from helpers.microsoft.request_manager import Outcome, OutcomeState, RequestManager
 from helpers.microsoft.responses import Answer
 
 __all__ = [
@@ -12,9 +12,9 @@ __all__ = [
     "Clock",
     "ManagementApi",
     "Outcome",
-    "Pacers",
+    "OutcomeState",
+    "RateLimiters",
     "RequestManager",
-    "State",
     "api_of",
     "outgoing",
 ]

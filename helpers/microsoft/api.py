@@ -14,7 +14,7 @@ Indicator = dict[str, Any]
 
 
 @dataclass
-class Part:
+class Batch:
     """Objects that travel together; ``operation`` says what is done with them, where an API knows several.
 
     ``in_doubt``: they may have arrived already, since an earlier try had no answer.
@@ -24,17 +24,17 @@ class Part:
     operation: str = ""
     in_doubt: bool = False
 
-    def of(self, objects: Iterable[Indicator]) -> Part:
+    def of(self, objects: Iterable[Indicator]) -> Batch:
         """Return the same for other objects."""
         return replace(self, objects=list(objects))
 
     @property
-    def halves(self) -> list[Part]:
+    def halves(self) -> list[Batch]:
         """The two halves, the first one last."""
         middle = len(self.objects) // 2
         return [self.of(self.objects[middle:]), self.of(self.objects[:middle])]
 
-    def heard(self, answer: Answer) -> None:
+    def note_answer(self, answer: Answer) -> None:
         """Take in that an answer came: one that does not refuse the request leaves in doubt what arrived."""
         self.in_doubt = self.in_doubt or not 400 <= answer.status < 500
 
@@ -50,22 +50,22 @@ class Api(Protocol):
     def program(self) -> str:
         """What may take an object that was rejected before: another API, another version of this program."""
 
-    def parts(self, batch: Sequence[Indicator]) -> list[Part]:
+    def split(self, batch: Sequence[Indicator]) -> list[Batch]:
         """Sort objects into those that may travel together."""
 
-    def before(self, part: Part) -> Part | None:
+    def precondition(self, part: Batch) -> Batch | None:
         """Return what has to be done before a part is sent, if anything has."""
 
-    def anew(self, part: Part, verdict: Verdict) -> list[Part]:
+    def follow_up(self, part: Batch, verdict: Verdict) -> list[Batch]:
         """Return what of a part is to be sent another way, after its answer."""
 
-    def url(self, part: Part) -> str:
+    def url(self, part: Batch) -> str:
         """Return the address that takes a part."""
 
-    def body(self, part: Part) -> bytes:
+    def body(self, part: Batch) -> bytes:
         """Return a part as it is sent."""
 
-    def judge(self, answer: Answer, part: Part, now: datetime) -> Verdict:
+    def interpret(self, answer: Answer, part: Batch, now: datetime) -> Verdict:
         """Say what an answer means for a part."""
 
     def hint(self, status: int) -> str:

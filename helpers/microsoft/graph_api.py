@@ -15,9 +15,9 @@ from typing import Any
 
 from constants import GRAPH_EDITABLE, VERSION
 from helpers.indicators import external_id, ti_indicator
-from helpers.ledger import RememberedObject
+from helpers.ledger import ObjectRecord
 from helpers.microsoft import responses as microsoft_answers
-from helpers.microsoft.api import Indicator, Part, principal_of
+from helpers.microsoft.api import Batch, Indicator, principal_of
 from helpers.microsoft.graph_items import Operation, by_item
 from helpers.microsoft.responses import Answer, Verdict
 from helpers.settings import Settings
@@ -41,44 +41,44 @@ class GraphApi:
         """The API and this program's version."""
         return f"graph {VERSION}"
 
-    def parts(self, batch: Sequence[Indicator]) -> list[Part]:
+    def split(self, batch: Sequence[Indicator]) -> list[Batch]:
         """One part for each operation; of what is submitted, what is in doubt by itself."""
-        parts: dict[tuple[str, bool], Part] = {}
+        parts: dict[tuple[str, bool], Batch] = {}
         for each in batch:
             key = (str(each["operation"]), bool(each.get("in_doubt")))
-            parts.setdefault(key, Part([], *key)).objects.append(each)
+            parts.setdefault(key, Batch([], *key)).objects.append(each)
         return list(parts.values())
 
-    def before(self, part: Part) -> Part | None:
+    def precondition(self, part: Batch) -> Batch | None:
         """Before a submit of what may have arrived already, delete it by our own id."""
         if part.operation == Operation.SUBMIT and part.in_doubt:
-            return Part(part.objects, Operation.DELETE_BY_EXTERNAL_ID)
+            return Batch(part.objects, Operation.DELETE_BY_EXTERNAL_ID)
         return None
 
-    def anew(self, part: Part, verdict: Verdict) -> list[Part]:
+    def follow_up(self, part: Batch, verdict: Verdict) -> list[Batch]:
         """What Graph no longer has under the id that it gave is submitted, or deleted by ours: it may be there anew."""
         lost = [part.objects[position] for position in sorted(verdict.lost)]
         if part.operation == Operation.DELETE:
-            return [Part(lost, Operation.DELETE_BY_EXTERNAL_ID)] if lost else []
-        return [Part(lost, Operation.SUBMIT, in_doubt=True)] if lost else []
+            return [Batch(lost, Operation.DELETE_BY_EXTERNAL_ID)] if lost else []
+        return [Batch(lost, Operation.SUBMIT, in_doubt=True)] if lost else []
 
-    def url(self, part: Part) -> str:
+    def url(self, part: Batch) -> str:
         """Return the address of a part's operation."""
         return f"{self.settings.ms_endpoints.graph}/security/tiIndicators/{part.operation or Operation.SUBMIT}"
 
-    def body(self, part: Part) -> bytes:
+    def body(self, part: Batch) -> bytes:
         """Return the request's JSON for a part."""
         return json.dumps({"value": [_item(each, part.operation) for each in part.objects]}).encode()
 
-    def judge(self, answer: Answer, part: Part, now: datetime) -> Verdict:
+    def interpret(self, answer: Answer, part: Batch, now: datetime) -> Verdict:
         """Say what an answer means for a part, item by item."""
         if answer.status in (200, 206):
             return by_item(answer, part)
-        return microsoft_answers.judge(answer, len(part.objects), now)
+        return microsoft_answers.interpret(answer, len(part.objects), now)
 
     def hint(self, status: int) -> str:
         """Say what to do about a status that stops the upload."""
-        auth, where = self.settings.ms_auth, self.url(Part([]))
+        auth, where = self.settings.ms_auth, self.url(Batch([]))
         who = f"app registration {auth.client_id}" if auth.client_id else "identity"
         return {
             401: f"Microsoft refuses a new token too: the Graph API wants its own ms_auth['scope'] (now {auth.scope}).",
@@ -94,7 +94,7 @@ class GraphApi:
         }.get(status, f"The upload to {where} is refused.")
 
 
-def outgoing(each: RememberedObject, *, remembers: bool = True) -> Indicator:
+def outgoing(each: ObjectRecord, *, remembers: bool = True) -> Indicator:
     """Return an object as it goes out: what is to be done with it, and the tiIndicator where one is sent.
 
     What may be at Graph under an id that is not known here is ``in_doubt``; without a ledger that ``remembers``

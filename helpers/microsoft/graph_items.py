@@ -13,8 +13,8 @@ from enum import Enum, StrEnum, auto
 from typing import Any
 
 from helpers.indicators import external_id
-from helpers.microsoft.api import Part
-from helpers.microsoft.responses import Answer, Kind, Verdict, parsed, words_of
+from helpers.microsoft.api import Batch
+from helpers.microsoft.responses import Answer, NextStep, Verdict, parsed, words_of
 
 
 class Operation(StrEnum):
@@ -33,7 +33,7 @@ _PASSING = frozenset({"408", "425", "429", "toomanyrequests", "serviceunavailabl
 _DELETIONS = frozenset({Operation.DELETE, Operation.DELETE_BY_EXTERNAL_ID})
 
 
-def by_item(answer: Answer, part: Part) -> Verdict:
+def by_item(answer: Answer, part: Batch) -> Verdict:
     """Read a 200 or 206: what became of each object of the part.
 
     A 206 that does not say so of every one is SPLIT: alone, an object has the whole answer to itself.
@@ -42,16 +42,16 @@ def by_item(answer: Answer, part: Part) -> Verdict:
     items = _items(answer.text)
     if items is None:
         whole = answer.status == 200 and not answer.text.strip()
-        return Verdict(Kind.SETTLED) if whole else Verdict(Kind.RETRY, f"an answer without items: {words}")
+        return Verdict(NextStep.SETTLED) if whole else Verdict(NextStep.RETRY, f"an answer without items: {words}")
     placed = _placed(items, part)
     if answer.status == 206 and len(placed) < len(part.objects):
-        return Verdict(Kind.SPLIT, words)
+        return Verdict(NextStep.SPLIT, words)
     troubles = {position: _trouble(item, part.operation) for position, item in placed.items()}
     sorted_: dict[_Fate, dict[int, str]] = {fate: {} for fate in _Fate}
     for position, (code, said) in troubles.items():
         sorted_[_fate(code, said, part.operation)][position] = said
     return Verdict(
-        Kind.SETTLED,
+        NextStep.SETTLED,
         words,
         rejected=sorted_[_Fate.REJECTED],
         failed=sorted_[_Fate.FAILED],
@@ -83,7 +83,7 @@ def _items(text: str) -> list[Any] | None:
     return value if isinstance(value, list) else None
 
 
-def _placed(items: Sequence[Any], part: Part) -> dict[int, Mapping[str, Any]]:
+def _placed(items: Sequence[Any], part: Batch) -> dict[int, Mapping[str, Any]]:
     """Return the items by the position of the object that each is about: by our id where it says it, else in order."""
     positions = {external_id(each["id"]): position for position, each in enumerate(part.objects)}
     in_order = len(items) == len(part.objects)

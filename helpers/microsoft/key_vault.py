@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from helpers.errors import MicrosoftError, SettingsError
-from helpers.http import SettledAdapter, session
+from helpers.http import PinnedHttpAdapter, session
 from helpers.log import redact
 from helpers.settings import FROM_VAULT, MsAuth, Settings, certificates, clouds
 from helpers.settings import validators as check
@@ -51,7 +51,7 @@ def with_secrets(settings: Settings) -> Settings:
     if problems:
         raise SettingsError(problems)
     filled = settings.with_secrets(found, f"key vault {settings.key_vault_name}")
-    redact.learn(filled.secret_values())
+    redact.add(filled.secret_values())
     return filled
 
 
@@ -60,7 +60,7 @@ def _client(settings: Settings) -> SecretClient:
         from azure.core.pipeline.transport import RequestsTransport  # noqa: PLC0415  heavy, and optional
         from azure.keyvault.secrets import SecretClient  # noqa: PLC0415
 
-        adapter = SettledAdapter(settings.ms_verifycert, settings.ms_proxies or None, READ_SECONDS)
+        adapter = PinnedHttpAdapter(settings.ms_verifycert, settings.ms_proxies or None, READ_SECONDS)
         transport = RequestsTransport(session=session(adapter, settings.ms_useragent), session_owner=False)
         credential = _credential(settings, transport=transport, retry_total=TRIES_MORE)
     except ModuleNotFoundError as error:

@@ -14,11 +14,11 @@ from urllib.parse import quote, urlsplit
 import requests
 import tenacity
 
-from helpers.connection_words import cause
+from helpers.connection_words import innermost_cause
 from helpers.errors import MicrosoftError
-from helpers.http import SettledAdapter, session
+from helpers.http import PinnedHttpAdapter, session
 from helpers.microsoft.rate_limit import Clock
-from helpers.microsoft.responses import Answer, Kind, Verdict, judge, parsed, words_of
+from helpers.microsoft.responses import Answer, NextStep, Verdict, interpret, parsed, words_of
 from helpers.microsoft.tokens import TokenSource
 from helpers.settings import Settings
 
@@ -42,7 +42,7 @@ class ManagementApi:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        adapter = SettledAdapter(settings.ms_verifycert, settings.ms_proxies or None, READ_SECONDS)
+        adapter = PinnedHttpAdapter(settings.ms_verifycert, settings.ms_proxies or None, READ_SECONDS)
         self._http = session(adapter, settings.ms_useragent)
         self._tokens = TokenSource(settings, self._http, clock)
 
@@ -63,7 +63,7 @@ class ManagementApi:
     def _asked(self, method: str, url: str, body: Any = None) -> dict[str, Any]:
         """Ask until there is an answer, in bounded tries."""
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_result(lambda answered: answered[0].kind in (Kind.RETRY, Kind.THROTTLED)),
+            retry=tenacity.retry_if_result(lambda answered: answered[0].kind in (NextStep.RETRY, NextStep.THROTTLED)),
             stop=tenacity.stop_after_attempt(TRIES),
             wait=_wait,
             sleep=self._clock.sleep,
@@ -71,7 +71,7 @@ class ManagementApi:
         )
         answered: Answered = retrying(partial(self._with_token, method, url, body))
         verdict, answer = answered
-        if answer.status != 200 or verdict.kind is not Kind.SETTLED:
+        if answer.status != 200 or verdict.kind is not NextStep.SETTLED:
             raise MicrosoftError(f"{_hint(self._settings, answer.status)} Microsoft's words: {verdict.words}")
         return _parsed(answer.text)
 
@@ -81,7 +81,7 @@ class ManagementApi:
             token = self._tokens.token()
             answer = self._send(method, url, body, token)
             verdict = _judged(answer)
-            if verdict.kind is not Kind.NEW_TOKEN or last:
+            if verdict.kind is not NextStep.NEW_TOKEN or last:
                 break
             self._tokens.refused(token)
         return verdict, answer
@@ -93,17 +93,17 @@ class ManagementApi:
                 method, url, json=body, headers=headers, timeout=READ_SECONDS, allow_redirects=False
             )
         except requests.RequestException as error:
-            return Answer(0, f"no answer from Microsoft: {cause(error)}")
+            return Answer(0, f"no answer from Microsoft: {innermost_cause(error)}")
         return Answer(response.status_code, response.text, response.headers)
 
 
 def _judged(answer: Answer) -> Verdict:
     """Say what an answer means: this API's success has a body, and one that is cut short may come whole again."""
     if answer.status != 200:
-        return judge(answer, PER_PAGE, datetime.now(UTC))
+        return interpret(answer, PER_PAGE, datetime.now(UTC))
     if isinstance(parsed(answer.text), dict):
-        return Verdict(Kind.SETTLED)
-    return Verdict(Kind.RETRY, f"an answer that is not Microsoft's (a proxy's page?): {words_of(answer)}")
+        return Verdict(NextStep.SETTLED)
+    return Verdict(NextStep.RETRY, f"an answer that is not Microsoft's (a proxy's page?): {words_of(answer)}")
 
 
 def address(settings: Settings) -> str:

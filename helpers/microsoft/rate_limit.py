@@ -26,24 +26,24 @@ class Clock:
 
 
 @dataclass
-class Place:
+class Slot:
     """A request's place in the window; ``latest`` is when, by the clock, it has reached Microsoft at the latest."""
 
     latest: float
 
 
-class Pacer:
+class RateLimiter:
     """Lets requests through, in the order in which they came; many threads may ask, they share the limit."""
 
     def __init__(self, per_minute: int, clock: Clock, on_pause: Callable[[float], None]) -> None:
-        self._places: deque[Place] = deque(maxlen=per_minute)
+        self._places: deque[Slot] = deque(maxlen=per_minute)
         self._clock = clock
         self._on_pause = on_pause
         self._held_until = 0.0
         self._line: deque[object] = deque()
         self._moved = threading.Condition()
 
-    def take(self, until: float = float("inf")) -> Place | None:
+    def take(self, until: float = float("inf")) -> Slot | None:
         """Wait for a place in the window; None when there is none before the clock shows ``until``."""
         ticket = object()
         with self._moved:
@@ -62,7 +62,7 @@ class Pacer:
                 self._line.popleft()
                 self._moved.notify_all()
 
-    def answered(self, place: Place) -> None:
+    def answered(self, place: Slot) -> None:
         """Learn that the request in a place has its answer, so that Microsoft has counted it by now."""
         with self._moved:
             place.latest = min(place.latest, self._clock.now())
@@ -79,15 +79,15 @@ class Pacer:
             free_at = max(self._held_until, self._places[0].latest + WINDOW if full else float("-inf"))
             return max(0.0, free_at - self._clock.now())
 
-    def _placed(self) -> Place:
-        place = Place(self._clock.now() + ON_THE_WAY)
+    def _placed(self) -> Slot:
+        place = Slot(self._clock.now() + ON_THE_WAY)
         with self._moved:
             self._places.append(place)
         return place
 
 
-class Pacers:
-    """One pacer for each calling principal: what shares a limit shares the pacer, and takes turns.
+class RateLimiters:
+    """One rate_limiter for each calling principal: what shares a limit shares the rate_limiter, and takes turns.
 
     ``until`` is when, by the clock, nothing is sent any more.
     """
@@ -95,17 +95,17 @@ class Pacers:
     def __init__(self, clock: Clock, until: float = float("inf")) -> None:
         self.clock = clock
         self.until = until
-        self._pacers: dict[tuple[str, ...], Pacer] = {}
+        self._limiters: dict[tuple[str, ...], RateLimiter] = {}
         self._sharing: Counter[tuple[str, ...]] = Counter()
 
     def announce(self, principal: tuple[str, ...]) -> None:
-        """Say that a destination will ask for this principal's pacer."""
+        """Say that a destination will ask for this principal's rate_limiter."""
         self._sharing[principal] += 1
 
     def sharing(self, principal: tuple[str, ...]) -> int:
-        """Return how many destinations share a principal's pacer."""
+        """Return how many destinations share a principal's rate_limiter."""
         return max(1, self._sharing[principal])
 
-    def of(self, principal: tuple[str, ...], per_minute: int, on_pause: Callable[[float], None]) -> Pacer:
-        """Return the pacer of a principal."""
-        return self._pacers.setdefault(principal, Pacer(per_minute, self.clock, on_pause))
+    def of(self, principal: tuple[str, ...], per_minute: int, on_pause: Callable[[float], None]) -> RateLimiter:
+        """Return the rate_limiter of a principal."""
+        return self._limiters.setdefault(principal, RateLimiter(per_minute, self.clock, on_pause))

@@ -1,7 +1,7 @@
 """``RequestManager``: the only room that talks to Microsoft. One outcome for each object it was given.
 
 A few workers take batches out of an outbox, so that uploading begins while MISP is being read and a slow
-answer costs none of the allowed requests; one pacer keeps all of them under Microsoft's limit.
+answer costs none of the allowed requests; one rate_limiter keeps all of them under Microsoft's limit.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import tenacity
 
 from constants import LOG_FINISHED, LOG_PAUSING, LOG_SENT, LOG_SUBMIT_ERROR
 from helpers import interrupts
-from helpers.connection_words import cause
+from helpers.connection_words import innermost_cause
 from helpers.errors import MicrosoftError
-from helpers.http import SettledAdapter, session
-from helpers.log import Named, redact
-from helpers.microsoft.api import Indicator, Part
+from helpers.http import PinnedHttpAdapter, session
+from helpers.log import DestinationLogger, redact
+from helpers.microsoft.api import Batch, Indicator
 from helpers.microsoft.apis import api_of
-from helpers.microsoft.rate_limit import Clock, Pacers
-from helpers.microsoft.responses import Answer, Kind, Verdict
+from helpers.microsoft.rate_limit import Clock, RateLimiters
+from helpers.microsoft.responses import Answer, NextStep, Verdict
 from helpers.microsoft.tokens import TokenSource
 from helpers.settings import Settings
 
@@ -47,7 +47,7 @@ BYTES_PER_REQUEST = 1_000_000
 TIME_UP = "the run's time was up (max_run_minutes)"
 
 
-class State(Enum):
+class OutcomeState(Enum):
     """What became of an object."""
 
     ACCEPTED = "accepted"
@@ -60,7 +60,7 @@ class Outcome:
     """One object, what became of it, Microsoft's words where it was not accepted, and its id where it gave one."""
 
     object: Indicator
-    state: State
+    state: OutcomeState
     words: str = ""
     remote_id: str = ""
 
@@ -71,7 +71,7 @@ Settle = Callable[[Sequence[Outcome]], None]
 class Outbox(Protocol):
     """Where objects wait that are to go out; what has no place in it is not in memory either."""
 
-    def take(self, most: int, *, in_flight: bool) -> list[Indicator]:
+    def dequeue(self, most: int, *, in_flight: bool) -> list[Indicator]:
         """Take the next objects out, at most so many; ``in_flight`` notes that they are on their way."""
 
 
@@ -91,23 +91,23 @@ class RequestManager:
         *,
         on_answer: Callable[[Answer, bool], None] = lambda _answer, _fine: None,
         http: requests.Session | None = None,
-        pacers: Pacers | None = None,
+        rate_limiters: RateLimiters | None = None,
         workers: int | None = None,
     ) -> None:
         self._settings = settings
-        self._log = Named(logger, settings.name)
+        self._log = DestinationLogger(logger, settings.name)
         self._outbox = outbox
         self._settle = settle
         self._on_answer = on_answer
         self._api = api_of(settings)
-        pacers = pacers or Pacers(Clock())
-        self._clock = pacers.clock
-        self._until = pacers.until
-        adapter = SettledAdapter(settings.ms_verifycert, settings.ms_proxies or None, READ_SECONDS)
+        rate_limiters = rate_limiters or RateLimiters(Clock())
+        self._clock = rate_limiters.clock
+        self._until = rate_limiters.until
+        adapter = PinnedHttpAdapter(settings.ms_verifycert, settings.ms_proxies or None, READ_SECONDS)
         self._http = http or session(adapter, settings.ms_useragent)
         self._tokens = TokenSource(settings, self._http, self._clock)
         principal = self._api.principal
-        self._pacer = pacers.of(principal, settings.ms_max_requests_minute, _log_pause)
+        self._rate_limiter = rate_limiters.of(principal, settings.ms_max_requests_minute, _log_pause)
         self._changed = threading.Condition()
         self._settling = threading.Lock()
         self._waiting = 0
@@ -117,7 +117,7 @@ class RequestManager:
         self._ended = ""
         self.given_up = ""
         self.requests = 0
-        count = max(1, WORKERS // pacers.sharing(principal)) if workers is None else workers
+        count = max(1, WORKERS // rate_limiters.sharing(principal)) if workers is None else workers
         name = f"upload {settings.name}".strip()
         self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for _ in range(count)]
         for thread in self._threads:
@@ -155,8 +155,8 @@ class RequestManager:
 
     def probe(self) -> None:
         """Send an empty batch, which Microsoft refuses by design. Raises MicrosoftError when it may not."""
-        verdict = self._deliver_once(Part([]))
-        if verdict.kind not in (Kind.SETTLED, Kind.SPLIT):
+        verdict = self._deliver_once(Batch([]))
+        if verdict.kind not in (NextStep.SETTLED, NextStep.SPLIT):
             raise MicrosoftError(verdict.words)
 
     def get_token(self) -> None:
@@ -172,7 +172,7 @@ class RequestManager:
             except Exception as error:  # a fault of ours must not leave the others waiting for ever
                 self._log.exception("Uploading stopped")
                 self._give_up(f"uploading stopped: {type(error).__name__}: {error}")
-                outcomes = _all(batch, State.PENDING, self._ended)
+                outcomes = _all(batch, OutcomeState.PENDING, self._ended)
             self._close(batch, outcomes)
 
     def _next(self, wait: bool) -> list[Indicator]:
@@ -192,7 +192,7 @@ class RequestManager:
 
     def _taken(self, size: int, *, in_flight: bool) -> list[Indicator]:
         try:
-            batch = self._outbox.take(size, in_flight=in_flight) if self._waiting else []
+            batch = self._outbox.dequeue(size, in_flight=in_flight) if self._waiting else []
         except Exception as error:  # whoever keeps the objects failed: what waits is found by the next run
             self._log.exception("The next batch could not be taken")
             self._give_up(f"the next batch could not be taken: {type(error).__name__}: {error}")
@@ -204,11 +204,11 @@ class RequestManager:
         """What was not sent when nothing is sent any more is pending."""
         with interrupts.put_off(), self._changed:
             while batch := self._taken(self._settings.ms_max_indicators_request, in_flight=False):
-                self._close(batch, _all(batch, State.PENDING, self._ended))
+                self._close(batch, _all(batch, OutcomeState.PENDING, self._ended))
 
     def _close(self, batch: Sequence[Indicator], outcomes: Sequence[Outcome]) -> None:
         for each in outcomes:
-            if each.state is State.REJECTED:
+            if each.state is OutcomeState.REJECTED:
                 self._log.warning("Rejected %s %s: %s", each.object["id"], each.object.get("pattern"), each.words)
         try:
             with self._settling:
@@ -224,39 +224,39 @@ class RequestManager:
         """Send a batch, in halves where it is refused as a whole, and return an outcome for each object."""
         outcomes: list[Outcome] = []
         alone: list[str] = []
-        parts = [cut for part in self._api.parts(batch) for cut in _cut(part)]
+        parts = [cut for part in self._api.split(batch) for cut in _cut(part)]
         while parts:
             part = parts.pop()
             verdict = self._verdict(part)
-            if verdict.kind is Kind.SETTLED:
+            if verdict.kind is NextStep.SETTLED:
                 outcomes += _settled(part, verdict)
-                parts += self._api.anew(part, verdict)
-            elif verdict.kind is Kind.SPLIT and len(part.objects) > 1:
+                parts += self._api.follow_up(part, verdict)
+            elif verdict.kind is NextStep.SPLIT and len(part.objects) > 1:
                 parts += part.halves
-            elif verdict.kind is Kind.SPLIT:
-                outcomes += _all(part.objects, State.REJECTED, verdict.words)
+            elif verdict.kind is NextStep.SPLIT:
+                outcomes += _all(part.objects, OutcomeState.REJECTED, verdict.words)
                 alone.append(verdict.words)
             else:
-                outcomes += _all(part.objects, State.PENDING, verdict.words)
+                outcomes += _all(part.objects, OutcomeState.PENDING, verdict.words)
         self._count_failure(outcomes, alone)
         return outcomes
 
-    def _verdict(self, part: Part) -> Verdict:
+    def _verdict(self, part: Batch) -> Verdict:
         if self._clock.now() > self._until:  # not even a token is asked for
             self._end(TIME_UP)
         if self._ended:
-            return Verdict(Kind.STOP, self._ended)
+            return Verdict(NextStep.STOP, self._ended)
         verdict = self._deliver_once(part)
-        if verdict.kind is Kind.TIME_UP:
+        if verdict.kind is NextStep.TIME_UP:
             self._end(verdict.words)
-        if verdict.kind in (Kind.STOP, Kind.NEW_TOKEN):
+        if verdict.kind in (NextStep.STOP, NextStep.NEW_TOKEN):
             self._give_up(verdict.words)
         return verdict
 
-    def _deliver_once(self, part: Part) -> Verdict:
+    def _deliver_once(self, part: Batch) -> Verdict:
         """Send one batch until Microsoft has answered, in bounded tries."""
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_result(lambda verdict: verdict.kind in (Kind.RETRY, Kind.THROTTLED)),
+            retry=tenacity.retry_if_result(lambda verdict: verdict.kind in (NextStep.RETRY, NextStep.THROTTLED)),
             stop=self._tried_enough,
             wait=_backoff,
             sleep=self._clock.sleep,
@@ -265,45 +265,45 @@ class RequestManager:
         try:
             verdict: Verdict = retrying(partial(self._attempt, part))
         except MicrosoftError as error:
-            return Verdict(Kind.STOP, str(error))
+            return Verdict(NextStep.STOP, str(error))
         return verdict
 
-    def _attempt(self, part: Part) -> Verdict:
+    def _attempt(self, part: Batch) -> Verdict:
         """Send once, after what has to be done before; a part of which that fails for some is sent in halves."""
-        before = self._api.before(part)
-        verdict = self._with_token(before) if before else Verdict(Kind.SETTLED)
+        before = self._api.precondition(part)
+        verdict = self._with_token(before) if before else Verdict(NextStep.SETTLED)
         if verdict.rejected or verdict.failed:
             words = next(iter((*verdict.rejected.values(), *verdict.failed.values())))
-            return Verdict(Kind.SPLIT if verdict.rejected else Kind.RETRY, words)
-        return self._with_token(part) if verdict.kind is Kind.SETTLED else verdict
+            return Verdict(NextStep.SPLIT if verdict.rejected else NextStep.RETRY, words)
+        return self._with_token(part) if verdict.kind is NextStep.SETTLED else verdict
 
-    def _with_token(self, part: Part) -> Verdict:
+    def _with_token(self, part: Batch) -> Verdict:
         """Send once; a token that is refused is renewed once."""
         size = len(part.objects)
         for last in (False, True):
             token = self._tokens.token()
-            place = self._pacer.take(self._until)
+            place = self._rate_limiter.take(self._until)
             if place is None:
-                return Verdict(Kind.TIME_UP, TIME_UP)
+                return Verdict(NextStep.TIME_UP, TIME_UP)
             answer = self._send(part, token)
-            self._pacer.answered(place)
-            part.heard(answer)
-            verdict = self._api.judge(answer, part, datetime.now(UTC))
-            fine = verdict.kind is Kind.SETTLED and not (verdict.rejected or verdict.failed)
+            self._rate_limiter.answered(place)
+            part.note_answer(answer)
+            verdict = self._api.interpret(answer, part, datetime.now(UTC))
+            fine = verdict.kind is NextStep.SETTLED and not (verdict.rejected or verdict.failed)
             self._on_answer(answer, fine)
-            if verdict.kind is not Kind.NEW_TOKEN or last:
+            if verdict.kind is not NextStep.NEW_TOKEN or last:
                 break
             self._tokens.refused(token)
         if not fine:
             self._log.log(logging.DEBUG if size == 0 else logging.WARNING, LOG_SUBMIT_ERROR.format(_said(verdict)))
-        if verdict.kind is Kind.THROTTLED and verdict.wait and not _too_long(verdict):
-            self._pacer.hold(verdict.wait)
-        if verdict.kind in (Kind.STOP, Kind.NEW_TOKEN):
+        if verdict.kind is NextStep.THROTTLED and verdict.wait and not _too_long(verdict):
+            self._rate_limiter.hold(verdict.wait)
+        if verdict.kind in (NextStep.STOP, NextStep.NEW_TOKEN):
             hint = self._settings.in_own_words(self._api.hint(answer.status))
             return Verdict(verdict.kind, f"{hint} Microsoft's words: {verdict.words}")
         return verdict
 
-    def _send(self, part: Part, token: str) -> Answer:
+    def _send(self, part: Batch, token: str) -> Answer:
         number, size = self._numbered(), len(part.objects)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         try:
@@ -317,7 +317,7 @@ class RequestManager:
             answer = Answer(response.status_code, redact(response.text), response.headers)
         except requests.RequestException as error:
             hint = "firewall, ms_proxies, ms_verifycert, ms_endpoints?"
-            answer = Answer(0, redact(f"no answer from Microsoft ({hint}): {cause(error)}"))
+            answer = Answer(0, redact(f"no answer from Microsoft ({hint}): {innermost_cause(error)}"))
             self._log.info("No answer from Microsoft: %s", error)
         self._log.info(LOG_SENT.format(number, size, max(0, self._unsettled - size)))
         return answer
@@ -331,8 +331,8 @@ class RequestManager:
         a whole batch, three times, it is hardly the objects, and finding out more costs hours.
         """
         refused = len(alone) == len(outcomes) > 1
-        pending = any(outcome.state is State.PENDING for outcome in outcomes)
-        none_accepted = all(outcome.state is not State.ACCEPTED for outcome in outcomes)
+        pending = any(outcome.state is OutcomeState.PENDING for outcome in outcomes)
+        none_accepted = all(outcome.state is not OutcomeState.ACCEPTED for outcome in outcomes)
         with self._changed:
             self._failures = self._failures + 1 if none_accepted and (pending or refused) else 0
             enough = self._failures >= FAILURES_IN_A_ROW
@@ -358,13 +358,13 @@ class RequestManager:
 
     def _tried_enough(self, state: tenacity.RetryCallState) -> bool:
         verdict = state.outcome.result() if state.outcome else None
-        throttled = isinstance(verdict, Verdict) and verdict.kind is Kind.THROTTLED
+        throttled = isinstance(verdict, Verdict) and verdict.kind is NextStep.THROTTLED
         late = self._clock.now() + state.upcoming_sleep > self._until
         too_long = isinstance(verdict, Verdict) and _too_long(verdict)
         return late or too_long or state.attempt_number >= (TRIES_WHEN_THROTTLED if throttled else TRIES)
 
 
-def _cut(part: Part) -> list[Part]:
+def _cut(part: Batch) -> list[Batch]:
     """Cut a part into some that are not too large, the last one first."""
     parts = [part.of([])]
     size = 0
@@ -378,20 +378,20 @@ def _cut(part: Part) -> list[Part]:
     return parts[::-1]
 
 
-def _settled(part: Part, verdict: Verdict) -> list[Outcome]:
+def _settled(part: Batch, verdict: Verdict) -> list[Outcome]:
     """Return the outcome of each object, but for those that are sent another way."""
     outcomes: list[Outcome] = []
     for position, each in enumerate(part.objects):
         if position in verdict.rejected:
-            outcomes.append(Outcome(each, State.REJECTED, verdict.rejected[position]))
+            outcomes.append(Outcome(each, OutcomeState.REJECTED, verdict.rejected[position]))
         elif position in verdict.failed:
-            outcomes.append(Outcome(each, State.PENDING, verdict.failed[position]))
+            outcomes.append(Outcome(each, OutcomeState.PENDING, verdict.failed[position]))
         elif position not in verdict.lost:
-            outcomes.append(Outcome(each, State.ACCEPTED, remote_id=verdict.remote_ids.get(position, "")))
+            outcomes.append(Outcome(each, OutcomeState.ACCEPTED, remote_id=verdict.remote_ids.get(position, "")))
     return outcomes
 
 
-def _all(part: Iterable[Indicator], state: State, words: str) -> list[Outcome]:
+def _all(part: Iterable[Indicator], state: OutcomeState, words: str) -> list[Outcome]:
     return [Outcome(each, state, words) for each in part]
 
 
@@ -404,10 +404,10 @@ def _said(verdict: Verdict) -> str:
 
 
 def _backoff(state: tenacity.RetryCallState) -> float:
-    """Seconds before the next try: as told, else longer each time with jitter. The pacer waits for a 429."""
+    """Seconds before the next try: as told, else longer each time with jitter. The rate_limiter waits for a 429."""
     verdict = state.outcome.result() if state.outcome else None
     if isinstance(verdict, Verdict) and verdict.wait:
-        return 0.0 if verdict.kind is Kind.THROTTLED else verdict.wait
+        return 0.0 if verdict.kind is NextStep.THROTTLED else verdict.wait
     return 1 + tenacity.wait_random_exponential(multiplier=2, max=60)(state)
 
 

@@ -21,7 +21,7 @@ _PASSING = frozenset({408, 425})
 _TOO_LARGE = frozenset({400, 413, 422})
 
 
-class Kind(Enum):
+class NextStep(Enum):
     """What to do after an answer."""
 
     SETTLED = auto()  # every object of the batch is accepted or rejected
@@ -51,7 +51,7 @@ class Verdict:
     ``lost`` those that it no longer has; each by position too.
     """
 
-    kind: Kind
+    kind: NextStep
     words: str = ""
     wait: float | None = None
     rejected: Mapping[int, str] = field(default_factory=dict)
@@ -60,22 +60,22 @@ class Verdict:
     lost: frozenset[int] = frozenset()
 
 
-def judge(answer: Answer, size: int, now: datetime) -> Verdict:
+def interpret(answer: Answer, size: int, now: datetime) -> Verdict:
     """Say what an answer to a batch of ``size`` objects means."""
     words = words_of(answer)
     if answer.status == 200:
         return _success(answer, size, words)
     if answer.status == 429:
-        return Verdict(Kind.THROTTLED, words, _told_wait(answer, now))
+        return Verdict(NextStep.THROTTLED, words, _told_wait(answer, now))
     if answer.status == 401:
-        return Verdict(Kind.NEW_TOKEN, words)
+        return Verdict(NextStep.NEW_TOKEN, words)
     if answer.status in (403, 404):
-        return Verdict(Kind.STOP, words)
+        return Verdict(NextStep.STOP, words)
     if answer.status in _TOO_LARGE:
         return _refused_whole(answer, size, words)
     if answer.status == 0 or answer.status in _PASSING or answer.status >= 500:
-        return Verdict(Kind.RETRY, words, _told_wait(answer, now))
-    return Verdict(Kind.FAILED, words)
+        return Verdict(NextStep.RETRY, words, _told_wait(answer, now))
+    return Verdict(NextStep.FAILED, words)
 
 
 def words_of(answer: Answer) -> str:
@@ -90,11 +90,11 @@ def words_of(answer: Answer) -> str:
 
 def _success(answer: Answer, size: int, words: str) -> Verdict:
     if not answer.text.strip():
-        return Verdict(Kind.SETTLED)
+        return Verdict(NextStep.SETTLED)
     body = parsed(answer.text)
     if not isinstance(body, dict) or (body and "errors" not in body) or _speaks_of_errors_otherwise(body):
-        return Verdict(Kind.RETRY, f"an answer that is not Microsoft's (a proxy's page?): {words}")
-    return _by_record(body, size, words) or Verdict(Kind.SETTLED)
+        return Verdict(NextStep.RETRY, f"an answer that is not Microsoft's (a proxy's page?): {words}")
+    return _by_record(body, size, words) or Verdict(NextStep.SETTLED)
 
 
 def _speaks_of_errors_otherwise(body: Mapping[str, Any]) -> bool:
@@ -109,7 +109,7 @@ def _refused_whole(answer: Answer, size: int, words: str) -> Verdict:
     named = _by_record(body, size, words) if isinstance(body, dict) else None
     if named and len(named.rejected) == size:
         return named
-    return Verdict(Kind.SPLIT, words)
+    return Verdict(NextStep.SPLIT, words)
 
 
 def _by_record(body: Mapping[str, Any], size: int, words: str) -> Verdict | None:
@@ -121,9 +121,9 @@ def _by_record(body: Mapping[str, Any], size: int, words: str) -> Verdict | None
     for error in errors:
         index = error.get("recordIndex") if isinstance(error, dict) else None
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < size:
-            return Verdict(Kind.SPLIT, words)
+            return Verdict(NextStep.SPLIT, words)
         rejected[index] = "; ".join(filter(None, [rejected.get(index, ""), _messages(error)]))
-    return Verdict(Kind.SETTLED, rejected=rejected)
+    return Verdict(NextStep.SETTLED, rejected=rejected)
 
 
 def _messages(error: Mapping[str, Any]) -> str:

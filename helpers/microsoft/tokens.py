@@ -11,7 +11,7 @@ from typing import Any
 import requests
 import tenacity
 
-from helpers.connection_words import cause
+from helpers.connection_words import innermost_cause
 from helpers.errors import MicrosoftError
 from helpers.log import redact
 from helpers.microsoft.rate_limit import Clock
@@ -103,7 +103,7 @@ class TokenSource:
             raise MicrosoftError(f"No token from {self._where}. {hint} {error}") from error
         lifetime = float(answer.get("expires_in", 0))
         self._token = answer["access_token"]
-        redact.learn([self._token])
+        redact.add([self._token])
         self._good_until = self._clock.now() + max(lifetime - EARLY, lifetime / 2)
 
     @property
@@ -116,7 +116,7 @@ class TokenSource:
         try:
             answer = self._answer_of_identity(msal) if self._is_identity else self._answer_of_login(msal)
         except (requests.RequestException, msal.exceptions.MsalServiceError) as error:
-            raise _Passing(cause(error)) from error
+            raise _Passing(innermost_cause(error)) from error
         except ValueError as error:
             raise MicrosoftError(_sentence(self._where, str(error))) from error
         except _STUMBLES as error:
@@ -173,7 +173,7 @@ class TokenSource:
             raise MicrosoftError(f"ms_auth['federated_token_file'] ({path}) cannot be read: {error}") from error
         if not text:
             raise MicrosoftError(f"ms_auth['federated_token_file'] ({path}) is empty: does its issuer still write it?")
-        redact.learn([text])
+        redact.add([text])
         return text
 
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from constants import VERSION
-from helpers.microsoft.api import Part, principal_of
-from helpers.microsoft.responses import Answer, Verdict, judge
+from helpers.microsoft.api import Batch, principal_of
+from helpers.microsoft.responses import Answer, Verdict, interpret
 from helpers.settings import Settings
 
 _ARRAYS = {"stix": "stixobjects", "legacy": "indicators", "legacy-value": "value"}
@@ -32,19 +32,19 @@ class UploadApi:
         """The API, its version and this program's."""
         return f"{self.settings.upload_api} {self.settings.api_version} {VERSION}"
 
-    def parts(self, batch: Sequence[dict[str, Any]]) -> list[Part]:
+    def split(self, batch: Sequence[dict[str, Any]]) -> list[Batch]:
         """All may travel together."""
-        return [Part(list(batch))]
+        return [Batch(list(batch))]
 
-    def before(self, part: Part) -> None:
+    def precondition(self, part: Batch) -> None:
         """Nothing has to be done before."""
 
-    def anew(self, part: Part, verdict: Verdict) -> list[Part]:
+    def follow_up(self, part: Batch, verdict: Verdict) -> list[Batch]:
         """Nothing is sent another way."""
         del part, verdict
         return []
 
-    def url(self, part: Part | None = None) -> str:
+    def url(self, part: Batch | None = None) -> str:
         """Return the address that takes a batch, with its version."""
         del part
         settings = self.settings
@@ -56,15 +56,15 @@ class UploadApi:
         }[settings.upload_api]
         return path if settings.upload_api == "legacy-value" else f"{path}?api-version={settings.api_version}"
 
-    def body(self, part: Part) -> bytes:
+    def body(self, part: Batch) -> bytes:
         """Return the request's JSON for a batch."""
         settings = self.settings
         envelope = {"sourcesystem": settings.sourcesystem, _ARRAYS[settings.upload_api]: part.objects}
         return json.dumps(envelope).encode()
 
-    def judge(self, answer: Answer, part: Part, now: datetime) -> Verdict:
+    def interpret(self, answer: Answer, part: Batch, now: datetime) -> Verdict:
         """Say what an answer means for a batch."""
-        return judge(answer, len(part.objects), now)
+        return interpret(answer, len(part.objects), now)
 
     def hint(self, status: int) -> str:
         """Say what to do about a status that stops the upload."""

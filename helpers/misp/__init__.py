@@ -2,9 +2,9 @@
 
 from helpers.misp.detours import Detours
 from helpers.misp.large_events import UNASKED
-from helpers.misp.read_ahead import Ahead
+from helpers.misp.read_ahead import ReadAhead
 from helpers.misp.reader import LISTED_PER_PAGE, TRIES, Event, MispReader, Page
-from helpers.misp.responses import SeenEvent, number, part
+from helpers.misp.responses import ListedEvent, number, part
 from helpers.misp.search_filters import NOTHING_FOUND
 
 __all__ = [
@@ -12,12 +12,12 @@ __all__ = [
     "NOTHING_FOUND",
     "TRIES",
     "UNASKED",
-    "Ahead",
     "Detours",
     "Event",
+    "ListedEvent",
     "MispReader",
     "Page",
-    "SeenEvent",
+    "ReadAhead",
     "number",
     "part",
 ]

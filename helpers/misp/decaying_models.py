@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from helpers.misp import responses as misp_answers
-from helpers.settings import AttributeFilters, Names, Settings
+from helpers.settings import AttributeFilters, NamePatterns, Settings
 
 # MISP 2.5.1 lists so many (DecayingModelController, paginate); a full list may not be all.
 LISTED = 50
@@ -48,7 +48,7 @@ def absent(settings: Settings, models: Sequence[Model]) -> list[str]:
 
 def _idle(filters: AttributeFilters, models: Sequence[Model]) -> Iterable[tuple[str, str]]:
     for word in filters.decaying_models.words:
-        found = [each for each in models if Names((word,)).first([each.id, each.name])]
+        found = [each for each in models if NamePatterns((word,)).first([each.id, each.name])]
         if not found and len(models) < LISTED:
             yield word, "which MISP does not have, or not for this key"
         elif found and not any(each.enabled for each in found):

@@ -32,7 +32,7 @@ def as_event(attributes: Iterable[Attribute]) -> dict[str, list[Any]]:
     return {"Attribute": alone, "Object": objects}
 
 
-class FileNames:
+class UnflaggedFileNames:
     """The names of files in an event's objects that are not flagged: as little of each as is needed, they may be many.
 
     A name of no object, or of one without a flagged member, is never taken.

@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 PATIENCE = 5.0
 
 
-class Ahead(Generic[Item]):
+class ReadAhead(Generic[Item]):
     """Gives what an iterator gives, with at most one more item made than was taken.
 
     What the iterator raises is raised here, in its turn. After ``close`` nothing more is made; a thread that is in the

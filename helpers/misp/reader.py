@@ -20,14 +20,14 @@ import requests
 import tenacity
 
 from helpers.errors import MispBusy, MispError, MispRefused, TimeUp
-from helpers.http import CONNECT_SECONDS, SettledAdapter
+from helpers.http import CONNECT_SECONDS, PinnedHttpAdapter
 from helpers.indicators import EVENT_NAMES, NAMED
 from helpers.misp import decaying_models
 from helpers.misp import large_events as slices
 from helpers.misp import responses as misp_answers
 from helpers.misp import search_filters as misp_filters
 from helpers.misp.detours import FEW, Detours
-from helpers.misp.responses import SeenEvent
+from helpers.misp.responses import ListedEvent
 from helpers.settings import Settings
 
 Event = dict[str, Any]
@@ -92,7 +92,9 @@ class MispReader:
     def __post_init__(self) -> None:
         """Prepare the transport; nothing is asked yet."""
         settings = self.settings
-        self._adapter = SettledAdapter(settings.misp_verifycert, settings.misp_proxies or None, settings.misp_timeout)
+        self._adapter = PinnedHttpAdapter(
+            settings.misp_verifycert, settings.misp_proxies or None, settings.misp_timeout
+        )
 
     # -- what others ask ---------------------------------------------------------------------------
 
@@ -107,22 +109,22 @@ class MispReader:
                 raise
         return self._client
 
-    def listing(self, filters: Mapping[str, Any]) -> list[SeenEvent]:
+    def listing(self, filters: Mapping[str, Any]) -> list[ListedEvent]:
         """Return the events that the filters find now. Raises MispError."""
         return self._listing(filters)
 
-    def index(self) -> dict[str, SeenEvent]:
+    def index(self) -> dict[str, ListedEvent]:
         """Return MISP's minimal index of all events by UUID: one small answer."""
         answer = self._asked(partial(self.connect().search_index, minimal=True), TRIES)
         return {row.uuid: row for row in map(misp_answers.seen, misp_answers.records(answer))}
 
-    def seen(self, filters: Mapping[str, Any], uuids: Sequence[str]) -> dict[str, SeenEvent]:
+    def seen(self, filters: Mapping[str, Any], uuids: Sequence[str]) -> dict[str, ListedEvent]:
         """Return which of these events the filters find, whenever they changed, with few words about each."""
-        found: dict[str, SeenEvent] = {}
+        found: dict[str, ListedEvent] = {}
         for start in range(0, len(uuids), LISTED_PER_PAGE):
             some = list(uuids[start : start + LISTED_PER_PAGE])
-            named = misp_filters.named(filters, some)
-            answer = self._search("events", {**misp_filters.for_asking(filters), **named}, TRIES)
+            named = misp_filters.by_uuid(filters, some)
+            answer = self._search("events", {**misp_filters.without_time_windows(filters), **named}, TRIES)
             found |= {each.uuid: each for each in _listed(answer) if named or each.uuid in some}
         return found
 
@@ -136,7 +138,7 @@ class MispReader:
             found |= {str(each["uuid"]).lower(): each for each in misp_answers.attributes_of_events(answer)}
         return found
 
-    def pages(self, listing: Sequence[SeenEvent], filters: Mapping[str, Any]) -> Iterator[Page]:
+    def pages(self, listing: Sequence[ListedEvent], filters: Mapping[str, Any]) -> Iterator[Page]:
         """Read these events whole, page by page. Raises MispError when MISP is given up."""
         self.listed = len(listing)
         per_page = self.settings.misp_event_limit_per_page
@@ -175,7 +177,7 @@ class MispReader:
         answer = self._search("attributes", {**shown, "limit": ATTRIBUTES_PER_PAGE, "page": 1, **wanted}, TRIES)
         return misp_answers.records(answer.get("Attribute", []) if isinstance(answer, dict) else answer)
 
-    def first_listed(self, filters: Mapping[str, Any]) -> SeenEvent | None:
+    def first_listed(self, filters: Mapping[str, Any]) -> ListedEvent | None:
         """Return one event that the filters find, if there is any."""
         found = self._search("events", {**misp_filters.for_listing(filters), "limit": 1, "page": 1}, TRIES)
         return next(iter(_listed(found)), None)
@@ -201,13 +203,13 @@ class MispReader:
 
     # -- listing -----------------------------------------------------------------------------------
 
-    def _listing(self, filters: Mapping[str, Any]) -> list[SeenEvent]:
+    def _listing(self, filters: Mapping[str, Any]) -> list[ListedEvent]:
         """List until two passes agree: a set that changes while it is paged hides events (in id order)."""
         arguments = misp_filters.for_listing(filters)
         if filters.get("limit"):
             found = {**arguments, "limit": filters["limit"], "page": filters.get("page", 1)}
             return _listed(self._search("events", found, TRIES))
-        seen: dict[str, SeenEvent] = {}
+        seen: dict[str, ListedEvent] = {}
         for _ in range(LISTING_PASSES):
             listed, pages = self._listing_pass(arguments)
             agreed = pages == 1 or seen.keys() == {each.uuid for each in listed}
@@ -216,8 +218,8 @@ class MispReader:
                 break
         return list(seen.values())
 
-    def _listing_pass(self, arguments: Mapping[str, Any]) -> tuple[list[SeenEvent], int]:
-        found: list[SeenEvent] = []
+    def _listing_pass(self, arguments: Mapping[str, Any]) -> tuple[list[ListedEvent], int]:
+        found: list[ListedEvent] = []
         offset, size, pages, tries = 0, LISTED_PER_PAGE, 0, TRIES
         while True:
             try:
@@ -237,7 +239,7 @@ class MispReader:
     # -- reading -----------------------------------------------------------------------------------
 
     def _read(
-        self, group: list[SeenEvent], filters: Mapping[str, Any], tries: int, *, planned: bool = True
+        self, group: list[ListedEvent], filters: Mapping[str, Any], tries: int, *, planned: bool = True
     ) -> list[Event]:
         """Read listed events; in halves when MISP does not manage, down to the one that it cannot deliver.
 
@@ -263,13 +265,13 @@ class MispReader:
         self.detours.singly += len(events) if len(group) == 1 and not planned else 0
         return events + self._missing(group, events, filters)
 
-    def _read_halves(self, group: list[SeenEvent], filters: Mapping[str, Any]) -> list[Event]:
+    def _read_halves(self, group: list[ListedEvent], filters: Mapping[str, Any]) -> list[Event]:
         middle = len(group) // 2
         halves = (group[:middle], group[middle:])
         tries = {1: 2}  # of one event alone the answer counts, so it is asked for twice
         return [event for half in halves for event in self._read(half, filters, tries.get(len(half), 1), planned=False)]
 
-    def _read_in_pages(self, listed: SeenEvent, filters: Mapping[str, Any], error: MispBusy) -> list[Event]:
+    def _read_in_pages(self, listed: ListedEvent, filters: Mapping[str, Any], error: MispBusy) -> list[Event]:
         """Read an event by pages of its attributes, though it did not look too large."""
         self._tell_once("by pages of its attributes", f"event {listed.uuid} could not be read whole", error)
         slices_of_event = list(self._large(listed, filters))
@@ -277,7 +279,7 @@ class MispReader:
             self.detours.singly += 1
         return slices_of_event
 
-    def _missing(self, group: list[SeenEvent], events: list[Event], filters: Mapping[str, Any]) -> list[Event]:
+    def _missing(self, group: list[ListedEvent], events: list[Event], filters: Mapping[str, Any]) -> list[Event]:
         """Ask once more for what was listed and not delivered; what is still missing left the filters."""
         delivered = {str(event.get("id")) for event in events}
         missing = [each for each in group if each.id not in delivered]
@@ -291,21 +293,21 @@ class MispReader:
             self._tell_once("one by one", words, MispError("MISP listed them, and did not deliver them"))
         return [event for each in missing for event in self._read([each], filters, 2, planned=False)]
 
-    def _not_read(self, listed: SeenEvent, error: MispError) -> list[Event]:
+    def _not_read(self, listed: ListedEvent, error: MispError) -> list[Event]:
         self.unread.append(Unread(listed.uuid, str(error)))
         self._failures += 1
         if self._failures >= FAILURES_IN_A_ROW:
             raise MispError(f"MISP failed for {FAILURES_IN_A_ROW} events in a row; the rest was not read: {error}")
         return []
 
-    def _large(self, listed: SeenEvent, filters: Mapping[str, Any]) -> Iterator[Event]:
+    def _large(self, listed: ListedEvent, filters: Mapping[str, Any]) -> Iterator[Event]:
         """Read what is flagged in an event in pages of attributes; objects come without their names, members together.
 
         Of the rest, the names of files that have flagged members are read; the last slice counts all others.
         """
         try:
             header = {**self._header(listed, filters), **self._names_too(listed)}
-            names = slices.FileNames(self._file_names(listed, filters))
+            names = slices.UnflaggedFileNames(self._file_names(listed, filters))
             arguments = {**misp_filters.for_attributes(filters), **self._scores_too, "eventid": listed.id}
             unasked = misp_answers.number(header.get("attribute_count")) if _flagged_alone(arguments) else 0
             held: list[Event] = []
@@ -326,22 +328,22 @@ class MispReader:
         except MispError as error:
             self._not_read(listed, error)
 
-    def _header(self, listed: SeenEvent, filters: Mapping[str, Any]) -> Event:
-        arguments = {**misp_filters.for_asking(filters), **misp_filters.named(filters, listed.uuid)}
+    def _header(self, listed: ListedEvent, filters: Mapping[str, Any]) -> Event:
+        arguments = {**misp_filters.without_time_windows(filters), **misp_filters.by_uuid(filters, listed.uuid)}
         answer = misp_answers.events(self._search("events", arguments, TRIES))
         found = [each for each in answer if str(each.get("uuid")).lower() == listed.uuid]
         if not found:
             raise MispError("the event left the filters while it was read")
         return found[0]
 
-    def _names_too(self, listed: SeenEvent) -> dict[str, list[Event]]:
+    def _names_too(self, listed: ListedEvent) -> dict[str, list[Event]]:
         """Return, where each slice of an event has to say them, the attributes that speak for the whole of it."""
         if not self.settings.graph:
             return {}
         wanted = {"eventid": listed.id, "type_attribute": list(EVENT_NAMES), "limit": ATTRIBUTES_PER_PAGE, "page": 1}
         return {NAMED: misp_answers.attributes(self._search("attributes", wanted, TRIES))}
 
-    def _file_names(self, listed: SeenEvent, filters: Mapping[str, Any]) -> Iterator[Event]:
+    def _file_names(self, listed: ListedEvent, filters: Mapping[str, Any]) -> Iterator[Event]:
         """Yield an event's file names that are not flagged: hashes in their objects are described with them."""
         arguments = misp_filters.for_attributes(filters)
         if not _flagged_alone(arguments):  # what the site wants to read is its own affair
@@ -383,7 +385,7 @@ class MispReader:
         """What asks for scores; ``excludeDecayed`` does not: MISP drops attributes from pages already cut."""
         return {"includeDecayScore": True} if self.settings.needs_decay_scores else {}
 
-    def _attach_scores(self, events: list[Event], group: Sequence[SeenEvent]) -> None:
+    def _attach_scores(self, events: list[Event], group: Sequence[ListedEvent]) -> None:
         """Give attributes of whole events their ``decay_score``: MISP documents it for the attributes' search only."""
         if not self.settings.needs_decay_scores:
             return
@@ -495,9 +497,9 @@ class _KeepKey(requests.auth.AuthBase):
         return request
 
 
-def grouped(listing: Iterable[SeenEvent], events: int, attributes: int) -> Iterator[list[SeenEvent]]:
+def grouped(listing: Iterable[ListedEvent], events: int, attributes: int) -> Iterator[list[ListedEvent]]:
     """Group listed events so that no group holds more than so many events or attributes, unless alone."""
-    group: list[SeenEvent] = []
+    group: list[ListedEvent] = []
     weight = 0
     for listed in listing:
         if group and (len(group) >= events or weight + listed.attributes > attributes):
@@ -514,7 +516,7 @@ def _flagged_alone(arguments: Mapping[str, Any]) -> bool:
     return str(arguments["to_ids"]) == "1"
 
 
-def _listed(answer: Any) -> list[SeenEvent]:
+def _listed(answer: Any) -> list[ListedEvent]:
     return [misp_answers.seen(event) for event in misp_answers.events(answer)]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import requests
 
-from helpers.connection_words import cause
+from helpers.connection_words import innermost_cause
 from helpers.errors import MispBusy, MispDeclined, MispError, MispRefused
 from helpers.indicators import dicts, read_tags
 
@@ -31,7 +31,7 @@ ADDRESS_REFUSED = (
     "MISP knows the key (misp_key) and refuses it from this machine's address, or its proxy's (allow the address in "
     "MISP: your profile, Auth keys, edit the key, Allowed IPs)"
 )
-_MENDS = {
+_HINTS = {
     "redirects": _MAINTENANCE,
     _KEY_REFUSED: KEY_REFUSED,
     _ADDRESS_REFUSED: ADDRESS_REFUSED,
@@ -48,7 +48,7 @@ _TOO_MANY = 429
 
 
 @dataclass(frozen=True)
-class SeenEvent:
+class ListedEvent:
     """An event's row as MISP shows it now; ``listing`` prints its publishing and its tags."""
 
     uuid: str
@@ -74,7 +74,7 @@ def usable(question: Callable[[], Any], headers: Callable[[], Mapping[str, str]]
     except requests.TooManyRedirects as error:
         raise MispRefused(_MAINTENANCE) from error
     except requests.RequestException as error:
-        raise MispBusy(f"no answer from MISP: {_cut(cause(error))}") from error
+        raise MispBusy(f"no answer from MISP: {_cut(innermost_cause(error))}") from error
     except PyMISPError as error:
         raise _raised(_cut(error)) from error
     except (ValueError, TypeError) as error:
@@ -141,21 +141,21 @@ def _is_whole(record: Any) -> bool:
     return all(_is_whole(each) for name in _HOLD_OTHERS for each in lists[name])
 
 
-def seen(event: Mapping[str, Any]) -> SeenEvent:
+def seen(event: Mapping[str, Any]) -> ListedEvent:
     """Return what MISP's index, or its listing, shows of an event."""
     organisation = event.get("Orgc") if isinstance(event.get("Orgc"), Mapping) else {}
-    return SeenEvent(
+    return ListedEvent(
         uuid=str(event.get("uuid")).lower(),
         id=str(event.get("id")),
         timestamp=number(event.get("timestamp")),
         published=event.get("published") in (True, 1, "1"),
         organisation=str(event.get("orgc_uuid") or (organisation or {}).get("uuid") or ""),
         attributes=number(event.get("attribute_count")),
-        listing=_print(event),
+        listing=listing_fingerprint(event),
     )
 
 
-def _print(event: Mapping[str, Any]) -> str:
+def listing_fingerprint(event: Mapping[str, Any]) -> str:
     """Print what moves without moving the index: when it was published, and its tags, local ones too."""
     tags = sorted(f"{tag.name}{'*' * tag.local}" for tag in read_tags(event.get("Tag")))
     text = "\n".join([str(event.get("publish_timestamp")), *tags])
@@ -237,12 +237,14 @@ def _raised(words: str) -> MispError:
         words = said["words"]
     if words.startswith(tuple(f"Error code {code}" for code in _FORBIDDEN)):
         return MispRefused(f"a proxy or firewall in front of MISP refuses the request: {words}")
-    for mark, mend in _MENDS.items():
+    for mark, mend in _HINTS.items():
         if mark in words:
-            return MispRefused(f"{mend}: {cause(words)}")
+            return MispRefused(f"{mend}: {innermost_cause(words)}")
     if "Max retries exceeded" in words:
-        return MispBusy(f"no connection: is it up, is misp_domain right, may this host reach it? {cause(words)}")
-    return MispBusy(f"no usable answer: {cause(words)}")
+        return MispBusy(
+            f"no connection: is it up, is misp_domain right, may this host reach it? {innermost_cause(words)}"
+        )
+    return MispBusy(f"no usable answer: {innermost_cause(words)}")
 
 
 def _returned(errors: Any, headers: Mapping[str, str]) -> MispError:

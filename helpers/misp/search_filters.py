@@ -67,7 +67,7 @@ _PYMISP_NAMES = {
 }
 # Beside ``searchall`` MISP does not heed which events are asked for; it has done its work in the listing too.
 _OVER_EVENT_IDS = frozenset({"eventid", "searchall"})
-_LEFT_THERE = {"excludeGalaxy": True, "noShadowAttributes": 1}
+_NOT_NEEDED = {"excludeGalaxy": True, "noShadowAttributes": 1}
 _FLAGS = frozenset({"published", "to_ids"})
 _OPERATORS = frozenset({"AND", "OR", "NOT"})
 _FOR_ATTRIBUTES = _WARNINGLIST | {"to_ids", "sharinggroup", "sharing_group_id", "excludeLocalTags"}
@@ -79,7 +79,7 @@ def for_listing(filters: Filters) -> dict[str, Any]:
     return answerable({**kept, "metadata": True, "excludeGalaxy": True})
 
 
-def for_asking(filters: Filters) -> dict[str, Any]:
+def without_time_windows(filters: Filters) -> dict[str, Any]:
     """The arguments that ask whether the filters, time windows set aside, still find an event."""
     return for_listing(_without(filters, TIME_WINDOWS))
 
@@ -91,7 +91,7 @@ def for_reading(filters: Filters, *, reports: bool = False) -> dict[str, Any]:
     ``reports`` are wanted, event reports. Correlations come along; this route has nothing that leaves them out.
     """
     kept = _translated(_without(filters, _PAGING | TIME_WINDOWS | _OURS | _OVER_EVENT_IDS))
-    return answerable({**kept, **_LEFT_THERE, **({} if reports else {"noEventReports": 1})})
+    return answerable({**kept, **_NOT_NEEDED, **({} if reports else {"noEventReports": 1})})
 
 
 def answerable(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,11 +110,11 @@ def for_attributes(filters: Filters) -> dict[str, Any]:
 
 
 def for_one_event(filters: Filters, uuid: str) -> dict[str, Any]:
-    """The site's filters narrowed to one event, whenever it was changed or published; see ``named``."""
-    return {**_without(filters, TIME_WINDOWS | _PAGING), **named(filters, uuid)}
+    """The site's filters narrowed to one event, whenever it was changed or published; see ``by_uuid``."""
+    return {**_without(filters, TIME_WINDOWS | _PAGING), **by_uuid(filters, uuid)}
 
 
-def named(filters: Filters, uuids: Any) -> dict[str, Any]:
+def by_uuid(filters: Filters, uuids: Any) -> dict[str, Any]:
     """The parameter that names events by UUID beside the site's filters, which may hold the usual one.
 
     Nothing when they hold both, or ``searchall``: then what they find has to be looked through.

@@ -26,8 +26,8 @@ class FilterProblems(ValueError):
 
 
 @dataclass(frozen=True)
-class Names:
-    """Names as a site writes them: letter case does not count, and ``*`` stands for anything."""
+class NamePatterns:
+    """NamePatterns as a site writes them: letter case does not count, and ``*`` stands for anything."""
 
     words: tuple[str, ...] = ()
 
@@ -52,17 +52,17 @@ class AttributeFilters:
     ``min_confidence`` and ``min_decay_score`` go from 0 to 100; ``max_tlp`` is a word of TLP 2.0 or 1.0.
     """
 
-    types: Names = Names()
-    exclude_types: Names = Names()
-    include_tags: Names = Names()
-    exclude_tags: Names = Names()
-    organisations: Names = Names()
-    exclude_organisations: Names = Names()
+    types: NamePatterns = NamePatterns()
+    exclude_types: NamePatterns = NamePatterns()
+    include_tags: NamePatterns = NamePatterns()
+    exclude_tags: NamePatterns = NamePatterns()
+    organisations: NamePatterns = NamePatterns()
+    exclude_organisations: NamePatterns = NamePatterns()
     min_confidence: int = 0
     max_tlp: str = "red"
     exclude_decayed: bool = False
     min_decay_score: float = 0
-    decaying_models: Names = Names()
+    decaying_models: NamePatterns = NamePatterns()
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> AttributeFilters:
@@ -104,23 +104,23 @@ def _idle_models(given: Mapping[str, Any]) -> list[Problem]:
     return [("['decaying_models']", "leaves nothing out by itself: add exclude_decayed or min_decay_score.")]
 
 
-def _names(value: Any) -> Names:
+def _names(value: Any) -> NamePatterns:
     return _checked(value, _name)
 
 
-def _tags(value: Any) -> Names:
+def _tags(value: Any) -> NamePatterns:
     return _checked(value, _tag)
 
 
-def _types(value: Any) -> Names:
+def _types(value: Any) -> NamePatterns:
     return _checked(value, _type)
 
 
-def _models(value: Any) -> Names:
+def _models(value: Any) -> NamePatterns:
     return _checked(value, lambda each: _name(str(each) if type(each) is int else each))
 
 
-def _checked(value: Any, check: Callable[[Any], str]) -> Names:
+def _checked(value: Any, check: Callable[[Any], str]) -> NamePatterns:
     """Read a list, naming each entry that cannot be."""
     if not isinstance(value, list | tuple) or not value:
         raise FilterProblems([("", 'must be a list with something in it: write ["…", "…"], or leave it out.')])
@@ -132,7 +132,7 @@ def _checked(value: Any, check: Callable[[Any], str]) -> Names:
             problems += [(f"[{index}]{where}", what) for where, what in found.problems]
     if problems:
         raise FilterProblems(problems)
-    return Names(tuple(words))
+    return NamePatterns(tuple(words))
 
 
 def _name(value: Any) -> str:
@@ -154,7 +154,7 @@ def _tag(value: Any) -> str:
 def _type(value: Any) -> str:
     """Accept what matches a type that is sent: a slip would leave out everything, or nothing."""
     name = _name(value)
-    if not Names((name,)).first(UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES):
+    if not NamePatterns((name,)).first(UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES):
         near = get_close_matches(name.lower(), UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES, n=1)
         hint = f"write {near[0]!r}, if that is meant." if near else "write one of these, or a part of one with *."
         raise FilterProblems([("", f"is no type in UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES: {hint}")])

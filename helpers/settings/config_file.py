@@ -32,7 +32,7 @@ NEEDLESS = {
 MEANT = {"misp_url": "misp_domain", "misp_host": "misp_domain"}
 
 
-class Given(NamedTuple):
+class SourcedValue(NamedTuple):
     """A value and where it came from."""
 
     value: Any
@@ -40,18 +40,18 @@ class Given(NamedTuple):
 
 
 @dataclass
-class Findings:
+class Problems:
     """What is to be said about the settings; ``told`` are the names a problem was reported for."""
 
-    problems: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     told: set[str] = field(default_factory=set)
 
-    def problem(self, name: str, origin: str, what: str) -> None:
+    def add(self, name: str, origin: str, what: str) -> None:
         """Add a problem of the setting ``name``, whose value came from ``origin``; each is told once."""
         self.told.add(name)
         told = f"{written(name)} ({origin}) {what}"
-        self.problems += [] if told in self.problems else [told]
+        self.errors += [] if told in self.errors else [told]
 
     def has_told(self, name: str) -> bool:
         """Say whether a problem was reported for the setting or for the dictionary it is a key of."""
@@ -69,7 +69,7 @@ def closest(name: str, names: Iterable[str], cutoff: float = 0.8) -> str | None:
     return found[0] if found else None
 
 
-def read(path: Path, kinds: Mapping[str, Any], findings: Findings) -> dict[str, Given]:
+def read(path: Path, kinds: Mapping[str, Any], problems: Problems) -> dict[str, SourcedValue]:
     """Run the file at ``path`` and return its settings by dotted name (``ms_auth.tenant``).
 
     ``kinds`` has every dotted name, and for a setting with fixed keys its own name too.
@@ -79,47 +79,49 @@ def read(path: Path, kinds: Mapping[str, Any], findings: Findings) -> dict[str, 
     if trouble is None:
         names, trouble = _run(path)
     if trouble:
-        findings.problems.append(f"{path} {trouble}")
-        findings.told.update(kinds)
-    return _settings_in(names, str(path), kinds, findings)
+        problems.errors.append(f"{path} {trouble}")
+        problems.told.update(kinds)
+    return _settings_in(names, str(path), kinds, problems)
 
 
-def spread(name: str, given: Given, kinds: Mapping[str, Any], findings: Findings) -> Iterator[tuple[str, Given]]:
+def spread(
+    name: str, given: SourcedValue, kinds: Mapping[str, Any], problems: Problems
+) -> Iterator[tuple[str, SourcedValue]]:
     """Yield the dotted names of one setting: one for each fixed key, or the setting itself."""
     keys = [known.partition(".")[2] for known in kinds if known.startswith(f"{name}.")]
     folded = {key.lower(): key for key in keys} | {key: key for key in keys}
     if not keys:
         yield name, given
     elif not isinstance(given.value, Mapping):
-        findings.problem(name, given.origin, 'must be a dictionary: write { "key": value, … }.')
+        problems.add(name, given.origin, 'must be a dictionary: write { "key": value, … }.')
     else:
         for key, value in given.value.items():
             if key in folded:
-                yield f"{name}.{folded[key]}", Given(value, given.origin)
+                yield f"{name}.{folded[key]}", SourcedValue(value, given.origin)
             else:
-                _unknown_key(name, key, keys, given.origin, findings)
+                _unknown_key(name, key, keys, given.origin, problems)
 
 
-def _unknown_key(name: str, key: object, keys: list[str], origin: str, findings: Findings) -> None:
+def _unknown_key(name: str, key: object, keys: list[str], origin: str, problems: Problems) -> None:
     if not isinstance(key, str):
         return
     near = closest(key, keys)
     if near:
-        findings.warnings.append(f'{name} ({origin}) has no key "{key}": do you mean "{near}"?')
+        problems.warnings.append(f'{name} ({origin}) has no key "{key}": do you mean "{near}"?')
 
 
 def _settings_in(
-    names: Mapping[str, Any], origin: str, kinds: Mapping[str, Any], findings: Findings
-) -> dict[str, Given]:
-    settings: dict[str, Given] = {}
+    names: Mapping[str, Any], origin: str, kinds: Mapping[str, Any], problems: Problems
+) -> dict[str, SourcedValue]:
+    settings: dict[str, SourcedValue] = {}
     values = {name: value for name, value in names.items() if name in kinds or _is_plain(value)}
-    for name, value in _renamed(values, origin, findings).items():
+    for name, value in _renamed(values, origin, problems).items():
         if name in kinds:
-            settings.update(spread(name, Given(value, origin), kinds, findings))
+            settings.update(spread(name, SourcedValue(value, origin), kinds, problems))
         elif name in NEEDLESS:
-            findings.warnings.append(f"{name} ({origin}) is needless and can go: {NEEDLESS[name]}.")
+            problems.warnings.append(f"{name} ({origin}) is needless and can go: {NEEDLESS[name]}.")
         else:
-            _unknown_name(name, origin, kinds, findings)
+            _unknown_name(name, origin, kinds, problems)
     return settings
 
 
@@ -127,23 +129,23 @@ def _is_plain(value: object) -> bool:
     return not isinstance(value, ModuleType) and not callable(value)
 
 
-def _renamed(names: Mapping[str, Any], origin: str, findings: Findings) -> dict[str, Any]:
+def _renamed(names: Mapping[str, Any], origin: str, problems: Problems) -> dict[str, Any]:
     result = {name: value for name, value in names.items() if name not in RENAMED}
     for old, new in RENAMED.items():
         if old not in names:
             continue
         both = f"; {new} is given too, so {old} is not used" if new in names else ""
-        findings.warnings.append(f"{old} ({origin}) is the old name of {new}: rename it{both}.")
+        problems.warnings.append(f"{old} ({origin}) is the old name of {new}: rename it{both}.")
         result.setdefault(new, names[old])
     return result
 
 
-def _unknown_name(name: str, origin: str, kinds: Mapping[str, Any], findings: Findings) -> None:
+def _unknown_name(name: str, origin: str, kinds: Mapping[str, Any], problems: Problems) -> None:
     if name.startswith("_") or not name.islower():
         return
     near = MEANT.get(name) or closest(name, (known for known in kinds if "." not in known))
     if near:
-        findings.warnings.append(f"{name} ({origin}) is no setting's name: do you mean {near}?")
+        problems.warnings.append(f"{name} ({origin}) is no setting's name: do you mean {near}?")
 
 
 def _unreadable(path: Path) -> str | None:

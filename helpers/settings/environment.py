@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, get_origin
 
 from helpers.settings import validators as check
-from helpers.settings.config_file import MEANT, NEEDLESS, RENAMED, Findings, Given, closest, spread
+from helpers.settings.config_file import MEANT, NEEDLESS, RENAMED, Problems, SourcedValue, closest, spread
 
 PREFIX = "MISP2SENTINEL_"
 _WITH_SECRETS = frozenset({"misp_key", "misp_headers", "misp_proxies", "ms_proxies", "ms_tenants", "state_url"})
@@ -45,19 +45,19 @@ def variable(name: str) -> str:
 def read(
     environ: Mapping[str, str],
     kinds: Mapping[str, Any],
-    findings: Findings,
+    problems: Problems,
     *,
     unopened: Collection[str] = (),
-) -> dict[str, Given]:
+) -> dict[str, SourcedValue]:
     """Return the settings in ``environ`` by dotted name, converted from text to their ``kinds``.
 
     A variable that names a file, or an unresolved reference, is ignored for the settings in ``unopened``.
     """
-    settings: dict[str, Given] = {}
+    settings: dict[str, SourcedValue] = {}
     # Sorted, a whole dictionary comes before its keys, so that a key's own variable wins.
-    for name, keys in sorted(_claims(environ, kinds, findings).items()):
+    for name, keys in sorted(_claims(environ, kinds, problems).items()):
         if len(keys) > 1:
-            findings.problem(name, "environment", f"is set by {' and '.join(keys)}: keep one of them.")
+            problems.add(name, "environment", f"is set by {' and '.join(keys)}: keep one of them.")
             continue
         names_a_file = keys[0].upper() != variable(name) and keys[0] not in ALIASES
         if names_a_file and name in unopened:
@@ -68,11 +68,11 @@ def read(
                 if name in unopened:
                     continue
                 raise ValueError(check.UNRESOLVED)  # noqa: TRY301  said like what cannot be converted
-            given = Given(convert(kinds[name], text), f"environment {keys[0]}")
+            given = SourcedValue(convert(kinds[name], text), f"environment {keys[0]}")
         except ValueError as error:
-            findings.problem(name, f"environment {keys[0]}", str(error))
+            problems.add(name, f"environment {keys[0]}", str(error))
         else:
-            settings.update(spread(name, given, kinds, findings))
+            settings.update(spread(name, given, kinds, problems))
     return settings
 
 
@@ -91,7 +91,7 @@ def convert(kind: Any, text: str) -> Any:
     return READERS.get(kind, str)(text)
 
 
-def _claims(environ: Mapping[str, str], kinds: Mapping[str, Any], findings: Findings) -> dict[str, list[str]]:
+def _claims(environ: Mapping[str, str], kinds: Mapping[str, Any], problems: Problems) -> dict[str, list[str]]:
     """Return for each setting the variables that give it."""
     names = {variable(name): name for name in kinds}
     claims = {name: [key] for key, name in ALIASES.items() if name in kinds and environ.get(key, "").strip()}
@@ -103,11 +103,11 @@ def _claims(environ: Mapping[str, str], kinds: Mapping[str, Any], findings: Find
         if name:
             claims.setdefault(name, []).append(key)
         else:
-            _unknown(key, kinds, findings)
+            _unknown(key, kinds, problems)
     return claims
 
 
-def _unknown(key: str, kinds: Mapping[str, Any], findings: Findings) -> None:
+def _unknown(key: str, kinds: Mapping[str, Any], problems: Problems) -> None:
     name = key.upper().removeprefix(PREFIX).lower().replace("__", ".")
     first, dot, rest = name.partition(".")
     new = {old.lower(): new for old, new in RENAMED.items()}.get(first)
@@ -115,7 +115,7 @@ def _unknown(key: str, kinds: Mapping[str, Any], findings: Findings) -> None:
     hint = f"do you mean {variable(near)}?" if near else "it is not used."
     if name in NEEDLESS:
         hint = f"it is needless, since {NEEDLESS[name]}."
-    findings.warnings.append(f"{key} in the environment is no setting's name: {hint}")
+    problems.warnings.append(f"{key} in the environment is no setting's name: {hint}")
 
 
 def _content(name: str, path: str) -> str:

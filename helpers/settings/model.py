@@ -29,7 +29,7 @@ from helpers.errors import SettingsError
 from helpers.settings import clouds, config_file, credentials, environment, filter_names, function_host
 from helpers.settings import validators as check
 from helpers.settings.attribute_filters import AttributeFilters
-from helpers.settings.config_file import Findings, Given
+from helpers.settings.config_file import Problems, SourcedValue
 from helpers.settings.contradictions import CREDENTIAL, SOURCE_SYSTEM, contradictions, unusable_files
 from helpers.settings.environment import variable
 
@@ -499,43 +499,47 @@ def load(
     What a key vault holds is not read here: see ``Settings.vault_secrets``.
     Raises SettingsError with every problem.
     """
-    findings = Findings()
-    given = _given(config_path, environ, offline, findings)
-    needed = _needed(given, findings.told, stories)
-    given = _filled_in(given, needed, offline, findings)
-    settings = _validated(given, findings)
+    problems = Problems()
+    given = _given(config_path, environ, offline, problems)
+    needed = _needed(given, problems.told, stories)
+    given = _filled_in(given, needed, offline, problems)
+    settings = _validated(given, problems)
     values = {name: entry.value for name, entry in given.items()}
-    _tell(contradictions(values), given, findings)
+    _tell(contradictions(values), given, problems)
     if settings is not None:
-        _contradictions(settings.misp_stories, settings, findings)
+        _contradictions(settings.misp_stories, settings, problems)
     if not offline:
-        _missing(needed, given, findings)
-        _tell(unusable_files(values, now()), given, findings)
+        _missing(needed, given, problems)
+        _tell(unusable_files(values, now()), given, problems)
         wrong = function_host.problem(values) if function_host.is_here(environ) else None
-        _tell([wrong] if wrong else [], given, findings)
-    if settings is None or findings.problems:
-        raise SettingsError([*findings.problems, *findings.warnings])
-    return Loaded(settings, (*findings.warnings, *_doubts(settings)))
+        _tell([wrong] if wrong else [], given, problems)
+    if settings is None or problems.errors:
+        raise SettingsError([*problems.errors, *problems.warnings])
+    return Loaded(settings, (*problems.warnings, *_doubts(settings)))
 
 
-def _given(config_path: Path | None, environ: Mapping[str, str], offline: bool, findings: Findings) -> dict[str, Given]:
+def _given(
+    config_path: Path | None, environ: Mapping[str, str], offline: bool, problems: Problems
+) -> dict[str, SourcedValue]:
     path = config_path or _path_in(environ)
-    given: dict[str, Given] = {}
+    given: dict[str, SourcedValue] = {}
     if path or DEFAULT_CONFIG.exists():
-        given = config_file.read((path or DEFAULT_CONFIG).absolute(), KINDS, findings)
+        given = config_file.read((path or DEFAULT_CONFIG).absolute(), KINDS, problems)
     unopened = (*NEEDED, *_CREDENTIAL_KEYS, "ms_auth") if offline else ()
-    given |= environment.read(environ, KINDS, findings, unopened=unopened)
+    given |= environment.read(environ, KINDS, problems, unopened=unopened)
     given = {
         name: entry for name, entry in given.items() if name not in UNSET_WHEN_EMPTY or entry.value not in (None, "")
     }
     token = environ.get(credentials.TOKEN_FILE_VARIABLE)
     if token and _value(given, CREDENTIAL) == "workload_identity":
-        entry = Given(token, f"environment {credentials.TOKEN_FILE_VARIABLE}")
+        entry = SourcedValue(token, f"environment {credentials.TOKEN_FILE_VARIABLE}")
         given.setdefault("ms_auth.federated_token_file", entry)
     if token and "ms_tenants" in given:
         given["ms_tenants"] = given["ms_tenants"]._replace(value=_with_token(given["ms_tenants"].value, token))
     if function_host.is_here(environ):
-        of_place = {name: Given(value, "default in a Function") for name, value in function_host.DEFAULTS.items()}
+        of_place = {
+            name: SourcedValue(value, "default in a Function") for name, value in function_host.DEFAULTS.items()
+        }
         given = of_place | given
     return given
 
@@ -549,7 +553,7 @@ def _with_token(tenants: Any, path: str) -> Any:
     return [{**here, **each} if wants else each for each, wants in zip(tenants, asks, strict=True)]
 
 
-def _value(given: Mapping[str, Given], name: str, default: Any = None) -> Any:
+def _value(given: Mapping[str, SourcedValue], name: str, default: Any = None) -> Any:
     return given[name].value if name in given else default
 
 
@@ -560,7 +564,7 @@ def _path_in(environ: Mapping[str, str]) -> Path | None:
     return Path(named)
 
 
-def _needed(given: Mapping[str, Given], told: Collection[str], stories: bool) -> tuple[str, ...]:
+def _needed(given: Mapping[str, SourcedValue], told: Collection[str], stories: bool) -> tuple[str, ...]:
     """Return what must be given: for a run, or for stories, which half a configuration asks for as well."""
     wanted = FOR_STORIES if stories or "misp_stories.api_key" in given else ()
     if not stories:
@@ -568,7 +572,7 @@ def _needed(given: Mapping[str, Given], told: Collection[str], stories: bool) ->
     return wanted if "misp_stories.url" in given else ("misp_domain", *wanted)
 
 
-def _needed_for_a_run(given: Mapping[str, Given], told: Collection[str]) -> tuple[str, ...]:
+def _needed_for_a_run(given: Mapping[str, SourcedValue], told: Collection[str]) -> tuple[str, ...]:
     """Return what a run needs, for the chosen credential and without what a key vault holds.
 
     ``told`` are settings that are given and could not be read.
@@ -584,12 +588,12 @@ def _needed_for_a_run(given: Mapping[str, Given], told: Collection[str]) -> tupl
 
 
 def _filled_in(
-    given: Mapping[str, Given], needed: tuple[str, ...], offline: bool, findings: Findings
-) -> dict[str, Given]:
+    given: Mapping[str, SourcedValue], needed: tuple[str, ...], offline: bool, problems: Problems
+) -> dict[str, SourcedValue]:
     """Leave out what is a placeholder or an unresolved reference, which is a problem unless nobody needs it."""
     needless = {*FOR_ADOPT, *NEEDED, *FOR_STORIES, *_CREDENTIAL_KEYS} - (set() if offline else set(needed))
     placeholder = "still holds a placeholder: put your own value there{}."
-    kept: dict[str, Given] = {}
+    kept: dict[str, SourcedValue] = {}
     for name, entry in given.items():
         found = list(check.texts(entry.value))
         wrong = [(path, check.UNRESOLVED) for path, text in found if check.is_reference(text)]
@@ -599,12 +603,12 @@ def _filled_in(
             kept[name] = entry
         elif name not in needless or (wrong and not offline):
             for path, what in wrong or left:
-                findings.problem(name + path, entry.origin, what)
-            findings.told.add(name)
+                problems.add(name + path, entry.origin, what)
+            problems.told.add(name)
     return kept
 
 
-def _validated(given: Mapping[str, Given], findings: Findings) -> Settings | None:
+def _validated(given: Mapping[str, SourcedValue], problems: Problems) -> Settings | None:
     values: dict[str, Any] = {}
     for name, entry in given.items():
         group, _, key = name.rpartition(".")
@@ -613,53 +617,53 @@ def _validated(given: Mapping[str, Given], findings: Findings) -> Settings | Non
         settings = Settings.model_validate(values)
     except ValidationError as error:
         for details in error.errors(include_url=False):
-            _translate(details, given, findings)
+            _translate(details, given, problems)
         return None
     settings._sources.update({name: entry.origin for name, entry in given.items()})
     return settings
 
 
-def _translate(details: ErrorDetails, given: Mapping[str, Given], findings: Findings) -> None:
+def _translate(details: ErrorDetails, given: Mapping[str, SourcedValue], problems: Problems) -> None:
     name, *rest = [part for part in details["loc"] if part != "[key]"]
     name = str(name)
     if rest and f"{name}.{rest[0]}" in KINDS:
         name = f"{name}.{rest.pop(0)}"
     path = "".join(f"[{part!r}]" for part in rest)
     for below, what in check.sentences(details, _SAID_FOR_KEYS):
-        findings.problem(name + path + below, given[name].origin, what)
-    findings.told.add(name)
+        problems.add(name + path + below, given[name].origin, what)
+    problems.told.add(name)
 
 
-def _tell(problems: Iterable[tuple[str, str]], given: Mapping[str, Given], findings: Findings) -> None:
-    for name, what in problems:
-        if not findings.has_told(name):
+def _tell(contradictory: Iterable[tuple[str, str]], given: Mapping[str, SourcedValue], problems: Problems) -> None:
+    for name, what in contradictory:
+        if not problems.has_told(name):
             source = given.get(name) or given.get(name.partition("[")[0])
-            findings.problem(name, source.origin if source else "not set", what)
+            problems.add(name, source.origin if source else "not set", what)
 
 
-def _contradictions(stories: MispStories, settings: Settings, findings: Findings) -> None:
+def _contradictions(stories: MispStories, settings: Settings, problems: Problems) -> None:
     """A sharing group and the distribution 4, sharing group, go together (MISP, distribution levels)."""
     name = "misp_stories.distribution"
     if stories.sharing_group_id and stories.level != 4:
-        findings.problem(
+        problems.add(
             name,
             settings.source_of(name),
             f"is {stories.level}, which shares with others than the sharing group that sharing_group_id names: "
             "write 4, or take one of the two out.",
         )
     if stories.level == 4 and not stories.sharing_group_id:
-        findings.problem(
+        problems.add(
             name,
             settings.source_of(name),
             "is 4, a sharing group, and sharing_group_id names none: write its id, or another distribution.",
         )
 
 
-def _missing(needed: tuple[str, ...], given: Mapping[str, Given], findings: Findings) -> None:
-    of_others = findings.has_told("ms_tenants")  # what is wrong with them leaves open whether ms_auth counts
+def _missing(needed: tuple[str, ...], given: Mapping[str, SourcedValue], problems: Problems) -> None:
+    of_others = problems.has_told("ms_tenants")  # what is wrong with them leaves open whether ms_auth counts
     for name in needed:
-        if name not in given and not findings.has_told(name) and not (of_others and name.startswith("ms_auth.")):
-            findings.problems.append(
+        if name not in given and not problems.has_told(name) and not (of_others and name.startswith("ms_auth.")):
+            problems.errors.append(
                 f"{config_file.written(name)} is missing: set it in config.py, or set {variable(name)}."
             )
 

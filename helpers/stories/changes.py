@@ -10,11 +10,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from helpers.stories import misp_event as story_event
-from helpers.stories.indicators import CATEGORIES, Named
-from helpers.stories.misp_event import PLACEHOLDER, STORY_TEXTS, Event, Held, HeldItem, Member, live, members_of, same
+from helpers.stories.indicators import CATEGORIES, StoryIndicator
+from helpers.stories.misp_event import (
+    PLACEHOLDER,
+    STORY_TEXTS,
+    Event,
+    HeldItem,
+    Member,
+    StoryInMisp,
+    live,
+    members_of,
+    same,
+)
 from helpers.stories.story import NewsItem, Story
 
-COMMENT = "Named in the story"
+COMMENT = "StoryIndicator in the story"
 # Tells what the story took back from what somebody deleted in MISP, which is not added again.
 TAKEN_BACK = "No longer named in the story"
 PLEASE_REMOVE = "Please remove this news item: the story no longer has it"
@@ -22,14 +32,14 @@ _SEVERAL = frozenset({"content", "links", "tags", "attributes"})
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredEvent:
     """An event as it is to be: a story's own, or (``extends``) our extension of another's."""
 
     uuid: str
     info: str
     items: tuple[NewsItem, ...]
     tags: tuple[str, ...]
-    indicators: tuple[Named, ...]
+    indicators: tuple[StoryIndicator, ...]
     to_ids: bool
     story: Story | None = None
     extends: str = ""
@@ -45,7 +55,7 @@ class Change:
     body: Mapping[str, Any] = field(default_factory=dict)
 
 
-def new_event(wanted: Wanted, distribution: int, sharing_group: int | None) -> Event:
+def new_event(wanted: DesiredEvent, distribution: int, sharing_group: int | None) -> Event:
     """Return the event to add where MISP has none."""
     objects = [story_event.story_object(wanted.story)] if wanted.story else []
     made = {
@@ -66,7 +76,7 @@ def new_event(wanted: Wanted, distribution: int, sharing_group: int | None) -> E
     return made | ({"extends_uuid": wanted.extends} if wanted.extends else {})
 
 
-def changes(wanted: Wanted, held: Held) -> list[Change]:
+def changes(wanted: DesiredEvent, held: StoryInMisp) -> list[Change]:
     """Return what makes an event of ours as it is wanted; nothing where it is.
 
     The report comes first and the title last: by the title the report is found again when MISP fails in between.
@@ -81,7 +91,7 @@ def changes(wanted: Wanted, held: Held) -> list[Change]:
     ]
 
 
-def left_deleted(wanted: Wanted, held: Held) -> list[str]:
+def left_deleted(wanted: DesiredEvent, held: StoryInMisp) -> list[str]:
     """Return the indicators that somebody deleted in MISP, which are not added again."""
     deleted = (each for each in held.event.get("Attribute") or () if story_event.is_deleted(each))
     gone = {_named(each) for each in deleted if each.get("comment") != TAKEN_BACK}
@@ -89,12 +99,12 @@ def left_deleted(wanted: Wanted, held: Held) -> list[str]:
     return [each.value for each in wanted.indicators if each in gone - there]
 
 
-def _title(wanted: Wanted, held: Held) -> Iterator[Change]:
+def _title(wanted: DesiredEvent, held: StoryInMisp) -> Iterator[Change]:
     if held.story.title != wanted.info:
         yield Change("edit_event", "title", wanted.uuid, {"info": wanted.info})
 
 
-def _story(wanted: Wanted, held: Held) -> Iterator[Change]:
+def _story(wanted: DesiredEvent, held: StoryInMisp) -> Iterator[Change]:
     if wanted.story is None:
         return
     made = story_event.story_object(wanted.story)
@@ -109,7 +119,7 @@ def _fields(story: Story) -> dict[str, Any]:
     return fields | {"links": sorted(fields["links"], key=str)}
 
 
-def _items(wanted: Wanted, held: Iterable[HeldItem]) -> Iterator[Change]:
+def _items(wanted: DesiredEvent, held: Iterable[HeldItem]) -> Iterator[Change]:
     by_id: dict[str, HeldItem] = {}
     spare = []
     for each in held:
@@ -127,7 +137,7 @@ def _items(wanted: Wanted, held: Iterable[HeldItem]) -> Iterator[Change]:
         yield Change("delete_object", f"news item {each.item.id}", str(each.held["uuid"]))
 
 
-def _by_hash(item: NewsItem, by_id: dict[str, HeldItem], wanted: Wanted) -> HeldItem | None:
+def _by_hash(item: NewsItem, by_id: dict[str, HeldItem], wanted: DesiredEvent) -> HeldItem | None:
     """Take the object of an item that is the same by its hash: items with one hash count once (Taranis AI)."""
     wanted_too = {each.id for each in wanted.items}
     found = (each for each in by_id.values() if item.hash and each.item.hash == item.hash)
@@ -191,7 +201,7 @@ def _member(made: Event) -> Member:
     return Member(made["object_relation"], made["type"], made["value"])
 
 
-def _report(wanted: Wanted, held: Held) -> Iterator[Change]:
+def _report(wanted: DesiredEvent, held: StoryInMisp) -> Iterator[Change]:
     if wanted.story is None:
         return
     made = story_event.report(wanted.story)
@@ -202,7 +212,7 @@ def _report(wanted: Wanted, held: Held) -> Iterator[Change]:
         yield Change("edit_report", "the report", str(there["id"]), made | {"uuid": there["uuid"]})
 
 
-def _our_report(story_id: str, name: str, held: Held) -> Event | None:
+def _our_report(story_id: str, name: str, held: StoryInMisp) -> Event | None:
     """Find the report that is ours by its UUID, or, of another tool's making, by a title of the story.
 
     The story has three: the one that is wanted, the event's, and the object's, which who edits the event leaves.
@@ -215,7 +225,7 @@ def _our_report(story_id: str, name: str, held: Held) -> Event | None:
     return next(iter([*own, *named_so]), None)
 
 
-def _tags(wanted: Wanted, held: Held) -> Iterator[Change]:
+def _tags(wanted: DesiredEvent, held: StoryInMisp) -> Iterator[Change]:
     there = {str(tag.get("name")).casefold() for tag in held.event.get("Tag") or ()}
     keep = {name.casefold() for name in wanted.tags}
     for name in wanted.tags:
@@ -226,7 +236,7 @@ def _tags(wanted: Wanted, held: Held) -> Iterator[Change]:
             yield Change("detach_tag", f"tag {name}", wanted.uuid, {"name": name})
 
 
-def _indicators(wanted: Wanted, held: Held) -> Iterator[Change]:
+def _indicators(wanted: DesiredEvent, held: StoryInMisp) -> Iterator[Change]:
     there = {_named(each): each for each in live(held.event, "Attribute")}
     gone = left_deleted(wanted, held)
     new = [each for each in wanted.indicators if each not in there and each.value not in gone]
@@ -250,15 +260,15 @@ def _taken_back(what: str, attribute: Event) -> Iterator[Change]:
         yield Change("delete_attribute", what, str(attribute["uuid"]))
 
 
-def _named(attribute: Mapping[str, Any]) -> Named:
-    return Named(str(attribute.get("type")), str(attribute.get("value")))
+def _named(attribute: Mapping[str, Any]) -> StoryIndicator:
+    return StoryIndicator(str(attribute.get("type")), str(attribute.get("value")))
 
 
 def _body(attribute: Mapping[str, Any]) -> Event:
     return {name: attribute.get(name) for name in ("type", "category", "value", "comment")}
 
 
-def _indicator(each: Named, to_ids: bool) -> Event:
+def _indicator(each: StoryIndicator, to_ids: bool) -> Event:
     return {
         "type": each.type,
         "category": CATEGORIES[each.type],
@@ -285,7 +295,7 @@ class Proposals:
     missing: list[NewsItem] = field(default_factory=list)
     waiting: int = 0
 
-    def of(self, wanted: Wanted, held: Held) -> Proposals:
+    def of(self, wanted: DesiredEvent, held: StoryInMisp) -> Proposals:
         """Compare a story with the event."""
         if wanted.story and held.held:
             self._story(wanted.story, held.story, held.held)

@@ -37,7 +37,7 @@ _BETWEEN = re.compile(f"[{BETWEEN}]")
 _CARET = re.compile(r"\^")
 
 
-class Named(NamedTuple):
+class StoryIndicator(NamedTuple):
     """An indicator, by MISP's type and in the form in which MISP keeps it."""
 
     type: str
@@ -47,7 +47,7 @@ class Named(NamedTuple):
 class Found(NamedTuple):
     """What a story names: its indicators, each once and in a fixed order, and URLs and hosts that are unclear."""
 
-    indicators: tuple[Named, ...]
+    indicators: tuple[StoryIndicator, ...]
     unclear: tuple[str, ...]
 
 
@@ -102,7 +102,7 @@ def _texts(story: Story) -> Iterator[str]:
         yield from (item.title, item.content, item.review)
 
 
-def _taken(kind: str, value: str) -> Iterator[Named]:
+def _taken(kind: str, value: str) -> Iterator[StoryIndicator]:
     """Yield the value as MISP would keep it, if it would."""
     from pymisp.tools.attributevalidationtool import AttributeValidationTool  # noqa: PLC0415  0.2 s to import
 
@@ -112,7 +112,7 @@ def _taken(kind: str, value: str) -> Iterator[Named]:
     try:
         stored = rules.modifyBeforeValidation(kind, value)
         if rules.validate(kind, stored) is True:
-            yield Named(kind, str(stored))
+            yield StoryIndicator(kind, str(stored))
     except (ValueError, UnicodeError):  # what cannot even be checked is none
         return
 
@@ -126,7 +126,7 @@ def _sites(story: Story) -> set[str]:
     return {host for host in map(_host, addresses) if host}
 
 
-def _site(each: Named) -> str:
+def _site(each: StoryIndicator) -> str:
     if each.type == "domain":
         return each.value
     return _host(each.value) if each.type == "url" else ""

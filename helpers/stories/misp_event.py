@@ -174,7 +174,7 @@ class HeldItem:
 
 
 @dataclass(frozen=True)
-class Held:
+class StoryInMisp:
     """What MISP has of a story: ``held`` is the story object, None where there is none."""
 
     event: Event
@@ -193,12 +193,12 @@ def extends(event: Mapping[str, Any]) -> str:
     return str(event.get("extends_uuid") or "").lower()
 
 
-def read_event(event: Event) -> Held:
+def read_event(event: Event) -> StoryInMisp:
     """Read the story and the news items of an event; what nobody can read in it is left out."""
     held = next(_objects(event, STORY), None)
     of_story = extends(event) or str(event["uuid"]).lower()
     items = tuple(HeldItem(_item(each, of_story), each) for each in _objects(event, ITEM))
-    return Held(event, _story(event, held, [each.item for each in items]), held, items)
+    return StoryInMisp(event, _story(event, held, [each.item for each in items]), held, items)
 
 
 def live(event: Mapping[str, Any], kind: str) -> list[Event]:
@@ -279,7 +279,7 @@ def _first(values: Mapping[str, list[str]], name: str) -> str:
 
 
 def _read(model: type[Part], values: Iterable[str]) -> list[Part]:
-    """Read JSON objects, of older events Python dictionaries; placeholders and what is neither are dropped."""
+    """ParsedStory JSON objects, of older events Python dictionaries; placeholders and what is neither are dropped."""
     found: list[Part] = []
     for fields in map(_fields, values):
         if fields and not set(map(str, fields.values())) & NO_DATA:

@@ -39,7 +39,7 @@ _ROWS = {"metadata": True, "excludeGalaxy": True}
 
 
 @dataclass(frozen=True)
-class Me:
+class KeyOwner:
     """Whose key it is: the user's organisation by id and UUID, and what the role may."""
 
     organisation_id: str
@@ -60,7 +60,7 @@ class MispWriter(MispReader):
 
     # -- reading -----------------------------------------------------------------------------------
 
-    def me(self) -> Me:
+    def me(self) -> KeyOwner:
         """Return whose key it is. Raises MispError when MISP does not say it."""
         answer = self._ask(lambda client: partial(client.get_user, expanded=False))
         organisation, user = (misp_answers.part(answer, name) for name in ("Organisation", "User"))
@@ -69,7 +69,7 @@ class MispWriter(MispReader):
             words = "MISP does not say whose key (misp_key) it is: its answer about the user is of no use"
             raise _renamed(MispError(words))
         uuid, name = (str(organisation.get(each) or "") for each in ("uuid", "name"))
-        return Me(str(number), uuid, name, misp_answers.part(answer, "Role"))
+        return KeyOwner(str(number), uuid, name, misp_answers.part(answer, "Role"))
 
     def sharing_groups(self) -> dict[str, str]:
         """Return the sharing groups that the key sees: id → name."""

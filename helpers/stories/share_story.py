@@ -14,10 +14,10 @@ from helpers.errors import MispBusy, MispDeclined, MispError, StoryStopped
 from helpers.settings import Settings
 from helpers.stories import changes as story_changes
 from helpers.stories import misp_event as story_event
-from helpers.stories.changes import Change, Proposals, Wanted
-from helpers.stories.indicators import Named, named
-from helpers.stories.misp_event import Event, Held, read_event
-from helpers.stories.misp_writer import Me, MispWriter
+from helpers.stories.changes import Change, DesiredEvent, Proposals
+from helpers.stories.indicators import StoryIndicator, named
+from helpers.stories.misp_event import Event, StoryInMisp, read_event
+from helpers.stories.misp_writer import KeyOwner, MispWriter
 from helpers.stories.story import Story
 
 PASSES = 3
@@ -27,7 +27,7 @@ _EXISTS, _FORBIDDEN = 404, 403
 
 
 @dataclass
-class Outcome:
+class ShareOutcome:
     """What became of one story."""
 
     id: str
@@ -55,7 +55,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Terms:
+class ShareOptions:
     """What was asked for: publish, flag indicators for detection, go on despite proposals."""
 
     publish: bool = False
@@ -64,15 +64,15 @@ class Terms:
 
 
 @dataclass
-class OneStory:
+class StoryShare:
     """A story that is shared; what becomes of it is in ``made``."""
 
     settings: Settings
     writer: MispWriter
-    me: Me
-    terms: Terms
+    me: KeyOwner
+    terms: ShareOptions
     story: Story
-    made: Outcome
+    made: ShareOutcome
 
     def share(self) -> None:
         """Look what is there and make it as it is wanted. Raises StoryStopped or MispError."""
@@ -101,8 +101,8 @@ class OneStory:
         items = [item for item in self.story.news_items if item.id not in elsewhere]
         return self.story.model_copy(update={"news_items": items})
 
-    def _wanted(self, story: Story) -> Wanted:
-        return Wanted(
+    def _wanted(self, story: Story) -> DesiredEvent:
+        return DesiredEvent(
             story.id,
             story.title,
             tuple(story.news_items),
@@ -112,7 +112,7 @@ class OneStory:
             story=story,
         )
 
-    def _indicators(self, story: Story) -> tuple[Named, ...]:
+    def _indicators(self, story: Story) -> tuple[StoryIndicator, ...]:
         found, unclear = named(story)
         self.made.notes += [f"{each} is no indicator: it is not clear what is requested with it" for each in unclear]
         listed = self.writer.on_warninglists(each.value for each in found) if found else {}
@@ -125,7 +125,7 @@ class OneStory:
     def _is_ours(self, event: Event) -> bool:
         return str(event.get("orgc_id")) == self.me.organisation_id
 
-    def _added(self, wanted: Wanted) -> tuple[Event, bool]:
+    def _added(self, wanted: DesiredEvent) -> tuple[Event, bool]:
         """Add an event; when the answer is lost, look whether it is there. Return it, and whether it is new."""
         stories = self.settings.misp_stories
         body = story_changes.new_event(wanted, stories.level, stories.sharing_group_id)
@@ -147,7 +147,7 @@ class OneStory:
             raise StoryStopped("failed", "another organisation added this event just now: share it once more")
         return event
 
-    def _declined(self, wanted: Wanted, error: MispDeclined) -> Event:
+    def _declined(self, wanted: DesiredEvent, error: MispDeclined) -> Event:
         """Find out why MISP takes no event: it is there already, out of sight, or blocklisted."""
         words = str(error)
         if error.status == _EXISTS and "already exists" in words:
@@ -163,7 +163,7 @@ class OneStory:
             raise StoryStopped("failed", f"the role may not add events (perm_add) ({words})")
         raise error
 
-    def _settle(self, wanted: Wanted, event: Event, *, new: bool = False) -> None:
+    def _settle(self, wanted: DesiredEvent, event: Event, *, new: bool = False) -> None:
         """Make an event as it is wanted, publish it where that is due, and note what MISP did not keep."""
         self.made.url = self.made.url or self._url(event)
         self._note_distribution(event)
@@ -208,7 +208,7 @@ class OneStory:
         listed = self.writer.proposals(str(event["uuid"]))
         return list({each.get("id"): each for each in (*story_event.proposals_in(event), *listed)}.values())
 
-    def _converged(self, wanted: Wanted, held: Held) -> tuple[Held, dict[str, str]]:
+    def _converged(self, wanted: DesiredEvent, held: StoryInMisp) -> tuple[StoryInMisp, dict[str, str]]:
         """Converge; when MISP fails meanwhile, say that what was published may no longer be so."""
         try:
             return self._converge(wanted, held)
@@ -223,7 +223,7 @@ class OneStory:
                 "it was published until this update and is perhaps no longer: share it again with --publish"
             )
 
-    def _converge(self, wanted: Wanted, held: Held) -> tuple[Held, dict[str, str]]:
+    def _converge(self, wanted: DesiredEvent, held: StoryInMisp) -> tuple[StoryInMisp, dict[str, str]]:
         """Change, look, and change what is still left; return what is there and what MISP declined."""
         refused: dict[str, str] = {}
         tried: list[Change] = []
@@ -251,7 +251,7 @@ class OneStory:
                 return error
         return None
 
-    def _published(self, wanted: Wanted, before: Event, after: Event, changed: bool) -> None:
+    def _published(self, wanted: DesiredEvent, before: Event, after: Event, changed: bool) -> None:
         """Publish what is to be, or what was until the update: each update unpublishes."""
         was, is_now = _flag(before.get("published")), _flag(after.get("published"))
         if is_now or not (self.terms.publish or (was and changed)):
@@ -280,7 +280,7 @@ class OneStory:
 
     def _propose(self, story: Story, event: Event) -> None:
         held = read_event(event)
-        wanted = Wanted(story.id, story.title, tuple(story.news_items), (), (), self.terms.to_ids, story=story)
+        wanted = DesiredEvent(story.id, story.title, tuple(story.news_items), (), (), self.terms.to_ids, story=story)
         first = self._proposals(wanted, held)
         refused = self._send(first, lambda: self._proposals(wanted, held))
         sent = [each.what for each in first.changes if each.what not in refused]
@@ -303,12 +303,12 @@ class OneStory:
             proposals = again()
         raise MispError("MISP did not take the proposals")
 
-    def _proposals(self, wanted: Wanted, held: Held) -> Proposals:
+    def _proposals(self, wanted: DesiredEvent, held: StoryInMisp) -> Proposals:
         pending = self._pending(held.event)
         ours = [each for each in pending if str(each.get("org_id")) == self.me.organisation_id]
         return Proposals(ours).of(wanted, held)
 
-    def _extend(self, story: Story, proposals: Proposals, parent: Held) -> bool:
+    def _extend(self, story: Story, proposals: Proposals, parent: StoryInMisp) -> bool:
         """Put the items that another's event lacks into an extension of ours; say whether that changed it."""
         uuid = story_event.extension_uuid(story.id, self.me.organisation_uuid)
         there = self._our_extension(uuid, parent.event)
@@ -318,7 +318,7 @@ class OneStory:
         texts = {"title": title, "description": "", "summary": "", "comments": ""}
         items = story.model_copy(update={**texts, "news_items": proposals.missing})
         known = {(each.get("type"), each.get("value")) for each in story_event.live(parent.event, "Attribute")}
-        wanted = Wanted(
+        wanted = DesiredEvent(
             str(there["uuid"]) if there else uuid,
             title,
             tuple(proposals.missing),
@@ -335,7 +335,7 @@ class OneStory:
         self.made.url = url
         return self.made.state != "unchanged"
 
-    def _header(self, story: Story, there: Event | None, parent: Held) -> tuple[str, tuple[str, ...]]:
+    def _header(self, story: Story, there: Event | None, parent: StoryInMisp) -> tuple[str, tuple[str, ...]]:
         """Return the title and tags of our extension: what the story has of its parent leaves them as they are."""
         title, tags = story.title, tuple(story_event.tag_names(story))
         if there is None:

@@ -110,7 +110,7 @@ def _given(value: str) -> str:
 
 Long = Annotated[str, BeforeValidator(_empty), AfterValidator(_text)]
 Text = Annotated[Long, AfterValidator(_short)]
-Named = Annotated[str, AfterValidator(_text), AfterValidator(_short), AfterValidator(_given)]
+Short = Annotated[str, AfterValidator(_text), AfterValidator(_short), AfterValidator(_given)]
 
 
 class _Part(BaseModel):
@@ -133,28 +133,28 @@ class _Value(_Part):
 class Tag(_Value):
     """A tag of a story."""
 
-    name: Annotated[Named, AfterValidator(_short_for_a_tag)]
+    name: Annotated[Short, AfterValidator(_short_for_a_tag)]
     tag_type: Annotated[Text, AfterValidator(lambda value: value or "misc")] = "misc"
 
 
 class StoryAttribute(_Value):
     """A key and a value that somebody gave a story, such as its TLP."""
 
-    key: Named
+    key: Short
     value: Text = ""
 
 
 class Link(_Value):
     """A link of a story, and the news item that it belongs to."""
 
-    link: Named
+    link: Short
     news_item_id: Text = ""
 
 
 class NewsItem(_Part):
     """One piece of news."""
 
-    id: Named
+    id: Short
     title: Text = ""
     content: Long = ""
     author: Text = ""
@@ -192,7 +192,7 @@ class Story(_Part):
     """A story with its news items; ``misp`` is what ``collect`` noted about its event."""
 
     id: Annotated[str, AfterValidator(_uuid)]
-    title: Named
+    title: Short
     description: Text = ""
     summary: Text = ""
     comments: Text = ""
@@ -209,7 +209,7 @@ class Story(_Part):
 
 
 @dataclass(frozen=True)
-class Read:
+class ParsedStory:
     """A story as MISP can keep it, with notes; or none, with what is wrong with it."""
 
     id: str
@@ -219,33 +219,33 @@ class Read:
     problems: tuple[str, ...] = ()
 
 
-def read(given: Any) -> Read:
+def read(given: Any) -> ParsedStory:
     """Check one story; what is wrong is named by its path (``news_items[2].hash``)."""
     try:
         return _read(given)
     except RecursionError:
-        return Read("", "", problems=("the story is nested too deeply",))
+        return ParsedStory("", "", problems=("the story is nested too deeply",))
 
 
-def _read(given: Any) -> Read:
+def _read(given: Any) -> ParsedStory:
     known = given if isinstance(given, Mapping) else {}
     name, title = str(known.get("id") or ""), str(known.get("title") or "")
     if not isinstance(given, Mapping):
-        return Read(name, title, problems=("the story must be an object",))
-    stored = _Storable()
+        return ParsedStory(name, title, problems=("the story must be an object",))
+    stored = _UnstorableCharacters()
     try:
         story = Story.model_validate(stored.within({key: given[key] for key in Story.model_fields if key in given}))
     except ValidationError as error:
-        return Read(name, title, problems=tuple(map(_sentence, error.errors(include_url=False))))
+        return ParsedStory(name, title, problems=tuple(map(_sentence, error.errors(include_url=False))))
     problems = _twice(story)
     if problems:
-        return Read(story.id, title, problems=problems)
+        return ParsedStory(story.id, title, problems=problems)
     alone, notes = _once(story)
-    return Read(story.id, alone.title, alone, (*stored.notes(), *notes))
+    return ParsedStory(story.id, alone.title, alone, (*stored.notes(), *notes))
 
 
 @dataclass
-class _Storable:
+class _UnstorableCharacters:
     """Replaces what MISP cannot store, and remembers where; in URLs it is percent-encoded, and nothing is lost."""
 
     where: list[str] = field(default_factory=list)

@@ -2,8 +2,8 @@
 
 from helpers.sync.delivery import Delivery
 from helpers.sync.event_selection import DAY
-from helpers.sync.event_sync import Desk
-from helpers.sync.plan import VALUE_NAMESPACE, Wanted
+from helpers.sync.event_sync import ObjectPlanner
+from helpers.sync.plan import VALUE_NAMESPACE, DesiredObject
 from helpers.sync.report import MATCHED, REVOKED, UNMATCHED, Report
 from helpers.sync.run import Progress, make_state_dir, opened
 
@@ -14,10 +14,10 @@ __all__ = [
     "UNMATCHED",
     "VALUE_NAMESPACE",
     "Delivery",
-    "Desk",
+    "DesiredObject",
+    "ObjectPlanner",
     "Progress",
     "Report",
-    "Wanted",
     "make_state_dir",
     "opened",
 ]

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from helpers.ledger import Ledger, RememberedObject
-from helpers.microsoft import Answer, Outcome, Pacers, RequestManager, State, api_of, outgoing
+from helpers.ledger import Ledger, ObjectRecord
+from helpers.microsoft import Answer, Outcome, OutcomeState, RateLimiters, RequestManager, api_of, outgoing
 from helpers.settings import Settings
-from helpers.sync import plan as planning
+from helpers.sync import plan as plan_module
 from helpers.sync.debug_files import (
     ANSWERS,
     PARSED_INDICATORS,
@@ -57,7 +57,7 @@ class DryRun:
 
     def more(self, count: int) -> None:
         """Count what would be sent."""
-        self._report.states[State.PENDING] += count
+        self._report.states[OutcomeState.PENDING] += count
 
     def complete(self) -> None:
         """Nothing waits for it."""
@@ -75,23 +75,25 @@ class Delivery:
     ``now`` is the run's time in seconds since 1970.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger, report: Report, pacers: Pacers, now: int) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, report: Report, rate_limiters: RateLimiters, now: int
+    ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._report = report
         self._now = now
         dump = settings.state_path / named(PARSED_INDICATORS, settings.name)
         self._dump = IndicatorDump(dump) if settings.write_parsed_indicators else None
-        self._destination = self._made(pacers)
+        self._destination = self._made(rate_limiters)
 
-    def submit(self, objects: Sequence[RememberedObject]) -> None:
+    def submit(self, objects: Sequence[ObjectRecord]) -> None:
         """Take objects, as the ledger has them; they go out when the destination has a place for them."""
         if not objects:
             return
         if self._dump:
             self._dump.add([self._outgoing(each) for each in objects])
         self._report.indicators += len(objects)
-        self._ledger.line_up([each.id for each in objects])
+        self._ledger.enqueue([each.id for each in objects])
         self._destination.more(len(objects))
 
     def complete(self) -> None:
@@ -110,21 +112,21 @@ class Delivery:
         """Send nothing more; what has no outcome yet is taken up by the next run."""
         self._destination.abandon()
 
-    def take(self, most: int, *, in_flight: bool) -> list[Indicator]:
+    def dequeue(self, most: int, *, in_flight: bool) -> list[Indicator]:
         """Take the next objects out of the line, as they are sent (``request_manager.Outbox``)."""
-        taken = self._ledger.take(most, self._now, in_flight=in_flight)
+        taken = self._ledger.dequeue(most, self._now, in_flight=in_flight)
         return [self._outgoing(each) for each in taken]
 
-    def _outgoing(self, each: RememberedObject) -> Indicator:
+    def _outgoing(self, each: ObjectRecord) -> Indicator:
         if self._settings.graph:
             return outgoing(each, remembers=self._settings.remembers)
-        return planning.outgoing(each, self._now)
+        return plan_module.outgoing(each, self._now)
 
-    def _made(self, pacers: Pacers) -> Destination:
+    def _made(self, rate_limiters: RateLimiters) -> Destination:
         settings = self._settings
         if settings.dry_run:
             return DryRun(self._report)
-        return RequestManager(settings, self, self._settle, on_answer=self._written(), pacers=pacers)
+        return RequestManager(settings, self, self._settle, on_answer=self._written(), rate_limiters=rate_limiters)
 
     def _written(self) -> Callable[[Answer, bool], None]:
         """Return what writes answers down, where the settings want that."""
@@ -142,11 +144,13 @@ class Delivery:
 
     def _settle(self, outcomes: Sequence[Outcome]) -> None:
         """Write Microsoft's answers down, and count them."""
-        self._ledger.learn_remote_ids({each.object["id"]: each.remote_id for each in outcomes if each.remote_id})
-        accepted = [each.object for each in outcomes if each.state is State.ACCEPTED]
+        self._ledger.save_remote_ids({each.object["id"]: each.remote_id for each in outcomes if each.remote_id})
+        accepted = [each.object for each in outcomes if each.state is OutcomeState.ACCEPTED]
         self._ledger.accepted([each["id"] for each in accepted if not each.get("revoked")], self._now)
         self._ledger.withdrawn([each["id"] for each in accepted if each.get("revoked")])
-        rejected = {each.object["id"]: each.words for each in outcomes if each.state is State.REJECTED}
+        rejected = {each.object["id"]: each.words for each in outcomes if each.state is OutcomeState.REJECTED}
         self._ledger.rejected(rejected, api_of(self._settings).program)
-        self._ledger.unanswered({each.object["id"]: each.words for each in outcomes if each.state is State.PENDING})
+        self._ledger.unanswered(
+            {each.object["id"]: each.words for each in outcomes if each.state is OutcomeState.PENDING}
+        )
         self._report.settle(outcomes)

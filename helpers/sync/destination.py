@@ -15,15 +15,15 @@ from typing import Any
 
 from constants import LOG_EVENT_ERROR, WithdrawalReason
 from helpers.errors import SettingsError
-from helpers.indicators import Converted, Item
-from helpers.ledger import Ledger, RememberedEvent, RememberedObject, Stage, Terms
+from helpers.indicators import ConversionResult, Item
+from helpers.ledger import EventRecord, Ledger, ObjectRecord, RetryPolicy, Stage
 from helpers.microsoft import api_of
-from helpers.misp import SeenEvent
+from helpers.misp import ListedEvent
 from helpers.settings import Settings
-from helpers.sync import event_selection as marks
-from helpers.sync import plan as planning
-from helpers.sync.event_selection import Circumstances, Decision, Look
-from helpers.sync.event_sync import Desk, EventPart, EventReading
+from helpers.sync import event_selection
+from helpers.sync import plan as plan_module
+from helpers.sync.event_selection import Action, Decision, RunConditions
+from helpers.sync.event_sync import EventSync, ObjectPlanner, PreparedSlice
 from helpers.sync.plan import Plan
 from helpers.sync.report import Report
 
@@ -46,7 +46,7 @@ class Options:
 
 
 @dataclass
-class Reconciliation:
+class DestinationSync:
     """One run for one destination.
 
     ``submit`` takes objects to be uploaded, ``tell`` parts of the conversion. ``shape`` prints the settings
@@ -58,21 +58,21 @@ class Reconciliation:
     options: Options
     ledger: Ledger
     report: Report
-    submit: Callable[[Sequence[RememberedObject]], None]
-    tell: Callable[[Converted], None]
+    submit: Callable[[Sequence[ObjectRecord]], None]
+    tell: Callable[[ConversionResult], None]
     shape: str
     now: int
-    to_read: dict[str, SeenEvent | None] = field(default_factory=dict)
-    _known: Mapping[str, RememberedEvent] = field(default_factory=dict)
-    _listed: Mapping[str, SeenEvent] = field(default_factory=dict)
-    _rows: dict[str, SeenEvent] = field(default_factory=dict)
+    to_read: dict[str, ListedEvent | None] = field(default_factory=dict)
+    _known: Mapping[str, EventRecord] = field(default_factory=dict)
+    _listed: Mapping[str, ListedEvent] = field(default_factory=dict)
+    _rows: dict[str, ListedEvent] = field(default_factory=dict)
     _to_ask: list[str] = field(default_factory=list)
-    _reading: EventReading | None = None
+    _reading: EventSync | None = None
     _pending: set[str] = field(default_factory=set)
     _read: set[str] = field(default_factory=set)
     _failed: set[str] = field(default_factory=set)
     _later: set[str] = field(default_factory=set)
-    _to_go: list[tuple[RememberedEvent, SeenEvent | None, str]] = field(default_factory=list)
+    _to_go: list[tuple[EventRecord, ListedEvent | None, str]] = field(default_factory=list)
     _live: int = 0
     _identity: Mapping[str, Any] = field(default_factory=dict)
     _trusted: bool = False
@@ -105,12 +105,12 @@ class Reconciliation:
         self._withdraw(leaving)
 
     def finished(self, *, complete: bool) -> None:
-        """Move the marks, after Microsoft has answered for everything; ``complete`` if nothing stopped the run."""
+        """Save what the next run goes by, once Microsoft has answered; ``complete`` if nothing stopped the run."""
         self.ledger.settle_events(self._read)
         whole = complete and not (self._failed or self.report.misp_error or self.options.uuid or self._narrowed)
-        if whole and self._circumstances.full_run:
+        if whole and self._conditions.full_run:
             begun = self.ledger.facts()["full_begun"]
-            self.ledger.learn(full_at=begun["at"], full_begun=None, shape=self.shape)
+            self.ledger.save_facts(full_at=begun["at"], full_begun=None, shape=self.shape)
 
     # -- what the run goes by -------------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ class Reconciliation:
                 f"another MISP, or another user's view of it, is read than before ({', '.join(changed)})"
             )
             return False
-        self.ledger.learn(misp=seen)
+        self.ledger.save_facts(misp=seen)
         return True
 
     def _begin_full_run(self) -> None:
@@ -133,24 +133,24 @@ class Reconciliation:
             return
         facts = self.ledger.facts()
         begun = facts.get("full_begun") or {}
-        young = self.now - begun.get("at", 0) < self.settings.full_sync_days * marks.DAY
+        young = self.now - begun.get("at", 0) < self.settings.full_sync_days * event_selection.DAY
         if self.options.full or begun.get("shape") != self.shape or not young:
             number = facts.get("full_run", 0) + 1
-            self.ledger.learn(full_run=number, full_begun={"at": self.now, "shape": self.shape})
+            self.ledger.save_facts(full_run=number, full_begun={"at": self.now, "shape": self.shape})
 
     def _full_run_is_due(self) -> bool:
         facts = self.ledger.facts()
-        late = self.now - int(facts.get("full_at", 0)) >= self.settings.full_sync_days * marks.DAY
+        late = self.now - int(facts.get("full_at", 0)) >= self.settings.full_sync_days * event_selection.DAY
         return self.options.full or late or facts.get("shape") != self.shape
 
     @cached_property
-    def _circumstances(self) -> Circumstances:
+    def _conditions(self) -> RunConditions:
         facts = self.ledger.facts()
-        return Circumstances(
+        return RunConditions(
             now=self.now,
             full_run=facts.get("full_run", 0) if facts.get("full_begun") else 0,
-            needs_published=marks.needs_published(self.settings.misp_event_filters),
-            grace=self.settings.unpublished_grace_days * marks.DAY,
+            needs_published=event_selection.needs_published(self.settings.misp_event_filters),
+            grace=self.settings.unpublished_grace_days * event_selection.DAY,
             own_organisation=self._identity["organisation"],
             site_admin=self._identity["site_admin"],
             force=self.options.force_withdraw,
@@ -165,11 +165,11 @@ class Reconciliation:
         return self._trusted and not self._narrowed
 
     @cached_property
-    def _desk(self) -> Desk:
-        terms = Terms(self.now, self.options.retry_rejected, api_of(self.settings).program)
+    def _planner(self) -> ObjectPlanner:
+        terms = RetryPolicy(self.now, self.options.retry_rejected, api_of(self.settings).program)
         number = self.ledger.facts().get("full_run", 0)
         changed = WithdrawalReason.DEDUPLICATE_CHANGED if self._other_keys else WithdrawalReason.CHANGED
-        return Desk(self.settings, self.ledger, terms, self._carry_out, self.tell, number, changed)
+        return ObjectPlanner(self.settings, self.ledger, terms, self._carry_out, self.tell, number, changed)
 
     @cached_property
     def _with_objects(self) -> set[str]:
@@ -177,24 +177,24 @@ class Reconciliation:
 
     # -- which events to read -------------------------------------------------------------------------
 
-    def look_at_one(self, listed: SeenEvent) -> None:
+    def look_at_one(self, listed: ListedEvent) -> None:
         """Have the one event read that was asked for."""
         known = self._known.get(listed.uuid)
         self.to_read = {listed.uuid: listed if known is None or known.listed else None}
 
-    def look_around(self, index: Mapping[str, SeenEvent], listed: Mapping[str, SeenEvent]) -> list[str]:
-        """Look at every event known or listed; return the known ones that MISP is to be asked for by UUID."""
+    def look_around(self, index: Mapping[str, ListedEvent], listed: Mapping[str, ListedEvent]) -> list[str]:
+        """Action at every event known or listed; return the known ones that MISP is to be asked for by UUID."""
         self._listed = listed
         self._rows = {**listed, **index}
         looked_at = listed.keys() if self._narrowed else self._known.keys() | listed.keys()
         decisions = {uuid: self._look(index.get(uuid), uuid) for uuid in sorted(looked_at)}
         self._hold_or_leave(index, decisions)
-        to_read = [uuid for uuid, decision in decisions.items() if decision.look in (Look.READ, Look.ASK)]
+        to_read = [uuid for uuid, decision in decisions.items() if decision.action in (Action.READ, Action.ASK)]
         self.to_read = {uuid: listed[uuid] for uuid in to_read if uuid in listed}
         self._to_ask = [uuid for uuid in to_read if uuid not in listed]
         return self._to_ask
 
-    def answered(self, found: Mapping[str, SeenEvent], exist: Mapping[str, SeenEvent]) -> None:
+    def answered(self, found: Mapping[str, ListedEvent], exist: Mapping[str, ListedEvent]) -> None:
         """Take what MISP said: the events that its filters find, time windows set aside, and those that exist."""
         self._rows |= found
         decisions = {uuid: self._not_found(uuid, exist.get(uuid)) for uuid in self._to_ask if uuid not in found}
@@ -204,41 +204,43 @@ class Reconciliation:
         self.to_read |= {event.uuid: None for event in events if not self._stands(event, found[event.uuid])}
         self._surveyed = True
 
-    def _look(self, row: SeenEvent | None, uuid: str) -> Decision:
+    def _look(self, row: ListedEvent | None, uuid: str) -> Decision:
         event = self._known.get(uuid)
         if event and uuid in self._again:
             event = replace(event, todo=True)
         left_unpublished = event is not None and not event.published and row is not None and not row.published
-        matters = event is not None and (self._circumstances.full_run or row is None or left_unpublished)
+        matters = event is not None and (self._conditions.full_run or row is None or left_unpublished)
         has_objects = bool(matters) and uuid in self._with_objects
-        return marks.look(event, row, self._listed.get(uuid), self._circumstances, has_objects=has_objects)
+        return event_selection.decide_event(
+            event, row, self._listed.get(uuid), self._conditions, has_objects=has_objects
+        )
 
     @cached_property
     def _again(self) -> set[str]:
         """Events to be read whatever their rows say: withdrawals wait, or rejections are tried again."""
         again = set(self.ledger.facts().get("refused_events", [])) | self.ledger.events_that_let_go(self.now)
-        return again | self.ledger.events_with_rejected_objects(self._desk.terms)
+        return again | self.ledger.events_with_rejected_objects(self._planner.terms)
 
-    def _stands(self, event: RememberedEvent, seen: SeenEvent) -> bool:
+    def _stands(self, event: EventRecord, seen: ListedEvent) -> bool:
         """Whether an event only left the time window, or the index: nothing of it is to be read."""
         to_read = event.todo or event.held_since is not None or event.uuid in self._again
-        return not (to_read or self._circumstances.wants_anew(event) or marks.moved(event, seen))
+        return not (to_read or self._conditions.wants_anew(event) or event_selection.moved(event, seen))
 
-    def _not_found(self, uuid: str, seen: SeenEvent | None) -> Decision:
+    def _not_found(self, uuid: str, seen: ListedEvent | None) -> Decision:
         event = self._known[uuid]
         if seen is None:
-            return marks.gone(event, self._circumstances)
-        if self._circumstances.needs_published and not seen.published:
+            return event_selection.gone(event, self._conditions)
+        if self._conditions.needs_published and not seen.published:
             has_objects = uuid in self._with_objects
-            return marks.unpublished(event, seen, self._circumstances, has_objects=has_objects)
-        return Decision(Look.LEAVE, WithdrawalReason.LEFT_FILTERS)
+            return event_selection.unpublished(event, seen, self._conditions, has_objects=has_objects)
+        return Decision(Action.LEAVE, WithdrawalReason.LEFT_FILTERS)
 
-    def _hold_or_leave(self, seen: Mapping[str, SeenEvent], decisions: Mapping[str, Decision]) -> None:
+    def _hold_or_leave(self, seen: Mapping[str, ListedEvent], decisions: Mapping[str, Decision]) -> None:
         for uuid, decision in decisions.items():
-            if decision.look is Look.HOLD:
+            if decision.action is Action.HOLD:
                 self.report.held += 1
                 self.ledger.keep(events=[replace(self._known[uuid], held_since=decision.held_since)])
-            elif decision.look is Look.LEAVE:
+            elif decision.action is Action.LEAVE:
                 self._to_go.append((self._known[uuid], seen.get(uuid), decision.reason))
 
     # -- events as they are read ----------------------------------------------------------------------
@@ -250,15 +252,15 @@ class Reconciliation:
         listed = self.to_read[uuid]
         if listed and uuid not in self._known:  # what is sent of it must be found again, also when this run is cut off
             seen = (listed.timestamp, listed.published, listed.organisation, listed.listing)
-            begun = RememberedEvent(uuid, *seen, todo=True)
+            begun = EventRecord(uuid, *seen, todo=True)
             self.ledger.keep(events=[begun])
-        self._reading = EventReading(self._desk, uuid, listed)
+        self._reading = EventSync(self._planner, uuid, listed)
 
-    def look(self, part: EventPart) -> Iterable[Item]:
-        """Look at a part of the open event; return what is to be converted."""
+    def look(self, part: PreparedSlice) -> Iterable[Item]:
+        """Action at a part of the open event; return what is to be converted."""
         return self._reading.look(part) if self._reading else ()
 
-    def take(self, converted: Converted, part: EventPart) -> None:
+    def take(self, converted: ConversionResult, part: PreparedSlice) -> None:
         """Take what became of a part of the open event, for this destination or others."""
         if self._reading:
             self._reading.take(converted, part)
@@ -290,7 +292,7 @@ class Reconciliation:
         """Have an event read anew by the next run; how it was seen in this one is remembered all the same."""
         if uuid in self.to_read:
             self._failed.add(uuid)
-            known = self.ledger.event(uuid) or RememberedEvent(uuid, 0, published=False)
+            known = self.ledger.event(uuid) or EventRecord(uuid, 0, published=False)
             if seen := self._rows.get(uuid):
                 known = replace(known, timestamp=seen.timestamp, published=seen.published)
             self.ledger.keep(events=[replace(known, todo=True)])
@@ -312,7 +314,7 @@ class Reconciliation:
 
     def _send_later(self) -> None:
         """Send the objects that several events share, as all of them together want them."""
-        for some in self.ledger.in_portions(sorted(self._later)):
+        for some in self.ledger.load_in_batches(sorted(self._later)):
             waiting = [each for each in some if each.stage == Stage.PENDING and not each.leaving]
             first = [each for each in waiting if each.accepted_at is None]
             plan = Plan(new=first, changed=[each for each in waiting if each.accepted_at is not None])
@@ -324,9 +326,9 @@ class Reconciliation:
         """Send what an earlier run could not, of events that there was no reason to read."""
         if self._narrowed:
             return
-        for some in self.ledger.in_portions(self._pending):
+        for some in self.ledger.load_in_batches(self._pending):
             still = [each for each in some if each.stage == Stage.PENDING and not each.leaving]
-            plan = Plan(again=[planning.renewal(each, self.now, moves=False) for each in still])
+            plan = Plan(again=[plan_module.renewal(each, self.now, moves=False) for each in still])
             self.ledger.keep(objects=plan.kept)
             self._carry_out(plan)
 
@@ -339,12 +341,12 @@ class Reconciliation:
             return
         self._send_again(self.ledger.to_renew(self.now), moves=True)
         if self.settings.refresh_days:
-            before = self.now - self.settings.refresh_days * marks.DAY
+            before = self.now - self.settings.refresh_days * event_selection.DAY
             self._send_again(self.ledger.to_refresh(self.now, before), moves=False)
 
     def _send_again(self, ids: Sequence[str], *, moves: bool) -> None:
-        for some in self.ledger.in_portions(ids):
-            plan = Plan(renewed=[planning.renewal(each, self.now, moves=moves) for each in some])
+        for some in self.ledger.load_in_batches(ids):
+            plan = Plan(renewed=[plan_module.renewal(each, self.now, moves=moves) for each in some])
             self.ledger.keep(objects=plan.kept)
             self._carry_out(plan)
 
@@ -357,7 +359,7 @@ class Reconciliation:
         self._other_keys = before != self.settings.deduplicate
         if self._other_keys and (not self.options.force_withdraw or self.options.uuid or self._narrowed):
             raise SettingsError([_DEDUPLICATE.format(before, self.settings.deduplicate)])
-        self.ledger.learn(deduplicate=self.settings.deduplicate)
+        self.ledger.save_facts(deduplicate=self.settings.deduplicate)
 
     def _decide_withdrawals(self) -> list[str]:
         """Let go of whole events, and return the ids to withdraw; none when it looks like a mistake.
@@ -373,18 +375,18 @@ class Reconciliation:
         for event, seen, reason in self._to_go:
             self._let_event_go(event, seen, reason)
         if not self.options.uuid and self._may_let_go:
-            self.ledger.learn(refused_events=[])
+            self.ledger.save_facts(refused_events=[])
         return self.ledger.leaving_ids(self.now, done)
 
     def _withdraw(self, leaving: Sequence[str]) -> None:
         """Send withdrawals; those that had no answer are repeated, whatever else may be withdrawn."""
         again = [] if self.options.uuid or self._narrowed else self.ledger.unanswered_withdrawals(self.now)
-        for some in self.ledger.in_portions(dict.fromkeys([*leaving, *again])):
+        for some in self.ledger.load_in_batches(dict.fromkeys([*leaving, *again])):
             for each in some:
                 self.report.withdrawing(each)
             self.submit(some)
 
-    def _let_event_go(self, event: RememberedEvent, seen: SeenEvent | None, reason: str) -> None:
+    def _let_event_go(self, event: EventRecord, seen: ListedEvent | None, reason: str) -> None:
         timestamp = seen.timestamp if seen else event.timestamp
         left = replace(
             event,
@@ -397,24 +399,24 @@ class Reconciliation:
         sources = self.ledger.sources_of_event(event.uuid)
         attributes = self.ledger.attributes(event.uuid)
         reasons = dict.fromkeys((source.attribute for source in sources), reason)
-        self._desk.drop(event.uuid, sources, reasons, events=[left], no_attributes={event.uuid: list(attributes)})
+        self._planner.drop(event.uuid, sources, reasons, events=[left], no_attributes={event.uuid: list(attributes)})
 
     def _refuse(self, leaving: Sequence[str]) -> None:
         """Withdraw nothing; have what was to go looked at again, and not renewed meanwhile."""
-        for some in self.ledger.in_portions(leaving):
+        for some in self.ledger.load_in_batches(leaving):
             for each in some:
                 self.report.say(f"refused: withdraw {each.id} {each.pattern} ({each.leaving})")
         for event, _, reason in self._to_go:
             self.report.say(f"refused: withdraw all of event {event.uuid} ({reason})")
         self.ledger.keep(events=[replace(event, listed=False) for event, _, _ in self._to_go])
         if not self.options.uuid:
-            self.ledger.learn(refused_events=sorted(event.uuid for event, _, _ in self._to_go))
+            self.ledger.save_facts(refused_events=sorted(event.uuid for event, _, _ in self._to_go))
 
     def _may_withdraw(self, count: int) -> bool:
         if not self._may_let_go:
             return False
         live, percent = self._live, self.settings.max_withdraw_percent
-        if self.options.force_withdraw or not planning.too_many(count, live, percent):
+        if self.options.force_withdraw or not plan_module.too_many(count, live, percent):
             return True
         self.report.refuse(
             f"{count} of {live} live objects would leave Sentinel, more than max_withdraw_percent ({percent}) "

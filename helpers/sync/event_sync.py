@@ -15,7 +15,7 @@ from typing import Any
 
 from constants import Skip, WithdrawalReason
 from helpers.indicators import (
-    Converted,
+    ConversionResult,
     EventHeader,
     Item,
     Json,
@@ -23,23 +23,23 @@ from helpers.indicators import (
     PreparedObject,
     RequestObjectEvent,
     Skipped,
+    apply_filters,
     attribute_of,
     convert_prepared,
-    sieve,
     text_of,
 )
 from helpers.indicators import request_graph as graph_objects
-from helpers.ledger import Indicator, Ledger, RememberedAttribute, RememberedEvent, Source, Terms
-from helpers.misp import UNASKED, SeenEvent, number
+from helpers.ledger import AttributeRecord, EventRecord, Indicator, Ledger, RetryPolicy, Source
+from helpers.misp import UNASKED, ListedEvent, number
 from helpers.settings import Settings
-from helpers.sync import plan as planning
-from helpers.sync.plan import Plan, Reason, Wanted
+from helpers.sync import plan as plan_module
+from helpers.sync.plan import DesiredObject, Plan, Reason
 
 _PARTS = ("type", "category", "value", "comment", "timestamp", "last_seen", "Tag")
 
 
 @dataclass(frozen=True)
-class Desk:
+class ObjectPlanner:
     """Where events are planned.
 
     ``carry_out`` gets each plan after it was written down, ``tell`` each part of an event's conversion;
@@ -49,9 +49,9 @@ class Desk:
 
     settings: Settings
     ledger: Ledger
-    terms: Terms
+    terms: RetryPolicy
     carry_out: Callable[[Plan], None]
-    tell: Callable[[Converted], None]
+    tell: Callable[[ConversionResult], None]
     full_run: int = 0
     changed: str = WithdrawalReason.CHANGED
 
@@ -63,9 +63,9 @@ class Desk:
     def source(self, event: str, attribute: PreparedAttribute, indicator: Indicator) -> Source:
         """Return an attribute's part in the object that one of its indicators stands for."""
         if self.settings.deduplicate == "attribute":
-            return Source(planning.attribute_key(indicator, attribute.uuid), event, attribute.uuid)
+            return Source(plan_module.attribute_key(indicator, attribute.uuid), event, attribute.uuid)
         lifetime = self.lifetime(attribute, indicator)
-        return planning.contribution(planning.value_key(indicator), event, attribute.uuid, indicator, lifetime)
+        return plan_module.contribution(plan_module.value_key(indicator), event, attribute.uuid, indicator, lifetime)
 
     def lifetime(self, attribute: PreparedAttribute, indicator: Indicator) -> int:
         """Return how many seconds an expiry that counts from the run's time is ahead of it; 0 for a fixed one."""
@@ -76,11 +76,11 @@ class Desk:
         )
         if has_end or (not self.settings.graph and self.settings.days_to_expire_start != "current_date"):
             return 0
-        return planning.seconds(indicator["valid_until"]) - planning.seconds(indicator["modified"])
+        return plan_module.seconds(indicator["valid_until"]) - plan_module.seconds(indicator["modified"])
 
     def decide(
         self,
-        wanted: Mapping[str, Wanted],
+        wanted: Mapping[str, DesiredObject],
         unwanted: Mapping[str, Reason],
         *,
         event: str,
@@ -90,7 +90,7 @@ class Desk:
         """Decide by an event, write the intent down together with ``written``, carry it out, and return it."""
         remembered = self.ledger.objects([*wanted, *unwanted])
         taken = self.ledger.by_id(each.first_id for each in wanted.values())
-        plan = planning.decide(wanted, unwanted, remembered, taken, self.terms, in_window=in_window, event=event)
+        plan = plan_module.decide(wanted, unwanted, remembered, taken, self.terms, in_window=in_window, event=event)
         self.ledger.keep(objects=plan.kept, no_objects=[each.id for each in plan.forget], **written)
         self.carry_out(plan)
         return plan
@@ -111,14 +111,14 @@ class Desk:
 
 
 @dataclass(frozen=True)
-class EventPart:
+class PreparedSlice:
     """A part of an event as MISP delivered it, prepared once for every destination."""
 
     prepared: RequestObjectEvent
     prints: Mapping[str, str]
 
     @classmethod
-    def of(cls, event: Json, settings: Settings, shape: str, now: datetime) -> EventPart:
+    def of(cls, event: Json, settings: Settings, shape: str, now: datetime) -> PreparedSlice:
         """Prepare an event, or a slice of it; ``shape`` prints the settings that shape the result."""
         prepared = RequestObjectEvent(event, settings, now)
         every = _members(prepared.items)
@@ -130,7 +130,7 @@ class EventPart:
         """The event as MISP delivered it."""
         return self.prepared.event
 
-    def converted(self, changed: Iterable[Item], now: datetime) -> Iterator[Converted]:
+    def converted(self, changed: Iterable[Item], now: datetime) -> Iterator[ConversionResult]:
         """Convert, once, what changed for any destination."""
         left = list({id(item): item for item in changed}.values())
         while left:  # an object of which destinations want different members comes several times
@@ -140,17 +140,17 @@ class EventPart:
 
 
 @dataclass
-class EventReading:
+class EventSync:
     """An event on its way from MISP's answer into one destination's rows of the ledger, part by part."""
 
-    desk: Desk
+    desk: ObjectPlanner
     uuid: str
-    listed: SeenEvent | None
-    known: dict[str, RememberedAttribute] = field(init=False)
+    listed: ListedEvent | None
+    known: dict[str, AttributeRecord] = field(init=False)
     sources: dict[str, list[Source]] = field(default_factory=dict)
     unsettled: set[str] = field(init=False)
     seen: set[str] = field(default_factory=set)
-    late: list[RememberedAttribute] = field(default_factory=list)
+    late: list[AttributeRecord] = field(default_factory=list)
     dropped: list[Source] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
     event: Json = field(default_factory=dict)
@@ -166,23 +166,23 @@ class EventReading:
         unsettled = ledger.unsettled_keys({source.key for source in sources}, self.desk.terms)
         self.unsettled = {source.attribute for source in sources if source.key in unsettled}
 
-    def look(self, part: EventPart) -> list[Item]:
+    def look(self, part: PreparedSlice) -> list[Item]:
         """Look at a part of the event, and return what of it changed."""
         self.event = part.event
         unasked = int(part.event.get(UNASKED, 0))
-        self.desk.tell(Converted(unasked, unasked=unasked))
-        passing = sieve(part.prepared, *self.desk.settings.every_filter)
+        self.desk.tell(ConversionResult(unasked, unasked=unasked))
+        passing = apply_filters(part.prepared, *self.desk.settings.every_filter)
         self._skips(_of_others(passing.skipped, passing.items), {})
-        self.desk.tell(Converted(len(passing.skipped), skipped=passing.skipped, left_out=passing.left_out))
+        self.desk.tell(ConversionResult(len(passing.skipped), skipped=passing.skipped, left_out=passing.left_out))
         changed = [item for item in passing.items if any(self._differs(each, part) for each in _members([item]))]
         self.changed = {each.uuid: each for each in _members(changed)}
         self._unchanged([each for each in _members(passing.items) if each.uuid not in self.changed])
         self.seen |= {each.uuid for each in _members(passing.items)}
         return changed
 
-    def take(self, converted: Converted, part: EventPart) -> None:
+    def take(self, converted: ConversionResult, part: PreparedSlice) -> None:
         """Take what became of changed attributes, other destinations' among them: send what is wanted anew."""
-        mine = converted.of(self.changed)
+        mine = converted.for_attributes(self.changed)
         self.desk.tell(mine)
         self._part(mine, self.changed, part.prints)
 
@@ -196,7 +196,7 @@ class EventReading:
         """Whether anything of the event is to leave."""
         return bool(self.dropped or self.absent or self.late)
 
-    def finish(self, *, let_go: bool) -> RememberedEvent:
+    def finish(self, *, let_go: bool) -> EventRecord:
         """Let go of what the event, read to its end, no longer wants; return how it is remembered."""
         if let_go and self.lets_go:
             absent = self.absent
@@ -205,7 +205,7 @@ class EventReading:
             self.dropped += [source for attribute in absent for source in self.sources.get(attribute, [])]
             gone = {self.uuid: absent}
             self.desk.drop(self.uuid, self.dropped, self.reasons, attributes=self.late, no_attributes=gone)
-        return RememberedEvent(
+        return EventRecord(
             uuid=self.uuid,
             timestamp=number(self.event.get("timestamp")),
             published=self.event.get("published") in (True, 1, "1"),
@@ -216,7 +216,7 @@ class EventReading:
             full_run=self.desk.full_run,
         )
 
-    def _differs(self, attribute: PreparedAttribute, part: EventPart) -> bool:
+    def _differs(self, attribute: PreparedAttribute, part: PreparedSlice) -> bool:
         known = self.known.get(attribute.uuid)
         return known is None or known.fingerprint != part.prints[attribute.uuid] or attribute.uuid in self.unsettled
 
@@ -225,16 +225,18 @@ class EventReading:
         rows = [(each, self.known[each.uuid]) for each in attributes]
         header = EventHeader.read(self.event)
         skipped = [each.skipped(header, Skip[row.skip], row.words) for each, row in rows if row.skip]
-        self.desk.tell(Converted(len(rows), skipped=skipped, unchanged=len(rows) - len(skipped)))
+        self.desk.tell(ConversionResult(len(rows), skipped=skipped, unchanged=len(rows) - len(skipped)))
 
-    def _part(self, part: Converted, by_uuid: Mapping[str, PreparedAttribute], prints: Mapping[str, str]) -> None:
+    def _part(
+        self, part: ConversionResult, by_uuid: Mapping[str, PreparedAttribute], prints: Mapping[str, str]
+    ) -> None:
         """Plan a converted part: what it wants now, and, for later, what it wanted before."""
         sources, wanted = [], {}
         for indicator in part.indicators:
             attribute = by_uuid[attribute_of(indicator)]
             source = self.desk.source(self.uuid, attribute, indicator)
             sources.append(source)
-            wanted[source.key] = planning.wanted_alone(source, indicator, self.desk.lifetime(attribute, indicator))
+            wanted[source.key] = plan_module.wanted_alone(source, indicator, self.desk.lifetime(attribute, indicator))
         self.desk.ledger.keep(sources=sources)
         if self.desk.settings.deduplicate == "value":
             wanted = wanted_together(self.desk.ledger.sources(wanted))
@@ -242,7 +244,7 @@ class EventReading:
         plan = self.desk.decide(wanted, {}, event=self.uuid, in_window=self.listed is not None, attributes=rows)
         sent = {each.key for each in plan.send}
         going_out = {source.attribute for source in sources if source.key in sent}
-        self.desk.tell(Converted(unchanged=len({source.attribute for source in sources} - going_out)))
+        self.desk.tell(ConversionResult(unchanged=len({source.attribute for source in sources} - going_out)))
         self._skips(part.skipped, prints)
 
     def _rows(
@@ -250,12 +252,12 @@ class EventReading:
         by_uuid: Mapping[str, PreparedAttribute],
         prints: Mapping[str, str],
         sources: Sequence[Source],
-    ) -> list[RememberedAttribute]:
+    ) -> list[AttributeRecord]:
         """Return how sent attributes are remembered: at once, or later where something of theirs leaves."""
         now_wanted: dict[str, set[str]] = {}
         for source in sources:
             now_wanted.setdefault(source.attribute, set()).add(source.key)
-        rows: list[RememberedAttribute] = []
+        rows: list[AttributeRecord] = []
         for uuid, keys in now_wanted.items():
             row = self._row(uuid, by_uuid[uuid].raw, prints[uuid])
             before = [source for source in self.sources.get(uuid, []) if source.key not in keys]
@@ -269,7 +271,7 @@ class EventReading:
         rows = []
         for skip in skipped:
             uuid = skip.attribute_uuid.lower()
-            row = RememberedAttribute(
+            row = AttributeRecord(
                 self.uuid, uuid, prints.get(uuid, ""), skip.type, skip.value, skip.reason.name, skip.words
             )
             self.seen.add(uuid)
@@ -282,16 +284,16 @@ class EventReading:
                 rows.append(row)
         self.desk.ledger.keep(attributes=rows)
 
-    def _row(self, uuid: str, raw: Json, print_: str) -> RememberedAttribute:
-        return RememberedAttribute(self.uuid, uuid, print_, text_of(raw.get("type")), text_of(raw.get("value"))[:1000])
+    def _row(self, uuid: str, raw: Json, print_: str) -> AttributeRecord:
+        return AttributeRecord(self.uuid, uuid, print_, text_of(raw.get("type")), text_of(raw.get("value"))[:1000])
 
 
-def wanted_together(sources: Iterable[Source]) -> dict[str, Wanted]:
+def wanted_together(sources: Iterable[Source]) -> dict[str, DesiredObject]:
     """Return what all the sources of objects want together."""
     by_key: dict[str, list[Source]] = {}
     for source in sources:
         by_key.setdefault(source.key, []).append(source)
-    return {key: planning.wanted_by_all(key, of_key) for key, of_key in by_key.items()}
+    return {key: plan_module.wanted_by_all(key, of_key) for key, of_key in by_key.items()}
 
 
 def _of_others(skipped: Iterable[Skipped], items: Iterable[Item]) -> list[Skipped]:

@@ -17,21 +17,21 @@ from constants import LOG_EVENT_ERROR, LOG_MISP_PAGE, LOG_PROCESSED
 from helpers.errors import MispError, SyncError, TimeUp
 from helpers.indicators import Item
 from helpers.ledger import DatabaseTrouble
-from helpers.log import Named
-from helpers.misp import Ahead, MispReader, Page, SeenEvent, decaying_models
+from helpers.log import DestinationLogger
+from helpers.misp import ListedEvent, MispReader, Page, ReadAhead, decaying_models
 from helpers.misp import search_filters as misp_filters
 from helpers.settings import Settings
-from helpers.sync.destination import Options, Reconciliation
-from helpers.sync.event_sync import EventPart
+from helpers.sync.destination import DestinationSync, Options
+from helpers.sync.event_sync import PreparedSlice
 
 logger = logging.getLogger(__name__)
 
 Event = Mapping[str, Any]
-Step = Callable[[Reconciliation], None]
+Step = Callable[[DestinationSync], None]
 
 
 @dataclass
-class Round:
+class SharedReading:
     """Leads every destination through one reading of MISP.
 
     ``advance`` is told the events done and to be read, ``shape`` prints the settings that shape the result, ``now``
@@ -41,12 +41,12 @@ class Round:
     settings: Settings
     options: Options
     reader: MispReader
-    parts: list[Reconciliation]
+    parts: list[DestinationSync]
     advance: Callable[[int, int], None]
     shape: str
     now: int
     alone: bool = field(init=False)
-    _open: list[Reconciliation] = field(default_factory=list)
+    _open: list[DestinationSync] = field(default_factory=list)
     _uuid: str = ""
     _done: int = 0
 
@@ -89,10 +89,10 @@ class Round:
             return
         for part in self.parts:
             for warning in decaying_models.absent(part.settings, models):
-                Named(logger, part.report.name).warning(warning)
+                DestinationLogger(logger, part.report.name).warning(warning)
                 part.report.warnings.append(warning)
 
-    def _each(self, step: Step, among: Iterable[Reconciliation] | None = None) -> None:
+    def _each(self, step: Step, among: Iterable[DestinationSync] | None = None) -> None:
         """Take destinations through a step; of several, those that fail drop out."""
         for part in list(self.parts if among is None else among):
             try:
@@ -104,7 +104,7 @@ class Round:
                     raise
                 self._drop(part, error)
 
-    def _drop(self, part: Reconciliation, error: Exception) -> None:
+    def _drop(self, part: DestinationSync, error: Exception) -> None:
         unexpected = None if isinstance(error, SyncError) else error
         logger.error("%s drops out: %s", part.report.name, error, exc_info=unexpected)
         part.report.fail(error)
@@ -143,18 +143,18 @@ class Round:
 
     # -- reading --------------------------------------------------------------------------------------
 
-    def _read_all(self, events: list[SeenEvent], filters: Mapping[str, Any]) -> None:
+    def _read_all(self, events: list[ListedEvent], filters: Mapping[str, Any]) -> None:
         try:
-            with closing(Ahead(self.reader.pages(events, filters))) as ahead:
+            with closing(ReadAhead(self.reader.pages(events, filters))) as ahead:
                 for page in ahead:
                     self._page(page)
         finally:
             for unread in self.reader.unread:
                 uuid, words = unread.uuid.lower(), unread.words
                 logger.error(LOG_EVENT_ERROR.format(uuid, words))
-                self._each(partial(Reconciliation.not_read, uuid=uuid, words=words))
+                self._each(partial(DestinationSync.not_read, uuid=uuid, words=words))
             for uuid in sorted(self.reader.changed):
-                self._each(partial(Reconciliation.take_up_again, uuid=uuid))
+                self._each(partial(DestinationSync.take_up_again, uuid=uuid))
 
     def _planned(self) -> int:
         return sum(part.report.indicators for part in self.parts)
@@ -193,11 +193,11 @@ class Round:
         """
         try:
             now = datetime.fromtimestamp(self.now, UTC)
-            part = EventPart.of(event, self.settings, self.shape, now)
+            part = PreparedSlice.of(event, self.settings, self.shape, now)
             changed: list[Item] = []
             self._each_open(lambda each: changed.extend(each.look(part)))
             for converted in part.converted(changed, now):
-                self._each_open(partial(Reconciliation.take, converted=converted, part=part))
+                self._each_open(partial(DestinationSync.take, converted=converted, part=part))
         except DatabaseTrouble:
             raise
         except Exception as error:

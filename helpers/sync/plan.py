@@ -19,7 +19,7 @@ from dateutil import parser as date_parser
 
 from constants import TLP_BY_STRICTNESS, TLP_MARKINGS, WithdrawalReason
 from helpers.indicators import stix_time
-from helpers.ledger import Indicator, RememberedObject, Source, Stage, Terms, packed, unpacked
+from helpers.ledger import Indicator, ObjectRecord, RetryPolicy, Source, Stage, packed, unpacked
 
 Reason = tuple[str, str]
 
@@ -30,7 +30,7 @@ _TLP_ORDER = [TLP_MARKINGS[level] for level in TLP_BY_STRICTNESS]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredObject:
     """One object that MISP wants at Microsoft.
 
     ``namespace`` and ``first_id`` give its ids; ``lifetime`` is how many seconds its expiry is ahead of the
@@ -61,21 +61,21 @@ class Wanted:
 class Plan:
     """What is to be done about some objects; each object as it is to be remembered."""
 
-    new: list[RememberedObject] = field(default_factory=list)
-    changed: list[RememberedObject] = field(default_factory=list)
-    renewed: list[RememberedObject] = field(default_factory=list)
-    again: list[RememberedObject] = field(default_factory=list)
-    withdraw: list[RememberedObject] = field(default_factory=list)
-    stay: list[RememberedObject] = field(default_factory=list)
-    forget: list[RememberedObject] = field(default_factory=list)
+    new: list[ObjectRecord] = field(default_factory=list)
+    changed: list[ObjectRecord] = field(default_factory=list)
+    renewed: list[ObjectRecord] = field(default_factory=list)
+    again: list[ObjectRecord] = field(default_factory=list)
+    withdraw: list[ObjectRecord] = field(default_factory=list)
+    stay: list[ObjectRecord] = field(default_factory=list)
+    forget: list[ObjectRecord] = field(default_factory=list)
 
     @property
-    def send(self) -> list[RememberedObject]:
+    def send(self) -> list[ObjectRecord]:
         """Everything that goes out."""
         return self.new + self.changed + self.renewed + self.again
 
     @property
-    def kept(self) -> list[RememberedObject]:
+    def kept(self) -> list[ObjectRecord]:
         """Everything that is to be written down."""
         return self.send + self.withdraw + self.stay
 
@@ -98,20 +98,20 @@ def value_key(indicator: Indicator) -> str:
     return f"value/{hashlib.sha256(indicator['pattern'].encode()).hexdigest()}"
 
 
-def wanted_alone(source: Source, indicator: Indicator, lifetime: int) -> Wanted:
+def wanted_alone(source: Source, indicator: Indicator, lifetime: int) -> DesiredObject:
     """Return the object that an attribute asks for by itself."""
     fixed_until = 0 if lifetime else seconds(indicator["valid_until"])
-    return Wanted(source.key, indicator, UUID(source.attribute), indicator["id"], lifetime, fixed_until)
+    return DesiredObject(source.key, indicator, UUID(source.attribute), indicator["id"], lifetime, fixed_until)
 
 
-def wanted_by_all(key: str, sources: Sequence[Source]) -> Wanted:
+def wanted_by_all(key: str, sources: Sequence[Source]) -> DesiredObject:
     """Return the object that several attributes of the same value ask for together."""
     parts = [unpacked(source.contribution) for source in sources]
     indicator = merged(part["indicator"] for part in parts)
     first_id = f"indicator--{uuid5(VALUE_NAMESPACE, indicator['pattern'])}"
     lifetime = max(part["lifetime"] for part in parts)
     ends = [seconds(part["indicator"]["valid_until"]) for part in parts if not part["lifetime"]]
-    return Wanted(key, {**indicator, "id": first_id}, VALUE_NAMESPACE, first_id, lifetime, max(ends, default=0))
+    return DesiredObject(key, {**indicator, "id": first_id}, VALUE_NAMESPACE, first_id, lifetime, max(ends, default=0))
 
 
 def contribution(key: str, event: str, attribute: str, indicator: Indicator, lifetime: int) -> Source:
@@ -139,11 +139,11 @@ def merged(indicators: Iterable[Indicator]) -> Indicator:
 
 
 def decide(
-    wanted: Mapping[str, Wanted],
+    wanted: Mapping[str, DesiredObject],
     unwanted: Mapping[str, Reason],
-    remembered: Iterable[RememberedObject],
-    taken: Mapping[str, RememberedObject],
-    terms: Terms,
+    remembered: Iterable[ObjectRecord],
+    taken: Mapping[str, ObjectRecord],
+    terms: RetryPolicy,
     *,
     in_window: bool,
     event: str = "",
@@ -154,7 +154,7 @@ def decide(
     ``remembered`` every life of all these keys; ``taken`` what the ledger has under the first ids of the wanted ones;
     ``in_window`` whether their event, which is ``event``, matches the site's filters, time windows included.
     """
-    lives: dict[str, list[RememberedObject]] = {}
+    lives: dict[str, list[ObjectRecord]] = {}
     for each in sorted(remembered, key=lambda each: each.life):
         lives.setdefault(each.key, []).append(each)
     plan = Plan()
@@ -166,7 +166,7 @@ def decide(
     return plan
 
 
-def renewal(each: RememberedObject, now: int, *, moves: bool) -> RememberedObject:
+def renewal(each: ObjectRecord, now: int, *, moves: bool) -> ObjectRecord:
     """Return an accepted object to be sent again: with its expiry moved on by its whole life, or as it is."""
     if not moves or each.renew_at is None:
         return replace(each, stage=Stage.PENDING, body=_stamped(each, now, each.valid_until))
@@ -176,14 +176,14 @@ def renewal(each: RememberedObject, now: int, *, moves: bool) -> RememberedObjec
     return replace(each, stage=Stage.PENDING, valid_until=until, renew_at=until - lifetime // 2, body=body)
 
 
-def withdrawal(each: RememberedObject, now: int) -> Indicator:
+def withdrawal(each: ObjectRecord, now: int) -> Indicator:
     """Return what withdraws an object: the same object, revoked, and over."""
     indicator = each.indicator
     over = max(now, seconds(indicator["valid_from"]) + 1)
     return {**indicator, "revoked": True, "modified": _time(now), "valid_until": _time(over)}
 
 
-def outgoing(each: RememberedObject, now: int) -> Indicator:
+def outgoing(each: ObjectRecord, now: int) -> Indicator:
     """Return an object as it goes out: as it is, or revoked where it is to leave."""
     return withdrawal(each, now) if each.leaving else each.indicator
 
@@ -199,10 +199,10 @@ def seconds(text: str) -> int:
 
 
 def _want(
-    want: Wanted,
-    lives: list[RememberedObject],
-    first: RememberedObject | None,
-    terms: Terms,
+    want: DesiredObject,
+    lives: list[ObjectRecord],
+    first: ObjectRecord | None,
+    terms: RetryPolicy,
     read: _Read,
     plan: Plan,
 ) -> None:
@@ -219,7 +219,7 @@ def _want(
         _send_or_let_expire(staying, _sent(staying, want, terms.now, read.in_window), read.event, terms.now, plan)
 
 
-def _send_or_let_expire(staying: RememberedObject, sent: RememberedObject, event: str, now: int, plan: Plan) -> None:
+def _send_or_let_expire(staying: ObjectRecord, sent: ObjectRecord, event: str, now: int, plan: Plan) -> None:
     """Send an object, unless it would be over: then it leaves, where its end has been moved up, or is over already.
 
     What is over is remembered as it would be sent, since a renewal sends what is remembered.
@@ -232,7 +232,7 @@ def _send_or_let_expire(staying: RememberedObject, sent: RememberedObject, event
         plan.stay.append(replace(sent, stage=staying.stage, words=staying.words))
 
 
-def _let_go(lives: list[RememberedObject], reason: Reason, now: int, plan: Plan) -> None:
+def _let_go(lives: list[ObjectRecord], reason: Reason, now: int, plan: Plan) -> None:
     """Withdraw what is possibly live; what has expired is over by itself, and may come back under its id."""
     if not lives or lives[-1].revoked:
         return
@@ -245,16 +245,14 @@ def _let_go(lives: list[RememberedObject], reason: Reason, now: int, plan: Plan)
         plan.forget.append(current)
 
 
-def _next_life(
-    want: Wanted, lives: list[RememberedObject], first: RememberedObject | None, now: int
-) -> RememberedObject:
+def _next_life(want: DesiredObject, lives: list[ObjectRecord], first: ObjectRecord | None, now: int) -> ObjectRecord:
     """Return an object under the lowest life whose id was never revoked nor used for another pattern."""
     used = lives[-1].life if lives else int(first is not None)
     life = used + 1
     new_id = want.first_id if life == 1 else f"indicator--{uuid5(want.namespace, f'{want.pattern}#{life}')}"
     until = max(want.fixed_until, now + want.lifetime if want.lifetime else 0)
     indicator = {**want.indicator, "id": new_id, "modified": _time(now), "valid_until": _time(until)}
-    return RememberedObject(
+    return ObjectRecord(
         id=new_id,
         key=want.key,
         pattern=want.pattern,
@@ -267,7 +265,7 @@ def _next_life(
     )
 
 
-def _sent(current: RememberedObject, want: Wanted, now: int, in_window: bool) -> RememberedObject:
+def _sent(current: ObjectRecord, want: DesiredObject, now: int, in_window: bool) -> ObjectRecord:
     """Return the object with what is wanted now, under the id that it has.
 
     A moving expiry moves only inside the window, and only when less than half of its days remain, or when the
@@ -291,12 +289,12 @@ def _sent(current: RememberedObject, want: Wanted, now: int, in_window: bool) ->
     )
 
 
-def _lifetime(each: RememberedObject) -> int:
+def _lifetime(each: ObjectRecord) -> int:
     """The length of a moving expiry, in seconds; 0 where it is fixed."""
     return 2 * (each.valid_until - each.renew_at) if each.renew_at is not None else 0
 
 
-def _stamped(each: RememberedObject, now: int, until: int) -> bytes:
+def _stamped(each: ObjectRecord, now: int, until: int) -> bytes:
     return packed({**each.indicator, "modified": _time(now), "valid_until": _time(until)})
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from constants import Skip
 from helpers.errors import ExitCode, SyncError
 from helpers.indicators import Skipped
-from helpers.ledger import RememberedObject
+from helpers.ledger import ObjectRecord
 from helpers.log import visible
-from helpers.microsoft import Outcome, State
+from helpers.microsoft import Outcome, OutcomeState
 from helpers.misp import Detours
 from helpers.sync.plan import Plan
 
@@ -40,7 +40,7 @@ class Report:
     events: int = 0
     attributes: int = 0
     indicators: int = 0
-    states: Counter[State] = field(default_factory=Counter)
+    states: Counter[OutcomeState] = field(default_factory=Counter)
     skipped: Counter[Skip] = field(default_factory=Counter)
     left_out: Counter[Skip] = field(default_factory=Counter)
     examples: dict[Skip, list[str]] = field(default_factory=dict)
@@ -117,9 +117,9 @@ class Report:
         """Count what became of objects."""
         self.states.update(outcome.state for outcome in outcomes)
         for outcome in outcomes:
-            if outcome.state is State.PENDING:
+            if outcome.state is OutcomeState.PENDING:
                 self.unsent = outcome.words
-            elif outcome.state is State.REJECTED and len(self.rejections) < EXAMPLES:
+            elif outcome.state is OutcomeState.REJECTED and len(self.rejections) < EXAMPLES:
                 self.rejections.append(
                     f"{outcome.object['id']} {str(outcome.object.get('pattern'))[:120]}: {outcome.words}"
                 )
@@ -133,13 +133,13 @@ class Report:
                 self._example(f"send_{kind}", f"{each.id} {each.pattern}")
                 self.say(f"send {kind} {each.id} {each.pattern}")
 
-    def withdrawing(self, each: RememberedObject) -> None:
+    def withdrawing(self, each: ObjectRecord) -> None:
         """Count an object that is to be withdrawn."""
         self.withdrawals[each.leaving] += 1
         self._example(f"withdraw: {each.leaving}", f"{each.id} {each.pattern}")
         self.say(f"withdraw {each.id} {each.pattern} ({each.leaving})")
 
-    def adopt(self, kind: str, each: RememberedObject) -> None:
+    def adopt(self, kind: str, each: ObjectRecord) -> None:
         """Count an object that the ledger takes over."""
         self.adopted[kind] += 1
         if kind == UNMATCHED and len(self.unmatched) < EXAMPLES:
@@ -174,7 +174,7 @@ class Report:
             return self.failure_code
         if self.given_up:
             return ExitCode.MICROSOFT
-        unfinished = self.states[State.REJECTED] + (0 if self.dry_run else self.states[State.PENDING])
+        unfinished = self.states[OutcomeState.REJECTED] + (0 if self.dry_run else self.states[OutcomeState.PENDING])
         done = not (unfinished or self.faults or self.refusals or self.stopped)
         return ExitCode.DONE if done else ExitCode.UNFINISHED
 
@@ -185,7 +185,7 @@ class Report:
             "events": self.events,
             "attributes": self.attributes,
             "indicators": self.indicators,
-            **{state.value: self.states[state] for state in State},
+            **{state.value: self.states[state] for state in OutcomeState},
             "unchanged": self.unchanged,
             "planned": dict(self.plans),
             "withdrawals": dict(self.withdrawals),
@@ -245,10 +245,10 @@ class Report:
         told += [_TIME_UP.format(_GOES_ON if self.remembers else _BEGINS_ANEW)] if self.stopped else []
         told += self._warned
         told += [f"Rejected: {each}" for each in self.rejections]
-        if self.states[State.PENDING] and not self.dry_run:
+        if self.states[OutcomeState.PENDING] and not self.dry_run:
             why = "" if self.given_up else f" ({self.unsent})"
             told.append(
-                f"{self.states[State.PENDING]} indicators are pending{why}: the next run sends them, "
+                f"{self.states[OutcomeState.PENDING]} indicators are pending{why}: the next run sends them, "
                 "as long as the filters find their events."
             )
         return told
@@ -349,9 +349,9 @@ def _indicators(report: Report) -> Rows:
         for kind, count in report.plans.most_common():
             yield f"  {kind}", count, next(iter(report.plan_examples.get(f"send_{kind}", [])), "")
     else:
-        yield "  accepted", report.states[State.ACCEPTED], ""
-        yield "  rejected", report.states[State.REJECTED], next(iter(report.rejections), "")
-        yield "  pending", report.states[State.PENDING], report.given_up
+        yield "  accepted", report.states[OutcomeState.ACCEPTED], ""
+        yield "  rejected", report.states[OutcomeState.REJECTED], next(iter(report.rejections), "")
+        yield "  pending", report.states[OutcomeState.PENDING], report.given_up
 
 
 def _withdrawn(report: Report) -> Rows:

@@ -14,16 +14,16 @@ from dataclasses import dataclass, replace
 import constants
 from constants import LOG_NO_VALID_UNTIL, LOG_RECEIVED, VERSION, Skip
 from helpers.errors import ExitCode, MispError, RunActive, SettingsError
-from helpers.indicators import Converted
+from helpers.indicators import ConversionResult
 from helpers.ledger import Database, Ledger, lost
-from helpers.log import Named
-from helpers.microsoft import Clock, Pacers, api_of
+from helpers.log import DestinationLogger
+from helpers.microsoft import Clock, RateLimiters, api_of
 from helpers.misp import MispReader
-from helpers.ownership import mend
+from helpers.ownership import permission_hint
 from helpers.settings import Settings
 from helpers.sync.delivery import Delivery
-from helpers.sync.destination import Options, Reconciliation
-from helpers.sync.fan_out import Round
+from helpers.sync.destination import DestinationSync, Options
+from helpers.sync.fan_out import SharedReading
 from helpers.sync.report import Report
 
 logger = logging.getLogger(__name__)
@@ -66,14 +66,14 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Leg:
+class DestinationRun:
     """One destination's part in a run."""
 
     settings: Settings
     ledger: Ledger
     report: Report
     delivery: Delivery
-    reconciliation: Reconciliation
+    sync: DestinationSync
     first: bool
 
 
@@ -99,20 +99,20 @@ def run(
         database = stack.enter_context(database_of(settings))
         run_ = _Run(settings, options or Options(), database, clock or Clock(), int(now()), line)
         for place in places:
-            run_.pacers.announce(api_of(place).principal)
+            run_.rate_limiters.announce(api_of(place).principal)
         for place in places:
             run_.add(place, stack, alone=len(places) == 1)
         return run_.carry_out(progress or Progress())
 
 
-def _advice(leg: Leg) -> str:
+def _advice(destination: DestinationRun) -> str:
     """Recommend to adopt, in a first run that could read MISP, after what the run itself had to say."""
-    report = leg.report
-    adoptable = leg.settings.remembers and not leg.settings.graph
-    if not (leg.first and adoptable) or report.misp_error or report.failure:
+    report = destination.report
+    adoptable = destination.settings.remembers and not destination.settings.graph
+    if not (destination.first and adoptable) or report.misp_error or report.failure:
         return report.advice
     adopt = ADOPT_FIRST if report.dry_run else ADOPT_NEXT
-    Named(logger, report.name).info(adopt)
+    DestinationLogger(logger, report.name).info(adopt)
     return f"{report.advice} {adopt}".strip()
 
 
@@ -141,7 +141,7 @@ def make_state_dir(settings: Settings) -> None:
 
 def _unusable(settings: Settings, error: OSError) -> SettingsError:
     where = settings.source_of("state_dir")
-    advice = mend(error) or "Name a directory that this user may write."
+    advice = permission_hint(error) or "Name a directory that this user may write."
     return SettingsError([f"state_dir ({where}) cannot be used: {error}. {advice}"])
 
 
@@ -163,12 +163,12 @@ class _Run:
         self._clock = clock
         seconds = 60 * settings.max_run_minutes or float("inf")
         self._read_until = clock.now() + READING * seconds
-        self.pacers = Pacers(clock, clock.now() + seconds)
+        self.rate_limiters = RateLimiters(clock, clock.now() + seconds)
         self._now = now
         self._line = line
         self._started = time.monotonic()
         self._shape = shape(settings)
-        self._legs: list[Leg] = []
+        self._destinations: list[DestinationRun] = []
         self._out: list[Report] = []
 
     def add(self, settings: Settings, stack: ExitStack, *, alone: bool) -> None:
@@ -177,7 +177,7 @@ class _Run:
         line = self._named(settings.name, alone)
         report = Report("" if alone else settings.name, settings.dry_run, remembers=settings.remembers, line=line)
         try:
-            stack.enter_context(ledger.alone(settings.state_path))
+            stack.enter_context(ledger.hold_lock(settings.state_path))
         except RunActive as error:
             if alone:
                 raise
@@ -185,8 +185,8 @@ class _Run:
             self._out.append(report)
             return
         first = ledger.empty
-        delivery = Delivery(settings, ledger, report, self.pacers, self._now)
-        reconciliation = Reconciliation(
+        delivery = Delivery(settings, ledger, report, self.rate_limiters, self._now)
+        sync = DestinationSync(
             settings,
             self._options,
             ledger,
@@ -196,10 +196,10 @@ class _Run:
             shape(settings),
             self._now,
         )
-        self._legs.append(Leg(settings, ledger, report, delivery, reconciliation, first))
+        self._destinations.append(DestinationRun(settings, ledger, report, delivery, sync, first))
 
     def carry_out(self, progress: Progress) -> Report:
-        """Read, plan, upload, and move the marks when everything has its answer."""
+        """Read, plan, upload, and move what the next run goes by when everything has its answer."""
         done = 0
 
         def advanced(events: int, every: int) -> None:
@@ -207,52 +207,52 @@ class _Run:
             done = events
             progress.advance(events, every)
 
-        if self._legs:
+        if self._destinations:
             self._read(replace(progress, advance=advanced))
-        reports = [leg.report for leg in self._legs] + self._out
+        reports = [destination.report for destination in self._destinations] + self._out
         total = reports[0] if len(reports) == 1 else Report.of(reports, done)
         total.seconds = time.monotonic() - self._started
         return total
 
     def _read(self, progress: Progress) -> None:
         reader = MispReader(self._settings, self._clock.sleep, self._left, progress.waiting)
-        for leg in self._legs:
-            leg.report.detours = reader.detours
-        round_ = Round(
+        for destination in self._destinations:
+            destination.report.detours = reader.detours
+        reading = SharedReading(
             self._settings,
             self._options,
             reader,
-            [leg.reconciliation for leg in self._legs],
+            [destination.sync for destination in self._destinations],
             progress.advance,
             self._shape,
             self._now,
         )
         started = False
         try:
-            round_.run()
+            reading.run()
             started = True
         except MispError as error:
-            for leg in self._legs:
-                leg.report.misp_error = str(error)
+            for destination in self._destinations:
+                destination.report.misp_error = str(error)
         except KeyboardInterrupt:
             self._abandon()
             raise
         finally:
-            for leg in self._uploaded():
-                self._finish(leg, started)
-        logger.info(LOG_RECEIVED.format(sum(leg.report.indicators for leg in self._legs)))
+            for destination in self._uploaded():
+                self._finish(destination, started)
+        logger.info(LOG_RECEIVED.format(sum(destination.report.indicators for destination in self._destinations)))
 
     def _left(self) -> float:
         """Return how many seconds there are for reading."""
         return self._read_until - self._clock.now()
 
-    def _uploaded(self) -> Iterator[Leg]:
+    def _uploaded(self) -> Iterator[DestinationRun]:
         """Yield each destination when Microsoft has answered for everything; a slow one is not waited for."""
-        for leg in self._legs:
-            leg.delivery.complete()
-        with ThreadPoolExecutor(len(self._legs)) as pool:
+        for destination in self._destinations:
+            destination.delivery.complete()
+        with ThreadPoolExecutor(len(self._destinations)) as pool:
             try:
-                waiting = {pool.submit(leg.delivery.finish): leg for leg in self._legs}
+                waiting = {pool.submit(destination.delivery.finish): destination for destination in self._destinations}
                 for future in as_completed(waiting):
                     future.result()
                     yield waiting[future]
@@ -261,23 +261,23 @@ class _Run:
                 raise
 
     def _abandon(self) -> None:
-        for leg in self._legs:
-            leg.delivery.abandon()
+        for destination in self._destinations:
+            destination.delivery.abandon()
 
-    def _finish(self, leg: Leg, started: bool) -> None:
-        """Move a destination's marks, and remember how its run went."""
-        report = leg.report
+    def _finish(self, destination: DestinationRun, started: bool) -> None:
+        """Move what a destination's next run goes by, and remember how its run went."""
+        report = destination.report
         if report.misp_error:
-            Named(logger, report.name).error("MISP failed: %s", report.misp_error)
-        leg.reconciliation.finished(complete=started and not (report.stopped or report.failure))
-        report.advice = _advice(leg)
-        self._remember(leg)
+            DestinationLogger(logger, report.name).error("MISP failed: %s", report.misp_error)
+        destination.sync.finished(complete=started and not (report.stopped or report.failure))
+        report.advice = _advice(destination)
+        self._remember(destination)
 
-    def _remember(self, leg: Leg) -> None:
-        leg.report.seconds = time.monotonic() - self._started
-        leg.ledger.learn(last_run={**leg.report.outline(), "at": self._now})
-        if leg.report.exit_code == ExitCode.DONE and not self._options.uuid:
-            leg.ledger.learn(last_good=self._now)
+    def _remember(self, destination: DestinationRun) -> None:
+        destination.report.seconds = time.monotonic() - self._started
+        destination.ledger.save_facts(last_run={**destination.report.outline(), "at": self._now})
+        if destination.report.exit_code == ExitCode.DONE and not self._options.uuid:
+            destination.ledger.save_facts(last_good=self._now)
 
     def _named(self, name: str, alone: bool) -> Callable[[str], None] | None:
         """Return what prints a line of the plan, with its destination where there are several."""
@@ -287,12 +287,12 @@ class _Run:
         return lambda text: line(f"{name}: {text}")
 
 
-def _tell(report: Report, part: Converted) -> None:
+def _tell(report: Report, part: ConversionResult) -> None:
     report.attributes += part.attributes
     report.unchanged += part.unchanged
     report.add_unasked(part.unasked)
     report.add_skips(part.skipped, part.left_out)
-    log = Named(logger, report.name)
+    log = DestinationLogger(logger, report.name)
     for skip in part.skipped:
         log.debug("Skipped: %s", skip)
         if skip.reason is Skip.NO_VALID_UNTIL:

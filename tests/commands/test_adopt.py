@@ -60,10 +60,10 @@ def remembered(site, **more):
 def _every_object():
     import sqlalchemy as sql
 
-    from helpers.ledger.records import RememberedObject
+    from helpers.ledger.records import ObjectRecord
     from helpers.ledger.tables import OBJECTS
 
-    return OBJECTS, RememberedObject, sql.true()
+    return OBJECTS, ObjectRecord, sql.true()
 
 
 def id_of(event, position):
@@ -414,7 +414,7 @@ def test_answers_that_are_not_the_documented_ones(full, body, words):
 def test_a_run_and_adopting_exclude_each_other(full):
     full.state.mkdir()
     ledger = full.ledger()
-    with ledger.alone(), pytest.raises(RunActive):
+    with ledger.hold_lock(), pytest.raises(RunActive):
         adopt(full)
     ledger.close()
 

@@ -20,7 +20,7 @@ from helpers import log
 from helpers.commands import azure_timer as tick
 from helpers.errors import SettingsError
 from helpers.log import redact
-from helpers.microsoft.request_manager import State
+from helpers.microsoft.request_manager import OutcomeState
 from helpers.settings import function_host
 from helpers.settings.model import load
 from helpers.sync import run as sync
@@ -246,7 +246,7 @@ def environ(app_settings):
     [
         (Report(), 0),
         (Report(stopped=True), 1),
-        (Report(states=Counter({State.PENDING: 2})), 1),
+        (Report(states=Counter({OutcomeState.PENDING: 2})), 1),
         (Report(given_up="no answer"), 4),
         (Report(misp_error="no answer"), 3),
     ],
@@ -286,7 +286,7 @@ def test_the_hosts_log_gets_each_line_once_and_no_secret():
     handler = logging.StreamHandler(stream)
     root = logging.getLogger()
     root.addHandler(handler)
-    redact.learn(["a-secret-of-the-hosts-test"])
+    redact.add(["a-secret-of-the-hosts-test"])
     try:
         log.leave_to_host(detailed=False)
         log.leave_to_host(detailed=False)

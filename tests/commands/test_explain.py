@@ -11,7 +11,7 @@ from constants import Skip, WithdrawalReason
 from helpers.commands import advice
 from helpers.commands.explain import MOST_SHOWN, explain
 from helpers.indicators.values import Unsendable, prepare
-from helpers.ledger.records import RememberedAttribute, RememberedEvent, RememberedObject, Source, Stage, packed
+from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, Source, Stage, packed
 from helpers.ledger.spellings import holds, shortest, spellings
 from helpers.ledger.store import Ledger
 from helpers.settings.model import MsAuth, Tenant
@@ -45,7 +45,7 @@ def thing(value="evil.example.org", attribute=ATTRIBUTE, life=1, **changes):
         "object_marking_refs": ["marking-definition--f88d31f6-486f-44da-b317-01333bde0b82"],
         "external_references": [{"external_id": attribute, "url": f"https://misp.example.org/events/view/{EVENT}"}],
     }
-    made = RememberedObject(
+    made = ObjectRecord(
         id=indicator["id"],
         key=attribute_key(indicator, attribute),
         pattern=pattern,
@@ -64,10 +64,10 @@ def thing(value="evil.example.org", attribute=ATTRIBUTE, life=1, **changes):
 
 
 def row(value="evil.example.org", kind="domain", attribute=ATTRIBUTE, **changes):
-    return RememberedAttribute(EVENT, attribute, "print", kind, value, **changes)
+    return AttributeRecord(EVENT, attribute, "print", kind, value, **changes)
 
 
-class Desk:
+class ExplainedLedger:
     """Asks explain about a ledger, in JSON and as text, and says that both agree on the exit code."""
 
     def __init__(self, settings):
@@ -85,9 +85,9 @@ class Desk:
         ledger.keep(**{"sources": sources, **things})
         ledger.close()
 
-    def learn(self, **facts):
+    def save_facts(self, **facts):
         ledger = Ledger(self.settings.state_url, WORKSPACE, "MISP")
-        ledger.learn(**facts)
+        ledger.save_facts(**facts)
         ledger.close()
 
     def ask(self, what, *, offline=True, clock=None):
@@ -105,8 +105,10 @@ class Desk:
 
 
 @pytest.fixture
-def desk(ledger_url, make_settings, tmp_path):
-    return Desk(make_settings(state_url=ledger_url, state_dir=tmp_path, ms_auth=MsAuth(workspace_id=WORKSPACE)))
+def explained(ledger_url, make_settings, tmp_path):
+    return ExplainedLedger(
+        make_settings(state_url=ledger_url, state_dir=tmp_path, ms_auth=MsAuth(workspace_id=WORKSPACE))
+    )
 
 
 # --- stages ------------------------------------------------------------------------------------------
@@ -178,10 +180,10 @@ STAGES = {
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_each_stage_is_told(desk, name):
+def test_each_stage_is_told(explained, name):
     changes, standing, words, what_to_do = STAGES[name]
-    desk.keep(objects=[thing(**changes)])
-    code, answer, text = desk.ask("evil.example.org")
+    explained.keep(objects=[thing(**changes)])
+    code, answer, text = explained.ask("evil.example.org")
     assert code == 0
     (found,) = answer["ledger"][0]["objects"]
     assert found["standing"] == standing
@@ -197,9 +199,9 @@ def test_stages_are_all_told():
     assert {changes.get("stage", Stage.ACCEPTED) for changes, *_ in STAGES.values()} == set(Stage)
 
 
-def test_what_was_sent_is_shown(desk):
-    desk.keep(objects=[thing()], events=[RememberedEvent(EVENT, NOW, published=True)])
-    _, answer, text = desk.ask("evil.example.org")
+def test_what_was_sent_is_shown(explained):
+    explained.keep(objects=[thing()], events=[EventRecord(EVENT, NOW, published=True)])
+    _, answer, text = explained.ask("evil.example.org")
     (found,) = answer["ledger"][0]["objects"]
     assert found["object"]["labels"] == found["labels"] == ['misp:type="domain"', "phishing"]
     assert (found["tlp"], found["confidence"], found["name"]) == ("amber", 75, "Event 1")
@@ -209,26 +211,26 @@ def test_what_was_sent_is_shown(desk):
     assert all(each in text for each in (*told, ATTRIBUTE, "life        1"))
 
 
-def test_a_withdrawn_object_names_where_it_came_from(desk):
-    desk.keep(objects=[thing(stage=Stage.WITHDRAWN, live=False, words=WithdrawalReason.GONE)])
-    _, answer, _ = desk.ask(STIX_ID)
+def test_a_withdrawn_object_names_where_it_came_from(explained):
+    explained.keep(objects=[thing(stage=Stage.WITHDRAWN, live=False, words=WithdrawalReason.GONE)])
+    _, answer, _ = explained.ask(STIX_ID)
     assert answer["ledger"][0]["objects"][0]["from"][0]["event"] == EVENT
 
 
-def test_earlier_lives_are_one_line(desk):
-    desk.keep(objects=[thing(stage=Stage.WITHDRAWN, live=False), thing(life=2)])
+def test_earlier_lives_are_one_line(explained):
+    explained.keep(objects=[thing(stage=Stage.WITHDRAWN, live=False), thing(life=2)])
     for asked in ("evil.example.org", STIX_ID, ATTRIBUTE, thing(life=2).id):
-        _, answer, text = desk.ask(asked)
+        _, answer, text = explained.ask(asked)
         assert [each["life"] for each in answer["ledger"][0]["objects"]] == [2, 1]
         assert "1, an earlier one" in text
         assert text.count("pattern") == 1
 
 
-def test_a_held_event_says_since_when_and_until_when(desk):
-    event = RememberedEvent(EVENT, NOW, published=False, held_since=NOW - marks.DAY)
-    desk.keep(objects=[thing()], events=[event], attributes=[row()])
+def test_a_held_event_says_since_when_and_until_when(explained):
+    event = EventRecord(EVENT, NOW, published=False, held_since=NOW - marks.DAY)
+    explained.keep(objects=[thing()], events=[event], attributes=[row()])
     for asked in ("evil.example.org", EVENT):
-        _, _, text = desk.ask(asked)
+        _, _, text = explained.ask(asked)
         assert f"event {EVENT}, since 2026-09-20T14:13:20Z, until 2026-09-27T14:13:20Z" in text
         assert "publish the event in MISP" in text
 
@@ -241,9 +243,9 @@ def test_every_skip_reason_has_advice():
 
 
 @pytest.mark.parametrize("skip", Skip)
-def test_each_reason_is_told_with_what_would_change_it(desk, skip):
-    desk.keep(attributes=[row(skip=skip.name, words="misp-stix's words")])
-    code, answer, text = desk.ask("evil.example.org")
+def test_each_reason_is_told_with_what_would_change_it(explained, skip):
+    explained.keep(attributes=[row(skip=skip.name, words="misp-stix's words")])
+    code, answer, text = explained.ask("evil.example.org")
     assert code == 0
     (found,) = answer["ledger"][0]["skipped"]
     assert found["skip"] == skip.name.lower()
@@ -251,28 +253,28 @@ def test_each_reason_is_told_with_what_would_change_it(desk, skip):
     assert advice.ADVICE[skip] in text
 
 
-def test_a_reason_of_another_version_is_named(desk):
-    desk.keep(attributes=[row(skip="TOO_NEW")])
-    assert "too_new" in desk.ask("evil.example.org")[2]
+def test_a_reason_of_another_version_is_named(explained):
+    explained.keep(attributes=[row(skip="TOO_NEW")])
+    assert "too_new" in explained.ask("evil.example.org")[2]
 
 
-def test_a_half_that_is_left_out_is_told(desk):
-    desk.keep(objects=[thing()], attributes=[row("evil.example.org|10.0.0.1", "domain|ip")])
-    _, _, text = desk.ask("10.0.0.1")
+def test_a_half_that_is_left_out_is_told(explained):
+    explained.keep(objects=[thing()], attributes=[row("evil.example.org|10.0.0.1", "domain|ip")])
+    _, _, text = explained.ask("10.0.0.1")
     assert "[domain-name:value = 'evil.example.org']" in text
     assert "one half is not sent" in text
     assert Skip.PRIVATE_ADDRESS.value in text
 
 
-def test_an_event_is_counted(desk):
+def test_an_event_is_counted(explained):
     others = [attribute_uuid(1, n) for n in range(1, 4)]
     rows = [row("x", "yara", each, skip="RULE_LANGUAGE") for each in others[1:]]
-    desk.keep(
+    explained.keep(
         objects=[thing(), thing("other.example.org", others[0], stage=Stage.REJECTED, live=False)],
         attributes=[row(), row("other.example.org", attribute=others[0]), *rows],
-        events=[RememberedEvent(EVENT, NOW, published=True, todo=True)],
+        events=[EventRecord(EVENT, NOW, published=True, todo=True)],
     )
-    code, answer, text = desk.ask(EVENT.upper())
+    code, answer, text = explained.ask(EVENT.upper())
     event = answer["ledger"][0]["event"]
     assert code == 0
     assert event["objects"] == {"live": 1, "accepted": 1, "rejected": 1}
@@ -284,28 +286,28 @@ def test_an_event_is_counted(desk):
 # --- where it is looked for --------------------------------------------------------------------------
 
 
-def test_two_destinations_answer_by_themselves(desk):
-    desk.keep(objects=[thing()])
-    desk.keep(workspace=OTHER, objects=[thing(stage=Stage.WITHDRAWN, live=False)])
-    _, answer, text = desk.ask(STIX_ID)
+def test_two_destinations_answer_by_themselves(explained):
+    explained.keep(objects=[thing()])
+    explained.keep(workspace=OTHER, objects=[thing(stage=Stage.WITHDRAWN, live=False)])
+    _, answer, text = explained.ask(STIX_ID)
     told = [(each["workspace"], each["in_settings"], each["objects"][0]["stage"]) for each in answer["ledger"]]
     assert told == [(WORKSPACE, True, "accepted"), (OTHER, False, "withdrawn")]
     assert f"Workspace {OTHER}, source system MISP (the settings don't name it)" in text
 
 
-def test_a_destination_is_called_by_its_name(desk):
-    desk.keep(objects=[thing()])
+def test_a_destination_is_called_by_its_name(explained):
+    explained.keep(objects=[thing()])
     paris = Tenant(tenantId="contoso.example.org", id=OTHER, secret="s3cret", workspaceId=WORKSPACE, name="paris")
-    desk.settings = desk.settings.model_copy(update={"ms_tenants": [paris]})
-    _, answer, text = desk.ask(STIX_ID)
+    explained.settings = explained.settings.model_copy(update={"ms_tenants": [paris]})
+    _, answer, text = explained.ask(STIX_ID)
     assert answer["ledger"][0]["name"] == "paris"
     assert text.startswith(f"paris: Workspace {WORKSPACE}, source system MISP\n")
 
 
 @pytest.mark.parametrize("asked", ["nobody.example.org", attribute_uuid(9, 9), f"indicator--{attribute_uuid(9, 9)}"])
-def test_what_nobody_knows_ends_with_1(desk, asked):
-    desk.keep(objects=[thing()])
-    code, answer, text = desk.ask(asked)
+def test_what_nobody_knows_ends_with_1(explained, asked):
+    explained.keep(objects=[thing()])
+    code, answer, text = explained.ask(asked)
     assert code == 1
     assert not answer["ledger"][0]["objects"]
     assert f"Nothing is known of {asked}." in text
@@ -313,11 +315,11 @@ def test_what_nobody_knows_ends_with_1(desk, asked):
     assert "Without --offline, MISP is asked too" in text
 
 
-def test_a_live_object_of_an_event_whose_withdrawals_were_refused_says_so(desk):
-    desk.keep(objects=[thing()])
-    assert "refused" not in desk.ask(STIX_ID)[2]
-    desk.learn(refused_events=[EVENT], last_run={"refused_withdrawals": ["150 of 200 would leave"]})
-    _, answer, text = desk.ask(STIX_ID)
+def test_a_live_object_of_an_event_whose_withdrawals_were_refused_says_so(explained):
+    explained.keep(objects=[thing()])
+    assert "refused" not in explained.ask(STIX_ID)[2]
+    explained.save_facts(refused_events=[EVENT], last_run={"refused_withdrawals": ["150 of 200 would leave"]})
+    _, answer, text = explained.ask(STIX_ID)
     assert [each["event"] for each in answer["ledger"][0]["objects"][0]["refused"]] == [EVENT]
     assert "150 of 200 would leave" in text
     assert text.count("run once with --force-withdraw") == 2
@@ -330,41 +332,41 @@ def test_each_reason_to_withdraw_says_what_would_change_it():
 
 def test_without_a_ledger_it_says_so_and_makes_none(make_settings, tmp_path):
     place = tmp_path / "state"
-    code, _, text = Desk(make_settings(state_dir=place)).ask("evil.example.org")
+    code, _, text = ExplainedLedger(make_settings(state_dir=place)).ask("evil.example.org")
     assert code == 1
     assert "There is no ledger yet" in text
     assert not place.exists()
 
 
-def test_it_answers_while_a_run_writes(desk):
-    desk.keep(objects=[thing()])
-    running = Ledger(desk.settings.state_url, WORKSPACE, "MISP")
-    with running.alone(), running.at_once():
-        running.learn(misp="in the middle of it")
-        assert desk.ask("evil.example.org")[0] == 0
+def test_it_answers_while_a_run_writes(explained):
+    explained.keep(objects=[thing()])
+    running = Ledger(explained.settings.state_url, WORKSPACE, "MISP")
+    with running.hold_lock(), running.single_transaction():
+        running.save_facts(misp="in the middle of it")
+        assert explained.ask("evil.example.org")[0] == 0
     running.close()
 
 
-def test_nothing_is_written(desk):
-    desk.keep(objects=[thing()])
-    settings = desk.settings.model_copy(update={"ms_auth": MsAuth(workspace_id=OTHER)})
-    Desk(settings).ask("evil.example.org")
-    ledger = Ledger(desk.settings.state_url, WORKSPACE, "MISP")
+def test_nothing_is_written(explained):
+    explained.keep(objects=[thing()])
+    settings = explained.settings.model_copy(update={"ms_auth": MsAuth(workspace_id=OTHER)})
+    ExplainedLedger(settings).ask("evil.example.org")
+    ledger = Ledger(explained.settings.state_url, WORKSPACE, "MISP")
     assert [workspace for _, workspace, _ in ledger.destinations()] == [WORKSPACE]
     ledger.close()
 
 
-def test_many_are_cut_in_the_text_only(desk):
+def test_many_are_cut_in_the_text_only(explained):
     things = [thing(attribute=attribute_uuid(1, n)) for n in range(MOST_SHOWN + 2)]
-    desk.keep(objects=things)
-    _, answer, text = desk.ask("evil.example.org")
+    explained.keep(objects=things)
+    _, answer, text = explained.ask("evil.example.org")
     assert len(answer["ledger"][0]["objects"]) == MOST_SHOWN + 2
     assert "… and 2 more" in text
 
 
-def test_others_words_do_not_move_the_cursor(desk):
-    desk.keep(attributes=[row("evil.example.org", skip="REFUSED", words="\x1b[2J\nred")])
-    assert "\x1b" not in desk.ask("evil.example.org")[2]
+def test_others_words_do_not_move_the_cursor(explained):
+    explained.keep(attributes=[row("evil.example.org", skip="REFUSED", words="\x1b[2J\nred")])
+    assert "\x1b" not in explained.ask("evil.example.org")[2]
 
 
 # --- values as analysts write them -------------------------------------------------------------------
@@ -410,32 +412,32 @@ WRITTEN = [
 
 
 @pytest.mark.parametrize(("kind", "value", "asked"), WRITTEN)
-def test_values_that_are_skipped_are_found_as_analysts_write_them(desk, kind, value, asked):
-    desk.keep(attributes=[row(value, kind, skip="NO_TO_IDS"), row("zzz", kind, attribute_uuid(1, 1))])
-    code, answer, _ = desk.ask(asked)
+def test_values_that_are_skipped_are_found_as_analysts_write_them(explained, kind, value, asked):
+    explained.keep(attributes=[row(value, kind, skip="NO_TO_IDS"), row("zzz", kind, attribute_uuid(1, 1))])
+    code, answer, _ = explained.ask(asked)
     assert code == 0
     assert [each["value"] for each in answer["ledger"][0]["skipped"]] == [value]
 
 
 @pytest.mark.parametrize(("kind", "value", "asked"), WRITTEN)
-def test_values_that_are_sent_are_found_as_analysts_write_them(desk, kind, value, asked):
+def test_values_that_are_sent_are_found_as_analysts_write_them(explained, kind, value, asked):
     part = prepare(kind, value, send_private_and_cidr=False).parts[0]
-    desk.keep(objects=[thing(part.replace("\\", "\\\\"))], attributes=[row(value, kind)])
-    assert [each["id"] for each in desk.ask(asked)[1]["ledger"][0]["objects"]] == [STIX_ID]
+    explained.keep(objects=[thing(part.replace("\\", "\\\\"))], attributes=[row(value, kind)])
+    assert [each["id"] for each in explained.ask(asked)[1]["ledger"][0]["objects"]] == [STIX_ID]
 
 
 @pytest.mark.parametrize("asked", ["vil.example.org", "example.org", "50%", "evil.example.org/other", "_", "44"])
-def test_what_only_looks_alike_is_not_found(desk, asked):
+def test_what_only_looks_alike_is_not_found(explained, asked):
     rows = [row(value, attribute=attribute_uuid(1, n)) for n, (_, value, _) in enumerate(WRITTEN)]
-    desk.keep(attributes=[replace(each, skip="NO_TO_IDS") for each in rows])
-    assert desk.ask(asked)[0] == 1
+    explained.keep(attributes=[replace(each, skip="NO_TO_IDS") for each in rows])
+    assert explained.ask(asked)[0] == 1
 
 
-def test_a_value_that_the_ledger_keeps_cut_is_found(desk):
+def test_a_value_that_the_ledger_keeps_cut_is_found(explained):
     url = f"http://evil.example.org/{'a' * 200}"
-    desk.keep(attributes=[row(url[:117] + "...", "url", skip="EXPIRED")])
-    assert desk.ask(url.replace("http", "hxxp"))[0] == 0
-    assert desk.ask(f"{url[:60]}b{url[61:]}")[0] == 1
+    explained.keep(attributes=[row(url[:117] + "...", "url", skip="EXPIRED")])
+    assert explained.ask(url.replace("http", "hxxp"))[0] == 0
+    assert explained.ask(f"{url[:60]}b{url[61:]}")[0] == 1
 
 
 LABEL = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True)

@@ -9,7 +9,7 @@ import pytest
 
 from constants import WithdrawalReason
 from helpers.commands.status import status
-from helpers.ledger.records import RememberedEvent, Stage
+from helpers.ledger.records import EventRecord, Stage
 from helpers.ledger.store import Ledger
 from helpers.settings.model import MsAuth
 from helpers.sync.event_selection import DAY
@@ -37,7 +37,7 @@ def keep(settings):
         ledger = Ledger(settings.state_url, workspace, sourcesystem)
         numbered = (replace(each, id=f"{each.id}-{n}", key=f"{each.key}-{n}") for n, each in enumerate(objects))
         ledger.keep(objects=numbered, events=events)
-        ledger.learn(**facts)
+        ledger.save_facts(**facts)
         ledger.close()
 
     return write
@@ -106,7 +106,7 @@ def test_reasons_come_with_their_numbers_the_most_frequent_first(settings, keep)
 
 
 def test_held_events_are_counted(settings, keep):
-    events = [RememberedEvent(event_uuid(n), NOW, published=False, held_since=NOW if n % 2 else None) for n in range(5)]
+    events = [EventRecord(event_uuid(n), NOW, published=False, held_since=NOW if n % 2 else None) for n in range(5)]
     keep(events=events)
     _, answer, text = ask(settings)
     assert answer["destinations"][0]["held_events"] == 2
@@ -193,8 +193,8 @@ def test_without_a_ledger_it_says_so_and_makes_none(make_settings, tmp_path, max
 def test_it_answers_while_a_run_writes(settings, keep):
     keep(thing())
     running = Ledger(settings.state_url, WORKSPACE, "MISP")
-    with running.alone(), running.at_once():
-        running.learn(last_good=NOW)
+    with running.hold_lock(), running.single_transaction():
+        running.save_facts(last_good=NOW)
         assert ask(settings)[1]["destinations"][0]["live"] == 1
     running.close()
 
@@ -219,10 +219,10 @@ def test_counting_goes_by_indexes(tmp_path, make_settings):
     import sqlalchemy as sql
 
     from helpers.commands.status import standing
-    from helpers.ledger.lookup import Place
+    from helpers.ledger.lookup import LedgerDestination
 
     sql.event.listen(ledger._database.engine, "before_cursor_execute", explained)
-    standing(Place(WORKSPACE, "MISP", ledger), make_settings(), NOW)
+    standing(LedgerDestination(WORKSPACE, "MISP", ledger), make_settings(), NOW)
     ledger.close()
     assert len(plans) == 5
     words, *others = sorted(plans, key=lambda plan: "COVERING" in plan)

@@ -196,7 +196,7 @@ def test_a_run_after_half_a_withdrawal_puts_things_right(site):
 
 def test_a_run_and_withdrawing_exclude_each_other(site):
     ledger = site.ledger()
-    with ledger.alone(), pytest.raises(RunActive):
+    with ledger.hold_lock(), pytest.raises(RunActive):
         leave(site)
     ledger.close()
 

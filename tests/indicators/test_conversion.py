@@ -23,7 +23,7 @@ from constants import (
 )
 from helpers.indicators import convert as conversion
 from helpers.indicators import tags
-from helpers.indicators.convert import Converted, convert_event
+from helpers.indicators.convert import ConversionResult, convert_event
 from helpers.indicators.patterns import observables
 from helpers.indicators.request_event import RequestObjectEvent
 from helpers.indicators.values import is_digest
@@ -118,7 +118,7 @@ def convert(make_settings):
     """A function that converts one event, and holds what must be true of every conversion against it."""
 
     def convert_and_check(misp_event, now=NOW, **settings):
-        made = Converted()
+        made = ConversionResult()
         for part in convert_event(misp_event, make_settings(**settings), now):
             made.attributes += part.attributes
             made.indicators += part.indicators
@@ -669,7 +669,7 @@ def test_text_that_utf_8_cannot_hold_is_replaced(only):
 
 
 def test_an_event_without_attributes(convert):
-    assert convert({}) == convert({"Attribute": None, "Object": {}}) == Converted()
+    assert convert({}) == convert({"Attribute": None, "Object": {}}) == ConversionResult()
 
 
 # --- Objects left to misp-stix ---------------------------------------------------------------------

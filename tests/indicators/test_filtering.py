@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from constants import TLP_2_LEVELS, Skip
 from helpers.indicators.convert import convert_event
-from helpers.indicators.filtering import sieve
+from helpers.indicators.filtering import apply_filters
 from helpers.indicators.request_event import RequestObjectEvent
 from helpers.settings.attribute_filters import AttributeFilters, FilterProblems
 from helpers.settings.model import Settings
@@ -150,15 +150,17 @@ def test_members_of_objects_are_left_out_one_by_one(flatten):
 def test_an_event_is_prepared_once_for_all_who_get_it():
     prepared = RequestObjectEvent(event(domain("one"), domain("two"), domain("three")), Settings(), NOW)
     ours, theirs = (AttributeFilters.parse({"exclude_tags": [name]}) for name in ("one", "two"))
-    left = {name: len(sieve(prepared, *filters).items) for name, filters in [("ours", [ours]), ("theirs", [theirs])]}
+    left = {
+        name: len(apply_filters(prepared, *filters).items) for name, filters in [("ours", [ours]), ("theirs", [theirs])]
+    }
     assert left == {"ours": 2, "theirs": 2}
-    assert len(sieve(prepared, ours, theirs).items) == 1
+    assert len(apply_filters(prepared, ours, theirs).items) == 1
     assert len(prepared.items) == 3 and prepared.skipped == []
 
 
 def test_without_filters_an_event_is_left_as_it_is():
     prepared = RequestObjectEvent(event(domain()), Settings(), NOW)
-    assert sieve(prepared, AttributeFilters()).items == prepared.items
+    assert apply_filters(prepared, AttributeFilters()).items == prepared.items
 
 
 def test_a_change_of_filters_is_noticed():
@@ -273,7 +275,7 @@ FILTERS = st.fixed_dictionaries(
 def outcome(of, filters):
     """Sort the attributes of an event: (sent, {skipped: reason})."""
     prepared = RequestObjectEvent(of, Settings(), NOW)
-    left = sieve(prepared, AttributeFilters.parse(filters))
+    left = apply_filters(prepared, AttributeFilters.parse(filters))
     reasons = [(each.attribute_uuid, each.reason) for each in left.skipped]
     assert len(dict(reasons)) == len(reasons), "one reason each"
     assert not {half.attribute_uuid for half in left.left_out} & dict(reasons).keys()
@@ -329,7 +331,9 @@ def test_a_file_whose_hashes_are_filtered_gives_its_name():
     of = event(Object=[{"uuid": "cccccccc-0000-4000-8000-000000000009", "name": "file", "Attribute": members}])
     prepared = RequestObjectEvent(of, Settings(), NOW)
     left = {
-        kind: [each.value.type for each in sieve(prepared, AttributeFilters.parse({"exclude_types": [kind]})).items]
+        kind: [
+            each.value.type for each in apply_filters(prepared, AttributeFilters.parse({"exclude_types": [kind]})).items
+        ]
         for kind in ("url", "md5", "filename")
     }
     assert left == {"url": ["md5"], "md5": ["filename"], "filename": ["md5"]}

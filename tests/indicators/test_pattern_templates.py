@@ -15,8 +15,7 @@ from misp_stix_converter import MISPtoSTIX21Parser
 
 from benchmarks.sandboxed import events
 from helpers.commands.convert import events_in
-from helpers.indicators import misp_stix
-from helpers.indicators import pattern_templates as moulds
+from helpers.indicators import misp_stix, pattern_templates
 from helpers.indicators.convert import convert_event, through_misp_stix
 from helpers.indicators.patterns import observables
 from helpers.indicators.request_event import RequestObjectEvent, stix_uuid
@@ -27,7 +26,7 @@ from tests.indicators.test_real_events import FILES, needs_events
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 UUID = "aaaaaaaa-0000-4000-8000-000000000001"
-KINDS = [*moulds.EXAMPLES, "ip-src", "ip-dst"]
+KINDS = [*pattern_templates.EXAMPLES, "ip-src", "ip-dst"]
 HEX = "0123456789abcdef"
 HOST = st.from_regex(r"[a-z0-9_-]{1,20}(\.[a-z0-9_-]{1,20}){0,3}", fullmatch=True)
 ADDRESS = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
@@ -46,7 +45,7 @@ def values_of(kind):
     """Values that mostly are of a kind, and some that are anything."""
     if kind in VALUES:
         return st.one_of(VALUES[kind], st.text(st.characters(max_codepoint=127), min_size=1))
-    digits = len(moulds.EXAMPLES[kind])
+    digits = len(pattern_templates.EXAMPLES[kind])
     digest = st.text(HEX, min_size=digits, max_size=digits)
     return st.one_of(digest, digest.map(str.upper), st.text(min_size=1, max_size=digits))
 
@@ -57,8 +56,8 @@ def by_misp_stix(value, own=UUID):
 
 
 def assert_same(value, own=UUID):
-    """What comes out of a mould is what comes out of misp-stix; it may decline."""
-    cast = moulds.cast(own, value)
+    """What comes out of a template is what comes out of misp-stix; it may decline."""
+    cast = pattern_templates.from_template(own, value)
     if cast is None:
         return
     made = by_misp_stix(value, own)
@@ -92,9 +91,9 @@ def test_both_halves_of_a_composite_are_filled_in(host, address):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_its_mould(kind):
-    for part in moulds.ADDRESSES if kind.startswith("ip-") else [moulds.EXAMPLES[kind]]:
+    for part in pattern_templates.ADDRESSES if kind.startswith("ip-") else [pattern_templates.EXAMPLES[kind]]:
         value = Value(kind, (part,))
-        assert moulds.cast(UUID, value) is not None
+        assert pattern_templates.from_template(UUID, value) is not None
         assert_same(value)
 
 
@@ -102,7 +101,7 @@ def test_every_kind_has_its_mould(kind):
     "value", ["a'b.example.org", "a\\b.example.org", "exämple.org", "evil[.]example.org", "a|b", ""]
 )
 def test_what_is_written_in_another_way_is_left_to_misp_stix(value):
-    assert moulds.cast(UUID, Value("url", (value,))) is None
+    assert pattern_templates.from_template(UUID, Value("url", (value,))) is None
 
 
 @hypothesis_settings(max_examples=60, deadline=None)
@@ -116,11 +115,11 @@ def test_the_uuid_is_the_attributes_own(own):
 
 def test_a_mould_that_cannot_be_learned_is_none(monkeypatch):
     """An update of misp-stix that writes patterns in another way costs speed alone."""
-    moulds.mould.cache_clear()
-    nothing = misp_stix.Stixed({}, {})
+    pattern_templates.template_of.cache_clear()
+    nothing = misp_stix.MispStixResult({}, {})
     monkeypatch.setattr(misp_stix, "convert", lambda items, extra=None: nothing)
-    assert moulds.cast(UUID, Value("domain", ("example.org",))) is None
-    moulds.mould.cache_clear()
+    assert pattern_templates.from_template(UUID, Value("domain", ("example.org",))) is None
+    pattern_templates.template_of.cache_clear()
 
 
 def plain_loop(prepared):
@@ -157,7 +156,7 @@ def test_published_events_give_the_pairs_of_a_plain_loop(path, flat):
 
 @st.composite
 def made_up(draw):
-    """An event of attributes that have moulds and some that have none, alone and in an object, of any time."""
+    """An event of attributes that have templates and some that have none, alone and in an object, of any time."""
     kinds = st.sampled_from([*KINDS, "domain|ip", "filename|sha256", "ip-dst|port", "AS", "mutex", "regkey", "ssdeep"])
     numbers = st.integers(0, 2**31)
     attributes = []
@@ -207,7 +206,7 @@ def uploaded(event, settings):
 def test_what_is_uploaded_of_generated_events_is_the_same_without_moulds(event):
     settings = Settings(send_private_and_cidr=True)
     with_moulds = uploaded(event, settings)
-    with mock.patch.object(moulds, "cast", return_value=None):
+    with mock.patch.object(pattern_templates, "from_template", return_value=None):
         assert uploaded(event, settings) == with_moulds
 
 
@@ -215,7 +214,7 @@ def test_what_is_uploaded_of_generated_events_is_the_same_without_moulds(event):
 def test_sample_events_give_the_pairs_of_a_plain_loop_and_the_same_uploads(event):
     assert stage(RequestObjectEvent(event, Settings(), NOW)) == plain_loop(RequestObjectEvent(event, Settings(), NOW))
     with_moulds = uploaded(event, Settings())
-    with mock.patch.object(moulds, "cast", return_value=None):
+    with mock.patch.object(pattern_templates, "from_template", return_value=None):
         assert uploaded(event, Settings()) == with_moulds
 
 
@@ -224,4 +223,4 @@ def test_made_up_events_give_the_pairs_of_a_plain_loop():
         prepared = RequestObjectEvent(event, Settings(), NOW)
         assert len(stage(prepared)) == 50
         assert stage(prepared) == plain_loop(prepared)
-        assert all(moulds.cast(each.uuid, each.value) for each in prepared.prepared)
+        assert all(pattern_templates.from_template(each.uuid, each.value) for each in prepared.prepared)

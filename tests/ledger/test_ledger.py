@@ -12,12 +12,12 @@ import sqlalchemy as sql
 from helpers.errors import LedgerError
 from helpers.ledger.database import lost
 from helpers.ledger.records import (
-    RememberedAttribute,
-    RememberedEvent,
-    RememberedObject,
+    AttributeRecord,
+    EventRecord,
+    ObjectRecord,
+    RetryPolicy,
     Source,
     Stage,
-    Terms,
     packed,
     unpacked,
 )
@@ -41,7 +41,7 @@ def ledger(ledger_url):
 
 def thing(number, **changes):
     """An object that is to be sent."""
-    made = RememberedObject(
+    made = ObjectRecord(
         id=f"indicator--{number}",
         key=f"key-{number}",
         pattern=f"[domain-name:value = 'host{number}.example.org']",
@@ -60,7 +60,7 @@ def source(number, event=EVENT):
 
 
 def attribute(number, **changes):
-    made = RememberedAttribute(EVENT, f"attribute-{number}", "print", "domain", f"host{number}.example.org")
+    made = AttributeRecord(EVENT, f"attribute-{number}", "print", "domain", f"host{number}.example.org")
     return replace(made, **changes)
 
 
@@ -75,8 +75,8 @@ def one(ledger, number=1):
 
 def in_flight(ledger, ids):
     """Have objects taken out of the line, on their way to Microsoft."""
-    ledger.line_up(ids)
-    return ledger.take(len(ids), NOW, in_flight=True)
+    ledger.enqueue(ids)
+    return ledger.dequeue(len(ids), NOW, in_flight=True)
 
 
 # -- opening ------------------------------------------------------------------------------------------
@@ -85,11 +85,11 @@ def in_flight(ledger, ids):
 def test_what_was_kept_is_there_after_opening_again(ledger_url):
     kept = thing(1, words="ü", renew_at=NOW, live=True)
     first = Ledger(ledger_url, "workspace", "MISP")
-    first.keep(events=[RememberedEvent(EVENT, NOW, True)], attributes=[attribute(1)], sources=[source(1)])
+    first.keep(events=[EventRecord(EVENT, NOW, True)], attributes=[attribute(1)], sources=[source(1)])
     first.keep(objects=[kept])
     first.close()
     again = Ledger(ledger_url, "workspace", "MISP")
-    assert again.events() == {EVENT: RememberedEvent(EVENT, NOW, True)}
+    assert again.events() == {EVENT: EventRecord(EVENT, NOW, True)}
     assert again.attributes(EVENT) == {"attribute-1": attribute(1)}
     assert again.sources_of_event(EVENT) == again.sources(["key-1"]) == [source(1)]
     assert again.objects(["key-1"]) == [kept]
@@ -117,7 +117,7 @@ FIRST_SCHEMA = (
 
 def test_an_older_ledger_is_brought_up_to_date_in_place(ledger_url):
     first = Ledger(ledger_url, "workspace", "MISP")
-    first.keep(events=[RememberedEvent(EVENT, NOW, True)], objects=[thing(1)])
+    first.keep(events=[EventRecord(EVENT, NOW, True)], objects=[thing(1)])
     first.close()
     execute(ledger_url, *FIRST_SCHEMA)
     set_version(ledger_url, 1)
@@ -127,7 +127,7 @@ def test_an_older_ledger_is_brought_up_to_date_in_place(ledger_url):
     assert version(ledger_url) == "1"
     upgraded = Ledger(ledger_url, "workspace", "MISP")
     assert one(upgraded) == thing(1)
-    assert upgraded.events() == {EVENT: RememberedEvent(EVENT, NOW, True)}
+    assert upgraded.events() == {EVENT: EventRecord(EVENT, NOW, True)}
     in_flight(upgraded, ["indicator--1"])
     upgraded.close()
     assert version(ledger_url) == str(SCHEMA)
@@ -144,12 +144,12 @@ def test_what_the_attributes_of_a_large_event_have_in_common_is_in_memory_once(l
 
 def test_the_line_is_kept_in_order_and_empty_after_a_death(ledger):
     ledger.keep(objects=[thing(number) for number in (1, 2, 3, 4)])
-    ledger.line_up(["indicator--3", "indicator--4"])
-    ledger.line_up(["indicator--1"])
-    assert [each.id for each in ledger.take(2, NOW, in_flight=False)] == ["indicator--3", "indicator--4"]
+    ledger.enqueue(["indicator--3", "indicator--4"])
+    ledger.enqueue(["indicator--1"])
+    assert [each.id for each in ledger.dequeue(2, NOW, in_flight=False)] == ["indicator--3", "indicator--4"]
     assert stages(ledger, 3, 4) == [Stage.PENDING, Stage.PENDING]
     ledger.recover()
-    assert ledger.take(9, NOW, in_flight=True) == []
+    assert ledger.dequeue(9, NOW, in_flight=True) == []
 
 
 def test_a_newer_ledger_is_refused_in_a_sentence(ledger_url):
@@ -182,11 +182,11 @@ def test_a_database_that_is_given_up_for_a_signal_ends_the_run_as_the_signal_doe
 def test_a_dry_run_keeps_nothing(ledger_url):
     first = Ledger(ledger_url, "workspace", "MISP")
     first.keep(objects=[thing(1)])
-    first.learn(known="before")
+    first.save_facts(known="before")
     first.close()
     dry = Ledger(ledger_url, "workspace", "MISP", dry=True)
     dry.keep(objects=[thing(2)], no_objects=["indicator--1"])
-    dry.learn(known="in the dry run")
+    dry.save_facts(known="in the dry run")
     assert dry.by_id(["indicator--1", "indicator--2"]).keys() == {"indicator--2"}
     assert dry.facts() == {"known": "in the dry run"}
     dry.close()
@@ -250,9 +250,9 @@ def test_a_file_that_is_no_database_is_told(tmp_path):
 
 def test_destinations_do_not_see_each_other(ledger_url):
     ours = Ledger(ledger_url, "workspace", "MISP")
-    ours.keep(events=[RememberedEvent(EVENT, NOW, True)], attributes=[attribute(1)])
+    ours.keep(events=[EventRecord(EVENT, NOW, True)], attributes=[attribute(1)])
     ours.keep(objects=[thing(1)], sources=[source(1)])
-    ours.learn(known="ours")
+    ours.save_facts(known="ours")
     theirs = Ledger(ledger_url, "workspace", "another system")
     assert theirs.events() == theirs.attributes(EVENT) == theirs.facts() == theirs.by_id(["indicator--1"]) == {}
     theirs.keep(objects=[thing(1, words="theirs")])
@@ -267,8 +267,8 @@ def test_destinations_do_not_see_each_other(ledger_url):
 
 
 def test_facts_add_up(ledger):
-    ledger.learn(misp={"url": "https://misp.example.org"}, full_at=NOW)
-    ledger.learn(full_at=LATER)
+    ledger.save_facts(misp={"url": "https://misp.example.org"}, full_at=NOW)
+    ledger.save_facts(full_at=LATER)
     assert ledger.facts() == {"misp": {"url": "https://misp.example.org"}, "full_at": LATER}
 
 
@@ -358,7 +358,7 @@ def test_due_is_what_moves_on_and_what_is_to_be_refreshed(ledger):
         objects=[thing(5, renew_at=NOW), thing(6, **accepted, renew_at=NOW), thing(7, **accepted, renew_at=NOW)]
     )
     events = {"in": {}, "out": {"listed": False}, "held": {"held_since": NOW}}
-    ledger.keep(events=[RememberedEvent(uuid, 1, published=True, **more) for uuid, more in events.items()])
+    ledger.keep(events=[EventRecord(uuid, 1, published=True, **more) for uuid, more in events.items()])
     of_event = {1: "in", 2: "in", 3: "in", 4: "in", 5: "in", 6: "out", 7: "held"}
     things = {number: thing(number) for number in of_event}
     ledger.keep(sources=[Source(things[number].key, uuid, f"a{number}") for number, uuid in of_event.items()])
@@ -368,7 +368,7 @@ def test_due_is_what_moves_on_and_what_is_to_be_refreshed(ledger):
 
 
 def test_an_event_is_settled_when_all_its_objects_are(ledger):
-    ledger.keep(events=[RememberedEvent(uuid, NOW, True, todo=True) for uuid in (EVENT, OTHER)])
+    ledger.keep(events=[EventRecord(uuid, NOW, True, todo=True) for uuid in (EVENT, OTHER)])
     ledger.keep(sources=[source(1), source(2), source(3, OTHER)], objects=[thing(1), thing(2), thing(3)])
     in_flight(ledger, ["indicator--1", "indicator--3"])
     ledger.accepted(["indicator--1", "indicator--3"], NOW)
@@ -385,7 +385,7 @@ def test_unsettled_keys(ledger):
     ledger.keep(
         objects=[thing(1), thing(2, stage=Stage.REJECTED, program="this"), thing(3, stage=Stage.ACCEPTED), thing(4)]
     )
-    same, another = Terms(NOW, program="this"), Terms(NOW, program="another")
+    same, another = RetryPolicy(NOW, program="this"), RetryPolicy(NOW, program="another")
     keys = {source(n).key for n in (1, 2, 3)}
     assert ledger.unsettled_keys(keys, same) == {source(1).key}
     for terms in (another, replace(same, retry_rejected=True)):
@@ -414,14 +414,14 @@ def test_what_is_named_goes_and_the_rest_stays(ledger):
 def test_a_transaction_that_fails_leaves_nothing(ledger):
     broken = replace(attribute(1), value=None)
     with pytest.raises(sql.exc.IntegrityError):
-        ledger.keep(events=[RememberedEvent(EVENT, NOW, True)], attributes=[broken])
+        ledger.keep(events=[EventRecord(EVENT, NOW, True)], attributes=[broken])
     assert ledger.events() == {}
-    ledger.keep(events=[RememberedEvent(EVENT, NOW, True)])
+    ledger.keep(events=[EventRecord(EVENT, NOW, True)])
     assert ledger.events().keys() == {EVENT}
 
 
 def test_forgetting_leaves_objects(ledger):
-    ledger.keep(events=[RememberedEvent(EVENT, NOW, True)], attributes=[attribute(1)], sources=[source(1)])
+    ledger.keep(events=[EventRecord(EVENT, NOW, True)], attributes=[attribute(1)], sources=[source(1)])
     ledger.keep(objects=[thing(1)])
     ledger.forget_all()
     assert ledger.attributes(EVENT) == {}
@@ -432,9 +432,9 @@ def test_forgetting_leaves_objects(ledger):
 
 def test_search(ledger):
     ledger.keep(objects=[thing(1), thing(2)], attributes=[attribute(1, skip="NO_TO_IDS")])
-    found = ledger.search(OBJECTS, RememberedObject, OBJECTS.c.value == "host2.example.org")
+    found = ledger.search(OBJECTS, ObjectRecord, OBJECTS.c.value == "host2.example.org")
     assert found == [thing(2)]
-    assert ledger.search(ATTRIBUTES, RememberedAttribute, ATTRIBUTES.c.skip != "") == [attribute(1, skip="NO_TO_IDS")]
+    assert ledger.search(ATTRIBUTES, AttributeRecord, ATTRIBUTES.c.skip != "") == [attribute(1, skip="NO_TO_IDS")]
 
 
 # -- past the ledger ----------------------------------------------------------------------------------

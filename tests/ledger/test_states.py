@@ -3,13 +3,13 @@
 from contextlib import closing
 from dataclasses import replace
 
-from helpers.ledger import Ledger, RememberedObject, Stage
+from helpers.ledger import Ledger, ObjectRecord, Stage
 from helpers.ledger.records import packed
 from helpers.sync.plan import renewal
 from tests.project.test_docs import page, rows, section
 
 NOW = 1_790_000_000
-OBJECT = RememberedObject("indicator--1", "key", "[a:b = 'c']", "c", 1, "fingerprint", 2_000_000_000, packed({}))
+OBJECT = ObjectRecord("indicator--1", "key", "[a:b = 'c']", "c", 1, "fingerprint", 2_000_000_000, packed({}))
 WAITING = (Stage.PENDING,)
 ANSWERED = (Stage.ACCEPTED, Stage.REJECTED)
 LEAVING = (Stage.WITHDRAWING, Stage.WITHDRAWN)
@@ -22,7 +22,7 @@ def send_again(ledger):
 
 # What happens, to objects in which states it can happen, and the reason for which they leave where they do.
 HAPPENS = {
-    "taken out of the line": (WAITING, "", lambda ledger: ledger.take(1, NOW, in_flight=True)),
+    "taken out of the line": (WAITING, "", lambda ledger: ledger.dequeue(1, NOW, in_flight=True)),
     "accepted": (Stage, "", lambda ledger: ledger.accepted([OBJECT.id], NOW)),
     "rejected": (Stage, "", lambda ledger: ledger.rejected({OBJECT.id: "words"})),
     "without an answer": (Stage, "", lambda ledger: ledger.unanswered({OBJECT.id: "words"})),
@@ -31,7 +31,7 @@ HAPPENS = {
     "taken out of the line to be withdrawn": (
         [stage for stage in Stage if stage not in LEAVING],
         "attribute deleted",
-        lambda ledger: ledger.take(1, NOW, in_flight=True),
+        lambda ledger: ledger.dequeue(1, NOW, in_flight=True),
     ),
     "the withdrawal was accepted": (Stage, "", lambda ledger: ledger.withdrawn([OBJECT.id])),
 }
@@ -41,7 +41,7 @@ def becomes(stage, leaving, happens):
     """The state of an object after something happened to it, as the ledger has it."""
     with closing(Ledger("sqlite://", "workspace", "system")) as ledger:
         ledger.keep(objects=[replace(OBJECT, stage=stage, leaving=leaving)])
-        ledger.line_up([OBJECT.id])
+        ledger.enqueue([OBJECT.id])
         happens(ledger)
         return ledger.by_id([OBJECT.id])[OBJECT.id].stage
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.microsoft.rate_limit import ON_THE_WAY, Clock, Pacer, Pacers
+from helpers.microsoft.rate_limit import ON_THE_WAY, Clock, RateLimiter, RateLimiters
 from tests.support import FakeTime
 
 
@@ -18,19 +18,19 @@ def test_who_shares_a_pacer_takes_turns():
         assert may_go.wait(60)
         time.sleep(seconds)
 
-    pacer = Pacer(1, Clock(time.now, sleep), lambda _seconds: None)
-    assert pacer.take()
+    rate_limiter = RateLimiter(1, Clock(time.now, sleep), lambda _seconds: None)
+    assert rate_limiter.take()
 
     def come(name):
-        assert pacer.take()
+        assert rate_limiter.take()
         served.append(name)
 
     threads = []
     for number, name in enumerate("badc", 1):
         threads.append(threading.Thread(target=come, args=[name]))
         threads[-1].start()
-        with pacer._moved:
-            assert pacer._moved.wait_for(lambda number=number: len(pacer._line) == number, 60)
+        with rate_limiter._moved:
+            assert rate_limiter._moved.wait_for(lambda number=number: len(rate_limiter._line) == number, 60)
     may_go.set()
     for thread in threads:
         thread.join(60)
@@ -40,21 +40,21 @@ def test_who_shares_a_pacer_takes_turns():
 
 def test_no_place_before_the_end_is_none():
     time = FakeTime()
-    pacer = Pacer(1, time.clock, lambda _seconds: None)
-    assert pacer.take(until=time.now() + 1)
-    assert not pacer.take(until=time.now() + 61)
-    assert pacer.take(until=time.now() + 62)
+    rate_limiter = RateLimiter(1, time.clock, lambda _seconds: None)
+    assert rate_limiter.take(until=time.now() + 1)
+    assert not rate_limiter.take(until=time.now() + 61)
+    assert rate_limiter.take(until=time.now() + 62)
 
 
 @pytest.mark.parametrize(("took", "waited"), [(0, 60), (0.5, 60), (1.5, 60), (30, 32)])
 def test_a_place_is_free_a_minute_after_its_request_was_counted_at_the_latest(took, waited):
     """Microsoft counted it before it answered; what is answered late is not waited for."""
     time = FakeTime()
-    pacer = Pacer(1, time.clock, lambda _seconds: None)
-    place = pacer.take()
+    rate_limiter = RateLimiter(1, time.clock, lambda _seconds: None)
+    place = rate_limiter.take()
     time.sleep(took)
-    pacer.answered(place)
-    assert pacer.take()
+    rate_limiter.answered(place)
+    assert rate_limiter.take()
     assert time.slept == [took, waited]
 
 
@@ -65,20 +65,24 @@ QUARTERS = st.integers(0, 20).map(lambda number: number / 4)
 def test_no_minute_at_microsoft_holds_more_than_the_limit(requests):
     """Each request takes its time, and is counted anywhere in it, two seconds after it left at the latest."""
     time, limit, counted = FakeTime(0.0), 3, []
-    pacer = Pacer(limit, time.clock, lambda _seconds: None)
+    rate_limiter = RateLimiter(limit, time.clock, lambda _seconds: None)
     for took, share in requests:
-        place = pacer.take()
+        place = rate_limiter.take()
         counted.append(time.now() + min(took * share, ON_THE_WAY))
         time.sleep(took)
-        pacer.answered(place)
+        rate_limiter.answered(place)
     counted.sort()
     assert all(later - earlier >= 60 for earlier, later in zip(counted, counted[limit:], strict=False))
 
 
 def test_principals_have_pacers_of_their_own():
-    pacers = Pacers(FakeTime().clock)
+    rate_limiters = RateLimiters(FakeTime().clock)
     for name in ("one", "one", "two"):
-        pacers.announce((name,))
-    first, second, other = (pacers.of((name,), 1, lambda _seconds: None) for name in ("one", "one", "two"))
+        rate_limiters.announce((name,))
+    first, second, other = (rate_limiters.of((name,), 1, lambda _seconds: None) for name in ("one", "one", "two"))
     assert first is second is not other
-    assert (pacers.sharing(("one",)), pacers.sharing(("two",)), pacers.sharing(("three",))) == (2, 1, 1)
+    assert (rate_limiters.sharing(("one",)), rate_limiters.sharing(("two",)), rate_limiters.sharing(("three",))) == (
+        2,
+        1,
+        1,
+    )

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.errors import MicrosoftError
-from helpers.microsoft.rate_limit import Pacers
-from helpers.microsoft.request_manager import RequestManager, State
-from helpers.microsoft.responses import Answer, Kind, judge
+from helpers.microsoft.rate_limit import RateLimiters
+from helpers.microsoft.request_manager import OutcomeState, RequestManager
+from helpers.microsoft.responses import Answer, NextStep, interpret
 from helpers.microsoft.upload_api import UploadApi
 from helpers.settings.model import MsAuth, Settings
 from helpers.sync.report import Report
@@ -31,7 +31,7 @@ class Waiting:
     def __init__(self, objects):
         self.objects = deque(objects)
 
-    def take(self, most, *, in_flight):
+    def dequeue(self, most, *, in_flight):
         return [self.objects.popleft() for _ in range(min(most, len(self.objects)))]
 
 
@@ -65,7 +65,7 @@ class Upload:
             self.outcomes.extend,
             on_answer=lambda answer, fine: fine or self.errors.append(answer),
             http=self.http,
-            pacers=Pacers(self.time.clock),
+            rate_limiters=RateLimiters(self.time.clock),
             workers=workers,
         )
 
@@ -82,7 +82,7 @@ class Upload:
     def check(self):
         """No object is unaccounted for, and what is called accepted is in the workspace."""
         assert sorted(o.object["id"] for o in self.outcomes) == sorted(each["id"] for each in self.sent)
-        assert set(self.ids(State.ACCEPTED)) <= set(self.azure.live())
+        assert set(self.ids(OutcomeState.ACCEPTED)) <= set(self.azure.live())
         return self
 
 
@@ -99,7 +99,7 @@ THROTTLED_WITHOUT_NUMBER = {"statusCode": 429, "message": "Rate limit is exceede
 @pytest.mark.parametrize("batch", [0, 1, 2])
 def test_429_costs_time_and_nothing_else(upload, body, batch):
     done = upload().fault("status", status=429, body=body, after=batch).send(map(indicator, range(250))).check()
-    assert len(done.ids(State.ACCEPTED)) == 250
+    assert len(done.ids(OutcomeState.ACCEPTED)) == 250
     assert done.exit_code == 0
     assert done.manager.requests == 4
 
@@ -129,7 +129,7 @@ def test_a_wait_of_nothing_is_no_hurry(upload, status, value):
 )
 def test_a_200_that_says_no_is_no_success(upload, body):
     done = upload().fault("body", body=body, times=None).send(map(indicator, range(300))).check()
-    assert done.ids(State.ACCEPTED) == []
+    assert done.ids(OutcomeState.ACCEPTED) == []
     assert done.exit_code == 4
 
 
@@ -161,7 +161,7 @@ def test_a_token_that_comes_back_in_an_error_is_not_shown(upload, caplog):
 
 def test_429_for_ever_ends_as_pending(upload):
     done = upload().fault("status", status=429, body=THROTTLED, times=None).send(map(indicator, range(900))).check()
-    assert len(done.ids(State.PENDING)) == 900
+    assert len(done.ids(OutcomeState.PENDING)) == 900
     assert done.exit_code == 4
 
 
@@ -182,8 +182,8 @@ PASSING = [
 @pytest.mark.parametrize("times", [1, 3])
 def test_what_passes_costs_nothing(upload, fault, times):
     done = upload().fault(**fault, after=1, times=times).send(map(indicator, range(250))).check()
-    assert set(done.ids(State.ACCEPTED)) == set(done.azure.live())
-    assert len(done.ids(State.ACCEPTED)) == 250
+    assert set(done.ids(OutcomeState.ACCEPTED)) == set(done.azure.live())
+    assert len(done.ids(OutcomeState.ACCEPTED)) == 250
     assert done.exit_code == 0
 
 
@@ -192,15 +192,15 @@ def test_what_does_not_pass_for_one_batch_leaves_that_batch_pending(upload, faul
     first = indicator(100)["id"]
     hits = {"times": None, "when": lambda body: body["stixobjects"][0]["id"] == first}
     done = upload().fault(**fault, **hits).send(map(indicator, range(400))).check()
-    assert done.ids(State.PENDING) == [indicator(n)["id"] for n in range(100, 200)]
-    assert len(done.ids(State.ACCEPTED)) == 300
+    assert done.ids(OutcomeState.PENDING) == [indicator(n)["id"] for n in range(100, 200)]
+    assert len(done.ids(OutcomeState.ACCEPTED)) == 300
     assert done.exit_code == 1
 
 
 @pytest.mark.parametrize("fault", PASSING, ids=str)
 def test_a_dead_neighbour_is_given_up_after_three_batches(upload, fault):
     done = upload().fault(**fault, times=None).send(map(indicator, range(5000))).check()
-    assert len(done.ids(State.PENDING)) == 5000
+    assert len(done.ids(OutcomeState.PENDING)) == 5000
     assert done.manager.requests == 15
     assert sum(done.time.slept) < 600
     assert done.exit_code == 4
@@ -210,9 +210,9 @@ def test_a_dead_neighbour_is_given_up_after_three_batches(upload, fault):
 def test_one_bad_object_costs_only_itself(upload):
     bad = indicator(120, pattern=None)
     done = upload().send([*map(indicator, range(120)), bad, *map(indicator, range(121, 300))]).check()
-    assert done.ids(State.REJECTED) == [bad["id"]]
-    assert len(done.ids(State.ACCEPTED)) == 299
-    rejected = next(o for o in done.outcomes if o.state is State.REJECTED)
+    assert done.ids(OutcomeState.REJECTED) == [bad["id"]]
+    assert len(done.ids(OutcomeState.ACCEPTED)) == 299
+    rejected = next(o for o in done.outcomes if o.state is OutcomeState.REJECTED)
     assert "Property=pattern" in rejected.words
     assert done.exit_code == 1
 
@@ -222,15 +222,15 @@ def test_both_names_of_the_error_list_are_read(upload, key):
     start = upload()
     start.azure.error_key = key
     done = start.send([indicator(1), indicator(2, valid_until="2000-01-01T00:00:00.000Z")]).check()
-    words = next(o.words for o in done.outcomes if o.state is State.REJECTED)
+    words = next(o.words for o in done.outcomes if o.state is OutcomeState.REJECTED)
     assert "valid_until" in words
 
 
 def test_a_batch_of_bad_objects_is_rejected_one_by_one_and_costs_no_other(upload):
     bad = [indicator(n, created="never") for n in range(100)]
     done = upload().send([*bad, *map(indicator, range(100, 200))]).check()
-    assert set(done.ids(State.REJECTED)) == {each["id"] for each in bad}
-    assert len(done.ids(State.ACCEPTED)) == 100
+    assert set(done.ids(OutcomeState.REJECTED)) == {each["id"] for each in bad}
+    assert len(done.ids(OutcomeState.ACCEPTED)) == 100
     assert done.exit_code == 1
 
 
@@ -241,8 +241,8 @@ def test_a_batch_refused_without_a_name_is_halved_until_the_bad_object_stands_al
     refusal = {"error": {"code": "InvalidRequestBody", "message": "Something in it is wrong."}}
     done = upload().fault("status", status=400, body=refusal, times=None, when=holds_bad)
     done.send(map(indicator, range(100))).check()
-    assert done.ids(State.REJECTED) == [indicator(57)["id"]]
-    assert len(done.ids(State.ACCEPTED)) == 99
+    assert done.ids(OutcomeState.REJECTED) == [indicator(57)["id"]]
+    assert len(done.ids(OutcomeState.ACCEPTED)) == 99
     assert done.manager.requests < 20
 
 
@@ -250,8 +250,8 @@ def test_a_batch_refused_without_a_name_is_halved_until_the_bad_object_stands_al
 def test_refusing_everything_alike_is_given_up(upload, status):
     start = upload(MISP2SENTINEL_MS_MAX_INDICATORS_REQUEST="4")
     done = start.fault("status", status=status, body="no", times=None).send(map(indicator, range(100))).check()
-    assert len(done.ids(State.REJECTED)) == 12
-    assert len(done.ids(State.PENDING)) == 88
+    assert len(done.ids(OutcomeState.REJECTED)) == 12
+    assert len(done.ids(OutcomeState.PENDING)) == 88
     assert done.exit_code == 4
 
 
@@ -265,13 +265,13 @@ def test_an_error_without_a_place_is_found_by_halving(upload, index):
         "body", body=answer, times=None, when=lambda body: any(o["id"] == first for o in body["stixobjects"])
     )
     done = start.send(map(indicator, range(100))).check()
-    assert done.ids(State.REJECTED) == [first]
+    assert done.ids(OutcomeState.REJECTED) == [first]
 
 
 def test_401_is_answered_with_one_new_token(upload):
     done = upload().fault("status", status=401, body={"statusCode": 401, "message": "no"}, after=1)
     done.send(map(indicator, range(300))).check()
-    assert len(done.ids(State.ACCEPTED)) == 300
+    assert len(done.ids(OutcomeState.ACCEPTED)) == 300
     assert sum(TOKEN_PATH in request.url for request in done.adapter.requests) == 2
 
 
@@ -316,7 +316,7 @@ def test_tokens_are_renewed_before_they_run_out(upload):
     start = upload(MISP2SENTINEL_MS_MAX_REQUESTS_MINUTE="1")
     start.azure.token_lifetime = 900
     done = start.send(map(indicator, range(3000))).check()
-    assert len(done.ids(State.ACCEPTED)) == 3000
+    assert len(done.ids(OutcomeState.ACCEPTED)) == 3000
     assert {entry["status"] for entry in done.azure.uploads} == {200}
     assert 3 <= sum(TOKEN_PATH in request.url for request in done.adapter.requests) <= 5
 
@@ -387,7 +387,7 @@ def test_no_token_stops_with_the_setting_to_mend(upload, environ, words):
 
 def test_never_more_requests_in_a_minute_than_allowed_and_nearly_as_many(upload):
     done = upload().send(map(indicator, range(50_000))).check()
-    assert len(done.ids(State.ACCEPTED)) == 50_000
+    assert len(done.ids(OutcomeState.ACCEPTED)) == 50_000
     times = [entry["time"] for entry in done.azure.uploads]
     assert {entry["status"] for entry in done.azure.uploads} == {200}
     busiest = max(sum(start <= other < start + 60 for other in times) for start in times)
@@ -406,7 +406,7 @@ def test_large_objects_go_in_smaller_batches(upload):
 def test_the_legacy_apis_take_the_same_indicators(upload, key, path):
     done = upload(MISP2SENTINEL_MS_AUTH__NEW_UPLOAD_API="false", MISP2SENTINEL_MS_LEGACY_UPLOAD_KEY=key)
     done.send(map(indicator, range(150))).check()
-    assert len(done.ids(State.ACCEPTED)) == 150
+    assert len(done.ids(OutcomeState.ACCEPTED)) == 150
     assert all(path in request.url for request in done.adapter.requests if "upload" in request.url.rpartition("/")[2])
     assert list(json.loads(done.adapter.requests[-1].body)) == ["sourcesystem", key]
 
@@ -415,7 +415,7 @@ def test_a_fault_of_our_own_leaves_nobody_waiting(upload, monkeypatch):
     start = upload()
     monkeypatch.setattr("helpers.microsoft.upload_api.judge", lambda *_: 1 / 0)
     done = start.send(map(indicator, range(10_000))).check()
-    assert len(done.ids(State.PENDING)) == 10_000
+    assert len(done.ids(OutcomeState.PENDING)) == 10_000
     assert "ZeroDivisionError" in done.manager.given_up
 
 
@@ -453,7 +453,7 @@ def test_microsoft_is_left_alone_as_long_as_it_says(upload, told, status):
 def test_a_wait_too_long_for_a_run_leaves_the_batch_pending(upload, told, status, workers):
     start = upload(workers=workers).fault("status", status=status, headers={"Retry-After": told})
     done = start.send(map(indicator, range(150))).check()
-    assert len(done.ids(State.PENDING)) in (100, 50)
+    assert len(done.ids(OutcomeState.PENDING)) in (100, 50)
     assert sum(done.time.slept) < 60
     assert done.exit_code == 1
 
@@ -461,26 +461,26 @@ def test_a_wait_too_long_for_a_run_leaves_the_batch_pending(upload, told, status
 @pytest.mark.parametrize("told", ["²", "٣", "1e400", "Mon, 01 Jan 99999999999 00:00:00 GMT", "soon", "-5"])
 def test_a_retry_after_that_is_none_is_no_fault(told):
     answer = Answer(429, "", {"Retry-After": told})
-    assert judge(answer, 1, datetime(2026, 1, 1, tzinfo=UTC)).kind is Kind.THROTTLED
+    assert interpret(answer, 1, datetime(2026, 1, 1, tzinfo=UTC)).kind is NextStep.THROTTLED
 
 
 @pytest.mark.parametrize("status", [200, 400, 429, 500])
 def test_json_too_deep_is_an_answer_like_any_other(upload, status):
     done = upload().fault("body", status=status, body="[" * 200_000).send(map(indicator, range(10))).check()
-    assert len(done.ids(State.ACCEPTED)) == 10
+    assert len(done.ids(OutcomeState.ACCEPTED)) == 10
 
 
 @pytest.mark.parametrize("body", [{"message": "no"}, {"value": []}, {"errors": None}, {"Errors": []}, [], "no", 3])
 def test_200_with_another_body_than_documented_is_no_success(upload, body):
     done = upload().fault("body", body=body).send(map(indicator, range(10))).check()
-    assert (len(done.ids(State.ACCEPTED)), done.manager.requests) == (10, 2)
+    assert (len(done.ids(OutcomeState.ACCEPTED)), done.manager.requests) == (10, 2)
 
 
 @pytest.mark.parametrize("body", ["", " ", {}, {"errors": []}, {"errors": [], "trace": "x"}])
 def test_200_as_documented_is_a_success(body):
     text = body if isinstance(body, str) else json.dumps(body)
-    verdict = judge(Answer(200, text), 3, datetime(2026, 1, 1, tzinfo=UTC))
-    assert (verdict.kind, dict(verdict.rejected)) == (Kind.SETTLED, {})
+    verdict = interpret(Answer(200, text), 3, datetime(2026, 1, 1, tzinfo=UTC))
+    assert (verdict.kind, dict(verdict.rejected)) == (NextStep.SETTLED, {})
 
 
 FAULTS = st.builds(

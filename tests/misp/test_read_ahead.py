@@ -7,11 +7,11 @@ from contextlib import closing
 
 import pytest
 
-from helpers.misp.read_ahead import Ahead
+from helpers.misp.read_ahead import ReadAhead
 
 
 def test_what_is_given_comes_in_its_order():
-    with closing(Ahead(iter(range(5)))) as ahead:
+    with closing(ReadAhead(iter(range(5)))) as ahead:
         assert list(ahead) == [0, 1, 2, 3, 4]
 
 
@@ -25,7 +25,7 @@ def test_the_next_one_is_made_while_this_one_is_worked_on_and_no_more():
                 second.set()
             yield number
 
-    with closing(Ahead(items())) as ahead:
+    with closing(ReadAhead(items())) as ahead:
         assert next(iter(ahead)) == 0
         assert second.wait(10)
         assert made == [0, 1]
@@ -36,7 +36,7 @@ def test_an_error_comes_after_what_was_made_before_it():
         yield 1
         raise LookupError("gone")
 
-    with closing(Ahead(items())) as ahead:
+    with closing(ReadAhead(items())) as ahead:
         taken = iter(ahead)
         assert next(taken) == 1
         with pytest.raises(LookupError, match="gone"):
@@ -45,7 +45,7 @@ def test_an_error_comes_after_what_was_made_before_it():
 
 def test_who_stops_early_leaves_no_thread_behind():
     before = threading.active_count()
-    with closing(Ahead(iter(range(1000)))) as ahead:
+    with closing(ReadAhead(iter(range(1000)))) as ahead:
         assert next(iter(ahead)) == 0
     assert threading.active_count() == before
 
@@ -59,7 +59,7 @@ def test_who_is_interrupted_makes_nothing_more():
             yield number
 
     def work():
-        with closing(Ahead(items())) as ahead:
+        with closing(ReadAhead(items())) as ahead:
             for number in ahead:
                 if number == 3:
                     raise KeyboardInterrupt
@@ -77,5 +77,5 @@ def test_nothing_that_is_raised_is_kept_from_the_taker(error):
         raise error
         yield
 
-    with closing(Ahead(items())) as ahead, pytest.raises(error):
+    with closing(ReadAhead(items())) as ahead, pytest.raises(error):
         list(ahead)

@@ -9,7 +9,7 @@ from helpers.misp import reader as misp
 from helpers.misp import search_filters as misp_filters
 from helpers.misp.large_events import UNASKED
 from helpers.misp.reader import MispReader, grouped
-from helpers.misp.responses import SeenEvent
+from helpers.misp.responses import ListedEvent
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
 from tests.support import FakeTime, hosts, misp_event, settings_for
@@ -410,9 +410,9 @@ def test_one_event_is_read_whenever_it_was_published(box, read):
 
 def test_the_key_never_reaches_a_log(box, read, caplog):
     caplog.set_level(logging.DEBUG)
-    from helpers.log import quieten
+    from helpers.log import silence_libraries
 
-    quieten()
+    silence_libraries()
     box.misp.load([misp_event(1, hosts(2))])
     box.misp.faults.add(Fault(EVENTS, "status"))
     read()
@@ -427,7 +427,7 @@ def test_a_search_that_answers_with_no_list_is_an_error(box, read):
 
 def test_groups_are_bounded_and_lose_nothing():
     sizes = [1, 5, 0, 9000, 3, 4096, 2, *[100] * 90, 4095, 1]
-    listed = [SeenEvent(f"u{n}", str(n), 0, published=True, attributes=size) for n, size in enumerate(sizes)]
+    listed = [ListedEvent(f"u{n}", str(n), 0, published=True, attributes=size) for n, size in enumerate(sizes)]
     groups = list(grouped(listed, 50, 4096))
     assert [each for group in groups for each in group] == listed
     for group in groups:

@@ -55,8 +55,8 @@ def every_question(site):
     """Each kind of question about events, with a site's filters."""
     filters = {**FILTERS, "publish_timestamp": "14d", **site}
     yield misp_filters.for_listing(filters)
-    yield misp_filters.for_asking(filters)
-    yield {**misp_filters.for_asking(filters), **misp_filters.named(filters, ["uuid"])}
+    yield misp_filters.without_time_windows(filters)
+    yield {**misp_filters.without_time_windows(filters), **misp_filters.by_uuid(filters, ["uuid"])}
     yield misp_filters.for_listing(misp_filters.for_one_event(filters, "uuid"))
     for reports in (True, False):
         yield {**misp_filters.for_reading(filters, reports=reports), "eventid": ["1"]}

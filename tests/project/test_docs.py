@@ -18,7 +18,7 @@ from helpers.commands import arguments as command_line
 from helpers.errors import MicrosoftError, MispError, RunActive, SettingsError
 from helpers.indicators.convert import convert_event
 from helpers.ledger.records import Stage
-from helpers.microsoft.request_manager import State
+from helpers.microsoft.request_manager import OutcomeState
 from helpers.microsoft.tokens import _HINTS
 from helpers.settings import clouds, credentials
 from helpers.settings.model import Settings
@@ -117,7 +117,7 @@ def test_every_accepted_type_has_its_row():
 
 def test_every_outcome_is_explained():
     names = [row[0] for row in rows(section(page("docs/how-it-decides.md"), "## What Microsoft says"))]
-    assert {state.value for state in State} <= set(names)
+    assert {state.value for state in OutcomeState} <= set(names)
 
 
 @pytest.mark.parametrize("name", ["MISP_CONFIDENCE", "SENTINEL_DEFAULT_TLP", "MISP_TAGS_IGNORE", "THREAT_TYPES"])

@@ -15,7 +15,7 @@ import requests
 
 from helpers.commands.check import Preflight
 from helpers.errors import MicrosoftError, SettingsError
-from helpers.http import SettledAdapter, session
+from helpers.http import PinnedHttpAdapter, session
 from helpers.log import redact
 from helpers.microsoft.tokens import TokenSource
 from helpers.settings import certificates, credentials
@@ -82,7 +82,7 @@ def settings_of(box, tmp_path, credential, **more):
 
 
 def source(settings, time=None):
-    adapter = SettledAdapter(settings.ms_verifycert, settings.ms_proxies or None, 10)
+    adapter = PinnedHttpAdapter(settings.ms_verifycert, settings.ms_proxies or None, 10)
     return TokenSource(settings, session(adapter, "test"), (time or FakeTime()).clock)
 
 
@@ -273,7 +273,7 @@ def test_the_identity_endpoint_is_asked_without_a_proxy(request, tmp_path, monke
     assert source(settings).token()
     assert snare.asked == []
     with pytest.raises(requests.RequestException):
-        session(SettledAdapter(True, proxies, 10), "test").get("http://misp.example.org/").raise_for_status()
+        session(PinnedHttpAdapter(True, proxies, 10), "test").get("http://misp.example.org/").raise_for_status()
     assert snare.asked == ["http://misp.example.org/"], "the proxy itself works"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.connection_words import cause
+from helpers.connection_words import innermost_cause
 
 AT = "HTTPSConnection(host='misp.example.org', port=443)"
 POOL = "HTTPSConnectionPool(host='misp.example.org', port=443): Max retries exceeded with url: /x (Caused by "
@@ -45,4 +45,4 @@ POOL = "HTTPSConnectionPool(host='misp.example.org', port=443): Max retries exce
     ],
 )
 def test_the_innermost_cause_is_told(words, told):
-    assert cause(words) == told
+    assert innermost_cause(words) == told

@@ -67,7 +67,7 @@ def carried_out(use, number, lock):
     return came
 
 
-@pytest.mark.parametrize("kind", ["transaction", "at_once"])
+@pytest.mark.parametrize("kind", ["transaction", "single_transaction"])
 def test_a_signal_at_any_instruction_of_a_transaction_leaves_the_lock_free(tmp_path, kind):
     database = Database(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
 

@@ -10,7 +10,7 @@ from helpers import log, ownership
 from helpers.errors import LedgerError, SettingsError
 from helpers.ledger import database
 from helpers.ledger.database import Database
-from helpers.ownership import mend, user_name
+from helpers.ownership import permission_hint, user_name
 from helpers.settings import validators as setting_checks
 
 OTHER = os.geteuid() + 4321
@@ -36,7 +36,7 @@ def made(tmp_path, mode, name="state"):
 
 def test_a_private_directory_is_given_away_whole(tmp_path, as_another):
     place, file = made(tmp_path, 0o700, "of one")
-    assert mend(refused(file)) == (
+    assert permission_hint(refused(file)) == (
         f"{file} belongs to {user_name(os.getuid())} (did root run this once?). As root: chown -R {OTHER}: '{place}'"
     )
 
@@ -50,25 +50,25 @@ def test_what_root_left_in_this_users_directory(tmp_path, monkeypatch):
         return SimpleNamespace(st_uid=OTHER, st_mode=found.st_mode) if path == file else found
 
     monkeypatch.setattr(type(file), "stat", of_another)
-    assert mend(refused(file)).endswith(whole)
+    assert permission_hint(refused(file)).endswith(whole)
 
 
 def test_a_directory_that_others_use_is_not_given_away(tmp_path, as_another):
     place, file = made(tmp_path, 0o755)
-    assert mend(refused(file)).endswith(f"chown {OTHER}: {file}")
-    assert "chown" not in mend(refused(place / "absent.log"))
+    assert permission_hint(refused(file)).endswith(f"chown {OTHER}: {file}")
+    assert "chown" not in permission_hint(refused(place / "absent.log"))
 
 
 def test_nobodys_home_is_given_away(tmp_path, as_another, monkeypatch):
     place, _ = made(tmp_path, 0o700)
     monkeypatch.setattr(ownership.pwd, "getpwall", lambda: [SimpleNamespace(pw_dir=str(place))])
-    assert "chown" not in mend(refused(place / "absent.log"))
-    assert "chown" not in mend(refused(place / "far" / "absent.log"))
+    assert "chown" not in permission_hint(refused(place / "absent.log"))
+    assert "chown" not in permission_hint(refused(place / "far" / "absent.log"))
 
 
 @pytest.mark.parametrize("error", [refused("/tmp", errno.ENOSPC), OSError(errno.EACCES, "no name")])
 def test_nothing_is_said_of_other_troubles(as_another, error):
-    assert mend(error) == ""
+    assert permission_hint(error) == ""
 
 
 def test_log_and_ledger_say_it(tmp_path, as_another, monkeypatch):

@@ -752,12 +752,12 @@ def test_stories_come_alone_in_a_list_or_on_lines(site, form):
 
 def test_the_outcome_in_words(site, capsys):
     from helpers.commands.share import share
-    from helpers.stories.share_story import Terms
+    from helpers.stories.share_story import ShareOptions
 
     file = site.folder / "s.json"
     file.write_text(json.dumps([story(), story(id="x")]))
     with site.wired():
-        code = share(site.settings(), [file, site.folder / "none.json"], print, Terms(publish=True))
+        code = share(site.settings(), [file, site.folder / "none.json"], print, ShareOptions(publish=True))
     said = capsys.readouterr().out.splitlines()
     assert code == 1
     assert said == [

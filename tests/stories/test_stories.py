@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from helpers.commands.story_files import stories_in
 from helpers.errors import SettingsError
 from helpers.settings.model import load
-from helpers.stories.indicators import Named, named, windows
+from helpers.stories.indicators import StoryIndicator, named, windows
 from helpers.stories.misp_event import Member, item_object, parts_of, read_event, same, tag_names
 from helpers.stories.story import LONGEST, read
 from tests.support.story_site import HASH, ITEM, OTHER_HASH, STORY, item, other_item, story
@@ -207,7 +207,7 @@ def test_indicators_are_found_wherever_they_are_named(name, place):
         given["news_items"] = [item(**{**told, place: text})]
     else:
         given[place] = text
-    assert set(named(read(given).story).indicators) == {Named(*each) for each in expected}
+    assert set(named(read(given).story).indicators) == {StoryIndicator(*each) for each in expected}
 
 
 def test_each_indicator_counts_once_and_in_a_fixed_order():
@@ -312,7 +312,7 @@ def test_a_host_is_found_whole_or_not_at_all(host):
 
 def test_news_from_a_host_in_another_script_is_no_indicator():
     told = story(description="https://näws.example.org/a", news_items=[item(link="https://näws.example.org/b")])
-    assert named(read(told).story).indicators == (Named("url", "http://evil.example.org/a"),)
+    assert named(read(told).story).indicators == (StoryIndicator("url", "http://evil.example.org/a"),)
 
 
 ANY = st.characters(exclude_characters='<>"|`()[]{}', exclude_categories=["Cs"]).filter(lambda one: not one.isspace())

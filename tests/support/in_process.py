@@ -12,7 +12,7 @@ from unittest import mock
 import requests
 
 from helpers.ledger.store import Ledger
-from helpers.log import quieten
+from helpers.log import silence_libraries
 from helpers.microsoft.request_manager import RequestManager
 from helpers.misp import reader as misp_room
 from helpers.settings import model as settings_room
@@ -112,7 +112,7 @@ class OneProcess:
         environ |= {f"MISP2SENTINEL_{name}": value for name, value in settings.items()}
         self.settings = settings_room.load(config, environ).settings
         sync.make_state_dir(self.settings)
-        quieten()
+        silence_libraries()
         self._misp_line = Line(misp_app(self.misp), self.life)
         self._azure_line = Line(azure_app(self.azure), self.life)
 
@@ -151,4 +151,4 @@ class OneProcess:
         yield mock.patch.object(sync, "Ledger", MortalLedger)
         # The reader does the uploading itself, so that every run goes the same way.
         yield mock.patch.object(delivery, "RequestManager", partial(self.manager, workers=0))
-        yield mock.patch.object(misp_room, "SettledAdapter", lambda *_: self._misp_line)
+        yield mock.patch.object(misp_room, "PinnedHttpAdapter", lambda *_: self._misp_line)

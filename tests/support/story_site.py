@@ -9,10 +9,10 @@ from unittest import mock
 
 from helpers.commands.collect import collect
 from helpers.commands.share import share
-from helpers.log import quieten
+from helpers.log import silence_libraries
 from helpers.misp import reader as misp_room
 from helpers.settings import model as settings_room
-from helpers.stories.share_story import Terms
+from helpers.stories.share_story import ShareOptions
 from sandbox.faults import Fault
 from sandbox.misp.accounts import organisation
 from sandbox.misp.app import MispState, create_app
@@ -99,7 +99,7 @@ class StorySite:
         self.given = {"DISTRIBUTION": "1", **settings}
         self.state = folder / "state"
         self.wire = Wire(create_app(self.misp))
-        quieten()
+        silence_libraries()
 
     def settings(self, key="", organisation_id="", **more):
         config = self.folder / "config.py"
@@ -113,7 +113,7 @@ class StorySite:
 
     @contextmanager
     def wired(self):
-        with mock.patch.object(misp_room, "SettledAdapter", lambda *_: self.wire):
+        with mock.patch.object(misp_room, "PinnedHttpAdapter", lambda *_: self.wire):
             yield
 
     def share(self, *stories, text=None, settings=None, later=60, **terms):
@@ -125,7 +125,12 @@ class StorySite:
         said = []
         with self.wired():
             code = share(
-                settings or self.settings(), [file], said.append, Terms(**terms), as_json=True, sleep=self.time.sleep
+                settings or self.settings(),
+                [file],
+                said.append,
+                ShareOptions(**terms),
+                as_json=True,
+                sleep=self.time.sleep,
             )
         answer = json.loads(said[0])
         assert code == answer["exit_code"]

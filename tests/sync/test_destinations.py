@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from helpers.errors import SettingsError
-from helpers.log import quieten
+from helpers.log import silence_libraries
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.request_manager import RequestManager
 from helpers.misp import reader as misp_room
@@ -93,7 +93,7 @@ class Site:
         environ |= {f"MISP2SENTINEL_{name}": value for name, value in settings.items()}
         self.settings = settings_room.load(self.config, environ).settings
         sync.make_state_dir(self.settings)
-        quieten()
+        silence_libraries()
         self.misp.load([misp_event(1, hosts(ATTRIBUTES))])
 
     def _tenant(self, number, shared, filters):
@@ -115,7 +115,7 @@ class Site:
             stack.enter_context(mock.patch.object(delivery, "RequestManager", made))
             line = WsgiAdapter(misp_app(self.misp))
             line.last_headers = {}
-            stack.enter_context(mock.patch.object(misp_room, "SettledAdapter", lambda *_: line))
+            stack.enter_context(mock.patch.object(misp_room, "PinnedHttpAdapter", lambda *_: line))
             return sync.run(self.settings, Options(**options), workspace=name, clock=self.time.clock, now=lambda: START)
 
     def _wait(self, request):
@@ -271,7 +271,7 @@ def test_a_first_dry_run_looks_at_all_of_them(site):
 
 def test_one_that_another_run_holds_drops_out(site):
     here = site(FakeTime(START))
-    with sync.opened(here.settings.destinations("site3")[0]) as ledger, ledger.alone():
+    with sync.opened(here.settings.destinations("site3")[0]) as ledger, ledger.hold_lock():
         report = here.run()
     assert report.exit_code == 1
     assert "Another run is active" in of(report, "site3").failure
@@ -280,14 +280,14 @@ def test_one_that_another_run_holds_drops_out(site):
 
 def test_a_fault_of_ours_at_one_costs_no_other(site, monkeypatch):
     here = site(FakeTime(START))
-    take = sync.Reconciliation.take
+    take = sync.DestinationSync.take
 
     def stumbling(destination, converted, part):
         if destination.settings.name == "site3":
             raise ZeroDivisionError
         take(destination, converted, part)
 
-    monkeypatch.setattr(sync.Reconciliation, "take", stumbling)
+    monkeypatch.setattr(sync.DestinationSync, "take", stumbling)
     report = here.run()
     assert report.exit_code == 1
     assert of(report, "site3").faults[0].startswith(misp_event(1)["uuid"])

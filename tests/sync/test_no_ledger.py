@@ -100,7 +100,7 @@ def test_one_warning_says_so(tmp_path):
 def test_one_run_at_a_time_still(site):
     key = site.settings.workspace_key
     other = Ledger("sqlite://", key, "MISP")
-    with other.alone(site.settings.state_path), pytest.raises(RunActive):
+    with other.hold_lock(site.settings.state_path), pytest.raises(RunActive):
         site.run()
     assert site.run().exit_code == 0
     other.close()
@@ -123,7 +123,7 @@ def test_several_destinations_do_not_lock_each_other_out(site, settings):
     report = site.run()
     assert report.troubles() == []
     assert [part.indicators for part in report.parts] == [15, 15]
-    with Ledger("sqlite://", SECOND, "MISP").alone(site.settings.state_path):
+    with Ledger("sqlite://", SECOND, "MISP").hold_lock(site.settings.state_path):
         held = site.run()
     assert [part.failure != "" for part in held.parts] == [False, True]
 

@@ -19,7 +19,7 @@ from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES
 from helpers.commands import status
 from helpers.commands.arguments import parse
 from helpers.commands.convert import events_in
-from helpers.microsoft.request_manager import State
+from helpers.microsoft.request_manager import OutcomeState
 from helpers.misp.reader import MispReader
 from helpers.misp.search_filters import NOTHING_FOUND
 from helpers.settings import model as settings_room
@@ -165,7 +165,7 @@ def test_faults_of_microsoft(site, name):
     site.box.azure.faults.add(Fault(UPLOAD_PATH, **fault))
     report = accounted(site.run())
     assert report.exit_code == code
-    assert report.states[State.ACCEPTED] == (0 if code else 300)
+    assert report.states[OutcomeState.ACCEPTED] == (0 if code else 300)
 
 
 ODD_ANSWERS = {
@@ -264,14 +264,14 @@ def test_uploading_starts_while_misp_is_still_read(site):
 
 def test_an_event_that_we_stumble_over_costs_only_itself(site, monkeypatch):
     load(site)
-    look = reconcile.EventReading.look
+    look = reconcile.EventSync.look
 
     def stumbling(reading, part):
         if part.event["info"] == "Event 2":
             raise ZeroDivisionError
         return look(reading, part)
 
-    monkeypatch.setattr(reconcile.EventReading, "look", stumbling)
+    monkeypatch.setattr(reconcile.EventSync, "look", stumbling)
     report = site.run()
     assert len(site.box.azure.live()) == 120
     assert report.exit_code == 1
@@ -281,7 +281,7 @@ def test_an_event_that_we_stumble_over_costs_only_itself(site, monkeypatch):
 @pytest.mark.parametrize("step", ["open", "look", "take", "finish"])
 def test_a_fault_in_any_step_of_an_event_costs_only_that_event(site, monkeypatch, step):
     load(site, events=3)
-    where, name = (reconcile.Reconciliation, "open") if step == "open" else (reconcile.EventReading, step)
+    where, name = (reconcile.DestinationSync, "open") if step == "open" else (reconcile.EventSync, step)
     whole = getattr(where, name)
 
     def stumbling(self, *given, **named):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.microsoft.request_manager import State
+from helpers.microsoft.request_manager import OutcomeState
 from sandbox.faults import Fault
 from tests.support import hosts, misp_event
 from tests.support.in_process import UPLOAD_PATH, OneProcess
@@ -127,8 +127,8 @@ def test_a_slow_microsoft_does_not_hold_a_run_beyond_its_time(site):
     first = site.run()
     assert site.waiting.seconds - begun <= 9 * 60 + SECONDS_FOR_A_PAGE
     assert (first.exit_code, first.given_up) == (1, "")
-    assert 0 < first.states[State.ACCEPTED] == len(site.live()) < every
-    assert first.states[State.PENDING] == every - len(site.live())
+    assert 0 < first.states[OutcomeState.ACCEPTED] == len(site.live()) < every
+    assert first.states[OutcomeState.PENDING] == every - len(site.live())
     runs(site)
     site.azure.faults.clear()
     site.seconds += 600

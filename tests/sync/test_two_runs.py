@@ -21,7 +21,7 @@ __all__ = ["postgres_server", "postgres_url"]
 HOLDER = """
 import sys
 from helpers.ledger import Ledger
-with Ledger(sys.argv[1], "workspace", "MISP").alone():
+with Ledger(sys.argv[1], "workspace", "MISP").hold_lock():
     print("alone", flush=True)
     sys.stdin.read()
 """
@@ -33,12 +33,12 @@ def opened(url, workspace="workspace"):
 
 def test_the_second_on_another_connection_is_refused(postgres_url):
     first, second, elsewhere = opened(postgres_url), opened(postgres_url), opened(postgres_url, "another")
-    with first.alone():
-        with pytest.raises(RunActive, match="perhaps on another host"), second.alone():
+    with first.hold_lock():
+        with pytest.raises(RunActive, match="perhaps on another host"), second.hold_lock():
             pass
-        with elsewhere.alone():
+        with elsewhere.hold_lock():
             pass
-    with second.alone():
+    with second.hold_lock():
         pass
     for each in (first, second, elsewhere):
         each.close()
@@ -50,11 +50,11 @@ def test_a_process_that_is_killed_lets_go(postgres_url):
         [sys.executable, "-c", HOLDER, postgres_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
         assert holder.stdout.readline() == "alone\n"
-        with pytest.raises(RunActive), second.alone():
+        with pytest.raises(RunActive), second.hold_lock():
             pass
         holder.kill()
     freed(postgres_url)
-    with second.alone():
+    with second.hold_lock():
         pass
     second.close()
 
