@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from helpers import interrupts
 from helpers.commands.arguments import parse
 from helpers.errors import ExitCode, SyncError
-from helpers.log import is_kept, redact, visible
+from helpers.log import is_kept, redact
+from helpers.text import printable
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         return ExitCode.UNFINISHED
     except SyncError as error:
         text = redact(str(error))
-        print(visible(text, keep="\n"), file=sys.stderr)
+        print(printable(text, keep="\n"), file=sys.stderr)
         if arguments.json:
             print(json.dumps({"error": text, "exit_code": error.exit_code}))
         return error.exit_code
@@ -59,7 +60,7 @@ def _own_fault(error: Exception, *, as_json: bool) -> int:
     """Say that the fault is ours, with the traceback in the log or, where there is none, on stderr."""
     logger.critical("MISP2Sentinel stumbled", exc_info=error)
     if not is_kept():
-        print(visible(redact("".join(traceback.format_exception(error))), keep="\n\t"), file=sys.stderr)
+        print(printable(redact("".join(traceback.format_exception(error))), keep="\n\t"), file=sys.stderr)
     where = " (the log has more)" if is_kept() else ""
     text = _shown(f"A fault of MISP2Sentinel's own, please report it{where}: {type(error).__name__}: {error}")
     print(text, file=sys.stderr)
@@ -70,7 +71,7 @@ def _own_fault(error: Exception, *, as_json: bool) -> int:
 
 def _shown(line: str) -> str:
     """Return a line as people may see it: what MISP and Microsoft say may hold anything."""
-    return visible(redact(line))
+    return printable(redact(line))
 
 
 def _command(arguments: Namespace) -> int:

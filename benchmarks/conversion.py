@@ -18,8 +18,9 @@ from typing import Any
 
 from benchmarks.sandboxed import Measured, events, parser, show
 from helpers.commands.convert import events_in
-from helpers.indicators import CHUNK, RequestObjectEvent, chunks, through_misp_stix
+from helpers.indicators import CHUNK, RequestObjectEvent, through_misp_stix
 from helpers.settings import Settings
+from helpers.text import batched
 
 AROUND = {"uuid": "10000000-0000-4000-8000-000000000000", "info": "prepared", "timestamp": "1"}
 SHOWN = ("indicators", "seconds", "a_second", "times")
@@ -71,7 +72,7 @@ def stage(prepared: Iterable[RequestObjectEvent]) -> Pairs:
     """Return the ids and patterns that this project's stage makes of whole events."""
     made: Pairs = set()
     for event in prepared:
-        for chunk in chunks(event.items, CHUNK):
+        for chunk in batched(event.items, CHUNK):
             indicators = through_misp_stix(chunk, {}).indicators.values()
             made |= {(each["id"], each["pattern"]) for each in indicators}
     return made

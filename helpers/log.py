@@ -13,6 +13,7 @@ from typing import Any
 
 from helpers.errors import SettingsError
 from helpers.ownership import permission_hint
+from helpers.text import printable
 
 _SHORTEST_SECRET = 4
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
@@ -61,25 +62,16 @@ def _forms(secret: str) -> set[str]:
 redact = Redactor()
 
 
-def visible(text: str, keep: str = "") -> str:
-    """Return a text in which nothing ends the line or commands a terminal; the characters in ``keep`` stay."""
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() or each in keep else each.encode("unicode_escape").decode() for each in text
-    )
-
-
 class _Formatter(logging.Formatter):
     """Formats a record, its traceback too, without secrets; a message stays on its line, whatever is in it."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's own
         """Format a record without its traceback."""
-        return visible(redact(super().formatMessage(record)))
+        return printable(redact(super().formatMessage(record)))
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record."""
-        return visible(redact(super().format(record)), keep="\n\t")
+        return printable(redact(super().format(record)), keep="\n\t")
 
 
 class _LogFile(logging.FileHandler):

@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 from constants import SENTINEL_DEFAULT_TLP, TLP_MARKINGS, WithdrawalReason
 from helpers.commands.withdraw import Withdrawal
 from helpers.errors import LedgerError, MispError, NoLedger, SettingsError
-from helpers.indicators import PreparedAttribute, Value, chunks, from_text, stix_time, stix_uuid, text_of
+from helpers.indicators import PreparedAttribute, Value, from_text, stix_time, stix_uuid, text_of
 from helpers.ledger import (
     AttributeRecord,
     EventRecord,
@@ -44,6 +44,7 @@ from helpers.sync import (
     opened,
 )
 from helpers.sync import plan as plan_module
+from helpers.text import batched
 
 NEEDED = ("subscription_id", "resourceGroupName", "workspaceName")
 BATCH = 500
@@ -215,7 +216,7 @@ class Adoption:
 
     def _one_for_each_key(self) -> None:
         """Leave one live object to each observable: the next run withdraws the others that are MISP's."""
-        for keys in chunks(self.ledger.duplicate_keys(), BATCH):
+        for keys in batched(self.ledger.duplicate_keys(), BATCH):
             lives: dict[str, list[ObjectRecord]] = {}
             for each in self.ledger.objects(keys):
                 lives.setdefault(each.key, []).append(each)

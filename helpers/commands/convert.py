@@ -10,8 +10,8 @@ from typing import Any, TextIO
 
 from helpers.errors import ExitCode, InputError
 from helpers.indicators import convert_event, ti_indicator
-from helpers.log import visible
 from helpers.settings import Settings
+from helpers.text import printable
 
 
 def convert_files(paths: Iterable[Path], settings: Settings, out: TextIO, told: TextIO) -> int:
@@ -30,7 +30,7 @@ def convert_files(paths: Iterable[Path], settings: Settings, out: TextIO, told: 
                     comma = ",\n"
         except InputError as error:
             exit_code = error.exit_code
-            told.write(f"{visible(str(error))}\n")
+            told.write(f"{printable(str(error))}\n")
     out.write("\n]\n")
     return exit_code
 
@@ -55,6 +55,6 @@ def _converted(event: dict[str, Any], settings: Settings, now: datetime, told: T
     for part in convert_event(event, settings, now):
         yield from part.indicators
         for skip in part.skipped:
-            told.write(f"skipped: {visible(str(skip))}\n")
+            told.write(f"skipped: {printable(str(skip))}\n")
         for half in part.left_out:
-            told.write(f"half left out: {visible(str(half))}\n")
+            told.write(f"half left out: {printable(str(half))}\n")

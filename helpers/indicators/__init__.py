@@ -10,6 +10,7 @@ from helpers.indicators.convert import (
 )
 from helpers.indicators.dates import from_text, stix_time
 from helpers.indicators.filtering import Item, apply_filters
+from helpers.indicators.misp_fields import dicts, event_url, is_true, stix_uuid, text_of
 from helpers.indicators.request_event import (
     EVENT_NAMES,
     NAMED,
@@ -19,10 +20,6 @@ from helpers.indicators.request_event import (
     PreparedObject,
     RequestObjectEvent,
     Skipped,
-    chunks,
-    dicts,
-    stix_uuid,
-    text_of,
 )
 from helpers.indicators.request_graph import external_id, ti_indicator
 from helpers.indicators.tags import read_tags
@@ -44,12 +41,13 @@ __all__ = [
     "Value",
     "apply_filters",
     "attribute_of",
-    "chunks",
     "convert_event",
     "convert_prepared",
     "dicts",
+    "event_url",
     "external_id",
     "from_text",
+    "is_true",
     "prepare",
     "punycode",
     "read_tags",

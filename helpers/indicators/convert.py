@@ -20,12 +20,12 @@ from helpers.indicators.request_event import (
     RequestObjectEvent,
     RequestObjectIndicator,
     Skipped,
-    chunks,
     indicator_id,
 )
 from helpers.indicators.request_graph import RequestObjectGraph
 from helpers.indicators.values import Unsendable
 from helpers.settings import Settings
+from helpers.text import batched
 
 CHUNK = 500
 
@@ -78,11 +78,11 @@ def convert_event(event: Json, settings: Settings, now: datetime) -> Iterator[Co
 def convert_prepared(prepared: RequestObjectEvent, items: list[Item], now: datetime) -> Iterator[ConversionResult]:
     """Convert some of the prepared attributes and objects of an event."""
     if prepared.settings.graph:
-        for chunk in chunks(items, CHUNK):
+        for chunk in batched(items, CHUNK):
             yield _for_graph(prepared, chunk, now)
         return
     extra = prepared.reports
-    for chunk in chunks(items, CHUNK):
+    for chunk in batched(items, CHUNK):
         yield _ChunkConverter(prepared, chunk, now).convert(extra)
         extra = {}
 

@@ -14,19 +14,18 @@ from typing import Any
 import constants
 from constants import TLP_2_LEVELS, Skip
 from helpers.indicators import tags
+from helpers.indicators.misp_fields import is_true, text_of
 from helpers.indicators.request_event import (
     EventHeader,
     PreparedAttribute,
     PreparedObject,
     RequestObjectEvent,
     Skipped,
-    on_a_line,
-    short,
-    text_of,
 )
 from helpers.indicators.tags import Tag
 from helpers.indicators.values import Unsendable
 from helpers.settings import AttributeFilters, NamePatterns
+from helpers.text import printable, shorten
 
 Item = PreparedAttribute | PreparedObject
 
@@ -84,7 +83,7 @@ def refusal(
     for reason, look in _LOOKS.items():
         words = look(case)
         if words is not None:
-            return Unsendable(reason, on_a_line(short(words)))
+            return Unsendable(reason, printable(shorten(words, 120, "...")))
     return None
 
 
@@ -177,7 +176,7 @@ def _scores(raw: Mapping[str, Any]) -> Iterator[_Score]:
         model = each.get("DecayingModel") if isinstance(each, Mapping) else None
         value = each.get("score") if isinstance(model, Mapping) else None
         if isinstance(model, Mapping) and isinstance(value, int | float):
-            decayed = each.get("decayed") in (True, 1, "1")
+            decayed = is_true(each.get("decayed"))
             yield _Score(text_of(model.get("name")), text_of(model.get("id")), value, decayed)
 
 

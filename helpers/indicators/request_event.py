@@ -7,7 +7,7 @@ is one observable as it is uploaded. Pure: no network, no clock, no disk; the ru
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -17,10 +17,12 @@ import constants
 from constants import RULE_LANGUAGES, TLP_MARKINGS, UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES, Skip
 from helpers.indicators import tags
 from helpers.indicators.dates import expires_at, from_timestamp, stix_time
+from helpers.indicators.misp_fields import dicts, event_url, is_true, stix_uuid, text_of
 from helpers.indicators.patterns import Observable
 from helpers.indicators.tags import Tag, read_tags
-from helpers.indicators.values import Unsendable, Value, is_digest, prepare, storable
+from helpers.indicators.values import Unsendable, Value, is_digest, prepare
 from helpers.settings import Settings
+from helpers.text import printable, shorten
 
 Json = Mapping[str, Any]
 
@@ -78,7 +80,7 @@ class EventHeader:
             organisation_uuid=stix_uuid(organisation.get("uuid")),
             created=from_timestamp(event.get("timestamp")),
             tags=tuple(read_tags(event.get("Tag"))),
-            published=event.get("published") in (True, 1, "1"),
+            published=is_true(event.get("published")),
             threat_actors=named["threat-actor"],
             malware=named["malware-type"],
         )
@@ -86,7 +88,7 @@ class EventHeader:
     @property
     def name(self) -> str:
         """How the event is named in logs and skips."""
-        return self.uuid or on_a_line(short(self.id)) or "without a UUID"
+        return self.uuid or _on_a_line(self.id) or "without a UUID"
 
 
 @dataclass(frozen=True)
@@ -307,7 +309,7 @@ class RequestObject:
         }
         page = self.event.uuid or (self.event.id if self.event.id.isdecimal() else "")
         if self.settings.misp_domain and page:
-            reference["url"] = f"{self.settings.misp_domain}/events/view/{page}"
+            reference["url"] = event_url(self.settings.misp_domain, page)
         return reference
 
 
@@ -390,37 +392,14 @@ def indicator_id(uuid: str, observable: Observable, position: int) -> str:
     return f"indicator--{uuid if position == 0 else uuid5(UUID(uuid), observable.pattern)}"
 
 
-def stix_uuid(value: object) -> str:
-    """Return a UUID in lower case, or nothing when it is malformed or has no version (the nil UUID)."""
-    text = value.strip().lower() if isinstance(value, str) else ""
-    try:
-        parsed = UUID(text)
-    except ValueError:
-        return ""
-    return text if str(parsed) == text and parsed.version else ""
-
-
-def text_of(value: object) -> str:
-    """Return a MISP field as text that can be stored anywhere; nothing when it is no text or number."""
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        return ""
-    return storable(str(value)).strip()
-
-
 def skip_of(event: EventHeader, raw: Json, reason: Skip, words: str = "") -> Skipped:
     """Say why an attribute is not sent, with as much of it as fits on a line."""
-    uuid, kind, value = (short(text_of(raw.get(key))) for key in ("uuid", "type", "value"))
-    return Skipped(reason, event.name, on_a_line(uuid), on_a_line(kind), value, words)
+    uuid, kind, value = (text_of(raw.get(key)) for key in ("uuid", "type", "value"))
+    return Skipped(reason, event.name, _on_a_line(uuid), _on_a_line(kind), shorten(value, 120, "..."), words)
 
 
-def short(text: str) -> str:
-    """Return as much of a text as fits on a line with others."""
-    return text if len(text) <= 120 else text[:117] + "..."
-
-
-def on_a_line(text: str) -> str:
-    """Return a text in which nothing ends the line or moves a cursor."""
-    return text if text.isprintable() else ascii(text)
+def _on_a_line(text: str) -> str:
+    return printable(shorten(text, 120, "..."))
 
 
 def _refuse_unwanted(raw: Json, parent: Json) -> None:
@@ -428,7 +407,7 @@ def _refuse_unwanted(raw: Json, parent: Json) -> None:
     kind = raw.get("type")
     if _is_deleted(raw) or _is_deleted(parent):
         raise Unsendable(Skip.DELETED)
-    if raw.get("to_ids") not in (True, 1, "1"):
+    if not is_true(raw.get("to_ids")):
         raise Unsendable(Skip.NO_TO_IDS)
     if isinstance(kind, str) and kind in RULE_LANGUAGES:
         raise Unsendable(Skip.RULE_LANGUAGE)
@@ -454,20 +433,8 @@ def _values_of_types(event: Json, types: Sequence[str]) -> dict[str, tuple[str, 
 
 
 def _is_deleted(raw: Json) -> bool:
-    return raw.get("deleted") in (True, 1, "1")
+    return is_true(raw.get("deleted"))
 
 
 def _names_file(member: Json) -> bool:
     return member.get("type") == "filename" and not _is_deleted(member)
-
-
-def dicts(value: object) -> list[dict[str, Any]]:
-    """Return the dictionaries in one of MISP's lists; whatever else is there is left out."""
-    every = value.values() if isinstance(value, Mapping) else value  # PHP writes a list with gaps as an object
-    return [each for each in every if isinstance(each, dict)] if isinstance(every, Iterable) else []
-
-
-def chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
-    """Cut a list into lists of at most ``size``."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

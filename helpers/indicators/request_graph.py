@@ -17,7 +17,8 @@ import constants
 from constants import ATTR_MAPPING, GRAPH_NUMBERS, HASH_TYPES, THREAT_TYPES, TLP_MARKINGS, Skip
 from helpers.indicators import misp_stix, tags
 from helpers.indicators.dates import stix_time
-from helpers.indicators.request_event import EventHeader, PreparedAttribute, RequestObject, text_of
+from helpers.indicators.misp_fields import text_of
+from helpers.indicators.request_event import EventHeader, PreparedAttribute, RequestObject
 from helpers.indicators.tags import Tag
 from helpers.indicators.values import Unsendable, Value, port_of
 

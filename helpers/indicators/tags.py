@@ -21,6 +21,7 @@ from constants import (
     TLP_BY_STRICTNESS,
     TLP_LEVELS,
 )
+from helpers.indicators.misp_fields import is_true
 from helpers.indicators.values import storable
 
 _CONFIDENCE = "misp:confidence-level"
@@ -101,7 +102,7 @@ def labels(tags: Sequence[Tag], *, ignore_local: bool) -> list[str]:
 
 
 def _flag(value: object) -> bool:
-    return value in (True, 1, "1")
+    return is_true(value)
 
 
 def _tlp(tag: Tag) -> str:

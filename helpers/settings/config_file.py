@@ -6,15 +6,15 @@ import os
 import re
 import runpy
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
 from helpers.ownership import user_name
+from helpers.text import did_you_mean
 
 RENAMED = {
     "graph_auth": "ms_auth",
@@ -63,12 +63,6 @@ def written(name: str) -> str:
     return re.sub(r"^(\w+)\.(\w+)", r"\1['\2']", name)
 
 
-def closest(name: str, names: Iterable[str], cutoff: float = 0.8) -> str | None:
-    """Return the name that ``name`` is probably a slip of, or None."""
-    found = get_close_matches(name.lower(), list(names), n=1, cutoff=cutoff)
-    return found[0] if found else None
-
-
 def read(path: Path, kinds: Mapping[str, Any], problems: Problems) -> dict[str, SourcedValue]:
     """Run the file at ``path`` and return its settings by dotted name (``ms_auth.tenant``).
 
@@ -105,7 +99,7 @@ def spread(
 def _unknown_key(name: str, key: object, keys: list[str], origin: str, problems: Problems) -> None:
     if not isinstance(key, str):
         return
-    near = closest(key, keys)
+    near = did_you_mean(key, keys)
     if near:
         problems.warnings.append(f'{name} ({origin}) has no key "{key}": do you mean "{near}"?')
 
@@ -143,7 +137,7 @@ def _renamed(names: Mapping[str, Any], origin: str, problems: Problems) -> dict[
 def _unknown_name(name: str, origin: str, kinds: Mapping[str, Any], problems: Problems) -> None:
     if name.startswith("_") or not name.islower():
         return
-    near = MEANT.get(name) or closest(name, (known for known in kinds if "." not in known))
+    near = MEANT.get(name) or did_you_mean(name, (known for known in kinds if "." not in known))
     if near:
         problems.warnings.append(f"{name} ({origin}) is no setting's name: do you mean {near}?")
 

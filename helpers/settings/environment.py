@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, get_origin
 
 from helpers.settings import validators as check
-from helpers.settings.config_file import MEANT, NEEDLESS, RENAMED, Problems, SourcedValue, closest, spread
+from helpers.settings.config_file import MEANT, NEEDLESS, RENAMED, Problems, SourcedValue, spread
+from helpers.text import did_you_mean
 
 PREFIX = "MISP2SENTINEL_"
 _WITH_SECRETS = frozenset({"misp_key", "misp_headers", "misp_proxies", "ms_proxies", "ms_tenants", "state_url"})
@@ -111,7 +112,7 @@ def _unknown(key: str, kinds: Mapping[str, Any], problems: Problems) -> None:
     name = key.upper().removeprefix(PREFIX).lower().replace("__", ".")
     first, dot, rest = name.partition(".")
     new = {old.lower(): new for old, new in RENAMED.items()}.get(first)
-    near = new + dot + rest if new else MEANT.get(name) or closest(name, kinds, 0.6)
+    near = new + dot + rest if new else MEANT.get(name) or did_you_mean(name, kinds, 0.6)
     hint = f"do you mean {variable(near)}?" if near else "it is not used."
     if name in NEEDLESS:
         hint = f"it is needless, since {NEEDLESS[name]}."

@@ -11,10 +11,10 @@ from constants import Skip
 from helpers.errors import ExitCode, SyncError
 from helpers.indicators import Skipped
 from helpers.ledger import ObjectRecord
-from helpers.log import visible
 from helpers.microsoft import Outcome, OutcomeState
 from helpers.misp import Detours
 from helpers.sync.plan import Plan
+from helpers.text import printable
 
 EXAMPLES = 3
 TABLE_WORDS = 80
@@ -281,7 +281,7 @@ def table(report: Report) -> Any:
     made.add_column("count", justify="right")
     made.add_column("why, or for example", overflow="fold")
     for name, count, words in _rows(report):
-        made.add_row(name, f"{count:,}", Text(visible(words)))  # not as rich's markup, which values may look like
+        made.add_row(name, f"{count:,}", Text(printable(words)))  # not as rich's markup, which values may look like
     return made
 
 

@@ -154,7 +154,7 @@ sys.exit(script.main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize(("place", "arrived"), [("take", 0), ("withdrawn", 6)])
+@pytest.mark.parametrize(("place", "arrived"), [("dequeue", 0), ("withdrawn", 6)])
 def test_a_kill_loses_nothing(site, place, arrived):
     """Before the batch goes out, and when Microsoft has it and its answer is not written down yet."""
     command = [sys.executable, "-c", DIE, place, "--config", str(site.config)]

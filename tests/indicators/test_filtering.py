@@ -69,7 +69,7 @@ CASES = [
     ({"exclude_tags": ["not:*"]}, event(domain("x"), tags=["not:a"]), Skip.FILTERED_TAG, "not:a"),
     ({"exclude_tags": ["not:a"]}, event(domain(Tag=tag("not:a", local=True))), Skip.FILTERED_TAG, "not:a"),
     ({"exclude_tags": ["not:*"]}, event(domain("so not:x")), None, ""),
-    ({"exclude_tags": ["not:*"]}, event(domain("not:a\nb")), Skip.FILTERED_TAG, r"'not:a\nb'"),
+    ({"exclude_tags": ["not:*"]}, event(domain("not:a\nb")), Skip.FILTERED_TAG, r"not:a\nb"),
     ({"organisations": ["example"]}, event(domain()), None, ""),
     ({"organisations": ["90000000-0000-4000-8000-00000000000*"]}, event(domain()), None, ""),
     ({"organisations": ["CIRCL"]}, event(domain()), Skip.FILTERED_ORGANISATION, "EXAMPLE"),

@@ -413,7 +413,7 @@ def test_the_legacy_apis_take_the_same_indicators(upload, key, path):
 
 def test_a_fault_of_our_own_leaves_nobody_waiting(upload, monkeypatch):
     start = upload()
-    monkeypatch.setattr("helpers.microsoft.upload_api.judge", lambda *_: 1 / 0)
+    monkeypatch.setattr("helpers.microsoft.upload_api.interpret", lambda *_: 1 / 0)
     done = start.send(map(indicator, range(10_000))).check()
     assert len(done.ids(OutcomeState.PENDING)) == 10_000
     assert "ZeroDivisionError" in done.manager.given_up

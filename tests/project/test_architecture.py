@@ -30,7 +30,7 @@ ALONE = {"config": ROOT / "config.py", "constants": ROOT / "constants.py"}
 
 PURE = {
     *(name for name in HELPERS if name.startswith("indicators.")),
-    *("connection_words", "settings.clouds", "settings.credentials", "settings.attribute_filters"),
+    *("connection_words", "text", "settings.clouds", "settings.credentials", "settings.attribute_filters"),
     *(
         "settings.filter_names",
         "misp.search_filters",
@@ -255,7 +255,7 @@ def test_the_front_door_opens_on_helpers_only():
 
 
 def test_the_command_line_is_parsed_before_anything_of_others_is_imported():
-    first = {"commands", "commands.arguments", "errors", "interrupts", "log", "ownership"}
+    first = {"commands", "commands.arguments", "errors", "interrupts", "log", "ownership", "text"}
     at_once = {name for name in imports(ROOT / "script.py", at_once=True) if name.startswith("helpers")}
     assert {module_of(name, HELPERS) for name in at_once} <= first
     for name in first:

@@ -1,0 +1,42 @@
+"""MISP's own ways of writing things: truth, text, UUIDs, lists, and the address of an event. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from helpers.indicators.values import storable
+
+
+def is_true(value: object) -> bool:
+    """Whether a field of MISP's is set: it is true, 1 or "1", from version to version and route to route."""
+    return value in (True, 1, "1")
+
+
+def text_of(value: object) -> str:
+    """Return a MISP field as text that can be stored anywhere; nothing when it is no text or number."""
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        return ""
+    return storable(str(value)).strip()
+
+
+def stix_uuid(value: object) -> str:
+    """Return a UUID in lower case, or nothing when it is malformed or has no version (the nil UUID)."""
+    text = value.strip().lower() if isinstance(value, str) else ""
+    try:
+        parsed = UUID(text)
+    except ValueError:
+        return ""
+    return text if str(parsed) == text and parsed.version else ""
+
+
+def dicts(value: object) -> list[dict[str, Any]]:
+    """Return the dictionaries in one of MISP's lists; whatever else is there is left out."""
+    every = value.values() if isinstance(value, Mapping) else value  # PHP writes a list with gaps as an object
+    return [each for each in every if isinstance(each, dict)] if isinstance(every, Iterable) else []
+
+
+def event_url(misp: str, event: str) -> str:
+    """Return where people see an event, which is given by its UUID or its number; ``misp`` is MISP's address."""
+    return f"{misp}/events/view/{event}"

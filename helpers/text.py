@@ -1,0 +1,46 @@
+"""Text for people, and long lists in pieces: cut short, on one line, free of control characters. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from itertools import islice
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def shorten(text: str, most: int, mark: str = "…") -> str:
+    """Return a text of at most ``most`` characters; ``mark`` at its end says that more was cut off."""
+    return text if len(text) <= most else text[: most - len(mark)] + mark
+
+
+def one_line(text: object) -> str:
+    """Return a text on one line, with one space wherever there was white space."""
+    return " ".join(str(text).split())
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return a text in which nothing ends the line or commands a terminal; the characters in ``keep`` stay."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() or letter in keep else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.8) -> str | None:
+    """Return which of the known words is meant by one that is none of them, in any letter case; None if none is near.
+
+    ``cutoff`` says how alike they must be, from 0 to 1.
+    """
+    found = get_close_matches(word.lower(), list(known), n=1, cutoff=cutoff)
+    return found[0] if found else None
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Cut items into lists of at most ``size`` (itertools.batched comes with Python 3.12)."""
+    remaining = iter(items)
+    while batch := list(islice(remaining, size)):
+        yield batch
