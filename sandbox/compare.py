@@ -23,13 +23,13 @@ from pydantic import SecretStr
 
 from helpers.commands.explain_misp import MispView
 from helpers.errors import MispError, MispRefused
-from helpers.http import SettledAdapter
+from helpers.http import PinnedHttpAdapter
 from helpers.ledger.lookup import Question
-from helpers.log import quieten
+from helpers.log import silence_libraries
 from helpers.misp.reader import MispReader
 from helpers.settings.model import Settings, load
 from helpers.stories.misp_writer import MispWriter
-from helpers.sync.event_selection import SeenEvent
+from helpers.sync.event_selection import ListedEvent
 from sandbox.comparison import Answer, Compared, Exchange, compare
 from sandbox.misp.app import MispState
 from sandbox.misp.learned import Learned, account_of
@@ -71,7 +71,7 @@ class NotRead(MispRefused):
     """A request that is none of those that only read: it was not sent."""
 
 
-class Recorder(SettledAdapter):
+class Recorder(PinnedHttpAdapter):
     """Carries what only reads, notes it with its answer, and refuses the rest."""
 
     def __init__(self, verify: bool | str, scheme: str, prefix: str) -> None:
@@ -96,7 +96,7 @@ class Recorder(SettledAdapter):
 
 def main(arguments: list[str] | None = None, say: Callable[[str], None] = print, sleep: Sleep = time.sleep) -> int:
     """Ask, compare and tell; give the exit code."""
-    quieten()
+    silence_libraries()
     options = _options(arguments)
     key = options.key_file.read_text(encoding="utf-8").strip()
     url = urlsplit(options.misp.rstrip("/"))
@@ -170,7 +170,7 @@ class Questions:
         except MispError as error:
             self._say(f"{ask.__name__.strip('_')}: {error}")
 
-    def _run(self, filters: Mapping[str, Any], chosen: list[SeenEvent]) -> None:
+    def _run(self, filters: Mapping[str, Any], chosen: list[ListedEvent]) -> None:
         """Ask as a run does, with event reports and without, and read one event in pages of its attributes."""
         narrowed = {**filters, "eventid": [each.id for each in chosen]}
         plain = self._reader()
@@ -182,7 +182,7 @@ class Questions:
         scored = {"exclude_decayed": True}
         list(self._reader(misp_remove_eventreports=False, filters=scored).pages(listed, narrowed))
 
-    def _stories(self, chosen: list[SeenEvent]) -> None:
+    def _stories(self, chosen: list[ListedEvent]) -> None:
         """Ask as ``collect`` and ``share`` do before they write."""
         writer = MispWriter(self._settings, self._sleep)
         writer._adapter = self._recorder
@@ -203,7 +203,7 @@ class Questions:
         reader.models()
         reader.tags(["tlp:white", "TLP:GREEN", "no such tag"])
 
-    def _explain(self, chosen: list[SeenEvent]) -> None:
+    def _explain(self, chosen: list[ListedEvent]) -> None:
         attributes = [one for event in self._events for one in event.get("Attribute", ())][:2]
         asked = [each.uuid for each in chosen[:1]] + [one[name] for one in attributes for name in ("uuid", "value")]
         for text in asked:
@@ -219,7 +219,7 @@ class Questions:
         return reader
 
 
-def spread(listed: Iterable[SeenEvent]) -> list[SeenEvent]:
+def spread(listed: Iterable[ListedEvent]) -> list[ListedEvent]:
     """Choose a handful of events, small ones and large ones."""
     by_size = sorted(listed, key=lambda each: each.attributes)
     return by_size[:: max(1, -(-len(by_size) // EVENTS))]
