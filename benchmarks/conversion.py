@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.sandboxed import Measured, events, parser, show
 from helpers.commands.convert import events_in
-from helpers.indicators import CHUNK, RequestObjectEvent, through_misp_stix
+from helpers.indicators import CHUNK, ConversionRules, RequestObjectEvent, through_misp_stix
 from helpers.settings import Settings
 from helpers.text import batched
 
@@ -31,7 +31,7 @@ Way = Callable[[list[RequestObjectEvent]], Pairs]
 def measure(given: Iterable[dict[str, Any]]) -> dict[str, Measured]:
     """Convert events both ways; raises AssertionError when they differ."""
     now = datetime.now(UTC)
-    prepared = [RequestObjectEvent(each, Settings(), now) for each in given]
+    prepared = [RequestObjectEvent(each, ConversionRules.of(Settings()), now) for each in given]
     plain_loop(prepared[:1])  # what is imported and built once counts for neither
     stage(prepared[:1])
     plain, of_loop = timed(plain_loop, prepared)

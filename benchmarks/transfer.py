@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.sandboxed import Measured, events, parser, show, site
 from helpers.commands.convert import events_in
-from helpers.indicators import convert_event
+from helpers.indicators import ConversionRules, convert_event
 from helpers.misp import MispReader
 from helpers.settings import load
 from sandbox.serve import Sandbox
@@ -31,7 +31,7 @@ def measure(given: Iterable[dict[str, Any]]) -> dict[str, Measured]:
     with Sandbox() as box, TemporaryDirectory() as folder:
         box.misp.load({**each, "published": True} for each in given)
         settings = load(None, site(box, Path(folder))).settings
-        reader = MispReader(settings)
+        rules, reader = ConversionRules.of(settings), MispReader(settings)
         listed = reader.listing(FILTERS)
         client = reader.connect()
         ways = {
@@ -43,7 +43,7 @@ def measure(given: Iterable[dict[str, Any]]) -> dict[str, Measured]:
             before = len(box.misp_exchanges)
             read = way()
             sent = sum(each.size for each in box.misp_exchanges[before:])
-            parts = [part for each in read for part in convert_event(each, settings, datetime.now(UTC))]
+            parts = [part for each in read for part in convert_event(each, rules, datetime.now(UTC))]
             skips = Counter(skip.reason.value for part in parts for skip in part.skipped)
             indicators = sum(len(part.indicators) for part in parts)
             found[title] = {"bytes": sent, "indicators": indicators, "skips": dict(skips)}

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from uuid import UUID
 
 from benchmarks.sandboxed import Measured, attribute, event, parser, run, show, site
-from helpers.indicators import convert_event
+from helpers.indicators import ConversionRules, convert_event
 from helpers.ledger import (
     AttributeRecord,
     EventRecord,
@@ -80,7 +80,7 @@ def _light(number: int, attributes: int, published_at: int) -> Record:
 def _model(settings: Settings, then: int) -> Indicator:
     """Convert one attribute, for all others to be like."""
     whole = {**event(0, then), "Attribute": [attribute(0)]}
-    parts = convert_event(whole, settings, datetime.fromtimestamp(then, UTC))
+    parts = convert_event(whole, ConversionRules.of(settings), datetime.fromtimestamp(then, UTC))
     (indicator,) = (indicator for part in parts for indicator in part.indicators)
     return indicator
 

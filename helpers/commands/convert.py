@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from helpers.errors import ExitCode, InputError
-from helpers.indicators import convert_event, ti_indicator
+from helpers.indicators import ConversionRules, convert_event
 from helpers.settings import Settings
 from helpers.text import printable
 
@@ -19,14 +19,14 @@ def convert_files(paths: Iterable[Path], settings: Settings, out: TextIO, told: 
 
     Returns the exit code: 2 when a file could not be used (it is named, the others are converted).
     """
-    now = datetime.now(UTC)
+    now, rules = datetime.now(UTC), ConversionRules.of(settings)
     exit_code, comma = ExitCode.DONE, "\n"
     out.write("[")
     for path in paths:
         try:
             for event in events_in(path):
-                for indicator in _converted(event, settings, now, told):
-                    out.write(comma + json.dumps(ti_indicator(indicator) if settings.graph else indicator))
+                for indicator in _converted(event, rules, now, told):
+                    out.write(comma + json.dumps(rules.format.shown(indicator)))
                     comma = ",\n"
         except InputError as error:
             exit_code = error.exit_code
@@ -51,8 +51,8 @@ def events_in(path: Path) -> list[dict[str, Any]]:
     return events
 
 
-def _converted(event: dict[str, Any], settings: Settings, now: datetime, told: TextIO) -> Iterator[dict[str, Any]]:
-    for part in convert_event(event, settings, now):
+def _converted(event: dict[str, Any], rules: ConversionRules, now: datetime, told: TextIO) -> Iterator[dict[str, Any]]:
+    for part in convert_event(event, rules, now):
         yield from part.indicators
         for skip in part.skipped:
             told.write(f"skipped: {printable(str(skip))}\n")

@@ -11,7 +11,7 @@ from typing import Any
 from constants import HASH_TYPES
 from helpers.commands import advice
 from helpers.commands.explain_ledger import page
-from helpers.indicators import ConversionResult, convert_event
+from helpers.indicators import ConversionResult, ConversionRules, convert_event
 from helpers.ledger import Question, holds
 from helpers.misp import Event, ListedEvent, MispReader
 from helpers.settings import Settings
@@ -139,7 +139,7 @@ class MispView:
             members = [each for each in hashes if str(each.get("object_id")) == object_id]
             event = {**attribute["Event"], "Object": [{"Attribute": [attribute, *members]}]}
         made = ConversionResult()
-        for part in convert_event(event, self.settings, self.now):
+        for part in convert_event(event, ConversionRules.of(self.settings), self.now):
             made.indicators += [each for each in part.indicators if _made_of(each) == _uuid(attribute)]
             made.skipped += [each for each in part.skipped if each.attribute_uuid.lower() == _uuid(attribute)]
             made.left_out += [each for each in part.left_out if each.attribute_uuid.lower() == _uuid(attribute)]

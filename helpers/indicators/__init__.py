@@ -10,6 +10,7 @@ from helpers.indicators.convert import (
 )
 from helpers.indicators.dates import from_text, stix_time
 from helpers.indicators.filtering import Item, apply_filters
+from helpers.indicators.formats import FORMATS, IndicatorFormat, format_of
 from helpers.indicators.misp_fields import dicts, event_url, is_true, stix_uuid, text_of
 from helpers.indicators.request_event import (
     EVENT_NAMES,
@@ -22,15 +23,19 @@ from helpers.indicators.request_event import (
     Skipped,
 )
 from helpers.indicators.request_graph import external_id, ti_indicator
+from helpers.indicators.rules import ConversionRules
 from helpers.indicators.tags import read_tags
 from helpers.indicators.values import Unsendable, Value, prepare, punycode
 
 __all__ = [
     "CHUNK",
     "EVENT_NAMES",
+    "FORMATS",
     "NAMED",
     "ConversionResult",
+    "ConversionRules",
     "EventHeader",
+    "IndicatorFormat",
     "Item",
     "Json",
     "PreparedAttribute",
@@ -46,6 +51,7 @@ __all__ = [
     "dicts",
     "event_url",
     "external_id",
+    "format_of",
     "from_text",
     "is_true",
     "prepare",

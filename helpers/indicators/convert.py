@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
-from constants import TRUE_HASH_NAMES, UPLOAD_INDICATOR_API_ACCEPTED_TYPES, Skip
+from constants import TRUE_HASH_NAMES, Skip
 from helpers.indicators import misp_stix, pattern_templates
 from helpers.indicators.filtering import Item, apply_filters
 from helpers.indicators.misp_stix import MispStixResult
@@ -22,10 +22,11 @@ from helpers.indicators.request_event import (
     Skipped,
     indicator_id,
 )
-from helpers.indicators.request_graph import RequestObjectGraph
 from helpers.indicators.values import Unsendable
-from helpers.settings import Settings
 from helpers.text import batched
+
+if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
+    from helpers.indicators.rules import ConversionRules
 
 CHUNK = 500
 
@@ -64,55 +65,35 @@ def attribute_of(indicator: Mapping[str, Any]) -> str:
     return str(indicator["external_references"][0]["external_id"])
 
 
-def convert_event(event: Json, settings: Settings, now: datetime) -> Iterator[ConversionResult]:
+def convert_event(event: Json, rules: ConversionRules, now: datetime) -> Iterator[ConversionResult]:
     """Convert a MISP event (its REST form, without the ``Event`` around it) in parts of bounded size.
 
     ``now`` is the run's time: indicators that would have expired by then are skipped.
     """
-    prepared = RequestObjectEvent(event, settings, now)
-    passing = apply_filters(prepared, settings.attribute_filters)
+    prepared = RequestObjectEvent(event, rules, now)
+    passing = apply_filters(prepared, rules.filters)
     yield ConversionResult(len(passing.skipped), skipped=passing.skipped, left_out=passing.left_out)
-    yield from convert_prepared(prepared, passing.items, now)
+    yield from convert_prepared(prepared, passing.items)
 
 
-def convert_prepared(prepared: RequestObjectEvent, items: list[Item], now: datetime) -> Iterator[ConversionResult]:
+def convert_prepared(prepared: RequestObjectEvent, items: list[Item]) -> Iterator[ConversionResult]:
     """Convert some of the prepared attributes and objects of an event."""
-    if prepared.settings.graph:
-        for chunk in batched(items, CHUNK):
-            yield _for_graph(prepared, chunk, now)
-        return
-    extra = prepared.reports
+    reports = prepared.reports
     for chunk in batched(items, CHUNK):
-        yield _ChunkConverter(prepared, chunk, now).convert(extra)
-        extra = {}
-
-
-def _for_graph(prepared: RequestObjectEvent, items: Sequence[Item], now: datetime) -> ConversionResult:
-    """Make a tiIndicator of each attribute; misp-stix has no part in it, and objects are taken apart before."""
-    made = ConversionResult(len(items))
-    for each in items:
-        if isinstance(each, PreparedObject):
-            raise TypeError("an object was not taken apart")
-        indicator = RequestObjectGraph(f"indicator--{each.uuid}", each, prepared.header, prepared.settings, now)
-        try:
-            made.indicators.append(indicator.as_json())
-        except Unsendable as reason:
-            made.skipped.append(each.skipped(prepared.header, reason.reason, reason.words))
-        else:
-            made.left_out += [each.skipped(prepared.header, half.reason, half.words) for half in indicator.left_out]
-    return made
+        yield prepared.rules.format.convert(prepared, chunk, reports)
+        reports = {}
 
 
 @dataclass
-class _ChunkConverter:
+class ChunkConverter:
     """Some prepared attributes and objects of one event on their way through misp-stix."""
 
     event: RequestObjectEvent
     items: Sequence[Item]
-    now: datetime
     made: ConversionResult = field(default_factory=ConversionResult)
 
     def convert(self, extra: Json) -> ConversionResult:
+        """Convert them; ``extra`` are further parts of the event that misp-stix is to see."""
         stixed = through_misp_stix(self.items, extra)
         for item in self.items:
             members = item.members if isinstance(item, PreparedObject) else (item,)
@@ -190,10 +171,10 @@ class _ChunkConverter:
     def _indicator(
         self, attribute: PreparedAttribute, stix: Json, observable: Observable, new_id: str
     ) -> RequestObjectIndicator:
-        if stix["type"] not in UPLOAD_INDICATOR_API_ACCEPTED_TYPES:
+        if stix["type"] not in self.event.rules.accepted_stix_types:
             raise Unsendable(Skip.STIX_TYPE_NOT_ACCEPTED)
         return RequestObjectIndicator(
-            new_id, attribute, self.event.header, self.event.settings, self.now, stix, observable
+            new_id, attribute, self.event.header, self.event.rules, self.event.now, stix, observable
         )
 
 

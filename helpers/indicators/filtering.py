@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import constants
 from constants import TLP_2_LEVELS, Skip
 from helpers.indicators import tags
 from helpers.indicators.misp_fields import is_true, text_of
@@ -26,6 +25,9 @@ from helpers.indicators.tags import Tag
 from helpers.indicators.values import Unsendable
 from helpers.settings import AttributeFilters, NamePatterns
 from helpers.text import printable, shorten
+
+if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
+    from helpers.indicators.rules import ConversionRules
 
 Item = PreparedAttribute | PreparedObject
 
@@ -56,10 +58,10 @@ def apply_filters(prepared: RequestObjectEvent, *filters: AttributeFilters) -> F
 
 
 def _refused(prepared: RequestObjectEvent, active: Sequence[AttributeFilters]) -> dict[str, Skipped]:
-    header, default = prepared.header, prepared.settings.default_confidence
+    header = prepared.header
     refused: dict[str, Skipped] = {}
     for attribute in _members(prepared) if active else ():
-        reason = next(filter(None, (refusal(header, attribute, each, default) for each in active)), None)
+        reason = next(filter(None, (refusal(header, attribute, each, prepared.rules) for each in active)), None)
         if reason:
             refused[attribute.uuid] = attribute.skipped(header, reason.reason, reason.words)
     return refused
@@ -73,13 +75,10 @@ def _carried(prepared: RequestObjectEvent, refused: Collection[str]) -> dict[str
 
 
 def refusal(
-    header: EventHeader, attribute: PreparedAttribute, filters: AttributeFilters, default_confidence: int
+    header: EventHeader, attribute: PreparedAttribute, filters: AttributeFilters, rules: ConversionRules
 ) -> Unsendable | None:
-    """Return why filters leave an attribute out, or None when they let it pass; the first reason counts.
-
-    ``default_confidence`` (0 to 100) is that of an attribute without a tag for it.
-    """
-    case = _Case(header, attribute, filters, default_confidence)
+    """Return why filters leave an attribute out, or None when they let it pass; the first reason counts."""
+    case = _Case(header, attribute, filters, rules)
     for reason, look in _LOOKS.items():
         words = look(case)
         if words is not None:
@@ -94,7 +93,7 @@ class _Case:
     header: EventHeader
     attribute: PreparedAttribute
     filters: AttributeFilters
-    default_confidence: int
+    rules: ConversionRules
 
     def type(self) -> str | None:
         kind = text_of(self.attribute.raw.get("type"))
@@ -117,11 +116,11 @@ class _Case:
     def confidence(self) -> str | None:
         if not self.filters.min_confidence:
             return None
-        confidence = tags.confidence(self._own, self.header.tags, self.default_confidence)
+        confidence = tags.confidence(self._own, self.header.tags, self.rules)
         return None if confidence >= self.filters.min_confidence else str(confidence)
 
     def tlp(self) -> str | None:
-        word = tags.tlp_word(self._own, self.header.tags, constants.SENTINEL_DEFAULT_TLP)
+        word = tags.tlp_word(self._own, self.header.tags, self.rules.default_tlp)
         return None if TLP_2_LEVELS[word] <= TLP_2_LEVELS[self.filters.max_tlp] else f"tlp:{word}"
 
     def decayed(self) -> str | None:

@@ -7,22 +7,23 @@ is one observable as it is uploaded. Pure: no network, no clock, no disk; the ru
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
-import constants
-from constants import RULE_LANGUAGES, TLP_MARKINGS, UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES, Skip
+from constants import RULE_LANGUAGES, TLP_MARKINGS, Skip
 from helpers.indicators import tags
 from helpers.indicators.dates import expires_at, from_timestamp, stix_time
 from helpers.indicators.misp_fields import dicts, event_url, is_true, stix_uuid, text_of
 from helpers.indicators.patterns import Observable
 from helpers.indicators.tags import Tag, read_tags
 from helpers.indicators.values import Unsendable, Value, is_digest, prepare
-from helpers.settings import Settings
 from helpers.text import printable, shorten
+
+if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
+    from helpers.indicators.rules import ConversionRules
 
 Json = Mapping[str, Any]
 
@@ -159,7 +160,7 @@ class RequestObjectEvent:
     """
 
     event: Json
-    settings: Settings
+    rules: ConversionRules
     now: datetime
     header: EventHeader = field(init=False)
     attributes: int = 0
@@ -185,9 +186,9 @@ class RequestObjectEvent:
 
     @property
     def reports(self) -> dict[str, Any]:
-        """The event's reports, where the settings want misp-stix to see them."""
+        """The event's reports, where the rules want misp-stix to see them."""
         reports = dicts(self.event.get("EventReport"))
-        return {} if self.settings.misp_remove_eventreports or not reports else {"EventReport": reports}
+        return {} if self.rules.misp_remove_eventreports or not reports else {"EventReport": reports}
 
     def _object(self, raw: Json) -> None:
         members = dicts(raw.get("Attribute"))
@@ -195,10 +196,10 @@ class RequestObjectEvent:
         prepared = [each for member in members for each in self._attribute(member, raw, ", ".join(filter(None, names)))]
         prepared = self._with_hashes(prepared)
         uuid = stix_uuid(raw.get("uuid"))
-        if self.settings.misp_flatten_attributes or self.settings.graph or not uuid:
+        if self.rules.misp_flatten_attributes or not self.rules.format.takes_objects or not uuid:
             self.prepared += prepared
         elif prepared:
-            alone = _names_without_hashes(prepared)
+            alone = _names_without_hashes(prepared, self.rules.hash_types)
             self.prepared += alone
             left = tuple(each for each in prepared if each not in alone)
             name, category = text_of(raw.get("name")), text_of(raw.get("meta-category"))
@@ -223,7 +224,7 @@ class RequestObjectEvent:
         if not is_digest(attribute.value.type, attribute.value.text):
             return False
         try:
-            end_of(attribute.raw, "file:hashes", self.header, self.settings, self.now)
+            end_of(attribute.raw, "file:hashes", self.header, self.rules, self.now)
         except Unsendable:
             return False
         return True
@@ -245,20 +246,20 @@ class RequestObjectEvent:
                 value,
                 object_uuid=stix_uuid(parent.get("uuid")),
                 object_name=text_of(parent.get("name")),
-                file_name=value.file_name or (file_name if value.type in constants.HASH_TYPES else ""),
+                file_name=value.file_name or (file_name if value.type in self.rules.hash_types else ""),
             )
         ]
 
     def _accepted(self, raw: Json, parent: Json) -> tuple[str, Value]:
-        _refuse_unwanted(raw, parent)
+        _refuse_unwanted(raw, parent, self.rules.accepted_types)
         uuid = stix_uuid(raw.get("uuid"))
         if not uuid:
             raise Unsendable(Skip.BAD_UUID)
         value = prepare(
             raw["type"],
             raw.get("value"),
-            send_private_and_cidr=self.settings.send_private_and_cidr,
-            send_cidr=self.settings.graph,
+            send_private_and_cidr=self.rules.send_private_and_cidr,
+            send_cidr=self.rules.format.takes_networks,
         )
         if uuid in self._seen:
             raise Unsendable(Skip.DUPLICATE_UUID)
@@ -273,7 +274,7 @@ class RequestObject:
     id: str
     attribute: PreparedAttribute
     event: EventHeader
-    settings: Settings
+    rules: ConversionRules
     now: datetime
 
     @property
@@ -308,8 +309,8 @@ class RequestObject:
             "external_id": self.attribute.uuid,
         }
         page = self.event.uuid or (self.event.id if self.event.id.isdecimal() else "")
-        if self.settings.misp_domain and page:
-            reference["url"] = event_url(self.settings.misp_domain, page)
+        if self.rules.misp_domain and page:
+            reference["url"] = event_url(self.rules.misp_domain, page)
         return reference
 
 
@@ -323,12 +324,12 @@ class RequestObjectIndicator(RequestObject):
     @property
     def valid_until(self) -> datetime:
         """When the indicator ends. Raises Unsendable when no date can be given or it has passed."""
-        return end_of(self.attribute.raw, self.observable.path, self.event, self.settings, self.now)
+        return end_of(self.attribute.raw, self.observable.path, self.event, self.rules, self.now)
 
     def as_json(self) -> dict[str, Any]:
         """Return the indicator as it is uploaded. Raises Unsendable when it must not be."""
         own, inherited = self.attribute.tags, self.event.tags
-        tlp = tags.tlp_level(own, inherited, constants.SENTINEL_DEFAULT_TLP)
+        tlp = tags.tlp_level(own, inherited, self.rules.default_tlp)
         made: dict[str, Any] = {
             "type": "indicator",
             "spec_version": "2.1",
@@ -337,13 +338,13 @@ class RequestObjectIndicator(RequestObject):
             "modified": stix_time(self.now),
             "name": self.event.info,
             "description": self.description,
-            "indicator_types": tags.threat_types(own, inherited, constants.SENTINEL_DEFAULT_THREATTYPE),
+            "indicator_types": tags.threat_types(own, inherited, self.rules.default_threat_type),
             "pattern": self.observable.pattern,
             "pattern_type": "stix",
             "pattern_version": "2.1",
             "valid_from": stix_time(self.created),
             "valid_until": stix_time(self.valid_until),
-            "confidence": tags.confidence(own, inherited, self.settings.default_confidence),
+            "confidence": tags.confidence(own, inherited, self.rules),
             "labels": self._labels([*own, *inherited]),
             "external_references": [self.reference],
             "object_marking_refs": [TLP_MARKINGS[tlp]],
@@ -358,7 +359,7 @@ class RequestObjectIndicator(RequestObject):
         """What misp-stix says of type and category, as the attribute has them, then the tags."""
         raw = self.attribute.raw
         own = [f'misp:{key}="{text_of(raw.get(key))}"' for key in ("type", "category") if text_of(raw.get(key))]
-        return own + tags.labels(all_tags, ignore_local=self.settings.ignore_localtags)
+        return own + tags.labels(all_tags, self.rules)
 
     def _category_phases(self) -> list[dict[str, str]]:
         """misp-stix's phases, with the attribute's own category for the one that its type would have."""
@@ -375,11 +376,11 @@ def begin_of(raw: Json, event: EventHeader, now: datetime) -> datetime:
     return min(from_timestamp(raw.get("timestamp")) or event.created or now, now)
 
 
-def end_of(raw: Json, path: str, event: EventHeader, settings: Settings, now: datetime) -> datetime:
+def end_of(raw: Json, path: str, event: EventHeader, rules: ConversionRules, now: datetime) -> datetime:
     """Return when an attribute's indicator on the object path ends. Raises Unsendable as ``valid_until``."""
-    last_seen = None if settings.days_to_expire_ignore_misp_last_seen else raw.get("last_seen")
-    start = now if settings.days_to_expire_start == "current_date" else begin_of(raw, event, now)
-    until = expires_at(last_seen, path, start, settings.days_to_expire, settings.days_to_expire_mapping)
+    last_seen = None if rules.days_to_expire_ignore_misp_last_seen else raw.get("last_seen")
+    start = now if rules.days_to_expire_start == "current_date" else begin_of(raw, event, now)
+    until = expires_at(last_seen, path, start, rules.days_to_expire, rules.days_to_expire_mapping)
     if until is None:
         raise Unsendable(Skip.NO_VALID_UNTIL)
     if stix_time(until) <= stix_time(now):
@@ -402,7 +403,7 @@ def _on_a_line(text: str) -> str:
     return printable(shorten(text, 120, "..."))
 
 
-def _refuse_unwanted(raw: Json, parent: Json) -> None:
+def _refuse_unwanted(raw: Json, parent: Json, accepted_types: Collection[str]) -> None:
     """Raise Unsendable for what nobody asked to be sent; the first reason counts."""
     kind = raw.get("type")
     if _is_deleted(raw) or _is_deleted(parent):
@@ -411,15 +412,15 @@ def _refuse_unwanted(raw: Json, parent: Json) -> None:
         raise Unsendable(Skip.NO_TO_IDS)
     if isinstance(kind, str) and kind in RULE_LANGUAGES:
         raise Unsendable(Skip.RULE_LANGUAGE)
-    if kind not in UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES:
+    if kind not in accepted_types:
         raise Unsendable(Skip.TYPE_NOT_ACCEPTED)
 
 
-def _names_without_hashes(members: Iterable[PreparedAttribute]) -> list[PreparedAttribute]:
+def _names_without_hashes(members: Iterable[PreparedAttribute], hash_types: Iterable[str]) -> list[PreparedAttribute]:
     """Return the names of a file whose hashes cannot be sent: beside a hash a pattern's name is not looked at."""
     kinds = {each.value.type for each in members}
     names = [each for each in members if each.value.type == "filename" and not each.hashes]
-    return names if kinds.intersection(constants.HASH_TYPES) else []
+    return names if kinds.intersection(hash_types) else []
 
 
 def _values_of_types(event: Json, types: Sequence[str]) -> dict[str, tuple[str, ...]]:

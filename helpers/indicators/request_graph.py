@@ -11,16 +11,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import constants
-from constants import ATTR_MAPPING, GRAPH_NUMBERS, HASH_TYPES, THREAT_TYPES, TLP_MARKINGS, Skip
+from constants import GRAPH_NUMBERS, THREAT_TYPES, TLP_MARKINGS, Skip
 from helpers.indicators import misp_stix, tags
 from helpers.indicators.dates import stix_time
 from helpers.indicators.misp_fields import text_of
-from helpers.indicators.request_event import EventHeader, PreparedAttribute, RequestObject
+from helpers.indicators.request_event import PreparedAttribute, RequestObject
 from helpers.indicators.tags import Tag
 from helpers.indicators.values import Unsendable, Value, port_of
+
+if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
+    from helpers.indicators.rules import ConversionRules
 
 Indicator = dict[str, Any]
 Fields = dict[str, Any]
@@ -45,7 +48,7 @@ class RequestObjectGraph(RequestObject):
                 raise Unsendable(Skip.BAD_VALUE, words)
         own, inherited = self.attribute.tags, self.event.tags
         threat = self._threat_type
-        tlp = tags.tlp_level(own, inherited, constants.SENTINEL_DEFAULT_TLP)
+        tlp = tags.tlp_level(own, inherited, self.rules.default_tlp)
         return {
             "type": "tiIndicator",
             "id": self.id,
@@ -55,9 +58,9 @@ class RequestObjectGraph(RequestObject):
             "description": self.description,
             "indicator_types": [threat],
             "pattern": pattern_of({**observables, "threatType": threat}),
-            "valid_until": stix_time(self.now + timedelta(days=self.settings.days_to_expire)),
-            "confidence": tags.confidence(own, inherited, self.settings.default_confidence),
-            "labels": _labels([*own, *inherited], ignore_local=self.settings.ignore_localtags),
+            "valid_until": stix_time(self.now + timedelta(days=self.rules.days_to_expire)),
+            "confidence": tags.confidence(own, inherited, self.rules),
+            "labels": _labels([*own, *inherited], self.rules),
             "external_references": [self.reference],
             "object_marking_refs": [TLP_MARKINGS[tlp]],
             "graph": {**observables, **self._said},
@@ -70,13 +73,13 @@ class RequestObjectGraph(RequestObject):
 
     @cached_property
     def _observables(self) -> tuple[Fields, list[Unsendable]]:
-        return observables_of(self.attribute, ignore_direction=self.settings.network_ignore_direction)
+        return observables_of(self.attribute, self.rules)
 
     @property
     def _threat_type(self) -> str:
         """The first that Microsoft knows: it takes one, and no other words."""
-        every = tags.threat_types(self.attribute.tags, self.event.tags, constants.SENTINEL_DEFAULT_THREATTYPE)
-        return next((each for each in every if each in THREAT_TYPES), constants.SENTINEL_DEFAULT_THREATTYPE)
+        every = tags.threat_types(self.attribute.tags, self.event.tags, self.rules.default_threat_type)
+        return next((each for each in every if each in THREAT_TYPES), self.rules.default_threat_type)
 
     @property
     def _said(self) -> Fields:
@@ -85,44 +88,40 @@ class RequestObjectGraph(RequestObject):
         phases = [phase["phase_name"] for phase in tags.kill_chain_phases([*own, *inherited])]
         known = (constants.GRAPH_KILL_CHAIN[phase] for phase in phases if phase in constants.GRAPH_KILL_CHAIN)
         return {
-            "action": self.settings.ms_action,
+            "action": self.rules.ms_action,
             "activityGroupNames": list(self.event.threat_actors),
             "description": shortened(text_of(self.attribute.raw.get("comment")) or self.event.info),
             "diamondModel": next(filter(None, map(_diamond, [*own, *inherited])), "unknown"),
             "isActive": self.event.published,
             "killChain": list(dict.fromkeys(known)),
             "malwareFamilyNames": list(self.event.malware),
-            "passiveOnly": self.settings.ms_passiveonly,
-            "targetProduct": self.settings.ms_target_product,
+            "passiveOnly": self.rules.ms_passiveonly,
+            "targetProduct": self.rules.ms_target_product,
         }
 
 
-def inherited(event: EventHeader) -> str:
-    """Print what an event says of each of its attributes to the Graph API alone."""
-    return repr((event.published, event.threat_actors, event.malware))
-
-
-def observables_of(attribute: PreparedAttribute, *, ignore_direction: bool) -> tuple[Fields, list[Unsendable]]:
+def observables_of(attribute: PreparedAttribute, rules: ConversionRules) -> tuple[Fields, list[Unsendable]]:
     """Return what of a tiIndicator an attribute is, and the parts of it that are not sent.
 
-    ``ignore_direction`` fills the properties without a direction beside those with one.
+    With ``network_ignore_direction`` the properties without a direction are filled beside those with one.
     Raises Unsendable when the Graph API has no property for it.
     """
     kind, value = text_of(attribute.raw.get("type")), attribute.value
-    if value.type in HASH_TYPES:
+    if value.type in rules.hash_types:
         known = constants.GRAPH_HASH_TYPES.get(value.type, "unknown")
         return {"fileHashValue": value.text, "fileHashType": known}, []
     if kind == "domain|ip":
         return _domain_and_address(value), []
     if value.type in _DIRECTIONS:
-        fields = _addresses(value.text, _DIRECTIONS[value.type], ignore_direction)
-        ports, left_out = _ports(attribute, _DIRECTIONS[value.type], ignore_direction)
+        fields = _addresses(value.text, _DIRECTIONS[value.type], rules.network_ignore_direction)
+        ports, left_out = _ports(attribute, _DIRECTIONS[value.type], rules.network_ignore_direction)
         return {**fields, **ports}, left_out
     if kind == "email-src":
         return {"emailSenderAddress": value.text, "emailSourceDomain": value.text.rpartition("@")[2]}, []
-    if kind not in ATTR_MAPPING:
+    if kind not in rules.graph_properties:
         raise Unsendable(Skip.NO_GRAPH_PROPERTY)
-    return {ATTR_MAPPING[kind]: _as_property(ATTR_MAPPING[kind], value.text)}, []
+    name = rules.graph_properties[kind]
+    return {name: _as_property(name, value.text)}, []
 
 
 def pattern_of(fields: Mapping[str, Any]) -> str:
@@ -204,11 +203,11 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
-def _labels(every: Sequence[Tag], *, ignore_local: bool) -> list[str]:
+def _labels(every: Sequence[Tag], rules: ConversionRules) -> list[str]:
     """Return the tags that no property says, those among them whose words Microsoft does not know."""
     rest = [tag for tag in every if not _diamond(tag)]
-    unknown = (tag.name for tag in _of_unknown_words(rest) if not (ignore_local and tag.local))
-    return list(dict.fromkeys([*tags.labels(rest, ignore_local=ignore_local), *unknown]))
+    unknown = (tag.name for tag in _of_unknown_words(rest) if not (rules.ignore_localtags and tag.local))
+    return list(dict.fromkeys([*tags.labels(rest, rules), *unknown]))
 
 
 def _of_unknown_words(every: Sequence[Tag]) -> Iterator[Tag]:

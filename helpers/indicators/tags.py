@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from constants import (
     KILL_CHAIN_NAME,
-    MISP_ALLOWED_TAXONOMIES,
-    MISP_CONFIDENCE,
-    MISP_TAGS_IGNORE,
     THREAT_TYPES,
     TLP_2_LEVELS,
     TLP_BY_STRICTNESS,
@@ -23,6 +20,9 @@ from constants import (
 )
 from helpers.indicators.misp_fields import is_true
 from helpers.indicators.values import storable
+
+if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
+    from helpers.indicators.rules import ConversionRules
 
 _CONFIDENCE = "misp:confidence-level"
 _SAME_LEVEL_IN_TLP_1 = frozenset({"clear", "amber+strict"})
@@ -48,12 +48,12 @@ class Tag:
 def read_tags(raw: Any) -> list[Tag]:
     """Return the tags of an event or attribute; what is no tag, or only inherited, is left out."""
     return [
-        Tag(storable(each["name"]).strip(), local=_flag(each.get("local")))
+        Tag(storable(each["name"]).strip(), local=is_true(each.get("local")))
         for each in (raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, list) else [])
         if isinstance(each, dict)
         and isinstance(each.get("name"), str)
         and each["name"].strip()
-        and not _flag(each.get("inherited"))
+        and not is_true(each.get("inherited"))
     ]
 
 
@@ -71,13 +71,14 @@ def tlp_word(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], default: 
     return TLP_BY_STRICTNESS[0]
 
 
-def confidence(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], default: int) -> int:
+def confidence(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], rules: ConversionRules) -> int:
     """Return 0 to 100: the lowest on the attribute, else on the event, else the default."""
     for tags in (attribute_tags, event_tags):
-        values = [MISP_CONFIDENCE[word] for tag in tags if (word := _confidence_word(tag)) in MISP_CONFIDENCE]
+        levels = rules.confidence_levels
+        values = [levels[word] for tag in tags if (word := _confidence_word(tag)) in levels]
         if values:
             return min(values)
-    return default
+    return rules.default_confidence
 
 
 def threat_types(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], default: str) -> list[str]:
@@ -95,14 +96,10 @@ def kill_chain_phases(tags: Iterable[Tag]) -> list[dict[str, str]]:
     return [{"kill_chain_name": KILL_CHAIN_NAME, "phase_name": phase} for phase in phases]
 
 
-def labels(tags: Sequence[Tag], *, ignore_local: bool) -> list[str]:
+def labels(tags: Sequence[Tag], rules: ConversionRules) -> list[str]:
     """Return the names of the tags that mean nothing else, under the ignore and allow lists, each once."""
-    kept = (tag.name for tag in tags if not (ignore_local and tag.local) and _is_label(tag))
+    kept = (tag.name for tag in tags if not (rules.ignore_localtags and tag.local) and _is_label(tag, rules))
     return list(dict.fromkeys(kept))
-
-
-def _flag(value: object) -> bool:
-    return is_true(value)
 
 
 def _tlp(tag: Tag) -> str:
@@ -128,16 +125,17 @@ def _phase(tag: Tag) -> str:
     return "-".join((value or predicate).lower().split()) if taxonomy == "kill-chain" else ""
 
 
-def _is_label(tag: Tag) -> bool:
+def _is_label(tag: Tag, rules: ConversionRules) -> bool:
     taxonomy, _, _ = tag.words
     name = tag.name.lower()
-    if _has_meaning(tag) or any(name.startswith(prefix.lower()) for prefix in MISP_TAGS_IGNORE):
+    if _has_meaning(tag, rules) or any(name.startswith(prefix.lower()) for prefix in rules.ignored_tags):
         return False
-    return not MISP_ALLOWED_TAXONOMIES or taxonomy in {each.lower() for each in MISP_ALLOWED_TAXONOMIES}
+    allowed = {allowed.lower() for allowed in rules.allowed_taxonomies}
+    return not allowed or taxonomy in allowed
 
 
-def _has_meaning(tag: Tag) -> bool:
+def _has_meaning(tag: Tag, rules: ConversionRules) -> bool:
     """Whether another property of the indicator says the same; TLP 2.0 names say more than the marking."""
     level = _tlp(tag)
     plain_tlp = level in TLP_LEVELS and level not in _SAME_LEVEL_IN_TLP_1
-    return plain_tlp or bool(_threat_type(tag) or _phase(tag)) or _confidence_word(tag) in MISP_CONFIDENCE
+    return plain_tlp or bool(_threat_type(tag) or _phase(tag)) or _confidence_word(tag) in rules.confidence_levels

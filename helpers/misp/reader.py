@@ -21,7 +21,7 @@ import tenacity
 
 from helpers.errors import MispBusy, MispError, MispRefused, TimeUp
 from helpers.http import CONNECT_SECONDS, PinnedHttpAdapter
-from helpers.indicators import EVENT_NAMES, NAMED
+from helpers.indicators import EVENT_NAMES, NAMED, format_of
 from helpers.misp import decaying_models
 from helpers.misp import large_events as slices
 from helpers.misp import responses as misp_answers
@@ -338,7 +338,7 @@ class MispReader:
 
     def _names_too(self, listed: ListedEvent) -> dict[str, list[Event]]:
         """Return, where each slice of an event has to say them, the attributes that speak for the whole of it."""
-        if not self.settings.graph:
+        if not format_of(self.settings).needs_event_names:
             return {}
         wanted = {"eventid": listed.id, "type_attribute": list(EVENT_NAMES), "limit": ATTRIBUTES_PER_PAGE, "page": 1}
         return {NAMED: misp_answers.attributes(self._search("attributes", wanted, TRIES))}

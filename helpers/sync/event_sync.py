@@ -16,6 +16,7 @@ from typing import Any
 from constants import Skip, WithdrawalReason
 from helpers.indicators import (
     ConversionResult,
+    ConversionRules,
     EventHeader,
     Item,
     Json,
@@ -28,7 +29,6 @@ from helpers.indicators import (
     convert_prepared,
     text_of,
 )
-from helpers.indicators import request_graph as graph_objects
 from helpers.ledger import AttributeRecord, EventRecord, Indicator, Ledger, RetryPolicy, Source
 from helpers.misp import UNASKED, ListedEvent, number
 from helpers.settings import Settings
@@ -118,11 +118,11 @@ class PreparedSlice:
     prints: Mapping[str, str]
 
     @classmethod
-    def of(cls, event: Json, settings: Settings, shape: str, now: datetime) -> PreparedSlice:
+    def of(cls, event: Json, rules: ConversionRules, shape: str, now: datetime) -> PreparedSlice:
         """Prepare an event, or a slice of it; ``shape`` prints the settings that shape the result."""
-        prepared = RequestObjectEvent(event, settings, now)
+        prepared = RequestObjectEvent(event, rules, now)
         every = _members(prepared.items)
-        shape += graph_objects.inherited(prepared.header) if settings.graph else ""
+        shape += rules.format.inherited(prepared.header)
         return cls(prepared, {each.uuid: fingerprint(prepared.header, each, shape) for each in every})
 
     @property
@@ -130,12 +130,12 @@ class PreparedSlice:
         """The event as MISP delivered it."""
         return self.prepared.event
 
-    def converted(self, changed: Iterable[Item], now: datetime) -> Iterator[ConversionResult]:
+    def converted(self, changed: Iterable[Item]) -> Iterator[ConversionResult]:
         """Convert, once, what changed for any destination."""
         left = list({id(item): item for item in changed}.values())
         while left:  # an object of which destinations want different members comes several times
             once = {item.uuid: item for item in reversed(left)}
-            yield from convert_prepared(self.prepared, list(once.values())[::-1], now)
+            yield from convert_prepared(self.prepared, list(once.values())[::-1])
             left = [item for item in left if item is not once[item.uuid]]
 
 

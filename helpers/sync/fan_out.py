@@ -15,7 +15,7 @@ from typing import Any
 
 from constants import LOG_EVENT_ERROR, LOG_MISP_PAGE, LOG_PROCESSED
 from helpers.errors import MispError, SyncError, TimeUp
-from helpers.indicators import Item
+from helpers.indicators import ConversionRules, Item
 from helpers.ledger import DatabaseTrouble
 from helpers.log import DestinationLogger
 from helpers.misp import ListedEvent, MispReader, Page, ReadAhead, decaying_models
@@ -193,10 +193,10 @@ class SharedReading:
         """
         try:
             now = datetime.fromtimestamp(self.now, UTC)
-            part = PreparedSlice.of(event, self.settings, self.shape, now)
+            part = PreparedSlice.of(event, ConversionRules.of(self.settings), self.shape, now)
             changed: list[Item] = []
             self._each_open(lambda each: changed.extend(each.look(part)))
-            for converted in part.converted(changed, now):
+            for converted in part.converted(changed):
                 self._each_open(partial(DestinationSync.take, converted=converted, part=part))
         except DatabaseTrouble:
             raise

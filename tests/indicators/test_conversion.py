@@ -22,10 +22,10 @@ from constants import (
     Skip,
 )
 from helpers.indicators import convert as conversion
-from helpers.indicators import tags
 from helpers.indicators.convert import ConversionResult, convert_event
 from helpers.indicators.patterns import observables
 from helpers.indicators.request_event import RequestObjectEvent
+from helpers.indicators.rules import ConversionRules
 from helpers.indicators.values import is_digest
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 345_678, tzinfo=UTC)
@@ -119,7 +119,7 @@ def convert(make_settings):
 
     def convert_and_check(misp_event, now=NOW, **settings):
         made = ConversionResult()
-        for part in convert_event(misp_event, make_settings(**settings), now):
+        for part in convert_event(misp_event, ConversionRules.of(make_settings(**settings)), now):
             made.attributes += part.attributes
             made.indicators += part.indicators
             made.skipped += part.skipped
@@ -255,15 +255,13 @@ def test_the_second_attribute_of_a_uuid_is_skipped(convert):
 
 
 def test_a_site_accepts_other_types(monkeypatch, convert):
-    monkeypatch.setattr(
-        "helpers.indicators.request_event.UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", ["uri", "malware-sample"]
-    )
+    monkeypatch.setattr(constants, "UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", ["uri", "malware-sample"])
     made = convert(
         event(attribute(1), attribute(2, "uri", "/a"), attribute(3, "malware-sample", "a.exe|" + DIGESTS["md5"]))
     )
     assert patterns(made) == ["[url:value = '/a']", f"[file:hashes.MD5 = '{DIGESTS['md5']}']"]
     assert reasons(made) == {uuid_of(1): Skip.TYPE_NOT_ACCEPTED}
-    monkeypatch.setattr(conversion, "UPLOAD_INDICATOR_API_ACCEPTED_TYPES", [])
+    monkeypatch.setattr(constants, "UPLOAD_INDICATOR_API_ACCEPTED_TYPES", [])
     made = convert(event(attribute(2, "uri", "/a")))
     assert reasons(made) == {uuid_of(2): Skip.STIX_TYPE_NOT_ACCEPTED}
 
@@ -445,7 +443,7 @@ def test_a_large_event_comes_in_parts(make_settings):
     count = conversion.CHUNK + 3
     attributes = [attribute(number, "mutex", f"m{number}") for number in range(count)]
     attributes[5]["timestamp"] = ""
-    parts = list(convert_event(event(*attributes), make_settings(), NOW))
+    parts = list(convert_event(event(*attributes), ConversionRules.of(make_settings()), NOW))
     assert [part.attributes for part in parts] == [0, conversion.CHUNK, 3]
     assert sum(len(part.indicators) for part in parts) == count
 
@@ -587,8 +585,8 @@ def test_labels(monkeypatch, only):
         "plain",
         "osint:b",
     ]
-    monkeypatch.setattr(tags, "MISP_ALLOWED_TAXONOMIES", ["osint"])
-    monkeypatch.setattr(tags, "MISP_TAGS_IGNORE", ["osint:B"])
+    monkeypatch.setattr(constants, "MISP_ALLOWED_TAXONOMIES", ["osint"])
+    monkeypatch.setattr(constants, "MISP_TAGS_IGNORE", ["osint:B"])
     assert only(one, in_event=of_event)["labels"][2:] == ["osint:a"]
 
 
@@ -788,9 +786,11 @@ def test_a_broken_report_costs_nothing(convert, make_settings, report):
     made = convert(misp_event, misp_remove_eventreports=False)
     assert patterns(made) == ["[mutex:name = 'a mutex']"]
     assert reasons(made) == {uuid_of(2): Skip.REFUSED}
-    with_reports = RequestObjectEvent(misp_event, make_settings(misp_remove_eventreports=False), NOW)
+    with_reports = RequestObjectEvent(
+        misp_event, ConversionRules.of(make_settings(misp_remove_eventreports=False)), NOW
+    )
     assert with_reports.reports == {"EventReport": [report]}
-    assert RequestObjectEvent(misp_event, make_settings(), NOW).reports == {}
+    assert RequestObjectEvent(misp_event, ConversionRules.of(make_settings()), NOW).reports == {}
 
 
 def test_reports_go_to_misp_stix_once(monkeypatch, make_settings):
@@ -801,7 +801,7 @@ def test_reports_go_to_misp_stix_once(monkeypatch, make_settings):
     )
     monkeypatch.setattr(conversion, "CHUNK", 1)
     misp_event = event(attribute(1), attribute(2), EventReport=[{"uuid": uuid_of(5), "name": "n", "content": "c"}])
-    parts = list(convert_event(misp_event, make_settings(misp_remove_eventreports=False), NOW))
+    parts = list(convert_event(misp_event, ConversionRules.of(make_settings(misp_remove_eventreports=False)), NOW))
     assert sum(len(part.indicators) for part in parts) == 2
     assert [list(extra) for extra in seen] == [["EventReport"], []]
 
@@ -880,7 +880,7 @@ def test_every_attribute_is_sent_or_skipped_whatever_it_is(make_settings, misp_e
         misp_flatten_attributes=flatten, send_private_and_cidr=private, misp_remove_eventreports=reports
     )
     before = json.dumps(misp_event)
-    parts = list(convert_event(misp_event, settings, NOW))
+    parts = list(convert_event(misp_event, ConversionRules.of(settings), NOW))
     assert json.dumps(misp_event) == before
     indicators = [each for part in parts for each in part.indicators]
     skipped = [skip for part in parts for skip in part.skipped]
@@ -899,7 +899,9 @@ def test_every_attribute_is_sent_or_skipped_whatever_it_is(make_settings, misp_e
 @given(kind=st.sampled_from(["url", "filename", "mutex", "email-subject", "user-agent", "regkey"]), value=st.text())
 def test_values_of_any_text_reach_sentinel_unchanged_or_have_a_reason(make_settings, kind, value):
     value = "http://a.example/" + value if kind == "url" else value
-    (first, *rest) = convert_event(event(attribute(misp_type=kind, value=value)), make_settings(), NOW)
+    (first, *rest) = convert_event(
+        event(attribute(misp_type=kind, value=value)), ConversionRules.of(make_settings()), NOW
+    )
     made = [each for part in rest for each in part.indicators]
     if made:
         assert [each.value for each in observables(made[0]["pattern"])] == [value.strip()]
@@ -918,5 +920,5 @@ def test_no_member_of_an_object_costs_another(make_settings, member, name):
         "email": attribute(99, "email-src", "good@good.example", object_relation="from"),
     }[name]
     misp_event = event(Object=[thing(1, name, good, member)])
-    parts = list(convert_event(misp_event, make_settings(misp_flatten_attributes=False), NOW))
+    parts = list(convert_event(misp_event, ConversionRules.of(make_settings(misp_flatten_attributes=False)), NOW))
     assert f"indicator--{uuid_of(99)}" in {each["id"] for part in parts for each in part.indicators}

@@ -13,6 +13,7 @@ from constants import TLP_2_LEVELS, Skip
 from helpers.indicators.convert import convert_event
 from helpers.indicators.filtering import apply_filters
 from helpers.indicators.request_event import RequestObjectEvent
+from helpers.indicators.rules import ConversionRules
 from helpers.settings.attribute_filters import AttributeFilters, FilterProblems
 from helpers.settings.model import Settings
 from helpers.sync.run import shape
@@ -41,7 +42,7 @@ def domain(*tags, **changes):
 
 def made(of, filters, **settings):
     """Convert an event: (patterns, skips, halves)."""
-    parts = list(convert_event(of, Settings(filters=filters, **settings), NOW))
+    parts = list(convert_event(of, ConversionRules.of(Settings(filters=filters, **settings)), NOW))
     patterns = [each["pattern"] for part in parts for each in part.indicators]
     assert sum(part.attributes for part in parts) == len(of["Attribute"]) + sum(
         len(each["Attribute"]) for each in of.get("Object", [])
@@ -148,7 +149,9 @@ def test_members_of_objects_are_left_out_one_by_one(flatten):
 
 
 def test_an_event_is_prepared_once_for_all_who_get_it():
-    prepared = RequestObjectEvent(event(domain("one"), domain("two"), domain("three")), Settings(), NOW)
+    prepared = RequestObjectEvent(
+        event(domain("one"), domain("two"), domain("three")), ConversionRules.of(Settings()), NOW
+    )
     ours, theirs = (AttributeFilters.parse({"exclude_tags": [name]}) for name in ("one", "two"))
     left = {
         name: len(apply_filters(prepared, *filters).items) for name, filters in [("ours", [ours]), ("theirs", [theirs])]
@@ -159,7 +162,7 @@ def test_an_event_is_prepared_once_for_all_who_get_it():
 
 
 def test_without_filters_an_event_is_left_as_it_is():
-    prepared = RequestObjectEvent(event(domain()), Settings(), NOW)
+    prepared = RequestObjectEvent(event(domain()), ConversionRules.of(Settings()), NOW)
     assert apply_filters(prepared, AttributeFilters()).items == prepared.items
 
 
@@ -274,7 +277,7 @@ FILTERS = st.fixed_dictionaries(
 
 def outcome(of, filters):
     """Sort the attributes of an event: (sent, {skipped: reason})."""
-    prepared = RequestObjectEvent(of, Settings(), NOW)
+    prepared = RequestObjectEvent(of, ConversionRules.of(Settings()), NOW)
     left = apply_filters(prepared, AttributeFilters.parse(filters))
     reasons = [(each.attribute_uuid, each.reason) for each in left.skipped]
     assert len(dict(reasons)) == len(reasons), "one reason each"
@@ -329,7 +332,7 @@ def test_anything_gives_filters_or_problems(given_):
 def test_a_file_whose_hashes_are_filtered_gives_its_name():
     members = [misp_attribute(n, each) for n, each in enumerate([("filename", "a.exe"), ("md5", "a1" * 16)])]
     of = event(Object=[{"uuid": "cccccccc-0000-4000-8000-000000000009", "name": "file", "Attribute": members}])
-    prepared = RequestObjectEvent(of, Settings(), NOW)
+    prepared = RequestObjectEvent(of, ConversionRules.of(Settings()), NOW)
     left = {
         kind: [
             each.value.type for each in apply_filters(prepared, AttributeFilters.parse({"exclude_types": [kind]})).items

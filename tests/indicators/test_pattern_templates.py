@@ -19,6 +19,7 @@ from helpers.indicators import misp_stix, pattern_templates
 from helpers.indicators.convert import convert_event, through_misp_stix
 from helpers.indicators.patterns import observables
 from helpers.indicators.request_event import RequestObjectEvent, stix_uuid
+from helpers.indicators.rules import ConversionRules
 from helpers.indicators.values import Unsendable, Value, prepare
 from helpers.settings.model import Settings
 from sandbox.samples import recent, sample_events
@@ -150,7 +151,7 @@ def stage(prepared):
 def test_published_events_give_the_pairs_of_a_plain_loop(path, flat):
     settings = Settings(misp_flatten_attributes=flat)
     for event in events_in(path):
-        prepared = RequestObjectEvent(event, settings, NOW)
+        prepared = RequestObjectEvent(event, ConversionRules.of(settings), NOW)
         assert stage(prepared) == plain_loop(prepared)
 
 
@@ -189,13 +190,15 @@ def made_up(draw):
 @hypothesis_settings(max_examples=40, deadline=None)
 @given(made_up(), st.booleans())
 def test_generated_events_give_the_pairs_of_a_plain_loop(event, flat):
-    prepared = RequestObjectEvent(event, Settings(misp_flatten_attributes=flat, send_private_and_cidr=True), NOW)
+    prepared = RequestObjectEvent(
+        event, ConversionRules.of(Settings(misp_flatten_attributes=flat, send_private_and_cidr=True)), NOW
+    )
     assert stage(prepared) == plain_loop(prepared)
 
 
 def uploaded(event, settings):
     """Everything that becomes of an event; the words of a refusal aside."""
-    parts = list(convert_event(event, settings, NOW))
+    parts = list(convert_event(event, ConversionRules.of(settings), NOW))
     indicators = [indicator for part in parts for indicator in part.indicators]
     said = [(each.attribute_uuid, each.reason) for part in parts for each in (*part.skipped, *part.left_out)]
     return indicators, said
@@ -212,7 +215,9 @@ def test_what_is_uploaded_of_generated_events_is_the_same_without_moulds(event):
 
 @pytest.mark.parametrize("event", recent(sample_events(), NOW.timestamp()), ids=lambda event: event["info"])
 def test_sample_events_give_the_pairs_of_a_plain_loop_and_the_same_uploads(event):
-    assert stage(RequestObjectEvent(event, Settings(), NOW)) == plain_loop(RequestObjectEvent(event, Settings(), NOW))
+    assert stage(RequestObjectEvent(event, ConversionRules.of(Settings()), NOW)) == plain_loop(
+        RequestObjectEvent(event, ConversionRules.of(Settings()), NOW)
+    )
     with_moulds = uploaded(event, Settings())
     with mock.patch.object(pattern_templates, "from_template", return_value=None):
         assert uploaded(event, Settings()) == with_moulds
@@ -220,7 +225,7 @@ def test_sample_events_give_the_pairs_of_a_plain_loop_and_the_same_uploads(event
 
 def test_made_up_events_give_the_pairs_of_a_plain_loop():
     for event in events(4, 50):
-        prepared = RequestObjectEvent(event, Settings(), NOW)
+        prepared = RequestObjectEvent(event, ConversionRules.of(Settings()), NOW)
         assert len(stage(prepared)) == 50
         assert stage(prepared) == plain_loop(prepared)
         assert all(pattern_templates.from_template(each.uuid, each.value) for each in prepared.prepared)

@@ -16,6 +16,7 @@ from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES, Skip
 from helpers.commands.convert import events_in
 from helpers.errors import InputError
 from helpers.indicators.convert import convert_event
+from helpers.indicators.rules import ConversionRules
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "misp-events"
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -125,7 +126,7 @@ def expected(event):
 
 def converted(path, settings):
     (event,) = events_in(path)
-    parts = list(convert_event(event, settings, NOW))
+    parts = list(convert_event(event, ConversionRules.of(settings), NOW))
     return (
         event,
         [each for part in parts for each in part.indicators],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,11 @@ from hypothesis import strategies as st
 
 from constants import KILL_CHAIN_NAME, THREAT_TYPES, TLP_MARKINGS
 from helpers.indicators import tags
+from helpers.indicators.rules import ConversionRules
 from helpers.indicators.tags import Tag, read_tags
+from helpers.settings.model import Settings
+
+RULES = ConversionRules.of(Settings(default_confidence=60))
 
 
 def named(*names):
@@ -98,15 +103,15 @@ def test_tlp_default(default, level):
 def test_confidence_of_the_attribute_then_of_the_event(word, number):
     tag = named(f'misp:confidence-level="{word}"')
     other = named('misp:confidence-level="fairly-confident"')
-    assert tags.confidence(tag, other, 60) == number
-    assert tags.confidence([], tag, 60) == number
-    assert tags.confidence(named(f'MISP:Confidence-Level="{word.title()}"'), [], 60) == number
+    assert tags.confidence(tag, other, RULES) == number
+    assert tags.confidence([], tag, RULES) == number
+    assert tags.confidence(named(f'MISP:Confidence-Level="{word.title()}"'), [], RULES) == number
 
 
 def test_confidence_is_the_lowest_of_several_else_the_default():
     both = named('misp:confidence-level="usually-confident"', 'misp:confidence-level="rarely-confident"')
-    assert tags.confidence(both, [], 60) == 25
-    assert tags.confidence(named('misp:confidence-level="very"', "misp:confidence-level"), [], 60) == 60
+    assert tags.confidence(both, [], RULES) == 25
+    assert tags.confidence(named('misp:confidence-level="very"', "misp:confidence-level"), [], RULES) == 60
 
 
 @pytest.mark.parametrize(
@@ -151,20 +156,19 @@ def test_labels_are_the_tags_that_mean_nothing_else():
         "misp:tool=x",
         'WORKFLOW:state="draft"',
     ]
-    assert tags.labels(named(*plain, *meaning, plain[0]), ignore_local=True) == plain
+    assert tags.labels(named(*plain, *meaning, plain[0]), RULES) == plain
 
 
 def test_local_tags_become_labels_only_where_they_are_not_ignored():
     given_tags = [Tag("here", local=True), Tag("everywhere"), Tag("both", local=True), Tag("both")]
-    assert tags.labels(given_tags, ignore_local=True) == ["everywhere", "both"]
-    assert tags.labels(given_tags, ignore_local=False) == ["here", "everywhere", "both"]
+    assert tags.labels(given_tags, RULES) == ["everywhere", "both"]
+    assert tags.labels(given_tags, replace(RULES, ignore_localtags=False)) == ["here", "everywhere", "both"]
 
 
-def test_a_site_changes_which_tags_become_labels(monkeypatch):
-    monkeypatch.setattr(tags, "MISP_ALLOWED_TAXONOMIES", ["OSINT", "misp"])
-    monkeypatch.setattr(tags, "MISP_TAGS_IGNORE", ["misp:API"])
+def test_a_site_changes_which_tags_become_labels():
+    rules = replace(RULES, allowed_taxonomies=["OSINT", "misp"], ignored_tags=["misp:API"])
     given_tags = named("osint:lifetime", "Osint:certainty", "other:x", "words", "misp:api", "misp:other")
-    assert tags.labels(given_tags, ignore_local=True) == ["osint:lifetime", "Osint:certainty", "misp:other"]
+    assert tags.labels(given_tags, rules) == ["osint:lifetime", "Osint:certainty", "misp:other"]
 
 
 NAMES = st.one_of(
@@ -191,11 +195,11 @@ RAW_TAGS = st.lists(
 def test_no_tag_of_any_text_raises(own, of_event):
     own, of_event = read_tags(own), read_tags(of_event)
     assert tags.tlp_level(own, of_event, "tlp:white") in TLP_MARKINGS
-    assert 0 <= tags.confidence(own, of_event, 50) <= 100
+    assert 0 <= tags.confidence(own, of_event, RULES) <= 100
     assert all(tags.threat_types(own, of_event, "WatchList"))
     assert all(phase["phase_name"] for phase in tags.kill_chain_phases([*own, *of_event]))
     everywhere = {tag.name for tag in [*own, *of_event] if not tag.local}
-    labels = tags.labels([*own, *of_event], ignore_local=True)
+    labels = tags.labels([*own, *of_event], RULES)
     assert set(labels) <= everywhere
     assert len(labels) == len(set(labels))
     json.dumps(labels, ensure_ascii=False).encode()
@@ -206,4 +210,4 @@ def test_a_hundred_kilobytes_of_tag(form):
     name = form.format(" " * 100_000)
     read = read_tags([{"name": name}])
     assert tags.tlp_level(read, read, "tlp:white") == "white"
-    assert tags.labels(read, ignore_local=True) == [name]
+    assert tags.labels(read, RULES) == [name]

@@ -26,6 +26,7 @@ from helpers.errors import SettingsError
 from helpers.indicators.convert import convert_event
 from helpers.indicators.request_event import RequestObjectEvent
 from helpers.indicators.request_graph import shortened, ti_indicator
+from helpers.indicators.rules import ConversionRules
 from helpers.ledger.records import Stage
 from helpers.microsoft.api import Batch
 from helpers.microsoft.graph_api import GraphApi
@@ -61,7 +62,7 @@ def graph_settings(**changes):
 def converted(*attributes, settings=None, **changes):
     """What an event with these attributes becomes: tiIndicators, and what is skipped or left out."""
     event = misp_event(1, attributes, **changes)
-    parts = list(convert_event(event, settings or graph_settings(), NOW))
+    parts = list(convert_event(event, ConversionRules.of(settings or graph_settings()), NOW))
     made = [ti_indicator(each) for part in parts for each in part.indicators]
     for each in made:
         assert indicator_error(each, NOW.timestamp()) == ""
@@ -307,7 +308,7 @@ def test_a_port_that_is_none_costs_the_address_nothing():
 
 def test_objects_are_taken_apart():
     event = misp_event(1, Object=[{"uuid": misp_event(9)["uuid"], "Attribute": [misp_attribute(1, ("md5", MD5))]}])
-    prepared = RequestObjectEvent(event, graph_settings(misp_flatten_attributes=False), NOW)
+    prepared = RequestObjectEvent(event, ConversionRules.of(graph_settings(misp_flatten_attributes=False)), NOW)
     assert (len(prepared.prepared), prepared.objects) == (1, [])
 
 

@@ -17,6 +17,7 @@ from constants import Skip
 from helpers.commands import arguments as command_line
 from helpers.errors import MicrosoftError, MispError, RunActive, SettingsError
 from helpers.indicators.convert import convert_event
+from helpers.indicators.rules import ConversionRules
 from helpers.ledger.records import Stage
 from helpers.microsoft.request_manager import OutcomeState
 from helpers.microsoft.tokens import _HINTS
@@ -86,7 +87,7 @@ def becomes(kind: str, value: str) -> tuple[list[str], list[str]]:
     """Return the patterns, and the names of the reasons, of one attribute."""
     attribute = {"uuid": ATTRIBUTE, "type": kind, "value": value, "to_ids": True, "timestamp": "1700000000"}
     event = {"uuid": EVENT, "info": "documentation", "Attribute": [attribute]}
-    parts = list(convert_event(event, Settings(), NOW))
+    parts = list(convert_event(event, ConversionRules.of(Settings()), NOW))
     patterns = [indicator["pattern"] for part in parts for indicator in part.indicators]
     return patterns, [skip.reason.name.lower() for part in parts for skip in (*part.skipped, *part.left_out)]
 
