@@ -9,7 +9,7 @@ import pytest
 
 from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES
 from helpers.indicators.misp_stix import as_rewritten, convert
-from helpers.indicators.values import prepare
+from helpers.indicators.values import normalise
 
 UUID = "aaaaaaaa-0000-4000-8000-{:012d}"
 PINNED = next(
@@ -107,7 +107,7 @@ PATTERNS = {
 
 def attribute(number, misp_type, value, **over):
     """An attribute as helpers.indicators.request_event prepares it."""
-    prepared = prepare(misp_type, value, send_private_and_cidr=False)
+    prepared = normalise(misp_type, value, send_private_and_cidr=False)
     uuid = UUID.format(number)
     return {"uuid": uuid, "type": prepared.type, "value": prepared.text, "to_ids": True, "timestamp": "1"} | over
 

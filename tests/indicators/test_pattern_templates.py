@@ -15,12 +15,12 @@ from misp_stix_converter import MISPtoSTIX21Parser
 
 from benchmarks.sandboxed import events
 from helpers.commands.convert import events_in
-from helpers.indicators import misp_stix, pattern_templates
+from helpers.indicators import misp_stix, pattern_templates, stix_uuid
 from helpers.indicators.convert import convert_event, through_misp_stix
 from helpers.indicators.patterns import observables
-from helpers.indicators.request_event import RequestObjectEvent, stix_uuid
+from helpers.indicators.request_event import RequestObjectEvent
 from helpers.indicators.rules import ConversionRules
-from helpers.indicators.values import Unsendable, Value, prepare
+from helpers.indicators.values import Unsendable, Value, normalise
 from helpers.settings.model import Settings
 from sandbox.samples import recent, sample_events
 from tests.indicators.test_real_events import FILES, needs_events
@@ -64,7 +64,7 @@ def assert_same(value, own=UUID):
     made = by_misp_stix(value, own)
     assert made is not None, value
     assert {name: made.get(name) for name in cast.stix} == dict(cast.stix)
-    assert cast.found == observables(made["pattern"])
+    assert cast.observables == observables(made["pattern"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -73,7 +73,7 @@ def assert_same(value, own=UUID):
 def test_whatever_the_value_a_mould_makes_what_misp_stix_makes(kind, data):
     value = data.draw(values_of(kind))
     try:
-        assert_same(prepare(kind, value, send_private_and_cidr=True))
+        assert_same(normalise(kind, value, send_private_and_cidr=True))
     except Unsendable:
         return
     if not kind.startswith("ip-"):  # an address is always prepared before
@@ -84,7 +84,7 @@ def test_whatever_the_value_a_mould_makes_what_misp_stix_makes(kind, data):
 @given(HOST, ADDRESS)
 def test_both_halves_of_a_composite_are_filled_in(host, address):
     try:
-        value = prepare("domain|ip", f"{host}|{address}", send_private_and_cidr=True)
+        value = normalise("domain|ip", f"{host}|{address}", send_private_and_cidr=True)
     except Unsendable:
         return
     assert_same(value)
