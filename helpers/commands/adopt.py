@@ -17,11 +17,10 @@ from uuid import UUID, uuid5
 from constants import SENTINEL_DEFAULT_TLP, TLP_MARKINGS, WithdrawalReason
 from helpers.commands.withdraw import Withdrawal
 from helpers.errors import LedgerError, MispError, NoLedger, SettingsError
-from helpers.indicators import PreparedAttribute, Value, from_text, stix_time, stix_uuid, text_of
+from helpers.indicators import Indicator, PreparedAttribute, Value, from_text, stix_time, stix_uuid, text_of
 from helpers.ledger import (
     AttributeRecord,
     EventRecord,
-    Indicator,
     Ledger,
     ObjectRecord,
     RetryPolicy,

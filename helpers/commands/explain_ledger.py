@@ -10,7 +10,7 @@ from typing import Any
 
 from constants import TLP_MARKINGS, Skip
 from helpers.commands import advice
-from helpers.indicators import Unsendable, prepare
+from helpers.indicators import Unsendable, normalise
 from helpers.ledger import AttributeRecord, EventRecord, Found, LedgerDestination, ObjectRecord, Question, Stage
 from helpers.settings import Settings
 from helpers.sync import DAY
@@ -161,7 +161,7 @@ class LedgerView:
     def _left_out(self, each: AttributeRecord) -> list[Json]:
         """Say why half of an attribute that was sent is not there."""
         try:
-            value = prepare(each.type, each.value, send_private_and_cidr=self.settings.send_private_and_cidr)
+            value = normalise(each.type, each.value, send_private_and_cidr=self.settings.send_private_and_cidr)
         except Unsendable:
             return []
         return [

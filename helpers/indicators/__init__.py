@@ -8,24 +8,24 @@ from helpers.indicators.convert import (
     convert_prepared,
     through_misp_stix,
 )
-from helpers.indicators.dates import from_text, stix_time
+from helpers.indicators.dates import from_text, seconds, stix_time, stix_time_of
 from helpers.indicators.filtering import Item, apply_filters
 from helpers.indicators.formats import FORMATS, IndicatorFormat, format_of
-from helpers.indicators.misp_fields import dicts, event_url, is_true, stix_uuid, text_of
+from helpers.indicators.misp_fields import Json, dicts, event_url, is_true, stix_uuid, text_of
 from helpers.indicators.request_event import (
     EVENT_NAMES,
     NAMED,
     EventHeader,
-    Json,
     PreparedAttribute,
     PreparedObject,
     RequestObjectEvent,
     Skipped,
 )
 from helpers.indicators.request_graph import external_id, ti_indicator
+from helpers.indicators.request_indicator import Indicator
 from helpers.indicators.rules import ConversionRules
 from helpers.indicators.tags import read_tags
-from helpers.indicators.values import Unsendable, Value, prepare, punycode
+from helpers.indicators.values import Unsendable, Value, normalise, punycode
 
 __all__ = [
     "CHUNK",
@@ -35,6 +35,7 @@ __all__ = [
     "ConversionResult",
     "ConversionRules",
     "EventHeader",
+    "Indicator",
     "IndicatorFormat",
     "Item",
     "Json",
@@ -54,10 +55,12 @@ __all__ = [
     "format_of",
     "from_text",
     "is_true",
-    "prepare",
+    "normalise",
     "punycode",
     "read_tags",
+    "seconds",
     "stix_time",
+    "stix_time_of",
     "stix_uuid",
     "text_of",
     "through_misp_stix",

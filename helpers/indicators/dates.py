@@ -1,4 +1,4 @@
-"""When an indicator begins and when it ends. Pure: the run's time comes in.
+"""When an indicator begins and when it expires, and how moments are written. Pure: the run's time comes in.
 
 Sentinel's stock rules drop an indicator without ``valid_until``, so each one gets one.
 """
@@ -7,13 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from dateutil import parser as date_parser
+
+from constants import Skip
+from helpers.indicators.misp_fields import Json
+from helpers.indicators.values import Unsendable
+
+if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
+    from helpers.indicators.rules import ConversionRules
 
 
 def stix_time(moment: datetime) -> str:
     """Return a moment as STIX writes it: UTC, three decimals, Z (STIX 2.1, section 3.2)."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def stix_time_of(moment: int) -> str:
+    """Return seconds since 1970 as STIX writes them."""
+    return stix_time(datetime.fromtimestamp(moment, UTC))
+
+
+def seconds(text: str) -> int:
+    """Return a time as STIX writes it in whole seconds since 1970. Raises ValueError."""
+    return int(date_parser.isoparse(text).timestamp())
 
 
 def from_timestamp(value: object) -> datetime | None:
@@ -33,8 +51,29 @@ def from_text(value: object) -> datetime | None:
         return from_timestamp(value)
 
 
+def begin_of(raw: Json, event_created: datetime | None, now: datetime) -> datetime:
+    """Return the timestamp of an attribute, as MISP has it, else that of its event; never after the run's time."""
+    return min(from_timestamp(raw.get("timestamp")) or event_created or now, now)
+
+
+def end_of(raw: Json, path: str, begin: datetime, rules: ConversionRules, now: datetime) -> datetime:
+    """Return when the indicator of an attribute on the object path expires.
+
+    ``begin`` is when it began, ``now`` the run's time. Raises Unsendable when no date can be given or it has passed.
+    """
+    last_seen = None if rules.days_to_expire_ignore_misp_last_seen else raw.get("last_seen")
+    start = now if rules.days_to_expire_start == "current_date" else begin
+    until = expires_at(last_seen, path, start, rules.days_to_expire, rules.days_to_expire_mapping)
+    if until is None:
+        raise Unsendable(Skip.NO_VALID_UNTIL)
+    # Compared as it is written: what differs by less than a millisecond is the same moment to Sentinel.
+    if stix_time(until) <= stix_time(now):
+        raise Unsendable(Skip.EXPIRED, f"on {stix_time(until)}")
+    return until
+
+
 def expires_at(last_seen: object, path: str, start: datetime, days: int, by_path: Mapping[str, int]) -> datetime | None:
-    """Return when an indicator on the object path ends: last_seen if there is one, else start + days.
+    """Return when an indicator on the object path expires: at last_seen if there is one, else at start + days.
 
     The longest key of ``by_path`` that begins the path replaces ``days``. None when last_seen is not a
     date or the days lead out of the calendar.

@@ -20,11 +20,11 @@ from helpers.indicators.request_event import (
     PreparedObject,
     RequestObjectEvent,
     Skipped,
+    excerpt,
 )
 from helpers.indicators.tags import Tag
 from helpers.indicators.values import Unsendable
 from helpers.settings import AttributeFilters, NamePatterns
-from helpers.text import printable, shorten
 
 if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
     from helpers.indicators.rules import ConversionRules
@@ -46,12 +46,12 @@ def apply_filters(prepared: RequestObjectEvent, *filters: AttributeFilters) -> F
 
     An object may lose some of its members.
     """
-    refused = _refused(prepared, [each for each in filters if each.active])
-    refused |= _carried(prepared, refused)
+    refused = _refused(prepared, [filter_ for filter_ in filters if filter_.active])
+    refused |= _names_in_descriptions(prepared, refused)
     if not refused:
         return FilteredEvent(prepared.items, prepared.skipped, prepared.left_out)
     return FilteredEvent(
-        items=[left for each in prepared.items if (left := _left(each, refused))],
+        items=[rest for item in prepared.items if (rest := _without(item, refused))],
         skipped=[*prepared.skipped, *refused.values()],
         left_out=[half for half in prepared.left_out if half.attribute_uuid.lower() not in refused],
     )
@@ -60,35 +60,37 @@ def apply_filters(prepared: RequestObjectEvent, *filters: AttributeFilters) -> F
 def _refused(prepared: RequestObjectEvent, active: Sequence[AttributeFilters]) -> dict[str, Skipped]:
     header = prepared.header
     refused: dict[str, Skipped] = {}
-    for attribute in _members(prepared) if active else ():
-        reason = next(filter(None, (refusal(header, attribute, each, prepared.rules) for each in active)), None)
-        if reason:
+    for attribute in _attributes(prepared) if active else ():
+        refusals = (refusal(header, attribute, filter_, prepared.rules) for filter_ in active)
+        if reason := next(filter(None, refusals), None):
             refused[attribute.uuid] = attribute.skipped(header, reason.reason, reason.words)
     return refused
 
 
-def _carried(prepared: RequestObjectEvent, refused: Collection[str]) -> dict[str, Skipped]:
+def _names_in_descriptions(prepared: RequestObjectEvent, refused: Collection[str]) -> dict[str, Skipped]:
     """Return the names of files that are in the description of a hash that the filters let pass."""
-    left = [each for each in _members(prepared) if each.hashes and each.uuid not in refused]
-    names = [each for each in left if any(hash_ not in refused for hash_ in each.hashes)]
-    return {each.uuid: each.skipped(prepared.header, Skip.FILE_NAME) for each in names}
+    return {
+        attribute.uuid: attribute.skipped(prepared.header, Skip.FILE_NAME)
+        for attribute in _attributes(prepared)
+        if attribute.uuid not in refused and any(hash_ not in refused for hash_ in attribute.hashes)
+    }
 
 
 def refusal(
     header: EventHeader, attribute: PreparedAttribute, filters: AttributeFilters, rules: ConversionRules
 ) -> Unsendable | None:
     """Return why filters leave an attribute out, or None when they let it pass; the first reason counts."""
-    case = _Case(header, attribute, filters, rules)
-    for reason, look in _LOOKS.items():
-        words = look(case)
+    examination = _Examination(header, attribute, filters, rules)
+    for reason, check in _CHECKS.items():
+        words = check(examination)
         if words is not None:
-            return Unsendable(reason, printable(shorten(words, 120, "...")))
+            return Unsendable(reason, excerpt(words))
     return None
 
 
 @dataclass(frozen=True)
-class _Case:
-    """One attribute before one set of filters; each look says what about it is refused, or None."""
+class _Examination:
+    """One attribute against one set of filters; each check returns what about it is refused, or None."""
 
     header: EventHeader
     attribute: PreparedAttribute
@@ -109,7 +111,7 @@ class _Case:
         wanted = self.filters.include_tags
         return "" if wanted and not wanted.first(self._tag_names) else None
 
-    def refused_tag(self) -> str | None:
+    def unwanted_tag(self) -> str | None:
         unwanted = self.filters.exclude_tags
         return (unwanted.first(self._tag_names) or None) if unwanted else None
 
@@ -141,14 +143,14 @@ class _Case:
         return [tag.name for tag in (*self._own, *self.header.tags)]
 
 
-_LOOKS: dict[Skip, Callable[[_Case], str | None]] = {
-    Skip.FILTERED_TYPE: _Case.type,
-    Skip.FILTERED_ORGANISATION: _Case.organisation,
-    Skip.MISSING_TAG: _Case.missing_tag,
-    Skip.FILTERED_TAG: _Case.refused_tag,
-    Skip.LOW_CONFIDENCE: _Case.confidence,
-    Skip.TLP_TOO_STRICT: _Case.tlp,
-    Skip.DECAYED: _Case.decayed,
+_CHECKS: dict[Skip, Callable[[_Examination], str | None]] = {
+    Skip.FILTERED_TYPE: _Examination.type,
+    Skip.FILTERED_ORGANISATION: _Examination.organisation,
+    Skip.MISSING_TAG: _Examination.missing_tag,
+    Skip.FILTERED_TAG: _Examination.unwanted_tag,
+    Skip.LOW_CONFIDENCE: _Examination.confidence,
+    Skip.TLP_TOO_STRICT: _Examination.tlp,
+    Skip.DECAYED: _Examination.decayed,
 }
 
 
@@ -169,13 +171,13 @@ class _Score:
 
 
 def _scores(raw: Mapping[str, Any]) -> Iterator[_Score]:
-    """Read MISP's scores; what is none is left out."""
-    given = raw.get("decay_score")
-    for each in given if isinstance(given, list) else []:
-        model = each.get("DecayingModel") if isinstance(each, Mapping) else None
-        value = each.get("score") if isinstance(model, Mapping) else None
+    """Read MISP's scores; whatever is malformed is left out."""
+    scores = raw.get("decay_score")
+    for score in scores if isinstance(scores, list) else []:
+        model = score.get("DecayingModel") if isinstance(score, Mapping) else None
+        value = score.get("score") if isinstance(model, Mapping) else None
         if isinstance(model, Mapping) and isinstance(value, int | float):
-            decayed = is_true(each.get("decayed"))
+            decayed = is_true(score.get("decayed"))
             yield _Score(text_of(model.get("name")), text_of(model.get("id")), value, decayed)
 
 
@@ -185,13 +187,13 @@ def _unwanted(names: list[str], wanted: NamePatterns, unwanted: NamePatterns) ->
     return "" if refused else None
 
 
-def _members(prepared: RequestObjectEvent) -> list[PreparedAttribute]:
-    return [*prepared.prepared, *(member for each in prepared.objects for member in each.members)]
+def _attributes(prepared: RequestObjectEvent) -> list[PreparedAttribute]:
+    return [*prepared.prepared, *(member for object_ in prepared.objects for member in object_.members)]
 
 
-def _left(item: Item, refused: Mapping[str, Skipped]) -> Item | None:
-    """Return what is left of an attribute or object, None when nothing is."""
+def _without(item: Item, refused: Collection[str]) -> Item | None:
+    """Return an attribute, or an object with those of its members, that are not refused; None when all are."""
     if isinstance(item, PreparedAttribute):
         return None if item.uuid in refused else item
-    members = tuple(each for each in item.members if each.uuid not in refused)
+    members = tuple(member for member in item.members if member.uuid not in refused)
     return replace(item, members=members) if members else None

@@ -8,8 +8,10 @@ from typing import Any, Protocol
 
 from helpers.indicators.convert import ChunkConverter, ConversionResult
 from helpers.indicators.filtering import Item
-from helpers.indicators.request_event import EventHeader, Json, PreparedObject, RequestObjectEvent
-from helpers.indicators.request_graph import Indicator, RequestObjectGraph, ti_indicator
+from helpers.indicators.misp_fields import Json
+from helpers.indicators.request_event import EventHeader, PreparedObject, RequestObjectEvent
+from helpers.indicators.request_graph import RequestObjectGraph, ti_indicator
+from helpers.indicators.request_indicator import Indicator
 from helpers.indicators.values import Unsendable
 from helpers.settings import Settings
 
@@ -112,7 +114,7 @@ class TiIndicators:
         return ti_indicator(indicator)
 
 
-FORMATS: Mapping[str, IndicatorFormat] = {each.name: each for each in (StixIndicators(), TiIndicators())}
+FORMATS: Mapping[str, IndicatorFormat] = {format_.name: format_ for format_ in (StixIndicators(), TiIndicators())}
 
 
 def format_of(settings: Settings) -> IndicatorFormat:

@@ -8,9 +8,12 @@ from uuid import UUID
 
 from helpers.indicators.values import storable
 
+# An event, or a part of one, in MISP's REST form.
+Json = Mapping[str, Any]
+
 
 def is_true(value: object) -> bool:
-    """Whether a field of MISP's is set: it is true, 1 or "1", from version to version and route to route."""
+    """Say whether a field of MISP's is set: it is true, 1 or "1", from version to version and route to route."""
     return value in (True, 1, "1")
 
 
@@ -32,11 +35,11 @@ def stix_uuid(value: object) -> str:
 
 
 def dicts(value: object) -> list[dict[str, Any]]:
-    """Return the dictionaries in one of MISP's lists; whatever else is there is left out."""
-    every = value.values() if isinstance(value, Mapping) else value  # PHP writes a list with gaps as an object
-    return [each for each in every if isinstance(each, dict)] if isinstance(every, Iterable) else []
+    """Return the dictionaries in one of MISP's lists; whatever else is in it is left out."""
+    entries = value.values() if isinstance(value, Mapping) else value  # PHP writes a list with gaps as an object
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, Iterable) else []
 
 
 def event_url(misp: str, event: str) -> str:
-    """Return where people see an event, which is given by its UUID or its number; ``misp`` is MISP's address."""
+    """Return where people see an event, given by its UUID or its number; ``misp`` is MISP's address."""
     return f"{misp}/events/view/{event}"

@@ -1,4 +1,4 @@
-"""The only room that touches misp-stix: prepared attributes and objects in, STIX indicators out.
+"""The only module that calls misp-stix: prepared attributes and objects in, STIX indicators out.
 
 misp-stix raises out of an event for what is wrong with one attribute, and drops values with no more
 than a line in its warnings. So it is fed chunks with nothing in them but what makes a pattern, a chunk
@@ -27,12 +27,12 @@ _EVENT = {"uuid": _EVENT_UUID, "info": "prepared", "timestamp": "1", "threat_lev
 class MispStixResult:
     """What misp-stix made: STIX indicators and, for what gave none, its words; both by MISP UUID.
 
-    ``found`` has the observables of indicators whose pattern is known and need not be taken apart.
+    ``observables`` has those of indicators whose pattern is known and need not be taken apart.
     """
 
     indicators: Mapping[str, Mapping[str, Any]]
     words: Mapping[str, str]
-    found: Mapping[str, Sequence[Observable]] = field(default_factory=dict)
+    observables: Mapping[str, Sequence[Observable]] = field(default_factory=dict)
 
 
 def convert(items: Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None = None) -> MispStixResult:
@@ -44,20 +44,20 @@ def convert(items: Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None 
     from misp_stix_converter import MISPtoSTIX21Parser  # noqa: PLC0415  takes 0.7 s to import
 
     try:
-        stixed = _converted(MISPtoSTIX21Parser(), items, extra or {})
+        result = _converted(MISPtoSTIX21Parser(), items, extra or {})
     except Exception as error:  # misp-stix and stix2 let through what their dependencies raise
         if len(items) == 1 and not extra:
             return MispStixResult({}, {str(items[0]["uuid"]): _short(f"{type(error).__name__}: {error}")})
         return _one_by_one(items)
-    return _one_by_one(items) if extra and not stixed.indicators else stixed
+    return _one_by_one(items) if extra and not result.indicators else result
 
 
 def _one_by_one(items: Sequence[Mapping[str, Any]]) -> MispStixResult:
     indicators: dict[str, Mapping[str, Any]] = {}
     words: dict[str, str] = {}
-    for part in (convert([item]) for item in items):
-        indicators.update(part.indicators)
-        words.update(part.words)
+    for result in (convert([item]) for item in items):
+        indicators.update(result.indicators)
+        words.update(result.words)
     return MispStixResult(indicators, words)
 
 
@@ -71,9 +71,9 @@ def _converted(parser: Any, items: Sequence[Mapping[str, Any]], extra: Mapping[s
         }
     )
     indicators = {
-        each.id.removeprefix("indicator--"): json.loads(each.serialize())
-        for each in parser.stix_objects
-        if each.type == "indicator"
+        stix.id.removeprefix("indicator--"): json.loads(stix.serialize())
+        for stix in parser.stix_objects
+        if stix.type == "indicator"
     }
     refused = [item for item in items if item["uuid"] not in indicators]
     return MispStixResult(indicators, _words([*_flat(parser.errors), *_flat(parser.warnings)], refused))
@@ -99,34 +99,36 @@ def refusal(misp_type: str, value: str) -> str:
 
     validate: Callable[[str, str], object] = AttributeValidationTool.validate
     try:
-        said = validate(misp_type, value)
+        answer = validate(misp_type, value)
     except Exception as error:  # PyMISP lets through what its dependencies raise
         return _short(f"{type(error).__name__}: {error}")
-    return "" if said is True else _short(str(said)).partition(" Please double check")[0]
+    return "" if answer is True else _short(str(answer)).partition(" Please double check")[0]
 
 
 def _flat(messages: Mapping[str, Iterable[str]]) -> list[str]:
-    return [str(message) for of_event in messages.values() for message in of_event]
+    return [str(message) for event_messages in messages.values() for message in event_messages]
 
 
 def _words(messages: Iterable[str], refused: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Give each message to the items whose UUIDs it names, else to those that it speaks of in another way."""
     words: dict[str, str] = {}
-    nameless = []
+    without_uuid = []
     for message in messages:
         uuids = _UUID.findall(message.lower())
         for uuid in uuids:
             words.setdefault(uuid, _short(message))
         if not uuids:
-            nameless.append(message)
+            without_uuid.append(message)
     for item in refused:
-        if item["uuid"] not in words and (said := next((each for each in nameless if _is_about(each, item)), "")):
-            words[item["uuid"]] = _short(said)
+        if item["uuid"] in words:
+            continue
+        if message := next((message for message in without_uuid if _is_about(message, item)), ""):
+            words[item["uuid"]] = _short(message)
     return words
 
 
 def _is_about(message: str, item: Mapping[str, Any]) -> bool:
-    """Whether a message tells of an object by its name or of an attribute by its type and value."""
+    """Say whether a message is about an object, by its name, or about an attribute, by its type and value."""
     if "Attribute" in item:
         name = item.get("name")
         return message == f"MISP Object name {name} not mapped." or f"object template name {name!r}" in message
@@ -134,7 +136,7 @@ def _is_about(message: str, item: Mapping[str, Any]) -> bool:
 
 
 def _short(message: str) -> str:
-    """The part of a message that says what is wrong, on one line: without the places of a traceback."""
+    """Return the part of a message that says what is wrong, on one line: without the places of a traceback."""
     lines = [line.strip() for line in message.strip().splitlines() if line.strip()]
     if any(line.startswith('File "') for line in lines):
         lines = [lines[0].partition("Traceback")[0].strip(), lines[-1]]

@@ -1,7 +1,7 @@
-"""What misp-stix makes of a plain value, learned from it once for each kind and filled in from then on. Pure.
+"""What misp-stix makes of a plain value, asked of it once for each type and filled in from then on. Pure.
 
 misp-stix needs more than a millisecond for an attribute, most of it to check again a pattern that differs from the
-last one of its kind in the value alone. A value is plain when neither PyMISP nor a STIX pattern would write it in
+last one of its type in the value alone. A value is plain when neither PyMISP nor a STIX pattern would write it in
 another way; all others, and all objects, go through misp-stix itself.
 """
 
@@ -36,7 +36,7 @@ EXAMPLES: Mapping[str, str] = {
     "email-dst": "someone@example.org",
     "filename": "example.exe",
 }
-# misp-stix wants a UUID around the value that it is shown.
+# misp-stix wants the attribute that it is shown to have a UUID.
 _UUID = "00000000-0000-4000-8000-000000000001"
 # What of an indicator does not depend on its attribute's UUID, value and time.
 _KEPT = ("type", "pattern_type", "kill_chain_phases")
@@ -46,17 +46,21 @@ class FilledTemplate(NamedTuple):
     """What misp-stix would have made of an attribute, and the observables in its pattern."""
 
     stix: Mapping[str, Any]
-    found: list[Observable]
+    observables: list[Observable]
 
 
 @dataclass(frozen=True)
 class PatternTemplate:
-    """A STIX indicator without its values: what stands before, between and after them, and where they are."""
+    """A STIX indicator without its values.
+
+    ``pieces`` of the pattern stand before, between and after the values, which come in the ``order`` of their
+    positions in the attribute; ``observables`` are paths, each with the position of its value.
+    """
 
     stix: Mapping[str, Any]
     pieces: tuple[str, ...]
     order: tuple[int, ...]
-    found: tuple[tuple[str, int], ...]
+    observables: tuple[tuple[str, int], ...]
 
     def filled(self, uuid: str, parts: tuple[str, ...]) -> FilledTemplate:
         """Return the indicator of an attribute with these values."""
@@ -64,7 +68,7 @@ class PatternTemplate:
         for position, after in zip(self.order, self.pieces[1:], strict=True):
             pattern += parts[position] + after
         stix = {**self.stix, "id": f"indicator--{uuid}", "pattern": pattern}
-        return FilledTemplate(stix, [Observable(path, parts[position]) for path, position in self.found])
+        return FilledTemplate(stix, [Observable(path, parts[position]) for path, position in self.observables])
 
 
 def from_template(uuid: str, value: Value) -> FilledTemplate | None:
@@ -72,12 +76,12 @@ def from_template(uuid: str, value: Value) -> FilledTemplate | None:
     examples = tuple(_example(kind, part) for kind, part in value.typed_parts)
     if "" in examples or not _is_taken(value.type, value.text):
         return None
-    made = template_of(value.type, examples)
-    return made.filled(uuid, value.parts) if made else None
+    template = template_of(value.type, examples)
+    return template.filled(uuid, value.parts) if template else None
 
 
 def _example(kind: str, part: str) -> str:
-    """Return the value that stands for all plain ones of its kind; empty for one that is not plain."""
+    """Return the value that stands for all plain ones of its type; empty for one that is not plain."""
     if not _PLAIN.fullmatch(part):
         return ""
     if kind in ("ip-src", "ip-dst"):
@@ -92,17 +96,17 @@ def _is_taken(kind: str, text: str) -> bool:
 
 @cache
 def template_of(kind: str, examples: tuple[str, ...]) -> PatternTemplate | None:
-    """Learn what misp-stix makes of such values; None where its pattern does not hold each of them once."""
+    """Ask misp-stix what it makes of such values; None where its pattern does not hold each of them once."""
     attribute = {"uuid": _UUID, "type": kind, "value": "|".join(examples), "to_ids": True, "timestamp": "1"}
     stix = misp_stix.convert([{**attribute, "object_relation": kind}]).indicators.get(_UUID)
     literals = [f"'{example}'" for example in examples]
-    if not stix or stix["pattern_type"] != "stix" or any(stix["pattern"].count(each) != 1 for each in literals):
+    if not stix or stix["pattern_type"] != "stix" or any(stix["pattern"].count(literal) != 1 for literal in literals):
         return None
     pieces = re.split(f"({'|'.join(map(re.escape, literals))})", stix["pattern"])
-    found = [(each.path, examples.index(each.value)) for each in observables(stix["pattern"])]
+    positions = [(observable.path, examples.index(observable.value)) for observable in observables(stix["pattern"])]
     return PatternTemplate(
         {name: stix[name] for name in _KEPT if name in stix},
         (f"{pieces[0]}'", *(f"'{piece}'" for piece in pieces[2:-1:2]), f"'{pieces[-1]}"),
         tuple(literals.index(piece) for piece in pieces[1::2]),
-        tuple(found),
+        tuple(positions),
     )

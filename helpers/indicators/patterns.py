@@ -45,9 +45,9 @@ def observables(pattern: str) -> list[Observable]:
 
     Raises ValueError when the pattern cannot be parsed.
     """
-    found = list(_comparisons(pattern))
-    single = len(found) == 1
-    matchable = filter(None, (_observable(each, single) for each in found))
+    comparisons = list(_comparisons(pattern))
+    single = len(comparisons) == 1
+    matchable = filter(None, (_observable(comparison, single) for comparison in comparisons))
     return list(dict.fromkeys(_without_file_names(matchable)))
 
 
@@ -85,7 +85,7 @@ def _unescaped(literal: str) -> str:
 
 
 def _observable(comparison: _Comparison, single: bool) -> Observable | None:
-    """Say what one comparison is worth by itself; ``single`` when the pattern has no other."""
+    """Return what Sentinel matches of one comparison; ``single`` says that the pattern has no other."""
     kind, steps = comparison.kind, comparison.steps
     if any(step.startswith("x_misp_") for step in steps):
         return None
@@ -101,7 +101,7 @@ def _observable(comparison: _Comparison, single: bool) -> Observable | None:
 
 
 def _traffic(comparison: _Comparison, single: bool) -> Observable | None:
-    """An address or a name at either end; a port or protocol counts only where nothing else is said."""
+    """Return an address or a name at either end; a port or protocol counts only where nothing else is said."""
     if comparison.steps[-1] == "value":
         return _address(comparison.value) or Observable("domain-name:value", comparison.value)
     return Observable(comparison.path, comparison.value) if single else None
@@ -114,9 +114,9 @@ def _address(value: str) -> Observable | None:
         return None
 
 
-def _without_file_names(found: Iterable[Observable]) -> list[Observable]:
-    """A file's name matches nothing by itself and everything by accident when its hashes are known."""
-    kept = list(found)
-    if any(each.path.startswith("file:hashes") for each in kept):
-        return [each for each in kept if each.path != "file:name"]
-    return kept
+def _without_file_names(matchable: Iterable[Observable]) -> list[Observable]:
+    """Leave out a file's name where its hashes are known: a name by itself also matches other files."""
+    observables_ = list(matchable)
+    if any(observable.path.startswith("file:hashes") for observable in observables_):
+        return [observable for observable in observables_ if observable.path != "file:name"]
+    return observables_

@@ -1,7 +1,6 @@
-"""A MISP event prepared for misp-stix, and its indicators made ready for Microsoft's upload APIs.
+"""A MISP event prepared for its conversion: what of it is converted, in which form, and what is skipped and why.
 
-``RequestObjectEvent`` decides what of an event is converted and in which form; ``RequestObjectIndicator``
-is one observable as it is uploaded. Pure: no network, no clock, no disk; the run's time comes in.
+Pure: no network, no clock, no disk; the run's time comes in.
 """
 
 from __future__ import annotations
@@ -11,25 +10,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid5
 
-from constants import RULE_LANGUAGES, TLP_MARKINGS, Skip
-from helpers.indicators import tags
-from helpers.indicators.dates import expires_at, from_timestamp, stix_time
-from helpers.indicators.misp_fields import dicts, event_url, is_true, stix_uuid, text_of
-from helpers.indicators.patterns import Observable
+from constants import RULE_LANGUAGES, Skip
+from helpers.indicators.dates import begin_of, end_of, from_timestamp
+from helpers.indicators.misp_fields import Json, dicts, is_true, stix_uuid, text_of
 from helpers.indicators.tags import Tag, read_tags
-from helpers.indicators.values import Unsendable, Value, is_digest, prepare
+from helpers.indicators.values import Unsendable, Value, is_digest, normalise
 from helpers.text import printable, shorten
 
 if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
     from helpers.indicators.rules import ConversionRules
 
-Json = Mapping[str, Any]
-
 # Attributes that say something of their whole event, flagged to_ids or not.
 EVENT_NAMES = ("threat-actor", "malware-type")
-# Where the attributes of these types are in a slice of an event; the rest of it has its own.
+# Where a slice of an event has the attributes of these types, wherever in the event they are.
 NAMED = "_named"
 
 
@@ -67,11 +61,11 @@ class EventHeader:
     malware: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, event: Json) -> EventHeader:
+    def of(cls, event: Json) -> EventHeader:
         """Read the header of a MISP event in its REST form."""
         organisation = event.get("Orgc")
         organisation = organisation if isinstance(organisation, Mapping) else {}
-        named = _values_of_types(event, EVENT_NAMES)
+        names = _values_of_types(event, EVENT_NAMES)
         return cls(
             uuid=stix_uuid(event.get("uuid")),
             id=text_of(event.get("id")),
@@ -82,19 +76,19 @@ class EventHeader:
             created=from_timestamp(event.get("timestamp")),
             tags=tuple(read_tags(event.get("Tag"))),
             published=is_true(event.get("published")),
-            threat_actors=named["threat-actor"],
-            malware=named["malware-type"],
+            threat_actors=names["threat-actor"],
+            malware=names["malware-type"],
         )
 
     @property
     def name(self) -> str:
         """How the event is named in logs and skips."""
-        return self.uuid or _on_a_line(self.id) or "without a UUID"
+        return self.uuid or excerpt(self.id) or "without a UUID"
 
 
 @dataclass(frozen=True)
 class PreparedAttribute:
-    """An attribute that is to be sent: its own JSON, its UUID in lower case, and the value prepared.
+    """An attribute that is to be sent: its own JSON, its UUID in lower case, and its value as Sentinel compares it.
 
     ``hashes`` of a file's name are the attributes that will carry it in their descriptions, if they are sent.
     """
@@ -110,13 +104,13 @@ class PreparedAttribute:
     @property
     def for_misp_stix(self) -> dict[str, Any]:
         """The attribute with nothing in it but what makes its pattern."""
-        moment = from_timestamp(self.raw.get("timestamp"))
+        timestamp = from_timestamp(self.raw.get("timestamp"))
         return {
             "uuid": self.uuid,
             "type": self.value.type,
             "value": self.value.text,
             "to_ids": True,
-            "timestamp": str(int(moment.timestamp())) if moment else "1",
+            "timestamp": str(int(timestamp.timestamp())) if timestamp else "1",
             "object_relation": text_of(self.raw.get("object_relation")) or self.value.type,
         }
 
@@ -172,12 +166,12 @@ class RequestObjectEvent:
 
     def __post_init__(self) -> None:
         """Prepare the whole event."""
-        self.header = EventHeader.read(self.event)
+        self.header = EventHeader.of(self.event)
         for raw in dicts(self.event.get("Attribute")):
             self.prepared += self._attribute(raw)
         for raw_object in dicts(self.event.get("Object")):
             self._object(raw_object)
-        self._keep_apart()
+        self._take_apart_ambiguous_objects()
 
     @property
     def items(self) -> list[PreparedAttribute | PreparedObject]:
@@ -193,38 +187,42 @@ class RequestObjectEvent:
     def _object(self, raw: Json) -> None:
         members = dicts(raw.get("Attribute"))
         names = dict.fromkeys(text_of(member.get("value")) for member in members if _names_file(member))
-        prepared = [each for member in members for each in self._attribute(member, raw, ", ".join(filter(None, names)))]
-        prepared = self._with_hashes(prepared)
+        file_name = ", ".join(filter(None, names))
+        prepared = self._with_hashes(
+            [attribute for member in members for attribute in self._attribute(member, raw, file_name)]
+        )
         uuid = stix_uuid(raw.get("uuid"))
+        # misp-stix wants a UUID of the object; without one its members are converted each by itself.
         if self.rules.misp_flatten_attributes or not self.rules.format.takes_objects or not uuid:
             self.prepared += prepared
         elif prepared:
-            alone = _names_without_hashes(prepared, self.rules.hash_types)
-            self.prepared += alone
-            left = tuple(each for each in prepared if each not in alone)
+            single = _names_without_hashes(prepared, self.rules.hash_types)
+            self.prepared += single
+            members_together = tuple(attribute for attribute in prepared if attribute not in single)
             name, category = text_of(raw.get("name")), text_of(raw.get("meta-category"))
-            self.objects.append(PreparedObject(uuid, name, category, left))
+            self.objects.append(PreparedObject(uuid, name, category, members_together))
 
-    def _keep_apart(self) -> None:
-        """Flatten each object whose UUID something else has as well: what comes back must have one owner."""
-        taken = Counter([*self._seen, *(each.uuid for each in self.objects)])
-        for each in self.objects:
-            if taken[each.uuid] > 1:
-                self.prepared += each.members
-        self.objects = [each for each in self.objects if taken[each.uuid] == 1]
+    def _take_apart_ambiguous_objects(self) -> None:
+        """Flatten each object whose UUID something else has as well: an indicator is traced to its origin by UUID."""
+        owners = Counter([*self._seen, *(object_.uuid for object_ in self.objects)])
+        for object_ in self.objects:
+            if owners[object_.uuid] > 1:
+                self.prepared += object_.members
+        self.objects = [object_ for object_ in self.objects if owners[object_.uuid] == 1]
 
     def _with_hashes(self, members: list[PreparedAttribute]) -> list[PreparedAttribute]:
         """Note at a file's name which hashes it has that may be sent: one of them is enough to carry it."""
-        if not any(each.value.type == "filename" for each in members):
+        if not any(member.value.type == "filename" for member in members):
             return members
-        hashes = tuple(each.uuid for each in members if self._is_good_hash(each))
-        return [replace(each, hashes=hashes) if each.value.type == "filename" else each for each in members]
+        hashes = tuple(member.uuid for member in members if self._is_good_hash(member))
+        return [replace(member, hashes=hashes) if member.value.type == "filename" else member for member in members]
 
     def _is_good_hash(self, attribute: PreparedAttribute) -> bool:
         if not is_digest(attribute.value.type, attribute.value.text):
             return False
+        begin = begin_of(attribute.raw, self.header.created, self.now)
         try:
-            end_of(attribute.raw, "file:hashes", self.header, self.rules, self.now)
+            end_of(attribute.raw, "file:hashes", begin, self.rules, self.now)
         except Unsendable:
             return False
         return True
@@ -255,7 +253,7 @@ class RequestObjectEvent:
         uuid = stix_uuid(raw.get("uuid"))
         if not uuid:
             raise Unsendable(Skip.BAD_UUID)
-        value = prepare(
+        value = normalise(
             raw["type"],
             raw.get("value"),
             send_private_and_cidr=self.rules.send_private_and_cidr,
@@ -267,139 +265,14 @@ class RequestObjectEvent:
         return uuid, value
 
 
-@dataclass(frozen=True)
-class RequestObject:
-    """What an attribute becomes at Microsoft; ``now`` is the run's time."""
-
-    id: str
-    attribute: PreparedAttribute
-    event: EventHeader
-    rules: ConversionRules
-    now: datetime
-
-    @property
-    def created(self) -> datetime:
-        """The attribute's timestamp, else the event's; never after the run's time."""
-        return begin_of(self.attribute.raw, self.event, self.now)
-
-    @property
-    def description(self) -> str:
-        """The comment, then what leads back to MISP; Log Analytics shows the first 1,000 characters."""
-        event, attribute = self.event, self.attribute
-        of_event = " ".join(filter(None, ["MISP event", event.id, f"({event.uuid})" if event.uuid else ""]))
-        by = " ".join(filter(None, [f"by {event.organisation}" if event.organisation else "", event.date]))
-        return "\n".join(
-            filter(
-                None,
-                [
-                    text_of(attribute.raw.get("comment")),
-                    f"File name: {attribute.file_name}" if attribute.file_name else "",
-                    f"Part of a MISP object: {attribute.object_name}" if attribute.object_name else "",
-                    f"{event.info} - {of_event} {by}".strip(),
-                ],
-            )
-        )
-
-    @property
-    def reference(self) -> dict[str, str]:
-        """The way back to MISP."""
-        reference = {
-            "source_name": "MISP",
-            "description": f"Attribute {self.attribute.uuid} of {self.event.info}",
-            "external_id": self.attribute.uuid,
-        }
-        page = self.event.uuid or (self.event.id if self.event.id.isdecimal() else "")
-        if self.rules.misp_domain and page:
-            reference["url"] = event_url(self.rules.misp_domain, page)
-        return reference
-
-
-@dataclass(frozen=True)
-class RequestObjectIndicator(RequestObject):
-    """One observable of one attribute, enriched for the upload APIs."""
-
-    stix: Json
-    observable: Observable
-
-    @property
-    def valid_until(self) -> datetime:
-        """When the indicator ends. Raises Unsendable when no date can be given or it has passed."""
-        return end_of(self.attribute.raw, self.observable.path, self.event, self.rules, self.now)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the indicator as it is uploaded. Raises Unsendable when it must not be."""
-        own, inherited = self.attribute.tags, self.event.tags
-        tlp = tags.tlp_level(own, inherited, self.rules.default_tlp)
-        made: dict[str, Any] = {
-            "type": "indicator",
-            "spec_version": "2.1",
-            "id": self.id,
-            "created": stix_time(self.created),
-            "modified": stix_time(self.now),
-            "name": self.event.info,
-            "description": self.description,
-            "indicator_types": tags.threat_types(own, inherited, self.rules.default_threat_type),
-            "pattern": self.observable.pattern,
-            "pattern_type": "stix",
-            "pattern_version": "2.1",
-            "valid_from": stix_time(self.created),
-            "valid_until": stix_time(self.valid_until),
-            "confidence": tags.confidence(own, inherited, self.rules),
-            "labels": self._labels([*own, *inherited]),
-            "external_references": [self.reference],
-            "object_marking_refs": [TLP_MARKINGS[tlp]],
-        }
-        if phases := self._category_phases() + tags.kill_chain_phases([*own, *inherited]):
-            made["kill_chain_phases"] = phases
-        if self.event.organisation_uuid:
-            made["created_by_ref"] = f"identity--{self.event.organisation_uuid}"
-        return made
-
-    def _labels(self, all_tags: list[Tag]) -> list[str]:
-        """What misp-stix says of type and category, as the attribute has them, then the tags."""
-        raw = self.attribute.raw
-        own = [f'misp:{key}="{text_of(raw.get(key))}"' for key in ("type", "category") if text_of(raw.get(key))]
-        return own + tags.labels(all_tags, self.rules)
-
-    def _category_phases(self) -> list[dict[str, str]]:
-        """misp-stix's phases, with the attribute's own category for the one that its type would have."""
-        category = text_of(self.attribute.raw.get("category"))
-        phases = [dict(phase) for phase in self.stix.get("kill_chain_phases", [])]
-        return [
-            {**phase, "phase_name": category} if category and phase["kill_chain_name"] == "misp-category" else phase
-            for phase in phases
-        ]
-
-
-def begin_of(raw: Json, event: EventHeader, now: datetime) -> datetime:
-    """Return the attribute's timestamp, else the event's; never after the run's time."""
-    return min(from_timestamp(raw.get("timestamp")) or event.created or now, now)
-
-
-def end_of(raw: Json, path: str, event: EventHeader, rules: ConversionRules, now: datetime) -> datetime:
-    """Return when an attribute's indicator on the object path ends. Raises Unsendable as ``valid_until``."""
-    last_seen = None if rules.days_to_expire_ignore_misp_last_seen else raw.get("last_seen")
-    start = now if rules.days_to_expire_start == "current_date" else begin_of(raw, event, now)
-    until = expires_at(last_seen, path, start, rules.days_to_expire, rules.days_to_expire_mapping)
-    if until is None:
-        raise Unsendable(Skip.NO_VALID_UNTIL)
-    if stix_time(until) <= stix_time(now):
-        raise Unsendable(Skip.EXPIRED, f"on {stix_time(until)}")
-    return until
-
-
-def indicator_id(uuid: str, observable: Observable, position: int) -> str:
-    """Return the STIX id of an observable: the first has its attribute's UUID, others one derived from it."""
-    return f"indicator--{uuid if position == 0 else uuid5(UUID(uuid), observable.pattern)}"
-
-
 def skip_of(event: EventHeader, raw: Json, reason: Skip, words: str = "") -> Skipped:
     """Say why an attribute is not sent, with as much of it as fits on a line."""
     uuid, kind, value = (text_of(raw.get(key)) for key in ("uuid", "type", "value"))
-    return Skipped(reason, event.name, _on_a_line(uuid), _on_a_line(kind), shorten(value, 120, "..."), words)
+    return Skipped(reason, event.name, excerpt(uuid), excerpt(kind), shorten(value, 120, "..."), words)
 
 
-def _on_a_line(text: str) -> str:
+def excerpt(text: str) -> str:
+    """Return the beginning of a text as it can stand on a line of a log."""
     return printable(shorten(text, 120, "..."))
 
 
@@ -418,19 +291,19 @@ def _refuse_unwanted(raw: Json, parent: Json, accepted_types: Collection[str]) -
 
 def _names_without_hashes(members: Iterable[PreparedAttribute], hash_types: Iterable[str]) -> list[PreparedAttribute]:
     """Return the names of a file whose hashes cannot be sent: beside a hash a pattern's name is not looked at."""
-    kinds = {each.value.type for each in members}
-    names = [each for each in members if each.value.type == "filename" and not each.hashes]
-    return names if kinds.intersection(hash_types) else []
+    types = {member.value.type for member in members}
+    names = [member for member in members if member.value.type == "filename" and not member.hashes]
+    return names if types.intersection(hash_types) else []
 
 
 def _values_of_types(event: Json, types: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the values of attributes of an event by type, those of its objects too, each once."""
-    members = (member for each in dicts(event.get("Object")) for member in dicts(each.get("Attribute")))
-    found: dict[str, dict[str, None]] = {kind: {} for kind in types}
-    for each in (*dicts(event.get(NAMED)), *dicts(event.get("Attribute")), *members):
-        if each.get("type") in types and not _is_deleted(each) and (value := text_of(each.get("value"))):
-            found[each["type"]][value] = None
-    return {kind: tuple(sorted(values)) for kind, values in found.items()}
+    members = (member for object_ in dicts(event.get("Object")) for member in dicts(object_.get("Attribute")))
+    by_type: dict[str, dict[str, None]] = {type_: {} for type_ in types}
+    for attribute in (*dicts(event.get(NAMED)), *dicts(event.get("Attribute")), *members):
+        if attribute.get("type") in types and not _is_deleted(attribute) and (value := text_of(attribute.get("value"))):
+            by_type[attribute["type"]][value] = None
+    return {type_: tuple(sorted(values)) for type_, values in by_type.items()}
 
 
 def _is_deleted(raw: Json) -> bool:

@@ -18,19 +18,20 @@ from constants import GRAPH_NUMBERS, THREAT_TYPES, TLP_MARKINGS, Skip
 from helpers.indicators import misp_stix, tags
 from helpers.indicators.dates import stix_time
 from helpers.indicators.misp_fields import text_of
-from helpers.indicators.request_event import PreparedAttribute, RequestObject
+from helpers.indicators.request_event import PreparedAttribute
+from helpers.indicators.request_indicator import Indicator, RequestObject
 from helpers.indicators.tags import Tag
 from helpers.indicators.values import Unsendable, Value, port_of
 
 if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
     from helpers.indicators.rules import ConversionRules
 
-Indicator = dict[str, Any]
+# Properties of a tiIndicator, by Microsoft's names.
 Fields = dict[str, Any]
 
 _DIRECTIONS = {"ip-src": "Source", "ip-dst": "Destination"}
 _TLP = {marking: level for level, marking in TLP_MARKINGS.items()}
-_OTHERS = "malwareFamilyNames"  # no observable: it may be changed, and does not do alone
+_MALWARE = "malwareFamilyNames"  # no observable: it may be changed later, and is not enough by itself
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class RequestObjectGraph(RequestObject):
     def as_json(self) -> Indicator:
         """Return the indicator as it is remembered. Raises Unsendable when it must not be sent."""
         fields = self._observables[0]
-        observables = {name: value for name, value in fields.items() if name != _OTHERS}
+        observables = {name: value for name, value in fields.items() if name != _MALWARE}
         if not observables:
             raise Unsendable(Skip.NO_OBSERVABLE)
         for kind, part in self.attribute.value.typed_parts:
@@ -63,7 +64,7 @@ class RequestObjectGraph(RequestObject):
             "labels": _labels([*own, *inherited], self.rules),
             "external_references": [self.reference],
             "object_marking_refs": [TLP_MARKINGS[tlp]],
-            "graph": {**observables, **self._said},
+            "graph": {**observables, **self._statements},
         }
 
     @property
@@ -78,22 +79,23 @@ class RequestObjectGraph(RequestObject):
     @property
     def _threat_type(self) -> str:
         """The first that Microsoft knows: it takes one, and no other words."""
-        every = tags.threat_types(self.attribute.tags, self.event.tags, self.rules.default_threat_type)
-        return next((each for each in every if each in THREAT_TYPES), self.rules.default_threat_type)
+        default = self.rules.default_threat_type
+        types = tags.threat_types(self.attribute.tags, self.event.tags, default)
+        return next((type_ for type_ in types if type_ in THREAT_TYPES), default)
 
     @property
-    def _said(self) -> Fields:
-        """What is said of the observable, and may be changed later; what is empty takes back what was said."""
+    def _statements(self) -> Fields:
+        """What is said of the observable, and may be changed later; what is empty takes back what was said before."""
         own, inherited = self.attribute.tags, self.event.tags
         phases = [phase["phase_name"] for phase in tags.kill_chain_phases([*own, *inherited])]
-        known = (constants.GRAPH_KILL_CHAIN[phase] for phase in phases if phase in constants.GRAPH_KILL_CHAIN)
+        kill_chain = [constants.GRAPH_KILL_CHAIN[phase] for phase in phases if phase in constants.GRAPH_KILL_CHAIN]
         return {
             "action": self.rules.ms_action,
             "activityGroupNames": list(self.event.threat_actors),
             "description": shortened(text_of(self.attribute.raw.get("comment")) or self.event.info),
             "diamondModel": next(filter(None, map(_diamond, [*own, *inherited])), "unknown"),
             "isActive": self.event.published,
-            "killChain": list(dict.fromkeys(known)),
+            "killChain": list(dict.fromkeys(kill_chain)),
             "malwareFamilyNames": list(self.event.malware),
             "passiveOnly": self.rules.ms_passiveonly,
             "targetProduct": self.rules.ms_target_product,
@@ -108,8 +110,8 @@ def observables_of(attribute: PreparedAttribute, rules: ConversionRules) -> tupl
     """
     kind, value = text_of(attribute.raw.get("type")), attribute.value
     if value.type in rules.hash_types:
-        known = constants.GRAPH_HASH_TYPES.get(value.type, "unknown")
-        return {"fileHashValue": value.text, "fileHashType": known}, []
+        hash_type = constants.GRAPH_HASH_TYPES.get(value.type, "unknown")
+        return {"fileHashValue": value.text, "fileHashType": hash_type}, []
     if kind == "domain|ip":
         return _domain_and_address(value), []
     if value.type in _DIRECTIONS:
@@ -132,7 +134,9 @@ def pattern_of(fields: Mapping[str, Any]) -> str:
 
 def ti_indicator(indicator: Indicator) -> Fields:
     """Return a remembered indicator as the Graph API names its properties."""
-    also = [f"{each['description']} {each.get('url', '')}".strip() for each in indicator["external_references"][1:]]
+    # The first reference is to the attribute, and its page is in the description; the others are other attributes.
+    others = indicator["external_references"][1:]
+    also = [f"{reference['description']} {reference.get('url', '')}".strip() for reference in others]
     return {
         **indicator["graph"],
         "additionalInformation": "\n".join([indicator["description"], *also]),
@@ -152,9 +156,9 @@ def external_id(indicator_id: str) -> str:
 
 def shortened(text: str) -> str:
     """Return as much of a text as a description may have; Microsoft counts in UTF-16."""
-    most = constants.GRAPH_DESCRIPTION
+    longest = constants.GRAPH_DESCRIPTION
     units = text.encode("utf-16-le")
-    return text if len(units) <= 2 * most else units[: 2 * (most - 3)].decode("utf-16-le", "ignore") + "..."
+    return text if len(units) <= 2 * longest else units[: 2 * (longest - 3)].decode("utf-16-le", "ignore") + "..."
 
 
 def _domain_and_address(value: Value) -> Fields:
@@ -188,14 +192,14 @@ def _ports(attribute: PreparedAttribute, direction: str, ignore_direction: bool)
 def _as_property(name: str, text: str) -> Any:
     if name in GRAPH_NUMBERS:
         return _number(name, text)
-    return [text] if name == _OTHERS else text
+    return [text] if name == _MALWARE else text
 
 
 def _number(name: str, text: str) -> int:
-    most = GRAPH_NUMBERS[name]
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(most)) else -1
-    if not 0 <= number <= most:
-        raise Unsendable(Skip.BAD_VALUE, f"{name} is a number from 0 to {most}")
+    largest = GRAPH_NUMBERS[name]
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(largest)) else -1
+    if not 0 <= number <= largest:
+        raise Unsendable(Skip.BAD_VALUE, f"{name} is a number from 0 to {largest}")
     return number
 
 
@@ -203,15 +207,15 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
-def _labels(every: Sequence[Tag], rules: ConversionRules) -> list[str]:
+def _labels(all_tags: Sequence[Tag], rules: ConversionRules) -> list[str]:
     """Return the tags that no property says, those among them whose words Microsoft does not know."""
-    rest = [tag for tag in every if not _diamond(tag)]
-    unknown = (tag.name for tag in _of_unknown_words(rest) if not (rules.ignore_localtags and tag.local))
-    return list(dict.fromkeys([*tags.labels(rest, rules), *unknown]))
+    rest = [tag for tag in all_tags if not _diamond(tag)]
+    with_unknown_words = (tag.name for tag in _with_unknown_words(rest) if not (rules.ignore_localtags and tag.local))
+    return list(dict.fromkeys([*tags.labels(rest, rules), *with_unknown_words]))
 
 
-def _of_unknown_words(every: Sequence[Tag]) -> Iterator[Tag]:
-    for tag in every:
+def _with_unknown_words(all_tags: Sequence[Tag]) -> Iterator[Tag]:
+    for tag in all_tags:
         phases = [phase["phase_name"] for phase in tags.kill_chain_phases([tag])]
         threats = tags.threat_types([tag], (), THREAT_TYPES[0])
         if set(phases) - set(constants.GRAPH_KILL_CHAIN) or set(threats) - set(THREAT_TYPES):

@@ -48,12 +48,12 @@ class Tag:
 def read_tags(raw: Any) -> list[Tag]:
     """Return the tags of an event or attribute; what is no tag, or only inherited, is left out."""
     return [
-        Tag(storable(each["name"]).strip(), local=is_true(each.get("local")))
-        for each in (raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, list) else [])
-        if isinstance(each, dict)
-        and isinstance(each.get("name"), str)
-        and each["name"].strip()
-        and not is_true(each.get("inherited"))
+        Tag(storable(tag["name"]).strip(), local=is_true(tag.get("local")))
+        for tag in (raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, list) else [])
+        if isinstance(tag, dict)
+        and isinstance(tag.get("name"), str)
+        and tag["name"].strip()
+        and not is_true(tag.get("inherited"))
     ]
 
 
@@ -84,9 +84,9 @@ def confidence(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], rules: 
 def threat_types(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], default: str) -> list[str]:
     """Return the sentinel-threattype words on the attribute, else on the event, else the default."""
     for tags in (attribute_tags, event_tags):
-        found = [word for tag in tags if (word := _threat_type(tag))]
-        if found:
-            return list(dict.fromkeys(found))
+        words = [word for tag in tags if (word := _threat_type(tag))]
+        if words:
+            return list(dict.fromkeys(words))
     return [default]
 
 
@@ -98,8 +98,8 @@ def kill_chain_phases(tags: Iterable[Tag]) -> list[dict[str, str]]:
 
 def labels(tags: Sequence[Tag], rules: ConversionRules) -> list[str]:
     """Return the names of the tags that mean nothing else, under the ignore and allow lists, each once."""
-    kept = (tag.name for tag in tags if not (rules.ignore_localtags and tag.local) and _is_label(tag, rules))
-    return list(dict.fromkeys(kept))
+    names = (tag.name for tag in tags if not (rules.ignore_localtags and tag.local) and _is_label(tag, rules))
+    return list(dict.fromkeys(names))
 
 
 def _tlp(tag: Tag) -> str:
@@ -117,7 +117,7 @@ def _threat_type(tag: Tag) -> str:
     if taxonomy != "sentinel-threattype":
         return ""
     word = value or tag.name.partition(":")[2].strip()
-    return next((known for known in THREAT_TYPES if known.lower() == word.lower()), word or predicate)
+    return next((type_ for type_ in THREAT_TYPES if type_.lower() == word.lower()), word or predicate)
 
 
 def _phase(tag: Tag) -> str:
@@ -130,7 +130,7 @@ def _is_label(tag: Tag, rules: ConversionRules) -> bool:
     name = tag.name.lower()
     if _has_meaning(tag, rules) or any(name.startswith(prefix.lower()) for prefix in rules.ignored_tags):
         return False
-    allowed = {allowed.lower() for allowed in rules.allowed_taxonomies}
+    allowed = {name.lower() for name in rules.allowed_taxonomies}
     return not allowed or taxonomy in allowed
 
 

@@ -51,7 +51,7 @@ _END_OF_HOST = re.compile(r"[/?#]|\Z")
 _EDGES_OF_NAME = "." + "".join(filter(str.isspace, map(chr, range(0x3001))))
 _AS = re.compile(r"(?:AS\s*)+", re.IGNORECASE)
 _ASDOT = re.compile(r"[0-9]{1,5}\.[0-9]{1,5}")
-# Four characters of UTF-8 for each that a name in DNS may have; what is longer is none.
+# Four bytes of UTF-8 for each of the 253 characters that a name in DNS may have; anything longer is no name.
 _LONGEST_NAME = 4 * 253
 _NEVER_MATCHED = [
     ipaddress.ip_network(block)
@@ -70,7 +70,7 @@ _ONE_SLASH = re.compile(r"\A(https?:)/(?!/)", re.IGNORECASE)
 
 
 class Unsendable(Exception):
-    """A value that is not sent; ``reason`` says why, ``words`` what about it."""
+    """Raised for a value that is not sent; ``reason`` says why, ``words`` what about it."""
 
     def __init__(self, reason: Skip, words: str = "") -> None:
         self.reason = reason
@@ -103,10 +103,10 @@ class Value:
         return list(zip(kinds, self.parts, strict=True))
 
 
-def prepare(misp_type: str, value: object, *, send_private_and_cidr: bool, send_cidr: bool = False) -> Value:
+def normalise(misp_type: str, value: object, *, send_private_and_cidr: bool, send_cidr: bool = False) -> Value:
     """Return a MISP value in the form that Sentinel can match, reduced to the part that it matches.
 
-    ``send_cidr`` is for an API that has a property for blocks of addresses.
+    ``send_private_and_cidr`` is the setting; ``send_cidr`` is for a format that has a property for blocks of addresses.
     Raises Unsendable with the reason when there is no such part.
     """
     text = _text(value)
@@ -129,7 +129,7 @@ def prepare(misp_type: str, value: object, *, send_private_and_cidr: bool, send_
 
 
 def is_digest(kind: str, text: str) -> bool:
-    """Say whether a prepared value is a hash of its MISP type, as far as one can see."""
+    """Say whether a normalised value looks like a hash of its MISP type."""
     return kind in _DIGESTS and _DIGESTS[kind].fullmatch(text) is not None
 
 
@@ -155,7 +155,7 @@ def _simple(kind: str, text: str, address: Callable[[str], str]) -> str:
     if kind in _HOST_TYPES:
         return _text(_host(text))
     if kind in _EMAIL_TYPES:
-        return _refanged(text).lower()
+        return _refang(text).lower()
     if kind == "url":
         return _url(text)
     if kind == "AS":
@@ -167,22 +167,22 @@ def _domain_and_address(text: str, address: Callable[[str], str]) -> Value:
     halves = text.split("|")
     if len(halves) != 2:
         raise Unsendable(Skip.BAD_VALUE, "a domain|ip needs exactly one pipe")
-    kept: list[tuple[str, str]] = []
+    sendable: list[tuple[str, str]] = []
     left_out: list[Unsendable] = []
     for kind, half in zip(_HALVES, halves, strict=True):
         try:
-            kept.append((kind, _simple(kind, half, address)))
+            sendable.append((kind, _simple(kind, half, address)))
         except Unsendable as reason:
             left_out.append(reason)
-    if not kept:
+    if not sendable:
         raise left_out[0]
-    kind = "domain|ip" if len(kept) == 2 else kept[0][0]
-    return Value(kind, tuple(value for _, value in kept), left_out=tuple(left_out))
+    kind = "domain|ip" if len(sendable) == 2 else sendable[0][0]
+    return Value(kind, tuple(value for _, value in sendable), left_out=tuple(left_out))
 
 
 def port_of(value: object) -> str:
     """Return the port of a host|port as it is written, empty where there is none."""
-    text = _refanged(_text(value))
+    text = _refang(_text(value))
     if "|" in text:
         return text.rpartition("|")[2].strip()
     rest = text.partition("]")[2] if text.startswith("[") else text[len(_without_port(text)) :]
@@ -190,7 +190,7 @@ def port_of(value: object) -> str:
 
 
 def _without_port(text: str) -> str:
-    host, pipe, _ = _refanged(text).partition("|")
+    host, pipe, _ = _refang(text).partition("|")
     if host.startswith("[") and "]" in host:
         return host[1:].partition("]")[0]
     if not pipe and host.count(":") == 1:
@@ -198,12 +198,17 @@ def _without_port(text: str) -> str:
     return host
 
 
-def _refanged(text: str) -> str:
-    return _DEFANGED.sub(lambda found: _READABLE.get(found[1].lower(), found[1]), text)
+def _refang(text: str) -> str:
+    """Take the brackets off what stands for a dot, a colon or an at sign, however many there are.
+
+    What analysts type is taken apart further in ``helpers/ledger/spellings.py``: that is only compared, so braces,
+    blanks and backslashes cost nothing there. This is sent, and must not change a value that means what it says.
+    """
+    return _DEFANGED.sub(lambda match: _READABLE.get(match[1].lower(), match[1]), text)
 
 
 def _host(text: str) -> str:
-    """Lower case, punycode (UTS 46), no dot at either end."""
+    """Return a host's name in lower case and punycode (UTS 46), without a dot at either end."""
     name = _bare(text)
     return name if name.isascii() else punycode(name)
 
@@ -220,13 +225,13 @@ def punycode(name: str) -> str:
 
 
 def _bare(text: str) -> str:
-    return _refanged(text).lower().strip(_EDGES_OF_NAME)
+    return _refang(text).lower().strip(_EDGES_OF_NAME)
 
 
 def _as_number(text: str) -> str:
-    """The plain number: no AS before it, RFC 5396's asdot worked out."""
-    found = _AS.match(text)
-    number = text[found.end() :] if found else text
+    """Return the plain number: no AS before it, RFC 5396's asdot worked out."""
+    prefix = _AS.match(text)
+    number = text[prefix.end() :] if prefix else text
     if not _ASDOT.fullmatch(number):
         return number
     high, _, low = number.partition(".")
@@ -235,7 +240,7 @@ def _as_number(text: str) -> str:
 
 def _address(text: str, send_private_and_cidr: bool, send_cidr: bool) -> str:
     try:
-        network = ipaddress.ip_network(_refanged(text).partition("%")[0], strict=False)
+        network = ipaddress.ip_network(_refang(text).partition("%")[0], strict=False)
     except ValueError as error:
         raise Unsendable(Skip.BAD_VALUE, "not an IP address or block") from error
     if not send_private_and_cidr:
@@ -254,7 +259,7 @@ def _refuse_unmatched(network: IpNetwork, send_cidr: bool) -> None:
 
 
 def _canonical(network: IpNetwork) -> str:
-    """RFC 5952; its section 5 for IPv4 mapped into IPv6, which Python writes in two ways by version."""
+    """Write it as RFC 5952 asks; as its section 5 for IPv4 mapped into IPv6, where versions of Python differ."""
     if network.num_addresses > 1:
         return str(network)
     address = network.network_address
@@ -265,26 +270,26 @@ def _canonical(network: IpNetwork) -> str:
 
 def _url(text: str) -> str:
     """Keep the case and the path; make the scheme and the host readable again."""
-    if found := _DEFANGED_SCHEME.match(text):
-        text = "http" + text[found.end() :]
-    if found := _DEFANGED_MARK.match(text):
-        text = f"{found[1]}://{text[found.end() :]}"
+    if defanged := _DEFANGED_SCHEME.match(text):
+        text = "http" + text[defanged.end() :]
+    if defanged := _DEFANGED_MARK.match(text):
+        text = f"{defanged[1]}://{text[defanged.end() :]}"
     if text.startswith("//"):
         text = f"http:{text}"
     text = _ONE_SLASH.sub(r"\1//", text)
     if _OTHER_SCHEME.match(text):
         raise Unsendable(Skip.BAD_VALUE, "a URI that names no host, as mailto: and javascript: do")
-    found = _SCHEME.match(text)
-    scheme, rest = (text[: found.end()], text[found.end() :]) if found else ("http://", text)
+    match = _SCHEME.match(text)
+    scheme, rest = (text[: match.end()], text[match.end() :]) if match else ("http://", text)
     end = _END_OF_HOST.search(rest)
     host = rest[: end.start()] if end else rest
     if not host:
         raise Unsendable(Skip.BAD_VALUE, "a URL without a host")
-    return scheme + _refanged(host) + rest[len(host) :]
+    return scheme + _refang(host) + rest[len(host) :]
 
 
 def _digest(kind: str, text: str) -> str:
-    """Hashes and fingerprints in lower case; everything else as it is."""
+    """Return hashes and fingerprints in lower case, everything else as it is."""
     if kind.startswith("x509-fingerprint-"):
         return text.replace(":", "").lower()
     if kind == "ssdeep":

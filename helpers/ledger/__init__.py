@@ -5,7 +5,6 @@ from helpers.ledger.lookup import Found, LedgerDestination, Question, places
 from helpers.ledger.records import (
     AttributeRecord,
     EventRecord,
-    Indicator,
     ObjectRecord,
     RetryPolicy,
     Source,
@@ -22,7 +21,6 @@ __all__ = [
     "DatabaseTrouble",
     "EventRecord",
     "Found",
-    "Indicator",
     "Ledger",
     "LedgerDestination",
     "ObjectRecord",

@@ -6,9 +6,8 @@ import json
 import zlib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-Indicator = dict[str, Any]
+from helpers.indicators import Indicator
 
 
 class Stage(StrEnum):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES
-from helpers.indicators import Unsendable, prepare
+from helpers.indicators import Unsendable, normalise
 
 # As much of a long value as the ledger is asked for; it keeps long values cut.
 LONGEST = 100
@@ -107,7 +107,7 @@ def _kinds(form: str) -> tuple[str, ...]:
 
 def _parts(kind: str, form: str) -> tuple[str, ...]:
     try:
-        value = prepare(kind, form, send_private_and_cidr=True)
+        value = normalise(kind, form, send_private_and_cidr=True)
     except Unsendable:
         return ()
     return () if value.left_out else value.parts

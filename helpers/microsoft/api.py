@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
+from helpers.indicators import Indicator
 from helpers.microsoft.responses import Answer, Verdict
 from helpers.settings import Settings
-
-Indicator = dict[str, Any]
 
 
 @dataclass

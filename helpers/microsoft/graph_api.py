@@ -14,10 +14,10 @@ from datetime import datetime
 from typing import Any
 
 from constants import GRAPH_EDITABLE, VERSION
-from helpers.indicators import external_id, ti_indicator
+from helpers.indicators import Indicator, external_id, ti_indicator
 from helpers.ledger import ObjectRecord
 from helpers.microsoft import responses as microsoft_answers
-from helpers.microsoft.api import Batch, Indicator, principal_of
+from helpers.microsoft.api import Batch, principal_of
 from helpers.microsoft.graph_items import Operation, by_item
 from helpers.microsoft.responses import Answer, Verdict
 from helpers.settings import Settings

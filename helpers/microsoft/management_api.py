@@ -17,12 +17,12 @@ import tenacity
 from helpers.connection_words import innermost_cause
 from helpers.errors import MicrosoftError
 from helpers.http import PinnedHttpAdapter, session
+from helpers.indicators import Indicator
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.responses import Answer, NextStep, Verdict, interpret, parsed, words_of
 from helpers.microsoft.tokens import TokenSource
 from helpers.settings import Settings
 
-Indicator = dict[str, Any]
 Answered = tuple[Verdict, Answer]
 
 VERSION = "2025-07-01-preview"

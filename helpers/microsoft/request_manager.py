@@ -24,8 +24,9 @@ from helpers import interrupts
 from helpers.connection_words import innermost_cause
 from helpers.errors import MicrosoftError
 from helpers.http import PinnedHttpAdapter, session
+from helpers.indicators import Indicator
 from helpers.log import DestinationLogger, redact
-from helpers.microsoft.api import Batch, Indicator
+from helpers.microsoft.api import Batch
 from helpers.microsoft.apis import api_of
 from helpers.microsoft.rate_limit import Clock, RateLimiters
 from helpers.microsoft.responses import Answer, NextStep, Verdict

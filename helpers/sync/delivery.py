@@ -7,8 +7,9 @@ costs rows and no memory, and nobody waits for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
+from helpers.indicators import Indicator
 from helpers.ledger import Ledger, ObjectRecord
 from helpers.microsoft import Answer, Outcome, OutcomeState, RateLimiters, RequestManager, api_of, outgoing
 from helpers.settings import Settings
@@ -23,8 +24,6 @@ from helpers.sync.debug_files import (
     named,
 )
 from helpers.sync.report import Report
-
-Indicator = dict[str, Any]
 
 
 class Destination(Protocol):

@@ -18,6 +18,7 @@ from helpers.indicators import (
     ConversionResult,
     ConversionRules,
     EventHeader,
+    Indicator,
     Item,
     Json,
     PreparedAttribute,
@@ -29,7 +30,7 @@ from helpers.indicators import (
     convert_prepared,
     text_of,
 )
-from helpers.ledger import AttributeRecord, EventRecord, Indicator, Ledger, RetryPolicy, Source
+from helpers.ledger import AttributeRecord, EventRecord, Ledger, RetryPolicy, Source
 from helpers.misp import UNASKED, ListedEvent, number
 from helpers.settings import Settings
 from helpers.sync import plan as plan_module
@@ -209,7 +210,7 @@ class EventSync:
             uuid=self.uuid,
             timestamp=number(self.event.get("timestamp")),
             published=self.event.get("published") in (True, 1, "1"),
-            organisation=EventHeader.read(self.event).organisation_uuid,
+            organisation=EventHeader.of(self.event).organisation_uuid,
             listing=self.listed.listing if self.listed else "",
             listed=self.listed is not None,
             todo=True,
@@ -223,7 +224,7 @@ class EventSync:
     def _unchanged(self, attributes: Sequence[PreparedAttribute]) -> None:
         """Tell of attributes that stand as they did: sent before, or skipped for the reason that is known."""
         rows = [(each, self.known[each.uuid]) for each in attributes]
-        header = EventHeader.read(self.event)
+        header = EventHeader.of(self.event)
         skipped = [each.skipped(header, Skip[row.skip], row.words) for each, row in rows if row.skip]
         self.desk.tell(ConversionResult(len(rows), skipped=skipped, unchanged=len(rows) - len(skipped)))
 

@@ -18,8 +18,8 @@ from uuid import UUID, uuid5
 from dateutil import parser as date_parser
 
 from constants import TLP_BY_STRICTNESS, TLP_MARKINGS, WithdrawalReason
-from helpers.indicators import stix_time
-from helpers.ledger import Indicator, ObjectRecord, RetryPolicy, Source, Stage, packed, unpacked
+from helpers.indicators import Indicator, stix_time
+from helpers.ledger import ObjectRecord, RetryPolicy, Source, Stage, packed, unpacked
 
 Reason = tuple[str, str]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from constants import Skip, WithdrawalReason
 from helpers.commands import advice
 from helpers.commands.explain import MOST_SHOWN, explain
-from helpers.indicators.values import Unsendable, prepare
+from helpers.indicators.values import Unsendable, normalise
 from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, Source, Stage, packed
 from helpers.ledger.spellings import holds, shortest, spellings
 from helpers.ledger.store import Ledger
@@ -421,7 +421,7 @@ def test_values_that_are_skipped_are_found_as_analysts_write_them(explained, kin
 
 @pytest.mark.parametrize(("kind", "value", "asked"), WRITTEN)
 def test_values_that_are_sent_are_found_as_analysts_write_them(explained, kind, value, asked):
-    part = prepare(kind, value, send_private_and_cidr=False).parts[0]
+    part = normalise(kind, value, send_private_and_cidr=False).parts[0]
     explained.keep(objects=[thing(part.replace("\\", "\\\\"))], attributes=[row(value, kind)])
     assert [each["id"] for each in explained.ask(asked)[1]["ledger"][0]["objects"]] == [STIX_ID]
 
@@ -468,7 +468,7 @@ def test_defanging_goes_there_and_back(kind_and_value, defanged, upper, end):
     for plain, other in defanged.items():
         written = written.replace(plain, other)
     written = (written.upper() if upper else written) + (end if kind == "domain" else end.strip("."))
-    sent = prepare(kind, value, send_private_and_cidr=True).parts[0].lower()
+    sent = normalise(kind, value, send_private_and_cidr=True).parts[0].lower()
     asked = spellings(written)
     assert sent in asked
     assert holds(value, asked)
@@ -485,7 +485,7 @@ def test_any_text_can_be_asked_for(text):
 @given(st.text(max_size=40))
 def test_what_misp_takes_is_found_as_it_is_written(value):
     try:
-        part = prepare("domain", value, send_private_and_cidr=True).parts[0]
+        part = normalise("domain", value, send_private_and_cidr=True).parts[0]
     except Unsendable:
         return
     assert part.lower() in spellings(value) or not part.strip("./:")

@@ -60,8 +60,8 @@ def uuid_of(number):
 
 
 def attribute(number=1, misp_type="mutex", value="a mutex", **over):
-    made = {"uuid": uuid_of(number), "type": misp_type, "value": value, "to_ids": True, "timestamp": CREATED}
-    return made | over
+    fields = {"uuid": uuid_of(number), "type": misp_type, "value": value, "to_ids": True, "timestamp": CREATED}
+    return fields | over
 
 
 def tagged(*names, **over):
@@ -73,7 +73,7 @@ def thing(number, name, *members, **over):
 
 
 def event(*attributes, **over):
-    made = {
+    fields = {
         "uuid": EVENT_UUID,
         "id": "7",
         "info": "A campaign",
@@ -82,35 +82,35 @@ def event(*attributes, **over):
         "Orgc": {"name": "ACME", "uuid": ORG_UUID},
         "Attribute": list(attributes),
     }
-    return made | over
+    return fields | over
 
 
 def assert_sentinel_takes(indicators, now=NOW):
     """Every indicator is one that the upload APIs and Sentinel's stock rules can use."""
     time = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
     uuid = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-    assert len({each["id"] for each in indicators}) == len(indicators)
-    for each in indicators:
-        json.dumps(each, ensure_ascii=False, allow_nan=False).encode()
-        assert each["type"] == "indicator"
-        assert (each["spec_version"], each["pattern_type"]) == ("2.1", "stix")
-        assert re.fullmatch(f"indicator--{uuid}", each["id"])
-        assert all(time.fullmatch(each[name]) for name in ("created", "modified", "valid_from", "valid_until"))
-        assert each["created"] <= each["modified"]
-        assert each["valid_from"] < each["valid_until"]
-        assert each["valid_until"] > now.strftime("%Y-%m-%dT%H:%M:%S")
-        assert isinstance(each["confidence"], int)
-        assert 0 <= each["confidence"] <= 100
-        assert each["name"]
-        assert each["description"]
-        for name, value in each.items():
+    assert len({indicator["id"] for indicator in indicators}) == len(indicators)
+    for indicator in indicators:
+        json.dumps(indicator, ensure_ascii=False, allow_nan=False).encode()
+        assert indicator["type"] == "indicator"
+        assert (indicator["spec_version"], indicator["pattern_type"]) == ("2.1", "stix")
+        assert re.fullmatch(f"indicator--{uuid}", indicator["id"])
+        assert all(time.fullmatch(indicator[name]) for name in ("created", "modified", "valid_from", "valid_until"))
+        assert indicator["created"] <= indicator["modified"]
+        assert indicator["valid_from"] < indicator["valid_until"]
+        assert indicator["valid_until"] > now.strftime("%Y-%m-%dT%H:%M:%S")
+        assert isinstance(indicator["confidence"], int)
+        assert 0 <= indicator["confidence"] <= 100
+        assert indicator["name"]
+        assert indicator["description"]
+        for name, value in indicator.items():
             assert value not in ([], {}, "", None), name
-        assert all(isinstance(text, str) and text for text in [*each["labels"], *each["indicator_types"]])
-        assert each["object_marking_refs"][0] in TLP_MARKINGS.values()
-        assert len(each["object_marking_refs"]) == 1
-        assert re.fullmatch(f"identity--{uuid}", each.get("created_by_ref", f"identity--{ORG_UUID}"))
-        assert all(set(phase) == {"kill_chain_name", "phase_name"} for phase in each.get("kill_chain_phases", []))
-        assert [found.pattern for found in observables(each["pattern"])] == [each["pattern"]]
+        assert all(isinstance(text, str) and text for text in [*indicator["labels"], *indicator["indicator_types"]])
+        assert indicator["object_marking_refs"][0] in TLP_MARKINGS.values()
+        assert len(indicator["object_marking_refs"]) == 1
+        assert re.fullmatch(f"identity--{uuid}", indicator.get("created_by_ref", f"identity--{ORG_UUID}"))
+        assert all(set(phase) == {"kill_chain_name", "phase_name"} for phase in indicator.get("kill_chain_phases", []))
+        assert [observable.pattern for observable in observables(indicator["pattern"])] == [indicator["pattern"]]
 
 
 @pytest.fixture
@@ -118,19 +118,19 @@ def convert(make_settings):
     """A function that converts one event, and holds what must be true of every conversion against it."""
 
     def convert_and_check(misp_event, now=NOW, **settings):
-        made = ConversionResult()
+        result = ConversionResult()
         for part in convert_event(misp_event, ConversionRules.of(make_settings(**settings)), now):
-            made.attributes += part.attributes
-            made.indicators += part.indicators
-            made.skipped += part.skipped
-            made.left_out += part.left_out
-        assert_sentinel_takes(made.indicators, now)
-        sent = {each["external_references"][0]["external_id"] for each in made.indicators}
-        skipped = [each.attribute_uuid.lower() for each in made.skipped]
+            result.attributes += part.attributes
+            result.indicators += part.indicators
+            result.skipped += part.skipped
+            result.left_out += part.left_out
+        assert_sentinel_takes(result.indicators, now)
+        sent = {indicator["external_references"][0]["external_id"] for indicator in result.indicators}
+        skipped = [skip.attribute_uuid.lower() for skip in result.skipped]
         if settings.get("misp_flatten_attributes", True):
-            assert len(sent) + len(skipped) == made.attributes
-        assert all(isinstance(each.reason, Skip) and str(each) for each in [*made.skipped, *made.left_out])
-        return made
+            assert len(sent) + len(skipped) == result.attributes
+        assert all(isinstance(skip.reason, Skip) and str(skip) for skip in [*result.skipped, *result.left_out])
+        return result
 
     return convert_and_check
 
@@ -139,10 +139,10 @@ def convert(make_settings):
 def only(convert):
     """A function that returns the one indicator of one attribute."""
 
-    def convert_one(one, now=NOW, in_event=None, **settings):
-        made = convert(event(one, **(in_event or {})), now, **settings)
-        assert [str(skip) for skip in made.skipped] == []
-        (indicator,) = made.indicators
+    def convert_one(raw, now=NOW, in_event=None, **settings):
+        result = convert(event(raw, **(in_event or {})), now, **settings)
+        assert [str(skip) for skip in result.skipped] == []
+        (indicator,) = result.indicators
         return indicator
 
     return convert_one
@@ -152,28 +152,28 @@ def only(convert):
 def refused(convert):
     """A function that returns why one attribute is not sent."""
 
-    def convert_none(one, **settings):
-        made = convert(event(one, attribute(99)), **settings)
-        (skip,) = made.skipped
-        assert [each["id"] for each in made.indicators] == [f"indicator--{uuid_of(99)}"]
+    def convert_none(raw, **settings):
+        result = convert(event(raw, attribute(99)), **settings)
+        (skip,) = result.skipped
+        assert [indicator["id"] for indicator in result.indicators] == [f"indicator--{uuid_of(99)}"]
         return skip
 
     return convert_none
 
 
-def patterns(made):
-    return [each["pattern"] for each in made.indicators]
+def patterns(result):
+    return [indicator["pattern"] for indicator in result.indicators]
 
 
-def reasons(made):
-    return {skip.attribute_uuid: skip.reason for skip in made.skipped}
+def reasons(result):
+    return {skip.attribute_uuid: skip.reason for skip in result.skipped}
 
 
 # --- Which attributes ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("one", "reason"),
+    ("raw", "reason"),
     [
         (attribute(to_ids=False), Skip.NO_TO_IDS),
         (attribute(to_ids="0"), Skip.NO_TO_IDS),
@@ -203,8 +203,8 @@ def reasons(made):
         (attribute(last_seen="2020-01-01T00:00:00Z"), Skip.EXPIRED),
     ],
 )
-def test_what_is_not_sent_has_its_reason_and_costs_nothing_else(refused, one, reason):
-    assert refused(one).reason is reason
+def test_what_is_not_sent_has_its_reason_and_costs_nothing_else(refused, raw, reason):
+    assert refused(raw).reason is reason
 
 
 @pytest.mark.parametrize("language", sorted(RULE_LANGUAGES))
@@ -229,7 +229,7 @@ def test_a_skip_is_one_short_line(refused):
 
 
 def test_deleted_objects_and_members(convert):
-    made = convert(
+    result = convert(
         event(
             Object=[
                 thing(1, "file", attribute(1), deleted=True),
@@ -237,12 +237,12 @@ def test_deleted_objects_and_members(convert):
             ]
         )
     )
-    assert reasons(made) == {uuid_of(1): Skip.DELETED, uuid_of(2): Skip.DELETED}
-    assert len(made.indicators) == 1
+    assert reasons(result) == {uuid_of(1): Skip.DELETED, uuid_of(2): Skip.DELETED}
+    assert len(result.indicators) == 1
 
 
 def test_the_second_attribute_of_a_uuid_is_skipped(convert):
-    made = convert(
+    result = convert(
         event(
             attribute(1, value=""),
             attribute(1, value="first"),
@@ -250,27 +250,27 @@ def test_the_second_attribute_of_a_uuid_is_skipped(convert):
             Object=[thing(1, "file", attribute(1, value="third"))],
         )
     )
-    assert patterns(made) == ["[mutex:name = 'first']"]
-    assert [skip.reason for skip in made.skipped] == [Skip.BAD_VALUE, Skip.DUPLICATE_UUID, Skip.DUPLICATE_UUID]
+    assert patterns(result) == ["[mutex:name = 'first']"]
+    assert [skip.reason for skip in result.skipped] == [Skip.BAD_VALUE, Skip.DUPLICATE_UUID, Skip.DUPLICATE_UUID]
 
 
 def test_a_site_accepts_other_types(monkeypatch, convert):
     monkeypatch.setattr(constants, "UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", ["uri", "malware-sample"])
-    made = convert(
+    result = convert(
         event(attribute(1), attribute(2, "uri", "/a"), attribute(3, "malware-sample", "a.exe|" + DIGESTS["md5"]))
     )
-    assert patterns(made) == ["[url:value = '/a']", f"[file:hashes.MD5 = '{DIGESTS['md5']}']"]
-    assert reasons(made) == {uuid_of(1): Skip.TYPE_NOT_ACCEPTED}
+    assert patterns(result) == ["[url:value = '/a']", f"[file:hashes.MD5 = '{DIGESTS['md5']}']"]
+    assert reasons(result) == {uuid_of(1): Skip.TYPE_NOT_ACCEPTED}
     monkeypatch.setattr(constants, "UPLOAD_INDICATOR_API_ACCEPTED_TYPES", [])
-    made = convert(event(attribute(2, "uri", "/a")))
-    assert reasons(made) == {uuid_of(2): Skip.STIX_TYPE_NOT_ACCEPTED}
+    result = convert(event(attribute(2, "uri", "/a")))
+    assert reasons(result) == {uuid_of(2): Skip.STIX_TYPE_NOT_ACCEPTED}
 
 
 # --- Patterns --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("misp_type", "value", "found"),
+    ("misp_type", "value", "expected"),
     [
         ("ip-src", "192.0.2.1", ["[ipv4-addr:value = '192.0.2.1']"]),
         ("ip-dst", "2001:DB8::1", ["[ipv6-addr:value = '2001:db8::1']"]),
@@ -305,22 +305,25 @@ def test_a_site_accepts_other_types(monkeypatch, convert):
         ("x509-fingerprint-sha1", "A1:" * 19 + "A1", [f"[x509-certificate:hashes.'SHA-1' = '{'a1' * 20}']"]),
     ],
 )
-def test_patterns_and_ids_of_an_attribute(convert, misp_type, value, found):
-    made = convert(event(attribute(1, misp_type, value)))
-    assert patterns(made) == found
-    first, *others = [each["id"] for each in made.indicators]
+def test_patterns_and_ids_of_an_attribute(convert, misp_type, value, expected):
+    result = convert(event(attribute(1, misp_type, value)))
+    assert patterns(result) == expected
+    first, *others = [indicator["id"] for indicator in result.indicators]
     assert first == f"indicator--{uuid_of(1)}"
-    assert others == [f"indicator--{uuid5(UUID(uuid_of(1)), pattern)}" for pattern in found[1:]]
+    assert others == [f"indicator--{uuid5(UUID(uuid_of(1)), pattern)}" for pattern in expected[1:]]
 
 
 @pytest.mark.parametrize("kind", HASH_TYPES)
 def test_a_hash_alone_and_with_a_file_name(convert, kind):
     digest = DIGESTS[kind]
     upper = digest if kind in {"ssdeep", "impfuzzy"} else digest.upper()
-    made = convert(event(attribute(1, kind, upper), attribute(2, f"filename|{kind}", f"a|b's.exe|{upper}")))
-    assert patterns(made) == [f"[{HASH_PATHS[kind]} = '{digest}']"] * 2
-    assert [each["id"] for each in made.indicators] == [f"indicator--{uuid_of(1)}", f"indicator--{uuid_of(2)}"]
-    alone, named = (each["description"] for each in made.indicators)
+    result = convert(event(attribute(1, kind, upper), attribute(2, f"filename|{kind}", f"a|b's.exe|{upper}")))
+    assert patterns(result) == [f"[{HASH_PATHS[kind]} = '{digest}']"] * 2
+    assert [indicator["id"] for indicator in result.indicators] == [
+        f"indicator--{uuid_of(1)}",
+        f"indicator--{uuid_of(2)}",
+    ]
+    alone, named = (indicator["description"] for indicator in result.indicators)
     assert "a|b's.exe" in named
     assert "File name" not in alone
 
@@ -333,12 +336,12 @@ def test_a_file_object_becomes_one_indicator_per_hash(convert):
         attribute(99, "filename", "two.exe"),
         attribute(97, "filename", "gone.exe", deleted=True),
     ]
-    made = convert(event(Object=[thing(1, "file", *members, *names)]))
-    assert patterns(made) == [f"[{HASH_PATHS[kind]} = '{DIGESTS[kind]}']" for kind in kinds]
-    assert all("one.exe, two.exe" in each["description"] for each in made.indicators)
-    assert all("gone.exe" not in each["description"] for each in made.indicators)
-    assert all("file" in each["description"].splitlines()[-2] for each in made.indicators)
-    assert reasons(made) == {uuid_of(98): Skip.NO_TO_IDS, uuid_of(99): Skip.FILE_NAME, uuid_of(97): Skip.DELETED}
+    result = convert(event(Object=[thing(1, "file", *members, *names)]))
+    assert patterns(result) == [f"[{HASH_PATHS[kind]} = '{DIGESTS[kind]}']" for kind in kinds]
+    assert all("one.exe, two.exe" in indicator["description"] for indicator in result.indicators)
+    assert all("gone.exe" not in indicator["description"] for indicator in result.indicators)
+    assert all("file" in indicator["description"].splitlines()[-2] for indicator in result.indicators)
+    assert reasons(result) == {uuid_of(98): Skip.NO_TO_IDS, uuid_of(99): Skip.FILE_NAME, uuid_of(97): Skip.DELETED}
 
 
 BAD_HASHES = {
@@ -357,14 +360,14 @@ def test_a_file_whose_hash_is_not_sent_gives_its_name(convert, make_settings, wh
     bad = attribute(1, "sha256", **{"value": DIGESTS["sha256"], "object_relation": "sha256", **BAD_HASHES[why]})
     name = attribute(9, "filename", "a.exe", object_relation="filename")
     of = event(Object=[thing(1, "file", bad, name)])
-    made = convert(of, misp_flatten_attributes=flatten)
-    assert patterns(made) == ["[file:name = 'a.exe']"]
-    assert list(reasons(made)) == [uuid_of(1)]
-    assert made.attributes == 2
+    result = convert(of, misp_flatten_attributes=flatten)
+    assert patterns(result) == ["[file:name = 'a.exe']"]
+    assert list(reasons(result)) == [uuid_of(1)]
+    assert result.attributes == 2
     good = attribute(2, "md5", DIGESTS["md5"], object_relation="md5")
-    made = convert(event(Object=[thing(1, "file", bad, good, name)]), misp_flatten_attributes=flatten)
-    assert patterns(made) == [f"[file:hashes.MD5 = '{DIGESTS['md5']}']"]
-    assert reasons(made)[uuid_of(9)] is Skip.FILE_NAME
+    result = convert(event(Object=[thing(1, "file", bad, good, name)]), misp_flatten_attributes=flatten)
+    assert patterns(result) == [f"[file:hashes.MD5 = '{DIGESTS['md5']}']"]
+    assert reasons(result)[uuid_of(9)] is Skip.FILE_NAME
 
 
 @pytest.mark.parametrize("kind", HASH_TYPES)
@@ -372,40 +375,43 @@ def test_what_counts_as_a_hash_is_what_is_sent_as_one(convert, kind):
     """A name must not be left out for a hash that misp-stix refuses."""
     values = {*DIGESTS.values(), "zz", "a1", "1:2", "1:b:c", "", "é" * 32, *(text[:-1] for text in DIGESTS.values())}
     for value in values:
-        sent = any("file:hashes" in each for each in patterns(convert(event(attribute(1, kind, value)))))
+        sent = any("file:hashes" in pattern for pattern in patterns(convert(event(attribute(1, kind, value)))))
         assert sent == is_digest(kind, value), value
 
 
 def test_a_file_object_without_a_hash_gives_its_name(convert):
-    made = convert(event(Object=[thing(1, "file", attribute(1, "filename", "a.exe"))]))
-    assert patterns(made) == ["[file:name = 'a.exe']"]
+    result = convert(event(Object=[thing(1, "file", attribute(1, "filename", "a.exe"))]))
+    assert patterns(result) == ["[file:name = 'a.exe']"]
 
 
 def test_half_of_a_domain_and_address_takes_the_first_id(convert):
-    made = convert(event(attribute(1, "domain|ip", "a.example|10.0.0.1"), attribute(2, "domain|ip", "|192.0.2.1")))
-    assert patterns(made) == ["[domain-name:value = 'a.example']", "[ipv4-addr:value = '192.0.2.1']"]
-    assert [each["id"] for each in made.indicators] == [f"indicator--{uuid_of(1)}", f"indicator--{uuid_of(2)}"]
-    assert [(half.attribute_uuid, half.reason) for half in made.left_out] == [
+    result = convert(event(attribute(1, "domain|ip", "a.example|10.0.0.1"), attribute(2, "domain|ip", "|192.0.2.1")))
+    assert patterns(result) == ["[domain-name:value = 'a.example']", "[ipv4-addr:value = '192.0.2.1']"]
+    assert [indicator["id"] for indicator in result.indicators] == [
+        f"indicator--{uuid_of(1)}",
+        f"indicator--{uuid_of(2)}",
+    ]
+    assert [(half.attribute_uuid, half.reason) for half in result.left_out] == [
         (uuid_of(1), Skip.PRIVATE_ADDRESS),
         (uuid_of(2), Skip.BAD_VALUE),
     ]
 
 
 def test_one_observable_of_two_may_have_expired(convert):
-    one = attribute(1, "domain|ip", "a.example|192.0.2.1", timestamp=str(int(NOW.timestamp()) - 86_400 * 200))
-    made = convert(event(one), days_to_expire_start="valid_from")
-    assert patterns(made) == ["[domain-name:value = 'a.example']"]
-    assert [half.reason for half in made.left_out] == [Skip.EXPIRED]
-    one["timestamp"] = "1"
-    assert reasons(convert(event(one), days_to_expire_start="valid_from")) == {uuid_of(1): Skip.EXPIRED}
+    raw = attribute(1, "domain|ip", "a.example|192.0.2.1", timestamp=str(int(NOW.timestamp()) - 86_400 * 200))
+    result = convert(event(raw), days_to_expire_start="valid_from")
+    assert patterns(result) == ["[domain-name:value = 'a.example']"]
+    assert [half.reason for half in result.left_out] == [Skip.EXPIRED]
+    raw["timestamp"] = "1"
+    assert reasons(convert(event(raw), days_to_expire_start="valid_from")) == {uuid_of(1): Skip.EXPIRED}
 
 
 def test_private_and_cidr_where_the_settings_want_them(convert):
     values = ["10.0.0.1", "198.51.100.9/24", "fd00::1", "2001:db8::/32"]
-    made = convert(
+    result = convert(
         event(*(attribute(number, "ip-dst", value) for number, value in enumerate(values))), send_private_and_cidr=True
     )
-    assert patterns(made) == [
+    assert patterns(result) == [
         "[ipv4-addr:value = '10.0.0.1']",
         "[ipv4-addr:value = '198.51.100.0/24']",
         "[ipv6-addr:value = 'fd00::1']",
@@ -422,16 +428,16 @@ def test_a_hundred_kilobytes(only, kind):
 
 def test_any_valid_version_of_uuid_in_lower_case(convert):
     uuids = [f"AAAAAAAA-0000-{version}000-8000-00000000000{version}" for version in "134578"]
-    made = convert(event(*(attribute(uuid=uuid, value=uuid) for uuid in uuids)))
-    assert [each["id"] for each in made.indicators] == [f"indicator--{uuid.lower()}" for uuid in uuids]
+    result = convert(event(*(attribute(uuid=uuid, value=uuid) for uuid in uuids)))
+    assert [indicator["id"] for indicator in result.indicators] == [f"indicator--{uuid.lower()}" for uuid in uuids]
 
 
 def test_the_same_value_in_two_events_is_sent_twice(only):
-    one = only(attribute(1), in_event={"Tag": [{"name": "tlp:red"}]})
-    two = only(attribute(2), in_event={"uuid": "cccccccc-0000-4000-8000-000000000002"})
-    assert one["pattern"] == two["pattern"]
-    assert one["id"] != two["id"]
-    assert one["object_marking_refs"] != two["object_marking_refs"]
+    first = only(attribute(1), in_event={"Tag": [{"name": "tlp:red"}]})
+    second = only(attribute(2), in_event={"uuid": "cccccccc-0000-4000-8000-000000000002"})
+    assert first["pattern"] == second["pattern"]
+    assert first["id"] != second["id"]
+    assert first["object_marking_refs"] != second["object_marking_refs"]
 
 
 def test_two_runs_give_the_same(convert):
@@ -452,9 +458,9 @@ def test_a_large_event_comes_in_parts(make_settings):
 
 
 def test_created_comes_from_the_attribute_and_modified_is_now(only):
-    made = only(attribute())
-    assert made["created"] == made["valid_from"] == "2026-09-21T14:13:20.000Z"
-    assert made["modified"] == "2026-11-21T12:00:00.345Z"
+    indicator = only(attribute())
+    assert indicator["created"] == indicator["valid_from"] == "2026-09-21T14:13:20.000Z"
+    assert indicator["modified"] == "2026-11-21T12:00:00.345Z"
 
 
 @pytest.mark.parametrize("timestamp", ["", None, "soon", [], {}, True, "9" * 20, "9" * 5000])
@@ -465,8 +471,8 @@ def test_a_bad_timestamp_is_the_events(only, timestamp):
 
 
 def test_a_timestamp_in_the_future_is_now(only):
-    made = only(attribute(timestamp="4000000000"))
-    assert made["created"] == made["modified"]
+    indicator = only(attribute(timestamp="4000000000"))
+    assert indicator["created"] == indicator["modified"]
 
 
 def test_a_timestamp_of_long_ago_is_still_a_date(only):
@@ -484,25 +490,25 @@ def test_a_timestamp_of_long_ago_is_still_a_date(only):
     ],
 )
 def test_valid_until_by_kind_from_now_or_from_the_attribute(only, misp_type, value, days):
-    one = attribute(misp_type=misp_type, value=value, timestamp=str(int(NOW.timestamp()) - 86_400))
-    assert only(one)["valid_until"] == (NOW + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%S.345Z")
+    raw = attribute(misp_type=misp_type, value=value, timestamp=str(int(NOW.timestamp()) - 86_400))
+    assert only(raw)["valid_until"] == (NOW + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%S.345Z")
     later = NOW + timedelta(days=days - 1)
-    made = only(one, days_to_expire_start="valid_from")
-    assert made["valid_until"] == later.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    indicator = only(raw, days_to_expire_start="valid_from")
+    assert indicator["valid_until"] == later.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def test_the_longest_key_of_the_mapping_counts(only):
     mapping = {"file": 10, "file:hashes.'SHA-256'": 30, "file:hashes": 20}
     expected = {"sha256": 30, "md5": 20, "filename": 10}
     for kind, days in expected.items():
-        made = only(attribute(misp_type=kind, value=DIGESTS.get(kind, "a.exe")), days_to_expire_mapping=mapping)
-        assert made["valid_until"].startswith((NOW + timedelta(days=days)).strftime("%Y-%m-%d"))
+        indicator = only(attribute(misp_type=kind, value=DIGESTS.get(kind, "a.exe")), days_to_expire_mapping=mapping)
+        assert indicator["valid_until"].startswith((NOW + timedelta(days=days)).strftime("%Y-%m-%d"))
 
 
 def test_last_seen_ends_an_indicator_unless_it_is_ignored(only, refused):
-    one = attribute(last_seen="2026-12-01T10:00:00+02:00")
-    assert only(one)["valid_until"] == "2026-12-01T08:00:00.000Z"
-    assert only(one, days_to_expire_ignore_misp_last_seen=True)["valid_until"].startswith("2027-01-10")
+    raw = attribute(last_seen="2026-12-01T10:00:00+02:00")
+    assert only(raw)["valid_until"] == "2026-12-01T08:00:00.000Z"
+    assert only(raw, days_to_expire_ignore_misp_last_seen=True)["valid_until"].startswith("2027-01-10")
     for past in ("2026-11-21T12:00:00Z", NOW.isoformat(), (NOW + timedelta(microseconds=100)).isoformat()):
         old = attribute(last_seen=past, timestamp="4000000000")
         assert refused(old).reason is Skip.EXPIRED
@@ -515,8 +521,8 @@ def test_no_last_seen_is_start_and_days(only, empty):
 
 
 def test_days_beyond_the_calendar_are_skipped(convert):
-    made = convert(event(attribute()), NOW.replace(year=9999))
-    assert reasons(made) == {uuid_of(1): Skip.NO_VALID_UNTIL}
+    result = convert(event(attribute()), NOW.replace(year=9999))
+    assert reasons(result) == {uuid_of(1): Skip.NO_VALID_UNTIL}
 
 
 # --- What tags say ---------------------------------------------------------------------------------
@@ -535,40 +541,42 @@ def test_days_beyond_the_calendar_are_skipped(convert):
     ],
 )
 def test_tlp(only, own, of_event, level):
-    made = only(tagged(*own), in_event={"Tag": [{"name": name} for name in of_event]})
-    assert made["object_marking_refs"] == [TLP_MARKINGS[level]]
+    indicator = only(tagged(*own), in_event={"Tag": [{"name": name} for name in of_event]})
+    assert indicator["object_marking_refs"] == [TLP_MARKINGS[level]]
 
 
 def test_defaults_are_the_sites(monkeypatch, only):
     assert only(attribute())["indicator_types"] == [SENTINEL_DEFAULT_THREATTYPE]
     monkeypatch.setattr(constants, "SENTINEL_DEFAULT_TLP", "TLP:AMBER")
     monkeypatch.setattr(constants, "SENTINEL_DEFAULT_THREATTYPE", "Malware")
-    made = only(attribute(), default_confidence=33)
-    assert made["object_marking_refs"] == [TLP_MARKINGS["amber"]]
-    assert made["indicator_types"] == ["Malware"]
-    assert made["confidence"] == 33
+    indicator = only(attribute(), default_confidence=33)
+    assert indicator["object_marking_refs"] == [TLP_MARKINGS["amber"]]
+    assert indicator["indicator_types"] == ["Malware"]
+    assert indicator["confidence"] == 33
 
 
 def test_a_local_tlp_counts_although_it_is_no_label(only):
-    made = only(attribute(Tag=[{"name": "tlp:red", "local": 1}, {"name": "secret", "local": True}]))
-    assert made["object_marking_refs"] == [TLP_MARKINGS["red"]]
-    assert "secret" not in json.dumps(made)
-    made = only(attribute(Tag=[{"name": "secret", "local": True}]), ignore_localtags=False)
-    assert "secret" in made["labels"]
+    indicator = only(attribute(Tag=[{"name": "tlp:red", "local": 1}, {"name": "secret", "local": True}]))
+    assert indicator["object_marking_refs"] == [TLP_MARKINGS["red"]]
+    assert "secret" not in json.dumps(indicator)
+    indicator = only(attribute(Tag=[{"name": "secret", "local": True}]), ignore_localtags=False)
+    assert "secret" in indicator["labels"]
 
 
 def test_confidence_and_threat_type_of_the_attribute_before_the_event(only):
     of_event = {"Tag": [{"name": 'misp:confidence-level="unconfident"'}, {"name": "sentinel-threattype:C2"}]}
-    made = only(attribute(), in_event=of_event)
-    assert (made["confidence"], made["indicator_types"]) == (0, ["C2"])
-    made = only(tagged("sentinel-threattype:botnet", 'misp:confidence-level="usually-confident"'), in_event=of_event)
-    assert (made["confidence"], made["indicator_types"]) == (75, ["Botnet"])
+    indicator = only(attribute(), in_event=of_event)
+    assert (indicator["confidence"], indicator["indicator_types"]) == (0, ["C2"])
+    indicator = only(
+        tagged("sentinel-threattype:botnet", 'misp:confidence-level="usually-confident"'), in_event=of_event
+    )
+    assert (indicator["confidence"], indicator["indicator_types"]) == (75, ["Botnet"])
 
 
 def test_kill_chain_phases_beside_those_of_misp_stix(only):
-    one = tagged("kill-chain:Command and Control", category="Network activity")
-    made = only(one, in_event={"Tag": [{"name": "kill-chain:Delivery"}]})
-    assert made["kill_chain_phases"] == [
+    raw = tagged("kill-chain:Command and Control", category="Network activity")
+    indicator = only(raw, in_event={"Tag": [{"name": "kill-chain:Delivery"}]})
+    assert indicator["kill_chain_phases"] == [
         {"kill_chain_name": "misp-category", "phase_name": "Network activity"},
         {"kill_chain_name": KILL_CHAIN, "phase_name": "command-and-control"},
         {"kill_chain_name": KILL_CHAIN, "phase_name": "delivery"},
@@ -576,9 +584,9 @@ def test_kill_chain_phases_beside_those_of_misp_stix(only):
 
 
 def test_labels(monkeypatch, only):
-    one = tagged("osint:a", "plain", "tlp:red", "misp:tool=x", category="Payload delivery")
+    raw = tagged("osint:a", "plain", "tlp:red", "misp:tool=x", category="Payload delivery")
     of_event = {"Tag": [{"name": "osint:b"}, {"name": "plain"}, {"name": "here", "local": True}]}
-    assert only(one, in_event=of_event)["labels"] == [
+    assert only(raw, in_event=of_event)["labels"] == [
         'misp:type="mutex"',
         'misp:category="Payload delivery"',
         "osint:a",
@@ -587,29 +595,29 @@ def test_labels(monkeypatch, only):
     ]
     monkeypatch.setattr(constants, "MISP_ALLOWED_TAXONOMIES", ["osint"])
     monkeypatch.setattr(constants, "MISP_TAGS_IGNORE", ["osint:B"])
-    assert only(one, in_event=of_event)["labels"][2:] == ["osint:a"]
+    assert only(raw, in_event=of_event)["labels"][2:] == ["osint:a"]
 
 
 @pytest.mark.parametrize(
     "bad", [None, "tlp:red", {}, [None, 7, [], {}, {"name": None}, {"name": ["tlp:red"]}, {"x": 1}]]
 )
 def test_bad_tags_cost_nothing(only, bad):
-    made = only(attribute(Tag=bad), in_event={"Tag": bad})
-    assert made["object_marking_refs"] == [TLP_MARKINGS["white"]]
-    assert made["labels"] == ['misp:type="mutex"']
+    indicator = only(attribute(Tag=bad), in_event={"Tag": bad})
+    assert indicator["object_marking_refs"] == [TLP_MARKINGS["white"]]
+    assert indicator["labels"] == ['misp:type="mutex"']
 
 
 # --- What leads back to MISP -----------------------------------------------------------------------
 
 
 def test_name_description_organisation_and_references(only):
-    made = only(attribute(comment="Seen in a mail"))
-    assert made["name"] == "A campaign"
-    lines = made["description"].splitlines()
+    indicator = only(attribute(comment="Seen in a mail"))
+    assert indicator["name"] == "A campaign"
+    lines = indicator["description"].splitlines()
     assert lines[0] == "Seen in a mail"
     assert all(word in lines[-1] for word in ("A campaign", "7", EVENT_UUID, "ACME", "2026-11-01"))
-    assert made["created_by_ref"] == f"identity--{ORG_UUID}"
-    (reference,) = made["external_references"]
+    assert indicator["created_by_ref"] == f"identity--{ORG_UUID}"
+    (reference,) = indicator["external_references"]
     assert reference["url"] == f"https://misp.example.org/events/view/{EVENT_UUID}"
     assert reference["external_id"] == uuid_of(1)
     assert reference["source_name"] == "MISP"
@@ -620,9 +628,9 @@ def test_without_misp_domain_there_is_no_page(only):
 
 
 def test_an_event_without_a_uuid_is_found_by_its_id(only):
-    made = only(attribute(), in_event={"uuid": None})
-    assert made["external_references"][0]["url"] == "https://misp.example.org/events/view/7"
-    assert "MISP event 7 by ACME" in made["description"]
+    indicator = only(attribute(), in_event={"uuid": None})
+    assert indicator["external_references"][0]["url"] == "https://misp.example.org/events/view/7"
+    assert "MISP event 7 by ACME" in indicator["description"]
     assert "url" not in only(attribute(), in_event={"uuid": None, "id": "../7"})["external_references"][0]
 
 
@@ -652,18 +660,18 @@ def test_an_event_without_a_uuid_is_found_by_its_id(only):
     ],
 )
 def test_garbage_in_the_event_costs_nothing(only, over):
-    one = attribute(
+    raw = attribute(
         Galaxy=[{"GalaxyCluster": [{"uuid": ""}]}], Sighting=[{}], ShadowAttribute=7, object_relation=[], category=[]
     )
-    made = only(one, in_event=over)
-    assert made["name"] == ("(no info)" if "info" in over else "A campaign")
-    assert ("created_by_ref" in made) == ("Orgc" not in over)
+    indicator = only(raw, in_event=over)
+    assert indicator["name"] == ("(no info)" if "info" in over else "A campaign")
+    assert ("created_by_ref" in indicator) == ("Orgc" not in over)
 
 
 def test_text_that_utf_8_cannot_hold_is_replaced(only):
-    made = only(tagged("half \ud800", comment="c\udfff", category="x\ud800"), in_event={"info": "i\ud800"})
-    assert made["name"] == "i?"
-    assert "half ?" in made["labels"]
+    indicator = only(tagged("half \ud800", comment="c\udfff", category="x\ud800"), in_event={"info": "i\ud800"})
+    assert indicator["name"] == "i?"
+    assert "half ?" in indicator["labels"]
 
 
 def test_an_event_without_attributes(convert):
@@ -678,7 +686,7 @@ def whole(convert, *objects, **over):
 
 
 def test_objects_are_traced_to_their_members(convert):
-    made = whole(
+    result = whole(
         convert,
         thing(
             1,
@@ -691,17 +699,17 @@ def test_objects_are_traced_to_their_members(convert):
         thing(3, "ip-port", attribute(5, "ip-dst", "::ffff:192.0.2.9", object_relation="ip")),
         thing(4, "registry-key", attribute(6, "regkey", "HKLM\\A%b%", object_relation="key")),
     )
-    assert {each["id"]: each["pattern"] for each in made.indicators} == {
+    assert {indicator["id"]: indicator["pattern"] for indicator in result.indicators} == {
         f"indicator--{uuid_of(1)}": "[ipv4-addr:value = '192.0.2.1']",
         f"indicator--{uuid_of(2)}": "[domain-name:value = 'evil.example']",
         f"indicator--{uuid_of(4)}": "[url:value = 'http://a.example/\U0001f600?(dot)']",
         f"indicator--{uuid_of(5)}": "[ipv6-addr:value = '::ffff:192.0.2.9']",
         f"indicator--{uuid_of(6)}": "[windows-registry-key:key = 'HKLM\\\\A%b%']",
     }
-    assert made.indicators[0]["object_marking_refs"] == [TLP_MARKINGS["red"]]
-    assert made.indicators[1]["description"].startswith("the name\n")
-    assert reasons(made) == {uuid_of(3): Skip.NOT_MATCHABLE}
-    assert made.attributes == 6
+    assert result.indicators[0]["object_marking_refs"] == [TLP_MARKINGS["red"]]
+    assert result.indicators[1]["description"].startswith("the name\n")
+    assert reasons(result) == {uuid_of(3): Skip.NOT_MATCHABLE}
+    assert result.attributes == 6
 
 
 def test_a_file_object_left_to_misp_stix(convert):
@@ -709,16 +717,18 @@ def test_a_file_object_left_to_misp_stix(convert):
     members = [attribute(n, kind, DIGESTS[kind].upper(), object_relation=kind) for n, kind in enumerate(kinds, 1)]
     members[2]["value"] = "b2" * 32
     members += [attribute(8, "sha1", "zz", object_relation="sha1"), attribute(9, "filename", "a.exe")]
-    made = whole(convert, thing(1, "file", *members))
-    found = {each["external_references"][0]["external_id"]: each["pattern"] for each in made.indicators}
-    assert found == {
+    result = whole(convert, thing(1, "file", *members))
+    by_attribute = {
+        indicator["external_references"][0]["external_id"]: indicator["pattern"] for indicator in result.indicators
+    }
+    assert by_attribute == {
         uuid_of(1): f"[file:hashes.MD5 = '{DIGESTS['md5']}']",
         uuid_of(2): f"[file:hashes.'SHA-512/256' = '{DIGESTS['sha512/256']}']",
         uuid_of(3): f"[file:hashes.'SHA-256' = '{'b2' * 32}']",
         uuid_of(4): f"[file:hashes.'SHA-512/224' = '{DIGESTS['sha512/224']}']",
     }
-    assert all("File name: a.exe" in each["description"] for each in made.indicators)
-    bad = {skip.attribute_uuid: skip for skip in made.skipped}
+    assert all("File name: a.exe" in indicator["description"] for indicator in result.indicators)
+    bad = {skip.attribute_uuid: skip for skip in result.skipped}
     assert bad[uuid_of(9)].reason is Skip.FILE_NAME
     assert bad[uuid_of(8)].reason is Skip.REFUSED
     assert "40 hexadecimal" in bad[uuid_of(8)].words
@@ -726,38 +736,38 @@ def test_a_file_object_left_to_misp_stix(convert):
 
 def test_an_observable_of_no_member_has_an_id_of_its_object(monkeypatch, convert):
     monkeypatch.setattr(conversion.misp_stix, "as_rewritten", lambda kind, value: "something else")
-    made = whole(convert, thing(1, "url", attribute(1, "url", "http://a.example/", object_relation="url")))
+    result = whole(convert, thing(1, "url", attribute(1, "url", "http://a.example/", object_relation="url")))
     pattern = "[url:value = 'http://a.example/']"
-    assert patterns(made) == [pattern]
+    assert patterns(result) == [pattern]
     object_uuid = UUID("bbbbbbbb-0000-4000-8000-000000000001")
-    assert made.indicators[0]["id"] == f"indicator--{uuid5(object_uuid, pattern)}"
+    assert result.indicators[0]["id"] == f"indicator--{uuid5(object_uuid, pattern)}"
 
 
 def test_what_misp_stix_changes_in_a_way_not_known_yet_is_put_right_in_attributes(monkeypatch, only):
     monkeypatch.setattr(conversion.misp_stix, "as_rewritten", lambda kind, value: "something else")
-    made = only(attribute(misp_type="url", value="http://a.example/\U0001f600"))
-    assert made["pattern"] == "[url:value = 'http://a.example/\U0001f600']"
+    indicator = only(attribute(misp_type="url", value="http://a.example/\U0001f600"))
+    assert indicator["pattern"] == "[url:value = 'http://a.example/\U0001f600']"
 
 
 @pytest.mark.parametrize("name", ["phishing", "not a template", "", None, 7, ["file"]])
 def test_objects_that_misp_stix_does_not_know_are_refused_with_words(convert, name):
     members = [attribute(1, "url", "http://a.example/", object_relation="url"), attribute(2, "text", "x")]
-    made = whole(convert, thing(1, name, *members), thing(2, "mutex", attribute(3, object_relation="name")))
-    assert reasons(made) == {uuid_of(1): Skip.REFUSED, uuid_of(2): Skip.TYPE_NOT_ACCEPTED}
-    assert all(skip.words for skip in made.skipped if skip.reason is Skip.REFUSED)
-    assert patterns(made) == ["[mutex:name = 'a mutex']"]
+    result = whole(convert, thing(1, name, *members), thing(2, "mutex", attribute(3, object_relation="name")))
+    assert reasons(result) == {uuid_of(1): Skip.REFUSED, uuid_of(2): Skip.TYPE_NOT_ACCEPTED}
+    assert all(skip.words for skip in result.skipped if skip.reason is Skip.REFUSED)
+    assert patterns(result) == ["[mutex:name = 'a mutex']"]
 
 
 def test_a_rule_that_misp_stix_makes_of_an_object_is_refused(convert):
-    made = whole(convert, thing(1, "suricata", attribute(1, "url", "http://a.example/", object_relation="suricata")))
-    assert reasons(made) == {uuid_of(1): Skip.REFUSED}
-    assert "rule" in made.skipped[0].words
+    result = whole(convert, thing(1, "suricata", attribute(1, "url", "http://a.example/", object_relation="suricata")))
+    assert reasons(result) == {uuid_of(1): Skip.REFUSED}
+    assert "rule" in result.skipped[0].words
 
 
 def test_objects_without_a_uuid_of_their_own_are_flattened(convert):
     members = [attribute(n, "md5", f"{n}" * 32, object_relation="md5") for n in range(1, 6)]
     clash = thing(2, "file", members[1])["uuid"]
-    made = whole(
+    result = whole(
         convert,
         thing(1, "file", members[0], uuid="garbage"),
         thing(2, "file", members[1]),
@@ -765,10 +775,10 @@ def test_objects_without_a_uuid_of_their_own_are_flattened(convert):
         thing(4, "file", members[3], uuid=uuid_of(9)),
         Attribute=[attribute(9, "mutex", "m")],
     )
-    assert sorted(patterns(made)) == sorted(
+    assert sorted(patterns(result)) == sorted(
         ["[mutex:name = 'm']", *(f"[file:hashes.MD5 = '{str(n) * 32}']" for n in range(1, 5))]
     )
-    assert made.skipped == []
+    assert result.skipped == []
 
 
 @pytest.mark.parametrize(
@@ -783,9 +793,9 @@ def test_garbage_in_an_object_costs_nothing(convert, over):
 @pytest.mark.parametrize("report", [{}, {"name": "no content"}, {"uuid": "garbage", "content": 7}, {"uuid": None}])
 def test_a_broken_report_costs_nothing(convert, make_settings, report):
     misp_event = event(attribute(1), attribute(2, "md5", "zz"), EventReport=[report])
-    made = convert(misp_event, misp_remove_eventreports=False)
-    assert patterns(made) == ["[mutex:name = 'a mutex']"]
-    assert reasons(made) == {uuid_of(2): Skip.REFUSED}
+    result = convert(misp_event, misp_remove_eventreports=False)
+    assert patterns(result) == ["[mutex:name = 'a mutex']"]
+    assert reasons(result) == {uuid_of(2): Skip.REFUSED}
     with_reports = RequestObjectEvent(
         misp_event, ConversionRules.of(make_settings(misp_remove_eventreports=False)), NOW
     )
@@ -870,7 +880,7 @@ EVENTS = st.fixed_dictionaries(
 
 
 def dicts(value):
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 @hypothesis_settings(max_examples=250)
@@ -882,16 +892,20 @@ def test_every_attribute_is_sent_or_skipped_whatever_it_is(make_settings, misp_e
     before = json.dumps(misp_event)
     parts = list(convert_event(misp_event, ConversionRules.of(settings), NOW))
     assert json.dumps(misp_event) == before
-    indicators = [each for part in parts for each in part.indicators]
+    indicators = [indicator for part in parts for indicator in part.indicators]
     skipped = [skip for part in parts for skip in part.skipped]
     assert_sentinel_takes(indicators)
-    given_attributes = dicts(misp_event["Attribute"])
-    for each in dicts(misp_event["Object"]):
-        given_attributes += dicts(each.get("Attribute"))
-    assert sum(part.attributes for part in parts) == len(given_attributes)
-    of_attributes = [each for each in indicators if each["id"].endswith(each["external_references"][0]["external_id"])]
+    raw_attributes = dicts(misp_event["Attribute"])
+    for object_ in dicts(misp_event["Object"]):
+        raw_attributes += dicts(object_.get("Attribute"))
+    assert sum(part.attributes for part in parts) == len(raw_attributes)
+    of_single_attributes = [
+        indicator
+        for indicator in indicators
+        if indicator["id"].endswith(indicator["external_references"][0]["external_id"])
+    ]
     if flatten:
-        assert len(of_attributes) + len(skipped) == len(given_attributes)
+        assert len(of_single_attributes) + len(skipped) == len(raw_attributes)
     assert all(isinstance(skip.reason, Skip) and str(skip) for skip in skipped)
 
 
@@ -902,9 +916,9 @@ def test_values_of_any_text_reach_sentinel_unchanged_or_have_a_reason(make_setti
     (first, *rest) = convert_event(
         event(attribute(misp_type=kind, value=value)), ConversionRules.of(make_settings()), NOW
     )
-    made = [each for part in rest for each in part.indicators]
-    if made:
-        assert [each.value for each in observables(made[0]["pattern"])] == [value.strip()]
+    indicators = [indicator for part in rest for indicator in part.indicators]
+    if indicators:
+        assert [observable.value for observable in observables(indicators[0]["pattern"])] == [value.strip()]
     else:
         assert {skip.reason for part in (first, *rest) for skip in part.skipped} <= {Skip.BAD_VALUE, Skip.REFUSED}
 
@@ -921,4 +935,4 @@ def test_no_member_of_an_object_costs_another(make_settings, member, name):
     }[name]
     misp_event = event(Object=[thing(1, name, good, member)])
     parts = list(convert_event(misp_event, ConversionRules.of(make_settings(misp_flatten_attributes=False)), NOW))
-    assert f"indicator--{uuid_of(99)}" in {each["id"] for part in parts for each in part.indicators}
+    assert f"indicator--{uuid_of(99)}" in {indicator["id"] for part in parts for indicator in part.indicators}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from helpers.indicators.dates import expires_at, from_text, from_timestamp, stix_time
+from helpers.indicators.dates import expires_at, from_text, from_timestamp, seconds, stix_time, stix_time_of
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 MAPPING = {"ipv4-addr": 150, "domain-name": 300, "url": 400}
@@ -109,3 +109,22 @@ def test_last_seen_wins_and_a_bad_one_is_none():
 def test_days_beyond_the_calendar_are_none():
     assert expires_at(None, "url:value", START, 10**9, {}) is None
     assert expires_at(None, "url:value", datetime(9999, 12, 1, tzinfo=UTC), 50, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("1970-01-01T00:00:00.000Z", 0),
+        ("2023-11-14T22:13:20.999Z", 1_700_000_000),
+        ("2023-11-14T23:13:20+01:00", 1_700_000_000),
+    ],
+)
+def test_stix_times_as_seconds(text, moment):
+    assert seconds(text) == moment
+    assert seconds(stix_time_of(moment)) == moment
+
+
+def test_seconds_as_stix_writes_them():
+    assert stix_time_of(1_700_000_000) == "2023-11-14T22:13:20.000Z"
+    with pytest.raises(ValueError, match="digits"):
+        seconds("soon")

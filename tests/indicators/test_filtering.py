@@ -40,14 +40,14 @@ def domain(*tags, **changes):
     return {"type": "domain", "value": "bad.example.org", "Tag": tag(*tags), **changes}
 
 
-def made(of, filters, **settings):
+def converted(of, filters, **settings):
     """Convert an event: (patterns, skips, halves)."""
     parts = list(convert_event(of, ConversionRules.of(Settings(filters=filters, **settings)), NOW))
-    patterns = [each["pattern"] for part in parts for each in part.indicators]
+    patterns = [indicator["pattern"] for part in parts for indicator in part.indicators]
     assert sum(part.attributes for part in parts) == len(of["Attribute"]) + sum(
-        len(each["Attribute"]) for each in of.get("Object", [])
+        len(object_["Attribute"]) for object_ in of.get("Object", [])
     )
-    return patterns, [each for part in parts for each in part.skipped], [h for part in parts for h in part.left_out]
+    return patterns, [skip for part in parts for skip in part.skipped], [h for part in parts for h in part.left_out]
 
 
 MODEL, OTHER = "NIDS Simple Decaying Model", "Phishing model"
@@ -114,21 +114,21 @@ CASES = [
 
 @pytest.mark.parametrize(("filters", "of", "reason", "words"), CASES)
 def test_each_filter(filters, of, reason, words):
-    patterns, skipped, halves = made(of, filters)
+    patterns, skipped, halves = converted(of, filters)
     assert bool(patterns) is (reason is None)
-    assert [(each.reason, each.words) for each in skipped] == ([(reason, words)] if reason else [])
+    assert [(skip.reason, skip.words) for skip in skipped] == ([(reason, words)] if reason else [])
     assert halves == []
 
 
 def test_what_is_no_attribute_to_send_keeps_its_own_reason():
-    _, skipped, _ = made(event({**domain(), "to_ids": False}), {"types": ["ip-dst"]})
-    assert [each.reason for each in skipped] == [Skip.NO_TO_IDS]
+    _, skipped, _ = converted(event({**domain(), "to_ids": False}), {"types": ["ip-dst"]})
+    assert [skip.reason for skip in skipped] == [Skip.NO_TO_IDS]
 
 
 def test_a_half_of_what_is_left_out_is_not_told_as_well():
     of = event(domain(type="domain|ip", value="bad.example.org|10.0.0.1"))
-    assert len(made(of, {})[2]) == 1
-    assert made(of, {"exclude_types": ["domain|ip"]})[2] == []
+    assert len(converted(of, {})[2]) == 1
+    assert converted(of, {"exclude_types": ["domain|ip"]})[2] == []
 
 
 @pytest.mark.parametrize("flatten", [True, False])
@@ -140,11 +140,11 @@ def test_members_of_objects_are_left_out_one_by_one(flatten):
     uuid = "30000000-0000-4000-8000-000000000001"
     thing = {"uuid": uuid, "name": "domain-ip", "meta-category": "network", "Attribute": members}
     of = misp_event(1, Object=[thing])
-    assert len(made(of, {}, misp_flatten_attributes=flatten)[0]) == 2
-    patterns, skipped, _ = made(of, {"exclude_tags": ["not"]}, misp_flatten_attributes=flatten)
+    assert len(converted(of, {}, misp_flatten_attributes=flatten)[0]) == 2
+    patterns, skipped, _ = converted(of, {"exclude_tags": ["not"]}, misp_flatten_attributes=flatten)
     assert patterns == ["[domain-name:value = 'bad.example.org']"]
-    assert [each.reason for each in skipped] == [Skip.FILTERED_TAG]
-    patterns, skipped, _ = made(of, {"types": ["url"]}, misp_flatten_attributes=flatten)
+    assert [skip.reason for skip in skipped] == [Skip.FILTERED_TAG]
+    patterns, skipped, _ = converted(of, {"types": ["url"]}, misp_flatten_attributes=flatten)
     assert (patterns, len(skipped)) == ([], 2)
 
 
@@ -153,10 +153,10 @@ def test_an_event_is_prepared_once_for_all_who_get_it():
         event(domain("one"), domain("two"), domain("three")), ConversionRules.of(Settings()), NOW
     )
     ours, theirs = (AttributeFilters.parse({"exclude_tags": [name]}) for name in ("one", "two"))
-    left = {
+    passing = {
         name: len(apply_filters(prepared, *filters).items) for name, filters in [("ours", [ours]), ("theirs", [theirs])]
     }
-    assert left == {"ours": 2, "theirs": 2}
+    assert passing == {"ours": 2, "theirs": 2}
     assert len(apply_filters(prepared, ours, theirs).items) == 1
     assert len(prepared.items) == 3 and prepared.skipped == []
 
@@ -174,7 +174,7 @@ def test_a_change_of_filters_is_noticed():
 
 
 def test_every_problem_is_named():
-    given = {
+    filters = {
         "typs": ["domain"],
         "colour": "red",
         "types": ["domain", "ip-dts", 5],
@@ -186,9 +186,9 @@ def test_every_problem_is_named():
         "decaying_models": [1],
     }
     with pytest.raises(FilterProblems) as caught:
-        AttributeFilters.parse(given)
-    told = dict(caught.value.problems)
-    assert list(told) == [
+        AttributeFilters.parse(filters)
+    problems = dict(caught.value.problems)
+    assert list(problems) == [
         "['typs']",
         "['colour']",
         "['types'][1]",
@@ -202,11 +202,11 @@ def test_every_problem_is_named():
         "['max_tlp']",
         "['decaying_models']",
     ]
-    assert "'types'" in told["['typs']"]
-    assert "min_decay_score" in told["['colour']"]
-    assert "'ip-dst'" in told["['types'][1]"]
-    assert "exclude_tags" in told["['include_tags'][0]"]
-    assert str(caught.value).count(";") == len(told) - 1
+    assert "'types'" in problems["['typs']"]
+    assert "min_decay_score" in problems["['colour']"]
+    assert "'ip-dst'" in problems["['types'][1]"]
+    assert "exclude_tags" in problems["['include_tags'][0]"]
+    assert str(caught.value).count(";") == len(problems) - 1
 
 
 @pytest.mark.parametrize(
@@ -278,17 +278,17 @@ FILTERS = st.fixed_dictionaries(
 def outcome(of, filters):
     """Sort the attributes of an event: (sent, {skipped: reason})."""
     prepared = RequestObjectEvent(of, ConversionRules.of(Settings()), NOW)
-    left = apply_filters(prepared, AttributeFilters.parse(filters))
-    reasons = [(each.attribute_uuid, each.reason) for each in left.skipped]
+    passing = apply_filters(prepared, AttributeFilters.parse(filters))
+    reasons = [(skip.attribute_uuid, skip.reason) for skip in passing.skipped]
     assert len(dict(reasons)) == len(reasons), "one reason each"
-    assert not {half.attribute_uuid for half in left.left_out} & dict(reasons).keys()
-    return {each.uuid for each in left.items}, dict(reasons)
+    assert not {half.attribute_uuid for half in passing.left_out} & dict(reasons).keys()
+    return {item.uuid for item in passing.items}, dict(reasons)
 
 
 @given(of=EVENTS, filters=FILTERS)
 def test_an_attribute_is_sent_or_has_one_reason(of, filters):
     sent, skipped = outcome(of, filters)
-    assert sent | skipped.keys() == {each["uuid"] for each in of["Attribute"]}
+    assert sent | skipped.keys() == {raw["uuid"] for raw in of["Attribute"]}
     assert not sent & skipped.keys()
 
 
@@ -296,13 +296,13 @@ def tighter(first, second):
     """Join two sets of filters, so that each of them holds."""
     joined = {**first, **second}
     for key in first.keys() & second.keys():
-        one, two = first[key], second[key]
+        ours, theirs = first[key], second[key]
         if key in ("types", "include_tags"):
-            joined[key] = [each for each in one if each in two] or one
+            joined[key] = [name for name in ours if name in theirs] or ours
         elif key == "max_tlp":
-            joined[key] = min(one, two, key=TLP_2_LEVELS.__getitem__)
+            joined[key] = min(ours, theirs, key=TLP_2_LEVELS.__getitem__)
         else:
-            joined[key] = one + two if isinstance(one, list) else max(one, two)
+            joined[key] = ours + theirs if isinstance(ours, list) else max(ours, theirs)
     return joined
 
 
@@ -322,21 +322,23 @@ def test_tightening_never_adds(of, first, second):
 def test_anything_gives_filters_or_problems(given_):
     try:
         AttributeFilters.parse(given_)
-    except FilterProblems as found:
-        assert found.problems
-        assert all(what.endswith(".") and ":" in what for _, what in found.problems)
+    except FilterProblems as error:
+        assert error.problems
+        assert all(what.endswith(".") and ":" in what for _, what in error.problems)
     else:
         json.dumps(given_, allow_nan=False)
 
 
 def test_a_file_whose_hashes_are_filtered_gives_its_name():
-    members = [misp_attribute(n, each) for n, each in enumerate([("filename", "a.exe"), ("md5", "a1" * 16)])]
+    members = [
+        misp_attribute(number, value) for number, value in enumerate([("filename", "a.exe"), ("md5", "a1" * 16)])
+    ]
     of = event(Object=[{"uuid": "cccccccc-0000-4000-8000-000000000009", "name": "file", "Attribute": members}])
     prepared = RequestObjectEvent(of, ConversionRules.of(Settings()), NOW)
-    left = {
+    passing = {
         kind: [
-            each.value.type for each in apply_filters(prepared, AttributeFilters.parse({"exclude_types": [kind]})).items
+            item.value.type for item in apply_filters(prepared, AttributeFilters.parse({"exclude_types": [kind]})).items
         ]
         for kind in ("url", "md5", "filename")
     }
-    assert left == {"url": ["md5"], "md5": ["filename"], "filename": ["md5"]}
+    assert passing == {"url": ["md5"], "md5": ["filename"], "filename": ["md5"]}

@@ -9,7 +9,7 @@ import pytest
 
 from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES
 from helpers.indicators.misp_stix import as_rewritten, convert
-from helpers.indicators.values import prepare
+from helpers.indicators.values import normalise
 
 UUID = "aaaaaaaa-0000-4000-8000-{:012d}"
 PINNED = next(
@@ -107,19 +107,19 @@ PATTERNS = {
 
 def attribute(number, misp_type, value, **over):
     """An attribute as helpers.indicators.request_event prepares it."""
-    prepared = prepare(misp_type, value, send_private_and_cidr=False)
+    prepared = normalise(misp_type, value, send_private_and_cidr=False)
     uuid = UUID.format(number)
     return {"uuid": uuid, "type": prepared.type, "value": prepared.text, "to_ids": True, "timestamp": "1"} | over
 
 
 def thing(number, name, *members, **over):
     """An object with members of (type, value, relation)."""
-    made = [
+    raw_members = [
         attribute(number * 100 + position, misp_type, value, object_relation=relation)
         for position, (misp_type, value, relation) in enumerate(members)
     ]
     uuid = UUID.format(number)
-    return {"uuid": uuid, "name": name, "meta-category": "network", "timestamp": "1", "Attribute": made} | over
+    return {"uuid": uuid, "name": name, "meta-category": "network", "timestamp": "1", "Attribute": raw_members} | over
 
 
 def test_the_pinned_version_is_installed():
@@ -132,11 +132,14 @@ def test_every_accepted_type_is_in_the_snapshot():
 
 def test_pattern_of_every_accepted_type():
     items = {kind: attribute(number, kind, value) for number, (kind, value) in enumerate(VALUES.items(), 1)}
-    made = convert(list(items.values())).indicators
-    patterns = {kind: made[item["uuid"]]["pattern"] if item["uuid"] in made else None for kind, item in items.items()}
+    indicators = convert(list(items.values())).indicators
+    patterns = {
+        kind: indicators[item["uuid"]]["pattern"] if item["uuid"] in indicators else None
+        for kind, item in items.items()
+    }
     changed = {kind: (PATTERNS[kind], now) for kind, now in patterns.items() if now != PATTERNS[kind]}
     assert not changed, f"{NEWS} (before, now): {changed}"
-    assert {each["pattern_type"] for each in made.values()} == {"stix"}
+    assert {indicator["pattern_type"] for indicator in indicators.values()} == {"stix"}
 
 
 OBJECTS = {
@@ -167,13 +170,15 @@ OBJECTS = {
 @pytest.mark.parametrize("name", OBJECTS)
 def test_pattern_of_objects(name):
     members, pattern = OBJECTS[name]
-    made = convert([thing(1, name, *members)]).indicators
-    assert {uuid: each["pattern"] for uuid, each in made.items()} == {UUID.format(1): pattern}, NEWS
+    indicators = convert([thing(1, name, *members)]).indicators
+    assert {uuid: indicator["pattern"] for uuid, indicator in indicators.items()} == {UUID.format(1): pattern}, NEWS
 
 
 def test_what_an_indicator_brings_besides_its_pattern():
-    made = convert([attribute(1, "md5", "a" * 32)]).indicators[UUID.format(1)]
-    assert made["kill_chain_phases"] == [{"kill_chain_name": "misp-category", "phase_name": "Payload delivery"}], NEWS
+    indicator = convert([attribute(1, "md5", "a" * 32)]).indicators[UUID.format(1)]
+    assert indicator["kill_chain_phases"] == [{"kill_chain_name": "misp-category", "phase_name": "Payload delivery"}], (
+        NEWS
+    )
 
 
 @pytest.mark.parametrize(
@@ -191,12 +196,12 @@ def test_what_misp_stix_writes_for_a_value_is_known(kind, value, written):
         assert as_rewritten(kind, value) in {written, value}  # by the version of Python
     else:
         assert as_rewritten(kind, value) == written
-    made = convert([attribute(1, kind, value)] if kind != "domain" else []).indicators
-    assert all(as_rewritten(kind, value) in each["pattern"] for each in made.values())
+    indicators = convert([attribute(1, kind, value)] if kind != "domain" else []).indicators
+    assert all(as_rewritten(kind, value) in indicator["pattern"] for indicator in indicators.values())
 
 
 @pytest.mark.parametrize(
-    ("item", "said"),
+    ("item", "expected"),
     [
         (attribute(2, "sha1", "zz"), "expected: 40 hexadecimal characters"),
         (attribute(2, "domain", "no dots"), "invalid format"),
@@ -209,20 +214,20 @@ def test_what_misp_stix_writes_for_a_value_is_known(kind, value, written):
         (thing(2, "pe", ("imphash", "a" * 32, "imphash")), "No values for required properties"),
     ],
 )
-def test_words_of_a_refusal_come_back_and_its_neighbours_are_converted(item, said):
-    stixed = convert([attribute(1, "md5", "a" * 32), item, attribute(3, "md5", "b" * 32)])
-    assert set(stixed.indicators) == {UUID.format(1), UUID.format(3)}
-    words = stixed.words[UUID.format(2)]
-    assert said in words
+def test_words_of_a_refusal_come_back_and_its_neighbours_are_converted(item, expected):
+    result = convert([attribute(1, "md5", "a" * 32), item, attribute(3, "md5", "b" * 32)])
+    assert set(result.indicators) == {UUID.format(1), UUID.format(3)}
+    words = result.words[UUID.format(2)]
+    assert expected in words
     assert len(words) <= 303
     assert "\n" not in words
     assert 'File "' not in words
 
 
 def test_words_about_the_member_of_an_object():
-    stixed = convert([thing(1, "file", ("md5", "a" * 32, "md5"), ("sha1", "zz", "sha1"))])
-    assert set(stixed.indicators) == {UUID.format(1)}
-    assert "expected: 40 hexadecimal" in stixed.words[UUID.format(101)]
+    result = convert([thing(1, "file", ("md5", "a" * 32, "md5"), ("sha1", "zz", "sha1"))])
+    assert set(result.indicators) == {UUID.format(1)}
+    assert "expected: 40 hexadecimal" in result.words[UUID.format(101)]
 
 
 BROKEN_REPORTS = [{"EventReport": [{}]}, {"EventReport": [{"uuid": "x", "name": 1}]}, {"EventReport": [{"uuid": None}]}]
@@ -230,9 +235,9 @@ BROKEN_REPORTS = [{"EventReport": [{}]}, {"EventReport": [{"uuid": "x", "name": 
 
 @pytest.mark.parametrize("extra", BROKEN_REPORTS)
 def test_a_broken_report_costs_no_item(extra):
-    stixed = convert([attribute(1, "md5", "a" * 32), attribute(2, "md5", "zz")], extra)
-    assert set(stixed.indicators) == {UUID.format(1)}
-    assert "32 hexadecimal" in stixed.words[UUID.format(2)]
+    result = convert([attribute(1, "md5", "a" * 32), attribute(2, "md5", "zz")], extra)
+    assert set(result.indicators) == {UUID.format(1)}
+    assert "32 hexadecimal" in result.words[UUID.format(2)]
 
 
 def test_an_exception_costs_its_own_item_only(monkeypatch):
@@ -246,15 +251,15 @@ def test_an_exception_costs_its_own_item_only(monkeypatch):
         return real(parser, event)
 
     monkeypatch.setattr(MISPtoSTIX21Parser, "parse_misp_event", fails_on_the_second)
-    stixed = convert([attribute(number, "md5", "a" * 32) for number in (1, 2, 3)])
-    assert set(stixed.indicators) == {UUID.format(1), UUID.format(3)}
-    assert stixed.words == {UUID.format(2): "KeyError: 'inside misp-stix'"}
+    result = convert([attribute(number, "md5", "a" * 32) for number in (1, 2, 3)])
+    assert set(result.indicators) == {UUID.format(1), UUID.format(3)}
+    assert result.words == {UUID.format(2): "KeyError: 'inside misp-stix'"}
 
 
 def test_same_input_gives_the_same_output():
     items = [attribute(number, kind, value) for number, (kind, value) in enumerate(VALUES.items(), 1)]
     first, second = convert(items), convert(items)
     assert first.words == second.words
-    assert {uuid: each["pattern"] for uuid, each in first.indicators.items()} == {
-        uuid: each["pattern"] for uuid, each in second.indicators.items()
+    assert {uuid: indicator["pattern"] for uuid, indicator in first.indicators.items()} == {
+        uuid: indicator["pattern"] for uuid, indicator in second.indicators.items()
     }

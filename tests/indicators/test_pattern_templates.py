@@ -15,12 +15,12 @@ from misp_stix_converter import MISPtoSTIX21Parser
 
 from benchmarks.sandboxed import events
 from helpers.commands.convert import events_in
-from helpers.indicators import misp_stix, pattern_templates
+from helpers.indicators import misp_stix, pattern_templates, stix_uuid
 from helpers.indicators.convert import convert_event, through_misp_stix
 from helpers.indicators.patterns import observables
-from helpers.indicators.request_event import RequestObjectEvent, stix_uuid
+from helpers.indicators.request_event import RequestObjectEvent
 from helpers.indicators.rules import ConversionRules
-from helpers.indicators.values import Unsendable, Value, prepare
+from helpers.indicators.values import Unsendable, Value, normalise
 from helpers.settings.model import Settings
 from sandbox.samples import recent, sample_events
 from tests.indicators.test_real_events import FILES, needs_events
@@ -58,22 +58,22 @@ def by_misp_stix(value, own=UUID):
 
 def assert_same(value, own=UUID):
     """What comes out of a template is what comes out of misp-stix; it may decline."""
-    cast = pattern_templates.from_template(own, value)
-    if cast is None:
+    filled = pattern_templates.from_template(own, value)
+    if filled is None:
         return
-    made = by_misp_stix(value, own)
-    assert made is not None, value
-    assert {name: made.get(name) for name in cast.stix} == dict(cast.stix)
-    assert cast.found == observables(made["pattern"])
+    indicator = by_misp_stix(value, own)
+    assert indicator is not None, value
+    assert {name: indicator.get(name) for name in filled.stix} == dict(filled.stix)
+    assert filled.observables == observables(indicator["pattern"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @hypothesis_settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_whatever_the_value_a_mould_makes_what_misp_stix_makes(kind, data):
+def test_whatever_the_value_a_template_gives_what_misp_stix_makes(kind, data):
     value = data.draw(values_of(kind))
     try:
-        assert_same(prepare(kind, value, send_private_and_cidr=True))
+        assert_same(normalise(kind, value, send_private_and_cidr=True))
     except Unsendable:
         return
     if not kind.startswith("ip-"):  # an address is always prepared before
@@ -84,14 +84,14 @@ def test_whatever_the_value_a_mould_makes_what_misp_stix_makes(kind, data):
 @given(HOST, ADDRESS)
 def test_both_halves_of_a_composite_are_filled_in(host, address):
     try:
-        value = prepare("domain|ip", f"{host}|{address}", send_private_and_cidr=True)
+        value = normalise("domain|ip", f"{host}|{address}", send_private_and_cidr=True)
     except Unsendable:
         return
     assert_same(value)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_has_its_mould(kind):
+def test_every_type_has_its_template(kind):
     for part in pattern_templates.ADDRESSES if kind.startswith("ip-") else [pattern_templates.EXAMPLES[kind]]:
         value = Value(kind, (part,))
         assert pattern_templates.from_template(UUID, value) is not None
@@ -114,7 +114,7 @@ def test_the_uuid_is_the_attributes_own(own):
         assert_same(Value("domain", ("example.org",)), str(own))
 
 
-def test_a_mould_that_cannot_be_learned_is_none(monkeypatch):
+def test_a_type_of_which_there_is_no_template_is_none(monkeypatch):
     """An update of misp-stix that writes patterns in another way costs speed alone."""
     pattern_templates.template_of.cache_clear()
     nothing = misp_stix.MispStixResult({}, {})
@@ -136,13 +136,15 @@ def plain_loop(prepared):
             "Object": [item for item in items if "Attribute" in item],
         }
     )
-    made = (json.loads(each.serialize()) for each in parser.stix_objects if each.type == "indicator")
-    return {(each["id"], each["pattern"]) for each in made}
+    indicators = (
+        json.loads(indicator.serialize()) for indicator in parser.stix_objects if indicator.type == "indicator"
+    )
+    return {(indicator["id"], indicator["pattern"]) for indicator in indicators}
 
 
 def stage(prepared):
-    made = through_misp_stix(prepared.items, {}).indicators.values()
-    return {(each["id"], each["pattern"]) for each in made}
+    indicators = through_misp_stix(prepared.items, {}).indicators.values()
+    return {(indicator["id"], indicator["pattern"]) for indicator in indicators}
 
 
 @needs_events
@@ -162,7 +164,7 @@ def made_up(draw):
     numbers = st.integers(0, 2**31)
     attributes = []
     for kind in draw(st.lists(kinds, min_size=1, max_size=12)):
-        value = "|".join(draw(values_of(each)) if each in KINDS else str(draw(numbers)) for each in kind.split("|"))
+        value = "|".join(draw(values_of(part)) if part in KINDS else str(draw(numbers)) for part in kind.split("|"))
         category = draw(st.sampled_from(["Network activity", "Payload delivery", "", None]))
         own = {
             "uuid": str(draw(st.uuids(version=4))),
@@ -200,17 +202,17 @@ def uploaded(event, settings):
     """Everything that becomes of an event; the words of a refusal aside."""
     parts = list(convert_event(event, ConversionRules.of(settings), NOW))
     indicators = [indicator for part in parts for indicator in part.indicators]
-    said = [(each.attribute_uuid, each.reason) for part in parts for each in (*part.skipped, *part.left_out)]
-    return indicators, said
+    refused = [(skip.attribute_uuid, skip.reason) for part in parts for skip in (*part.skipped, *part.left_out)]
+    return indicators, refused
 
 
 @hypothesis_settings(max_examples=40, deadline=None)
 @given(made_up())
-def test_what_is_uploaded_of_generated_events_is_the_same_without_moulds(event):
+def test_what_is_uploaded_of_generated_events_is_the_same_without_templates(event):
     settings = Settings(send_private_and_cidr=True)
-    with_moulds = uploaded(event, settings)
+    with_templates = uploaded(event, settings)
     with mock.patch.object(pattern_templates, "from_template", return_value=None):
-        assert uploaded(event, settings) == with_moulds
+        assert uploaded(event, settings) == with_templates
 
 
 @pytest.mark.parametrize("event", recent(sample_events(), NOW.timestamp()), ids=lambda event: event["info"])
@@ -218,9 +220,9 @@ def test_sample_events_give_the_pairs_of_a_plain_loop_and_the_same_uploads(event
     assert stage(RequestObjectEvent(event, ConversionRules.of(Settings()), NOW)) == plain_loop(
         RequestObjectEvent(event, ConversionRules.of(Settings()), NOW)
     )
-    with_moulds = uploaded(event, Settings())
+    with_templates = uploaded(event, Settings())
     with mock.patch.object(pattern_templates, "from_template", return_value=None):
-        assert uploaded(event, Settings()) == with_moulds
+        assert uploaded(event, Settings()) == with_templates
 
 
 def test_made_up_events_give_the_pairs_of_a_plain_loop():
@@ -228,4 +230,4 @@ def test_made_up_events_give_the_pairs_of_a_plain_loop():
         prepared = RequestObjectEvent(event, ConversionRules.of(Settings()), NOW)
         assert len(stage(prepared)) == 50
         assert stage(prepared) == plain_loop(prepared)
-        assert all(pattern_templates.from_template(each.uuid, each.value) for each in prepared.prepared)
+        assert all(pattern_templates.from_template(raw.uuid, raw.value) for raw in prepared.prepared)

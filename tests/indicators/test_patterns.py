@@ -14,7 +14,7 @@ IP = "network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.val
 
 
 @pytest.mark.parametrize(
-    ("pattern", "found"),
+    ("pattern", "expected"),
     [
         ("[domain-name:value = 'a.example']", ["[domain-name:value = 'a.example']"]),
         ("[file:hashes.MD5 = 'aa']", ["[file:hashes.MD5 = 'aa']"]),
@@ -79,8 +79,8 @@ IP = "network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.val
         ),
     ],
 )
-def test_each_pattern_gives_single_observables(pattern, found):
-    assert [each.pattern for each in observables(pattern)] == found
+def test_each_pattern_gives_single_observables(pattern, expected):
+    assert [observable.pattern for observable in observables(pattern)] == expected
 
 
 @pytest.mark.parametrize("pattern", ["", "[", "rule x { condition: true }", "[a = 'b']", "domain-name:value = 'x'"])

@@ -129,8 +129,8 @@ def converted(path, settings):
     parts = list(convert_event(event, ConversionRules.of(settings), NOW))
     return (
         event,
-        [each for part in parts for each in part.indicators],
-        [each for part in parts for each in part.skipped],
+        [indicator for part in parts for indicator in part.indicators],
+        [skip for part in parts for skip in part.skipped],
     )
 
 
@@ -149,7 +149,7 @@ def test_there_are_29_of_them_with_much_to_send():
 @needs_events
 def test_ids_and_patterns_are_the_expected_ones(real):
     event, indicators, _ = real
-    pairs = [(each["id"], each["pattern"]) for each in indicators]
+    pairs = [(indicator["id"], indicator["pattern"]) for indicator in indicators]
     assert len(set(pairs)) == len(pairs)
     assert set(pairs) == expected(event)
 
@@ -157,21 +157,21 @@ def test_ids_and_patterns_are_the_expected_ones(real):
 @needs_events
 def test_every_other_attribute_has_its_reason(real):
     event, indicators, skipped = real
-    every = Counter(attribute["uuid"].lower() for attribute, _ in attributes_of(event))
-    sent = {each["external_references"][0]["external_id"] for each in indicators}
-    assert Counter(each.attribute_uuid.lower() for each in skipped) == every - Counter(sent)
+    all_attributes = Counter(attribute["uuid"].lower() for attribute, _ in attributes_of(event))
+    sent = {indicator["external_references"][0]["external_id"] for indicator in indicators}
+    assert Counter(skip.attribute_uuid.lower() for skip in skipped) == all_attributes - Counter(sent)
     quiet = Counter(attribute["to_ids"] for attribute, _ in attributes_of(event))[False]
-    assert Counter(each.reason for each in skipped)[Skip.NO_TO_IDS] == quiet
-    assert all(each.words for each in skipped if each.reason is Skip.REFUSED)
+    assert Counter(skip.reason for skip in skipped)[Skip.NO_TO_IDS] == quiet
+    assert all(skip.words for skip in skipped if skip.reason is Skip.REFUSED)
 
 
 @needs_events
 def test_every_indicator_is_a_single_comparison_with_an_end(real):
     event, indicators, _ = real
-    for each in indicators:
-        assert re.fullmatch(r"\[[a-z0-9-]+:[^ ]+ = '(?:[^'\\]|\\.)*'\]", each["pattern"])
-        assert each["valid_from"] < each["valid_until"]
-        assert each["name"] == event["info"].strip()
+    for indicator in indicators:
+        assert re.fullmatch(r"\[[a-z0-9-]+:[^ ]+ = '(?:[^'\\]|\\.)*'\]", indicator["pattern"])
+        assert indicator["valid_from"] < indicator["valid_until"]
+        assert indicator["name"] == event["info"].strip()
     json.dumps(indicators, allow_nan=False)
 
 
@@ -180,11 +180,11 @@ def test_every_indicator_is_a_single_comparison_with_an_end(real):
 def test_objects_left_to_misp_stix_give_no_other_patterns(path, make_settings):
     settings = make_settings(days_to_expire_ignore_misp_last_seen=True, misp_flatten_attributes=False)
     event, indicators, skipped = converted(path, settings)
-    assert {(each["id"], each["pattern"]) for each in indicators} <= expected(event)
-    every = {attribute["uuid"].lower() for attribute, _ in attributes_of(event)}
-    sent = {each["external_references"][0]["external_id"] for each in indicators}
-    assert sent | {each.attribute_uuid.lower() for each in skipped} == every
-    assert len(sent) + len(skipped) == len(every)
+    assert {(indicator["id"], indicator["pattern"]) for indicator in indicators} <= expected(event)
+    all_attributes = {attribute["uuid"].lower() for attribute, _ in attributes_of(event)}
+    sent = {indicator["external_references"][0]["external_id"] for indicator in indicators}
+    assert sent | {skip.attribute_uuid.lower() for skip in skipped} == all_attributes
+    assert len(sent) + len(skipped) == len(all_attributes)
 
 
 @needs_events

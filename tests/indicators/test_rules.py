@@ -41,11 +41,11 @@ CHANGED = {
     "ms_auth": GRAPH,
 }
 CONNECTION = "says how Microsoft or MISP is reached"
-SENDING = "says how what was made is sent"
-READING = "says which events are read; run.shape has it"
+SENDING = "says how indicators are sent"
+READING = "says which events are read; a run compares them itself"
 STORIES = "is for stories"
 OUTPUT = "says what is written on the way, and where"
-LEDGER = "says what is done with what was made"
+LEDGER = "says what is remembered and withdrawn, and when"
 SHAPES_NOTHING = {
     **dict.fromkeys(("ms_cloud", "ms_endpoints", "ms_verifycert", "ms_proxies", "ms_useragent"), CONNECTION),
     **dict.fromkeys(("misp_key", "misp_verifycert", "misp_proxies", "misp_headers", "misp_timeout"), CONNECTION),

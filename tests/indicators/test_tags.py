@@ -115,7 +115,7 @@ def test_confidence_is_the_lowest_of_several_else_the_default():
 
 
 @pytest.mark.parametrize(
-    ("own", "of_event", "found"),
+    ("own", "of_event", "expected"),
     [
         ([], [], ["WatchList"]),
         (["sentinel-threattype:Botnet"], ["sentinel-threattype:C2"], ["Botnet"]),
@@ -127,8 +127,8 @@ def test_confidence_is_the_lowest_of_several_else_the_default():
         (["sentinel-threattype"], [], ["WatchList"]),
     ],
 )
-def test_threat_types_of_the_attribute_then_of_the_event(own, of_event, found):
-    assert tags.threat_types(named(*own), named(*of_event), "WatchList") == found
+def test_threat_types_of_the_attribute_then_of_the_event(own, of_event, expected):
+    assert tags.threat_types(named(*own), named(*of_event), "WatchList") == expected
 
 
 @pytest.mark.parametrize("word", THREAT_TYPES)

@@ -8,18 +8,18 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from constants import HASH_TYPES, UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES, Skip
-from helpers.indicators.values import Unsendable, prepare
+from helpers.indicators.values import Unsendable, normalise
 
 MD5 = "D41D8CD98F00B204E9800998ECF8427E"
 
 
 def parts(misp_type, value, *, send_private_and_cidr=False):
-    return prepare(misp_type, value, send_private_and_cidr=send_private_and_cidr).parts
+    return normalise(misp_type, value, send_private_and_cidr=send_private_and_cidr).parts
 
 
 def reason(misp_type, value):
     with pytest.raises(Unsendable) as caught:
-        prepare(misp_type, value, send_private_and_cidr=False)
+        normalise(misp_type, value, send_private_and_cidr=False)
     return caught.value.reason
 
 
@@ -182,20 +182,20 @@ def test_a_uri_without_a_host_is_no_url(given_value):
     ],
 )
 def test_every_other_kind(misp_type, given_value, kind, sent):
-    value = prepare(misp_type, given_value, send_private_and_cidr=False)
+    value = normalise(misp_type, given_value, send_private_and_cidr=False)
     assert (value.type, value.parts, value.text) == (kind, (sent,), sent)
 
 
 @pytest.mark.parametrize("name", ["a.exe", "a|b.exe", "a\\b'c.exe", "\U0001f600.exe", ""])
 @pytest.mark.parametrize("kind", HASH_TYPES)
 def test_a_file_name_goes_beside_its_hash(kind, name):
-    value = prepare(f"filename|{kind}", f"{name}|{MD5}", send_private_and_cidr=False)
+    value = normalise(f"filename|{kind}", f"{name}|{MD5}", send_private_and_cidr=False)
     digest = MD5 if kind in {"ssdeep", "impfuzzy"} else MD5.lower()
     assert (value.type, value.parts, value.file_name) == (kind, (digest,), name)
 
 
 def test_a_domain_and_its_address():
-    value = prepare("domain|ip", "Evil.Example.|192.0.2.1", send_private_and_cidr=False)
+    value = normalise("domain|ip", "Evil.Example.|192.0.2.1", send_private_and_cidr=False)
     assert value.parts == ("evil.example", "192.0.2.1")
     assert value.typed_parts == [("domain", "evil.example"), ("ip-dst", "192.0.2.1")]
     assert value.left_out == ()
@@ -212,7 +212,7 @@ def test_a_domain_and_its_address():
     ],
 )
 def test_half_of_a_domain_and_address_is_sent_alone(given_value, kind, sent, why):
-    value = prepare("domain|ip", given_value, send_private_and_cidr=False)
+    value = normalise("domain|ip", given_value, send_private_and_cidr=False)
     assert (value.type, value.parts) == (kind, (sent,))
     assert [half.reason for half in value.left_out] == [why]
 
@@ -258,12 +258,12 @@ HOSTILE = st.one_of(
 @example(kind="url", text="hxxp://meow://[[.]", send=False)
 def test_preparing_what_is_prepared_changes_nothing(kind, text, send):
     try:
-        value = prepare(kind, text, send_private_and_cidr=send)
+        value = normalise(kind, text, send_private_and_cidr=send)
     except Unsendable as refused:
         assert refused.reason in {Skip.BAD_VALUE, Skip.CIDR, Skip.PRIVATE_ADDRESS}
         return
     assert all(part and part == part.strip() for part in value.parts)
-    again = prepare(value.type, value.text, send_private_and_cidr=send)
+    again = normalise(value.type, value.text, send_private_and_cidr=send)
     assert (again.type, again.parts, again.left_out) == (value.type, value.parts, ())
 
 
@@ -272,6 +272,6 @@ def test_preparing_what_is_prepared_changes_nothing(kind, text, send):
 def test_a_hundred_kilobytes_are_a_value_or_a_reason(kind, character):
     text = character * 100_000 + "x"
     try:
-        assert prepare(kind, text, send_private_and_cidr=True).parts
+        assert normalise(kind, text, send_private_and_cidr=True).parts
     except Unsendable as refused:
         assert refused.reason is Skip.BAD_VALUE
