@@ -27,9 +27,9 @@ from helpers.indicators.convert import convert_event
 from helpers.indicators.request_event import RequestObjectEvent
 from helpers.indicators.request_graph import shortened, ti_indicator
 from helpers.ledger.records import Stage
-from helpers.microsoft.api import Batch
+from helpers.microsoft.batch import Batch, OutgoingObject
 from helpers.microsoft.graph_api import GraphApi
-from helpers.microsoft.graph_items import Operation, by_item
+from helpers.microsoft.graph_responses import Operation, interpret_items
 from helpers.microsoft.responses import Answer, NextStep
 from helpers.settings import model as settings_room
 from helpers.settings.model import MsAuth, Settings
@@ -331,14 +331,15 @@ def test_what_may_be_updated_is_what_the_sandbox_lets():
 # --- answers, item by item -----------------------------------------------------------------------------
 
 
-def part_of(count, operation=SUBMIT):
+def batch_of(count, operation=SUBMIT):
     ids = [f"indicator--00000000-0000-4000-8000-{number:012d}" for number in range(count)]
-    return Batch([{"id": each, "pattern": "[]", "remote_id": f"g{each[-2:]}"} for each in ids], operation)
+    objects = [OutgoingObject(each, "[]", b"{}", remote_id=f"g{each[-2:]}", operation=operation) for each in ids]
+    return Batch(objects, operation)
 
 
 def judged(status, value, operation=SUBMIT, count=2):
     text = value if isinstance(value, str) else json.dumps({"value": value})
-    return GraphApi(graph_settings()).interpret(Answer(status, text), part_of(count, operation), NOW)
+    return GraphApi(graph_settings()).interpret(Answer(status, text), batch_of(count, operation), NOW)
 
 
 FIRST, SECOND = (f"00000000-0000-4000-8000-{number:012d}" for number in range(2))
@@ -362,19 +363,19 @@ FAILED = {"error": {"code": "400", "message": "bad"}}
 )
 def test_each_item_is_read(status, value, ids, rejected):
     verdict = judged(status, value)
-    assert verdict.kind is NextStep.SETTLED
+    assert verdict.next_step is NextStep.SETTLED
     assert (verdict.remote_ids, verdict.rejected, verdict.failed, verdict.lost) == (ids, rejected, {}, frozenset())
 
 
 @pytest.mark.parametrize("value", [[{"id": "a"}], [{"id": "a"}, "odd"], [{"externalId": "other"}, {"id": "b"}], []])
 def test_a_206_that_does_not_speak_of_each_is_sent_in_halves(value):
-    assert judged(206, value).kind is NextStep.SPLIT
+    assert judged(206, value).next_step is NextStep.SPLIT
 
 
 @pytest.mark.parametrize("text", ["<html>", "{}", '{"value": 5}'])
 @pytest.mark.parametrize("status", [200, 206])
 def test_an_answer_without_items_is_none(status, text):
-    assert judged(status, text).kind is NextStep.RETRY
+    assert judged(status, text).next_step is NextStep.RETRY
 
 
 def test_what_may_pass_is_tried_another_time():
@@ -865,7 +866,7 @@ def test_a_destination_in_graph_is_emptied_also_when_the_settings_have_moved_on(
 def test_check_tries_an_empty_submit(site, monkeypatch):
     here, said = site(), []
     with here.patched():
-        monkeypatch.setattr(check, "RequestManager", here.manager)
+        monkeypatch.setattr(check, "MicrosoftClient", here.client)
         check.Preflight(here.settings, said.append)._destination(here.settings)
     assert [line[:4] for line in said] == ["ok  ", "ok  "]
     assert "graph.microsoft.com/.default" in said[0] and "empty submit" in said[1]
@@ -907,5 +908,5 @@ def test_a_dry_run_lists_patterns_and_dumps_what_would_be_sent(site, tmp_path):
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"value": ' * 100_000, "no JSON"])
 def test_an_answer_that_is_nested_too_deeply_is_asked_for_again_and_gives_nothing_up(text):
-    verdict = by_item(Answer(200, text, {}), Batch([{"id": "indicator--1"}]))
-    assert verdict.kind is NextStep.RETRY
+    verdict = interpret_items(Answer(200, text, {}), Batch([OutgoingObject("indicator--1", "[]", b"{}")]))
+    assert verdict.next_step is NextStep.RETRY
