@@ -20,8 +20,10 @@ from helpers.text import one_line
 # How much of Microsoft's own words is shown.
 MOST_WORDS = 500
 _TRY_AGAIN = re.compile(r"try again in (\d+(?:\.\d+)?)\s*second", re.IGNORECASE)
+# Of the 4xx, those that say that the same request may be taken later.
 _PASSING = frozenset({408, 425})
-_TOO_LARGE = frozenset({400, 413, 422})
+# One object that Microsoft does not take, or too much of them: smaller requests show which.
+_REFUSED = frozenset({400, 413, 422})
 
 
 class NextStep(Enum):
@@ -74,15 +76,16 @@ def interpret(answer: Answer, size: int, now: datetime) -> Verdict:
     if answer.status == 200:
         return _success(answer, size, words)
     if answer.status == 429:
-        return Verdict(NextStep.THROTTLED, words, _named_wait(answer, now))
+        return Verdict(NextStep.THROTTLED, words, _wait_asked_for(answer, now))
     if answer.status == 401:
         return Verdict(NextStep.NEW_TOKEN, words)
-    if answer.status in (403, 404):
+    if answer.status in (403, 404):  # no role, no workspace: no other batch fares better until somebody acts
         return Verdict(NextStep.STOP, words)
-    if answer.status in _TOO_LARGE:
+    if answer.status in _REFUSED:
         return _refused_whole(answer, size, words)
+    # What had no answer may have arrived; an upload that is repeated replaces what is there.
     if answer.status == 0 or answer.status in _PASSING or answer.status >= 500:
-        return Verdict(NextStep.RETRY, words, _named_wait(answer, now))
+        return Verdict(NextStep.RETRY, words, _wait_asked_for(answer, now))
     return Verdict(NextStep.FAILED, words)
 
 
@@ -140,8 +143,8 @@ def _messages(error: Mapping[str, Any]) -> str:
     return "; ".join(map(str, messages)) if isinstance(messages, list) else str(messages)
 
 
-def _named_wait(answer: Answer, now: datetime) -> float | None:
-    """Return the seconds that the header names, else the text, else nothing."""
+def _wait_asked_for(answer: Answer, now: datetime) -> float | None:
+    """Return the seconds that the header asks for, else the text, else None."""
     header = answer.headers.get("Retry-After", "").strip()
     if header.isdecimal():
         return float(header)

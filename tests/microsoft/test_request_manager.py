@@ -37,7 +37,7 @@ class Outbox:
 
     def __init__(self, indicators):
         self.objects = deque(
-            OutgoingObject(each["id"], str(each["pattern"]), json.dumps(each).encode()) for each in indicators
+            OutgoingObject(sent["id"], str(sent["pattern"]), json.dumps(sent).encode()) for sent in indicators
         )
         self.outcomes = []
         self.errors = []
@@ -98,7 +98,7 @@ class Upload:
 
     def check(self):
         """No object is unaccounted for, and what is called accepted is in the workspace."""
-        assert sorted(o.object.id for o in self.outcomes) == sorted(each["id"] for each in self.sent)
+        assert sorted(o.object.id for o in self.outcomes) == sorted(sent["id"] for sent in self.sent)
         assert set(self.ids(OutcomeState.ACCEPTED)) <= set(self.azure.live())
         return self
 
@@ -245,14 +245,14 @@ def test_both_names_of_the_error_list_are_read(upload, key):
 def test_a_batch_of_bad_objects_is_rejected_one_by_one_and_costs_no_other(upload):
     bad = [indicator(n, created="never") for n in range(100)]
     done = upload().send([*bad, *map(indicator, range(100, 200))]).check()
-    assert set(done.ids(OutcomeState.REJECTED)) == {each["id"] for each in bad}
+    assert set(done.ids(OutcomeState.REJECTED)) == {sent["id"] for sent in bad}
     assert len(done.ids(OutcomeState.ACCEPTED)) == 100
     assert done.exit_code == 1
 
 
 def test_a_batch_refused_without_a_name_is_halved_until_the_bad_object_stands_alone(upload):
     def holds_bad(body):
-        return any(each["id"] == indicator(57)["id"] for each in body["stixobjects"])
+        return any(sent["id"] == indicator(57)["id"] for sent in body["stixobjects"])
 
     refusal = {"error": {"code": "InvalidRequestBody", "message": "Something in it is wrong."}}
     done = upload().fault("status", status=400, body=refusal, times=None, when=holds_bad)
@@ -394,7 +394,7 @@ def test_a_token_service_that_never_gives_one_is_named_with_what_to_look_at(uplo
         ({"MISP2SENTINEL_MS_AUTH__TENANT": "55555555-5555-4555-8555-555555555555"}, "tenant"),
     ],
 )
-def test_no_token_stops_with_the_setting_to_mend(upload, environ, words):
+def test_no_token_stops_with_the_setting_to_fix(upload, environ, words):
     done = upload(**environ).send(map(indicator, range(300))).check()
     assert f"ms_auth['{words}']" in done.manager.given_up
     assert "wrong-secret-value" not in done.manager.given_up
@@ -466,28 +466,28 @@ def test_probe_says_yes_only_when_the_app_may_write(upload):
     assert start.azure.objects() == {}
 
 
-@pytest.mark.parametrize("told", ["301", "600", "900"])
+@pytest.mark.parametrize("retry_after", ["301", "600", "900"])
 @pytest.mark.parametrize("status", [429, 503])
-def test_microsoft_is_left_alone_as_long_as_it_says(upload, told, status):
-    done = upload().fault("status", status=status, headers={"Retry-After": told}).send([indicator(1)]).check()
+def test_nothing_is_sent_for_as_long_as_microsoft_says(upload, retry_after, status):
+    done = upload().fault("status", status=status, headers={"Retry-After": retry_after}).send([indicator(1)]).check()
     assert done.exit_code == 0
-    assert sum(done.time.slept) == pytest.approx(int(told))
+    assert sum(done.time.slept) == pytest.approx(int(retry_after))
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("told", ["901", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+@pytest.mark.parametrize("retry_after", ["901", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_wait_too_long_for_a_run_leaves_the_batch_pending(upload, told, status, workers):
-    start = upload(workers=workers).fault("status", status=status, headers={"Retry-After": told})
+def test_a_wait_too_long_for_a_run_leaves_the_batch_pending(upload, retry_after, status, workers):
+    start = upload(workers=workers).fault("status", status=status, headers={"Retry-After": retry_after})
     done = start.send(map(indicator, range(150))).check()
     assert len(done.ids(OutcomeState.PENDING)) in (100, 50)
     assert sum(done.time.slept) < 60
     assert done.exit_code == 1
 
 
-@pytest.mark.parametrize("told", ["²", "٣", "1e400", "Mon, 01 Jan 99999999999 00:00:00 GMT", "soon", "-5"])
-def test_a_retry_after_that_is_none_is_no_fault(told):
-    answer = Answer(429, "", {"Retry-After": told})
+@pytest.mark.parametrize("retry_after", ["²", "٣", "1e400", "Mon, 01 Jan 99999999999 00:00:00 GMT", "soon", "-5"])
+def test_a_retry_after_that_is_none_is_no_fault(retry_after):
+    answer = Answer(429, "", {"Retry-After": retry_after})
     assert interpret(answer, 1, datetime(2026, 1, 1, tzinfo=UTC)).next_step is NextStep.THROTTLED
 
 
@@ -568,7 +568,7 @@ def test_whatever_happens_every_object_has_one_outcome_and_it_ends(tmp_path_fact
     for fault in faults:
         done.fault(**fault)
     done.send(map(indicator, range(430)))
-    assert sorted(o.object.id for o in done.outcomes) == sorted(each["id"] for each in done.sent)
+    assert sorted(o.object.id for o in done.outcomes) == sorted(sent["id"] for sent in done.sent)
     assert done.manager.requests < 6000
 
 
