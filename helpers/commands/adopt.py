@@ -28,7 +28,7 @@ from helpers.ledger import (
     Stage,
     packed,
 )
-from helpers.microsoft import Clock, ManagementApi
+from helpers.microsoft import Clock, ManagementApi, api_for
 from helpers.misp import MispReader
 from helpers.settings import Settings, variable
 from helpers.sync import (
@@ -52,10 +52,6 @@ MOST_LIVES = 1000
 _NOT_EMPTY = (
     "The ledger holds objects of this destination already: adopt fills an empty one only. To start anew, name "
     "another state_url, or move the ledger away; nothing in Sentinel is lost by that."
-)
-_NOT_FROM_GRAPH = (
-    'adopt is not possible with ms_auth["graph_api"] = True: it takes over STIX objects, and what the Graph API holds '
-    "has neither their ids nor their patterns. Let what another program sent there expire, or delete it there."
 )
 _TIMES = {
     "created": "1970-01-01T00:00:00.000Z",
@@ -283,8 +279,8 @@ def _remembered(event: str, attribute: PreparedAttribute) -> AttributeRecord:
 
 
 def _refuse_missing(settings: Settings) -> None:
-    if settings.graph:
-        raise SettingsError([_NOT_FROM_GRAPH])
+    if words := api_for(settings).why_no_adoption:
+        raise SettingsError([words])
     missing = [name for name in NEEDED if not getattr(settings.ms_auth, name)]
     if missing and settings.name:
         origin = settings.source_of("ms_tenants")

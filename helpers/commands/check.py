@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from helpers import log
 from helpers.commands.share import who
 from helpers.errors import MispError, MispRefused, RunActive, SettingsError, SyncError
-from helpers.microsoft import RequestManager, key_vault
+from helpers.microsoft import Api, BatchSender, Clock, MicrosoftClient, RateLimiters, api_for, key_vault
 from helpers.misp import NOTHING_FOUND, MispReader, decaying_models
 from helpers.settings import Settings, credentials, filter_names, written
 from helpers.stories import MispWriter
@@ -17,15 +17,6 @@ from helpers.sync import run as sync
 Step = Callable[[], str]
 
 _MORE_THAN_READING = ("perm_add", "perm_modify", "perm_publish", "perm_admin")
-
-
-class Nothing:
-    """An outbox in which nothing waits."""
-
-    def dequeue(self, most: int, *, in_flight: bool) -> list[dict[str, object]]:
-        """Return nothing."""
-        del most, in_flight
-        return []
 
 
 @dataclass
@@ -66,11 +57,11 @@ class Preflight:
         """Try the token and the upload of one destination."""
         several = {"ms_tenants"} if settings.name else set()
         at_microsoft = several or credentials.settings_of(settings.ms_auth)
-        manager = RequestManager(settings, Nothing(), lambda _outcomes: None, workers=0)
+        api, client = api_for(settings), MicrosoftClient(settings, Clock())
         named = f" {settings.name}" if settings.name else ""
-        if self._step(f"Microsoft token{named}", lambda: _token(manager, settings), at_microsoft):
-            to_upload = several or {"ms_auth.graph_api" if settings.graph else "ms_auth.workspace_id"}
-            self._step(f"Microsoft upload{named}", lambda: _upload(manager, settings), to_upload)
+        if self._step(f"Microsoft token{named}", lambda: _token(client, settings), at_microsoft):
+            sender = BatchSender(api, client, RateLimiters(Clock()))
+            self._step(f"Microsoft upload{named}", lambda: _upload(sender, api), several or {api.address_setting})
 
     def _step(self, name: str, step: Step, settings: set[str]) -> bool:
         origins = "; ".join(f"{written(each)} from {self.settings.source_of(each)}" for each in sorted(settings))
@@ -177,17 +168,15 @@ def _stories(settings: Settings) -> str:
     return f"the key is of organisation {me.organisation_id} ({me.organisation}), ours{lacks}"
 
 
-def _token(manager: RequestManager, settings: Settings) -> str:
-    manager.get_token()
+def _token(client: MicrosoftClient, settings: Settings) -> str:
+    client.get_token()
     who, how = credentials.issuer(settings), credentials.words(settings.ms_auth)
     return f"{who} gives a token for {settings.ms_auth.scope} ({how})"
 
 
-def _upload(manager: RequestManager, settings: Settings) -> str:
-    manager.probe()
-    if settings.graph:
-        return f"the app may write tiIndicators at {settings.ms_endpoints.graph} (tried with an empty submit)"
-    return f"the app may write to workspace {settings.ms_auth.workspace_id} (tried with an empty upload)"
+def _upload(sender: BatchSender, api: Api) -> str:
+    sender.probe()
+    return api.probed
 
 
 def _state(settings: Settings) -> str:

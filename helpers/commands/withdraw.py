@@ -51,10 +51,11 @@ class Withdrawal:
 
     def _send(self, leaving: Iterable[ObjectRecord]) -> None:
         delivery = Delivery(self.settings, self.ledger, self.report, RateLimiters(self.clock), self.now)
+        delivery.start()
         try:
             for each in leaving:
                 self.report.withdrawing(each)
-                delivery.submit([each])
+                delivery.enqueue([each])
         finally:
             delivery.finish()
 

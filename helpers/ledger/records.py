@@ -106,6 +106,11 @@ class ObjectRecord:
         """The whole object as it was, or is to be, sent."""
         return unpacked(self.body)
 
+    @property
+    def json_text(self) -> bytes:
+        """The whole object as JSON, with its keys sorted."""
+        return zlib.decompress(self.body)
+
     def is_live(self, now: int) -> bool:
         """Whether Microsoft may match it at ``now``, in seconds since 1970."""
         return self.live and self.live_until > now

@@ -1,20 +1,26 @@
 """Everything that talks to Microsoft: tokens, the upload APIs, Graph, management, Key Vault."""
 
-from helpers.microsoft.apis import api_of
-from helpers.microsoft.graph_api import outgoing
+from helpers.microsoft.api import Api, api_for, principal_of
+from helpers.microsoft.batch import Outcome, OutcomeState, OutgoingObject
+from helpers.microsoft.batch_sender import BatchSender
+from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.management_api import ManagementApi
 from helpers.microsoft.rate_limit import Clock, RateLimiters
-from helpers.microsoft.request_manager import Outcome, OutcomeState, RequestManager
+from helpers.microsoft.request_manager import RequestManager
 from helpers.microsoft.responses import Answer
 
 __all__ = [
     "Answer",
+    "Api",
+    "BatchSender",
     "Clock",
     "ManagementApi",
+    "MicrosoftClient",
     "Outcome",
     "OutcomeState",
+    "OutgoingObject",
     "RateLimiters",
     "RequestManager",
-    "api_of",
-    "outgoing",
+    "api_for",
+    "principal_of",
 ]

@@ -1,79 +1,86 @@
-"""Some objects on their way in one request, and what differs between Microsoft's APIs. Pure."""
+"""What differs between Microsoft's APIs, as one object for each kind, and which one the settings choose. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from helpers.indicators import Indicator
+from helpers.ledger import ObjectRecord
+from helpers.microsoft.batch import Batch, OutgoingObject
+from helpers.microsoft.graph_api import GraphApi
 from helpers.microsoft.responses import Answer, Verdict
+from helpers.microsoft.upload_api import UploadApi
 from helpers.settings import Settings
-
-
-@dataclass
-class Batch:
-    """Objects that travel together; ``operation`` says what is done with them, where an API knows several.
-
-    ``in_doubt``: they may have arrived already, since an earlier try had no answer.
-    """
-
-    objects: list[Indicator]
-    operation: str = ""
-    in_doubt: bool = False
-
-    def of(self, objects: Iterable[Indicator]) -> Batch:
-        """Return the same for other objects."""
-        return replace(self, objects=list(objects))
-
-    @property
-    def halves(self) -> list[Batch]:
-        """The two halves, the first one last."""
-        middle = len(self.objects) // 2
-        return [self.of(self.objects[middle:]), self.of(self.objects[:middle])]
-
-    def note_answer(self, answer: Answer) -> None:
-        """Take in that an answer came: one that does not refuse the request leaves in doubt what arrived."""
-        self.in_doubt = self.in_doubt or not 400 <= answer.status < 500
 
 
 class Api(Protocol):
     """One of Microsoft's APIs: where a request goes, what is in it, what its answer means."""
 
     @property
-    def principal(self) -> tuple[str, ...]:
-        """Who calls, and where: what Microsoft counts requests by."""
+    def settings(self) -> Settings:
+        """The settings of the destination."""
 
     @property
     def program(self) -> str:
         """What may take an object that was rejected before: another API, another version of this program."""
 
-    def split(self, batch: Sequence[Indicator]) -> list[Batch]:
+    @property
+    def address_setting(self) -> str:
+        """The setting that decides where uploads go."""
+
+    @property
+    def probed(self) -> str:
+        """What it means that Microsoft took an empty batch."""
+
+    @property
+    def why_no_adoption(self) -> str:
+        """Why ``adopt`` cannot take over what this API's objects are; empty where it can."""
+
+    def outgoing(self, record: ObjectRecord, now: int) -> OutgoingObject:
+        """Return an object as it goes out, or what withdraws it where it is to leave; ``now`` in seconds since 1970."""
+
+    def dumped(self, object_: OutgoingObject) -> bytes:
+        """Return an object as JSON for people who look into what is sent."""
+
+    def split(self, objects: Sequence[OutgoingObject]) -> list[Batch]:
         """Sort objects into those that may travel together."""
 
-    def precondition(self, part: Batch) -> Batch | None:
-        """Return what has to be done before a part is sent, if anything has."""
+    def precondition(self, batch: Batch) -> Batch | None:
+        """Return what has to be done before a batch is sent, if anything has."""
 
-    def follow_up(self, part: Batch, verdict: Verdict) -> list[Batch]:
-        """Return what of a part is to be sent another way, after its answer."""
+    def follow_up(self, batch: Batch, verdict: Verdict) -> list[Batch]:
+        """Return what of a batch is to be sent another way, after its answer."""
 
-    def url(self, part: Batch) -> str:
-        """Return the address that takes a part."""
+    def url(self, batch: Batch) -> str:
+        """Return the address that takes a batch."""
 
-    def body(self, part: Batch) -> bytes:
-        """Return a part as it is sent."""
+    def body(self, batch: Batch) -> bytes:
+        """Return a batch as it is sent."""
 
-    def interpret(self, answer: Answer, part: Batch, now: datetime) -> Verdict:
-        """Say what an answer means for a part."""
+    def interpret(self, answer: Answer, batch: Batch, now: datetime) -> Verdict:
+        """Say what an answer means for a batch."""
 
     def hint(self, status: int) -> str:
         """Say what to do about a status that stops the upload."""
 
 
-def principal_of(settings: Settings, url: str) -> tuple[str, ...]:
-    """Return who calls, and at which host."""
-    auth, host = settings.ms_auth, url.split("/")[2].lower()
+_KINDS: Mapping[str, Callable[[Settings], Api]] = {
+    "graph": GraphApi,
+    "stix": UploadApi,
+    "legacy": UploadApi,
+    "legacy-value": UploadApi,
+}
+
+
+def api_for(settings: Settings) -> Api:
+    """Return the API that a destination's objects go to."""
+    return _KINDS[settings.upload_api](settings)
+
+
+def principal_of(api: Api) -> tuple[str, ...]:
+    """Return who calls an API, and at which host: what Microsoft counts requests by."""
+    auth, host = api.settings.ms_auth, api.url(Batch([])).split("/")[2].lower()
     if auth.credential == "managed_identity":
         return (auth.credential, auth.managed_identity_client_id.lower(), host)
     return (auth.tenant.lower(), auth.client_id.lower(), host)

@@ -1,4 +1,4 @@
-"""Where tiIndicators go, in which envelope, and what the Graph API says of each of them. Pure.
+"""Where tiIndicators go, and in which envelope. Pure.
 
 Rules: Microsoft, submitTiIndicators, updateTiIndicators, deleteTiIndicators and
 deleteTiIndicatorsByExternalId (beta); Microsoft Graph security error codes. A request takes at most 100;
@@ -14,67 +14,106 @@ from datetime import datetime
 from typing import Any
 
 from constants import GRAPH_EDITABLE, VERSION
-from helpers.indicators import Indicator, external_id, ti_indicator
+from helpers.indicators import external_id, ti_indicator
 from helpers.ledger import ObjectRecord
-from helpers.microsoft import responses as microsoft_answers
-from helpers.microsoft.api import Batch, principal_of
-from helpers.microsoft.graph_items import Operation, by_item
-from helpers.microsoft.responses import Answer, Verdict
+from helpers.microsoft.batch import Batch, OutgoingObject
+from helpers.microsoft.graph_responses import Operation, interpret_items
+from helpers.microsoft.responses import Answer, Verdict, interpret
 from helpers.settings import Settings
 
-_FOR_UPDATE = (*GRAPH_EDITABLE, "targetProduct")
+_UPDATED = (*GRAPH_EDITABLE, "targetProduct")
 
 
 @dataclass(frozen=True)
 class GraphApi:
-    """The tiIndicators of one tenant. A second submit makes a second indicator, so what is in doubt goes first."""
+    """The tiIndicators of one tenant.
+
+    A second submit makes a second indicator, so what may be there already is deleted before it is submitted.
+    """
 
     settings: Settings
-
-    @property
-    def principal(self) -> tuple[str, ...]:
-        """Who calls, and where."""
-        return principal_of(self.settings, self.settings.ms_endpoints.graph)
 
     @property
     def program(self) -> str:
         """The API and this program's version."""
         return f"graph {VERSION}"
 
-    def split(self, batch: Sequence[Indicator]) -> list[Batch]:
-        """One part for each operation; of what is submitted, what is in doubt by itself."""
-        parts: dict[tuple[str, bool], Batch] = {}
-        for each in batch:
-            key = (str(each["operation"]), bool(each.get("in_doubt")))
-            parts.setdefault(key, Batch([], *key)).objects.append(each)
-        return list(parts.values())
+    @property
+    def address_setting(self) -> str:
+        """The choice of this API."""
+        return "ms_auth.graph_api"
 
-    def precondition(self, part: Batch) -> Batch | None:
+    @property
+    def probed(self) -> str:
+        """That the app may write tiIndicators."""
+        return f"the app may write tiIndicators at {self.settings.ms_endpoints.graph} (tried with an empty submit)"
+
+    @property
+    def why_no_adoption(self) -> str:
+        """That Graph has other objects than ours."""
+        return (
+            'adopt is not possible with ms_auth["graph_api"] = True: it takes over STIX objects, and what the Graph '
+            "API holds has neither their ids nor their patterns. Let what another program sent there expire, or "
+            "delete it there."
+        )
+
+    def outgoing(self, record: ObjectRecord, now: int) -> OutgoingObject:
+        """Return an object with what is to be done with it at Graph.
+
+        What may be there under an id that is not known here is in doubt; without a ledger that remembers earlier runs,
+        that is everything.
+        """
+        del now
+        remote_id = record.remote_id
+        if record.leaving:
+            deletion = Operation.DELETE if remote_id else Operation.DELETE_BY_EXTERNAL_ID
+            return OutgoingObject(record.id, record.pattern, b"", True, remote_id, deletion)
+        in_doubt = not remote_id and (record.live or not self.settings.remembers)
+        operation = Operation.UPDATE if remote_id else Operation.SUBMIT
+        return OutgoingObject(record.id, record.pattern, record.json_text, False, remote_id, operation, in_doubt)
+
+    def dumped(self, object_: OutgoingObject) -> bytes:
+        """Return what is done with an object, and the tiIndicator where one is sent."""
+        shown = {name: getattr(object_, name) for name in ("id", "pattern", "remote_id", "operation")}
+        if object_.revoked:
+            return json.dumps({**shown, "revoked": True}).encode()
+        shown |= {"in_doubt": object_.in_doubt, "tiIndicator": _ti_indicator(object_)}
+        return json.dumps(shown).encode()
+
+    def split(self, objects: Sequence[OutgoingObject]) -> list[Batch]:
+        """One batch for each operation; of what is submitted, what is in doubt by itself."""
+        batches: dict[tuple[str, bool], Batch] = {}
+        for object_ in objects:
+            key = (object_.operation, object_.in_doubt)
+            batches.setdefault(key, Batch([], *key)).objects.append(object_)
+        return list(batches.values())
+
+    def precondition(self, batch: Batch) -> Batch | None:
         """Before a submit of what may have arrived already, delete it by our own id."""
-        if part.operation == Operation.SUBMIT and part.in_doubt:
-            return Batch(part.objects, Operation.DELETE_BY_EXTERNAL_ID)
+        if batch.operation == Operation.SUBMIT and batch.in_doubt:
+            return Batch(batch.objects, Operation.DELETE_BY_EXTERNAL_ID)
         return None
 
-    def follow_up(self, part: Batch, verdict: Verdict) -> list[Batch]:
-        """What Graph no longer has under the id that it gave is submitted, or deleted by ours: it may be there anew."""
-        lost = [part.objects[position] for position in sorted(verdict.lost)]
-        if part.operation == Operation.DELETE:
+    def follow_up(self, batch: Batch, verdict: Verdict) -> list[Batch]:
+        """What Graph no longer has under its id is submitted, or deleted by ours: it may be there under a newer one."""
+        lost = [batch.objects[position] for position in sorted(verdict.lost)]
+        if batch.operation == Operation.DELETE:
             return [Batch(lost, Operation.DELETE_BY_EXTERNAL_ID)] if lost else []
         return [Batch(lost, Operation.SUBMIT, in_doubt=True)] if lost else []
 
-    def url(self, part: Batch) -> str:
-        """Return the address of a part's operation."""
-        return f"{self.settings.ms_endpoints.graph}/security/tiIndicators/{part.operation or Operation.SUBMIT}"
+    def url(self, batch: Batch) -> str:
+        """Return the address of a batch's operation."""
+        return f"{self.settings.ms_endpoints.graph}/security/tiIndicators/{batch.operation or Operation.SUBMIT}"
 
-    def body(self, part: Batch) -> bytes:
-        """Return the request's JSON for a part."""
-        return json.dumps({"value": [_item(each, part.operation) for each in part.objects]}).encode()
+    def body(self, batch: Batch) -> bytes:
+        """Return the request's JSON for a batch."""
+        return json.dumps({"value": [_item(object_, batch.operation) for object_ in batch.objects]}).encode()
 
-    def interpret(self, answer: Answer, part: Batch, now: datetime) -> Verdict:
-        """Say what an answer means for a part, item by item."""
+    def interpret(self, answer: Answer, batch: Batch, now: datetime) -> Verdict:
+        """Say what an answer means for a batch, item by item."""
         if answer.status in (200, 206):
-            return by_item(answer, part)
-        return microsoft_answers.interpret(answer, len(part.objects), now)
+            return interpret_items(answer, batch)
+        return interpret(answer, len(batch.objects), now)
 
     def hint(self, status: int) -> str:
         """Say what to do about a status that stops the upload."""
@@ -94,27 +133,17 @@ class GraphApi:
         }.get(status, f"The upload to {where} is refused.")
 
 
-def outgoing(each: ObjectRecord, *, remembers: bool = True) -> Indicator:
-    """Return an object as it goes out: what is to be done with it, and the tiIndicator where one is sent.
-
-    What may be at Graph under an id that is not known here is ``in_doubt``; without a ledger that ``remembers``
-    earlier runs, that is everything.
-    """
-    there = {"id": each.id, "pattern": each.pattern, "remote_id": each.remote_id}
-    if each.leaving:
-        operation = Operation.DELETE if each.remote_id else Operation.DELETE_BY_EXTERNAL_ID
-        return {**there, "operation": operation, "revoked": True}
-    in_doubt = not each.remote_id and (each.live or not remembers)
-    operation = Operation.UPDATE if each.remote_id else Operation.SUBMIT
-    return {**there, "operation": operation, "in_doubt": in_doubt, "tiIndicator": ti_indicator(each.indicator)}
-
-
-def _item(each: Indicator, operation: str) -> Any:
+def _item(object_: OutgoingObject, operation: str) -> str | Mapping[str, Any]:
+    """Return an object as an item of a request."""
     if operation == Operation.DELETE:
-        return each["remote_id"]
+        return object_.remote_id
     if operation == Operation.DELETE_BY_EXTERNAL_ID:
-        return external_id(each["id"])
-    made: Mapping[str, Any] = each["tiIndicator"]
+        return external_id(object_.id)
+    fields = _ti_indicator(object_)
     if operation == Operation.UPDATE:
-        return {"id": each["remote_id"], **{name: made[name] for name in _FOR_UPDATE}}
-    return dict(made)
+        return {"id": object_.remote_id, **{name: fields[name] for name in _UPDATED}}
+    return fields
+
+
+def _ti_indicator(object_: OutgoingObject) -> dict[str, Any]:
+    return ti_indicator(json.loads(object_.body))

@@ -9,8 +9,10 @@ from pydantic import SecretStr
 from helpers.errors import MicrosoftError, SettingsError
 from helpers.http import PinnedHttpAdapter, session
 from helpers.log import redact
+from helpers.microsoft.responses import MOST_WORDS
 from helpers.settings import FROM_VAULT, MsAuth, Settings, certificates, clouds
 from helpers.settings import validators as check
+from helpers.text import one_line
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -35,22 +37,24 @@ def with_secrets(settings: Settings) -> Settings:
     Raises SettingsError, with a sentence for each secret, when somebody has to act, and MicrosoftError when
     the vault or the login does not answer.
     """
-    wanted = settings.vault_secrets
-    if not wanted:
+    names = settings.vault_secrets
+    if not names:
         return settings
-    found: dict[str, SecretStr] = {}
+    secrets: dict[str, SecretStr] = {}
     problems: list[str] = []
     with _client(settings) as client:
-        for setting, name in wanted.items():
+        for setting, name in names.items():
             try:
-                found[setting] = check.secret(SecretStr(_read(client, settings, name)))
+                secrets[setting] = check.secret(SecretStr(_read(client, settings, name)))
             except ValueError as error:
                 problems.append(f"{setting} ({name} in {address(settings)}) {error}")
             except SettingsError as error:
-                problems += [f"{setting} ({FROM_VAULT[setting]}) cannot be read: {each}" for each in error.problems]
+                problems += [
+                    f"{setting} ({FROM_VAULT[setting]}) cannot be read: {problem}" for problem in error.problems
+                ]
     if problems:
         raise SettingsError(problems)
-    filled = settings.with_secrets(found, f"key vault {settings.key_vault_name}")
+    filled = settings.with_secrets(secrets, f"key vault {settings.key_vault_name}")
     redact.add(filled.secret_values())
     return filled
 
@@ -68,16 +72,16 @@ def _client(settings: Settings) -> SecretClient:
     return SecretClient(address(settings), credential, transport=transport, retry_total=TRIES_MORE)
 
 
-def _credential(settings: Settings, **travel: Any) -> TokenCredential:
+def _credential(settings: Settings, **transport: Any) -> TokenCredential:
     """Sign in as the settings say; where the secret is what the vault holds, as whoever this host is to Azure."""
     from azure import identity  # noqa: PLC0415
 
     auth = settings.ms_auth
     if auth.credential == "managed_identity":
-        return identity.ManagedIdentityCredential(client_id=auth.managed_identity_client_id or None, **travel)
-    travel |= {"authority": settings.ms_endpoints.authority}
+        return identity.ManagedIdentityCredential(client_id=auth.managed_identity_client_id or None, **transport)
+    transport |= {"authority": settings.ms_endpoints.authority}
     # The vault names its tenant by GUID, which the settings may name by its domain.
-    app = travel | {"disable_instance_discovery": True, "additionally_allowed_tenants": ["*"]}
+    app = transport | {"disable_instance_discovery": True, "additionally_allowed_tenants": ["*"]}
     if auth.credential == "certificate":
         return identity.CertificateCredential(auth.tenant, auth.client_id, certificate_data=_pem(auth), **app)
     if auth.credential == "workload_identity":
@@ -89,16 +93,16 @@ def _credential(settings: Settings, **travel: Any) -> TokenCredential:
         return identity.ClientSecretCredential(
             auth.tenant, auth.client_id, auth.client_secret.get_secret_value(), **app
         )
-    people = ("shared_token_cache", "visual_studio_code", "powershell", "developer_cli", "broker")
-    return identity.DefaultAzureCredential(**travel, **{f"exclude_{each}_credential": True for each in people})
+    personal = ("shared_token_cache", "visual_studio_code", "powershell", "developer_cli", "broker")
+    return identity.DefaultAzureCredential(**transport, **{f"exclude_{name}_credential": True for name in personal})
 
 
 def _pem(auth: MsAuth) -> bytes:
     try:
-        found = certificates.of(auth)
+        certificate = certificates.of(auth)
     except certificates.Unusable as error:
         raise SettingsError([f"ms_auth['{error.key}'] {error}"]) from error
-    return (found.key + found.certificate).encode()
+    return (certificate.key + certificate.certificate).encode()
 
 
 def _read(client: SecretClient, settings: Settings, name: str) -> str:
@@ -119,9 +123,9 @@ def _read(client: SecretClient, settings: Settings, name: str) -> str:
             ) from error
         raise MicrosoftError(f"{where} gives no secret: {_words(error)}") from error
     except exceptions.AzureError as error:
-        mend = "Is key_vault_name right, and the vault reachable from this host (firewall, ms_proxies, ms_verifycert)?"
-        raise MicrosoftError(f"No answer from {where}. {mend} {_words(error)}") from error
+        hint = "Is key_vault_name right, and the vault reachable from this host (firewall, ms_proxies, ms_verifycert)?"
+        raise MicrosoftError(f"No answer from {where}. {hint} {_words(error)}") from error
 
 
 def _words(error: Exception) -> str:
-    return f"Microsoft's words: {' '.join(str(error).split())[:500]}"
+    return f"Microsoft's words: {one_line(error)[:MOST_WORDS]}"

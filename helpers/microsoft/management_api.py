@@ -5,29 +5,24 @@ Rules: Microsoft, operation ThreatIntelligence_Query of version 2025-07-01-previ
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import requests
 import tenacity
 
-from helpers.connection_words import innermost_cause
 from helpers.errors import MicrosoftError
-from helpers.http import PinnedHttpAdapter, session
 from helpers.indicators import Indicator
+from helpers.microsoft.client import MicrosoftClient, Reply
 from helpers.microsoft.rate_limit import Clock
-from helpers.microsoft.responses import Answer, NextStep, Verdict, interpret, parsed, words_of
-from helpers.microsoft.tokens import TokenSource
+from helpers.microsoft.responses import Answer, NextStep, Verdict, interpret, parse_json_or_none, words_of
 from helpers.settings import Settings
-
-Answered = tuple[Verdict, Answer]
 
 VERSION = "2025-07-01-preview"
 PER_PAGE = 100
-READ_SECONDS = 60.0
 TRIES = 6
 LONGEST_WAIT = 900.0
 _PATH = (
@@ -42,66 +37,49 @@ class ManagementApi:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        adapter = PinnedHttpAdapter(settings.ms_verifycert, settings.ms_proxies or None, READ_SECONDS)
-        self._http = session(adapter, settings.ms_useragent)
-        self._tokens = TokenSource(settings, self._http, clock)
+        self._client = MicrosoftClient(settings, clock)
 
     def indicators(self) -> Iterator[Indicator]:
         """Yield each indicator as it was uploaded. Raises MicrosoftError with what to do."""
-        answer = self._asked("POST", address(self._settings), _query(self._settings))
-        yield from _indicators(answer)
-        while link := answer.get("nextLink"):
-            answer = self._asked("GET", self._own(str(link)))
-            yield from _indicators(answer)
+        page = self._ask("POST", address(self._settings), json.dumps(_query(self._settings)).encode())
+        yield from _indicators(page)
+        while link := page.get("nextLink"):
+            page = self._ask("GET", self._on_our_host(str(link)))
+            yield from _indicators(page)
 
-    def _own(self, link: str) -> str:
-        """Accept the address of the next page if it is on the same host: the token goes there."""
+    def _on_our_host(self, link: str) -> str:
+        """Return the address of the next page if it is on the same host: the token goes there. Else MicrosoftError."""
         if _host(link) != _host(self._settings.ms_endpoints.management):
             raise MicrosoftError(f"The management API names a next page on another host: {urlsplit(link).hostname}.")
         return link
 
-    def _asked(self, method: str, url: str, body: Any = None) -> dict[str, Any]:
-        """Ask until there is an answer, in bounded tries."""
+    def _ask(self, method: str, url: str, body: bytes | None = None) -> dict[str, Any]:
+        """Ask for a page until there is an answer, in bounded tries."""
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_result(lambda answered: answered[0].kind in (NextStep.RETRY, NextStep.THROTTLED)),
+            retry=tenacity.retry_if_result(
+                lambda reply: reply.verdict.next_step in (NextStep.RETRY, NextStep.THROTTLED)
+            ),
             stop=tenacity.stop_after_attempt(TRIES),
             wait=_wait,
             sleep=self._clock.sleep,
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
-        answered: Answered = retrying(partial(self._with_token, method, url, body))
-        verdict, answer = answered
-        if answer.status != 200 or verdict.kind is not NextStep.SETTLED:
+        reply: Reply = retrying(partial(self._client.with_token, partial(self._ask_once, method, url, body)))
+        answer, verdict = reply
+        if answer.status != 200 or verdict.next_step is not NextStep.SETTLED:
             raise MicrosoftError(f"{_hint(self._settings, answer.status)} Microsoft's words: {verdict.words}")
-        return _parsed(answer.text)
+        return _page(answer.text)
 
-    def _with_token(self, method: str, url: str, body: Any) -> Answered:
-        """Ask once; a token that is refused is renewed once."""
-        for last in (False, True):
-            token = self._tokens.token()
-            answer = self._send(method, url, body, token)
-            verdict = _judged(answer)
-            if verdict.kind is not NextStep.NEW_TOKEN or last:
-                break
-            self._tokens.refused(token)
-        return verdict, answer
-
-    def _send(self, method: str, url: str, body: Any, token: str) -> Answer:
-        headers = {"Authorization": f"Bearer {token}"}
-        try:
-            response = self._http.request(
-                method, url, json=body, headers=headers, timeout=READ_SECONDS, allow_redirects=False
-            )
-        except requests.RequestException as error:
-            return Answer(0, f"no answer from Microsoft: {innermost_cause(error)}")
-        return Answer(response.status_code, response.text, response.headers)
+    def _ask_once(self, method: str, url: str, body: bytes | None, token: str) -> Reply:
+        answer = self._client.send(method, url, token, body)
+        return Reply(answer, _interpret(answer))
 
 
-def _judged(answer: Answer) -> Verdict:
+def _interpret(answer: Answer) -> Verdict:
     """Say what an answer means: this API's success has a body, and one that is cut short may come whole again."""
     if answer.status != 200:
         return interpret(answer, PER_PAGE, datetime.now(UTC))
-    if isinstance(parsed(answer.text), dict):
+    if isinstance(parse_json_or_none(answer.text), dict):
         return Verdict(NextStep.SETTLED)
     return Verdict(NextStep.RETRY, f"an answer that is not Microsoft's (a proxy's page?): {words_of(answer)}")
 
@@ -119,15 +97,15 @@ def _query(settings: Settings) -> dict[str, Any]:
     return {"condition": condition, "minPageSize": PER_PAGE, "maxPageSize": PER_PAGE}
 
 
-def _parsed(text: str) -> dict[str, Any]:
-    answer = parsed(text)
-    if not isinstance(answer, dict) or not isinstance(answer.get("value"), list):
+def _page(text: str) -> dict[str, Any]:
+    page = parse_json_or_none(text)
+    if not isinstance(page, dict) or not isinstance(page.get("value"), list):
         raise MicrosoftError("The management API answered with something that is no list of indicators.")
-    return answer
+    return page
 
 
-def _indicators(answer: dict[str, Any]) -> Iterator[Indicator]:
-    for record in answer["value"]:
+def _indicators(page: dict[str, Any]) -> Iterator[Indicator]:
+    for record in page["value"]:
         properties = record.get("properties") if isinstance(record, dict) else None
         indicator = properties.get("data") if isinstance(properties, dict) else None
         if not isinstance(indicator, dict) or not all(isinstance(indicator.get(key), str) for key in ("id", "pattern")):
@@ -141,10 +119,10 @@ def _host(url: str) -> tuple[str, str | None, int]:
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    """Seconds before the next try: as told, else longer each time with jitter."""
-    verdict = state.outcome.result()[0] if state.outcome else None
-    if isinstance(verdict, Verdict) and verdict.wait is not None:
-        return min(verdict.wait, LONGEST_WAIT)
+    """Seconds before the next try: as Microsoft says, else longer each time with jitter."""
+    reply = state.outcome.result() if state.outcome else None
+    if isinstance(reply, Reply) and reply.verdict.wait is not None:
+        return min(reply.verdict.wait, LONGEST_WAIT)
     return tenacity.wait_random_exponential(multiplier=2, max=60)(state)
 
 

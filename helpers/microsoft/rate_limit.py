@@ -1,4 +1,4 @@
-"""At most so many requests in any 60 seconds, and nothing in the way of that many.
+"""At most so many requests in any 60 seconds, and no waiting for fewer.
 
 Microsoft counts 100 requests a minute for each calling principal. The libraries for this (limits,
 pyrate-limiter) wait by a clock of their own; here the clock comes in, so that tests need not wait.
@@ -27,7 +27,7 @@ class Clock:
 
 @dataclass
 class Slot:
-    """A request's place in the window; ``latest`` is when, by the clock, it has reached Microsoft at the latest."""
+    """One request in the window; ``latest`` is when, by the clock, it has reached Microsoft at the latest."""
 
     latest: float
 
@@ -36,58 +36,58 @@ class RateLimiter:
     """Lets requests through, in the order in which they came; many threads may ask, they share the limit."""
 
     def __init__(self, per_minute: int, clock: Clock, on_pause: Callable[[float], None]) -> None:
-        self._places: deque[Slot] = deque(maxlen=per_minute)
+        self._slots: deque[Slot] = deque(maxlen=per_minute)
         self._clock = clock
         self._on_pause = on_pause
-        self._held_until = 0.0
-        self._line: deque[object] = deque()
-        self._moved = threading.Condition()
+        self._closed_until = 0.0
+        self._queue: deque[object] = deque()
+        self._changed = threading.Condition()
 
     def take(self, until: float = float("inf")) -> Slot | None:
-        """Wait for a place in the window; None when there is none before the clock shows ``until``."""
+        """Wait for a slot in the window; None when none is free before the clock shows ``until``."""
         ticket = object()
-        with self._moved:
-            self._line.append(ticket)
-            self._moved.notify_all()
-            self._moved.wait_for(lambda: self._line[0] is ticket)
+        with self._changed:
+            self._queue.append(ticket)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._queue[0] is ticket)
         try:
             while self._clock.now() + (wait := self._wait()) <= until:
                 if wait <= 0:
-                    return self._placed()
+                    return self._new_slot()
                 self._on_pause(wait)
                 self._clock.sleep(wait)
             return None
         finally:
-            with self._moved:
-                self._line.popleft()
-                self._moved.notify_all()
+            with self._changed:
+                self._queue.popleft()
+                self._changed.notify_all()
 
-    def answered(self, place: Slot) -> None:
-        """Learn that the request in a place has its answer, so that Microsoft has counted it by now."""
-        with self._moved:
-            place.latest = min(place.latest, self._clock.now())
+    def answered(self, slot: Slot) -> None:
+        """Note that the request in a slot has its answer, so that Microsoft has counted it by now."""
+        with self._changed:
+            slot.latest = min(slot.latest, self._clock.now())
 
     def hold(self, seconds: float) -> None:
         """Let nothing through for so many seconds: Microsoft said so."""
-        with self._moved:
-            self._held_until = max(self._held_until, self._clock.now() + seconds)
+        with self._changed:
+            self._closed_until = max(self._closed_until, self._clock.now() + seconds)
 
     def _wait(self) -> float:
-        """Return the seconds until a place is free, 0 when one is."""
-        with self._moved:
-            full = len(self._places) == self._places.maxlen
-            free_at = max(self._held_until, self._places[0].latest + WINDOW if full else float("-inf"))
+        """Return the seconds until a slot is free, 0 when one is."""
+        with self._changed:
+            full = len(self._slots) == self._slots.maxlen
+            free_at = max(self._closed_until, self._slots[0].latest + WINDOW if full else float("-inf"))
             return max(0.0, free_at - self._clock.now())
 
-    def _placed(self) -> Slot:
-        place = Slot(self._clock.now() + ON_THE_WAY)
-        with self._moved:
-            self._places.append(place)
-        return place
+    def _new_slot(self) -> Slot:
+        slot = Slot(self._clock.now() + ON_THE_WAY)
+        with self._changed:
+            self._slots.append(slot)
+        return slot
 
 
 class RateLimiters:
-    """One rate_limiter for each calling principal: what shares a limit shares the rate_limiter, and takes turns.
+    """One rate limiter for each calling principal: destinations that share a limit share it, and take turns.
 
     ``until`` is when, by the clock, nothing is sent any more.
     """
@@ -99,13 +99,15 @@ class RateLimiters:
         self._sharing: Counter[tuple[str, ...]] = Counter()
 
     def announce(self, principal: tuple[str, ...]) -> None:
-        """Say that a destination will ask for this principal's rate_limiter."""
+        """Note that a destination will ask for this principal's rate limiter."""
         self._sharing[principal] += 1
 
     def sharing(self, principal: tuple[str, ...]) -> int:
-        """Return how many destinations share a principal's rate_limiter."""
+        """Return how many destinations share a principal's rate limiter."""
         return max(1, self._sharing[principal])
 
-    def of(self, principal: tuple[str, ...], per_minute: int, on_pause: Callable[[float], None]) -> RateLimiter:
-        """Return the rate_limiter of a principal."""
+    def limiter_for(
+        self, principal: tuple[str, ...], per_minute: int, on_pause: Callable[[float], None]
+    ) -> RateLimiter:
+        """Return the rate limiter of a principal."""
         return self._limiters.setdefault(principal, RateLimiter(per_minute, self.clock, on_pause))

@@ -15,18 +15,23 @@ from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from typing import Any
 
-_WORDS = 500
+from helpers.text import one_line
+
+# How much of Microsoft's own words is shown.
+MOST_WORDS = 500
 _TRY_AGAIN = re.compile(r"try again in (\d+(?:\.\d+)?)\s*second", re.IGNORECASE)
+# Of the 4xx, those that say that the same request may be taken later.
 _PASSING = frozenset({408, 425})
-_TOO_LARGE = frozenset({400, 413, 422})
+# One object that Microsoft does not take, or too much of them: smaller requests show which.
+_REFUSED = frozenset({400, 413, 422})
 
 
 class NextStep(Enum):
     """What to do after an answer."""
 
     SETTLED = auto()  # every object of the batch is accepted or rejected
-    SPLIT = auto()  # the batch was refused as a whole: halve it, so that bad objects stand alone
-    THROTTLED = auto()  # wait as told, then send the same batch again
+    SPLIT = auto()  # the batch was refused as a whole: halve it until bad objects are sent singly
+    THROTTLED = auto()  # wait as long as Microsoft says, then send the same batch again
     RETRY = auto()  # send the same batch again after a while
     NEW_TOKEN = auto()  # the token is not accepted
     STOP = auto()  # nothing will be accepted here
@@ -51,13 +56,18 @@ class Verdict:
     ``lost`` those that it no longer has; each by position too.
     """
 
-    kind: NextStep
+    next_step: NextStep
     words: str = ""
     wait: float | None = None
     rejected: Mapping[int, str] = field(default_factory=dict)
     failed: Mapping[int, str] = field(default_factory=dict)
     remote_ids: Mapping[int, str] = field(default_factory=dict)
     lost: frozenset[int] = frozenset()
+
+    @property
+    def success(self) -> bool:
+        """Whether every object was taken."""
+        return self.next_step is NextStep.SETTLED and not (self.rejected or self.failed)
 
 
 def interpret(answer: Answer, size: int, now: datetime) -> Verdict:
@@ -66,38 +76,39 @@ def interpret(answer: Answer, size: int, now: datetime) -> Verdict:
     if answer.status == 200:
         return _success(answer, size, words)
     if answer.status == 429:
-        return Verdict(NextStep.THROTTLED, words, _told_wait(answer, now))
+        return Verdict(NextStep.THROTTLED, words, _wait_asked_for(answer, now))
     if answer.status == 401:
         return Verdict(NextStep.NEW_TOKEN, words)
-    if answer.status in (403, 404):
+    if answer.status in (403, 404):  # no role, no workspace: no other batch fares better until somebody acts
         return Verdict(NextStep.STOP, words)
-    if answer.status in _TOO_LARGE:
+    if answer.status in _REFUSED:
         return _refused_whole(answer, size, words)
+    # What had no answer may have arrived; an upload that is repeated replaces what is there.
     if answer.status == 0 or answer.status in _PASSING or answer.status >= 500:
-        return Verdict(NextStep.RETRY, words, _told_wait(answer, now))
+        return Verdict(NextStep.RETRY, words, _wait_asked_for(answer, now))
     return Verdict(NextStep.FAILED, words)
 
 
 def words_of(answer: Answer) -> str:
     """Return Microsoft's own words in any of its envelopes, on one line and not too many."""
-    body = parsed(answer.text)
-    said: Any = body.get("message") if isinstance(body, dict) else None
+    body = parse_json_or_none(answer.text)
+    message: Any = body.get("message") if isinstance(body, dict) else None
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
-        said = f"{body['error'].get('code', '')}: {body['error'].get('message', '')}"
-    text = " ".join(str(said or answer.text).split())[:_WORDS]
+        message = f"{body['error'].get('code', '')}: {body['error'].get('message', '')}"
+    text = one_line(message or answer.text)[:MOST_WORDS]
     return f"{answer.status} {text}".strip() if answer.status else text
 
 
 def _success(answer: Answer, size: int, words: str) -> Verdict:
     if not answer.text.strip():
         return Verdict(NextStep.SETTLED)
-    body = parsed(answer.text)
-    if not isinstance(body, dict) or (body and "errors" not in body) or _speaks_of_errors_otherwise(body):
+    body = parse_json_or_none(answer.text)
+    if not isinstance(body, dict) or (body and "errors" not in body) or _names_errors_otherwise(body):
         return Verdict(NextStep.RETRY, f"an answer that is not Microsoft's (a proxy's page?): {words}")
     return _by_record(body, size, words) or Verdict(NextStep.SETTLED)
 
 
-def _speaks_of_errors_otherwise(body: Mapping[str, Any]) -> bool:
+def _names_errors_otherwise(body: Mapping[str, Any]) -> bool:
     """Whether a 200 says no in another form than the documented list."""
     known = isinstance(body.get("errors", []), list)
     return not known or any(name.lower() in ("error", "errors", "statuscode") for name in body if name != "errors")
@@ -105,10 +116,10 @@ def _speaks_of_errors_otherwise(body: Mapping[str, Any]) -> bool:
 
 def _refused_whole(answer: Answer, size: int, words: str) -> Verdict:
     """A refusal that names every object settles the batch; else only halving finds the bad ones."""
-    body = parsed(answer.text)
-    named = _by_record(body, size, words) if isinstance(body, dict) else None
-    if named and len(named.rejected) == size:
-        return named
+    body = parse_json_or_none(answer.text)
+    verdict = _by_record(body, size, words) if isinstance(body, dict) else None
+    if verdict and len(verdict.rejected) == size:
+        return verdict
     return Verdict(NextStep.SPLIT, words)
 
 
@@ -128,12 +139,12 @@ def _by_record(body: Mapping[str, Any], size: int, words: str) -> Verdict | None
 
 def _messages(error: Mapping[str, Any]) -> str:
     """The documentation says errorMessages, the OpenAPI file validationErrorMessages."""
-    said = error.get("errorMessages") or error.get("validationErrorMessages") or "no reason given"
-    return "; ".join(map(str, said)) if isinstance(said, list) else str(said)
+    messages = error.get("errorMessages") or error.get("validationErrorMessages") or "no reason given"
+    return "; ".join(map(str, messages)) if isinstance(messages, list) else str(messages)
 
 
-def _told_wait(answer: Answer, now: datetime) -> float | None:
-    """Return the seconds that the header names, else the text, else nothing."""
+def _wait_asked_for(answer: Answer, now: datetime) -> float | None:
+    """Return the seconds that the header asks for, else the text, else None."""
     header = answer.headers.get("Retry-After", "").strip()
     if header.isdecimal():
         return float(header)
@@ -141,11 +152,11 @@ def _told_wait(answer: Answer, now: datetime) -> float | None:
         moment = parsedate_to_datetime(header)
         return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
     except (ValueError, TypeError, OverflowError):
-        found = _TRY_AGAIN.search(answer.text)
-        return float(found[1]) if found else None
+        match = _TRY_AGAIN.search(answer.text)
+        return float(match[1]) if match else None
 
 
-def parsed(text: str) -> Any:
+def parse_json_or_none(text: str) -> Any:
     """Return the JSON of an answer; None for what is none, or is nested deeper than anything of Microsoft's."""
     try:
         return json.loads(text)

@@ -15,8 +15,11 @@ from helpers.connection_words import innermost_cause
 from helpers.errors import MicrosoftError
 from helpers.log import redact
 from helpers.microsoft.rate_limit import Clock
+from helpers.microsoft.responses import MOST_WORDS
 from helpers.settings import MsAuth, Settings, certificates, credentials
+from helpers.text import one_line
 
+# So many seconds before it runs out, a token is renewed.
 EARLY = 300.0
 TRIES = 4
 
@@ -43,8 +46,8 @@ _HINTS = {
 _PASSING = frozenset({408, 429})
 # What the identity endpoint of a virtual machine asks to try again (Microsoft: managed identities, error handling).
 _PASSING_OF_IDENTITY = _PASSING | {404, 410}
-# What msal stumbles with over an answer that is not what it should be.
-_STUMBLES = (LookupError, AttributeError, TypeError, ArithmeticError, RecursionError, RuntimeError)
+# What msal raises over an answer that is not what it should be.
+_UNREADABLE = (LookupError, AttributeError, TypeError, ArithmeticError, RecursionError, RuntimeError)
 _NO_IDENTITY = (
     "This host has no managed identity, or its endpoint does not answer: assign one to the virtual machine, the App "
     "Service or the Function, or choose another ms_auth['credential']."
@@ -114,15 +117,15 @@ class TokenSource:
         import msal  # noqa: PLC0415  takes 0.1 s to import
 
         try:
-            answer = self._answer_of_identity(msal) if self._is_identity else self._answer_of_login(msal)
+            answer = self._ask_identity(msal) if self._is_identity else self._ask_login(msal)
         except (requests.RequestException, msal.exceptions.MsalServiceError) as error:
             raise _Passing(innermost_cause(error)) from error
         except ValueError as error:
-            raise MicrosoftError(_sentence(self._where, str(error))) from error
-        except _STUMBLES as error:
+            raise MicrosoftError(_no_token(self._where, str(error))) from error
+        except _UNREADABLE as error:
             raise _Passing(f"It gave an answer that cannot be read ({type(error).__name__}: {error})") from error
         if "error" in answer:
-            raise MicrosoftError(_sentence(self._where, str(answer.get("error_description") or answer)))
+            raise MicrosoftError(_no_token(self._where, str(answer.get("error_description") or answer)))
         if not _is_token(answer.get("access_token")):
             raise _Passing("It gave an answer without a token in it")
         return answer
@@ -131,7 +134,7 @@ class TokenSource:
     def _is_identity(self) -> bool:
         return self._auth.credential == "managed_identity"
 
-    def _answer_of_login(self, msal: Any) -> dict[str, Any]:
+    def _ask_login(self, msal: Any) -> dict[str, Any]:
         self._http_cache.clear()  # msal repeats a failure for 5 to 60 seconds from here
         if self._app is None:
             self._app = msal.ConfidentialClientApplication(
@@ -139,33 +142,33 @@ class TokenSource:
                 client_credential=self._client_credential(),
                 authority=self._authority,
                 instance_discovery=False,
-                http_client=_watched(self._session, _PASSING),
+                http_client=_strict_session(self._session, _PASSING),
                 http_cache=self._http_cache,
             )
         self._app.remove_tokens_for_client()
         answer: dict[str, Any] = self._app.acquire_token_for_client(scopes=[self._auth.scope])
         return answer
 
-    def _answer_of_identity(self, msal: Any) -> dict[str, Any]:
+    def _ask_identity(self, msal: Any) -> dict[str, Any]:
         client = self._auth.managed_identity_client_id
         identity = (
             msal.UserAssignedManagedIdentity(client_id=client) if client else msal.SystemAssignedManagedIdentity()
         )
         # A new one each time: the old one would hand out from memory the token that is to be renewed.
-        app = msal.ManagedIdentityClient(identity, http_client=_watched(self._session, _PASSING_OF_IDENTITY))
+        app = msal.ManagedIdentityClient(identity, http_client=_strict_session(self._session, _PASSING_OF_IDENTITY))
         answer: dict[str, Any] = app.acquire_token_for_client(resource=self._auth.scope.removesuffix("/.default"))
         return answer
 
     def _client_credential(self) -> Any:
         """Return what msal takes for the credential. Raises MicrosoftError."""
         if self._auth.credential == "certificate":
-            return _signing(self._auth)
+            return _certificate(self._auth)
         if self._auth.credential == "workload_identity":
             return {"client_assertion": self._assertion}
         return self._auth.client_secret.get_secret_value()
 
     def _assertion(self) -> str:
-        """Read the federated token anew: it is short-lived, and whoever issues it writes the file again."""
+        """Read the federated token each time: it is short-lived, and whoever issues it writes the file again."""
         path = self._auth.federated_token_file
         try:
             text = path.read_text(encoding="utf-8").strip() if path else ""
@@ -177,21 +180,21 @@ class TokenSource:
         return text
 
 
-def _watched(session: requests.Session, passing: Collection[int]) -> requests.Session:
+def _strict_session(session: requests.Session, passing: Collection[int]) -> requests.Session:
     """Return a session over the same adapters in which an answer that may pass is an error, as msal tries once only."""
-    made = requests.Session()
-    made.trust_env, made.headers, made.adapters = False, session.headers, session.adapters
-    made.hooks["response"].append(partial(_refuse_passing, passing=passing))
-    return made
+    strict = requests.Session()
+    strict.trust_env, strict.headers, strict.adapters = False, session.headers, session.adapters
+    strict.hooks["response"].append(partial(_refuse_passing, passing=passing))
+    return strict
 
 
 def _refuse_passing(response: requests.Response, *, passing: Collection[int], **_: Any) -> None:
     """Raise _Passing for a status that may pass, and for what no token service answers, as a proxy's page."""
-    said = f"HTTP {response.status_code}: {' '.join(response.text.split())[:200]}"
+    words = f"HTTP {response.status_code}: {one_line(response.text)[:200]}"
     if response.status_code in passing or response.status_code >= 500:
-        raise _Passing(said)
+        raise _Passing(words)
     if not response.is_redirect and not _is_object(response):
-        raise _Passing(f"It gave an answer that is no token service's (a proxy's page?): {said}")
+        raise _Passing(f"It gave an answer that is no token service's (a proxy's page?): {words}")
 
 
 def _is_object(response: requests.Response) -> bool:
@@ -206,15 +209,15 @@ def _is_token(token: object) -> bool:
     return isinstance(token, str) and re.fullmatch(r"[!-~]+", token) is not None
 
 
-def _signing(auth: MsAuth) -> dict[str, str]:
+def _certificate(auth: MsAuth) -> dict[str, str]:
     """Return the certificate in the form that msal signs with by SHA-256."""
     try:
-        found = certificates.of(auth)
+        certificate = certificates.of(auth)
     except certificates.Unusable as error:
         raise MicrosoftError(f"ms_auth['{error.key}'] {error}") from error
-    return {"private_key": found.key, "public_certificate": found.certificate}
+    return {"private_key": certificate.key, "public_certificate": certificate.certificate}
 
 
-def _sentence(authority: str, words: str) -> str:
+def _no_token(authority: str, words: str) -> str:
     hint = next((f"{hint} " for code, hint in _HINTS.items() if re.search(rf"{code}\b", words)), "")
-    return f"{authority} gives no token. {hint}Microsoft's words: {' '.join(words.split())[:500]}"
+    return f"{authority} gives no token. {hint}Microsoft's words: {one_line(words)[:MOST_WORDS]}"

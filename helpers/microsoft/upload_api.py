@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
 
 from constants import VERSION
-from helpers.microsoft.api import Batch, principal_of
+from helpers.indicators import stix_time
+from helpers.ledger import ObjectRecord
+from helpers.microsoft.batch import Batch, OutgoingObject
 from helpers.microsoft.responses import Answer, Verdict, interpret
 from helpers.settings import Settings
 
@@ -23,30 +24,49 @@ class UploadApi:
     settings: Settings
 
     @property
-    def principal(self) -> tuple[str, ...]:
-        """Who calls, and where."""
-        return principal_of(self.settings, self.url())
-
-    @property
     def program(self) -> str:
         """The API, its version and this program's."""
         return f"{self.settings.upload_api} {self.settings.api_version} {VERSION}"
 
-    def split(self, batch: Sequence[dict[str, Any]]) -> list[Batch]:
-        """All may travel together."""
-        return [Batch(list(batch))]
+    @property
+    def address_setting(self) -> str:
+        """The workspace."""
+        return "ms_auth.workspace_id"
 
-    def precondition(self, part: Batch) -> None:
+    @property
+    def probed(self) -> str:
+        """That the app may write to the workspace."""
+        return f"the app may write to workspace {self.settings.ms_auth.workspace_id} (tried with an empty upload)"
+
+    @property
+    def why_no_adoption(self) -> str:
+        """Nothing is in the way: the management API shows what was uploaded."""
+        return ""
+
+    def outgoing(self, record: ObjectRecord, now: int) -> OutgoingObject:
+        """Return an object as it is, or revoked where it is to leave: an upload withdraws as well."""
+        body = _withdrawal(record, now) if record.leaving else record.json_text
+        return OutgoingObject(record.id, record.pattern, body, revoked=bool(record.leaving))
+
+    def dumped(self, object_: OutgoingObject) -> bytes:
+        """Return what is sent."""
+        return object_.body
+
+    def split(self, objects: Sequence[OutgoingObject]) -> list[Batch]:
+        """All may travel together."""
+        return [Batch(list(objects))]
+
+    def precondition(self, batch: Batch) -> None:
         """Nothing has to be done before."""
 
-    def follow_up(self, part: Batch, verdict: Verdict) -> list[Batch]:
+    def follow_up(self, batch: Batch, verdict: Verdict) -> list[Batch]:
         """Nothing is sent another way."""
-        del part, verdict
+        del batch, verdict
         return []
 
-    def url(self, part: Batch | None = None) -> str:
+    def url(self, batch: Batch | None = None) -> str:
         """Return the address that takes a batch, with its version."""
-        del part
+        del batch
         settings = self.settings
         workspace, hosts = settings.ms_auth.workspace_id, settings.ms_endpoints
         path = {
@@ -56,15 +76,15 @@ class UploadApi:
         }[settings.upload_api]
         return path if settings.upload_api == "legacy-value" else f"{path}?api-version={settings.api_version}"
 
-    def body(self, part: Batch) -> bytes:
-        """Return the request's JSON for a batch."""
-        settings = self.settings
-        envelope = {"sourcesystem": settings.sourcesystem, _ARRAYS[settings.upload_api]: part.objects}
-        return json.dumps(envelope).encode()
+    def body(self, batch: Batch) -> bytes:
+        """Return the request's JSON for a batch: an envelope around the objects, which are JSON already."""
+        source, array = json.dumps(self.settings.sourcesystem), _ARRAYS[self.settings.upload_api]
+        objects = b",".join(object_.body for object_ in batch.objects)
+        return f'{{"sourcesystem":{source},"{array}":['.encode() + objects + b"]}"
 
-    def interpret(self, answer: Answer, part: Batch, now: datetime) -> Verdict:
+    def interpret(self, answer: Answer, batch: Batch, now: datetime) -> Verdict:
         """Say what an answer means for a batch."""
-        return interpret(answer, len(part.objects), now)
+        return interpret(answer, len(batch.objects), now)
 
     def hint(self, status: int) -> str:
         """Say what to do about a status that stops the upload."""
@@ -82,3 +102,19 @@ class UploadApi:
                 f"GUID, not its name, and the address must be right ({where}; ms_endpoints)."
             ),
         }.get(status, f"The upload to {where} is refused.")
+
+
+def _withdrawal(record: ObjectRecord, now: int) -> bytes:
+    """Return what withdraws an object: the same object, revoked, and expired as soon as it may be.
+
+    An indicator ends after it begins (STIX 2.1, section 4.7: valid_until must be later than valid_from).
+    """
+    indicator = record.indicator
+    begin = int(datetime.fromisoformat(indicator["valid_from"]).timestamp())
+    end = max(now, begin + 1)
+    revoked = {**indicator, "revoked": True, "modified": _time(now), "valid_until": _time(end)}
+    return json.dumps(revoked, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _time(moment: int) -> str:
+    return stix_time(datetime.fromtimestamp(moment, UTC))

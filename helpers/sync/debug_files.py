@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from helpers.log import open_private, redact
 from helpers.microsoft import Answer
@@ -25,11 +24,11 @@ ANSWERS = "logs"
 _END = b"\n]\n"
 
 
-def named(file: str, name: str) -> str:
-    """Return the name of a dump of one of several destinations."""
+def file_name(file: str, destination: str) -> str:
+    """Return the name of a dump, which has its destination's name in it where there are several."""
     stem, dot, ending = file.rpartition(".")
-    safe = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
-    return f"{stem}-{safe}{dot}{ending}" if name else file
+    safe = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in destination)
+    return f"{stem}-{safe}{dot}{ending}" if destination else file
 
 
 class IndicatorDump:
@@ -40,23 +39,23 @@ class IndicatorDump:
         self._empty = True
         self._broken = not _written(path, lambda: self._write(os.O_TRUNC, b"[" + _END, 0))
 
-    def add(self, indicators: Iterable[dict[str, Any]]) -> None:
-        """Append indicators to the array."""
-        lines = [json.dumps(indicator).encode() for indicator in indicators]
-        if not lines or self._broken:
+    def add(self, indicators: Sequence[bytes]) -> None:
+        """Append indicators, each of them JSON, to the array."""
+        if not indicators or self._broken:
             return
-        text = (b"\n" if self._empty else b",\n") + b",\n".join(lines) + _END
+        text = (b"\n" if self._empty else b",\n") + b",\n".join(indicators) + _END
         self._broken = not _written(self._path, lambda: self._write(0, text, len(_END)))
         self._empty = False
 
-    def _write(self, flags: int, text: bytes, over: int) -> None:
+    def _write(self, flags: int, text: bytes, overwritten: int) -> None:
+        """Write at the end of the file, over so many of its last bytes."""
         with os.fdopen(open_private(self._path, os.O_WRONLY | flags), "wb") as file:
-            file.seek(-over, os.SEEK_END) if over else None
+            file.seek(-overwritten, os.SEEK_END) if overwritten else None
             file.write(text)
 
 
 class ResponseDump:
-    """Microsoft's answers that were no plain success, one line of JSON each, kept from run to run."""
+    """Microsoft's answers that were no plain success, one line of JSON each; the file grows from run to run."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -64,8 +63,7 @@ class ResponseDump:
 
     def add(self, answer: Answer) -> None:
         """Append one answer."""
-        line = {"time": datetime.now(UTC).isoformat(), "status": answer.status, "text": answer.text}
-        text = json.dumps(redact.within(line)) + "\n"
+        text = _as_json(answer)
         if not self._broken:
             self._broken = not _written(self._path, lambda: self._append(text))
 
@@ -77,18 +75,17 @@ class ResponseDump:
 class AnswerFiles:
     """Each of Microsoft's answers in a file of its own, in a directory that only its owner may enter."""
 
-    def __init__(self, directory: Path, name: str) -> None:
+    def __init__(self, directory: Path, destination: str) -> None:
         self._directory = directory
+        self._destination = destination
         self._name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{{}}.json"
-        self._destination = name
         self._numbers = count(1)
         self._broken = not _written(directory, lambda: directory.mkdir(parents=True, exist_ok=True, mode=0o700))
 
     def add(self, answer: Answer) -> None:
         """Write one answer."""
-        path = self._directory / named(self._name.format(next(self._numbers)), self._destination)
-        content = {"time": datetime.now(UTC).isoformat(), "status": answer.status, "text": answer.text}
-        text = json.dumps(redact.within(content)) + "\n"
+        path = self._directory / file_name(self._name.format(next(self._numbers)), self._destination)
+        text = _as_json(answer)
         if not self._broken:
             self._broken = not _written(path, lambda: self._write(path, text))
 
@@ -97,11 +94,17 @@ class AnswerFiles:
             file.write(text)
 
 
+def _as_json(answer: Answer) -> str:
+    content = {"time": datetime.now(UTC).isoformat(), "status": answer.status, "text": answer.text}
+    return json.dumps(redact.within(content)) + "\n"
+
+
 def _written(path: Path, write: Callable[[], None]) -> bool:
+    """Write a dump; False, and a warning, where that cannot be done."""
     try:
         write()
     except OSError as error:
-        what = "is a symbolic link, which is refused" if path.is_symlink() else f"cannot be written: {error}"
-        logger.warning("The dump %s %s", path, what)
+        trouble = "is a symbolic link, which is refused" if path.is_symlink() else f"cannot be written: {error}"
+        logger.warning("The dump %s %s", path, trouble)
         return False
     return True

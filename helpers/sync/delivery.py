@@ -1,19 +1,26 @@
 """What goes out to one destination in a run: to Microsoft by way of the ledger, or nowhere in a dry run.
 
-Objects to be sent stand in line in the ledger, and the upload takes them from there. So a slow destination
+Objects to be sent wait in the ledger's queue, and the upload takes them from there. So a slow destination
 costs rows and no memory, and nobody waits for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from helpers.indicators import Indicator
 from helpers.ledger import Ledger, ObjectRecord
-from helpers.microsoft import Answer, Outcome, OutcomeState, RateLimiters, RequestManager, api_of, outgoing
+from helpers.microsoft import (
+    Answer,
+    MicrosoftClient,
+    Outcome,
+    OutcomeState,
+    OutgoingObject,
+    RateLimiters,
+    RequestManager,
+    api_for,
+)
 from helpers.settings import Settings
-from helpers.sync import plan as plan_module
 from helpers.sync.debug_files import (
     ANSWERS,
     PARSED_INDICATORS,
@@ -21,7 +28,7 @@ from helpers.sync.debug_files import (
     AnswerFiles,
     IndicatorDump,
     ResponseDump,
-    named,
+    file_name,
 )
 from helpers.sync.report import Report
 
@@ -29,24 +36,32 @@ from helpers.sync.report import Report
 class Destination(Protocol):
     """Where indicators go."""
 
-    given_up: str
-    requests: int
+    @property
+    def given_up(self) -> str:
+        """Why the destination was given up, if it was."""
 
-    def more(self, count: int) -> None:
-        """Learn that so many more objects stand in line."""
+    @property
+    def requests(self) -> int:
+        """How many requests were sent."""
 
-    def complete(self) -> None:
-        """Learn that no more will come."""
+    def start(self) -> None:
+        """Begin to send."""
+
+    def enqueue(self, count: int) -> None:
+        """Take note of so many more objects in the queue."""
+
+    def no_more(self) -> None:
+        """Have what remains sent: no more will come."""
 
     def finish(self) -> None:
-        """Settle every object in line."""
+        """Settle every object in the queue."""
 
     def abandon(self) -> None:
         """Send nothing more."""
 
 
 class DryRun:
-    """Sends nothing: what stands in line stays pending."""
+    """Sends nothing: what waits in the queue stays pending."""
 
     given_up = ""
     requests = 0
@@ -54,15 +69,18 @@ class DryRun:
     def __init__(self, report: Report) -> None:
         self._report = report
 
-    def more(self, count: int) -> None:
+    def start(self) -> None:
+        """Nothing begins."""
+
+    def enqueue(self, count: int) -> None:
         """Count what would be sent."""
         self._report.states[OutcomeState.PENDING] += count
 
-    def complete(self) -> None:
+    def no_more(self) -> None:
         """Nothing waits for it."""
 
     def finish(self) -> None:
-        """Nothing is left to do."""
+        """Nothing remains to be done."""
 
     def abandon(self) -> None:
         """Nothing was sent."""
@@ -71,37 +89,51 @@ class DryRun:
 class Delivery:
     """Takes objects to the settings' destination; writes down and counts what becomes of them.
 
-    ``now`` is the run's time in seconds since 1970.
+    It is the ``Outbox`` that the upload takes them out of. ``now`` is the run's time in seconds since 1970.
     """
 
     def __init__(
         self, settings: Settings, ledger: Ledger, report: Report, rate_limiters: RateLimiters, now: int
     ) -> None:
-        self._settings = settings
         self._ledger = ledger
         self._report = report
         self._now = now
-        dump = settings.state_path / named(PARSED_INDICATORS, settings.name)
-        self._dump = IndicatorDump(dump) if settings.write_parsed_indicators else None
-        self._destination = self._made(rate_limiters)
+        self._api = api_for(settings)
+        path = settings.state_path
+        dump = path / file_name(PARSED_INDICATORS, settings.name)
+        self._indicator_dump = IndicatorDump(dump) if settings.write_parsed_indicators else None
+        self._failed_answers: ResponseDump | None = None
+        self._all_answers: AnswerFiles | None = None
+        self._destination: Destination = DryRun(report)
+        if not settings.dry_run:
+            if settings.sentinel_write_response:
+                self._failed_answers = ResponseDump(path / SENTINEL_RESPONSE)
+            if settings.write_post_json:
+                self._all_answers = AnswerFiles(path / ANSWERS, settings.name)
+            client = MicrosoftClient(settings, rate_limiters.clock)
+            self._destination = RequestManager(self._api, client, self, rate_limiters)
 
-    def submit(self, objects: Sequence[ObjectRecord]) -> None:
-        """Take objects, as the ledger has them; they go out when the destination has a place for them."""
-        if not objects:
+    def start(self) -> None:
+        """Begin to send what is enqueued."""
+        self._destination.start()
+
+    def enqueue(self, records: Sequence[ObjectRecord]) -> None:
+        """Take objects, as the ledger has them; they go out when the destination is ready for them."""
+        if not records:
             return
-        if self._dump:
-            self._dump.add([self._outgoing(each) for each in objects])
-        self._report.indicators += len(objects)
-        self._ledger.enqueue([each.id for each in objects])
-        self._destination.more(len(objects))
+        if self._indicator_dump:
+            self._indicator_dump.add([self._api.dumped(self._api.outgoing(record, self._now)) for record in records])
+        self._report.indicators += len(records)
+        self._ledger.enqueue([record.id for record in records])
+        self._destination.enqueue(len(records))
 
-    def complete(self) -> None:
-        """Have what is left sent, without waiting for it."""
-        self._destination.complete()
+    def no_more(self) -> None:
+        """Have what remains sent, without waiting for it."""
+        self._destination.no_more()
 
     def finish(self) -> None:
         """Wait until every object has its outcome."""
-        self._destination.complete()
+        self._destination.no_more()
         self._destination.finish()
         self._report.given_up = self._report.given_up or self._destination.given_up
         self._report.requests += self._destination.requests
@@ -111,45 +143,31 @@ class Delivery:
         """Send nothing more; what has no outcome yet is taken up by the next run."""
         self._destination.abandon()
 
-    def dequeue(self, most: int, *, in_flight: bool) -> list[Indicator]:
-        """Take the next objects out of the line, as they are sent (``request_manager.Outbox``)."""
-        taken = self._ledger.dequeue(most, self._now, in_flight=in_flight)
-        return [self._outgoing(each) for each in taken]
+    # -- the outbox --------------------------------------------------------------------------------
 
-    def _outgoing(self, each: ObjectRecord) -> Indicator:
-        if self._settings.graph:
-            return outgoing(each, remembers=self._settings.remembers)
-        return plan_module.outgoing(each, self._now)
+    def dequeue(self, most: int, *, in_flight: bool) -> list[OutgoingObject]:
+        """Take the next objects out of the queue, as they are sent."""
+        records = self._ledger.dequeue(most, self._now, in_flight=in_flight)
+        return [self._api.outgoing(record, self._now) for record in records]
 
-    def _made(self, rate_limiters: RateLimiters) -> Destination:
-        settings = self._settings
-        if settings.dry_run:
-            return DryRun(self._report)
-        return RequestManager(settings, self, self._settle, on_answer=self._written(), rate_limiters=rate_limiters)
-
-    def _written(self) -> Callable[[Answer, bool], None]:
-        """Return what writes answers down, where the settings want that."""
-        settings = self._settings
-        troubles = ResponseDump(settings.state_path / SENTINEL_RESPONSE) if settings.sentinel_write_response else None
-        every = AnswerFiles(settings.state_path / ANSWERS, settings.name) if settings.write_post_json else None
-
-        def write(answer: Answer, fine: bool) -> None:
-            if troubles and not fine:
-                troubles.add(answer)
-            if every:
-                every.add(answer)
-
-        return write
-
-    def _settle(self, outcomes: Sequence[Outcome]) -> None:
+    def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Write Microsoft's answers down, and count them."""
-        self._ledger.save_remote_ids({each.object["id"]: each.remote_id for each in outcomes if each.remote_id})
-        accepted = [each.object for each in outcomes if each.state is OutcomeState.ACCEPTED]
-        self._ledger.accepted([each["id"] for each in accepted if not each.get("revoked")], self._now)
-        self._ledger.withdrawn([each["id"] for each in accepted if each.get("revoked")])
-        rejected = {each.object["id"]: each.words for each in outcomes if each.state is OutcomeState.REJECTED}
-        self._ledger.rejected(rejected, api_of(self._settings).program)
-        self._ledger.unanswered(
-            {each.object["id"]: each.words for each in outcomes if each.state is OutcomeState.PENDING}
-        )
+        ledger = self._ledger
+        ledger.save_remote_ids({outcome.object.id: outcome.remote_id for outcome in outcomes if outcome.remote_id})
+        accepted = [outcome.object for outcome in outcomes if outcome.state is OutcomeState.ACCEPTED]
+        ledger.accepted([object_.id for object_ in accepted if not object_.revoked], self._now)
+        ledger.withdrawn([object_.id for object_ in accepted if object_.revoked])
+        ledger.rejected(_words_by_id(outcomes, OutcomeState.REJECTED), self._api.program)
+        ledger.unanswered(_words_by_id(outcomes, OutcomeState.PENDING))
         self._report.settle(outcomes)
+
+    def note_answer(self, answer: Answer, *, success: bool) -> None:
+        """Write an answer down where the settings want that."""
+        if self._failed_answers and not success:
+            self._failed_answers.add(answer)
+        if self._all_answers:
+            self._all_answers.add(answer)
+
+
+def _words_by_id(outcomes: Sequence[Outcome], state: OutcomeState) -> dict[str, str]:
+    return {outcome.object.id: outcome.words for outcome in outcomes if outcome.state is state}

@@ -17,7 +17,7 @@ from constants import LOG_EVENT_ERROR, WithdrawalReason
 from helpers.errors import SettingsError
 from helpers.indicators import ConversionResult, Item
 from helpers.ledger import EventRecord, Ledger, ObjectRecord, RetryPolicy, Stage
-from helpers.microsoft import api_of
+from helpers.microsoft import api_for
 from helpers.misp import ListedEvent
 from helpers.settings import Settings
 from helpers.sync import event_selection
@@ -166,7 +166,7 @@ class DestinationSync:
 
     @cached_property
     def _planner(self) -> ObjectPlanner:
-        terms = RetryPolicy(self.now, self.options.retry_rejected, api_of(self.settings).program)
+        terms = RetryPolicy(self.now, self.options.retry_rejected, api_for(self.settings).program)
         number = self.ledger.facts().get("full_run", 0)
         changed = WithdrawalReason.DEDUPLICATE_CHANGED if self._other_keys else WithdrawalReason.CHANGED
         return ObjectPlanner(self.settings, self.ledger, terms, self._carry_out, self.tell, number, changed)

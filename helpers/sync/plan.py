@@ -176,18 +176,6 @@ def renewal(each: ObjectRecord, now: int, *, moves: bool) -> ObjectRecord:
     return replace(each, stage=Stage.PENDING, valid_until=until, renew_at=until - lifetime // 2, body=body)
 
 
-def withdrawal(each: ObjectRecord, now: int) -> Indicator:
-    """Return what withdraws an object: the same object, revoked, and over."""
-    indicator = each.indicator
-    over = max(now, seconds(indicator["valid_from"]) + 1)
-    return {**indicator, "revoked": True, "modified": _time(now), "valid_until": _time(over)}
-
-
-def outgoing(each: ObjectRecord, now: int) -> Indicator:
-    """Return an object as it goes out: as it is, or revoked where it is to leave."""
-    return withdrawal(each, now) if each.leaving else each.indicator
-
-
 def too_many(withdrawals: int, live: int, percent: int) -> bool:
     """Whether so many withdrawals at once look like a mistake: over 100 and over a share of what is live."""
     return withdrawals > 100 and withdrawals * 100 > live * percent

@@ -120,9 +120,7 @@ class Report:
             if outcome.state is OutcomeState.PENDING:
                 self.unsent = outcome.words
             elif outcome.state is OutcomeState.REJECTED and len(self.rejections) < EXAMPLES:
-                self.rejections.append(
-                    f"{outcome.object['id']} {str(outcome.object.get('pattern'))[:120]}: {outcome.words}"
-                )
+                self.rejections.append(f"{outcome.object.id} {outcome.object.pattern[:120]}: {outcome.words}")
 
     def planned(self, plan: Plan) -> None:
         """Count what is to be sent."""

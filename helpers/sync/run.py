@@ -17,7 +17,7 @@ from helpers.errors import ExitCode, MispError, RunActive, SettingsError
 from helpers.indicators import ConversionResult
 from helpers.ledger import Database, Ledger, lost
 from helpers.log import DestinationLogger
-from helpers.microsoft import Clock, RateLimiters, api_of
+from helpers.microsoft import Clock, RateLimiters, api_for, principal_of
 from helpers.misp import MispReader
 from helpers.ownership import permission_hint
 from helpers.settings import Settings
@@ -99,7 +99,7 @@ def run(
         database = stack.enter_context(database_of(settings))
         run_ = _Run(settings, options or Options(), database, clock or Clock(), int(now()), line)
         for place in places:
-            run_.rate_limiters.announce(api_of(place).principal)
+            run_.rate_limiters.announce(principal_of(api_for(place)))
         for place in places:
             run_.add(place, stack, alone=len(places) == 1)
         return run_.carry_out(progress or Progress())
@@ -108,7 +108,7 @@ def run(
 def _advice(destination: DestinationRun) -> str:
     """Recommend to adopt, in a first run that could read MISP, after what the run itself had to say."""
     report = destination.report
-    adoptable = destination.settings.remembers and not destination.settings.graph
+    adoptable = destination.settings.remembers and not api_for(destination.settings).why_no_adoption
     if not (destination.first and adoptable) or report.misp_error or report.failure:
         return report.advice
     adopt = ADOPT_FIRST if report.dry_run else ADOPT_NEXT
@@ -191,7 +191,7 @@ class _Run:
             self._options,
             ledger,
             report,
-            delivery.submit,
+            delivery.enqueue,
             lambda part: _tell(report, part),
             shape(settings),
             self._now,
@@ -227,6 +227,8 @@ class _Run:
             self._shape,
             self._now,
         )
+        for destination in self._destinations:
+            destination.delivery.start()
         started = False
         try:
             reading.run()
@@ -249,7 +251,7 @@ class _Run:
     def _uploaded(self) -> Iterator[DestinationRun]:
         """Yield each destination when Microsoft has answered for everything; a slow one is not waited for."""
         for destination in self._destinations:
-            destination.delivery.complete()
+            destination.delivery.no_more()
         with ThreadPoolExecutor(len(self._destinations)) as pool:
             try:
                 waiting = {pool.submit(destination.delivery.finish): destination for destination in self._destinations}

@@ -20,7 +20,7 @@ from helpers import log
 from helpers.commands import azure_timer as tick
 from helpers.errors import SettingsError
 from helpers.log import redact
-from helpers.microsoft.request_manager import OutcomeState
+from helpers.microsoft.batch import OutcomeState
 from helpers.settings import function_host
 from helpers.settings.model import load
 from helpers.sync import run as sync

@@ -28,11 +28,11 @@ from helpers.indicators.request_event import RequestObjectEvent
 from helpers.indicators.request_graph import shortened, ti_indicator
 from helpers.indicators.rules import ConversionRules
 from helpers.ledger.records import Stage
-from helpers.microsoft.api import Batch
+from helpers.microsoft.batch import Batch, OutgoingObject
 from helpers.microsoft.graph_api import GraphApi
-from helpers.microsoft.graph_items import Operation, by_item
+from helpers.microsoft.graph_responses import Operation, interpret_items
 from helpers.microsoft.responses import Answer, NextStep
-from helpers.settings import model as settings_room
+from helpers.settings import model as settings_model
 from helpers.settings.model import MsAuth, Settings
 from helpers.sync import run as sync
 from helpers.sync.debug_files import AnswerFiles
@@ -63,16 +63,16 @@ def converted(*attributes, settings=None, **changes):
     """What an event with these attributes becomes: tiIndicators, and what is skipped or left out."""
     event = misp_event(1, attributes, **changes)
     parts = list(convert_event(event, ConversionRules.of(settings or graph_settings()), NOW))
-    made = [ti_indicator(each) for part in parts for each in part.indicators]
-    for each in made:
-        assert indicator_error(each, NOW.timestamp()) == ""
-    return made, [skip for part in parts for skip in (*part.skipped, *part.left_out)]
+    indicators = [ti_indicator(indicator) for part in parts for indicator in part.indicators]
+    for indicator in indicators:
+        assert indicator_error(indicator, NOW.timestamp()) == ""
+    return indicators, [skip for part in parts for skip in (*part.skipped, *part.left_out)]
 
 
 def becomes(kind, value, settings=None, **changes):
-    (made,), skipped = converted({"type": kind, "value": value}, settings=settings, **changes)
+    (indicator,), skipped = converted({"type": kind, "value": value}, settings=settings, **changes)
     assert skipped == []
-    return made
+    return indicator
 
 
 OBSERVABLES = {
@@ -175,9 +175,9 @@ def test_an_attribute_is_its_observables(kind, value, expected):
 @pytest.mark.parametrize("kind", constants.HASH_TYPES)
 def test_a_hash_with_a_file_name_is_the_hash(kind):
     value, expected = OBSERVABLES[kind]
-    made = becomes(f"filename|{kind}", f"a.exe|{value}")
-    assert observables(made) == expected
-    assert "File name: a.exe" in made["additionalInformation"]
+    indicator = becomes(f"filename|{kind}", f"a.exe|{value}")
+    assert observables(indicator) == expected
+    assert "File name: a.exe" in indicator["additionalInformation"]
 
 
 def test_every_type_of_the_mapping_has_its_row():
@@ -198,8 +198,8 @@ ATTRIBUTES = constants.ATTR_MAPPING.keys()
     ],
 )
 def test_with_directions_alone(kind, value, expected):
-    made = becomes(kind, value, graph_settings(network_ignore_direction=False))
-    assert observables(made) == expected
+    indicator = becomes(kind, value, graph_settings(network_ignore_direction=False))
+    assert observables(indicator) == expected
 
 
 SAID = [
@@ -226,27 +226,35 @@ SAID = [
 def test_a_tag_says(tag, expected, of_event):
     tags = {"Tag": [{"name": tag}]}
     attribute = {"type": "domain", "value": "example.org", **({} if of_event else tags)}
-    (made,), _ = converted(attribute, **(tags if of_event else {}))
-    assert {name: made[name] for name in expected} == expected
+    (indicator,), _ = converted(attribute, **(tags if of_event else {}))
+    assert {name: indicator[name] for name in expected} == expected
 
 
 def test_what_the_settings_say():
     settings = graph_settings(
         ms_action="block", ms_passiveonly=True, ms_target_product="Microsoft Defender ATP", days_to_expire=3
     )
-    made = becomes("domain", "example.org", settings)
-    assert (made["action"], made["passiveOnly"], made["targetProduct"]) == ("block", True, "Microsoft Defender ATP")
-    assert datetime.fromisoformat(made["expirationDateTime"]) == NOW + timedelta(days=3)
-    made = becomes("domain", "example.org")
-    assert (made["action"], made["passiveOnly"], made["targetProduct"]) == ("alert", False, "Azure Sentinel")
-    assert datetime.fromisoformat(made["expirationDateTime"]) == NOW + timedelta(days=50)
+    indicator = becomes("domain", "example.org", settings)
+    assert (indicator["action"], indicator["passiveOnly"], indicator["targetProduct"]) == (
+        "block",
+        True,
+        "Microsoft Defender ATP",
+    )
+    assert datetime.fromisoformat(indicator["expirationDateTime"]) == NOW + timedelta(days=3)
+    indicator = becomes("domain", "example.org")
+    assert (indicator["action"], indicator["passiveOnly"], indicator["targetProduct"]) == (
+        "alert",
+        False,
+        "Azure Sentinel",
+    )
+    assert datetime.fromisoformat(indicator["expirationDateTime"]) == NOW + timedelta(days=50)
 
 
 def test_what_the_event_says():
-    made = becomes("domain", "example.org")
-    assert made["isActive"] is True
-    assert made["externalId"] == misp_attribute(1_000_000, ("domain", ""))["uuid"]
-    assert misp_event(1)["uuid"] in made["additionalInformation"]
+    indicator = becomes("domain", "example.org")
+    assert indicator["isActive"] is True
+    assert indicator["externalId"] == misp_attribute(1_000_000, ("domain", ""))["uuid"]
+    assert misp_event(1)["uuid"] in indicator["additionalInformation"]
     assert becomes("domain", "example.org", published=False)["isActive"] is False
 
 
@@ -256,8 +264,10 @@ def test_threat_actors_and_names_of_malware_go_to_every_indicator_of_the_event()
         {"type": "threat-actor", "value": "gone", "to_ids": False, "deleted": True},
         {"type": "malware-type", "value": "loader"},
     ]
-    made, skipped = converted(*named, *hosts(2))
-    assert [(each["activityGroupNames"], each["malwareFamilyNames"]) for each in made] == [(["APT 0"], ["loader"])] * 2
+    indicators, skipped = converted(*named, *hosts(2))
+    assert [(indicator["activityGroupNames"], indicator["malwareFamilyNames"]) for indicator in indicators] == [
+        (["APT 0"], ["loader"])
+    ] * 2
     assert [skip.reason for skip in skipped] == [Skip.NO_TO_IDS, Skip.DELETED, Skip.NO_OBSERVABLE]
 
 
@@ -266,9 +276,9 @@ def test_threat_actors_and_names_of_malware_go_to_every_indicator_of_the_event()
     [("seen at night", "seen at night"), ("", "Event 1"), ("x" * 101, "x" * 97 + "..."), ("x" * 100, "x" * 100)],
 )
 def test_the_description_is_the_comment_or_the_info_and_the_whole_is_kept(comment, description):
-    (made,), _ = converted({"type": "domain", "value": "example.org", "comment": comment})
-    assert made["description"] == description
-    assert comment in made["additionalInformation"]
+    (indicator,), _ = converted({"type": "domain", "value": "example.org", "comment": comment})
+    assert indicator["description"] == description
+    assert comment in indicator["additionalInformation"]
 
 
 def test_a_description_is_counted_as_microsoft_counts():
@@ -296,13 +306,13 @@ def test_a_description_is_counted_as_microsoft_counts():
     ],
 )
 def test_what_graph_does_not_take_is_skipped(kind, value, reason):
-    made, skipped = converted({"type": kind, "value": value})
-    assert (made, [skip.reason for skip in skipped]) == ([], [reason])
+    indicators, skipped = converted({"type": kind, "value": value})
+    assert (indicators, [skip.reason for skip in skipped]) == ([], [reason])
 
 
 def test_a_port_that_is_none_costs_the_address_nothing():
-    (made,), skipped = converted({"type": "ip-dst|port", "value": "192.0.2.1|http"})
-    assert observables(made) == OBSERVABLES["ip-dst"][1]
+    (indicator,), skipped = converted({"type": "ip-dst|port", "value": "192.0.2.1|http"})
+    assert observables(indicator) == OBSERVABLES["ip-dst"][1]
     assert [skip.reason for skip in skipped] == [Skip.BAD_VALUE]
 
 
@@ -318,10 +328,10 @@ def test_the_documented_mapping_is_this_one():
         for row in rows(section(page("docs/graph.md"), "## What becomes of an attribute"))
         for kind in codes(row[0])
     }
-    made = {kind: set(fields) for kind, (_, fields) in OBSERVABLES.items()}
+    fields_by_type = {kind: set(fields) for kind, (_, fields) in OBSERVABLES.items()}
     for kind, _, fields in OTHER_FORMS:
-        made[kind] |= set(fields)
-    assert table == {**made, "malware-type": {"malwareFamilyNames"}, "threat-actor": {"activityGroupNames"}}
+        fields_by_type[kind] |= set(fields)
+    assert table == {**fields_by_type, "malware-type": {"malwareFamilyNames"}, "threat-actor": {"activityGroupNames"}}
 
 
 def test_what_may_be_updated_is_what_the_sandbox_lets():
@@ -332,14 +342,15 @@ def test_what_may_be_updated_is_what_the_sandbox_lets():
 # --- answers, item by item -----------------------------------------------------------------------------
 
 
-def part_of(count, operation=SUBMIT):
+def batch_of(count, operation=SUBMIT):
     ids = [f"indicator--00000000-0000-4000-8000-{number:012d}" for number in range(count)]
-    return Batch([{"id": each, "pattern": "[]", "remote_id": f"g{each[-2:]}"} for each in ids], operation)
+    objects = [OutgoingObject(id_, "[]", b"{}", remote_id=f"g{id_[-2:]}", operation=operation) for id_ in ids]
+    return Batch(objects, operation)
 
 
 def judged(status, value, operation=SUBMIT, count=2):
     text = value if isinstance(value, str) else json.dumps({"value": value})
-    return GraphApi(graph_settings()).interpret(Answer(status, text), part_of(count, operation), NOW)
+    return GraphApi(graph_settings()).interpret(Answer(status, text), batch_of(count, operation), NOW)
 
 
 FIRST, SECOND = (f"00000000-0000-4000-8000-{number:012d}" for number in range(2))
@@ -363,19 +374,19 @@ FAILED = {"error": {"code": "400", "message": "bad"}}
 )
 def test_each_item_is_read(status, value, ids, rejected):
     verdict = judged(status, value)
-    assert verdict.kind is NextStep.SETTLED
+    assert verdict.next_step is NextStep.SETTLED
     assert (verdict.remote_ids, verdict.rejected, verdict.failed, verdict.lost) == (ids, rejected, {}, frozenset())
 
 
 @pytest.mark.parametrize("value", [[{"id": "a"}], [{"id": "a"}, "odd"], [{"externalId": "other"}, {"id": "b"}], []])
 def test_a_206_that_does_not_speak_of_each_is_sent_in_halves(value):
-    assert judged(206, value).kind is NextStep.SPLIT
+    assert judged(206, value).next_step is NextStep.SPLIT
 
 
 @pytest.mark.parametrize("text", ["<html>", "{}", '{"value": 5}'])
 @pytest.mark.parametrize("status", [200, 206])
 def test_an_answer_without_items_is_none(status, text):
-    assert judged(status, text).kind is NextStep.RETRY
+    assert judged(status, text).next_step is NextStep.RETRY
 
 
 def test_what_may_pass_is_tried_another_time():
@@ -424,9 +435,9 @@ class GraphSite(OneProcess):
     def accepted(self):
         """The ids that Graph gave to what the ledger calls accepted and live."""
         with sync.opened(self.settings) as ledger:
-            live = [each for each in ledger.every_live_object(0) if each.stage == Stage.ACCEPTED]
-        assert all(each.remote_id for each in live)
-        return {each.remote_id for each in live}
+            live = [record for record in ledger.every_live_object(0) if record.stage == Stage.ACCEPTED]
+        assert all(record.remote_id for record in live)
+        return {record.remote_id for record in live}
 
     def later(self, days=0.1, **options):
         self.seconds += int(days * DAY)
@@ -435,14 +446,14 @@ class GraphSite(OneProcess):
     @property
     def actions(self):
         """What was asked of Graph in the last run: action, items, status."""
-        return [tuple(each.values()) for each in self.azure.graph_requests[self.asked :]]
+        return [tuple(request.values()) for request in self.azure.graph_requests[self.asked :]]
 
     @property
-    def there(self):
+    def in_graph(self):
         """What Graph has: domain → indicator; none is there twice."""
-        every = list(self.azure.ti_indicators.values())
-        names = {each["domainName"]: each for each in every}
-        assert len(names) == len(every)
+        indicators = list(self.azure.ti_indicators.values())
+        names = {indicator["domainName"]: indicator for indicator in indicators}
+        assert len(names) == len(indicators)
         return names
 
     def fault(self, action, kind, **more):
@@ -478,8 +489,10 @@ def test_a_run_submits_in_batches_and_keeps_the_ids(site):
     assert (report.exit_code, report.indicators) == (0, 250)
     assert here.actions == [(SUBMIT, 100, 200), (SUBMIT, 100, 200), (SUBMIT, 50, 200)]
     with sync.opened(here.settings) as ledger:
-        known = {each.remote_id: each.id for each in ledger.every_live_object(0)}
-    assert known == {key: f"indicator--{each['externalId']}" for key, each in here.azure.ti_indicators.items()}
+        known = {record.remote_id: record.id for record in ledger.every_live_object(0)}
+    assert known == {
+        key: f"indicator--{indicator['externalId']}" for key, indicator in here.azure.ti_indicators.items()
+    }
     assert here.later().indicators == 0
 
 
@@ -508,7 +521,7 @@ def test_a_206_that_says_nothing_of_each_ends_with_each_once(site):
     here.fault(SUBMIT, "status", status=206, body=body, times=1)
     report = here.run()
     assert report.exit_code == 0 and report.states.total() == 5
-    assert len(here.there) == 5
+    assert len(here.in_graph) == 5
     assert {action for action, *_ in here.actions} == {SUBMIT, BY_EXTERNAL_ID}
 
 
@@ -516,11 +529,11 @@ def test_an_editable_change_is_an_update(site):
     here = site()
     load(here)
     here.run()
-    before = here.there["e1h0.example.org"]["id"]
+    before = here.in_graph["e1h0.example.org"]["id"]
     edit(here, 1, 0, comment="seen again")
     report = here.later()
     assert (report.exit_code, here.actions) == (0, [(UPDATE, 1, 200)])
-    after = here.there["e1h0.example.org"]
+    after = here.in_graph["e1h0.example.org"]
     assert (after["id"], after["description"]) == (before, "seen again")
 
 
@@ -530,14 +543,14 @@ def test_tags_and_threat_actors_are_updated_and_taken_back(site):
     here.misp.tag_attribute(uuid(1), attribute(1, 0), "diamond-model:Victim")
     here.misp.publish(uuid(1))
     here.run()
-    assert here.there["e1h0.example.org"]["diamondModel"] == "victim"
+    assert here.in_graph["e1h0.example.org"]["diamondModel"] == "victim"
     here.misp.untag_attribute(uuid(1), attribute(1, 0), "diamond-model:Victim")
     here.misp.add_attribute(uuid(1), {"type": "threat-actor", "value": "APT 0", "category": "Attribution"})
     here.misp.publish(uuid(1))
     here.later()
     assert here.actions == [(UPDATE, 2, 200)]
-    said = {(each["diamondModel"], *each["activityGroupNames"]) for each in here.there.values()}
-    assert said == {("unknown", "APT 0")}
+    fields = {(indicator["diamondModel"], *indicator["activityGroupNames"]) for indicator in here.in_graph.values()}
+    assert fields == {("unknown", "APT 0")}
 
 
 def test_a_change_of_what_may_not_be_updated_is_a_delete_and_a_submit(site):
@@ -550,9 +563,9 @@ def test_a_change_of_what_may_not_be_updated_is_a_delete_and_a_submit(site):
     report = here.later()
     assert report.exit_code == 0
     assert sorted(here.actions) == sorted([(SUBMIT, 2, 200), (DELETE, 2, 200)])
-    assert "e1h0.example.org" not in here.there
-    assert here.there["e1h1.example.org"]["threatType"] == "C2"
-    assert len(here.there) == 6
+    assert "e1h0.example.org" not in here.in_graph
+    assert here.in_graph["e1h1.example.org"]["threatType"] == "C2"
+    assert len(here.in_graph) == 6
 
 
 def test_what_leaves_misp_is_deleted(site):
@@ -565,11 +578,11 @@ def test_what_leaves_misp_is_deleted(site):
     assert (report.withdrawals.total(), here.actions) == (1, [(DELETE, 1, 200)])
     here.misp.delete(uuid(2))
     assert here.later().withdrawals.total() == 3
-    assert sorted(here.there) == ["e1h1.example.org", "e1h2.example.org"]
+    assert sorted(here.in_graph) == ["e1h1.example.org", "e1h2.example.org"]
     here.misp.restore(uuid(1), attribute(1, 0))
     here.misp.publish(uuid(1))
     here.later()
-    assert here.actions == [(SUBMIT, 1, 200)] and len(here.there) == 3
+    assert here.actions == [(SUBMIT, 1, 200)] and len(here.in_graph) == 3
 
 
 def test_a_renewal_is_an_update(site):
@@ -579,20 +592,20 @@ def test_a_renewal_is_an_update(site):
     report = here.later(26)
     assert (report.plans["renewed"], here.actions) == (6, [(UPDATE, 6, 200)])
     wanted = datetime.fromtimestamp(here.seconds, UTC) + timedelta(days=50)
-    assert {datetime.fromisoformat(each["expirationDateTime"]) for each in here.there.values()} == {wanted}
+    assert {datetime.fromisoformat(indicator["expirationDateTime"]) for indicator in here.in_graph.values()} == {wanted}
 
 
 def test_what_graph_has_lost_is_submitted_instead_of_updated(site):
     here = site()
     load(here)
     here.run()
-    del here.azure.ti_indicators[here.there["e1h0.example.org"]["id"]]
+    del here.azure.ti_indicators[here.in_graph["e1h0.example.org"]["id"]]
     for position in (0, 1):
         edit(here, 1, position, comment="again")
     report = here.later()
     assert report.exit_code == 0
     assert here.actions == [(UPDATE, 2, 206), (BY_EXTERNAL_ID, 1, 206), (SUBMIT, 1, 200)]
-    assert len(here.there) == 6
+    assert len(here.in_graph) == 6
     edit(here, 1, 0, comment="and again")
     here.later()
     assert here.actions == [(UPDATE, 1, 200)]
@@ -606,7 +619,7 @@ def test_a_submit_without_an_answer_is_deleted_before_it_is_sent_again(site, kin
     report = here.run()
     assert report.exit_code == 0
     assert [action for action, *_ in here.actions] == [SUBMIT, BY_EXTERNAL_ID, SUBMIT]
-    assert len(here.there) == 6
+    assert len(here.in_graph) == 6
 
 
 def test_a_submit_without_an_answer_is_deleted_first_by_the_next_run_too(site):
@@ -619,7 +632,7 @@ def test_a_submit_without_an_answer_is_deleted_first_by_the_next_run_too(site):
     report = here.later()
     assert report.exit_code == 0
     assert [(action, count) for action, count, _ in here.actions] == [(BY_EXTERNAL_ID, 6), (SUBMIT, 6)]
-    assert len(here.there) == 6
+    assert len(here.in_graph) == 6
 
 
 def test_what_left_without_an_answer_is_deleted_by_our_id(site):
@@ -632,7 +645,7 @@ def test_what_left_without_an_answer_is_deleted_by_our_id(site):
     report = here.later()
     assert report.exit_code == 0
     assert (BY_EXTERNAL_ID, 3, 206) in here.actions or (BY_EXTERNAL_ID, 3, 200) in here.actions
-    assert sorted(here.there) == [f"e2h{n}.example.org" for n in range(3)]
+    assert sorted(here.in_graph) == [f"e2h{n}.example.org" for n in range(3)]
 
 
 def test_what_graph_may_have_under_a_newer_id_is_deleted_by_ours(site):
@@ -644,13 +657,13 @@ def test_what_graph_may_have_under_a_newer_id_is_deleted_by_ours(site):
     edit(here, 1, 0, comment="again")
     here.fault(SUBMIT, "reset-after", times=None)
     assert here.later().exit_code == 1
-    assert here.there.keys() == {"e1h0.example.org"}
+    assert here.in_graph.keys() == {"e1h0.example.org"}
     here.azure.faults.clear()
     edit(here, 1, 0, to_ids=False)
     report = here.later()
     assert report.exit_code == 0
     assert [action for action, *_ in here.actions] == [DELETE, BY_EXTERNAL_ID]
-    assert here.there == {}
+    assert here.in_graph == {}
 
 
 def test_without_a_ledger_each_run_replaces_what_it_sent_before(tmp_path):
@@ -659,10 +672,10 @@ def test_without_a_ledger_each_run_replaces_what_it_sent_before(tmp_path):
     for _ in range(2):
         assert OneProcess.run(here).exit_code == 0
         here.seconds += DAY
-        assert len(here.there) == 6
+        assert len(here.in_graph) == 6
     here.fault(SUBMIT, "status", after=1)
     assert OneProcess.run(here).exit_code == 0
-    assert len(here.there) == 6
+    assert len(here.in_graph) == 6
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -671,7 +684,7 @@ def test_throttling_costs_time_alone(site, status):
     load(here)
     here.fault(SUBMIT, "status", status=status, headers={"Retry-After": "7"})
     report = here.run()
-    assert report.exit_code == 0 and len(here.there) == 6
+    assert report.exit_code == 0 and len(here.in_graph) == 6
     assert sum(here.waiting.slept) >= 7
 
 
@@ -682,12 +695,12 @@ def test_a_run_that_dies_anywhere_leaves_nothing_twice(site, last):
     here.run(last_step=last)
     report = here.later()
     assert report.exit_code == 0
-    assert len(here.there) == 3
+    assert len(here.in_graph) == 3
     edit(here, 1, 0, value="new.example.org")
     here.seconds += DAY
     here.run(last_step=last)
     assert here.later().exit_code == 0
-    assert sorted(here.there) == ["e1h1.example.org", "e1h2.example.org", "new.example.org"]
+    assert sorted(here.in_graph) == ["e1h1.example.org", "e1h2.example.org", "new.example.org"]
 
 
 WHICH = st.integers(0, 3)
@@ -721,8 +734,8 @@ def test_whatever_happens_graph_has_in_the_end_what_misp_wants_and_each_once(rou
         deleted = set()
         load(here, events=1, attributes=4)
         for edits, fault, last in rounds:
-            for each in edits:
-                apply(here, each, wanted, deleted)
+            for edit_ in edits:
+                apply(here, edit_, wanted, deleted)
             if fault:
                 here.azure.faults.add(Fault(fault[0], **fault[1]))
             here.misp.publish(uuid(1))
@@ -731,8 +744,8 @@ def test_whatever_happens_graph_has_in_the_end_what_misp_wants_and_each_once(rou
             here.azure.faults.clear()
         report = here.later(full=True)
         assert (report.exit_code, report.rejections) == (0, [])
-        there = Counter(each["domainName"] for each in here.azure.ti_indicators.values())
-        assert there == Counter(value for number, value in wanted.items() if number not in deleted)
+        domains = Counter(indicator["domainName"] for indicator in here.azure.ti_indicators.values())
+        assert domains == Counter(value for number, value in wanted.items() if number not in deleted)
         assert here.accepted == here.azure.ti_indicators.keys()
         assert here.later().indicators == 0
 
@@ -756,12 +769,12 @@ def test_shared_values_are_sent_once(site):
     here = site(DEDUPLICATE="value")
     here.misp.load(misp_event(n, hosts(2)) for n in (1, 2))
     here.run()
-    assert len(here.there) == 2
-    (information,) = {each["additionalInformation"].count(uuid(1)) for each in here.there.values()}
-    assert information and all(uuid(2) in each["additionalInformation"] for each in here.there.values())
+    assert len(here.in_graph) == 2
+    (information,) = {indicator["additionalInformation"].count(uuid(1)) for indicator in here.in_graph.values()}
+    assert information and all(uuid(2) in indicator["additionalInformation"] for indicator in here.in_graph.values())
     here.misp.delete(uuid(1))
     here.later()
-    assert here.actions == [(UPDATE, 2, 200)] and len(here.there) == 2
+    assert here.actions == [(UPDATE, 2, 200)] and len(here.in_graph) == 2
 
 
 def test_a_large_event_says_its_threat_actors_in_every_slice(site, monkeypatch):
@@ -771,7 +784,7 @@ def test_a_large_event_says_its_threat_actors_in_every_slice(site, monkeypatch):
     here.misp.load([misp_event(1, [*hosts(70), actor])])
     report = here.run()
     assert report.exit_code == 0
-    assert {tuple(each["activityGroupNames"]) for each in here.there.values()} == {("APT 0",)}
+    assert {tuple(indicator["activityGroupNames"]) for indicator in here.in_graph.values()} == {("APT 0",)}
 
 
 def test_without_the_permission_the_hint_names_it(site):
@@ -806,22 +819,25 @@ def loaded(site, **changes):
     environ = environ_for(site.azure, MISP2SENTINEL_MS_AUTH__GRAPH_API="true")
     environ |= {f"MISP2SENTINEL_{name}": value for name, value in changes.items()}
     config = site.settings.state_path / "config.py"
-    return settings_room.load(config, {name: value for name, value in environ.items() if value is not None})
+    return settings_model.load(config, {name: value for name, value in environ.items() if value is not None})
 
 
 def test_a_workspace_is_not_needed_and_the_state_of_the_api_is_one_warning(site):
-    made = loaded(site(), MS_AUTH__WORKSPACE_ID=None)
-    assert made.settings.ms_auth.scope == "https://graph.microsoft.com/.default"
-    assert made.settings.workspace_key == f"graph:{made.settings.ms_auth.tenant}:Azure Sentinel"
-    (warning,) = made.warnings
+    loading = loaded(site(), MS_AUTH__WORKSPACE_ID=None)
+    assert loading.settings.ms_auth.scope == "https://graph.microsoft.com/.default"
+    assert loading.settings.workspace_key == f"graph:{loading.settings.ms_auth.tenant}:Azure Sentinel"
+    (warning,) = loading.warnings
     assert "deprecated" in warning and "April 2026" in warning
 
 
 def test_several_tenants_need_no_workspace_each(site):
     one = {"tenantId": "one.example.org", "id": "22222222-2222-4222-8222-222222222222", "secret": "s"}
     two = {**one, "tenantId": "two.example.org"}
-    made = loaded(site(), MS_TENANTS=json.dumps([one, two])).settings
-    assert [each.workspace_key.split(":")[1] for each in made.destinations()] == ["one.example.org", "two.example.org"]
+    several = loaded(site(), MS_TENANTS=json.dumps([one, two])).settings
+    assert [destination.workspace_key.split(":")[1] for destination in several.destinations()] == [
+        "one.example.org",
+        "two.example.org",
+    ]
     with pytest.raises(SettingsError) as caught:
         loaded(site(), MS_TENANTS=json.dumps([one]), MS_AUTH__GRAPH_API="false")
     assert any("workspaceId" in problem for problem in caught.value.problems)
@@ -860,40 +876,40 @@ def test_a_destination_in_graph_is_emptied_also_when_the_settings_have_moved_on(
             clock=here.waiting.clock,
             now=lambda: here.seconds + DAY,
         )
-    assert (report.withdrawals.total(), here.there) == (6, {})
+    assert (report.withdrawals.total(), here.in_graph) == (6, {})
 
 
 def test_check_tries_an_empty_submit(site, monkeypatch):
-    here, said = site(), []
+    here, lines = site(), []
     with here.patched():
-        monkeypatch.setattr(check, "RequestManager", here.manager)
-        check.Preflight(here.settings, said.append)._destination(here.settings)
-    assert [line[:4] for line in said] == ["ok  ", "ok  "]
-    assert "graph.microsoft.com/.default" in said[0] and "empty submit" in said[1]
+        monkeypatch.setattr(check, "MicrosoftClient", here.client)
+        check.Preflight(here.settings, lines.append)._destination(here.settings)
+    assert [line[:4] for line in lines] == ["ok  ", "ok  "]
+    assert "graph.microsoft.com/.default" in lines[0] and "empty submit" in lines[1]
     here.azure.graph_permission = False
     with here.patched():
-        check.Preflight(here.settings, said.append)._destination(here.settings)
-    assert said[-1].startswith("FAIL") and re.search("admin consent", said[-1])
+        check.Preflight(here.settings, lines.append)._destination(here.settings)
+    assert lines[-1].startswith("FAIL") and re.search("admin consent", lines[-1])
 
 
 def test_convert_shows_what_would_be_sent(tmp_path, capsys):
     path = tmp_path / "event.json"
     path.write_text(json.dumps({"Event": misp_event(1, [("domain", "example.org")])}))
     assert convert_files([path], graph_settings(), sys.stdout, sys.stderr) == 0
-    (made,) = json.loads(capsys.readouterr().out)
-    assert made["domainName"] == "example.org" and "graph" not in made
+    (indicator,) = json.loads(capsys.readouterr().out)
+    assert indicator["domainName"] == "example.org" and "graph" not in indicator
 
 
 @pytest.mark.parametrize("asked", ["e1h0.example.org", attribute(1, 0), f"indicator--{attribute(1, 0)}"])
 def test_explain_finds_it(site, asked):
-    here, said = site(), []
+    here, lines = site(), []
     load(here)
     here.run()
     moment = here.seconds + 60
-    assert explain(here.settings, asked, said.append, offline=True, as_json=True, now=lambda: moment) == 0
-    (found,) = json.loads(said[0])["ledger"][0]["objects"]
-    assert (found["standing"], found["tlp"]) == ("live", "white")
-    assert found["pattern"] == "[domainName = 'e1h0.example.org' AND threatType = 'WatchList']"
+    assert explain(here.settings, asked, lines.append, offline=True, as_json=True, now=lambda: moment) == 0
+    (object_,) = json.loads(lines[0])["ledger"][0]["objects"]
+    assert (object_["standing"], object_["tlp"]) == ("live", "white")
+    assert object_["pattern"] == "[domainName = 'e1h0.example.org' AND threatType = 'WatchList']"
 
 
 def test_a_dry_run_lists_patterns_and_dumps_what_would_be_sent(site, tmp_path):
@@ -902,11 +918,11 @@ def test_a_dry_run_lists_patterns_and_dumps_what_would_be_sent(site, tmp_path):
     report = here.run()
     assert (report.exit_code, here.actions) == (0, [])
     dumped = json.loads((tmp_path / "parsed_indicators.txt").read_text())
-    assert {each["operation"] for each in dumped} == {SUBMIT}
+    assert {object_["operation"] for object_ in dumped} == {SUBMIT}
     assert dumped[0]["tiIndicator"]["domainName"] == "e1h0.example.org"
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"value": ' * 100_000, "no JSON"])
 def test_an_answer_that_is_nested_too_deeply_is_asked_for_again_and_gives_nothing_up(text):
-    verdict = by_item(Answer(200, text, {}), Batch([{"id": "indicator--1"}]))
-    assert verdict.kind is NextStep.RETRY
+    verdict = interpret_items(Answer(200, text, {}), Batch([OutgoingObject("indicator--1", "[]", b"{}")]))
+    assert verdict.next_step is NextStep.RETRY

@@ -69,9 +69,9 @@ def site(box, proxy, tmp_path):
             "state_dir": str(tmp_path / "state"),
             **more,
         }
-        given = environ_for(box.azure) | {variable(name): value for name, value in settings.items()}
+        environ = environ_for(box.azure) | {variable(name): value for name, value in settings.items()}
         taken = {variable("misp_key"), variable("ms_auth.client_secret")} - {variable(name) for name in more}
-        return {name: value for name, value in given.items() if name not in taken}
+        return {name: value for name, value in environ.items() if name not in taken}
 
     return environ
 
@@ -80,9 +80,9 @@ def settings(environ):
     return load(Path(os.devnull), environ).settings
 
 
-def problems(action, *given):
+def problems(action, *arguments):
     with pytest.raises(SettingsError) as caught:
-        action(*given)
+        action(*arguments)
     return caught.value.problems
 
 
@@ -116,7 +116,7 @@ def test_a_vault_is_not_asked_for_a_secret_that_destinations_say_themselves(box,
     box.azure.vaults["soc-vault"] = {"MISP-Key": "k" * 40}
     after = key_vault.with_secrets(settings(site() | {"tenants": tenants}))
     assert after.misp_key.get_secret_value() == "k" * 40
-    assert [each.ms_auth.client_secret.get_secret_value() for each in after.destinations()] == ["s3cr3t"]
+    assert [destination.ms_auth.client_secret.get_secret_value() for destination in after.destinations()] == ["s3cr3t"]
 
 
 def test_config_wins_over_the_vault_and_a_placeholder_does_not(box, site, tmp_path):
@@ -182,8 +182,8 @@ def test_a_client_secret_that_is_given_asks_for_the_key(box, site):
 
 
 def test_a_tenant_that_is_named_by_its_domain_is_the_one_that_the_vault_names_by_guid(box, site, tmp_path):
-    given = identities(box, tmp_path)["certificate"]
-    environ = site(**{"ms_auth.credential": "certificate", "ms_auth.tenant": "example.org", **given})
+    certificate = identities(box, tmp_path)["certificate"]
+    environ = site(**{"ms_auth.credential": "certificate", "ms_auth.tenant": "example.org", **certificate})
     assert not key_vault.with_secrets(settings(environ)).vault_secrets
 
 
@@ -204,14 +204,14 @@ def test_a_secret_that_is_not_there_is_named_with_its_setting(box, site):
 
 def test_an_identity_that_may_not_read_says_which_role_it_lacks(box, site):
     box.azure.vault_readers.clear()
-    said = problems(key_vault.with_secrets, settings(site()))
-    assert all("Key Vault Secrets User" in problem and "ForbiddenByRbac" not in problem[:40] for problem in said)
+    sentences = problems(key_vault.with_secrets, settings(site()))
+    assert all("Key Vault Secrets User" in problem and "ForbiddenByRbac" not in problem[:40] for problem in sentences)
 
 
 def test_a_host_that_is_nobody_to_azure_says_so(box, site):
     box.azure.identities.clear()
-    said = problems(key_vault.with_secrets, settings(site()))
-    assert all("does not know who asks: see docs/identities.md" in problem for problem in said)
+    sentences = problems(key_vault.with_secrets, settings(site()))
+    assert all("does not know who asks: see docs/identities.md" in problem for problem in sentences)
 
 
 @pytest.mark.parametrize("value", ["", "with space", "line\nbreak"])
@@ -248,10 +248,10 @@ def test_the_settings_decide_which_certificates_are_trusted(box, site, monkeypat
 def test_without_the_packages_an_error_says_how_to_install_them(site, monkeypatch):
     real = builtins.__import__
 
-    def without_azure(name, *given, **more):
+    def without_azure(name, *arguments, **more):
         if name.partition(".")[0] == "azure":
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return real(name, *given, **more)
+        return real(name, *arguments, **more)
 
     before = settings(site())
     monkeypatch.setattr(builtins, "__import__", without_azure)

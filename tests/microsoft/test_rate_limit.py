@@ -10,8 +10,8 @@ from helpers.microsoft.rate_limit import ON_THE_WAY, Clock, RateLimiter, RateLim
 from tests.support import FakeTime
 
 
-def test_who_shares_a_pacer_takes_turns():
-    """While one waits for its place the others line up; each is served in its turn, whoever is quicker."""
+def test_who_shares_a_rate_limiter_takes_turns():
+    """While one waits for its slot the others queue; each is served in its turn, whoever is quicker."""
     time, may_go, served = FakeTime(), threading.Event(), []
 
     def sleep(seconds):
@@ -29,8 +29,8 @@ def test_who_shares_a_pacer_takes_turns():
     for number, name in enumerate("badc", 1):
         threads.append(threading.Thread(target=come, args=[name]))
         threads[-1].start()
-        with rate_limiter._moved:
-            assert rate_limiter._moved.wait_for(lambda number=number: len(rate_limiter._line) == number, 60)
+        with rate_limiter._changed:
+            assert rate_limiter._changed.wait_for(lambda number=number: len(rate_limiter._queue) == number, 60)
     may_go.set()
     for thread in threads:
         thread.join(60)
@@ -38,7 +38,7 @@ def test_who_shares_a_pacer_takes_turns():
     assert sum(time.slept) == 4 * (60 + ON_THE_WAY)
 
 
-def test_no_place_before_the_end_is_none():
+def test_no_slot_before_the_end_is_none():
     time = FakeTime()
     rate_limiter = RateLimiter(1, time.clock, lambda _seconds: None)
     assert rate_limiter.take(until=time.now() + 1)
@@ -47,13 +47,13 @@ def test_no_place_before_the_end_is_none():
 
 
 @pytest.mark.parametrize(("took", "waited"), [(0, 60), (0.5, 60), (1.5, 60), (30, 32)])
-def test_a_place_is_free_a_minute_after_its_request_was_counted_at_the_latest(took, waited):
+def test_a_slot_is_free_a_minute_after_its_request_was_counted_at_the_latest(took, waited):
     """Microsoft counted it before it answered; what is answered late is not waited for."""
     time = FakeTime()
     rate_limiter = RateLimiter(1, time.clock, lambda _seconds: None)
-    place = rate_limiter.take()
+    slot = rate_limiter.take()
     time.sleep(took)
-    rate_limiter.answered(place)
+    rate_limiter.answered(slot)
     assert rate_limiter.take()
     assert time.slept == [took, waited]
 
@@ -67,22 +67,20 @@ def test_no_minute_at_microsoft_holds_more_than_the_limit(requests):
     time, limit, counted = FakeTime(0.0), 3, []
     rate_limiter = RateLimiter(limit, time.clock, lambda _seconds: None)
     for took, share in requests:
-        place = rate_limiter.take()
+        slot = rate_limiter.take()
         counted.append(time.now() + min(took * share, ON_THE_WAY))
         time.sleep(took)
-        rate_limiter.answered(place)
+        rate_limiter.answered(slot)
     counted.sort()
     assert all(later - earlier >= 60 for earlier, later in zip(counted, counted[limit:], strict=False))
 
 
-def test_principals_have_pacers_of_their_own():
+def test_principals_have_rate_limiters_of_their_own():
     rate_limiters = RateLimiters(FakeTime().clock)
     for name in ("one", "one", "two"):
         rate_limiters.announce((name,))
-    first, second, other = (rate_limiters.of((name,), 1, lambda _seconds: None) for name in ("one", "one", "two"))
-    assert first is second is not other
-    assert (rate_limiters.sharing(("one",)), rate_limiters.sharing(("two",)), rate_limiters.sharing(("three",))) == (
-        2,
-        1,
-        1,
+    first, second, other = (
+        rate_limiters.limiter_for((name,), 1, lambda _seconds: None) for name in ("one", "one", "two")
     )
+    assert first is second is not other
+    assert [rate_limiters.sharing((name,)) for name in ("one", "two", "three")] == [2, 1, 1]

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections import deque
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,8 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.errors import MicrosoftError
-from helpers.microsoft.rate_limit import RateLimiters
-from helpers.microsoft.request_manager import OutcomeState, RequestManager
+from helpers.indicators.dates import stix_time
+from helpers.ledger.records import ObjectRecord, packed
+from helpers.microsoft.api import api_for
+from helpers.microsoft.batch import Batch, OutcomeState, OutgoingObject
+from helpers.microsoft.batch_sender import BatchSender
+from helpers.microsoft.client import MicrosoftClient
+from helpers.microsoft.rate_limit import Clock, RateLimiters
+from helpers.microsoft.request_manager import RequestManager
 from helpers.microsoft.responses import Answer, NextStep, interpret
 from helpers.microsoft.upload_api import UploadApi
 from helpers.settings.model import MsAuth, Settings
@@ -25,14 +32,25 @@ TOKEN_PATH = "oauth2/v2.0/token"
 DISCOVERY_PATH = "openid-configuration"
 
 
-class Waiting:
+class Outbox:
     """An outbox in memory."""
 
-    def __init__(self, objects):
-        self.objects = deque(objects)
+    def __init__(self, indicators):
+        self.objects = deque(
+            OutgoingObject(sent["id"], str(sent["pattern"]), json.dumps(sent).encode()) for sent in indicators
+        )
+        self.outcomes = []
+        self.errors = []
 
     def dequeue(self, most, *, in_flight):
         return [self.objects.popleft() for _ in range(min(most, len(self.objects)))]
+
+    def settle(self, outcomes):
+        self.outcomes += outcomes
+
+    def note_answer(self, answer, *, success):
+        if not success:
+            self.errors.append(answer)
 
 
 class Upload:
@@ -43,8 +61,8 @@ class Upload:
         self.azure, self.adapter, self.http = azure_in_process(self.time)
         self.settings = settings_for(self.azure, tmp_path, **environ)
         self.workers = workers
-        self.outcomes = []
-        self.errors = []
+        self.rate_limiters = RateLimiters(self.time.clock)
+        self.client = MicrosoftClient(self.settings, self.time.clock, self.http)
 
     def fault(self, kind, path=UPLOAD_PATH, **more):
         self.azure.faults.add(Fault(path, kind, **more))
@@ -52,25 +70,24 @@ class Upload:
 
     def send(self, indicators):
         self.sent = list(indicators)
-        manager = self.made(Waiting(self.sent), self.workers)
-        manager.more(len(self.sent))
-        manager.finish()
-        self.manager = manager
+        self.outbox = Outbox(self.sent)
+        api = api_for(self.settings)
+        self.manager = RequestManager(api, self.client, self.outbox, self.rate_limiters, workers=self.workers)
+        self.manager.start()
+        self.manager.enqueue(len(self.sent))
+        self.manager.finish()
         return self
 
-    def made(self, outbox=None, workers=0):
-        return RequestManager(
-            self.settings,
-            outbox or Waiting([]),
-            self.outcomes.extend,
-            on_answer=lambda answer, fine: fine or self.errors.append(answer),
-            http=self.http,
-            rate_limiters=RateLimiters(self.time.clock),
-            workers=workers,
-        )
+    @property
+    def sender(self):
+        return BatchSender(api_for(self.settings), self.client, self.rate_limiters)
+
+    @property
+    def outcomes(self):
+        return self.outbox.outcomes
 
     def ids(self, state):
-        return [outcome.object["id"] for outcome in self.outcomes if outcome.state is state]
+        return [outcome.object.id for outcome in self.outcomes if outcome.state is state]
 
     @property
     def exit_code(self):
@@ -81,7 +98,7 @@ class Upload:
 
     def check(self):
         """No object is unaccounted for, and what is called accepted is in the workspace."""
-        assert sorted(o.object["id"] for o in self.outcomes) == sorted(each["id"] for each in self.sent)
+        assert sorted(o.object.id for o in self.outcomes) == sorted(sent["id"] for sent in self.sent)
         assert set(self.ids(OutcomeState.ACCEPTED)) <= set(self.azure.live())
         return self
 
@@ -150,12 +167,11 @@ def test_a_gateway_that_refuses_everything_with_words_of_its_own_is_given_up(upl
 
 def test_a_token_that_comes_back_in_an_error_is_not_shown(upload, caplog):
     start = upload()
-    manager = start.made()
-    manager.get_token()
+    start.client.get_token()
     token = next(iter(start.azure._tokens))
     start.fault("status", status=502, body=f"you sent Bearer {token}", times=None)
     with pytest.raises(MicrosoftError) as error:
-        manager.probe()
+        start.sender.probe()
     assert token not in f"{error.value}{caplog.text}"
 
 
@@ -229,14 +245,14 @@ def test_both_names_of_the_error_list_are_read(upload, key):
 def test_a_batch_of_bad_objects_is_rejected_one_by_one_and_costs_no_other(upload):
     bad = [indicator(n, created="never") for n in range(100)]
     done = upload().send([*bad, *map(indicator, range(100, 200))]).check()
-    assert set(done.ids(OutcomeState.REJECTED)) == {each["id"] for each in bad}
+    assert set(done.ids(OutcomeState.REJECTED)) == {sent["id"] for sent in bad}
     assert len(done.ids(OutcomeState.ACCEPTED)) == 100
     assert done.exit_code == 1
 
 
 def test_a_batch_refused_without_a_name_is_halved_until_the_bad_object_stands_alone(upload):
     def holds_bad(body):
-        return any(each["id"] == indicator(57)["id"] for each in body["stixobjects"])
+        return any(sent["id"] == indicator(57)["id"] for sent in body["stixobjects"])
 
     refusal = {"error": {"code": "InvalidRequestBody", "message": "Something in it is wrong."}}
     done = upload().fault("status", status=400, body=refusal, times=None, when=holds_bad)
@@ -378,7 +394,7 @@ def test_a_token_service_that_never_gives_one_is_named_with_what_to_look_at(uplo
         ({"MISP2SENTINEL_MS_AUTH__TENANT": "55555555-5555-4555-8555-555555555555"}, "tenant"),
     ],
 )
-def test_no_token_stops_with_the_setting_to_mend(upload, environ, words):
+def test_no_token_stops_with_the_setting_to_fix(upload, environ, words):
     done = upload(**environ).send(map(indicator, range(300))).check()
     assert f"ms_auth['{words}']" in done.manager.given_up
     assert "wrong-secret-value" not in done.manager.given_up
@@ -398,6 +414,18 @@ def test_never_more_requests_in_a_minute_than_allowed_and_nearly_as_many(upload)
 def test_large_objects_go_in_smaller_batches(upload):
     done = upload().send([indicator(n, description="d" * 300_000) for n in range(10)]).check()
     assert [entry["count"] for entry in done.azure.uploads] == [3, 3, 3, 1]
+
+
+def test_no_worker_starts_before_the_upload_does(upload):
+    start = upload()
+    outbox = Outbox([indicator(1)])
+    manager = RequestManager(api_for(start.settings), start.client, outbox, start.rate_limiters, workers=2)
+    manager.enqueue(1)
+    manager.no_more()
+    assert (manager._threads, len(outbox.objects), outbox.outcomes) == ([], 1, [])
+    manager.start()
+    manager.finish()
+    assert [outcome.state for outcome in outbox.outcomes] == [OutcomeState.ACCEPTED]
 
 
 @pytest.mark.parametrize(
@@ -431,37 +459,36 @@ def test_operators_find_the_messages_that_they_grep_for(upload, caplog):
 
 def test_probe_says_yes_only_when_the_app_may_write(upload):
     start = upload()
-    manager = start.made()
-    manager.probe()
+    start.sender.probe()
     start.azure.allowed.clear()
     with pytest.raises(MicrosoftError, match="Contributor"):
-        manager.probe()
+        start.sender.probe()
     assert start.azure.objects() == {}
 
 
-@pytest.mark.parametrize("told", ["301", "600", "900"])
+@pytest.mark.parametrize("retry_after", ["301", "600", "900"])
 @pytest.mark.parametrize("status", [429, 503])
-def test_microsoft_is_left_alone_as_long_as_it_says(upload, told, status):
-    done = upload().fault("status", status=status, headers={"Retry-After": told}).send([indicator(1)]).check()
+def test_nothing_is_sent_for_as_long_as_microsoft_says(upload, retry_after, status):
+    done = upload().fault("status", status=status, headers={"Retry-After": retry_after}).send([indicator(1)]).check()
     assert done.exit_code == 0
-    assert sum(done.time.slept) == pytest.approx(int(told))
+    assert sum(done.time.slept) == pytest.approx(int(retry_after))
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("told", ["901", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+@pytest.mark.parametrize("retry_after", ["901", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_wait_too_long_for_a_run_leaves_the_batch_pending(upload, told, status, workers):
-    start = upload(workers=workers).fault("status", status=status, headers={"Retry-After": told})
+def test_a_wait_too_long_for_a_run_leaves_the_batch_pending(upload, retry_after, status, workers):
+    start = upload(workers=workers).fault("status", status=status, headers={"Retry-After": retry_after})
     done = start.send(map(indicator, range(150))).check()
     assert len(done.ids(OutcomeState.PENDING)) in (100, 50)
     assert sum(done.time.slept) < 60
     assert done.exit_code == 1
 
 
-@pytest.mark.parametrize("told", ["²", "٣", "1e400", "Mon, 01 Jan 99999999999 00:00:00 GMT", "soon", "-5"])
-def test_a_retry_after_that_is_none_is_no_fault(told):
-    answer = Answer(429, "", {"Retry-After": told})
-    assert interpret(answer, 1, datetime(2026, 1, 1, tzinfo=UTC)).kind is NextStep.THROTTLED
+@pytest.mark.parametrize("retry_after", ["²", "٣", "1e400", "Mon, 01 Jan 99999999999 00:00:00 GMT", "soon", "-5"])
+def test_a_retry_after_that_is_none_is_no_fault(retry_after):
+    answer = Answer(429, "", {"Retry-After": retry_after})
+    assert interpret(answer, 1, datetime(2026, 1, 1, tzinfo=UTC)).next_step is NextStep.THROTTLED
 
 
 @pytest.mark.parametrize("status", [200, 400, 429, 500])
@@ -480,7 +507,44 @@ def test_200_with_another_body_than_documented_is_no_success(upload, body):
 def test_200_as_documented_is_a_success(body):
     text = body if isinstance(body, str) else json.dumps(body)
     verdict = interpret(Answer(200, text), 3, datetime(2026, 1, 1, tzinfo=UTC))
-    assert (verdict.kind, dict(verdict.rejected)) == (NextStep.SETTLED, {})
+    assert (verdict.next_step, dict(verdict.rejected)) == (NextStep.SETTLED, {})
+
+
+RECORD = ObjectRecord(
+    id=indicator(1)["id"],
+    key="key",
+    pattern=indicator(1)["pattern"],
+    value="host1.example.org",
+    life=1,
+    fingerprint="",
+    valid_until=2_000_000_000,
+    body=packed(indicator(1, labels=["ä"])),
+)
+
+
+def test_what_is_sent_is_the_json_of_the_ledger(upload):
+    api = api_for(upload().settings)
+    sent = api.outgoing(RECORD, 1_790_000_000)
+    assert (sent.id, sent.pattern, sent.revoked) == (RECORD.id, RECORD.pattern, False)
+    assert json.loads(sent.body) == indicator(1, labels=["ä"])
+    assert api.dumped(sent) == sent.body
+    assert json.loads(api.body(Batch([sent, sent]))) == {
+        "sourcesystem": "MISP",
+        "stixobjects": [indicator(1, labels=["ä"])] * 2,
+    }
+    assert json.loads(api.body(Batch([]))) == {"sourcesystem": "MISP", "stixobjects": []}
+
+
+@pytest.mark.parametrize(
+    ("now", "end"),
+    [(1_790_000_000, "2026-09-21T14:13:20.000Z"), (1_000, "2026-01-01T00:00:01.000Z")],
+    ids=["now", "a second after it begins"],
+)
+def test_a_withdrawal_is_the_same_object_revoked_and_expired(upload, now, end):
+    withdrawal = api_for(upload().settings).outgoing(replace(RECORD, leaving="no longer there"), now)
+    assert withdrawal.revoked
+    changed = {"revoked": True, "valid_until": end, "modified": stix_time(datetime.fromtimestamp(now, UTC))}
+    assert json.loads(withdrawal.body) == indicator(1, labels=["ä"], **changed)
 
 
 FAULTS = st.builds(
@@ -504,13 +568,13 @@ def test_whatever_happens_every_object_has_one_outcome_and_it_ends(tmp_path_fact
     for fault in faults:
         done.fault(**fault)
     done.send(map(indicator, range(430)))
-    assert sorted(o.object["id"] for o in done.outcomes) == sorted(each["id"] for each in done.sent)
+    assert sorted(o.object.id for o in done.outcomes) == sorted(sent["id"] for sent in done.sent)
     assert done.manager.requests < 6000
 
 
 def test_requests_made_by_hand_are_never_needed(upload):
-    """The settings' proxies and certificates travel with the manager's own session."""
+    """The settings' proxies and certificates travel with the client's own session."""
     start = upload(MISP2SENTINEL_MS_VERIFYCERT="false")
-    manager = RequestManager(start.settings, Waiting([]), start.outcomes.extend, workers=0)
-    assert isinstance(manager._http, requests.Session)
-    assert manager._http.trust_env is False
+    client = MicrosoftClient(start.settings, Clock())
+    assert isinstance(client._http, requests.Session)
+    assert client._http.trust_env is False

@@ -39,8 +39,8 @@ PURE = {
         "misp.large_events",
         "misp.responses",
     ),
-    *("ledger.records", "ledger.spellings", "microsoft.api", "microsoft.apis", "microsoft.responses"),
-    *("microsoft.upload_api", "microsoft.graph_api", "microsoft.graph_items"),
+    *("ledger.records", "ledger.spellings", "microsoft.api", "microsoft.batch", "microsoft.responses"),
+    *("microsoft.upload_api", "microsoft.graph_api", "microsoft.graph_responses"),
     *("sync.event_selection", "sync.plan", "stories.story", "stories.misp_event", "stories.changes"),
     *("stories.indicators", "stories.urls", "commands.advice"),
 }
@@ -204,7 +204,7 @@ def test_only_the_modules_for_it_talk_http():
     http = {"requests", "urllib3", "httpx", "http", "socket", "ssl", "aiohttp"}
     with_http = {name for name, path in HELPERS.items() if tops(imports(path)) & http}
     assert with_http == {
-        *("http", "microsoft.request_manager", "microsoft.management_api", "microsoft.tokens"),
+        *("http", "microsoft.client", "microsoft.tokens"),
         *("misp.reader", "misp.responses"),
     }
     assert not any("urllib.request" in name for path in HELPERS.values() for name in imports(path))

@@ -19,7 +19,7 @@ from helpers.errors import MicrosoftError, MispError, RunActive, SettingsError
 from helpers.indicators.convert import convert_event
 from helpers.indicators.rules import ConversionRules
 from helpers.ledger.records import Stage
-from helpers.microsoft.request_manager import OutcomeState
+from helpers.microsoft.batch import OutcomeState
 from helpers.microsoft.tokens import _HINTS
 from helpers.settings import clouds, credentials
 from helpers.settings.model import Settings

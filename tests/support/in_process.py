@@ -13,6 +13,7 @@ import requests
 
 from helpers.ledger.store import Ledger
 from helpers.log import silence_libraries
+from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.request_manager import RequestManager
 from helpers.misp import reader as misp_room
 from helpers.settings import model as settings_room
@@ -134,12 +135,12 @@ class OneProcess:
             yield
 
     @property
-    def manager(self):
-        """What makes a RequestManager whose requests stay in this process."""
+    def client(self):
+        """What makes a MicrosoftClient whose requests stay in this process."""
         http = requests.Session()
         http.trust_env = False
         http.mount("https://", self._azure_line)
-        return partial(RequestManager, http=http)
+        return partial(MicrosoftClient, http=http)
 
     def live(self):
         """What Sentinel matches now: neither revoked nor expired."""
@@ -150,5 +151,6 @@ class OneProcess:
         yield mock.patch.object(MortalLedger, "life", self.life)
         yield mock.patch.object(sync, "Ledger", MortalLedger)
         # The reader does the uploading itself, so that every run goes the same way.
-        yield mock.patch.object(delivery, "RequestManager", partial(self.manager, workers=0))
+        yield mock.patch.object(delivery, "RequestManager", partial(RequestManager, workers=0))
+        yield mock.patch.object(delivery, "MicrosoftClient", self.client)
         yield mock.patch.object(misp_room, "PinnedHttpAdapter", lambda *_: self._misp_line)

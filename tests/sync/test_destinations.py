@@ -15,6 +15,7 @@ import requests
 
 from helpers.errors import SettingsError
 from helpers.log import silence_libraries
+from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.request_manager import RequestManager
 from helpers.misp import reader as misp_room
@@ -111,8 +112,8 @@ class Site:
         http.trust_env = False
         http.mount("https://", WsgiAdapter(azure_app(self.azure), before=self._wait))
         with ExitStack() as stack:
-            made = partial(RequestManager, http=http, workers=1)
-            stack.enter_context(mock.patch.object(delivery, "RequestManager", made))
+            stack.enter_context(mock.patch.object(delivery, "RequestManager", partial(RequestManager, workers=1)))
+            stack.enter_context(mock.patch.object(delivery, "MicrosoftClient", partial(MicrosoftClient, http=http)))
             line = WsgiAdapter(misp_app(self.misp))
             line.last_headers = {}
             stack.enter_context(mock.patch.object(misp_room, "PinnedHttpAdapter", lambda *_: line))
@@ -128,12 +129,12 @@ class Site:
         in_line = threading.Event()
         self._wait = lambda _request: in_line.wait(60)
 
-        def complete(manager, complete=RequestManager.complete):
-            complete(manager)
-            if manager._settings.name == NAMES[-1]:
+        def no_more(manager, no_more=RequestManager.no_more):
+            no_more(manager)
+            if manager._api.settings.name == NAMES[-1]:
                 in_line.set()
 
-        monkeypatch.setattr(RequestManager, "complete", complete)
+        monkeypatch.setattr(RequestManager, "no_more", no_more)
 
     def fault(self, number, kind, **more):
         self.azure.faults.add(Fault(f"{workspace(number)}/threat-intelligence", kind, times=None, **more))

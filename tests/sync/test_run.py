@@ -19,7 +19,7 @@ from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES
 from helpers.commands import status
 from helpers.commands.arguments import parse
 from helpers.commands.convert import events_in
-from helpers.microsoft.request_manager import OutcomeState
+from helpers.microsoft.batch import OutcomeState
 from helpers.misp.reader import MispReader
 from helpers.misp.search_filters import NOTHING_FOUND
 from helpers.settings import model as settings_room

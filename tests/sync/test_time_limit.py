@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.microsoft.request_manager import OutcomeState
+from helpers.microsoft.batch import OutcomeState
 from sandbox.faults import Fault
 from tests.support import hosts, misp_event
 from tests.support.in_process import UPLOAD_PATH, OneProcess

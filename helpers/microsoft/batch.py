@@ -1,0 +1,115 @@
+"""What goes out to Microsoft, in batches, and what becomes of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Protocol
+
+from helpers.microsoft.responses import Answer, Verdict
+
+# Microsoft publishes no limit for the size of a request; larger ones are cut before they are refused.
+BYTES_PER_REQUEST = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingObject:
+    """One object as it goes out.
+
+    ``body`` is its JSON, empty where the operation needs none; ``revoked`` says that it is withdrawn. ``remote_id``
+    is the id that Microsoft gave it, ``operation`` what is done with it, where an API knows several. ``in_doubt``: it
+    may be at Microsoft already, since an earlier try had no answer.
+    """
+
+    id: str
+    pattern: str
+    body: bytes
+    revoked: bool = False
+    remote_id: str = ""
+    operation: str = ""
+    in_doubt: bool = False
+
+
+@dataclass
+class Batch:
+    """Objects that travel together; ``operation`` and ``in_doubt`` are as in each of them."""
+
+    objects: list[OutgoingObject]
+    operation: str = ""
+    in_doubt: bool = False
+
+    def with_objects(self, objects: Iterable[OutgoingObject]) -> Batch:
+        """Return the same for other objects."""
+        return replace(self, objects=list(objects))
+
+    @property
+    def halves(self) -> list[Batch]:
+        """The two halves, the first one last."""
+        middle = len(self.objects) // 2
+        return [self.with_objects(self.objects[middle:]), self.with_objects(self.objects[:middle])]
+
+    def cut(self) -> list[Batch]:
+        """Return batches of at most BYTES_PER_REQUEST, or of one object that is larger; the last one first."""
+        batches = [self.with_objects([])]
+        size = 0
+        for object_ in self.objects:
+            if batches[-1].objects and size + len(object_.body) > BYTES_PER_REQUEST:
+                batches.append(self.with_objects([]))
+                size = 0
+            batches[-1].objects.append(object_)
+            size += len(object_.body)
+        return batches[::-1]
+
+    def note_answer(self, answer: Answer) -> None:
+        """Take in that an answer came: one that does not refuse the request leaves in doubt what arrived."""
+        self.in_doubt = self.in_doubt or not 400 <= answer.status < 500
+
+
+class OutcomeState(Enum):
+    """What became of an object."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    PENDING = "pending"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One object, what became of it, Microsoft's words where it was not accepted, and its id where it gave one."""
+
+    object: OutgoingObject
+    state: OutcomeState
+    words: str = ""
+    remote_id: str = ""
+
+
+def settled(batch: Batch, verdict: Verdict) -> list[Outcome]:
+    """Return the outcome of each object of a batch, but for those that are sent another way."""
+    outcomes: list[Outcome] = []
+    for position, object_ in enumerate(batch.objects):
+        if position in verdict.rejected:
+            outcomes.append(Outcome(object_, OutcomeState.REJECTED, verdict.rejected[position]))
+        elif position in verdict.failed:
+            outcomes.append(Outcome(object_, OutcomeState.PENDING, verdict.failed[position]))
+        elif position not in verdict.lost:
+            outcomes.append(Outcome(object_, OutcomeState.ACCEPTED, remote_id=verdict.remote_ids.get(position, "")))
+    return outcomes
+
+
+def all_alike(objects: Iterable[OutgoingObject], state: OutcomeState, words: str) -> list[Outcome]:
+    """Return the same outcome for every object."""
+    return [Outcome(object_, state, words) for object_ in objects]
+
+
+class Outbox(Protocol):
+    """Where objects wait that are to go out, and who keeps what becomes of them; what waits there is not in memory."""
+
+    def dequeue(self, most: int, *, in_flight: bool) -> list[OutgoingObject]:
+        """Take the next objects out, at most so many; ``in_flight`` notes that they are on their way."""
+
+    def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Keep the outcomes of a batch; one thread at a time."""
+
+    def note_answer(self, answer: Answer, *, success: bool) -> None:
+        """Note an answer, and whether it is a plain success; several threads may at once."""

@@ -1,0 +1,169 @@
+"""One batch, sent until Microsoft has answered: in bounded tries, and within the limit of requests."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import UTC, datetime
+from functools import partial
+
+import tenacity
+
+from constants import LOG_PAUSING, LOG_SENT, LOG_SUBMIT_ERROR
+from helpers.errors import MicrosoftError
+from helpers.log import DestinationLogger
+from helpers.microsoft.api import Api, principal_of
+from helpers.microsoft.batch import Batch, Outbox
+from helpers.microsoft.client import MicrosoftClient, Reply
+from helpers.microsoft.rate_limit import RateLimiters
+from helpers.microsoft.responses import NextStep, Verdict
+
+logger = logging.getLogger(__name__)
+
+TRIES = 5
+TRIES_WHEN_THROTTLED = 10
+# Who is told to wait longer leaves the batch to the next run.
+LONGEST_WAIT = 900.0
+TIME_UP = "the run's time was up (max_run_minutes)"
+
+
+class _TimeUp(Exception):
+    """No request may be sent any more."""
+
+
+class UploadCounts:
+    """How many requests were sent, and how many objects have no outcome yet; threads share it."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.unsettled = 0
+        self._lock = threading.Lock()
+
+    def count_request(self) -> int:
+        """Return the number of a new request."""
+        with self._lock:
+            self.requests += 1
+            return self.requests
+
+    def count_unsettled(self, change: int) -> None:
+        """Note that objects came, or that some have their outcomes, which is a negative ``change``."""
+        with self._lock:
+            self.unsettled += change
+
+
+class BatchSender:
+    """Sends batches to one destination; threads share it. Answers are noted in ``outbox``, if there is one."""
+
+    def __init__(
+        self,
+        api: Api,
+        client: MicrosoftClient,
+        rate_limiters: RateLimiters,
+        outbox: Outbox | None = None,
+        counts: UploadCounts | None = None,
+    ) -> None:
+        self._api = api
+        self._client = client
+        self._outbox = outbox
+        self._counts = counts or UploadCounts()
+        self._clock = rate_limiters.clock
+        self._until = rate_limiters.until
+        per_minute = api.settings.ms_max_requests_minute
+        self._rate_limiter = rate_limiters.limiter_for(principal_of(api), per_minute, _log_pause)
+        self._log = DestinationLogger(logger, api.settings.name)
+
+    def probe(self) -> None:
+        """Send an empty batch, which Microsoft refuses by design. Raises MicrosoftError when it may not."""
+        verdict = self.send(Batch([]))
+        if verdict.next_step not in (NextStep.SETTLED, NextStep.SPLIT):
+            raise MicrosoftError(verdict.words)
+
+    def send(self, batch: Batch) -> Verdict:
+        """Send one batch until Microsoft has answered, in bounded tries."""
+        if self._clock.now() > self._until:  # not even a token is asked for
+            return Verdict(NextStep.TIME_UP, TIME_UP)
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda verdict: verdict.next_step in (NextStep.RETRY, NextStep.THROTTLED)),
+            stop=self._tried_enough,
+            wait=_backoff,
+            sleep=self._clock.sleep,
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        try:
+            verdict: Verdict = retrying(partial(self._try, batch))
+        except MicrosoftError as error:
+            return Verdict(NextStep.STOP, str(error))
+        except _TimeUp:
+            return Verdict(NextStep.TIME_UP, TIME_UP)
+        return verdict
+
+    def _try(self, batch: Batch) -> Verdict:
+        """Send once, after what has to be done before; a batch of which that fails for some is sent in halves."""
+        before = self._api.precondition(batch)
+        verdict = self._send_with_token(before) if before else Verdict(NextStep.SETTLED)
+        if verdict.rejected or verdict.failed:
+            words = next(iter((*verdict.rejected.values(), *verdict.failed.values())))
+            return Verdict(NextStep.SPLIT if verdict.rejected else NextStep.RETRY, words)
+        return self._send_with_token(batch) if verdict.next_step is NextStep.SETTLED else verdict
+
+    def _send_with_token(self, batch: Batch) -> Verdict:
+        answer, verdict = self._client.with_token(partial(self._send_once, batch))
+        if not verdict.success:
+            level = logging.WARNING if batch.objects else logging.DEBUG
+            self._log.log(level, LOG_SUBMIT_ERROR.format(_summary(verdict)))
+        if verdict.next_step is NextStep.THROTTLED and verdict.wait and not _too_long(verdict):
+            self._rate_limiter.hold(verdict.wait)
+        if verdict.next_step in (NextStep.STOP, NextStep.NEW_TOKEN):
+            hint = self._api.settings.in_own_words(self._api.hint(answer.status))
+            return Verdict(verdict.next_step, f"{hint} Microsoft's words: {verdict.words}")
+        return verdict
+
+    def _send_once(self, batch: Batch, token: str) -> Reply:
+        """Send one request when the limit allows it. Raises _TimeUp when that would be too late."""
+        slot = self._rate_limiter.take(self._until)
+        if slot is None:
+            raise _TimeUp
+        number, size = self._counts.count_request(), len(batch.objects)
+        answer = self._client.send("POST", self._api.url(batch), token, self._api.body(batch))
+        self._log.info(LOG_SENT.format(number, size, max(0, self._counts.unsettled - size)))
+        self._rate_limiter.answered(slot)
+        batch.note_answer(answer)
+        verdict = self._api.interpret(answer, batch, datetime.now(UTC))
+        if self._outbox:
+            self._outbox.note_answer(answer, success=verdict.success)
+        return Reply(answer, verdict)
+
+    def _tried_enough(self, state: tenacity.RetryCallState) -> bool:
+        verdict = state.outcome.result() if state.outcome else None
+        throttled = isinstance(verdict, Verdict) and verdict.next_step is NextStep.THROTTLED
+        too_late = self._clock.now() + state.upcoming_sleep > self._until
+        too_long = isinstance(verdict, Verdict) and _too_long(verdict)
+        return too_late or too_long or state.attempt_number >= (TRIES_WHEN_THROTTLED if throttled else TRIES)
+
+
+def _summary(verdict: Verdict) -> str:
+    refused = verdict.rejected or verdict.failed
+    if not refused:
+        return verdict.words
+    first, words = next(iter(refused.items()))
+    return f"{len(refused)} objects {'rejected' if verdict.rejected else 'failed'}, the first at {first}: {words}"
+
+
+def _backoff(state: tenacity.RetryCallState) -> float:
+    """Seconds before the next try: as Microsoft says, else longer each time with jitter.
+
+    Where requests are throttled, the rate limiter waits, so that no other batch goes out meanwhile.
+    """
+    verdict = state.outcome.result() if state.outcome else None
+    if isinstance(verdict, Verdict) and verdict.wait:
+        return 0.0 if verdict.next_step is NextStep.THROTTLED else verdict.wait
+    return 1 + tenacity.wait_random_exponential(multiplier=2, max=60)(state)
+
+
+def _too_long(verdict: Verdict) -> bool:
+    """Whether Microsoft asks to be left in peace for longer than a run waits."""
+    return verdict.wait is not None and verdict.wait > LONGEST_WAIT
+
+
+def _log_pause(seconds: float) -> None:
+    logger.info(LOG_PAUSING.format(f"{seconds:.1f}s"))

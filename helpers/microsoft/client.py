@@ -1,0 +1,67 @@
+"""Requests to Microsoft with a token of the settings' login."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+import requests
+
+from helpers.connection_words import innermost_cause
+from helpers.http import PinnedHttpAdapter, session
+from helpers.log import DestinationLogger, redact
+from helpers.microsoft.rate_limit import Clock
+from helpers.microsoft.responses import Answer, NextStep, Verdict
+from helpers.microsoft.tokens import TokenSource
+from helpers.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+READ_SECONDS = 60.0
+
+
+class Reply(NamedTuple):
+    """An answer of Microsoft's, and what it means."""
+
+    answer: Answer
+    verdict: Verdict
+
+
+class MicrosoftClient:
+    """Sends single requests of one destination, with the token that they need; threads may share it."""
+
+    def __init__(self, settings: Settings, clock: Clock, http: requests.Session | None = None) -> None:
+        self._log = DestinationLogger(logger, settings.name)
+        adapter = PinnedHttpAdapter(settings.ms_verifycert, settings.ms_proxies or None, READ_SECONDS)
+        self._http = http or session(adapter, settings.ms_useragent)
+        self._tokens = TokenSource(settings, self._http, clock)
+
+    def get_token(self) -> str:
+        """Return a token with some minutes left. Raises MicrosoftError with what to do."""
+        return self._tokens.token()
+
+    def with_token(self, send: Callable[[str], Reply]) -> Reply:
+        """Send with a token; one that is refused is renewed once. Raises MicrosoftError where there is none."""
+        token = self.get_token()
+        reply = send(token)
+        if reply.verdict.next_step is not NextStep.NEW_TOKEN:
+            return reply
+        self._tokens.refused(token)
+        return send(self.get_token())
+
+    def send(self, method: str, url: str, token: str, body: bytes | None = None) -> Answer:
+        """Send one request, with JSON where there is a body, and return the answer, also where none came."""
+        headers = {"Authorization": f"Bearer {token}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            # A redirect would take the token to an address that nobody has set.
+            response = self._http.request(
+                method, url, data=body, headers=headers, timeout=READ_SECONDS, allow_redirects=False
+            )
+            return Answer(response.status_code, redact(response.text), response.headers)
+        except requests.RequestException as error:
+            self._log.info("No answer from Microsoft: %s", error)
+            hint = "firewall, ms_proxies, ms_verifycert, ms_endpoints?"
+            return Answer(0, redact(f"no answer from Microsoft ({hint}): {innermost_cause(error)}"))
