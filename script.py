@@ -181,9 +181,9 @@ def _prepare_log(settings: Settings, arguments: Namespace) -> None:
 def _run(settings: Settings, arguments: Namespace) -> int:
     from helpers.commands.progress import progress  # noqa: PLC0415
     from helpers.sync import run as sync  # noqa: PLC0415
-    from helpers.sync.destination import Options  # noqa: PLC0415
+    from helpers.sync.destination import RunOptions  # noqa: PLC0415
 
-    options = Options(arguments.uuid or "", arguments.full, arguments.retry_rejected, arguments.force_withdraw)
+    options = RunOptions(arguments.uuid or "", arguments.full, arguments.retry_rejected, arguments.force_withdraw)
     line = (lambda text: print(_shown(text))) if arguments.list else None
     with progress() as bar:
         report = sync.run(settings, options, workspace=arguments.workspace, progress=bar, line=line)

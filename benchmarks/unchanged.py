@@ -24,6 +24,7 @@ from benchmarks.sandboxed import Measured, attribute, event, parser, run, show, 
 from helpers.indicators import ConversionRules, convert_event
 from helpers.ledger import (
     AttributeRecord,
+    DestinationFacts,
     EventRecord,
     Indicator,
     Ledger,
@@ -34,9 +35,7 @@ from helpers.ledger import (
 )
 from helpers.misp import responses as misp_answers
 from helpers.settings import Settings, load
-from helpers.sync import DAY, DesiredObject
-from helpers.sync import plan as plan_module
-from helpers.sync import run as sync
+from helpers.sync import DAY, DesiredObject, attribute_key, decide, settings_fingerprint
 from sandbox.misp.records import Record
 from sandbox.serve import Sandbox
 
@@ -67,7 +66,8 @@ def fill(settings: Settings, events: Iterator[Record], then: int) -> None:
         rows = [row for each in some for row in _objects(model, each, then)]
         attributes, sources, objects = zip(*rows, strict=True)
         ledger.keep(events=_remembered(some, then), attributes=attributes, sources=sources, objects=objects)
-    ledger.save_facts(full_at=then, shape=sync.shape(settings), deduplicate=settings.deduplicate)
+    fingerprint = settings_fingerprint(settings)
+    ledger.save_facts(DestinationFacts(full_at=then, settings=fingerprint, deduplicate=settings.deduplicate))
     ledger.close()
 
 
@@ -97,9 +97,9 @@ def _objects(model: Indicator, of_event: Record, then: int) -> Iterator[Rows]:
     for n in range(number * count, (number + 1) * count):
         uuid, value = f"20000000-0000-4000-8000-{n:012x}", f"host{n}.example.org"
         made = {**model, "id": f"indicator--{uuid}", "pattern": f"[domain-name:value = '{value}']"}
-        source = Source(plan_module.attribute_key(made, uuid), of_event["uuid"], uuid)
+        source = Source(attribute_key(made, uuid), of_event["uuid"], uuid)
         want = DesiredObject(source.key, made, UUID(uuid), made["id"], lifetime=300 * DAY)
-        (new,) = plan_module.decide({want.key: want}, {}, [], {}, RetryPolicy(then), in_window=True).new
+        (new,) = decide({want.key: want}, {}, [], {}, RetryPolicy(then), in_window=True).new
         print_ = hashlib.sha256(uuid.encode()).hexdigest()
         known = AttributeRecord(of_event["uuid"], uuid, print_, "domain", value)
         yield known, source, replace(new, stage=Stage.ACCEPTED, live=True, sent_at=then, accepted_at=then)

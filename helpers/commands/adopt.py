@@ -17,7 +17,17 @@ from uuid import UUID, uuid5
 from constants import SENTINEL_DEFAULT_TLP, TLP_MARKINGS, WithdrawalReason
 from helpers.commands.withdraw import Withdrawal
 from helpers.errors import LedgerError, MispError, NoLedger, SettingsError
-from helpers.indicators import Indicator, PreparedAttribute, Value, from_text, stix_time, stix_uuid, text_of
+from helpers.indicators import (
+    ConversionRules,
+    Indicator,
+    PreparedAttribute,
+    Value,
+    from_text,
+    seconds,
+    stix_time,
+    stix_uuid,
+    text_of,
+)
 from helpers.ledger import (
     AttributeRecord,
     EventRecord,
@@ -39,10 +49,12 @@ from helpers.sync import (
     DesiredObject,
     ObjectPlanner,
     Report,
+    attribute_key,
     make_state_dir,
     opened,
+    value_in,
+    value_key,
 )
-from helpers.sync import plan as plan_module
 from helpers.text import batched
 
 NEEDED = ("subscription_id", "resourceGroupName", "workspaceName")
@@ -87,7 +99,7 @@ def adopt(
         if ledger.empty:
             adoption = Adoption(settings, ledger, MispReader(settings, clock.sleep), report, moment)
             adoption.take(ManagementApi(settings, clock).indicators())
-        elif not (withdraw_unmatched and "adopted_at" in ledger.facts()):
+        elif not (withdraw_unmatched and ledger.facts().adopted_at):
             raise LedgerError(_NOT_EMPTY)
         if withdraw_unmatched:
             leaving = Withdrawal(settings, ledger, report, clock, moment, force_withdraw)
@@ -137,7 +149,8 @@ class Adoption:
         while some := list(islice(held, BATCH)):
             self._take_some([completed(each) for each in some])
         self._one_for_each_key()
-        self.ledger.save_facts(misp=known, deduplicate=self.settings.deduplicate, adopted_at=self.now)
+        facts = replace(self.ledger.facts(), misp=known, deduplicate=self.settings.deduplicate)
+        self.ledger.save_facts(replace(facts, adopted_at=self.now))
 
     def _take_some(self, held: Sequence[Indicator]) -> None:
         shown = self.reader.attributes({uuid for each in held for uuid in named(each)})
@@ -156,7 +169,8 @@ class Adoption:
 
     @cached_property
     def _planner(self) -> ObjectPlanner:
-        return ObjectPlanner(self.settings, self.ledger, RetryPolicy(self.now), lambda _plan: None, lambda _part: None)
+        rules = ConversionRules.of(self.settings)
+        return ObjectPlanner(rules, self.ledger, RetryPolicy(self.now), shared=self._by_value)
 
     def _matched(self, held: Indicator, of_misp: Sequence[dict[str, Any]], rows: _Rows) -> None:
         """Remember an object with its sources, as accepted, and its events as ones to be read."""
@@ -184,20 +198,20 @@ class Adoption:
         self.report.adopt(kind if made.live else REVOKED, made)
 
     def _key(self, held: Indicator, attribute: str) -> str:
-        return plan_module.value_key(held) if self._by_value else plan_module.attribute_key(held, attribute)
+        return value_key(held) if self._by_value else attribute_key(held, attribute)
 
     def _life(self, held: Indicator, attribute: str) -> int | None:
         return life_of(held, None if self._by_value else UUID(attribute))
 
     def _object(self, held: Indicator, key: str, attribute: str, moving: bool) -> ObjectRecord:
         revoked = held.get("revoked") is True
-        sent, until = plan_module.seconds(held["modified"]), plan_module.seconds(held["valid_until"])
+        sent, until = seconds(held["modified"]), seconds(held["valid_until"])
         ends = (until - sent, 0) if moving else (0, until)
         return ObjectRecord(
             id=held["id"],
             key=key,
             pattern=held["pattern"],
-            value=plan_module.value_in(held["pattern"]),
+            value=value_in(held["pattern"]),
             life=(self._life(held, attribute) if attribute else None) or 1,
             fingerprint=DesiredObject(key, held, VALUE_NAMESPACE, held["id"], *ends).fingerprint,
             valid_until=until,

@@ -11,7 +11,7 @@ from typing import Any
 from helpers.commands import advice
 from helpers.commands.explain_ledger import LedgerView
 from helpers.errors import ExitCode, MispError, NoLedger
-from helpers.ledger import Question, Stage, places
+from helpers.ledger import Question, Stage, ledger_destinations
 from helpers.microsoft import Clock
 from helpers.settings import Settings
 
@@ -44,7 +44,7 @@ def explain(
     Returns 0 when one of them knows it, 1 when neither does, 3 when only MISP could say and did not answer.
     """
     asked, moment = Question.of(what), int(now())
-    with places(settings) as every:
+    with ledger_destinations(settings) as every:
         views = [LedgerView(settings, place, asked, moment) for place in every]
         answer: Json = {"asked": what, "ledger": [view.answer() for view in views], "misp": None}
         if not offline:

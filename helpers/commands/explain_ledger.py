@@ -11,7 +11,16 @@ from typing import Any
 from constants import TLP_MARKINGS, Skip
 from helpers.commands import advice
 from helpers.indicators import Unsendable, normalise
-from helpers.ledger import AttributeRecord, EventRecord, Found, LedgerDestination, ObjectRecord, Question, Stage
+from helpers.ledger import (
+    AttributeRecord,
+    DestinationFacts,
+    EventRecord,
+    Found,
+    LedgerDestination,
+    ObjectRecord,
+    Question,
+    Stage,
+)
 from helpers.settings import Settings
 from helpers.sync import DAY
 
@@ -56,7 +65,7 @@ class LedgerView:
             "sourcesystem": self.place.sourcesystem,
             "name": self.place.name_in(self.settings) or "",
             "in_settings": self.place.is_of(self.settings),
-            "refused_withdrawals": list((self._facts.get("last_run") or {}).get("refused_withdrawals", [])),
+            "refused_withdrawals": list((self._facts.last_run or {}).get("refused_withdrawals", [])),
             "objects": [self._object(each) for each in found.objects],
             "skipped": [self._skipped(each) for each in found.attributes if each.skip],
             "halves_left_out": [half for each in found.attributes if not each.skip for half in self._left_out(each)],
@@ -64,7 +73,7 @@ class LedgerView:
         }
 
     @cached_property
-    def _facts(self) -> Mapping[str, Any]:
+    def _facts(self) -> DestinationFacts:
         return self.place.ledger.facts()
 
     @property
@@ -135,7 +144,7 @@ class LedgerView:
         """Name the events of a live object from which nothing was withdrawn, as a guard held it back."""
         if not each.live:
             return []
-        refused = events & set(self._facts.get("refused_events", []))
+        refused = events & set(self._facts.refused_events)
         return [{"event": event, "advice": advice.REFUSED} for event in sorted(refused)]
 
     def _origin(self, each: ObjectRecord, indicator: Mapping[str, Any]) -> dict[str, str]:
@@ -177,7 +186,7 @@ class LedgerView:
             "published": event.published,
             "in_filters": event.listed,
             "settled": not event.todo,
-            "objects": self.place.standing_of_event(event.uuid, self.now),
+            "objects": self.place.objects_of_event(event.uuid, self.now),
             "skipped": {
                 name.lower(): {"count": count, **advice.on_skip(name, "")}
                 for name, count in self.place.skips_of_event(event.uuid).items()

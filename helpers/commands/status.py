@@ -11,7 +11,7 @@ from typing import Any
 
 from helpers.commands.explain_ledger import iso
 from helpers.errors import NoLedger
-from helpers.ledger import LedgerDestination, Stage, places
+from helpers.ledger import LedgerDestination, Stage, ledger_destinations
 from helpers.settings import Settings
 from helpers.sync import DAY
 
@@ -38,7 +38,7 @@ def status(
     if not settings.remembers:
         raise NoLedger
     moment = int(now())
-    with places(settings) as every:
+    with ledger_destinations(settings) as every:
         destinations = [standing(place, settings, moment) for place in every]
     wanted = len(settings.destinations())
     late = max_age_hours is not None and _too_old(destinations, wanted, max_age_hours, moment)
@@ -61,7 +61,7 @@ def standing(place: LedgerDestination, settings: Settings, now: int) -> Json:
         "in_settings": place.is_of(settings),
         "live": counted["live"],
         f"expiring_in_{EXPIRES_SOON}_days": place.expiring(now, now + EXPIRES_SOON * DAY),
-        "held_events": place.held(),
+        "held_events": place.held_events(),
         "pending": counted.get(Stage.PENDING, 0),
         "in_flight": counted.get(Stage.SENDING, 0) + counted.get(Stage.WITHDRAWING, 0),
         "rejected": counted.get(Stage.REJECTED, 0),
@@ -69,11 +69,11 @@ def standing(place: LedgerDestination, settings: Settings, now: int) -> Json:
         "withdrawn": counted.get(Stage.WITHDRAWN, 0),
         "leaving": sum(leaving.values()),
         "leaving_reasons": leaving,
-        "refused_events": len(facts.get("refused_events", [])),
-        "last_run": _last_run(facts.get("last_run")),
-        "last_good_run": iso(facts.get("last_good")),
-        "last_full_run": iso(facts.get("full_at")),
-        "misp": facts.get("misp"),
+        "refused_events": len(facts.refused_events),
+        "last_run": _last_run(facts.last_run),
+        "last_good_run": iso(facts.last_good),
+        "last_full_run": iso(facts.full_at or None),
+        "misp": facts.misp,
     }
 
 

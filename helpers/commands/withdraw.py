@@ -11,8 +11,7 @@ from helpers.errors import LedgerError, NoLedger
 from helpers.ledger import Ledger, ObjectRecord, known_destinations
 from helpers.microsoft import Clock, RateLimiters
 from helpers.settings import Settings
-from helpers.sync import Delivery, Report, make_state_dir, opened
-from helpers.sync import plan as plan_module
+from helpers.sync import Delivery, Report, WithdrawalGuard, make_state_dir, opened
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Withdrawal:
     def _may(self, count: int) -> bool:
         live = self.ledger.count(self.now)["live"]
         percent = self.settings.max_withdraw_percent
-        if self.force or not plan_module.too_many(count, live, percent):
+        if WithdrawalGuard(live, percent, self.force).allows(count):
             return True
         self.report.refuse(
             f"{count} objects would leave {self.settings.sourcesystem} in workspace "
@@ -54,7 +53,7 @@ class Withdrawal:
         delivery.start()
         try:
             for each in leaving:
-                self.report.withdrawing(each)
+                self.report.add_withdrawal(each)
                 delivery.enqueue([each])
         finally:
             delivery.finish()

@@ -1,10 +1,12 @@
-"""What is remembered of each destination, and where: SQLite or PostgreSQL."""
+"""What is known of each destination, and where: SQLite or PostgreSQL."""
 
 from helpers.ledger.database import Database, DatabaseTrouble, known_destinations, lost
-from helpers.ledger.lookup import Found, LedgerDestination, Question, places
+from helpers.ledger.lookup import Found, LedgerDestination, Question, ledger_destinations
 from helpers.ledger.records import (
     AttributeRecord,
+    DestinationFacts,
     EventRecord,
+    FullRun,
     ObjectRecord,
     RetryPolicy,
     Source,
@@ -19,8 +21,10 @@ __all__ = [
     "AttributeRecord",
     "Database",
     "DatabaseTrouble",
+    "DestinationFacts",
     "EventRecord",
     "Found",
+    "FullRun",
     "Ledger",
     "LedgerDestination",
     "ObjectRecord",
@@ -30,8 +34,8 @@ __all__ = [
     "Stage",
     "holds",
     "known_destinations",
+    "ledger_destinations",
     "lost",
     "packed",
-    "places",
     "unpacked",
 ]

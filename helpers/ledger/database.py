@@ -28,7 +28,7 @@ from helpers.ownership import permission_hint
 DatabaseTrouble = SQLAlchemyError
 _LOCK = 0x4D325345
 # Rows after which PostgreSQL is to look at its tables for the first time.
-_LOOK_FIRST_AT = 500
+_ANALYZE_FIRST_AT = 500
 
 
 class Database:
@@ -40,11 +40,12 @@ class Database:
         ``dry`` keeps nothing of what is written.
         """
         self.dry = dry
+        self._together = False
         self.lock = threading.RLock()
         self._locks: sql.Connection | None = None
-        self._written, self._look_at = 0, _LOOK_FIRST_AT
+        self._written, self._analyze_at = 0, _ANALYZE_FIRST_AT
         with _explained(url):
-            _look_at_place(url)
+            _check_file_can_be_made(url)
             self.engine = _engine(url, dry)
             self.connection = self.engine.connect()
             try:
@@ -86,19 +87,19 @@ class Database:
             except BaseException:
                 self.connection.rollback()
                 raise
-            if not self.dry:
+            if not (self.dry or self._together):
                 self.connection.commit()
 
     def analyze_if_grown(self, rows: int) -> None:
-        """Learn that so many rows were written; PostgreSQL is to look at its tables whenever they may have doubled.
+        """Note that so many rows were written; PostgreSQL is to look at its tables whenever they may have doubled.
 
         Until it has, which by itself it does once a minute or never, it takes a destination for one of two hundred
         and reads all of it for each question. ``ANALYZE`` holds a lock until the transaction ends, which a dry one
         does at the end of the run.
         """
         self._written += rows
-        if self.is_postgresql and not self.dry and self._written >= self._look_at:
-            self._look_at = 2 * self._written
+        if self.is_postgresql and not (self.dry or self._together) and self._written >= self._analyze_at:
+            self._analyze_at = 2 * self._written
             with self.transaction() as connection:
                 connection.execute(sql.text(f"ANALYZE {', '.join(METADATA.tables)}"))
 
@@ -106,14 +107,14 @@ class Database:
     def single_transaction(self) -> Iterator[None]:
         """Keep all of what is written inside, or nothing of it."""
         with interrupts.put_off(), self.lock:
-            before, self.dry = self.dry, True
+            self._together = True
             try:
                 yield
             except BaseException:
                 self.connection.rollback()
                 raise
             finally:
-                self.dry = before
+                self._together = False
             with self.transaction():
                 pass
 
@@ -231,16 +232,16 @@ def _interrupted(error: BaseException | None) -> bool:
     while error is not None and error not in seen:
         seen.append(error)
         error = error.__context__
-    return any(isinstance(each, KeyboardInterrupt) for each in seen)
+    return any(isinstance(raised, KeyboardInterrupt) for raised in seen)
 
 
 @contextmanager
 def _file_lock(path: Path) -> Iterator[None]:
     import filelock  # noqa: PLC0415
 
-    held = filelock.FileLock(path, timeout=0, mode=0o600)
+    lock = filelock.FileLock(path, timeout=0, mode=0o600)
     try:
-        held.acquire()
+        lock.acquire()
     except filelock.Timeout as error:
         raise RunActive(f"Another run is active (it holds {path}); this one does nothing.") from error
     except OSError as error:
@@ -249,7 +250,7 @@ def _file_lock(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        held.release()
+        lock.release()
 
 
 def _engine(url: str, dry: bool) -> sql.Engine:
@@ -267,7 +268,7 @@ def _engine(url: str, dry: bool) -> sql.Engine:
     return engine
 
 
-def _look_at_place(url: str) -> None:
+def _check_file_can_be_made(url: str) -> None:
     """Raise OSError where SQLite's file is not and cannot be made: a dry run, which makes none, has to say so too."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database or Path(parsed.database).exists():

@@ -72,12 +72,13 @@ class LedgerDestination:
     def name_in(self, settings: Settings) -> str | None:
         """Return what the settings call this destination; None when they do not name it."""
         key = (self.workspace, self.sourcesystem)
-        named = (each.name for each in settings.destinations() if (each.workspace_key, each.sourcesystem) == key)
-        return next(named, None)
+        destinations = settings.destinations()
+        names = (known.name for known in destinations if (known.workspace_key, known.sourcesystem) == key)
+        return next(names, None)
 
     # -- counts ---------------------------------------------------------------------------------------
 
-    def held(self) -> int:
+    def held_events(self) -> int:
         """Count the events that wait for being published again."""
         return sum(self.ledger.tally(EVENTS.c.held_since, EVENTS.c.held_since.is_not(None)).values())
 
@@ -94,7 +95,7 @@ class LedgerDestination:
         span = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > since, OBJECTS.c.live_until <= until)
         return sum(self.ledger.tally(OBJECTS.c.live, span).values())
 
-    def standing_of_event(self, event: str, now: int) -> dict[str, int]:
+    def objects_of_event(self, event: str, now: int) -> dict[str, int]:
         """Count an event's objects: live, and by stage."""
         keys = sql.select(SOURCES.c.key).where(
             SOURCES.c.destination == self.ledger.destination, SOURCES.c.event == event
@@ -115,43 +116,43 @@ class LedgerDestination:
     def find(self, asked: Question) -> Found:
         """Return what the destination knows of what was asked."""
         found = self._by_uuid(asked) if asked.uuid else self._by_value(asked.values)
-        uuids = {source.event for source in found.sources} | {each.event for each in found.attributes}
+        uuids = {source.event for source in found.sources} | {attribute.event for attribute in found.attributes}
         rows = self.ledger.search(EVENTS, EventRecord, EVENTS.c.uuid.in_([*uuids][:MOST]))
         found.events = {event.uuid: event for event in rows}
         return found
 
     def _by_value(self, values: frozenset[str]) -> Found:
         near = self.ledger.attributes_like(shortest(values), MOST)
-        attributes = [each for each in near if holds(each.value, values)]
+        attributes = [attribute for attribute in near if holds(attribute.value, values)]
         objects = self.ledger.search(OBJECTS, ObjectRecord, OBJECTS.c.value.in_(values))
         return self._together(objects, attributes)
 
     def _by_uuid(self, asked: Question) -> Found:
-        named = list(self.ledger.by_id([f"{_STIX}{asked.uuid}"]).values())
-        if asked.stix_id and named:
-            return self._together(named, [])
+        objects = list(self.ledger.by_id([f"{_STIX}{asked.uuid}"]).values())
+        if asked.stix_id and objects:
+            return self._together(objects, [])
         of_attribute = sql.and_(OBJECTS.c.key > f"{asked.uuid}/", OBJECTS.c.key < f"{asked.uuid}0")
-        named += self.ledger.search(OBJECTS, ObjectRecord, of_attribute)
+        objects += self.ledger.search(OBJECTS, ObjectRecord, of_attribute)
         attributes = self.ledger.search(ATTRIBUTES, AttributeRecord, ATTRIBUTES.c.uuid == asked.uuid)
-        found = self._together(named, attributes)
+        found = self._together(objects, attributes)
         found.event = next(iter(self.ledger.search(EVENTS, EventRecord, EVENTS.c.uuid == asked.uuid)), None)
         return found
 
     def _together(self, objects: list[ObjectRecord], attributes: list[AttributeRecord]) -> Found:
         """Add every life of the objects, and the objects and attributes that belong to what was found."""
-        uuids = {each.uuid for each in attributes}
+        uuids = {attribute.uuid for attribute in attributes}
         of_attributes = [
             source
-            for event in {each.event for each in attributes}
+            for event in {attribute.event for attribute in attributes}
             for source in self.ledger.sources_of_event(event)
             if source.attribute in uuids
         ]
-        keys = {each.key for each in objects} | {source.key for source in of_attributes}
+        keys = {record.key for record in objects} | {source.key for source in of_attributes}
         sources = self.ledger.sources(keys)
-        known = {(each.event, each.uuid) for each in attributes}
+        known = {(attribute.event, attribute.uuid) for attribute in attributes}
         others = {(source.event, source.attribute) for source in sources} - known
         return Found(
-            objects=sorted(self.ledger.objects(keys), key=lambda each: (each.key, -each.life)),
+            objects=sorted(self.ledger.objects(keys), key=lambda record: (record.key, -record.life)),
             attributes=attributes + self._attributes(others),
             sources=sources,
         )
@@ -164,7 +165,7 @@ class LedgerDestination:
 
 
 @contextmanager
-def places(settings: Settings) -> Iterator[list[LedgerDestination]]:
+def ledger_destinations(settings: Settings) -> Iterator[list[LedgerDestination]]:
     """Open every destination that the ledger knows, to look and change nothing; none when there is no ledger."""
     url = settings.ledger_url
     known = known_destinations(url) if settings.remembers else []

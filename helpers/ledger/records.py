@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from typing import Any
 
 from helpers.indicators import Indicator
 
@@ -134,16 +136,70 @@ def unpacked(body: bytes) -> Indicator:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """What deciding on objects goes by: the run's time in seconds, and which rejections are tried again.
+    """Whose answers of Microsoft's stand, at a run's time (``now``, in seconds since 1970).
 
-    Those of another ``program`` are, which is an API and a version of ours, and all where that is asked for.
+    A rejection is tried again where it came from another ``program``, which is an API and a version of ours, and
+    always with ``retry_rejected``.
     """
 
     now: int
     retry_rejected: bool = False
     program: str = ""
 
-    def is_settled(self, each: ObjectRecord) -> bool:
+    def is_settled(self, record: ObjectRecord) -> bool:
         """Whether Microsoft's answer to an object stands."""
-        stands = not self.retry_rejected and each.program == self.program
-        return each.stage == Stage.ACCEPTED or (each.stage == Stage.REJECTED and stands)
+        stands = not self.retry_rejected and record.program == self.program
+        return record.stage == Stage.ACCEPTED or (record.stage == Stage.REJECTED and stands)
+
+
+@dataclass(frozen=True)
+class FullRun:
+    """A full run that has begun: when, in seconds since 1970, and by which settings (their fingerprint)."""
+
+    at: int
+    settings: str
+
+
+@dataclass(frozen=True)
+class DestinationFacts:
+    """What is known of a destination as a whole. Times are seconds since 1970, None or 0 for what never was.
+
+    ``misp`` is who read which MISP, ``deduplicate`` the setting by which objects have their keys. ``full_run`` numbers
+    the full runs, ``full_begun`` is the one that is not at its end yet, ``full_at`` when the last whole one began, and
+    ``settings`` the fingerprint of the settings that it read by. ``refused_events`` are those of which nothing was
+    withdrawn since it looked like a mistake; ``last_run`` is the report of the last run, ``last_good`` when one last
+    ended well, and ``adopted_at`` when the ledger was filled from Sentinel.
+    """
+
+    misp: Mapping[str, str] | None = None
+    deduplicate: str = ""
+    settings: str = ""
+    full_run: int = 0
+    full_begun: FullRun | None = None
+    full_at: int = 0
+    refused_events: tuple[str, ...] = ()
+    last_run: Mapping[str, Any] | None = None
+    last_good: int | None = None
+    adopted_at: int | None = None
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> DestinationFacts:
+        """Read facts as a ledger holds them."""
+        names = {field.name for field in fields(cls)}
+        known = {_FACTS_READ.get(key, key): value for key, value in stored.items()}
+        begun = known.get("full_begun")
+        known["full_begun"] = FullRun(begun["at"], begun["shape"]) if begun else None
+        known["refused_events"] = tuple(known.get("refused_events", ()))
+        return cls(**{name: value for name, value in known.items() if name in names})
+
+    def stored(self) -> dict[str, Any]:
+        """Return the facts as a ledger holds them; what is not known is not there."""
+        known = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.full_begun:
+            known["full_begun"] = {"at": self.full_begun.at, "shape": self.full_begun.settings}
+        return {_FACTS_STORED.get(name, name): value for name, value in known.items() if value not in (None, "", 0, ())}
+
+
+# Ledgers that are in use call the settings' fingerprint so.
+_FACTS_STORED = {"settings": "shape"}
+_FACTS_READ = {key: name for name, key in _FACTS_STORED.items()}

@@ -37,20 +37,20 @@ def refanged(text: str) -> str:
 
 def spellings(text: str) -> frozenset[str]:
     """Return every form, in lower case, in which MISP or Sentinel may hold what an analyst wrote."""
-    found: set[str] = set()
+    forms: set[str] = set()
     for form in {text.strip(), refanged(text)}:
-        for shape in _shapes(form):
-            found |= {shape.lower(), *_prepared(shape)}
-    return frozenset(each for each in found if each.strip("./:"))
+        for variant in _variants(form):
+            forms |= {variant.lower(), *_prepared(variant)}
+    return frozenset(form for form in forms if form.strip("./:"))
 
 
-def shortest(every: Collection[str]) -> list[str]:
+def shortest(texts: Collection[str]) -> list[str]:
     """Return the spellings that hold no other one: what holds none of these holds no spelling at all."""
     kept: list[str] = []
-    for each in sorted(every, key=len):
-        if not any(shorter in each for shorter in kept):
-            kept.append(each)
-    return [each[:LONGEST] for each in kept]
+    for text in sorted(texts, key=len):
+        if not any(shorter in text for shorter in kept):
+            kept.append(text)
+    return [text[:LONGEST] for text in kept]
 
 
 def holds(value: str, asked: Collection[str]) -> bool:
@@ -59,14 +59,14 @@ def holds(value: str, asked: Collection[str]) -> bool:
     parts = {part.strip().rstrip(".") for part in (whole, *whole.split("|"))}
     if parts & set(asked):
         return True
-    return whole.endswith(_CUT) and any(each.startswith(whole.removesuffix(_CUT)) for each in asked)
+    return whole.endswith(_CUT) and any(text.startswith(whole.removesuffix(_CUT)) for text in asked)
 
 
-def _shapes(form: str) -> Iterator[str]:
+def _variants(form: str) -> Iterator[str]:
     """Write a value with and without scheme, closing slash and dot, its host in letters and in punycode."""
     yield form
-    if found := _IPV6_WITH_PORT.match(form):
-        yield found["address"]
+    if address := _IPV6_WITH_PORT.match(form):
+        yield address["address"]
     scheme, mark, bare = form.partition("://")
     host, slash, path = (bare if mark else form).partition("/")
     schemes = [f"{scheme}://"] if mark else ["http://", "https://"]
@@ -97,12 +97,12 @@ def _prepared(form: str) -> set[str]:
 
 def _kinds(form: str) -> tuple[str, ...]:
     """Return the types that a value may be of; a composite's halves are only taken where they look like it."""
-    left, pipe, right = form.rpartition("|")
+    name, pipe, data = form.rpartition("|")
     if not pipe:
         return _SIMPLE + (_PORTS if _WITH_PORT.match(form) else ())
-    if right.strip().isdigit():
+    if data.strip().isdigit():
         return _PORTS
-    return ("regkey|value",) if "\\" in left else tuple(kind for kind in _PAIRS if kind != "regkey|value")
+    return ("regkey|value",) if "\\" in name else tuple(kind for kind in _PAIRS if kind != "regkey|value")
 
 
 def _parts(kind: str, form: str) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sql
 
@@ -19,31 +19,30 @@ from helpers.ledger.database import Database
 from helpers.ledger.records import (
     UNSETTLED,
     AttributeRecord,
+    DestinationFacts,
     EventRecord,
     ObjectRecord,
     RetryPolicy,
     Source,
     Stage,
 )
+from helpers.ledger.rows import PARAMETERS, LedgerRows, Row
 from helpers.ledger.tables import ATTRIBUTES, DESTINATIONS, EVENTS, OBJECTS, SOURCES
+from helpers.text import batched
 
-Row = TypeVar("Row")
-_PARAMETERS = 500
-_REPEATED = frozenset({"event", "type", "skip", "words"})
 _SETTLED_AND_STAYING = sql.and_(OBJECTS.c.stage == Stage.ACCEPTED, OBJECTS.c.leaving == "")
 
 
-class Ledger:
-    """The memory of one destination (workspace and source system). Threads may share it."""
+class Ledger(LedgerRows):
+    """What is known of one destination (workspace and source system). Threads may share it."""
 
     def __init__(self, database: Database | str, workspace: str, sourcesystem: str, *, dry: bool = False) -> None:
-        """Open the memory of a destination in a database, or in the one at an address.
+        """Open what is known of a destination in a database, or in the one at an address.
 
         Raises LedgerError with what to do. ``dry`` keeps nothing of what is written to that address.
         """
-        self._database = Database(database, dry=dry) if isinstance(database, str) else database
+        super().__init__(Database(database, dry=dry) if isinstance(database, str) else database)
         self._line = 0
-        self._puts: dict[str, Any] = {}
         self._name = hashlib.sha256(f"{workspace.lower()} {sourcesystem}".encode()).hexdigest()[:16]
         try:
             self.destination = self._destination(workspace, sourcesystem)
@@ -68,19 +67,17 @@ class Ledger:
 
     # -- facts about the destination ------------------------------------------------------------------
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> DestinationFacts:
         """Return what is known of the destination as a whole: the MISP it read, its last runs."""
         where = DESTINATIONS.c.id == self.destination
         with self._transaction() as connection:
             text = connection.scalar(sql.select(DESTINATIONS.c.facts).where(where))
-        known: dict[str, Any] = json.loads(text or "{}")
-        return known
+        return DestinationFacts.of(json.loads(text or "{}"))
 
-    def save_facts(self, **facts: Any) -> None:
-        """Remember facts about the destination."""
-        text = json.dumps({**self.facts(), **facts})
+    def save_facts(self, facts: DestinationFacts) -> None:
+        """Write what is known of the destination."""
         where = DESTINATIONS.c.id == self.destination
-        self._write(sql.update(DESTINATIONS).where(where).values(facts=text))
+        self._write(sql.update(DESTINATIONS).where(where).values(facts=json.dumps(facts.stored())))
 
     def destinations(self) -> list[tuple[int, str, str]]:
         """Return id, workspace and source system of every destination in the database."""
@@ -121,7 +118,7 @@ class Ledger:
 
     def by_id(self, ids: Iterable[str]) -> dict[str, ObjectRecord]:
         """Return objects by their STIX ids."""
-        return {each.id: each for each in self._in(ObjectRecord, OBJECTS, OBJECTS.c.id, ids)}
+        return {record.id: record for record in self._in(ObjectRecord, OBJECTS, OBJECTS.c.id, ids)}
 
     def leaving(self) -> list[ObjectRecord]:
         """Return the objects that are to be withdrawn."""
@@ -132,11 +129,11 @@ class Ledger:
         live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now)
         return list(self._rows(ObjectRecord, OBJECTS, live))
 
-    def without_source(self, words: str, now: int) -> list[ObjectRecord]:
-        """Return the objects, possibly live and not expired, that have these words and no source."""
+    def without_source(self, reason: str, now: int) -> list[ObjectRecord]:
+        """Return the objects, possibly live and not expired, that have this reason to leave and no source."""
         same = sql.and_(SOURCES.c.destination == self.destination, SOURCES.c.key == OBJECTS.c.key)
-        said = sql.or_(OBJECTS.c.words == words, OBJECTS.c.leaving == words)
-        live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now, said, ~sql.exists().where(same))
+        for_this = sql.or_(OBJECTS.c.words == reason, OBJECTS.c.leaving == reason)
+        live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now, for_this, ~sql.exists().where(same))
         return list(self._rows(ObjectRecord, OBJECTS, live))
 
     def leaving_ids(self, now: int, done: Container[str]) -> list[str]:
@@ -150,8 +147,8 @@ class Ledger:
         question = sql.select(*columns).outerjoin_from(OBJECTS, SOURCES, same).where(*self._leaving(now))
         events: dict[str, set[str]] = {}
         with self._transaction() as connection:
-            for id_, left, event in connection.execute(question):
-                events.setdefault(str(id_), set()).update(filter(None, [left or event]))
+            for id_, left_event, event in connection.execute(question):
+                events.setdefault(str(id_), set()).update(filter(None, [left_event or event]))
         return [id_ for id_, of_object in events.items() if all(event in done for event in of_object)]
 
     def unanswered_withdrawals(self, now: int) -> list[str]:
@@ -187,14 +184,14 @@ class Ledger:
         return self._ids(sql.and_(pending, quiet, ~self._of_event(EVENTS.c.todo)))
 
     def load_in_batches(self, ids: Iterable[str]) -> Iterator[list[ObjectRecord]]:
-        """Yield objects by their ids, some at a time."""
-        for some in _portions(ids):
-            yield list(self._rows(ObjectRecord, OBJECTS, OBJECTS.c.id.in_(some)))
+        """Yield objects by their ids, a batch at a time; the ids may change meanwhile."""
+        for batch in batched(list(ids), PARAMETERS):
+            yield list(self._rows(ObjectRecord, OBJECTS, OBJECTS.c.id.in_(batch)))
 
-    def unsettled_keys(self, keys: Iterable[str], terms: RetryPolicy) -> set[str]:
+    def unsettled_keys(self, keys: Iterable[str], policy: RetryPolicy) -> set[str]:
         """Return those of these keys of whose objects no answer of Microsoft's stands."""
-        unsettled = sql.or_(OBJECTS.c.stage.in_(UNSETTLED), _rejected_before(terms))
-        return self._told_by(OBJECTS.c.key, OBJECTS.c.key, keys, unsettled)
+        unsettled = sql.or_(OBJECTS.c.stage.in_(UNSETTLED), _rejected_before(policy))
+        return self._values_where(OBJECTS.c.key, OBJECTS.c.key, keys, unsettled)
 
     def events_of(self, keys: Iterable[str]) -> dict[str, set[str]]:
         """Return the events that the objects with these keys came from."""
@@ -207,15 +204,15 @@ class Ledger:
         """Return an event, if it is known."""
         return next(iter(self._rows(EventRecord, EVENTS, EVENTS.c.uuid == uuid)), None)
 
-    def events_with_rejected_objects(self, terms: RetryPolicy) -> set[str]:
+    def events_with_rejected_objects(self, policy: RetryPolicy) -> set[str]:
         """Return the events of objects that Microsoft rejected, and that are tried again."""
-        return self._events_where(_rejected_before(terms))
+        return self._events_where(_rejected_before(policy))
 
     def live_of(self, events: Collection[str], now: int) -> int:
         """Count the objects, possibly live and not expired, that came from these events and no others."""
-        keys = self._told_by(SOURCES.c.key, SOURCES.c.event, events)
-        live = self._told_by(OBJECTS.c.key, OBJECTS.c.key, keys, *_live_without_index(now))
-        return sum(all(each in events for each in of_key) for of_key in self.events_of(live).values())
+        keys, of_these = self._values_where(SOURCES.c.key, SOURCES.c.event, events), set(events)
+        live = self._values_where(OBJECTS.c.key, OBJECTS.c.key, keys, *_live_without_index(now))
+        return sum(of_key <= of_these for of_key in self.events_of(live).values())
 
     def events_with_live_objects(self, now: int) -> set[str]:
         """Return the events of objects that are possibly live and not expired."""
@@ -247,13 +244,13 @@ class Ledger:
     def attributes_like(self, texts: Iterable[str], limit: int) -> list[AttributeRecord]:
         """Return attributes whose value, in lower case, holds one of these texts; the shortest values first."""
         value = sql.func.replace(sql.func.lower(ATTRIBUTES.c.value), "[.]", ".")
-        like = sql.or_(*(value.contains(each, autoescape=True) for each in texts))
-        columns = (ATTRIBUTES.c[each.name] for each in fields(AttributeRecord))
+        like = sql.or_(*(value.contains(text, autoescape=True) for text in texts))
+        columns = (ATTRIBUTES.c[field.name] for field in fields(AttributeRecord))
         # The sum keeps SQLite from going by an index, which is five times slower than reading the table.
         question = sql.select(*columns).where(ATTRIBUTES.c.destination + 0 == self.destination, like)
         with self._transaction() as connection:
-            found = connection.execute(question.order_by(sql.func.length(ATTRIBUTES.c.value)).limit(limit)).all()
-        return [AttributeRecord(**row._mapping) for row in found]
+            rows = connection.execute(question.order_by(sql.func.length(ATTRIBUTES.c.value)).limit(limit)).all()
+        return [AttributeRecord(**row._mapping) for row in rows]
 
     def tally(self, column: sql.Column[Any], where: sql.ColumnElement[bool]) -> dict[Any, int]:
         """Count rows by what a column of theirs holds, the most frequent first, for reports."""
@@ -261,7 +258,7 @@ class Ledger:
         of_ours = sql.select(column, count).where(column.table.c.destination == self.destination, where)
         with self._transaction() as connection:
             rows = connection.execute(of_ours.group_by(column).order_by(count.desc(), column))
-            return {held: int(number) for held, number in rows}
+            return {value: int(number) for value, number in rows}
 
     # -- writing --------------------------------------------------------------------------------------
 
@@ -282,8 +279,8 @@ class Ledger:
                 self._drop(connection, ATTRIBUTES, ATTRIBUTES.c.uuid, uuids, ATTRIBUTES.c.event == event)
             self._drop_sources(connection, list(no_sources))
             self._drop(connection, OBJECTS, OBJECTS.c.id, no_objects, sql.true())
-            every = ((EVENTS, events), (ATTRIBUTES, attributes), (SOURCES, sources), (OBJECTS, objects))
-            written = sum(self._put(connection, table, rows) for table, rows in every)
+            by_table = ((EVENTS, events), (ATTRIBUTES, attributes), (SOURCES, sources), (OBJECTS, objects))
+            written = sum(self._put(connection, table, rows) for table, rows in by_table)
         self._database.analyze_if_grown(written)
 
     def enqueue(self, ids: Sequence[str]) -> None:
@@ -296,15 +293,15 @@ class Ledger:
         waiting = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.due > 0)
         next_ids = sql.select(OBJECTS.c.id).where(waiting).order_by(OBJECTS.c.due, OBJECTS.c.id).limit(most)
         with self._transaction() as connection:
-            ids = [str(each) for each in connection.scalars(next_ids)]
+            ids = [str(id_) for id_ in connection.scalars(next_ids)]
         taken = list(self.by_id(ids).values())
         for stage, leaving in ((Stage.SENDING, False), (Stage.WITHDRAWING, True)):
-            ids = [each.id for each in taken if bool(each.leaving) is leaving]
+            ids = [record.id for record in taken if bool(record.leaving) is leaving]
             self._change(ids, {"due": None, **(_in_flight(stage, now) if in_flight else {})})
         return taken
 
     def accepted(self, ids: Sequence[str], now: int) -> None:
-        """Write down that Microsoft took objects; one that is to be sent anew meanwhile is not settled by it."""
+        """Write down that Microsoft took objects; one that is to be sent again meanwhile is not settled by it."""
         taken = {"accepted_at": now, "live": True}
         settled = {"stage": Stage.ACCEPTED, "doubt": False, "words": "", "live_until": OBJECTS.c.valid_until, **taken}
         self._change(ids, taken, OBJECTS.c.stage == Stage.PENDING)
@@ -327,15 +324,15 @@ class Ledger:
     def rejected(self, words: Mapping[str, str], program: str = "") -> None:
         """Write down that Microsoft refused objects; one that was accepted before lives on as it was."""
         lives = sql.or_(OBJECTS.c.accepted_at.is_not(None), OBJECTS.c.doubt)
-        for said, ids in _by_words(words).items():
-            self._change(ids, {"words": said}, OBJECTS.c.stage == Stage.WITHDRAWING)
-            refused = {"stage": Stage.REJECTED, "live": lives, "words": said, "program": program}
+        for text, ids in _by_words(words).items():
+            self._change(ids, {"words": text}, OBJECTS.c.stage == Stage.WITHDRAWING)
+            refused = {"stage": Stage.REJECTED, "live": lives, "words": text, "program": program}
             self._change(ids, refused, OBJECTS.c.stage == Stage.SENDING)
 
     def unanswered(self, words: Mapping[str, str]) -> None:
         """Write down that objects were sent, perhaps, and that Microsoft did not say what became of them."""
-        for said, ids in _by_words(words).items():
-            self._change(ids, {"doubt": OBJECTS.c.live, "words": said})
+        for text, ids in _by_words(words).items():
+            self._change(ids, {"doubt": OBJECTS.c.live, "words": text})
 
     def recover(self) -> None:
         """Take up what a run that was cut off left in flight: it may have arrived, and is to be sent again."""
@@ -345,7 +342,7 @@ class Ledger:
         self._write(sql.update(OBJECTS).where(sending).values(stage=Stage.PENDING, doubt=True))
 
     def settle_events(self, uuids: Iterable[str]) -> None:
-        """Move the mark of events on, of which every object is settled."""
+        """Note the events of which every object is settled: nothing is to be done about them any more."""
         unsettled = sql.exists().where(
             SOURCES.c.destination == self.destination,
             SOURCES.c.event == EVENTS.c.uuid,
@@ -354,126 +351,15 @@ class Ledger:
             OBJECTS.c.stage.in_(UNSETTLED),
         )
         with self._transaction() as connection:
-            for some in _portions(uuids):
-                these = sql.and_(EVENTS.c.destination == self.destination, EVENTS.c.uuid.in_(some))
+            for batch in batched(uuids, PARAMETERS):
+                these = sql.and_(EVENTS.c.destination == self.destination, EVENTS.c.uuid.in_(batch))
                 connection.execute(sql.update(EVENTS).where(these, ~unsettled).values(todo=False))
 
     def forget_all(self) -> None:
-        """Drop every attribute and source of the destination, and have every event read anew; objects stay."""
+        """Drop every attribute and source of the destination, and have every event read again; objects stay."""
         for table in (ATTRIBUTES, SOURCES):
             self._write(sql.delete(table).where(table.c.destination == self.destination))
         self._write(sql.update(EVENTS).where(EVENTS.c.destination == self.destination).values(todo=True))
-
-    # -- how ------------------------------------------------------------------------------------------
-
-    def _destination(self, workspace: str, sourcesystem: str) -> int:
-        where = sql.and_(DESTINATIONS.c.workspace == workspace, DESTINATIONS.c.sourcesystem == sourcesystem)
-        question = sql.select(DESTINATIONS.c.id).where(where)
-        with self._transaction() as connection:
-            known = connection.scalar(question)
-            if known is None:
-                values = {"workspace": workspace, "sourcesystem": sourcesystem, "facts": "{}"}
-                connection.execute(self._database.insert(DESTINATIONS).values(values).on_conflict_do_nothing())
-                known = connection.scalar(question)
-        return int(known or 0)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sql.Connection]:
-        with self._database.transaction() as connection:
-            yield connection
-
-    def _write(self, statement: sql.Executable) -> None:
-        with self._transaction() as connection:
-            connection.execute(statement)
-
-    def _change(self, ids: Sequence[str], values: Mapping[str, Any], *where: sql.ColumnElement[bool]) -> None:
-        with self._transaction() as connection:
-            for some in _portions(ids):
-                these = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.id.in_(some), *where)
-                connection.execute(sql.update(OBJECTS).where(these).values(**values))
-
-    def _put(self, connection: sql.Connection, table: sql.Table, rows: Iterable[Any]) -> int:
-        """Write rows; return how many."""
-        values = [{"destination": self.destination, **_storable(row)} for row in rows]
-        if values:
-            if table.name not in self._puts:
-                self._puts[table.name] = self._put_into(table, values[0])
-            connection.execute(self._puts[table.name], values)
-        return len(values)
-
-    def _put_into(self, table: sql.Table, names: Iterable[str]) -> Any:
-        """Return the statement that inserts a row or takes the place of the one that is there."""
-        statement = self._database.insert(table)
-        keys = [column.name for column in table.primary_key]
-        # What Microsoft calls an object is written by itself: who decides on it may have read it before.
-        changed = {name: statement.excluded[name] for name in names if name not in (*keys, "remote_id")}
-        return statement.on_conflict_do_update(index_elements=keys, set_=changed)
-
-    def _drop_sources(self, connection: sql.Connection, sources: Sequence[Source]) -> None:
-        # One at a time: SQLite finds no row of a list of rows by an index.
-        row = [SOURCES.c[name] == sql.bindparam(f"of_{name}") for name in ("key", "event", "attribute")]
-        statement = sql.delete(SOURCES).where(SOURCES.c.destination == self.destination, *row)
-        if sources:
-            named = [{"of_key": each.key, "of_event": each.event, "of_attribute": each.attribute} for each in sources]
-            connection.execute(statement, named)
-
-    def _drop(
-        self,
-        connection: sql.Connection,
-        table: sql.Table,
-        column: sql.Column[Any],
-        values: Iterable[str],
-        where: sql.ColumnElement[bool],
-    ) -> None:
-        for some in _portions(values):
-            connection.execute(
-                sql.delete(table).where(table.c.destination == self.destination, where, column.in_(some))
-            )
-
-    def _rows(self, kind: Callable[..., Row], table: sql.Table, where: sql.ColumnElement[bool]) -> Iterator[Row]:
-        names = [each.name for each in fields(kind)]  # type: ignore[arg-type]
-        question = sql.select(*(table.c[name] for name in names)).where(table.c.destination == self.destination, where)
-        with self._transaction() as connection:
-            return iter([kind(**values) for values in _sharing(connection.execute(question))])
-
-    def _in(
-        self, kind: Callable[..., Row], table: sql.Table, column: sql.Column[Any], values: Iterable[str]
-    ) -> Iterator[Row]:
-        for some in _portions(values):
-            yield from self._rows(kind, table, column.in_(some))
-
-    def _ids(self, where: sql.ColumnElement[bool]) -> list[str]:
-        question = sql.select(OBJECTS.c.id).where(OBJECTS.c.destination == self.destination, where)
-        with self._transaction() as connection:
-            return [str(each) for each in connection.scalars(question)]
-
-    def _of_event(self, *where: sql.ColumnElement[bool]) -> sql.ColumnElement[bool]:
-        """Whether an object came from an event of which this holds."""
-        return sql.exists().where(
-            SOURCES.c.destination == self.destination,
-            SOURCES.c.key == OBJECTS.c.key,
-            EVENTS.c.destination == self.destination,
-            EVENTS.c.uuid == SOURCES.c.event,
-            *where,
-        )
-
-    def _events_where(self, objects: sql.ColumnElement[bool]) -> set[str]:
-        """Return the events of some objects, of few among many: as a join, SQLite would begin with all sources."""
-        keys = sql.select(OBJECTS.c.key).where(OBJECTS.c.destination == self.destination, objects)
-        with self._transaction() as connection:
-            found = connection.scalars(keys).all()
-        return self._told_by(SOURCES.c.event, SOURCES.c.key, found)
-
-    def _told_by(
-        self, told: sql.Column[Any], column: sql.Column[Any], values: Iterable[str], *where: sql.ColumnElement[bool]
-    ) -> set[str]:
-        """Return what a column says in the rows in which another one of its table has one of these values."""
-        found: set[str] = set()
-        ours = sql.and_(column.table.c.destination == self.destination, *where)
-        with self._transaction() as connection:
-            for some in _portions(values):
-                found |= set(connection.scalars(sql.select(told).where(ours, column.in_(some))))
-        return found
 
 
 def _in_flight(stage: Stage, now: int) -> dict[str, Any]:
@@ -491,35 +377,14 @@ def _live_without_index(now: int) -> list[sql.ColumnElement[bool]]:
     return [OBJECTS.c.live.is_not(sql.false()), OBJECTS.c.live_until > now]
 
 
-def _rejected_before(terms: RetryPolicy) -> sql.ColumnElement[bool]:
+def _rejected_before(policy: RetryPolicy) -> sql.ColumnElement[bool]:
     """Objects that Microsoft rejected, and whose rejection does not stand."""
     rejected = OBJECTS.c.stage == Stage.REJECTED
-    return rejected if terms.retry_rejected else sql.and_(rejected, OBJECTS.c.program != terms.program)
-
-
-def _storable(row: Any) -> dict[str, Any]:
-    """PostgreSQL's text holds every character but NUL."""
-    values = {each.name: getattr(row, each.name) for each in fields(row)}
-    return {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in values.items()}
-
-
-def _sharing(rows: Iterable[sql.Row[Any]]) -> Iterator[dict[str, Any]]:
-    """Yield rows of which those that say the same share it: a large event has one row for each attribute."""
-    said: dict[str, str] = {}
-    for row in rows:
-        values = dict(row._mapping)
-        yield values | {name: said.setdefault(values[name], values[name]) for name in _REPEATED & values.keys()}
+    return rejected if policy.retry_rejected else sql.and_(rejected, OBJECTS.c.program != policy.program)
 
 
 def _by_words(words: Mapping[str, str]) -> dict[str, list[str]]:
     ids: dict[str, list[str]] = {}
-    for id_, said in words.items():
-        ids.setdefault(said, []).append(id_)
+    for id_, text in words.items():
+        ids.setdefault(text, []).append(id_)
     return ids
-
-
-def _portions(values: Iterable[str]) -> Iterator[list[str]]:
-    """Cut values into lists that fit into one statement."""
-    every = list(values)
-    for start in range(0, len(every), _PARAMETERS):
-        yield every[start : start + _PARAMETERS]

@@ -1,11 +1,13 @@
 """A run: MISP is read once, each destination is planned, written down, sent to and reported."""
 
 from helpers.sync.delivery import Delivery
-from helpers.sync.event_selection import DAY
-from helpers.sync.event_sync import ObjectPlanner
-from helpers.sync.plan import VALUE_NAMESPACE, DesiredObject
+from helpers.sync.destination import RunOptions
+from helpers.sync.event_selection import DAY, settings_fingerprint
+from helpers.sync.object_planner import ObjectPlanner
+from helpers.sync.plan import VALUE_NAMESPACE, DesiredObject, attribute_key, decide, value_in, value_key
 from helpers.sync.report import MATCHED, REVOKED, UNMATCHED, Report
 from helpers.sync.run import Progress, make_state_dir, opened
+from helpers.sync.withdrawal_guard import WithdrawalGuard
 
 __all__ = [
     "DAY",
@@ -18,6 +20,13 @@ __all__ = [
     "ObjectPlanner",
     "Progress",
     "Report",
+    "RunOptions",
+    "WithdrawalGuard",
+    "attribute_key",
+    "decide",
     "make_state_dir",
     "opened",
+    "settings_fingerprint",
+    "value_in",
+    "value_key",
 ]

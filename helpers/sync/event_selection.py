@@ -1,4 +1,4 @@
-"""Which events to look at, and which to hold or let go. Pure.
+"""Which events to read, and which to hold or let go. Pure.
 
 Measured on MISP 2.5.1: every edit unpublishes its event until somebody publishes it again, with a newer
 timestamp; an explicit unpublish leaves the timestamp as it was. A row that is missing from the index
@@ -7,14 +7,18 @@ proves nothing.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
 from constants import WithdrawalReason
+from helpers.indicators import ConversionRules
 from helpers.ledger import EventRecord
 from helpers.misp import ListedEvent
+from helpers.settings import Settings
 
 DAY = 86_400
 
@@ -50,71 +54,87 @@ class RunConditions:
     site_admin: bool = False
     force: bool = False
 
-    def wants_anew(self, event: EventRecord) -> bool:
+    def not_read_in_full_run(self, event: EventRecord) -> bool:
         """Whether the full run has not read an event yet; one that was cut off goes on where it stopped."""
         return event.full_run < self.full_run
 
 
 def decide_event(
     event: EventRecord | None,
-    row: ListedEvent | None,
+    indexed: ListedEvent | None,
     listed: ListedEvent | None,
     run: RunConditions,
     *,
     has_objects: bool,
 ) -> Decision:
-    """Decide on one event: as remembered, as in the index, as in the listing under the site's filters."""
-    if event is None:
+    """Decide on one event: as the ledger knows it, as the index and the listing under the site's filters show it."""
+    if event is None:  # new to us: it is read as soon as the filters find it
         return Decision(Action.READ if listed else Action.NOTHING)
-    seen = row or listed
-    if seen is None:
+    row = indexed or listed
+    if row is None:  # out of the index: MISP is asked by UUID, if anything depends on the answer
         return Decision(Action.ASK if has_objects or event.listed or event.todo else Action.NOTHING)
-    if run.needs_published and not seen.published:
-        return unpublished(event, seen, run, has_objects=has_objects)
-    if event.todo or event.held_since is not None or moved(event, seen):
+    if run.needs_published and not row.published:
+        return decide_unpublished(event, row, run, has_objects=has_objects)
+    if event.todo or event.held_since is not None or moved(event, row):  # unfinished, back again, or edited
         return Decision(Action.READ)
-    if run.wants_anew(event) and (listed or has_objects):
+    if run.not_read_in_full_run(event) and (listed or has_objects):
         return Decision(Action.READ)
-    if listed:
+    if listed:  # its tags or its publishing may have changed, which the index does not show
         return Decision(Action.NOTHING if event.listed and listed.listing == event.listing else Action.READ)
+    # It left the filters, or their time window; what it means is decided with MISP's answer to its UUID.
     return Decision(Action.READ if event.listed else Action.NOTHING)
 
 
-def unpublished(event: EventRecord, seen: ListedEvent, run: RunConditions, *, has_objects: bool) -> Decision:
+def decide_unpublished(event: EventRecord, row: ListedEvent, run: RunConditions, *, has_objects: bool) -> Decision:
     """Decide on an event that is not published, where the filters want it to be."""
-    if not (event.published or has_objects):
+    if not (event.published or has_objects):  # it never was, and nothing of it was sent
         return Decision(Action.NOTHING)
-    if event.held_since is None and seen.timestamp == event.timestamp:
+    if event.held_since is None and row.timestamp == event.timestamp:  # unpublished by hand: meant
         return Decision(Action.LEAVE, WithdrawalReason.UNPUBLISHED)
-    return _held(event, run, WithdrawalReason.UNPUBLISHED_FOR_GOOD)
+    return _hold(event, run, WithdrawalReason.UNPUBLISHED_FOR_GOOD)  # by an edit: it comes back when published
 
 
-def gone(event: EventRecord, run: RunConditions) -> Decision:
+def decide_gone(event: EventRecord, run: RunConditions) -> Decision:
     """Decide on an event that MISP no longer shows by its UUID.
 
     With MISP.unpublishedprivate an edit by its owner hides it until it is published, so it is held unless
     nobody could hide it from this key.
     """
-    certain = run.site_admin or run.force or (event.organisation and event.organisation == run.own_organisation)
-    if certain or not event.published:
+    own = bool(event.organisation) and event.organisation == run.own_organisation
+    if run.site_admin or run.force or own or not event.published:
         return Decision(Action.LEAVE, WithdrawalReason.GONE)
-    return _held(event, run, WithdrawalReason.GONE)
+    return _hold(event, run, WithdrawalReason.GONE)
 
 
 def needs_published(filters: Mapping[str, Any]) -> bool:
     """Whether the site's filters take published events only."""
     wanted = filters.get("published")
-    every = wanted if isinstance(wanted, list | tuple) else [wanted]
-    return all(each in (True, 1, "1", "true") for each in every) and bool(every)
+    values = wanted if isinstance(wanted, list | tuple) else [wanted]
+    return all(value in (True, 1, "1", "true") for value in values) and bool(values)
 
 
-def _held(event: EventRecord, run: RunConditions, reason: str) -> Decision:
+def moved(event: EventRecord, row: ListedEvent) -> bool:
+    """Whether an event's row is another than when it was last read."""
+    return (event.timestamp, event.published) != (row.timestamp, row.published)
+
+
+def _hold(event: EventRecord, run: RunConditions, reason: str) -> Decision:
     since = run.now if event.held_since is None else event.held_since
-    if run.now - since >= run.grace:
+    if run.now - since >= run.grace:  # unpublished_grace_days have passed
         return Decision(Action.LEAVE, reason)
     return Decision(Action.HOLD, reason, since)
 
 
-def moved(event: EventRecord, seen: ListedEvent) -> bool:
-    """Whether an event's row is another than when it was last read."""
-    return (event.timestamp, event.published) != (seen.timestamp, seen.published)
+def settings_fingerprint(settings: Settings) -> str:
+    """Return what changes with any setting that shapes what is sent; when it does, every event is read again.
+
+    A setting of conversion's cannot be missing, since conversion knows no others than those in its rules.
+    """
+    shaping = [
+        ConversionRules.of(settings).fingerprint(),
+        settings.misp_event_filters,
+        settings.deduplicate,
+        settings.upload_api,
+        settings.api_version,
+    ]
+    return hashlib.sha256(json.dumps(shaping, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,16 +1,15 @@
-"""One event as it is read: what of it changed, what it wants at Microsoft, and what it no longer wants.
+"""One event on its way from MISP's answer into one destination's ledger and line.
 
-Deciding is ``helpers/sync/plan.py``'s; this carries an event's slices there and writes down what was decided.
-Nothing of an event leaves before it was read to its end.
+``PreparedSlice`` is prepared and converted once for all destinations, ``EventSync`` is one destination's part in it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from constants import Skip, WithdrawalReason
@@ -18,7 +17,6 @@ from helpers.indicators import (
     ConversionResult,
     ConversionRules,
     EventHeader,
-    Indicator,
     Item,
     Json,
     PreparedAttribute,
@@ -28,297 +26,259 @@ from helpers.indicators import (
     apply_filters,
     attribute_of,
     convert_prepared,
+    is_true,
     text_of,
 )
-from helpers.ledger import AttributeRecord, EventRecord, Ledger, RetryPolicy, Source
+from helpers.ledger import AttributeRecord, EventRecord, Ledger, Source
 from helpers.misp import UNASKED, ListedEvent, number
-from helpers.settings import Settings
-from helpers.sync import plan as plan_module
-from helpers.sync.plan import DesiredObject, Plan, Reason
+from helpers.settings import AttributeFilters
+from helpers.sync.object_planner import ObjectPlanner
+from helpers.sync.report import Report
+from helpers.sync.send_queue import SendQueue
 
-_PARTS = ("type", "category", "value", "comment", "timestamp", "last_seen", "Tag")
-
-
-@dataclass(frozen=True)
-class ObjectPlanner:
-    """Where events are planned.
-
-    ``carry_out`` gets each plan after it was written down, ``tell`` each part of an event's conversion;
-    ``full_run`` is the number of the latest full run, ``changed`` the reason for what is no longer wanted of an
-    attribute of which something else is.
-    """
-
-    settings: Settings
-    ledger: Ledger
-    terms: RetryPolicy
-    carry_out: Callable[[Plan], None]
-    tell: Callable[[ConversionResult], None]
-    full_run: int = 0
-    changed: str = WithdrawalReason.CHANGED
-
-    @property
-    def now(self) -> datetime:
-        """The run's time."""
-        return datetime.fromtimestamp(self.terms.now, UTC)
-
-    def source(self, event: str, attribute: PreparedAttribute, indicator: Indicator) -> Source:
-        """Return an attribute's part in the object that one of its indicators stands for."""
-        if self.settings.deduplicate == "attribute":
-            return Source(plan_module.attribute_key(indicator, attribute.uuid), event, attribute.uuid)
-        lifetime = self.lifetime(attribute, indicator)
-        return plan_module.contribution(plan_module.value_key(indicator), event, attribute.uuid, indicator, lifetime)
-
-    def lifetime(self, attribute: PreparedAttribute, indicator: Indicator) -> int:
-        """Return how many seconds an expiry that counts from the run's time is ahead of it; 0 for a fixed one."""
-        has_end = (
-            not self.settings.graph
-            and attribute.raw.get("last_seen")
-            and not self.settings.days_to_expire_ignore_misp_last_seen
-        )
-        if has_end or (not self.settings.graph and self.settings.days_to_expire_start != "current_date"):
-            return 0
-        return plan_module.seconds(indicator["valid_until"]) - plan_module.seconds(indicator["modified"])
-
-    def decide(
-        self,
-        wanted: Mapping[str, DesiredObject],
-        unwanted: Mapping[str, Reason],
-        *,
-        event: str,
-        in_window: bool,
-        **written: Any,
-    ) -> Plan:
-        """Decide by an event, write the intent down together with ``written``, carry it out, and return it."""
-        remembered = self.ledger.objects([*wanted, *unwanted])
-        taken = self.ledger.by_id(each.first_id for each in wanted.values())
-        plan = plan_module.decide(wanted, unwanted, remembered, taken, self.terms, in_window=in_window, event=event)
-        self.ledger.keep(objects=plan.kept, no_objects=[each.id for each in plan.forget], **written)
-        self.carry_out(plan)
-        return plan
-
-    def drop(self, event: str, sources: Sequence[Source], reasons: Mapping[str, str], **written: Any) -> None:
-        """Take an event's sources out of their objects: one without any leaves, for its attribute's reason."""
-        dropped = {replace(each, contribution=b"") for each in sources}
-        every = self.ledger.sources({each.key for each in sources})
-        staying = [each for each in every if replace(each, contribution=b"") not in dropped]
-        left = {each.key for each in staying}
-        unwanted = {
-            each.key: (reasons.get(each.attribute, WithdrawalReason.NOT_SHOWN), event)
-            for each in sources
-            if each.key not in left
-        }
-        together = wanted_together(staying) if self.settings.deduplicate == "value" else {}
-        self.decide(together, unwanted, event=event, in_window=False, no_sources=sources, **written)
+_LONGEST_VALUE = 1000
 
 
 @dataclass(frozen=True)
 class PreparedSlice:
-    """A part of an event as MISP delivered it, prepared once for every destination."""
+    """A whole event, or a slice of a large one, prepared once for every destination.
+
+    ``fingerprints`` has, for each attribute by UUID, what tells whether its indicators may have changed.
+    """
 
     prepared: RequestObjectEvent
-    prints: Mapping[str, str]
+    fingerprints: Mapping[str, str]
 
     @classmethod
-    def of(cls, event: Json, rules: ConversionRules, shape: str, now: datetime) -> PreparedSlice:
-        """Prepare an event, or a slice of it; ``shape`` prints the settings that shape the result."""
+    def of(cls, event: Json, rules: ConversionRules, settings: str, now: datetime) -> PreparedSlice:
+        """Prepare a slice; ``settings`` is the fingerprint of those by which the run reads."""
         prepared = RequestObjectEvent(event, rules, now)
-        every = _members(prepared.items)
-        shape += rules.format.inherited(prepared.header)
-        return cls(prepared, {each.uuid: fingerprint(prepared.header, each, shape) for each in every})
+        inherited = settings + rules.format.inherited(prepared.header)
+        attributes = _members(prepared.items)
+        return cls(
+            prepared, {attribute.uuid: fingerprint(prepared.header, attribute, inherited) for attribute in attributes}
+        )
 
-    @property
-    def event(self) -> Json:
-        """The event as MISP delivered it."""
-        return self.prepared.event
-
-    def converted(self, changed: Iterable[Item]) -> Iterator[ConversionResult]:
+    def convert(self, changed: Iterable[Item]) -> Iterator[ConversionResult]:
         """Convert, once, what changed for any destination."""
-        left = list({id(item): item for item in changed}.values())
-        while left:  # an object of which destinations want different members comes several times
-            once = {item.uuid: item for item in reversed(left)}
+        items = list({id(item): item for item in changed}.values())
+        while items:  # an object of which destinations want different members comes several times
+            once = {item.uuid: item for item in reversed(items)}
             yield from convert_prepared(self.prepared, list(once.values())[::-1])
-            left = [item for item in left if item is not once[item.uuid]]
+            items = [item for item in items if item is not once[item.uuid]]
+
+
+@dataclass(frozen=True)
+class SyncContext:
+    """What all events of one destination share in a run.
+
+    ``full_run`` is the number of the latest full run, ``changed`` the reason for what is no longer wanted of an
+    attribute of which something else is.
+    """
+
+    filters: Sequence[AttributeFilters]
+    ledger: Ledger
+    planner: ObjectPlanner
+    queue: SendQueue
+    report: Report
+    full_run: int = 0
+    changed: str = WithdrawalReason.CHANGED
 
 
 @dataclass
 class EventSync:
-    """An event on its way from MISP's answer into one destination's rows of the ledger, part by part."""
+    """One event at one destination: compare each slice, take what became of it, and finish.
 
-    desk: ObjectPlanner
+    What leaves is decided at the end, since only an event that was read whole shows what is not in it any more.
+    """
+
+    context: SyncContext
     uuid: str
     listed: ListedEvent | None
-    known: dict[str, AttributeRecord] = field(init=False)
-    sources: dict[str, list[Source]] = field(default_factory=dict)
-    unsettled: set[str] = field(init=False)
-    seen: set[str] = field(default_factory=set)
-    late: list[AttributeRecord] = field(default_factory=list)
-    dropped: list[Source] = field(default_factory=list)
-    reasons: dict[str, str] = field(default_factory=dict)
-    event: Json = field(default_factory=dict)
-    changed: Mapping[str, PreparedAttribute] = field(default_factory=dict)
+    _known: dict[str, AttributeRecord] = field(init=False)
+    _sources: dict[str, list[Source]] = field(default_factory=dict)
+    _unsettled: set[str] = field(init=False)
+    _seen: set[str] = field(default_factory=set)
+    _rows_for_the_end: list[AttributeRecord] = field(default_factory=list)
+    _taken_back: list[Source] = field(default_factory=list)
+    _reasons: dict[str, str] = field(default_factory=dict)
+    _event: Json = field(default_factory=dict)
+    _changed: Mapping[str, PreparedAttribute] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Fetch what is remembered of the event's attributes."""
-        ledger = self.desk.ledger
-        self.known = ledger.attributes(self.uuid)
+        """Fetch what the ledger knows of the event's attributes."""
+        ledger = self.context.ledger
+        self._known = ledger.attributes(self.uuid)
         sources = ledger.sources_of_event(self.uuid)
         for source in sources:
-            self.sources.setdefault(source.attribute, []).append(source)
-        unsettled = ledger.unsettled_keys({source.key for source in sources}, self.desk.terms)
-        self.unsettled = {source.attribute for source in sources if source.key in unsettled}
+            self._sources.setdefault(source.attribute, []).append(source)
+        unsettled = ledger.unsettled_keys({source.key for source in sources}, self.context.planner.policy)
+        self._unsettled = {source.attribute for source in sources if source.key in unsettled}
 
-    def look(self, part: PreparedSlice) -> list[Item]:
-        """Look at a part of the event, and return what of it changed."""
-        self.event = part.event
-        unasked = int(part.event.get(UNASKED, 0))
-        self.desk.tell(ConversionResult(unasked, unasked=unasked))
-        passing = apply_filters(part.prepared, *self.desk.settings.every_filter)
-        self._skips(_of_others(passing.skipped, passing.items), {})
-        self.desk.tell(ConversionResult(len(passing.skipped), skipped=passing.skipped, left_out=passing.left_out))
-        changed = [item for item in passing.items if any(self._differs(each, part) for each in _members([item]))]
-        self.changed = {each.uuid: each for each in _members(changed)}
-        self._unchanged([each for each in _members(passing.items) if each.uuid not in self.changed])
-        self.seen |= {each.uuid for each in _members(passing.items)}
+    def compare(self, part: PreparedSlice) -> list[Item]:
+        """Compare a slice with what the ledger knows, and return what of it changed and is to be converted."""
+        self._event = part.prepared.event
+        passing = apply_filters(part.prepared, *self.context.filters)
+        self._count_what_is_not_sent(passing.skipped, passing.left_out)
+        self._keep_skips(_of_others(passing.skipped, passing.items), {})
+        changed = [item for item in passing.items if any(self._differs(member, part) for member in _members([item]))]
+        self._changed = {member.uuid: member for member in _members(changed)}
+        attributes = _members(passing.items)
+        self._count_unchanged([attribute for attribute in attributes if attribute.uuid not in self._changed])
+        self._seen |= {attribute.uuid for attribute in attributes}
         return changed
 
     def take(self, converted: ConversionResult, part: PreparedSlice) -> None:
-        """Take what became of changed attributes, other destinations' among them: send what is wanted anew."""
-        mine = converted.for_attributes(self.changed)
-        self.desk.tell(mine)
-        self._part(mine, self.changed, part.prints)
+        """Take what became of changed attributes, other destinations' among them.
+
+        It is planned, the intent is written, and only then it is put in line.
+        """
+        context, mine = self.context, converted.for_attributes(self._changed)
+        wanted = self._wanted(mine)
+        context.ledger.keep(sources=wanted)
+        desired = context.planner.desired(wanted)
+        plan = context.planner.plan(desired, {}, event=self.uuid, in_window=self.listed is not None)
+        rows = self._rows(part, list(wanted))
+        context.ledger.keep(objects=plan.kept, no_objects=[record.id for record in plan.forget], attributes=rows)
+        context.queue.send(plan)
+        self._keep_skips(mine.skipped, part.fingerprints)
+        going_out = {record.key for record in plan.send}
+        attributes = {source.attribute for source in wanted}
+        unchanged = attributes - {source.attribute for source in wanted if source.key in going_out}
+        context.report.add_attributes(mine.attributes, unchanged=len(unchanged))
+        context.report.add_skips(mine.skipped, mine.left_out)
+
+    def finish(self, *, may_withdraw: bool) -> bool:
+        """Remember the event, which was read to its end; let go of what it no longer wants, if that may leave.
+
+        Return whether all of it is decided: what may not leave is looked at again by the next run.
+        """
+        nothing_leaves = not (self._taken_back or self._absent or self._rows_for_the_end)
+        if may_withdraw and not nothing_leaves:
+            self._let_go()
+        self.context.ledger.keep(events=[self._record()])
+        return may_withdraw or nothing_leaves
 
     @property
-    def absent(self) -> list[str]:
-        """The attributes that are remembered and were not seen."""
-        return [attribute for attribute in self.known if attribute not in self.seen]
+    def _absent(self) -> list[str]:
+        """The attributes that the ledger knows and that were not seen."""
+        return [attribute for attribute in self._known if attribute not in self._seen]
 
-    @property
-    def lets_go(self) -> bool:
-        """Whether anything of the event is to leave."""
-        return bool(self.dropped or self.absent or self.late)
+    def _wanted(self, converted: ConversionResult) -> dict[Source, tuple[PreparedAttribute, dict[str, Any]]]:
+        """Return what is wanted of attributes: for each source, its attribute and its indicator."""
+        wanted: dict[Source, tuple[PreparedAttribute, dict[str, Any]]] = {}
+        for indicator in converted.indicators:
+            attribute = self._changed[attribute_of(indicator)]
+            wanted[self.context.planner.source(self.uuid, attribute, indicator)] = (attribute, indicator)
+        return wanted
 
-    def finish(self, *, let_go: bool) -> EventRecord:
-        """Let go of what the event, read to its end, no longer wants; return how it is remembered."""
-        if let_go and self.lets_go:
-            absent = self.absent
-            if UNASKED in self.event:
-                self.reasons |= dict.fromkeys(absent, WithdrawalReason.NOT_FLAGGED)
-            self.dropped += [source for attribute in absent for source in self.sources.get(attribute, [])]
-            gone = {self.uuid: absent}
-            self.desk.drop(self.uuid, self.dropped, self.reasons, attributes=self.late, no_attributes=gone)
+    def _let_go(self) -> None:
+        """Plan without what the event no longer wants, write it down, and put in line what changes by that."""
+        context, absent = self.context, self._absent
+        if UNASKED in self._event:
+            self._reasons |= dict.fromkeys(absent, WithdrawalReason.NOT_FLAGGED)
+        taken_back = self._taken_back + [source for uuid in absent for source in self._sources.get(uuid, [])]
+        plan = context.planner.plan_without(self.uuid, taken_back, self._reasons)
+        context.ledger.keep(
+            objects=plan.kept,
+            no_objects=[record.id for record in plan.forget],
+            no_sources=taken_back,
+            attributes=self._rows_for_the_end,
+            no_attributes={self.uuid: absent},
+        )
+        context.queue.send(plan)
+
+    def _record(self) -> EventRecord:
+        """Return how the event is remembered; that all of it is settled is only known after Microsoft's answers."""
         return EventRecord(
             uuid=self.uuid,
-            timestamp=number(self.event.get("timestamp")),
-            published=self.event.get("published") in (True, 1, "1"),
-            organisation=EventHeader.of(self.event).organisation_uuid,
+            timestamp=number(self._event.get("timestamp")),
+            published=is_true(self._event.get("published")),
+            organisation=EventHeader.of(self._event).organisation_uuid,
             listing=self.listed.listing if self.listed else "",
             listed=self.listed is not None,
             todo=True,
-            full_run=self.desk.full_run,
+            full_run=self.context.full_run,
         )
 
     def _differs(self, attribute: PreparedAttribute, part: PreparedSlice) -> bool:
-        known = self.known.get(attribute.uuid)
-        return known is None or known.fingerprint != part.prints[attribute.uuid] or attribute.uuid in self.unsettled
+        known = self._known.get(attribute.uuid)
+        if known is None or attribute.uuid in self._unsettled:
+            return True
+        return known.fingerprint != part.fingerprints[attribute.uuid]
 
-    def _unchanged(self, attributes: Sequence[PreparedAttribute]) -> None:
-        """Tell of attributes that stand as they did: sent before, or skipped for the reason that is known."""
-        rows = [(each, self.known[each.uuid]) for each in attributes]
-        header = EventHeader.of(self.event)
-        skipped = [each.skipped(header, Skip[row.skip], row.words) for each, row in rows if row.skip]
-        self.desk.tell(ConversionResult(len(rows), skipped=skipped, unchanged=len(rows) - len(skipped)))
+    def _count_what_is_not_sent(self, skipped: Sequence[Skipped], left_out: Sequence[Skipped]) -> None:
+        report = self.context.report
+        report.add_unasked(int(self._event.get(UNASKED, 0)))
+        report.add_attributes(len(skipped))
+        report.add_skips(skipped, left_out)
 
-    def _part(
-        self, part: ConversionResult, by_uuid: Mapping[str, PreparedAttribute], prints: Mapping[str, str]
-    ) -> None:
-        """Plan a converted part: what it wants now, and, for later, what it wanted before."""
-        sources, wanted = [], {}
-        for indicator in part.indicators:
-            attribute = by_uuid[attribute_of(indicator)]
-            source = self.desk.source(self.uuid, attribute, indicator)
-            sources.append(source)
-            wanted[source.key] = plan_module.wanted_alone(source, indicator, self.desk.lifetime(attribute, indicator))
-        self.desk.ledger.keep(sources=sources)
-        if self.desk.settings.deduplicate == "value":
-            wanted = wanted_together(self.desk.ledger.sources(wanted))
-        rows = self._rows(by_uuid, prints, sources)
-        plan = self.desk.decide(wanted, {}, event=self.uuid, in_window=self.listed is not None, attributes=rows)
-        sent = {each.key for each in plan.send}
-        going_out = {source.attribute for source in sources if source.key in sent}
-        self.desk.tell(ConversionResult(unchanged=len({source.attribute for source in sources} - going_out)))
-        self._skips(part.skipped, prints)
+    def _count_unchanged(self, attributes: Sequence[PreparedAttribute]) -> None:
+        """Count attributes that are as they were: sent before, or skipped for the reason that is known."""
+        header = EventHeader.of(self._event)
+        rows = [(attribute, self._known[attribute.uuid]) for attribute in attributes]
+        skipped = [attribute.skipped(header, Skip[row.skip], row.words) for attribute, row in rows if row.skip]
+        self.context.report.add_attributes(len(rows), unchanged=len(rows) - len(skipped))
+        self.context.report.add_skips(skipped, ())
 
-    def _rows(
-        self,
-        by_uuid: Mapping[str, PreparedAttribute],
-        prints: Mapping[str, str],
-        sources: Sequence[Source],
-    ) -> list[AttributeRecord]:
-        """Return how sent attributes are remembered: at once, or later where something of theirs leaves."""
-        now_wanted: dict[str, set[str]] = {}
+    def _rows(self, part: PreparedSlice, sources: Sequence[Source]) -> list[AttributeRecord]:
+        """Return how sent attributes are remembered now; the others wait, since something of theirs leaves."""
+        keys_by_attribute: dict[str, set[str]] = {}
         for source in sources:
-            now_wanted.setdefault(source.attribute, set()).add(source.key)
+            keys_by_attribute.setdefault(source.attribute, set()).add(source.key)
         rows: list[AttributeRecord] = []
-        for uuid, keys in now_wanted.items():
-            row = self._row(uuid, by_uuid[uuid].raw, prints[uuid])
-            before = [source for source in self.sources.get(uuid, []) if source.key not in keys]
-            self.reasons[uuid] = self.desk.changed
-            self.dropped += before
-            (self.late if before else rows).append(row)
+        for uuid, keys in keys_by_attribute.items():
+            row = self._row(self._changed[uuid], part.fingerprints[uuid])
+            before = [source for source in self._sources.get(uuid, []) if source.key not in keys]
+            self._reasons[uuid] = self.context.changed
+            self._taken_back += before
+            (self._rows_for_the_end if before else rows).append(row)
         return rows
 
-    def _skips(self, skipped: Sequence[Skipped], prints: Mapping[str, str]) -> None:
-        """Remember why attributes are not sent; what was sent of them before leaves when the event is read."""
+    def _keep_skips(self, skipped: Sequence[Skipped], fingerprints: Mapping[str, str]) -> None:
+        """Remember why attributes are not sent; what was sent of them before leaves when the event is finished."""
         rows = []
         for skip in skipped:
             uuid = skip.attribute_uuid.lower()
-            row = AttributeRecord(
-                self.uuid, uuid, prints.get(uuid, ""), skip.type, skip.value, skip.reason.name, skip.words
-            )
-            self.seen.add(uuid)
-            before = self.sources.get(uuid, [])
-            self.reasons[uuid] = skip.reason.value
-            self.dropped += before
+            decided = (skip.type, skip.value, skip.reason.name, skip.words)
+            row = AttributeRecord(self.uuid, uuid, fingerprints.get(uuid, ""), *decided)
+            self._seen.add(uuid)
+            self._reasons[uuid] = skip.reason.value
+            before = self._sources.get(uuid, [])
+            self._taken_back += before
             if before:
-                self.late.append(row)
-            elif row != self.known.get(uuid):
+                self._rows_for_the_end.append(row)
+            elif row != self._known.get(uuid):
                 rows.append(row)
-        self.desk.ledger.keep(attributes=rows)
+        self.context.ledger.keep(attributes=rows)
 
-    def _row(self, uuid: str, raw: Json, print_: str) -> AttributeRecord:
-        return AttributeRecord(self.uuid, uuid, print_, text_of(raw.get("type")), text_of(raw.get("value"))[:1000])
-
-
-def wanted_together(sources: Iterable[Source]) -> dict[str, DesiredObject]:
-    """Return what all the sources of objects want together."""
-    by_key: dict[str, list[Source]] = {}
-    for source in sources:
-        by_key.setdefault(source.key, []).append(source)
-    return {key: plan_module.wanted_by_all(key, of_key) for key, of_key in by_key.items()}
+    def _row(self, attribute: PreparedAttribute, fingerprint: str) -> AttributeRecord:
+        kind, value = (text_of(attribute.raw.get(name)) for name in ("type", "value"))
+        return AttributeRecord(self.uuid, attribute.uuid, fingerprint, kind, value[:_LONGEST_VALUE])
 
 
-def _of_others(skipped: Iterable[Skipped], items: Iterable[Item]) -> list[Skipped]:
-    """Leave out skips under a UUID that another attribute of the event has as well: that one's fate is remembered."""
-    sent = {each.uuid for each in _members(items)}
-    apart = [each for each in skipped if each.reason is not Skip.DUPLICATE_UUID]
-    return [each for each in apart if each.attribute_uuid.lower() not in sent]
-
-
-def fingerprint(header: EventHeader, attribute: PreparedAttribute, shape: str) -> str:
-    """Print all that an attribute's indicators are made of: itself, what it inherits, the settings."""
+def fingerprint(header: EventHeader, attribute: PreparedAttribute, settings: str) -> str:
+    """Return what changes with anything that an attribute's indicators are made of: it, its event, the settings."""
     made_of = [
-        shape,
+        settings,
         [header.uuid, header.id, header.info, header.date, header.organisation, header.organisation_uuid],
         sorted([tag.name, tag.local] for tag in header.tags),
-        [attribute.raw.get(part) for part in _PARTS[:-1]],
+        [attribute.raw.get(name) for name in ("type", "category", "value", "comment", "timestamp", "last_seen")],
         sorted([tag.name, tag.local] for tag in attribute.tags),
         [attribute.object_name, attribute.file_name],
     ]
     return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def _of_others(skipped: Iterable[Skipped], items: Iterable[Item]) -> list[Skipped]:
+    """Leave out skips under a UUID that another attribute of the event has as well: that one's fate is remembered."""
+    sent = {attribute.uuid for attribute in _members(items)}
+    others = (skip for skip in skipped if skip.reason is not Skip.DUPLICATE_UUID)
+    return [skip for skip in others if skip.attribute_uuid.lower() not in sent]
+
+
 def _members(items: Iterable[Item]) -> list[PreparedAttribute]:
-    every: list[PreparedAttribute] = []
+    attributes: list[PreparedAttribute] = []
     for item in items:
-        every += item.members if isinstance(item, PreparedObject) else (item,)
-    return every
+        attributes += item.members if isinstance(item, PreparedObject) else (item,)
+    return attributes

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from constants import Skip
+from constants import LOG_NO_VALID_UNTIL, Skip
 from helpers.errors import ExitCode, SyncError
 from helpers.indicators import Skipped
 from helpers.ledger import ObjectRecord
+from helpers.log import DestinationLogger
 from helpers.microsoft import Outcome, OutcomeState
 from helpers.misp import Detours
 from helpers.sync.plan import Plan
 from helpers.text import printable
 
+logger = logging.getLogger(__name__)
+
 EXAMPLES = 3
 TABLE_WORDS = 80
 _TIME_UP = "The run's time was up (max_run_minutes): {}."
 _GOES_ON = "the next run goes on"
-_BEGINS_ANEW = 'the next run begins anew and may never come to the end, since state_url is "none"'
+_BEGINS_AGAIN = 'the next run begins from scratch and may never come to the end, since state_url is "none"'
 # What is taken over of Sentinel: of an attribute that MISP shows, of none, or not to be used again.
 MATCHED, UNMATCHED, REVOKED = "matched", "unmatched", "revoked"
 
@@ -96,19 +100,32 @@ class Report:
         self.failure = str(error) if known else f"{type(error).__name__}: {error}"
         self.failure_code = error.exit_code if isinstance(error, SyncError) else ExitCode.UNFINISHED
 
+    def add_attributes(self, count: int, unchanged: int = 0) -> None:
+        """Count attributes that were decided on; of ``unchanged`` nothing has to be sent."""
+        self.attributes += count
+        self.unchanged += unchanged
+
     def add_skips(self, skipped: Iterable[Skipped], left_out: Iterable[Skipped]) -> None:
-        """Count attributes, and halves of attributes, that are not sent."""
+        """Count and log attributes, and halves of attributes, that are not sent."""
         for skip in skipped:
             self.skipped[skip.reason] += 1
+            self._log_skip(skip)
             self.say(f"skip {skip}")
             examples = self.examples.setdefault(skip.reason, [])
             if len(examples) < EXAMPLES:
                 examples.append(f"{skip.type} {skip.value} {f'({skip.words})' if skip.words else ''}".strip())
         self.left_out.update(half.reason for half in left_out)
 
+    def _log_skip(self, skip: Skipped) -> None:
+        log = DestinationLogger(logger, self.name)
+        log.debug("Skipped: %s", skip)
+        if skip.reason is Skip.NO_VALID_UNTIL:
+            log.warning(LOG_NO_VALID_UNTIL.format(skip))
+
     def add_unasked(self, count: int) -> None:
         """Count attributes of a large event that MISP was not asked for, since they are not flagged."""
         if count:
+            self.attributes += count
             self.skipped[Skip.NO_TO_IDS] += count
             self.say(f"skip {count} attributes of a large event: {Skip.NO_TO_IDS.value}")
             self.examples.setdefault(Skip.NO_TO_IDS, [f"{count} attributes of a large event"])
@@ -122,27 +139,27 @@ class Report:
             elif outcome.state is OutcomeState.REJECTED and len(self.rejections) < EXAMPLES:
                 self.rejections.append(f"{outcome.object.id} {outcome.object.pattern[:120]}: {outcome.words}")
 
-    def planned(self, plan: Plan) -> None:
+    def add_plan(self, plan: Plan) -> None:
         """Count what is to be sent."""
         kinds = {"new": plan.new, "changed": plan.changed, "renewed": plan.renewed, "again": plan.again}
         for kind, objects in kinds.items():
             self.plans[kind] += len(objects)
-            for each in objects:
-                self._example(f"send_{kind}", f"{each.id} {each.pattern}")
-                self.say(f"send {kind} {each.id} {each.pattern}")
+            for record in objects:
+                self._example(f"send_{kind}", f"{record.id} {record.pattern}")
+                self.say(f"send {kind} {record.id} {record.pattern}")
 
-    def withdrawing(self, each: ObjectRecord) -> None:
+    def add_withdrawal(self, record: ObjectRecord) -> None:
         """Count an object that is to be withdrawn."""
-        self.withdrawals[each.leaving] += 1
-        self._example(f"withdraw: {each.leaving}", f"{each.id} {each.pattern}")
-        self.say(f"withdraw {each.id} {each.pattern} ({each.leaving})")
+        self.withdrawals[record.leaving] += 1
+        self._example(f"withdraw: {record.leaving}", f"{record.id} {record.pattern}")
+        self.say(f"withdraw {record.id} {record.pattern} ({record.leaving})")
 
-    def adopt(self, kind: str, each: ObjectRecord) -> None:
+    def adopt(self, kind: str, record: ObjectRecord) -> None:
         """Count an object that the ledger takes over."""
         self.adopted[kind] += 1
         if kind == UNMATCHED and len(self.unmatched) < EXAMPLES:
-            self.unmatched.append(f"{each.id} {each.pattern[:120]}")
-        self.say(f"adopt {kind} {each.id} {each.pattern}")
+            self.unmatched.append(f"{record.id} {record.pattern[:120]}")
+        self.say(f"adopt {kind} {record.id} {record.pattern}")
 
     def _example(self, kind: str, text: str) -> None:
         if len(self.plan_examples.setdefault(kind, [])) < EXAMPLES:
@@ -192,7 +209,7 @@ class Report:
             "adopted": dict(self.adopted),
             "unmatched": self.unmatched,
             "advice": self.advice,
-            "warnings": self.every_warning,
+            "warnings": self.all_warnings,
             "skipped": {reason.name.lower(): count for reason, count in self.skipped.most_common()},
             "examples": {
                 **self.plan_examples,
@@ -216,40 +233,41 @@ class Report:
         }
 
     @property
-    def every_warning(self) -> list[str]:
+    def all_warnings(self) -> list[str]:
         """What went well, but not as it should."""
         slow = "" if self.misp_error else self.detours.warning  # MISP was given up: that says it all
         return [*self.warnings, *filter(None, [slow])]
 
     @property
     def _warned(self) -> list[str]:
-        return [f"Warning: {warning}" for warning in self.every_warning]
+        return [f"Warning: {warning}" for warning in self.all_warnings]
 
     def troubles(self) -> list[str]:
         """What the operator should know of a run that did not go well, a sentence each."""
         if self.parts:
-            every = [f"{part.name}: {trouble}" for part in self.parts for trouble in part.troubles()]
+            of_parts = [f"{part.name}: {trouble}" for part in self.parts for trouble in part.troubles()]
             shared = [f"MISP failed: {self.misp_error}"] if self.misp_error else []
             shared += self._warned
-            return shared + [each for each in every if not each.endswith(tuple(shared))]
-        told = [f"MISP failed: {self.misp_error}"] if self.misp_error else []
-        told += [f"Event could not be read: {each}" for each in self.unread]
-        told += [
-            f"A fault of MISP2Sentinel's own, please report it (the log has more); event {each}" for each in self.faults
+            return shared + [trouble for trouble in of_parts if not trouble.endswith(tuple(shared))]
+        sentences = [f"MISP failed: {self.misp_error}"] if self.misp_error else []
+        sentences += [f"Event could not be read: {unread}" for unread in self.unread]
+        sentences += [
+            f"A fault of MISP2Sentinel's own, please report it (the log has more); event {fault}"
+            for fault in self.faults
         ]
-        told += [f"Nothing was withdrawn: {each}. --force-withdraw accepts it." for each in self.refusals]
-        told += [f"Microsoft failed: {self.given_up}"] if self.given_up else []
-        told += [f"Nothing was done here: {self.failure}"] if self.failure else []
-        told += [_TIME_UP.format(_GOES_ON if self.remembers else _BEGINS_ANEW)] if self.stopped else []
-        told += self._warned
-        told += [f"Rejected: {each}" for each in self.rejections]
+        sentences += [f"Nothing was withdrawn: {refusal}. --force-withdraw accepts it." for refusal in self.refusals]
+        sentences += [f"Microsoft failed: {self.given_up}"] if self.given_up else []
+        sentences += [f"Nothing was done here: {self.failure}"] if self.failure else []
+        sentences += [_TIME_UP.format(_GOES_ON if self.remembers else _BEGINS_AGAIN)] if self.stopped else []
+        sentences += self._warned
+        sentences += [f"Rejected: {rejection}" for rejection in self.rejections]
         if self.states[OutcomeState.PENDING] and not self.dry_run:
             why = "" if self.given_up else f" ({self.unsent})"
-            told.append(
+            sentences.append(
                 f"{self.states[OutcomeState.PENDING]} indicators are pending{why}: the next run sends them, "
                 "as long as the filters find their events."
             )
-        return told
+        return sentences
 
 
 def _together(codes: Sequence[int]) -> int:

@@ -16,7 +16,7 @@ from helpers.ledger.spellings import holds, shortest, spellings
 from helpers.ledger.store import Ledger
 from helpers.settings.model import MsAuth, Tenant
 from helpers.sync import event_selection as marks
-from helpers.sync.destination import Options
+from helpers.sync.destination import RunOptions
 from helpers.sync.plan import attribute_key, value_in
 from sandbox.faults import Fault
 from tests.support import FakeTime, hosts, misp_event
@@ -87,7 +87,7 @@ class ExplainedLedger:
 
     def save_facts(self, **facts):
         ledger = Ledger(self.settings.state_url, WORKSPACE, "MISP")
-        ledger.save_facts(**facts)
+        ledger.save_facts(replace(ledger.facts(), **facts))
         ledger.close()
 
     def ask(self, what, *, offline=True, clock=None):
@@ -342,7 +342,7 @@ def test_it_answers_while_a_run_writes(explained):
     explained.keep(objects=[thing()])
     running = Ledger(explained.settings.state_url, WORKSPACE, "MISP")
     with running.hold_lock(), running.single_transaction():
-        running.save_facts(misp="in the middle of it")
+        running.save_facts(replace(running.facts(), misp={"url": "in the middle of it"}))
         assert explained.ask("evil.example.org")[0] == 0
     running.close()
 
@@ -713,7 +713,7 @@ def test_only_reading_is_asked_of_misp(site):
 
 def test_values_of_several_events_name_them_all(site):
     add(site, ("domain", "live0.example.org"))
-    site.run(Options(force_withdraw=True), DEDUPLICATE="value")
+    site.run(RunOptions(force_withdraw=True), DEDUPLICATE="value")
     _, answer, _ = ask(site, "live0.example.org", DEDUPLICATE="value")
     current = next(each for each in answer["ledger"][0]["objects"] if each["standing"] == "live")
     assert {each["event"] for each in current["from"]} == {EVENT, event_uuid(7)}

@@ -37,7 +37,7 @@ def keep(settings):
         ledger = Ledger(settings.state_url, workspace, sourcesystem)
         numbered = (replace(each, id=f"{each.id}-{n}", key=f"{each.key}-{n}") for n, each in enumerate(objects))
         ledger.keep(objects=numbered, events=events)
-        ledger.save_facts(**facts)
+        ledger.save_facts(replace(ledger.facts(), **facts))
         ledger.close()
 
     return write
@@ -194,7 +194,7 @@ def test_it_answers_while_a_run_writes(settings, keep):
     keep(thing())
     running = Ledger(settings.state_url, WORKSPACE, "MISP")
     with running.hold_lock(), running.single_transaction():
-        running.save_facts(last_good=NOW)
+        running.save_facts(replace(running.facts(), last_good=NOW))
         assert ask(settings)[1]["destinations"][0]["live"] == 1
     running.close()
 

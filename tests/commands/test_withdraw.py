@@ -12,7 +12,7 @@ from constants import WithdrawalReason
 from helpers.commands import withdraw as room
 from helpers.errors import LedgerError, RunActive
 from helpers.ledger.records import Stage
-from helpers.sync.destination import Options
+from helpers.sync.destination import RunOptions
 from sandbox.azure.app import WORKSPACE
 from sandbox.faults import Fault
 from tests.support import hosts, misp_event
@@ -121,7 +121,7 @@ def test_the_guard_asks_before_it_lets_a_large_destination_go(site):
     (refusal,) = report.refusals
     assert f"206 objects would leave MISP in workspace {WORKSPACE}, where 206 are live" in refusal
     assert live(site) == [206, 0, 6], "the small one is below the guard"
-    assert site.run(Options(full=True)).indicators == 0
+    assert site.run(RunOptions(full=True)).indicators == 0
     assert leave(site).exit_code == 0
     assert live(site) == [0, 0, 6]
 

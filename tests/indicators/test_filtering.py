@@ -16,7 +16,7 @@ from helpers.indicators.request_event import RequestObjectEvent
 from helpers.indicators.rules import ConversionRules
 from helpers.settings.attribute_filters import AttributeFilters, FilterProblems
 from helpers.settings.model import Settings
-from helpers.sync.run import shape
+from helpers.sync import settings_fingerprint
 from tests.support import misp_attribute, misp_event
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -167,7 +167,7 @@ def test_without_filters_an_event_is_left_as_it_is():
 
 
 def test_a_change_of_filters_is_noticed():
-    assert shape(Settings()) != shape(Settings(filters={"min_confidence": 1}))
+    assert settings_fingerprint(Settings()) != settings_fingerprint(Settings(filters={"min_confidence": 1}))
 
 
 # --- what they may say -------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,9 @@ from helpers.errors import LedgerError
 from helpers.ledger.database import lost
 from helpers.ledger.records import (
     AttributeRecord,
+    DestinationFacts,
     EventRecord,
+    FullRun,
     ObjectRecord,
     RetryPolicy,
     Source,
@@ -182,17 +184,17 @@ def test_a_database_that_is_given_up_for_a_signal_ends_the_run_as_the_signal_doe
 def test_a_dry_run_keeps_nothing(ledger_url):
     first = Ledger(ledger_url, "workspace", "MISP")
     first.keep(objects=[thing(1)])
-    first.save_facts(known="before")
+    first.save_facts(DestinationFacts(full_at=1))
     first.close()
     dry = Ledger(ledger_url, "workspace", "MISP", dry=True)
     dry.keep(objects=[thing(2)], no_objects=["indicator--1"])
-    dry.save_facts(known="in the dry run")
+    dry.save_facts(DestinationFacts(full_at=2))
     assert dry.by_id(["indicator--1", "indicator--2"]).keys() == {"indicator--2"}
-    assert dry.facts() == {"known": "in the dry run"}
+    assert dry.facts() == DestinationFacts(full_at=2)
     dry.close()
     again = Ledger(ledger_url, "workspace", "MISP")
     assert again.by_id(["indicator--1", "indicator--2"]).keys() == {"indicator--1"}
-    assert again.facts() == {"known": "before"}
+    assert again.facts() == DestinationFacts(full_at=1)
     again.close()
 
 
@@ -252,9 +254,10 @@ def test_destinations_do_not_see_each_other(ledger_url):
     ours = Ledger(ledger_url, "workspace", "MISP")
     ours.keep(events=[EventRecord(EVENT, NOW, True)], attributes=[attribute(1)])
     ours.keep(objects=[thing(1)], sources=[source(1)])
-    ours.save_facts(known="ours")
+    ours.save_facts(DestinationFacts(full_at=NOW))
     theirs = Ledger(ledger_url, "workspace", "another system")
-    assert theirs.events() == theirs.attributes(EVENT) == theirs.facts() == theirs.by_id(["indicator--1"]) == {}
+    assert theirs.events() == theirs.attributes(EVENT) == theirs.by_id(["indicator--1"]) == {}
+    assert theirs.facts() == DestinationFacts()
     theirs.keep(objects=[thing(1, words="theirs")])
     in_flight(theirs, ["indicator--1"])
     theirs.accepted(["indicator--1"], NOW)
@@ -266,10 +269,30 @@ def test_destinations_do_not_see_each_other(ledger_url):
     theirs.close()
 
 
-def test_facts_add_up(ledger):
-    ledger.save_facts(misp={"url": "https://misp.example.org"}, full_at=NOW)
-    ledger.save_facts(full_at=LATER)
-    assert ledger.facts() == {"misp": {"url": "https://misp.example.org"}, "full_at": LATER}
+def test_facts_come_back_as_they_were_saved(ledger):
+    facts = DestinationFacts(
+        misp={"url": "https://misp.example.org"},
+        deduplicate="value",
+        settings="fingerprint",
+        full_run=3,
+        full_begun=FullRun(NOW, "another"),
+        full_at=LATER,
+        refused_events=(EVENT,),
+        last_run={"exit_code": 0},
+        last_good=NOW,
+        adopted_at=NOW,
+    )
+    ledger.save_facts(facts)
+    assert ledger.facts() == facts
+    assert {field.name for field in fields(facts) if not getattr(facts, field.name)} == set(), "every field is tried"
+
+
+def test_facts_of_a_ledger_in_use_are_read():
+    stored = {"full_at": NOW, "shape": "fingerprint", "full_begun": {"at": NOW, "shape": "another"}, "of later": 1}
+    facts = DestinationFacts.of(stored)
+    assert facts == DestinationFacts(full_at=NOW, settings="fingerprint", full_begun=FullRun(NOW, "another"))
+    assert facts.stored() | {"of later": 1} == stored
+    assert DestinationFacts.of({"full_begun": None}) == DestinationFacts()
 
 
 # -- what becomes of objects --------------------------------------------------------------------------

@@ -23,9 +23,9 @@ from helpers.microsoft.batch import OutcomeState
 from helpers.microsoft.tokens import _HINTS
 from helpers.settings import clouds, credentials
 from helpers.settings.model import Settings
-from helpers.sync import plan
 from helpers.sync.report import Report, table
 from helpers.sync.run import ADOPT_NEXT
+from helpers.sync.withdrawal_guard import WithdrawalGuard
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
@@ -219,10 +219,11 @@ def test_the_ledgers_settings_and_guards_are_explained():
         assert f"`{name}` ({getattr(Settings(), name)})" in page("docs/ledger.md"), "its default"
 
 
-def test_the_numbers_of_the_guard_are_those_of_the_plan():
+def test_the_numbers_of_the_guard_are_those_of_the_docs():
     percent = Settings().max_withdraw_percent
-    assert not plan.too_many(100, 100, percent) and not plan.too_many(101, 505, percent)
-    assert plan.too_many(101, 504, percent)
+    assert WithdrawalGuard(100, percent).allows(100) and WithdrawalGuard(505, percent).allows(101)
+    assert not WithdrawalGuard(504, percent).allows(101)
+    assert WithdrawalGuard(504, percent, force=True).allows(101)
     assert "more than 100 objects" in section(page("docs/ledger.md"), "### Guards")
 
 

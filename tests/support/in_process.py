@@ -19,7 +19,7 @@ from helpers.misp import reader as misp_room
 from helpers.settings import model as settings_room
 from helpers.sync import delivery
 from helpers.sync import run as sync
-from helpers.sync.destination import Options
+from helpers.sync.destination import RunOptions
 from sandbox.azure.app import AzureState
 from sandbox.azure.app import create_app as azure_app
 from sandbox.misp.app import MispState
@@ -122,7 +122,8 @@ class OneProcess:
         self.life.begin(last_step)
         with self.patched():
             try:
-                return sync.run(self.settings, Options(**options), clock=self.waiting.clock, now=lambda: self.seconds)
+                chosen = RunOptions(**options)
+                return sync.run(self.settings, chosen, clock=self.waiting.clock, now=lambda: self.seconds)
             except Killed:
                 return None
 

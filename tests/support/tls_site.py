@@ -5,7 +5,7 @@ from __future__ import annotations
 from helpers.ledger.store import Ledger
 from helpers.settings import model as settings_room
 from helpers.sync import run as sync
-from helpers.sync.destination import Options
+from helpers.sync.destination import RunOptions
 from sandbox.azure.app import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE_NAME, AzureState
 from sandbox.misp.app import MispState
 from sandbox.serve import Sandbox
@@ -53,7 +53,7 @@ class TlsSite:
         self.time.seconds += 3600
         settings = self.settings(**more)
         sync.make_state_dir(settings)
-        return sync.run(settings, options or Options(), clock=self.time.clock, now=self.time.now)
+        return sync.run(settings, options or RunOptions(), clock=self.time.clock, now=self.time.now)
 
     def lose_ledger(self):
         """Go on with a state directory of its own."""

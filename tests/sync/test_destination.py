@@ -360,7 +360,7 @@ def test_one_event_by_hand_is_no_good_night(site):
     here.seconds += 5 * DAY
     here.run(uuid=uuid(1))
     with opened(here.settings) as ledger:
-        assert ledger.facts()["last_good"] == START
+        assert ledger.facts().last_good == START
 
 
 def test_the_second_run_asks_two_small_questions_and_sends_nothing(site):

@@ -22,7 +22,8 @@ from helpers.misp import reader as misp_room
 from helpers.settings import model as settings_room
 from helpers.sync import delivery
 from helpers.sync import run as sync
-from helpers.sync.destination import Options
+from helpers.sync.destination import RunOptions
+from helpers.sync.event_sync import EventSync
 from sandbox.azure.app import AzureState
 from sandbox.azure.app import create_app as azure_app
 from sandbox.faults import Fault
@@ -117,7 +118,8 @@ class Site:
             line = WsgiAdapter(misp_app(self.misp))
             line.last_headers = {}
             stack.enter_context(mock.patch.object(misp_room, "PinnedHttpAdapter", lambda *_: line))
-            return sync.run(self.settings, Options(**options), workspace=name, clock=self.time.clock, now=lambda: START)
+            chosen = RunOptions(**options)
+            return sync.run(self.settings, chosen, workspace=name, clock=self.time.clock, now=lambda: START)
 
     def _wait(self, request):
         """Those that are late answer when the others have everything."""
@@ -281,14 +283,14 @@ def test_one_that_another_run_holds_drops_out(site):
 
 def test_a_fault_of_ours_at_one_costs_no_other(site, monkeypatch):
     here = site(FakeTime(START))
-    take = sync.DestinationSync.take
+    take = EventSync.take
 
-    def stumbling(destination, converted, part):
-        if destination.settings.name == "site3":
+    def stumbling(event_sync, converted, part):
+        if event_sync.context.report.name == "site3":
             raise ZeroDivisionError
-        take(destination, converted, part)
+        take(event_sync, converted, part)
 
-    monkeypatch.setattr(sync.DestinationSync, "take", stumbling)
+    monkeypatch.setattr(EventSync, "take", stumbling)
     report = here.run()
     assert report.exit_code == 1
     assert of(report, "site3").faults[0].startswith(misp_event(1)["uuid"])

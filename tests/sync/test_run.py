@@ -23,9 +23,9 @@ from helpers.microsoft.batch import OutcomeState
 from helpers.misp.reader import MispReader
 from helpers.misp.search_filters import NOTHING_FOUND
 from helpers.settings import model as settings_room
-from helpers.sync import destination as reconcile
+from helpers.sync import destination
 from helpers.sync import run as sync
-from helpers.sync.destination import Options
+from helpers.sync.destination import RunOptions
 from helpers.sync.report import table
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
@@ -59,7 +59,7 @@ class Site:
     def run(self, uuid="", progress=None, **environ):
         settings = settings_room.load(self.config, {**self.environ, **environ}).settings
         sync.make_state_dir(settings)
-        return sync.run(settings, Options(uuid), progress=progress, clock=self.time.clock)
+        return sync.run(settings, RunOptions(uuid), progress=progress, clock=self.time.clock)
 
     def script(self, *arguments, **environ):
         """Run script.py as cron would: no terminal."""
@@ -264,24 +264,24 @@ def test_uploading_starts_while_misp_is_still_read(site):
 
 def test_an_event_that_we_stumble_over_costs_only_itself(site, monkeypatch):
     load(site)
-    look = reconcile.EventSync.look
+    compare = destination.EventSync.compare
 
-    def stumbling(reading, part):
-        if part.event["info"] == "Event 2":
+    def stumbling(event_sync, part):
+        if part.prepared.event["info"] == "Event 2":
             raise ZeroDivisionError
-        return look(reading, part)
+        return compare(event_sync, part)
 
-    monkeypatch.setattr(reconcile.EventSync, "look", stumbling)
+    monkeypatch.setattr(destination.EventSync, "compare", stumbling)
     report = site.run()
     assert len(site.box.azure.live()) == 120
     assert report.exit_code == 1
     assert report.faults[0].startswith(misp_event(2)["uuid"])
 
 
-@pytest.mark.parametrize("step", ["open", "look", "take", "finish"])
+@pytest.mark.parametrize("step", ["open", "compare", "take", "finish"])
 def test_a_fault_in_any_step_of_an_event_costs_only_that_event(site, monkeypatch, step):
     load(site, events=3)
-    where, name = (reconcile.DestinationSync, "open") if step == "open" else (reconcile.EventSync, step)
+    where, name = (destination.DestinationSync, "open") if step == "open" else (destination.EventSync, step)
     whole = getattr(where, name)
 
     def stumbling(self, *given, **named):

@@ -82,7 +82,7 @@ def test_without_a_ledger_it_says_that_the_next_one_begins_anew(site):
     first, second = site.run(), site.run()
     assert (first.exit_code, second.exit_code) == (1, 1)
     assert first.events == second.events
-    assert "the next run begins anew" in " ".join(first.troubles())
+    assert "the next run begins from scratch" in " ".join(first.troubles())
 
 
 @pytest.mark.parametrize("path", ["/users/view", "/events/index", "/events/restSearch", "/attributes/restSearch"])

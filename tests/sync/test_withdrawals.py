@@ -161,7 +161,7 @@ def test_a_site_with_a_limit_has_good_nights(site):
     load(here)
     here.run()
     with opened(here.settings) as ledger:
-        assert ledger.facts()["last_good"] == here.seconds
+        assert ledger.facts().last_good == here.seconds
 
 
 def test_three_events_that_misp_cannot_deliver_hold_back_no_others(site):

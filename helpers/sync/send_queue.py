@@ -1,0 +1,54 @@
+"""What is to go out to one destination: at once, or, where events share objects, when all of them have been read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from helpers.ledger import Ledger, ObjectRecord, Stage
+from helpers.sync.delivery import Delivery
+from helpers.sync.plan import Plan
+from helpers.sync.report import Report
+
+
+@dataclass
+class SendQueue:
+    """Puts what was planned, and is in the ledger by then, in line for one destination.
+
+    ``shared`` says that several events may change one object (``deduplicate = "value"``); ``unsent`` are the ids of
+    objects that an earlier run could not send, until this one has.
+    """
+
+    ledger: Ledger
+    report: Report
+    delivery: Delivery
+    shared: bool
+    unsent: set[str]
+    _at_the_end: set[str] = field(default_factory=set)
+
+    def send(self, plan: Plan) -> None:
+        """Put what a plan sends in line; what events share goes out once, when every event had its say."""
+        ids = {record.id for record in plan.send}
+        self.unsent -= ids
+        if self.shared:
+            self._at_the_end |= ids
+        else:
+            self._enqueue(plan)
+
+    def send_shared(self) -> None:
+        """Put the objects that events share in line, as all of their events together want them."""
+        for records in self.ledger.load_in_batches(sorted(self._at_the_end)):
+            waiting = [record for record in records if record.stage == Stage.PENDING and not record.leaving]
+            new = [record for record in waiting if record.accepted_at is None]
+            self._enqueue(Plan(new=new, changed=[record for record in waiting if record.accepted_at is not None]))
+        self._at_the_end.clear()
+
+    def withdraw(self, records: Sequence[ObjectRecord]) -> None:
+        """Put objects that are to leave in line."""
+        for record in records:
+            self.report.add_withdrawal(record)
+        self.delivery.enqueue(records)
+
+    def _enqueue(self, plan: Plan) -> None:
+        self.report.add_plan(plan)
+        self.delivery.enqueue(plan.send)

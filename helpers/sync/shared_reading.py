@@ -1,0 +1,269 @@
+"""One reading of MISP for all destinations: what each of them needs is asked, read and converted once.
+
+A destination that goes wrong drops out, and costs the others nothing; a fault of ours in an event costs that event.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from constants import LOG_EVENT_ERROR, LOG_MISP_PAGE, LOG_PROCESSED
+from helpers.errors import MispError, SyncError, TimeUp
+from helpers.indicators import ConversionRules, Item
+from helpers.ledger import DatabaseTrouble
+from helpers.log import DestinationLogger
+from helpers.misp import ListedEvent, MispReader, Page, ReadAhead, decaying_models, search_filters
+from helpers.settings import Settings
+from helpers.sync.destination import DestinationRun, DestinationSync, RunOptions, begin_sync
+from helpers.sync.event_selection import settings_fingerprint
+from helpers.sync.event_sync import EventSync, PreparedSlice
+
+logger = logging.getLogger(__name__)
+
+Event = Mapping[str, Any]
+
+
+@dataclass
+class SharedReading:
+    """Leads destinations through one reading of MISP.
+
+    ``advance`` is told the events done and to be read, ``now`` is in seconds since 1970. ``begun`` has every
+    destination that took part, ``events_done`` counts events.
+    """
+
+    settings: Settings
+    options: RunOptions
+    reader: MispReader
+    destinations: Sequence[DestinationRun]
+    advance: Callable[[int, int], None]
+    now: int
+    begun: list[DestinationSync] = field(default_factory=list)
+    events_done: int = 0
+    _active: list[DestinationSync] = field(default_factory=list)
+    _open: list[tuple[DestinationSync, EventSync]] = field(default_factory=list)
+    _open_uuid: str = ""
+
+    def __post_init__(self) -> None:
+        """Note by which settings events are prepared."""
+        self._rules = ConversionRules.of(self.settings)
+        self._fingerprint = settings_fingerprint(self.settings)
+        self._time = datetime.fromtimestamp(self.now, UTC)
+
+    def run(self) -> None:
+        """Read, plan, send and withdraw for each destination. Raises MispError when MISP says nothing at all.
+
+        When MISP is given up later, that is in the reports, and what was decided by then is carried out.
+        """
+        self._begin(self.reader.identity())
+        self._warn_of_absent_models()
+        try:
+            self._read()
+        except TimeUp:
+            for sync in self._active:
+                sync.report.stopped = True
+            return
+        except MispError as error:
+            for sync in self._active:
+                sync.report.misp_error = str(error)
+        for sync in list(self._active):
+            with self._or_drop_out(sync):
+                sync.conclude()
+
+    def _begin(self, identity: Mapping[str, Any]) -> None:
+        for destination in self.destinations:
+            with self._or_fail(destination):
+                fingerprint = settings_fingerprint(destination.settings)
+                sync = begin_sync(destination, self.options, fingerprint, identity, self.now)
+                self.begun.append(sync)
+                self._active.append(sync)
+
+    def _warn_of_absent_models(self) -> None:
+        """Warn of decaying models that filters name and that score nothing; what they were to leave out is sent."""
+        if not decaying_models.named(self.settings):
+            return
+        try:
+            models = self.reader.models()
+        except MispError as error:
+            logger.warning("MISP does not say which decaying models it has: %s", error)
+            return
+        for sync in self._active:
+            for warning in decaying_models.absent(sync.destination.settings, models):
+                DestinationLogger(logger, sync.report.name).warning(warning)
+                sync.report.warnings.append(warning)
+
+    # -- what goes wrong ------------------------------------------------------------------------------
+
+    @contextmanager
+    def _or_fail(self, destination: DestinationRun) -> Iterator[None]:
+        """Of several destinations, let one that fails cost the others nothing; what fails alone is the run's."""
+        try:
+            yield
+        except DatabaseTrouble:  # the ledger is everybody's
+            raise
+        except Exception as error:
+            if len(self.destinations) == 1:
+                raise
+            unexpected = None if isinstance(error, SyncError) else error
+            logger.error("%s drops out: %s", destination.report.name, error, exc_info=unexpected)
+            destination.report.fail(error)
+
+    @contextmanager
+    def _or_drop_out(self, sync: DestinationSync) -> Iterator[None]:
+        """Take a destination that fails out of the run."""
+        with self._or_fail(sync.destination):
+            try:
+                yield
+            except BaseException:
+                self._active.remove(sync)
+                self._open = [(other, event) for other, event in self._open if other is not sync]
+                raise
+
+    @contextmanager
+    def _or_stumble(self, sync: DestinationSync, uuid: str) -> Iterator[None]:
+        """Let a fault of ours in an event cost that event, at this destination."""
+        try:
+            yield
+        except DatabaseTrouble:
+            raise
+        except Exception as error:
+            self._open = [(other, event) for other, event in self._open if other is not sync]
+            sync.stumble(uuid, error)
+
+    # -- which events ---------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        """Read what any destination wants to see. Raises MispError and TimeUp."""
+        if self.options.uuid:
+            self._read_one()
+        else:
+            self._read_all()
+
+    def _read_one(self) -> None:
+        filters = search_filters.for_one_event(self.settings.misp_event_filters, self.options.uuid)
+        listed = [event for event in self.reader.listing(filters) if event.uuid == self.options.uuid]
+        if not listed:
+            raise MispError(f"no event {self.options.uuid} under misp_event_filters (time windows set aside)")
+        for sync in self._active:
+            sync.survey_one(listed[0])
+        self._read_pages(listed, filters)
+
+    def _read_all(self) -> None:
+        """Ask what changed, once for all, and read what any destination wants to see."""
+        filters = self.settings.misp_event_filters
+        index = {} if filters.get("limit") or not self.settings.remembers else self.reader.index()
+        listed = {event.uuid: event for event in self.reader.listing(filters)}
+        if not listed:
+            logger.warning("MISP: %s", search_filters.NOTHING_FOUND)
+            for sync in self._active:
+                sync.report.advice = search_filters.NOTHING_FOUND
+        found = self._survey(index, listed, filters)
+        to_read = dict.fromkeys(uuid for sync in self._active for uuid in sync.to_read)
+        # What failed before comes last: three failures in a row end the reading, and are not to be the first three.
+        order = sorted(to_read, key=lambda uuid: (any(sync.failed_before(uuid) for sync in self._active), uuid))
+        self._read_pages([(listed | found)[uuid] for uuid in order], filters)
+
+    def _survey(
+        self, index: Mapping[str, ListedEvent], listed: Mapping[str, ListedEvent], filters: Mapping[str, Any]
+    ) -> dict[str, ListedEvent]:
+        """Let each destination decide about events; return those that MISP was asked for and that its filters find."""
+        to_ask: dict[str, None] = {}
+        for sync in list(self._active):
+            with self._or_drop_out(sync):
+                to_ask |= dict.fromkeys(sync.survey_listing(index, listed))
+        found = self.reader.seen(filters, list(to_ask))
+        existing = self.reader.seen({}, [uuid for uuid in to_ask if uuid not in found])
+        for sync in list(self._active):
+            with self._or_drop_out(sync):
+                sync.survey_answers(found, existing)
+        return found
+
+    # -- reading --------------------------------------------------------------------------------------
+
+    def _read_pages(self, events: Sequence[ListedEvent], filters: Mapping[str, Any]) -> None:
+        try:
+            with closing(ReadAhead(self.reader.pages(events, filters))) as pages:
+                for page in pages:
+                    self._take_page(page)
+        finally:
+            self._note_what_was_not_read()
+
+    def _note_what_was_not_read(self) -> None:
+        for unread in self.reader.unread:
+            uuid = unread.uuid.lower()
+            logger.error(LOG_EVENT_ERROR.format(uuid, unread.words))
+            for sync in list(self._active):
+                with self._or_drop_out(sync):
+                    sync.not_read(uuid, unread.words)
+        for uuid in sorted(self.reader.changed):
+            for sync in list(self._active):
+                with self._or_drop_out(sync):
+                    sync.read_again(uuid)
+
+    def _take_page(self, page: Page) -> None:
+        """Take events of a page, or slices of a large event, which may go on over several pages."""
+        planned_before = self._planned()
+        if page.slices:
+            logger.info(LOG_MISP_PAGE.format(page.number, page.count))
+        for event in page.slices:
+            uuid = str(event.get("uuid")).lower()
+            if uuid != self._open_uuid:
+                self._close_event()
+            if self.reader.left() <= 0:
+                raise TimeUp("there was no time left to take in what MISP said")
+            if uuid != self._open_uuid:
+                self._open_event(event, uuid)
+            self._take_slice(event)
+        if page.ends:
+            self._close_event()
+        if page.slices:
+            logger.info(LOG_PROCESSED.format(self._planned() - planned_before))
+
+    def _open_event(self, event: Event, uuid: str) -> None:
+        self._open_uuid = uuid
+        self.events_done += 1
+        self.advance(self.events_done, self.reader.listed)
+        if self.settings.write_parsed_eventid:
+            logger.info("Processing event %s %s", event.get("id"), uuid)
+        for sync in self._active:
+            if uuid in sync.to_read:
+                with self._or_stumble(sync, uuid):
+                    self._open.append((sync, sync.open(uuid)))
+
+    def _take_slice(self, event: Event) -> None:
+        """Prepare a slice, compare it with each ledger, convert what changed, let each destination plan and send that.
+
+        Prepared and converted once for all, it is a fault of all that have the event open where that stumbles.
+        """
+        try:
+            part = PreparedSlice.of(event, self._rules, self._fingerprint, self._time)
+            changed: list[Item] = []
+            for sync, event_sync in list(self._open):
+                with self._or_stumble(sync, event_sync.uuid):
+                    changed += event_sync.compare(part)
+            for converted in part.convert(changed):
+                for sync, event_sync in list(self._open):
+                    with self._or_stumble(sync, event_sync.uuid):
+                        event_sync.take(converted, part)
+        except DatabaseTrouble:
+            raise
+        except Exception as error:
+            for sync, event_sync in self._open:
+                sync.stumble(event_sync.uuid, error)
+            self._open = []
+
+    def _close_event(self) -> None:
+        """End the event that is open; one that was not read to its end is not remembered as read."""
+        unfinished = {unread.uuid.lower() for unread in self.reader.unread} | self.reader.changed
+        for sync, event_sync in list(self._open):
+            if event_sync.uuid not in unfinished:
+                with self._or_stumble(sync, event_sync.uuid):
+                    sync.close(event_sync)
+        self._open, self._open_uuid = [], ""
+
+    def _planned(self) -> int:
+        return sum(sync.report.indicators for sync in self._active)

@@ -1,0 +1,131 @@
+"""What one destination does about each event that MISP lists, or that its ledger knows: before any is read.
+
+The rules are in ``event_selection.py``. A survey has two steps: by the listing and the index, and, for events that are
+in neither, by what MISP answers about their UUIDs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from constants import WithdrawalReason
+from helpers.ledger import EventRecord, Ledger, RetryPolicy
+from helpers.misp import ListedEvent
+from helpers.sync.event_selection import (
+    Action,
+    Decision,
+    RunConditions,
+    decide_event,
+    decide_gone,
+    decide_unpublished,
+    moved,
+)
+
+
+@dataclass(frozen=True)
+class Release:
+    """An event that is let go of as a whole: how it was last known, its row now where it has one, and why it goes."""
+
+    event: EventRecord
+    row: ListedEvent | None
+    reason: str
+
+
+@dataclass
+class Survey:
+    """What a destination does about events.
+
+    ``read`` has those to be read, by UUID, with their row where the site's filters find them, time windows included;
+    ``ask`` those that MISP is to be asked for; ``held`` and ``unlisted`` how those are remembered from now on;
+    ``releases`` those that are let go of.
+    """
+
+    read: dict[str, ListedEvent | None] = field(default_factory=dict)
+    ask: list[str] = field(default_factory=list)
+    held: list[EventRecord] = field(default_factory=list)
+    unlisted: list[EventRecord] = field(default_factory=list)
+    releases: list[Release] = field(default_factory=list)
+
+
+@dataclass
+class EventSurvey:
+    """Surveys events for one destination.
+
+    ``known`` are the events of the ledger by UUID, ``refused`` those of which withdrawals were refused before;
+    ``narrowed``: the site reads some of its events only (a ``limit`` in misp_event_filters), so that what is not
+    listed means nothing.
+    """
+
+    ledger: Ledger
+    known: Mapping[str, EventRecord]
+    conditions: RunConditions
+    policy: RetryPolicy
+    refused: Sequence[str]
+    narrowed: bool
+
+    def by_listing(self, index: Mapping[str, ListedEvent], listed: Mapping[str, ListedEvent]) -> Survey:
+        """Decide on every event known or listed, by MISP's index and by its listing under the site's filters."""
+        surveyed = listed.keys() if self.narrowed else self.known.keys() | listed.keys()
+        decisions = {uuid: self._decide(uuid, index.get(uuid), listed.get(uuid)) for uuid in sorted(surveyed)}
+        survey = self._sorted(decisions, index)
+        to_read = [uuid for uuid, decision in decisions.items() if decision.action in (Action.READ, Action.ASK)]
+        survey.read = {uuid: listed[uuid] for uuid in to_read if uuid in listed}
+        survey.ask = [uuid for uuid in to_read if uuid not in listed]
+        return survey
+
+    def by_answers(
+        self, asked: Sequence[str], found: Mapping[str, ListedEvent], existing: Mapping[str, ListedEvent]
+    ) -> Survey:
+        """Decide on events that were not listed: ``found`` without the time windows, or just ``existing``."""
+        decisions = {uuid: self._decide_not_found(uuid, existing.get(uuid)) for uuid in asked if uuid not in found}
+        survey = self._sorted(decisions, existing)
+        events = [self.known[uuid] for uuid in asked if uuid in found]
+        survey.unlisted = [replace(event, listed=False) for event in events if event.listed]
+        survey.read = {event.uuid: None for event in events if self._is_to_be_read(event, found[event.uuid])}
+        return survey
+
+    def _decide(self, uuid: str, indexed: ListedEvent | None, listed: ListedEvent | None) -> Decision:
+        event = self.known.get(uuid)
+        if event and uuid in self._to_read_again:
+            event = replace(event, todo=True)
+        both_unpublished = event is not None and not event.published and indexed is not None and not indexed.published
+        # Only these decisions depend on objects, and the question costs a look at every live object of the ledger.
+        matters = event is not None and (self.conditions.full_run or indexed is None or both_unpublished)
+        has_objects = bool(matters) and uuid in self._with_objects
+        return decide_event(event, indexed, listed, self.conditions, has_objects=has_objects)
+
+    def _decide_not_found(self, uuid: str, existing: ListedEvent | None) -> Decision:
+        event = self.known[uuid]
+        if existing is None:
+            return decide_gone(event, self.conditions)
+        if self.conditions.needs_published and not existing.published:
+            return decide_unpublished(event, existing, self.conditions, has_objects=uuid in self._with_objects)
+        return Decision(Action.LEAVE, WithdrawalReason.LEFT_FILTERS)  # it is there, published, and not wanted any more
+
+    def _is_to_be_read(self, event: EventRecord, row: ListedEvent) -> bool:
+        """Whether something is to be read of an event that only left the time window, or the index."""
+        unfinished = event.todo or event.held_since is not None or event.uuid in self._to_read_again
+        return unfinished or self.conditions.not_read_in_full_run(event) or moved(event, row)
+
+    def _sorted(self, decisions: Mapping[str, Decision], rows: Mapping[str, ListedEvent]) -> Survey:
+        """Return what is held and what is let go of."""
+        survey = Survey()
+        for uuid, decision in decisions.items():
+            if decision.action is Action.HOLD:
+                survey.held.append(replace(self.known[uuid], held_since=decision.held_since))
+            elif decision.action is Action.LEAVE:
+                survey.releases.append(Release(self.known[uuid], rows.get(uuid), decision.reason))
+        return survey
+
+    @cached_property
+    def _with_objects(self) -> set[str]:
+        now = self.conditions.now
+        return self.ledger.events_with_live_objects(now) | self.ledger.events_that_let_go(now)
+
+    @cached_property
+    def _to_read_again(self) -> set[str]:
+        """Events to be read whatever their rows say: withdrawals wait, or rejections are tried again."""
+        waiting = self.ledger.events_that_let_go(self.conditions.now)
+        return {*self.refused} | waiting | self.ledger.events_with_rejected_objects(self.policy)
