@@ -14,9 +14,8 @@ from urllib.parse import quote, urlsplit
 import requests
 import tenacity
 
-from helpers.connection_words import innermost_cause
 from helpers.errors import MicrosoftError
-from helpers.http import PinnedHttpAdapter, session
+from helpers.http import PinnedHttpAdapter, innermost_cause, session
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.responses import Answer, NextStep, Verdict, interpret, parsed, words_of
 from helpers.microsoft.tokens import TokenSource

@@ -21,9 +21,8 @@ import tenacity
 
 from constants import LOG_FINISHED, LOG_PAUSING, LOG_SENT, LOG_SUBMIT_ERROR
 from helpers import interrupts
-from helpers.connection_words import innermost_cause
 from helpers.errors import MicrosoftError
-from helpers.http import PinnedHttpAdapter, session
+from helpers.http import PinnedHttpAdapter, innermost_cause, session
 from helpers.log import DestinationLogger, redact
 from helpers.microsoft.api import Batch, Indicator
 from helpers.microsoft.apis import api_of

@@ -11,8 +11,8 @@ from typing import Any
 import requests
 import tenacity
 
-from helpers.connection_words import innermost_cause
 from helpers.errors import MicrosoftError
+from helpers.http import innermost_cause
 from helpers.log import redact
 from helpers.microsoft.rate_limit import Clock
 from helpers.settings import MsAuth, Settings, certificates, credentials

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
-from helpers.ownership import user_name
+from helpers.files import user_name
 from helpers.text import did_you_mean
 
 RENAMED = {

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 import constants
 from constants import LOG_NO_VALID_UNTIL, LOG_RECEIVED, VERSION, Skip
 from helpers.errors import ExitCode, MispError, RunActive, SettingsError
+from helpers.files import permission_hint
 from helpers.indicators import ConversionResult
 from helpers.ledger import Database, Ledger, lost
 from helpers.log import DestinationLogger
 from helpers.microsoft import Clock, RateLimiters, api_of
 from helpers.misp import MispReader
-from helpers.ownership import permission_hint
 from helpers.settings import Settings
 from helpers.sync.delivery import Delivery
 from helpers.sync.destination import DestinationSync, Options

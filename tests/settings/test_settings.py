@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from helpers.errors import SettingsError
-from helpers.ownership import user_name
+from helpers.files import user_name
 from helpers.settings.config_file import MEANT, NEEDLESS, RENAMED, written
 from helpers.settings.environment import variable
 from helpers.settings.model import (
