@@ -179,7 +179,7 @@ def _stories(settings: Settings) -> str:
 
 def _token(manager: RequestManager, settings: Settings) -> str:
     manager.get_token()
-    who, how = credentials.issuer(settings), credentials.words(settings.ms_auth)
+    who, how = credentials.issuer(settings), credentials.describe(settings.ms_auth)
     return f"{who} gives a token for {settings.ms_auth.scope} ({how})"
 
 

@@ -95,7 +95,7 @@ def _credential(settings: Settings, **travel: Any) -> TokenCredential:
 
 def _pem(auth: MsAuth) -> bytes:
     try:
-        found = certificates.of(auth)
+        found = certificates.certificate_of(auth)
     except certificates.Unusable as error:
         raise SettingsError([f"ms_auth['{error.key}'] {error}"]) from error
     return (found.key + found.certificate).encode()

@@ -209,7 +209,7 @@ def _is_token(token: object) -> bool:
 def _signing(auth: MsAuth) -> dict[str, str]:
     """Return the certificate in the form that msal signs with by SHA-256."""
     try:
-        found = certificates.of(auth)
+        found = certificates.certificate_of(auth)
     except certificates.Unusable as error:
         raise MicrosoftError(f"ms_auth['{error.key}'] {error}") from error
     return {"private_key": found.key, "public_certificate": found.certificate}

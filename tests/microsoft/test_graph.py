@@ -31,8 +31,7 @@ from helpers.microsoft.api import Batch
 from helpers.microsoft.graph_api import GraphApi
 from helpers.microsoft.graph_items import Operation, by_item
 from helpers.microsoft.responses import Answer, NextStep
-from helpers.settings import model as settings_room
-from helpers.settings.model import MsAuth, Settings
+from helpers.settings import MsAuth, Settings, loading
 from helpers.sync import run as sync
 from helpers.sync.debug_files import AnswerFiles
 from sandbox.azure.graph_rules import EDITABLE, indicator_error
@@ -805,7 +804,7 @@ def loaded(site, **changes):
     environ = environ_for(site.azure, MISP2SENTINEL_MS_AUTH__GRAPH_API="true")
     environ |= {f"MISP2SENTINEL_{name}": value for name, value in changes.items()}
     config = site.settings.state_path / "config.py"
-    return settings_room.load(config, {name: value for name, value in environ.items() if value is not None})
+    return loading.load(config, {name: value for name, value in environ.items() if value is not None})
 
 
 def test_a_workspace_is_not_needed_and_the_state_of_the_api_is_one_warning(site):

@@ -15,7 +15,7 @@ from helpers.microsoft.rate_limit import RateLimiters
 from helpers.microsoft.request_manager import OutcomeState, RequestManager
 from helpers.microsoft.responses import Answer, NextStep, interpret
 from helpers.microsoft.upload_api import UploadApi
-from helpers.settings.model import MsAuth, Settings
+from helpers.settings import MsAuth, Settings
 from helpers.sync.report import Report
 from sandbox.faults import Fault
 from tests.support import AUTHORITY, FakeTime, azure_in_process, indicator, settings_for
