@@ -93,7 +93,7 @@ class AttributeFilters:
 
     @property
     def active(self) -> bool:
-        """Whether there is anything that they leave out."""
+        """Whether they leave anything out."""
         return self != AttributeFilters()
 
 
@@ -107,7 +107,7 @@ def _reader_of(key: str) -> Callable[[Any], Any]:
         return _READERS[key]
     meant = did_you_mean(key, _READERS, 0.6)
     hint = f"write {meant!r}, if that is meant." if meant else f"write one of {', '.join(_READERS)}."
-    raise _problem(f"is no filter: {hint}")
+    raise _problem(f"is not a filter: {hint}")
 
 
 def _list_of(read_entry: Callable[[Any], str]) -> Callable[[Any], NamePatterns]:
@@ -156,7 +156,7 @@ def _type(value: Any) -> str:
     if not NamePatterns((name,)).first(UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES):
         meant = did_you_mean(name, UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES, 0.6)
         hint = f"write {meant!r}, if that is meant." if meant else "write one of these, or a part of one with *."
-        raise _problem(f"is no type in UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES: {hint}")
+        raise _problem(f"is not a type in UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES: {hint}")
     return name
 
 
@@ -175,7 +175,7 @@ def _score(value: Any) -> float:
 def _tlp(value: Any) -> str:
     word = value.strip().lower().removeprefix("tlp:") if isinstance(value, str) else ""
     if word not in TLP_2_LEVELS:
-        raise _problem(f"is no TLP: write one of {', '.join(TLP_2_LEVELS)}.")
+        raise _problem(f"is not a TLP: write one of {', '.join(TLP_2_LEVELS)}.")
     return word
 
 

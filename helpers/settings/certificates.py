@@ -49,8 +49,8 @@ def read_certificate(path: Path, password: str) -> Certificate:
     except OSError as error:
         raise Unusable(PATH, unreadable_file(error)) from None
     try:
-        read = _read_pem if b"-----BEGIN" in content else _read_pfx
-        key, certificates = read(content, password.encode() or None)
+        reader = _read_pem if b"-----BEGIN" in content else _read_pfx
+        key, certificates = reader(content, password.encode() or None)
     except UnsupportedAlgorithm:
         raise Unusable(PATH, "is encrypted in a way that is not supported: write it again with openssl.") from None
     return _with_its_certificate(key, certificates)

@@ -84,7 +84,7 @@ def check(name: str) -> str:
         raise ValueError("is Azure in China, where Sentinel was retired on 18 August 2026: write public or usgov.")
     if name not in CLOUDS:
         raise ValueError(
-            "is no cloud that is known: write public (GCC too), or usgov for Azure US Government (GCC High, DoD)."
+            "is not a known cloud: write public (GCC too), or usgov for Azure US Government (GCC High, DoD)."
         )
     return name
 

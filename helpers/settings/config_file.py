@@ -138,7 +138,7 @@ def _warn_of_unknown_name(name: str, source: str, types: Mapping[str, Any], prob
         return
     meant = MEANT.get(name) or did_you_mean(name, (known for known in types if "." not in known))
     if meant:
-        problems.warnings.append(f"{name} ({source}) is no setting's name: do you mean {meant}?")
+        problems.warnings.append(f"{name} ({source}) is not a setting's name: do you mean {meant}?")
 
 
 def _unreadable(path: Path) -> str | None:

@@ -83,17 +83,17 @@ def read_environment(
 def _variables_in(environ: Mapping[str, str], types: Mapping[str, Any], problems: Problems) -> dict[str, list[str]]:
     """Return for each setting the variables that set it, or name the file that does."""
     names = {variable(name): name for name in types}
-    found = {name: [key] for key, name in ALIASES.items() if name in types and environ.get(key, "").strip()}
+    variables = {name: [key] for key, name in ALIASES.items() if name in types and environ.get(key, "").strip()}
     for key in sorted(environ):
         upper = key.upper()
         if not upper.startswith(PREFIX) or upper == CONFIG or not environ[key].strip():
             continue
         name = names.get(upper) or names.get(upper.removesuffix("_FILE"))
         if name:
-            found.setdefault(name, []).append(key)
+            variables.setdefault(name, []).append(key)
         else:
             _warn_of_unknown_variable(key, types, problems)
-    return found
+    return variables
 
 
 def _warn_of_unknown_variable(key: str, types: Mapping[str, Any], problems: Problems) -> None:
@@ -104,7 +104,7 @@ def _warn_of_unknown_variable(key: str, types: Mapping[str, Any], problems: Prob
     hint = f"do you mean {variable(meant)}?" if meant else "it is not used."
     if name in NEEDLESS:
         hint = f"it is needless, since {NEEDLESS[name]}."
-    problems.warnings.append(f"{key} in the environment is no setting's name: {hint}")
+    problems.warnings.append(f"{key} in the environment is not a setting's name: {hint}")
 
 
 def _text_of(name: str, key: str, environ: Mapping[str, str], *, ignore_indirect: bool) -> str | None:

@@ -252,9 +252,9 @@ def _report_invalid(details: ErrorDetails, sourced: Mapping[str, SourcedValue], 
     problems.reported.add(name)
 
 
-def _report(found: Iterable[tuple[str, str]], sourced: Mapping[str, SourcedValue], problems: Problems) -> None:
-    """Add the (setting, problem) pairs that were found, but for settings that a problem was reported for already."""
-    for name, problem in found:
+def _report(new: Iterable[tuple[str, str]], sourced: Mapping[str, SourcedValue], problems: Problems) -> None:
+    """Add these (setting, problem) pairs, but for settings that a problem was reported for already."""
+    for name, problem in new:
         if not problems.has_reported(name):
             setting = sourced.get(name) or sourced.get(name.partition("[")[0])
             problems.add(name, setting.source if setting else "not set", problem)

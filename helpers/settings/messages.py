@@ -66,8 +66,8 @@ def _sentence(details: ErrorDetails, destination_keys: Mapping[str, str]) -> str
 def _no_such_key(name: str, destination_keys: Mapping[str, str]) -> str:
     meant = did_you_mean(name, destination_keys)
     if meant:
-        return f"is no key of a destination: write {destination_keys[meant]!r}, if that is meant."
-    return "is no key of a destination: take it out, or look for a slip in its name."
+        return f"is not a key of a destination: write {destination_keys[meant]!r}, if that is meant."
+    return "is not a key of a destination: take it out, or look for a slip in its name."
 
 
 def unreadable_file(error: OSError) -> str:

@@ -63,34 +63,34 @@ def secret(value: SecretStr) -> SecretStr:
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("is empty, or has a space, a line break or an odd character in it: copy it again.")
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":  # docker --env-file leaves them
-        raise ValueError("has quotes around it, which whoever set the variable did not take off: take them away.")
+        raise ValueError("has quotes around it, which are no part of the value: take them away.")
     return value
 
 
 def scope(value: str) -> str:
-    """Accept the scope of an application; which API it belongs to is seen with the other settings."""
+    """Accept the scope of an application; which API it belongs to is checked with the other settings."""
     if not value.endswith("/.default"):
         raise ValueError("must end in /.default: leave it out, which is as ms_cloud says.")
     return value
 
 
 def vault_name(value: str) -> str:
-    """Accept the name of a key vault, or none (Azure, naming rules for resources)."""
+    """Accept the name of a key vault, or an empty text (Azure, naming rules for resources)."""
     if value and not VAULT_NAME.fullmatch(value):
-        raise ValueError("is no key vault's name: write the name alone, 3 to 24 letters, digits and hyphens.")
+        raise ValueError("is not a key vault's name: write the name alone, 3 to 24 letters, digits and hyphens.")
     return value
 
 
 def vault_secret(value: str) -> str:
     """Accept the name of a secret in a key vault."""
     if not VAULT_SECRET.fullmatch(value):
-        raise ValueError("is no name of a secret in a key vault: write letters, digits and hyphens only.")
+        raise ValueError("is not the name of a secret in a key vault: write letters, digits and hyphens only.")
     return value
 
 
 def web_address(value: str) -> str:
     """Accept an http or https URL with a host; return it without trailing slashes."""
-    url = _split(value)
+    url = _split_url(value)
     if url.scheme.lower() not in {"http", "https"} or not url.hostname:
         raise ValueError("is not a web address: write it with its scheme, as in https://misp.example.org.")
     if url.username is not None or url.password is not None:
@@ -109,7 +109,7 @@ def https_address(value: str) -> str:
 
 
 def optional_https_address(value: str) -> str:
-    """Accept an https URL, or none: not every cloud has every service."""
+    """Accept an https URL, or an empty text: not every cloud has every service."""
     return value and https_address(value)
 
 
@@ -168,7 +168,7 @@ def user_agent(value: str) -> str:
 def proxy_scheme(value: str) -> str:
     """Accept the keys that requests looks for in its proxies."""
     if not PROXY_KEY.fullmatch(value):
-        raise ValueError('is no proxy\'s key: write "http", "https", "all" or "no_proxy", in small letters.')
+        raise ValueError('is not a proxy\'s key: write "http", "https", "all" or "no_proxy", in small letters.')
     return value
 
 
@@ -176,9 +176,9 @@ def proxy_address(value: str) -> str:
     """Accept a proxy's address with or without a scheme, a list of hosts, or an empty text."""
     if "://" not in value:
         return value
-    url = _split(value)
+    url = _split_url(value)
     if url.scheme.lower() not in PROXY_SCHEMES or not url.hostname:
-        raise ValueError("is no proxy's address: write it as in http://proxy.example.org:3128.")
+        raise ValueError("is not a proxy's address: write it as in http://proxy.example.org:3128.")
     return value
 
 
@@ -215,12 +215,12 @@ def state_url(value: str) -> str:
 def header_name(value: str) -> str:
     """Accept what HTTP allows as a header's name (RFC 9110, section 5.1)."""
     if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value):
-        raise ValueError("is no header's name: write letters, digits and hyphens only.")
+        raise ValueError("is not a header's name: write letters, digits and hyphens only.")
     return value
 
 
 def path(value: Any) -> Path | None:
-    """Accept a path, as text or as a Path; ``~`` is the user's home; empty is none."""
+    """Accept a path, as text or as a Path; ``~`` is the user's home; empty is None."""
     if value is None or value == "":
         return None
     if isinstance(value, str | Path):
@@ -270,7 +270,7 @@ def _expanded(value: Path) -> Path:
         raise ValueError("has a ~ for a home that is not known: write the whole path.") from None
 
 
-def _split(value: str) -> SplitResult:
+def _split_url(value: str) -> SplitResult:
     """Split a URL; one that cannot be split, or whose port is no number, has only empty parts."""
     try:
         url = urlsplit(value)

@@ -324,7 +324,7 @@ BAD = {
     "an object instead of a list": (entry(), "must be a list"),
     "a missing key": ([entry("secret")], "secret is missing"),
     "no workspace": ([entry("workspaceId")], "workspaceId"),
-    "an unknown key": ([entry(sqace=1)], "no key of a destination: take it out"),
+    "an unknown key": ([entry(sqace=1)], "not a key of a destination: take it out"),
     "ms_auth's name of a key": ([entry("secret", client_secret="s3cret")], "write 'secret', if that is meant"),
     "a key in other letters": ([entry("workspaceId", workspaceID=workspace(1))], "write 'workspaceId'"),
     "a placeholder": ([entry(secret="<secret>")], r"put your own value there\."),
