@@ -20,7 +20,7 @@ from helpers.text import printable
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from helpers.settings.model import Settings
+    from helpers.settings import Settings
     from helpers.sync.report import Report
 
 logger = logging.getLogger("misp2sentinel")
@@ -75,10 +75,10 @@ def _shown(line: str) -> str:
 
 
 def _command(arguments: Namespace) -> int:
-    from helpers.settings import model as settings_room  # noqa: PLC0415  --help must not wait for pydantic
+    from helpers.settings import load  # noqa: PLC0415  --help must not wait for pydantic
     from helpers.settings.filter_names import odd_filters  # noqa: PLC0415
 
-    loaded = settings_room.load(
+    loaded = load(
         arguments.config,
         os.environ,
         offline=arguments.command == "convert",

@@ -1,20 +1,20 @@
 """What can go wrong, and who is told what.
 
     SyncError                     a sentence for the operator, never a traceback
-    ├── SettingsError             exit 2: every problem at once, each with its mend
-    ├── InputError                exit 2: a file that convert was given cannot be read
+    ├── SettingsError             exit 2: every problem at once, each with how to fix it
+    ├── InputError                exit 2: a file named to convert cannot be read
     ├── LedgerError               exit 2: the ledger cannot be used
-    │   └── NoLedger              … since the settings want none
+    │   └── NoLedger              … since state_url is "none"
     ├── MispError                 exit 3: MISP gave no usable answer
     │   ├── MispRefused           … and asking again will not help (key, role, address)
     │   │   └── MispDeclined      … one write or question of several, in MISP's own words
     │   └── MispBusy              … and asking again, later or for less, may help
-    ├── StoryStopped              never at the front door: the outcome of one story, blocked or failed
-    ├── TimeUp                    never at the front door: a run stops in good order, and the next one goes on
+    ├── StoryStopped              never ends the process: the outcome of one story, blocked or failed
+    ├── TimeUp                    never ends the process: a run stops in good order, and the next one continues
     ├── MicrosoftError            exit 4: this destination is given up for this run
     └── RunActive                 exit 5: another run holds the lock
 
-``exit_code`` is what the process ends with when the error reaches the front door. Any other exception is a fault
+``exit_code`` is what the process ends with when the error reaches ``script.py``. Any other exception is a fault
 of ours and ends it with ``ExitCode.OWN_FAULT``.
 """
 
@@ -34,7 +34,7 @@ class ExitCode(IntEnum):
     MICROSOFT = 4
     RUN_ACTIVE = 5
     OWN_FAULT = 70  # EX_SOFTWARE of BSD's sysexits: an internal software error
-    STOPPED = 130  # what a shell says of a process that SIGINT ended: 128 + 2
+    STOPPED = 130  # what a shell reports for a process that SIGINT ended: 128 + 2
 
 
 class SyncError(Exception):
@@ -94,7 +94,7 @@ class MispDeclined(MispRefused):
 
 
 class MispBusy(MispError):
-    """MISP failed in passing; ``wait`` is how many seconds it asked to be left alone (0: not said)."""
+    """MISP failed for now; ``wait`` is how many seconds it asked us to wait (0: it did not say)."""
 
     def __init__(self, words: str, wait: float = 0) -> None:
         self.wait = wait
@@ -102,7 +102,7 @@ class MispBusy(MispError):
 
 
 class StoryStopped(SyncError):
-    """A story goes no further, in this ``state`` and for this reason; it costs no other."""
+    """A story goes no further, in this ``state`` and for this reason; other stories go on."""
 
     def __init__(self, state: str, reason: str) -> None:
         self.state = state
@@ -110,7 +110,7 @@ class StoryStopped(SyncError):
 
 
 class TimeUp(SyncError):
-    """A run's time for reading is over (``max_run_minutes``); what was not read is read by the next one."""
+    """A run's time for reading is used up (``max_run_minutes``); what was not read is read by the next one."""
 
 
 class MicrosoftError(SyncError):

@@ -7,6 +7,7 @@ is on that host, or link-local, and is asked without any proxy.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,14 +19,19 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies, should_bypass_proxies
 
 CONNECT_SECONDS = 15.0
-NEARBY_CONNECT_SECONDS = 2.0
+IDENTITY_CONNECT_SECONDS = 2.0
+
+_WRAPPED = ("ConnectionPool(", "Connection aborted")
+_OBJECT = re.compile(r"<[^<>]* at 0x[0-9a-f]+>(?:, |: )?")
+_INNERMOST = re.compile(r"""^.*\b[A-Za-z]+\((?:\d+, )?(['"])(.*?)(?:\1\)*)?$""", re.DOTALL)
+_CONNECTION = re.compile(r"^HTTPS?Connection(?:Pool)?\([^()]*\): ")
 
 
 class PinnedHttpAdapter(HTTPAdapter):
-    """An adapter that no caller overrides.
+    """An adapter for requests whose certificate check, proxies and timeouts are fixed when it is made.
 
-    ``verify`` is True, False or the path of a CA bundle; ``proxies`` None means those of the
-    environment; ``read_seconds`` is how long the other side may be silent, and may be set anew.
+    ``verify`` is True, False or the path of a CA bundle; ``proxies`` None means those of the environment.
+    ``read_seconds`` is how long the other side may be silent; it may be changed between requests.
     """
 
     def __init__(self, verify: bool | str, proxies: Mapping[str, str] | None, read_seconds: float) -> None:
@@ -37,18 +43,19 @@ class PinnedHttpAdapter(HTTPAdapter):
         self.last_headers: Mapping[str, str] = CaseInsensitiveDict()
         super().__init__()
 
-    def send(self, request: requests.PreparedRequest, *_: Any, stream: bool = False, **given: Any) -> requests.Response:
-        """Send one request; what caller or environment say of verify, proxies and timeout is dropped."""
+    def send(
+        self, request: requests.PreparedRequest, *_: Any, stream: bool = False, **options: Any
+    ) -> requests.Response:
+        """Send one request; what the caller or the environment say of verify, proxies and timeout is ignored."""
         self.last_headers = CaseInsensitiveDict()
-        nearby = _is_nearby(request)
-        proxies = {} if nearby else self._proxies_for(request.url or "")
+        to_identity = _goes_to_identity_endpoint(request)
         response = super().send(
             request,
             stream=stream,
-            timeout=(NEARBY_CONNECT_SECONDS if nearby else CONNECT_SECONDS, self.read_seconds),
+            timeout=(IDENTITY_CONNECT_SECONDS if to_identity else CONNECT_SECONDS, self.read_seconds),
             verify=self._verify,
-            cert=given.get("cert"),
-            proxies=proxies,
+            cert=options.get("cert"),
+            proxies={} if to_identity else self._proxies_for(request.url or ""),
         )
         self.last_headers = response.headers
         return response
@@ -59,16 +66,30 @@ class PinnedHttpAdapter(HTTPAdapter):
         return {} if should_bypass_proxies(url, no_proxy=self._proxies.get("no_proxy", "")) else self._proxies
 
 
-def _is_nearby(request: requests.PreparedRequest) -> bool:
+def _goes_to_identity_endpoint(request: requests.PreparedRequest) -> bool:
     """Say whether this goes to a host's own identity endpoint (Azure Instance Metadata Service)."""
     return "Metadata" in request.headers or (urlsplit(request.url or "").hostname or "").startswith("169.254.")
 
 
 def session(adapter: HTTPAdapter, user_agent: str) -> requests.Session:
-    """Return a session on which the adapter carries everything."""
-    made = requests.Session()
-    made.trust_env = False
-    made.headers["User-Agent"] = user_agent
-    made.mount("https://", adapter)
-    made.mount("http://", adapter)
-    return made
+    """Return a session that sends every request through this adapter, and reads nothing from the environment."""
+    pinned = requests.Session()
+    pinned.trust_env = False
+    pinned.headers["User-Agent"] = user_agent
+    pinned.mount("https://", adapter)
+    pinned.mount("http://", adapter)
+    return pinned
+
+
+def innermost_cause(error: object) -> str:
+    """Return the innermost cause that an exception's text names: ``[Errno 111] Connection refused`` and the like.
+
+    Text that neither requests nor urllib3 wrote is returned as it is.
+    """
+    text = str(error)
+    if not any(mark in text for mark in _WRAPPED):
+        return text
+    without_objects = _OBJECT.sub("", text)
+    innermost = _INNERMOST.match(without_objects)
+    cause = _CONNECTION.sub("", innermost[2] if innermost else without_objects)
+    return f"Unable to connect to proxy: {cause}" if "ProxyError(" in text else cause

@@ -1,7 +1,7 @@
-"""SIGTERM and Ctrl-C end a run, but not between taking a lock and what gives it back.
+"""SIGTERM and Ctrl-C end a run, but not between taking a lock and releasing it.
 
-Python raises KeyboardInterrupt wherever the main thread happens to be, so also where a context manager has done its
-first half and ``with`` does not know of it yet. A lock that is lost there keeps the threads of the upload for ever.
+Python raises KeyboardInterrupt wherever the main thread happens to be, so also where a context manager has been
+entered and ``with`` does not know of it yet. A lock that is lost there blocks the threads of the upload for ever.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class _OfThread(threading.local):
-    """How deep a thread is in what must not be interrupted; signals reach the main thread alone."""
+class _PerThread(threading.local):
+    """How many ``put_off`` a thread is in, and whether a signal came there; signals reach the main thread alone."""
 
     depth = 0
-    came = False
+    signal_came = False
 
 
-_here = _OfThread()
+_this_thread = _PerThread()
 
 
 def end_on_signals() -> None:
@@ -30,20 +30,20 @@ def end_on_signals() -> None:
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
-    if _here.depth:
-        _here.came = True
+    if _this_thread.depth:
+        _this_thread.signal_came = True
     else:
         raise KeyboardInterrupt
 
 
 @contextmanager
 def put_off() -> Iterator[None]:
-    """Let what is inside come to its end; a signal that came meanwhile counts after it."""
-    _here.depth += 1
+    """Let what is inside finish; a signal that came meanwhile ends the run after it."""
+    _this_thread.depth += 1
     try:
         yield
     finally:
-        _here.depth -= 1
-        if _here.came and not _here.depth:
-            _here.came = False
+        _this_thread.depth -= 1
+        if _this_thread.signal_came and not _this_thread.depth:
+            _this_thread.signal_came = False
             raise KeyboardInterrupt

@@ -1,18 +1,17 @@
-"""The log: private to its owner, without secrets, and on the terminal only when somebody asks."""
+"""The log: private to its owner, without secrets, and on the terminal only when that is asked for."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-import stat
 import sys
 from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
 
 from helpers.errors import SettingsError
-from helpers.ownership import permission_hint
+from helpers.files import open_private, permission_hint
 from helpers.text import printable
 
 _SHORTEST_SECRET = 4
@@ -27,9 +26,9 @@ class Redactor:
         self.add(secrets)
 
     def add(self, secrets: Iterable[str]) -> None:
-        """Know more secrets; what is shorter than four characters is none."""
-        kept = {form for secret in secrets if len(secret) >= _SHORTEST_SECRET for form in _forms(secret)}
-        self._secrets = sorted(kept.union(self._secrets), key=len, reverse=True)
+        """Take out these secrets too; what is shorter than four characters is none."""
+        forms = {form for secret in secrets if len(secret) >= _SHORTEST_SECRET for form in _forms(secret)}
+        self._secrets = sorted(forms.union(self._secrets), key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         """Return the text with every secret in it replaced."""
@@ -42,17 +41,17 @@ class Redactor:
         if isinstance(value, str):
             return self(value)
         if isinstance(value, dict):
-            return {key: self.within(each) for key, each in value.items()}
-        return [self.within(each) for each in value] if isinstance(value, list) else value
+            return {key: self.within(inner) for key, inner in value.items()}
+        return [self.within(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _forms(secret: str) -> set[str]:
-    """Return a secret as it stands in plain text, in Python's repr (alone or beside quotes) and in JSON."""
-    shown = repr(secret)[1:-1]
+    """Return a secret as it stands in plain text, in Python's repr (by itself or beside quotes) and in JSON."""
+    in_repr = repr(secret)[1:-1]
     return {
         secret,
-        shown,
-        shown.replace("'", "\\'"),
+        in_repr,
+        in_repr.replace("'", "\\'"),
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
     }
@@ -77,17 +76,17 @@ class _Formatter(logging.Formatter):
 class _LogFile(logging.FileHandler):
     """A log that says once, in one line, when it can no longer be written."""
 
-    _told = False
+    _reported = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  logging's own
         """Say that the log cannot be written; the run goes on."""
-        if not self._told:
-            self._told = True
+        if not self._reported:
+            self._reported = True
             sys.stderr.write(f"The log {self.baseFilename} cannot be written: {sys.exc_info()[1]}\n")
 
 
 class DestinationLogger(logging.LoggerAdapter[logging.Logger]):
-    """A logger that puts a destination's name before what it says, where there are several."""
+    """A logger that puts the name of its destination before each message, where there are several."""
 
     def __init__(self, logger: logging.Logger, name: str) -> None:
         super().__init__(logger)
@@ -107,9 +106,9 @@ def set_up(path: Path, *, detailed: bool, on_terminal: bool) -> None:
     if on_terminal:
         handlers.append(logging.StreamHandler(sys.stderr))
     root = logging.getLogger()
-    for old in root.handlers[:]:
-        root.removeHandler(old)
-        old.close()
+    for handler in root.handlers[:]:
+        root.removeHandler(handler)
+        handler.close()
     for handler in handlers:
         handler.setFormatter(_Formatter(_FORMAT))
         root.addHandler(handler)
@@ -118,7 +117,7 @@ def set_up(path: Path, *, detailed: bool, on_terminal: bool) -> None:
 
 
 def leave_to_host(*, detailed: bool) -> None:
-    """Write no log of our own: whoever runs us has one, which gets everything, and no secrets."""
+    """Write no log of our own: the host that runs us has one, which gets every message, without secrets."""
     for handler in logging.getLogger().handlers:
         if _take_secrets_out not in handler.filters:
             handler.addFilter(_take_secrets_out)
@@ -134,7 +133,7 @@ def _take_secrets_out(record: logging.LogRecord) -> bool:
 
 
 def silence_libraries() -> None:
-    """Keep the libraries to what we cannot say ourselves: PyMISP would log the key, and whole bodies."""
+    """Log of the libraries only what we cannot say ourselves: PyMISP would log the key, and whole bodies."""
     logging.getLogger("pymisp").setLevel(logging.CRITICAL + 1)
     for name in ("urllib3", "msal", "azure", "misp_stix_converter", "stix2", "filelock"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -146,16 +145,8 @@ def is_kept() -> bool:
 
 
 def try_out(path: Path) -> None:
-    """Raise SettingsError when this user's log cannot be there."""
+    """Raise SettingsError when this user cannot write the log there."""
     _file_handler(path).close()
-
-
-def open_private(path: Path, flags: int) -> int:
-    """Open a file that only its owner may read, and never through a symbolic link. Raises OSError."""
-    descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW, stat.S_IRUSR | stat.S_IWUSR)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
-    return descriptor
 
 
 def _file_handler(path: Path) -> logging.Handler:

@@ -35,8 +35,8 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.8) -> str | 
 
     ``cutoff`` says how alike they must be, from 0 to 1.
     """
-    found = get_close_matches(word.lower(), list(known), n=1, cutoff=cutoff)
-    return found[0] if found else None
+    nearest = get_close_matches(word.lower(), list(known), n=1, cutoff=cutoff)
+    return nearest[0] if nearest else None
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -27,7 +27,7 @@ from helpers.http import PinnedHttpAdapter
 from helpers.ledger.lookup import Question
 from helpers.log import silence_libraries
 from helpers.misp.reader import MispReader
-from helpers.settings.model import Settings, load
+from helpers.settings import Settings, load
 from helpers.stories.misp_writer import MispWriter
 from helpers.sync.event_selection import ListedEvent
 from sandbox.comparison import Answer, Compared, Exchange, compare

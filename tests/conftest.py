@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from helpers.settings.model import load
+from helpers.settings import load
 
 # Nothing here is timed, and a run is the same wherever it runs.
 hypothesis_settings.register_profile(

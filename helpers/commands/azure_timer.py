@@ -40,10 +40,10 @@ def tick(environ: Mapping[str, str]) -> None:
 
 def _run(environ: Mapping[str, str]) -> Report:
     from helpers.microsoft.key_vault import with_secrets  # noqa: PLC0415
-    from helpers.settings import function_host, load  # noqa: PLC0415
+    from helpers.settings import environment, load  # noqa: PLC0415
     from helpers.sync import run as sync  # noqa: PLC0415  the host looks for its functions first, and waits for it
 
-    loaded = load(None, {function_host.SIGNS[0]: "python", **environ})  # not every plan shows it
+    loaded = load(None, {environment.FUNCTION_SIGNS[0]: "python", **environ})  # not every plan shows it
     redact.add(loaded.settings.secret_values())
     log.leave_to_host(detailed=loaded.settings.verbose_log)
     for warning in loaded.warnings:

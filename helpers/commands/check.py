@@ -170,7 +170,7 @@ def _stories(settings: Settings) -> str:
 
 def _token(client: MicrosoftClient, settings: Settings) -> str:
     client.get_token()
-    who, how = credentials.issuer(settings), credentials.words(settings.ms_auth)
+    who, how = credentials.issuer(settings), credentials.describe(settings.ms_auth)
     return f"{who} gives a token for {settings.ms_auth.scope} ({how})"
 
 

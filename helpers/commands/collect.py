@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 from helpers.commands.share import FAILURES_IN_A_ROW, who
 from helpers.errors import ExitCode, MispDeclined, MispError, SettingsError
-from helpers.log import open_private
+from helpers.files import open_private
 from helpers.misp import number, part
 from helpers.settings import Settings
 from helpers.stories import (

@@ -20,9 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from helpers import interrupts
 from helpers.errors import LedgerError, RunActive
+from helpers.files import open_private, permission_hint
 from helpers.ledger.tables import ABOUT, DESTINATIONS, METADATA, SCHEMA, upgrade
-from helpers.log import open_private
-from helpers.ownership import permission_hint
 
 # What a database says when it is gone; it concerns every destination.
 DatabaseTrouble = SQLAlchemyError

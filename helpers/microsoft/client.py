@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import requests
 
-from helpers.connection_words import innermost_cause
-from helpers.http import PinnedHttpAdapter, session
+from helpers.http import PinnedHttpAdapter, innermost_cause, session
 from helpers.log import DestinationLogger, redact
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.responses import Answer, NextStep, Verdict

@@ -99,7 +99,7 @@ def _credential(settings: Settings, **transport: Any) -> TokenCredential:
 
 def _pem(auth: MsAuth) -> bytes:
     try:
-        certificate = certificates.of(auth)
+        certificate = certificates.certificate_of(auth)
     except certificates.Unusable as error:
         raise SettingsError([f"ms_auth['{error.key}'] {error}"]) from error
     return (certificate.key + certificate.certificate).encode()

@@ -11,8 +11,8 @@ from typing import Any
 import requests
 import tenacity
 
-from helpers.connection_words import innermost_cause
 from helpers.errors import MicrosoftError
+from helpers.http import innermost_cause
 from helpers.log import redact
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.responses import MOST_WORDS
@@ -212,7 +212,7 @@ def _is_token(token: object) -> bool:
 def _certificate(auth: MsAuth) -> dict[str, str]:
     """Return the certificate in the form that msal signs with by SHA-256."""
     try:
-        certificate = certificates.of(auth)
+        certificate = certificates.certificate_of(auth)
     except certificates.Unusable as error:
         raise MicrosoftError(f"ms_auth['{error.key}'] {error}") from error
     return {"private_key": certificate.key, "public_certificate": certificate.certificate}

@@ -15,8 +15,8 @@ from typing import Any
 
 import requests
 
-from helpers.connection_words import innermost_cause
 from helpers.errors import MispBusy, MispDeclined, MispError, MispRefused
+from helpers.http import innermost_cause
 from helpers.indicators import dicts, read_tags
 
 _WORDS = 500

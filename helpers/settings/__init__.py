@@ -3,7 +3,9 @@
 from helpers.settings.attribute_filters import AttributeFilters, NamePatterns
 from helpers.settings.config_file import written
 from helpers.settings.environment import variable
-from helpers.settings.model import FROM_VAULT, MsAuth, Settings, load
+from helpers.settings.loading import load
+from helpers.settings.model import FROM_VAULT, Settings
+from helpers.settings.sections import MsAuth
 
 __all__ = [
     "FROM_VAULT",

@@ -1,4 +1,4 @@
-"""What a site's ``filters`` ask for, read and checked; every problem is named at once. Pure.
+"""What a site's ``filters`` ask for, read and checked; every problem is reported at once. Pure.
 
 ``helpers/indicators/filtering.py`` applies them.
 """
@@ -8,26 +8,30 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
 from constants import TLP_2_LEVELS, UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES
+from helpers.text import did_you_mean
 
 Problem = tuple[str, str]
 
 
 class FilterProblems(ValueError):
-    """Filters that cannot be used; ``problems`` are pairs: where below ``filters``, and what with its mend."""
+    """Filters that cannot be used; ``problems`` are pairs: the path below ``filters``, and how to fix what is wrong."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("; ".join(f"{where} {what}" for where, what in problems))
+        super().__init__("; ".join(f"{path} {problem}" for path, problem in problems))
+
+    def below(self, key: object) -> list[Problem]:
+        """Return the problems as those of the value under a key or index."""
+        return [(f"[{key!r}]{path}", problem) for path, problem in self.problems]
 
 
 @dataclass(frozen=True)
 class NamePatterns:
-    """NamePatterns as a site writes them: letter case does not count, and ``*`` stands for anything."""
+    """Names as a site writes them: letter case does not count, and ``*`` stands for anything."""
 
     words: tuple[str, ...] = ()
 
@@ -36,7 +40,7 @@ class NamePatterns:
         return bool(self.words)
 
     def first(self, texts: Iterable[str]) -> str:
-        """Return the first of the texts that is one of the names; nothing when none is."""
+        """Return the first of the texts that matches one of the names; an empty text when none does."""
         return next((text for text in texts if self._expression.fullmatch(text.casefold())), "")
 
     @cached_property
@@ -65,19 +69,22 @@ class AttributeFilters:
     decaying_models: NamePatterns = NamePatterns()
 
     @classmethod
-    def parse(cls, given: Mapping[str, Any]) -> AttributeFilters:
+    def parse(cls, filters: Mapping[str, Any]) -> AttributeFilters:
         """Read filters as a site writes them. Raises FilterProblems with all that is wrong."""
-        read: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         problems: list[Problem] = []
-        for key, value in given.items():
+        for key, value in filters.items():
             try:
-                read[key] = _reader(key)(value)
-            except FilterProblems as found:
-                problems += [(f"[{key!r}]{where}", what) for where, what in found.problems]
-        problems += _idle_models(given)
+                values[key] = _reader_of(key)(value)
+            except FilterProblems as error:
+                problems += error.below(key)
+        if "decaying_models" in filters and not {"exclude_decayed", "min_decay_score"} & filters.keys():
+            problems.append(
+                ("['decaying_models']", "leaves nothing out by itself: add exclude_decayed or min_decay_score.")
+            )
         if problems:
             raise FilterProblems(problems)
-        return cls(**read)
+        return cls(**values)
 
     @property
     def need_scores(self) -> bool:
@@ -86,58 +93,45 @@ class AttributeFilters:
 
     @property
     def active(self) -> bool:
-        """Whether there is anything that they leave out."""
+        """Whether they leave anything out."""
         return self != AttributeFilters()
 
 
-def _reader(key: str) -> Callable[[Any], Any]:
+def _problem(problem: str) -> FilterProblems:
+    """Return what is wrong with a whole value, as an exception."""
+    return FilterProblems([("", problem)])
+
+
+def _reader_of(key: str) -> Callable[[Any], Any]:
     if key in _READERS:
         return _READERS[key]
-    near = get_close_matches(key.lower(), _READERS, n=1, cutoff=0.6)
-    hint = f"write {near[0]!r}, if that is meant." if near else f"write one of {', '.join(_READERS)}."
-    raise FilterProblems([("", f"is no filter: {hint}")])
+    meant = did_you_mean(key, _READERS, 0.6)
+    hint = f"write {meant!r}, if that is meant." if meant else f"write one of {', '.join(_READERS)}."
+    raise _problem(f"is not a filter: {hint}")
 
 
-def _idle_models(given: Mapping[str, Any]) -> list[Problem]:
-    if "decaying_models" not in given or {"exclude_decayed", "min_decay_score"} & given.keys():
-        return []
-    return [("['decaying_models']", "leaves nothing out by itself: add exclude_decayed or min_decay_score.")]
+def _list_of(read_entry: Callable[[Any], str]) -> Callable[[Any], NamePatterns]:
+    """Return a reader of lists, which reports every entry that cannot be read."""
 
+    def read(value: Any) -> NamePatterns:
+        if not isinstance(value, list | tuple) or not value:
+            raise _problem('must be a list with something in it: write ["…", "…"], or leave it out.')
+        words, problems = [], []
+        for index, entry in enumerate(value):
+            try:
+                words.append(read_entry(entry))
+            except FilterProblems as error:
+                problems += error.below(index)
+        if problems:
+            raise FilterProblems(problems)
+        return NamePatterns(tuple(words))
 
-def _names(value: Any) -> NamePatterns:
-    return _checked(value, _name)
-
-
-def _tags(value: Any) -> NamePatterns:
-    return _checked(value, _tag)
-
-
-def _types(value: Any) -> NamePatterns:
-    return _checked(value, _type)
-
-
-def _models(value: Any) -> NamePatterns:
-    return _checked(value, lambda each: _name(str(each) if type(each) is int else each))
-
-
-def _checked(value: Any, check: Callable[[Any], str]) -> NamePatterns:
-    """Read a list, naming each entry that cannot be."""
-    if not isinstance(value, list | tuple) or not value:
-        raise FilterProblems([("", 'must be a list with something in it: write ["…", "…"], or leave it out.')])
-    words, problems = [], []
-    for index, each in enumerate(value):
-        try:
-            words.append(check(each))
-        except FilterProblems as found:
-            problems += [(f"[{index}]{where}", what) for where, what in found.problems]
-    if problems:
-        raise FilterProblems(problems)
-    return NamePatterns(tuple(words))
+    return read
 
 
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise FilterProblems([("", "must be text: put a name in quotes.")])
+        raise _problem("must be text: put a name in quotes.")
     return value.strip()
 
 
@@ -145,57 +139,62 @@ def _tag(value: Any) -> str:
     """Refuse what means something in misp_event_filters and would be taken literally here."""
     name = _name(value)
     if name.startswith("!"):
-        raise FilterProblems([("", "begins with !: put the tag into exclude_tags, without it.")])
+        raise _problem("begins with !: put the tag into exclude_tags, without it.")
     if name.endswith("%"):
-        raise FilterProblems([("", "ends with %: write * for anything.")])
+        raise _problem("ends with %: write * for anything.")
     return name
+
+
+def _model(value: Any) -> str:
+    """Read a decaying model's name or number."""
+    return _name(str(value) if type(value) is int else value)
 
 
 def _type(value: Any) -> str:
     """Accept what matches a type that is sent: a slip would leave out everything, or nothing."""
     name = _name(value)
     if not NamePatterns((name,)).first(UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES):
-        near = get_close_matches(name.lower(), UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES, n=1)
-        hint = f"write {near[0]!r}, if that is meant." if near else "write one of these, or a part of one with *."
-        raise FilterProblems([("", f"is no type in UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES: {hint}")])
+        meant = did_you_mean(name, UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES, 0.6)
+        hint = f"write {meant!r}, if that is meant." if meant else "write one of these, or a part of one with *."
+        raise _problem(f"is not a type in UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES: {hint}")
     return name
 
 
-def _hundred(value: Any) -> int:
+def _percentage(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= 100:
-        raise FilterProblems([("", "must be a whole number from 0 to 100: write digits without quotes.")])
+        raise _problem("must be a whole number from 0 to 100: write digits without quotes.")
     return value
 
 
 def _score(value: Any) -> float:
     if type(value) not in (int, float) or not 0 <= value <= 100:
-        raise FilterProblems([("", "must be a number from 0 to 100: write it without quotes.")])
+        raise _problem("must be a number from 0 to 100: write it without quotes.")
     return float(value)
 
 
 def _tlp(value: Any) -> str:
     word = value.strip().lower().removeprefix("tlp:") if isinstance(value, str) else ""
     if word not in TLP_2_LEVELS:
-        raise FilterProblems([("", f"is no TLP: write one of {', '.join(TLP_2_LEVELS)}.")])
+        raise _problem(f"is not a TLP: write one of {', '.join(TLP_2_LEVELS)}.")
     return word
 
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise FilterProblems([("", "must be True or False: write one of them without quotes.")])
+        raise _problem("must be True or False: write one of them without quotes.")
     return value
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
-    "types": _types,
-    "exclude_types": _types,
-    "include_tags": _tags,
-    "exclude_tags": _tags,
-    "organisations": _names,
-    "exclude_organisations": _names,
-    "min_confidence": _hundred,
+    "types": _list_of(_type),
+    "exclude_types": _list_of(_type),
+    "include_tags": _list_of(_tag),
+    "exclude_tags": _list_of(_tag),
+    "organisations": _list_of(_name),
+    "exclude_organisations": _list_of(_name),
+    "min_confidence": _percentage,
     "max_tlp": _tlp,
     "exclude_decayed": _flag,
     "min_decay_score": _score,
-    "decaying_models": _models,
+    "decaying_models": _list_of(_model),
 }

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from helpers.settings.messages import unreadable_file
+
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from helpers.settings.model import MsAuth
+    from helpers.settings.sections import MsAuth
 
 _KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
@@ -21,16 +23,16 @@ _NO_CERTIFICATE = "holds no certificate of its private key: name a file with bot
 
 
 class Unusable(Exception):
-    """The file cannot be used; ``key`` is the key of ms_auth to mend."""
+    """The file cannot be used; ``key`` is the key of ms_auth to fix."""
 
-    def __init__(self, key: str, what: str) -> None:
+    def __init__(self, key: str, problem: str) -> None:
         self.key = key
-        super().__init__(what)
+        super().__init__(problem)
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """Key and certificate as PEM, the key without a password; ``ends`` is when the certificate expires."""
+    """Key and certificate as PEM, the key without a password; the certificate is valid from ``begins`` to ``ends``."""
 
     key: str = field(repr=False)
     certificate: str
@@ -38,44 +40,43 @@ class Certificate:
     ends: datetime
 
 
-def read(path: Path, password: str) -> Certificate:
-    """Return what the file holds. Raises Unusable."""
+def read_certificate(path: Path, password: str) -> Certificate:
+    """Return the key in a PEM or PFX file, with its certificate. Raises Unusable."""
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415  only where there is a certificate
 
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise Unusable(
-            PATH, f"cannot be read ({error.strerror}): name a file that is there and that this user may read."
-        ) from None
+        raise Unusable(PATH, unreadable_file(error)) from None
     try:
-        key, found = (_pem if b"-----BEGIN" in content else _pfx)(content, password.encode() or None)
+        reader = _read_pem if b"-----BEGIN" in content else _read_pfx
+        key, certificates = reader(content, password.encode() or None)
     except UnsupportedAlgorithm:
-        raise Unusable(PATH, "is encrypted in a way that is not supported: write it anew with openssl.") from None
-    return _matched(key, found)
+        raise Unusable(PATH, "is encrypted in a way that is not supported: write it again with openssl.") from None
+    return _with_its_certificate(key, certificates)
 
 
-def of(auth: MsAuth) -> Certificate:
+def certificate_of(auth: MsAuth) -> Certificate:
     """Return the certificate that the settings name. Raises Unusable."""
     password = auth.certificate_password.get_secret_value() if auth.certificate_password else ""
-    return read(auth.certificate_path or Path(), password)
+    return read_certificate(auth.certificate_path or Path(), password)
 
 
 def problem(path: Path, password: str, now: float) -> tuple[str, str] | None:
-    """Say what is wrong with the file at ``now``, in seconds since 1970: (key of ms_auth, words), or None."""
+    """Say what is wrong with the file at ``now``, in seconds since 1970: (key of ms_auth, problem), or None."""
     try:
-        found = read(path, password)
+        certificate = read_certificate(path, password)
     except Unusable as error:
         return error.key, str(error)
     moment = datetime.fromtimestamp(now, UTC)
-    if found.ends < moment:
-        return PATH, f"has expired, on {found.ends:%Y-%m-%d}: make a new one and add it to the app registration."
-    if found.begins > moment:
-        return PATH, f"is not valid before {found.begins:%Y-%m-%d %H:%M} UTC: look at this host's clock."
+    if certificate.ends < moment:
+        return PATH, f"has expired, on {certificate.ends:%Y-%m-%d}: make a new one and add it to the app registration."
+    if certificate.begins > moment:
+        return PATH, f"is not valid before {certificate.begins:%Y-%m-%d %H:%M} UTC: look at this host's clock."
     return None
 
 
-def _pem(content: bytes, password: bytes | None) -> tuple[Any, list[x509.Certificate]]:
+def _read_pem(content: bytes, password: bytes | None) -> tuple[Any, list[x509.Certificate]]:
     from cryptography import x509  # noqa: PLC0415
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
 
@@ -83,33 +84,34 @@ def _pem(content: bytes, password: bytes | None) -> tuple[Any, list[x509.Certifi
     if block is None:
         raise Unusable(PATH, _NO_KEY)
     try:
-        found = [x509.load_pem_x509_certificate(each) for each in _CERTIFICATE.findall(content)]
+        certificates = [x509.load_pem_x509_certificate(pem) for pem in _CERTIFICATE.findall(content)]
     except ValueError:
         raise Unusable(PATH, _NO_CERTIFICATE) from None
     try:
-        return serialization.load_pem_private_key(block[0], password), found
+        return serialization.load_pem_private_key(block[0], password), certificates
     except TypeError:  # a password too many, or one that is missing
-        what = "is given, but the key needs none: take it out." if password else "is needed for the key: set it."
-        raise Unusable(PASSWORD, what) from None
+        problem = "is given, but the key needs none: take it out." if password else "is needed for the key: set it."
+        raise Unusable(PASSWORD, problem) from None
     except ValueError:
         if password:
             raise Unusable(PASSWORD, "does not open the key in certificate_path: copy it again.") from None
-        raise Unusable(PATH, "holds a private key that is damaged: write the file anew.") from None
+        raise Unusable(PATH, "holds a private key that is damaged: write the file again.") from None
 
 
-def _pfx(content: bytes, password: bytes | None) -> tuple[Any, list[x509.Certificate]]:
+def _read_pfx(content: bytes, password: bytes | None) -> tuple[Any, list[x509.Certificate]]:
     from cryptography.hazmat.primitives.serialization import pkcs12  # noqa: PLC0415
 
     try:
         key, own, others = pkcs12.load_key_and_certificates(content, password)
     except ValueError:
-        raise _no_pfx(content, password) from None
+        raise _unusable_pfx(content, password) from None
     if key is None:
         raise Unusable(PATH, _NO_KEY)
-    return key, [each for each in (own, *others) if each is not None]
+    return key, [certificate for certificate in (own, *others) if certificate is not None]
 
 
-def _no_pfx(content: bytes, password: bytes | None) -> Unusable:
+def _unusable_pfx(content: bytes, password: bytes | None) -> Unusable:
+    """Say why content is no PFX that can be read: a certificate alone, another kind of file, or a wrong password."""
     from cryptography import x509  # noqa: PLC0415
 
     try:
@@ -117,19 +119,19 @@ def _no_pfx(content: bytes, password: bytes | None) -> Unusable:
     except ValueError:
         if not content.startswith(b"\x30"):  # how DER begins, and so each PFX
             return Unusable(PATH, "is neither a PEM nor a PFX file: name one with the key and its certificate.")
-        mend = "does not open certificate_path: copy it again" if password else "is needed for the PFX file: set it"
-        return Unusable(PASSWORD, f"{mend}. If it is right, the file is damaged.")
+        problem = "does not open certificate_path: copy it again" if password else "is needed for the PFX file: set it"
+        return Unusable(PASSWORD, f"{problem}. If it is right, the file is damaged.")
     return Unusable(PATH, _NO_KEY)
 
 
-def _matched(key: Any, found: list[x509.Certificate]) -> Certificate:
-    """Find the key's certificate; Entra ID takes RSA keys only."""
+def _with_its_certificate(key: Any, certificates: list[x509.Certificate]) -> Certificate:
+    """Return the key with its certificate among these; Entra ID takes RSA keys only."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
 
     if not isinstance(key, RSAPrivateKey):
         raise Unusable(PATH, "holds a key that is not RSA, which Microsoft does not take: make a certificate with RSA.")
-    own = next((each for each in found if each.public_key() == key.public_key()), None)
+    own = next((candidate for candidate in certificates if candidate.public_key() == key.public_key()), None)
     if own is None:
         raise Unusable(PATH, _NO_CERTIFICATE)
     plain = key.private_bytes(

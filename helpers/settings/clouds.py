@@ -73,7 +73,7 @@ CLOUDS = {
 RETIRED = ("china", "21vianet", "mooncake")
 
 
-def named(name: Any) -> Cloud | None:
+def find(name: Any) -> Cloud | None:
     """Return the cloud of that name, or None."""
     return CLOUDS.get(name) if isinstance(name, str) else None
 
@@ -84,80 +84,85 @@ def check(name: str) -> str:
         raise ValueError("is Azure in China, where Sentinel was retired on 18 August 2026: write public or usgov.")
     if name not in CLOUDS:
         raise ValueError(
-            "is no cloud that is known: write public (GCC too), or usgov for Azure US Government (GCC High, DoD)."
+            "is not a known cloud: write public (GCC too), or usgov for Azure US Government (GCC High, DoD)."
         )
     return name
 
 
-def filled_in(values: Any) -> Any:
-    """Return settings with the hosts and the scope of their cloud where they say none themselves."""
-    cloud = named(values.get("ms_cloud", DEFAULT)) if isinstance(values, Mapping) else None
+def with_defaults(values: Any) -> Any:
+    """Return settings with the hosts and the scope of their cloud where they have none themselves."""
+    cloud = find(values.get("ms_cloud", DEFAULT)) if isinstance(values, Mapping) else None
     if cloud is None:
         return values
     endpoints, auth = values.get("ms_endpoints", {}), values.get("ms_auth", {})
-    filled = dict(values)
+    complete = dict(values)
     if isinstance(endpoints, Mapping):
-        filled["ms_endpoints"] = {**cloud.endpoints, **endpoints}
+        complete["ms_endpoints"] = {**cloud.endpoints, **endpoints}
     if isinstance(auth, Mapping):
-        filled["ms_auth"] = {"scope": cloud.scope_of(graph_api=auth.get("graph_api") is True), **auth}
-    return filled
+        complete["ms_auth"] = {"scope": cloud.scope_of(graph_api=auth.get("graph_api") is True), **auth}
+    return complete
 
 
 def problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield (setting, what is wrong and the mend) where settings ask a cloud for what it has not.
+    """Yield (setting, what is wrong and how to fix it) where settings ask a cloud for what it does not have.
 
-    ``values`` are the settings that a site gives, by dotted name.
+    ``values`` are what a site sets, by dotted name.
     """
-    name = values.get("ms_cloud", DEFAULT)
-    cloud = named(name)
+    cloud = find(values.get("ms_cloud", DEFAULT))
     if cloud is None:
         return
-    yield from _of_graph(cloud, values)
-    yield from _of_legacy(cloud, values)
+    yield from _graph_problems(cloud, values)
+    yield from _legacy_problems(cloud, values)
     if "ms_cloud" in values:
-        yield from _of_another_cloud(cloud, values)
+        yield from _hosts_of_another_cloud(cloud, values)
 
 
-def _of_legacy(cloud: Cloud, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Find where there is no legacy API; ``ms_endpoints`` may name its host, but not for a destination elsewhere."""
+def _legacy_problems(cloud: Cloud, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Find clouds without a legacy API; ``ms_endpoints`` may name its host, but not for a destination elsewhere."""
     if values.get("ms_auth.new_upload_api") is not False:
         return
-    named_here = cloud.upload_legacy or values.get("ms_endpoints.upload_legacy")
-    without = [] if named_here else [(cloud, "write True, or its address in ms_endpoints['upload_legacy'].")]
-    elsewhere = [each for each in _of_tenants(values) if each is not cloud and not each.upload_legacy]
-    without += [(each, "write True, or run that destination by itself.") for each in elsewhere]
-    for each, mend in without[:1]:
-        said = f"is False, but Microsoft documents no host of the legacy API for {each.title}: {mend}"
-        yield "ms_auth.new_upload_api", said
+    problem = "is False, but Microsoft documents no host of the legacy API for"
+    others = [other for other in _clouds_of_destinations(values) if other is not cloud and not other.upload_legacy]
+    if not (cloud.upload_legacy or values.get("ms_endpoints.upload_legacy")):
+        yield (
+            "ms_auth.new_upload_api",
+            f"{problem} {cloud.title}: write True, or its address in ms_endpoints['upload_legacy'].",
+        )
+    elif others:
+        yield (
+            "ms_auth.new_upload_api",
+            f"{problem} {others[0].title}: write True, or run that destination by itself.",
+        )
 
 
-def _of_tenants(values: Mapping[str, Any]) -> list[Cloud]:
+def _clouds_of_destinations(values: Mapping[str, Any]) -> list[Cloud]:
     """Return the clouds that destinations name themselves."""
     tenants = values.get("ms_tenants")
-    theirs = [each.get("cloud") for each in tenants if isinstance(each, Mapping)] if isinstance(tenants, list) else []
-    return [each for each in map(named, theirs) if each]
+    if not isinstance(tenants, list):
+        return []
+    names = [tenant.get("cloud") for tenant in tenants if isinstance(tenant, Mapping)]
+    return [cloud for name in names if (cloud := find(name))]
 
 
-def _of_graph(cloud: Cloud, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Find where the Graph API is not, and a scope of another API than the one that is used."""
+def _graph_problems(cloud: Cloud, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Find clouds whose Graph API has no indicators, and a scope of another API than the one that is used."""
     graph_api, scope = values.get("ms_auth.graph_api") is True, str(values.get("ms_auth.scope", "")).lower()
-    without = [each for each in (cloud, *_of_tenants(values)) if not each.indicators_in_graph]
+    clouds = (cloud, *_clouds_of_destinations(values))
+    without = [candidate for candidate in clouds if not candidate.indicators_in_graph]
     if graph_api and without:
         yield "ms_auth.graph_api", f"is True, but the Graph API has no indicators in {without[0].title}: write False."
     if scope and graph_api is not ("graph" in scope):
-        wanted = cloud.scope_of(graph_api=graph_api)
-        whose = (
-            "Graph's, which graph_api = False does not use" if not graph_api else "not Graph's, but graph_api is True"
-        )
-        yield "ms_auth.scope", f"is {whose}: write {wanted}, or leave it out."
+        right_scope = cloud.scope_of(graph_api=graph_api)
+        problem = "not Graph's, but graph_api is True" if graph_api else "Graph's, which graph_api = False does not use"
+        yield "ms_auth.scope", f"is {problem}: write {right_scope}, or leave it out."
 
 
-def _of_another_cloud(cloud: Cloud, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Find hosts that are another cloud's: they were copied from there, and no token would fit."""
+def _hosts_of_another_cloud(cloud: Cloud, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Find hosts that are another cloud's: they were copied from there, and no token would be accepted."""
     for other in CLOUDS.values():
         if other is cloud:
             continue
-        theirs = {f"ms_endpoints.{key}": host for key, host in other.endpoints.items() if key != "upload_legacy"}
-        for name, value in (theirs | {"ms_auth.scope": other.scope}).items():
+        defaults = {f"ms_endpoints.{key}": host for key, host in other.endpoints.items() if key != "upload_legacy"}
+        for name, value in (defaults | {"ms_auth.scope": other.scope}).items():
             if str(values.get(name, "")).rstrip("/") == value:
                 yield name, f"is that of {other.title}, but ms_cloud is {cloud.title}: take it out, or change ms_cloud."

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
-from helpers.ownership import user_name
+from helpers.files import user_name
 from helpers.text import did_you_mean
 
 RENAMED = {
@@ -26,36 +26,36 @@ RENAMED = {
 NEEDLESS = {
     "remove_pipe_from_misp_attribute": "composite attributes are always taken apart",
     "ms_check_if_exist_in_sentinel": "ids are stable, so an upload replaces and there is nothing to check",
-    "timeframe_toids_change": "to_ids is read anew in each run",
+    "timeframe_toids_change": "to_ids is read again in each run",
 }
 # What others call a setting; no name of it is taken, the right one is named.
 MEANT = {"misp_url": "misp_domain", "misp_host": "misp_domain"}
 
 
 class SourcedValue(NamedTuple):
-    """A value and where it came from."""
+    """A value, and where it came from: a file's path, ``environment NAME``, or words for a default."""
 
     value: Any
-    origin: str
+    source: str
 
 
 @dataclass
 class Problems:
-    """What is to be said about the settings; ``told`` are the names a problem was reported for."""
+    """What is to be said about the settings; ``reported`` are the names that an error was reported for."""
 
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    told: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
 
-    def add(self, name: str, origin: str, what: str) -> None:
-        """Add a problem of the setting ``name``, whose value came from ``origin``; each is told once."""
-        self.told.add(name)
-        told = f"{written(name)} ({origin}) {what}"
-        self.errors += [] if told in self.errors else [told]
+    def add(self, name: str, source: str, problem: str) -> None:
+        """Add what is wrong with the setting ``name``, whose value came from ``source``; each is reported once."""
+        self.reported.add(name)
+        sentence = f"{written(name)} ({source}) {problem}"
+        self.errors += [] if sentence in self.errors else [sentence]
 
-    def has_told(self, name: str) -> bool:
+    def has_reported(self, name: str) -> bool:
         """Say whether a problem was reported for the setting or for the dictionary it is a key of."""
-        return name in self.told or name.partition(".")[0] in self.told
+        return name in self.reported or name.partition(".")[0] in self.reported
 
 
 def written(name: str) -> str:
@@ -63,86 +63,86 @@ def written(name: str) -> str:
     return re.sub(r"^(\w+)\.(\w+)", r"\1['\2']", name)
 
 
-def read(path: Path, kinds: Mapping[str, Any], problems: Problems) -> dict[str, SourcedValue]:
+def read_config_file(path: Path, types: Mapping[str, Any], problems: Problems) -> dict[str, SourcedValue]:
     """Run the file at ``path`` and return its settings by dotted name (``ms_auth.tenant``).
 
-    ``kinds`` has every dotted name, and for a setting with fixed keys its own name too.
+    ``types`` has every dotted name, and for a setting with fixed keys its own name too.
     """
-    trouble = _unreadable(path)
+    problem = _unreadable(path)
     names: dict[str, Any] = {}
-    if trouble is None:
-        names, trouble = _run(path)
-    if trouble:
-        problems.errors.append(f"{path} {trouble}")
-        problems.told.update(kinds)
-    return _settings_in(names, str(path), kinds, problems)
+    if problem is None:
+        names, problem = _run(path)
+    if problem:
+        problems.errors.append(f"{path} {problem}")
+        problems.reported.update(types)  # what the file would have set is not missing
+    return _settings_in(names, str(path), types, problems)
 
 
-def spread(
-    name: str, given: SourcedValue, kinds: Mapping[str, Any], problems: Problems
+def by_dotted_name(
+    name: str, setting: SourcedValue, types: Mapping[str, Any], problems: Problems
 ) -> Iterator[tuple[str, SourcedValue]]:
-    """Yield the dotted names of one setting: one for each fixed key, or the setting itself."""
-    keys = [known.partition(".")[2] for known in kinds if known.startswith(f"{name}.")]
-    folded = {key.lower(): key for key in keys} | {key: key for key in keys}
+    """Yield a setting with fixed keys as one setting for each key; any other as it is."""
+    keys = [known.partition(".")[2] for known in types if known.startswith(f"{name}.")]
+    known_keys = {key.lower(): key for key in keys} | {key: key for key in keys}
     if not keys:
-        yield name, given
-    elif not isinstance(given.value, Mapping):
-        problems.add(name, given.origin, 'must be a dictionary: write { "key": value, … }.')
+        yield name, setting
+    elif not isinstance(setting.value, Mapping):
+        problems.add(name, setting.source, 'must be a dictionary: write { "key": value, … }.')
     else:
-        for key, value in given.value.items():
-            if key in folded:
-                yield f"{name}.{folded[key]}", SourcedValue(value, given.origin)
+        for key, value in setting.value.items():
+            if key in known_keys:
+                yield f"{name}.{known_keys[key]}", SourcedValue(value, setting.source)
             else:
-                _unknown_key(name, key, keys, given.origin, problems)
+                _warn_of_unknown_key(name, key, keys, setting.source, problems)
 
 
-def _unknown_key(name: str, key: object, keys: list[str], origin: str, problems: Problems) -> None:
-    if not isinstance(key, str):
-        return
-    near = did_you_mean(key, keys)
-    if near:
-        problems.warnings.append(f'{name} ({origin}) has no key "{key}": do you mean "{near}"?')
+def _warn_of_unknown_key(name: str, key: object, keys: list[str], source: str, problems: Problems) -> None:
+    meant = did_you_mean(key, keys) if isinstance(key, str) else None
+    if meant:
+        problems.warnings.append(f'{name} ({source}) has no key "{key}": do you mean "{meant}"?')
 
 
 def _settings_in(
-    names: Mapping[str, Any], origin: str, kinds: Mapping[str, Any], problems: Problems
+    names: Mapping[str, Any], source: str, types: Mapping[str, Any], problems: Problems
 ) -> dict[str, SourcedValue]:
     settings: dict[str, SourcedValue] = {}
-    values = {name: value for name, value in names.items() if name in kinds or _is_plain(value)}
-    for name, value in _renamed(values, origin, problems).items():
-        if name in kinds:
-            settings.update(spread(name, SourcedValue(value, origin), kinds, problems))
+    values = {name: value for name, value in names.items() if name in types or _is_plain(value)}
+    for name, value in _under_new_names(values, source, problems).items():
+        if name in types:
+            settings.update(by_dotted_name(name, SourcedValue(value, source), types, problems))
         elif name in NEEDLESS:
-            problems.warnings.append(f"{name} ({origin}) is needless and can go: {NEEDLESS[name]}.")
+            problems.warnings.append(f"{name} ({source}) is needless and can go: {NEEDLESS[name]}.")
         else:
-            _unknown_name(name, origin, kinds, problems)
+            _warn_of_unknown_name(name, source, types, problems)
     return settings
 
 
 def _is_plain(value: object) -> bool:
+    """Say whether this may be a setting: modules, classes and functions only help to make some."""
     return not isinstance(value, ModuleType) and not callable(value)
 
 
-def _renamed(names: Mapping[str, Any], origin: str, problems: Problems) -> dict[str, Any]:
-    result = {name: value for name, value in names.items() if name not in RENAMED}
+def _under_new_names(values: Mapping[str, Any], source: str, problems: Problems) -> dict[str, Any]:
+    renamed = {name: value for name, value in values.items() if name not in RENAMED}
     for old, new in RENAMED.items():
-        if old not in names:
+        if old not in values:
             continue
-        both = f"; {new} is given too, so {old} is not used" if new in names else ""
-        problems.warnings.append(f"{old} ({origin}) is the old name of {new}: rename it{both}.")
-        result.setdefault(new, names[old])
-    return result
+        both = f"; {new} is given too, so {old} is not used" if new in values else ""
+        problems.warnings.append(f"{old} ({source}) is the old name of {new}: rename it{both}.")
+        renamed.setdefault(new, values[old])
+    return renamed
 
 
-def _unknown_name(name: str, origin: str, kinds: Mapping[str, Any], problems: Problems) -> None:
-    if name.startswith("_") or not name.islower():
+def _warn_of_unknown_name(name: str, source: str, types: Mapping[str, Any], problems: Problems) -> None:
+    if name.startswith("_") or not name.islower():  # a site's own names, and constants
         return
-    near = MEANT.get(name) or did_you_mean(name, (known for known in kinds if "." not in known))
-    if near:
-        problems.warnings.append(f"{name} ({origin}) is no setting's name: do you mean {near}?")
+    meant = MEANT.get(name) or did_you_mean(name, (known for known in types if "." not in known))
+    if meant:
+        problems.warnings.append(f"{name} ({source}) is not a setting's name: do you mean {meant}?")
 
 
 def _unreadable(path: Path) -> str | None:
+    """Say why the file cannot be read and what to do; None if it can."""
     try:
         path.stat()
         allowed = os.access(path, os.R_OK)
@@ -151,10 +151,9 @@ def _unreadable(path: Path) -> str | None:
     except OSError as error:
         return f"cannot be read ({error.strerror}): name a config.py that is there."
     if not allowed:
-        user = user_name()
         return (
-            f"cannot be read (Permission denied): let {user} read it and enter {path.parent}, or run this as the user "
-            "that may, which is cron's."
+            f"cannot be read (Permission denied): let {user_name()} read it and enter {path.parent}, or run this as "
+            "the user that may, which is cron's."
         )
     if path.is_dir():
         return "is a directory: name the config.py in it."
@@ -162,16 +161,18 @@ def _unreadable(path: Path) -> str | None:
 
 
 def _run(path: Path) -> tuple[dict[str, Any], str | None]:
+    """Return the names that the file sets, and why it stopped, if it did."""
     try:
         with _importing_from(path.parent):
             return runpy.run_path(str(path)), None
-    # A site's SystemExit would end the run before the other problems are told.
+    # A site's SystemExit would end the run before the other problems are reported.
     except (Exception, SystemExit) as error:
         return {}, _failure(error, path)
 
 
 @contextmanager
 def _importing_from(folder: Path) -> Iterator[None]:
+    """Let config.py import from its folder, and leave no bytecode there."""
     wrote_bytecode, sys.dont_write_bytecode = not sys.dont_write_bytecode, True
     sys.path.insert(0, str(folder))
     try:
@@ -186,12 +187,13 @@ def _failure(error: BaseException, path: Path) -> str:
     """Say what went wrong without the source or a message that could hold a secret."""
     if isinstance(error, SyntaxError):
         where = "" if error.filename == str(path) else f" of {error.filename}"
-        return f"is not valid Python: line {error.lineno}{where}: {error.msg}; mend that line."
+        return f"is not valid Python: line {error.lineno}{where}: {error.msg}; fix that line."
     where = f"in line {_line(error.__traceback__, path)}"
-    return f"stopped {where} with {type(error).__name__}{_harmless_message(error)}: mend that line."
+    return f"stopped {where} with {type(error).__name__}{_harmless_message(error)}: fix that line."
 
 
 def _line(traceback: TracebackType | None, path: Path) -> int | str:
+    """Return the last line of this file in a traceback."""
     line: int | str = "?"
     while traceback:
         if traceback.tb_frame.f_code.co_filename == str(path):

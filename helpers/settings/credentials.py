@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from helpers.settings.model import MsAuth, Settings
+    from helpers.settings.model import Settings
+    from helpers.settings.sections import MsAuth
 
 Name = Literal["secret", "certificate", "managed_identity", "workload_identity"]
 DEFAULT: Name = "secret"
@@ -20,43 +21,42 @@ class Credential:
     needs: tuple[str, ...] = ()
     may: tuple[str, ...] = ()
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every key that this credential has."""
+        return (*self.needs, *self.may)
+
 
 CREDENTIALS: Mapping[str, Credential] = {
     "secret": Credential(("tenant", "client_id", "client_secret")),
     "certificate": Credential(("tenant", "client_id", "certificate_path"), ("certificate_password",)),
-    # The identity is of one tenant and is its own client, so what is said of an app does not matter.
+    # The identity is of one tenant and is its own client, so the keys of an app do not matter.
     "managed_identity": Credential((), ("managed_identity_client_id", "tenant", "client_id")),
     "workload_identity": Credential(("tenant", "client_id", "federated_token_file")),
 }
-KEYS = tuple(dict.fromkeys(key for each in CREDENTIALS.values() for key in (*each.needs, *each.may)))
-# What AKS, and others after it, tell a container of its token (azure-identity, WorkloadIdentityCredential).
+KEYS = tuple(dict.fromkeys(key for credential in CREDENTIALS.values() for key in credential.keys))
+# Where AKS, and others after it, tell a container of its token (azure-identity, WorkloadIdentityCredential).
 TOKEN_FILE_VARIABLE = "AZURE_FEDERATED_TOKEN_FILE"  # noqa: S105  a variable's name
 
 
-def chosen(name: Any) -> Credential | None:
+def find(name: Any) -> Credential | None:
     """Return the credential of that name, or None."""
     return CREDENTIALS.get(name) if isinstance(name, str) else None
 
 
-def idle(credential: Credential | None) -> frozenset[str]:
-    """Return the keys in which a placeholder may stay, since the credential does not need them."""
-    return frozenset(KEYS) - {*(credential.needs if credential else ()), "certificate_password"}
-
-
-def foreign(name: str, given: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield (key, what is wrong and the mend) for each given key that belongs to another credential."""
-    credential = CREDENTIALS[name]
+def misplaced_keys(name: str, present: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield (key, what is wrong and how to fix it) for each key that is present and another credential's."""
     for key in KEYS:
-        if key in given and key not in (*credential.needs, *credential.may):
-            owner = next(each for each, other in CREDENTIALS.items() if key in (*other.needs, *other.may))
+        if key in present and key not in CREDENTIALS[name].keys:
+            owner = next(other for other, credential in CREDENTIALS.items() if key in credential.keys)
             yield (
                 key,
                 f"belongs to ms_auth['credential'] = {owner!r}, but it is {name!r}: take it out, or choose {owner!r}.",
             )
 
 
-def words(auth: MsAuth) -> str:
-    """Name the credential as an operator would, without a secret."""
+def describe(auth: MsAuth) -> str:
+    """Return the credential as an operator would name it, without a secret."""
     if auth.credential == "certificate":
         return f"certificate {auth.certificate_path}"
     if auth.credential == "managed_identity":

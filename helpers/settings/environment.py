@@ -1,4 +1,4 @@
-"""Environment variables as setting values.
+"""Environment variables as setting values, and what is different where they are an Azure Function's.
 
 pydantic-settings was left out: it stops at the first variable whose JSON is broken,
 so it cannot name all problems together.
@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_origin
 
-from helpers.settings import validators as check
-from helpers.settings.config_file import MEANT, NEEDLESS, RENAMED, Problems, SourcedValue, spread
+from helpers.settings import messages, validators
+from helpers.settings.config_file import MEANT, NEEDLESS, RENAMED, Problems, SourcedValue, by_dotted_name
 from helpers.text import did_you_mean
 
 PREFIX = "MISP2SENTINEL_"
-_WITH_SECRETS = frozenset({"misp_key", "misp_headers", "misp_proxies", "ms_proxies", "ms_tenants", "state_url"})
 CONFIG = PREFIX + "CONFIG"
 # The names that misp2sentinel's Function had for its settings.
 ALIASES = {
@@ -36,6 +35,8 @@ FLAGS = {
     "off": False,
     "0": False,
 }
+# Beside ms_auth. What stands for the file of such a setting may be the secret itself, in the wrong variable.
+_WITH_SECRETS = frozenset({"misp_key", "misp_headers", "misp_proxies", "ms_proxies", "ms_tenants", "state_url"})
 
 
 def variable(name: str) -> str:
@@ -43,80 +44,81 @@ def variable(name: str) -> str:
     return PREFIX + name.replace(".", "__").upper()
 
 
-def read(
-    environ: Mapping[str, str],
-    kinds: Mapping[str, Any],
-    problems: Problems,
-    *,
-    unopened: Collection[str] = (),
-) -> dict[str, SourcedValue]:
-    """Return the settings in ``environ`` by dotted name, converted from text to their ``kinds``.
-
-    A variable that names a file, or an unresolved reference, is ignored for the settings in ``unopened``.
-    """
-    settings: dict[str, SourcedValue] = {}
-    # Sorted, a whole dictionary comes before its keys, so that a key's own variable wins.
-    for name, keys in sorted(_claims(environ, kinds, problems).items()):
-        if len(keys) > 1:
-            problems.add(name, "environment", f"is set by {' and '.join(keys)}: keep one of them.")
-            continue
-        names_a_file = keys[0].upper() != variable(name) and keys[0] not in ALIASES
-        if names_a_file and name in unopened:
-            continue
-        try:
-            text = _content(name, environ[keys[0]]) if names_a_file else environ[keys[0]]
-            if check.is_reference(text):
-                if name in unopened:
-                    continue
-                raise ValueError(check.UNRESOLVED)  # noqa: TRY301  said like what cannot be converted
-            given = SourcedValue(convert(kinds[name], text), f"environment {keys[0]}")
-        except ValueError as error:
-            problems.add(name, f"environment {keys[0]}", str(error))
-        else:
-            settings.update(spread(name, given, kinds, problems))
-    return settings
-
-
 def config_path(environ: Mapping[str, str]) -> str:
     """Return the path that the environment has for config.py, in any letter case; the exact name comes first."""
     keys = sorted((key for key in environ if key.upper() == CONFIG), key=lambda key: (key != CONFIG, key))
-    return next((text for key in keys if (text := environ[key].strip())), "")
+    return next((path for key in keys if (path := environ[key].strip())), "")
 
 
-def convert(kind: Any, text: str) -> Any:
-    """Return ``text`` as a value of ``kind``; ValueError says what it must be."""
-    if get_origin(kind) in (dict, list):
-        return _json(text)
-    if kind == bool | str:
-        return FLAGS.get(text.strip().lower(), text)
-    return READERS.get(kind, str)(text)
+def read_environment(
+    environ: Mapping[str, str],
+    types: Mapping[str, Any],
+    problems: Problems,
+    *,
+    not_needed: Collection[str] = (),
+) -> dict[str, SourcedValue]:
+    """Return the settings in ``environ`` by dotted name, converted from text to their ``types``.
+
+    For the settings in ``not_needed``, a variable that names a file or holds an unresolved reference is ignored.
+    """
+    settings: dict[str, SourcedValue] = {}
+    # Sorted, a whole dictionary comes before its keys, so that a key's own variable wins.
+    for name, keys in sorted(_variables_in(environ, types, problems).items()):
+        if len(keys) > 1:
+            problems.add(name, "environment", f"is set by {' and '.join(keys)}: keep one of them.")
+            continue
+        source = f"environment {keys[0]}"
+        try:
+            text = _text_of(name, keys[0], environ, ignore_indirect=name in not_needed)
+            if text is None:
+                continue
+            setting = SourcedValue(convert(types[name], text), source)
+        except ValueError as error:
+            problems.add(name, source, str(error))
+        else:
+            settings.update(by_dotted_name(name, setting, types, problems))
+    return settings
 
 
-def _claims(environ: Mapping[str, str], kinds: Mapping[str, Any], problems: Problems) -> dict[str, list[str]]:
-    """Return for each setting the variables that give it."""
-    names = {variable(name): name for name in kinds}
-    claims = {name: [key] for key, name in ALIASES.items() if name in kinds and environ.get(key, "").strip()}
+def _variables_in(environ: Mapping[str, str], types: Mapping[str, Any], problems: Problems) -> dict[str, list[str]]:
+    """Return for each setting the variables that set it, or name the file that does."""
+    names = {variable(name): name for name in types}
+    variables = {name: [key] for key, name in ALIASES.items() if name in types and environ.get(key, "").strip()}
     for key in sorted(environ):
         upper = key.upper()
         if not upper.startswith(PREFIX) or upper == CONFIG or not environ[key].strip():
             continue
         name = names.get(upper) or names.get(upper.removesuffix("_FILE"))
         if name:
-            claims.setdefault(name, []).append(key)
+            variables.setdefault(name, []).append(key)
         else:
-            _unknown(key, kinds, problems)
-    return claims
+            _warn_of_unknown_variable(key, types, problems)
+    return variables
 
 
-def _unknown(key: str, kinds: Mapping[str, Any], problems: Problems) -> None:
+def _warn_of_unknown_variable(key: str, types: Mapping[str, Any], problems: Problems) -> None:
     name = key.upper().removeprefix(PREFIX).lower().replace("__", ".")
     first, dot, rest = name.partition(".")
-    new = {old.lower(): new for old, new in RENAMED.items()}.get(first)
-    near = new + dot + rest if new else MEANT.get(name) or did_you_mean(name, kinds, 0.6)
-    hint = f"do you mean {variable(near)}?" if near else "it is not used."
+    new_name = {old.lower(): new for old, new in RENAMED.items()}.get(first)
+    meant = new_name + dot + rest if new_name else MEANT.get(name) or did_you_mean(name, types, 0.6)
+    hint = f"do you mean {variable(meant)}?" if meant else "it is not used."
     if name in NEEDLESS:
         hint = f"it is needless, since {NEEDLESS[name]}."
-    problems.warnings.append(f"{key} in the environment is no setting's name: {hint}")
+    problems.warnings.append(f"{key} in the environment is not a setting's name: {hint}")
+
+
+def _text_of(name: str, key: str, environ: Mapping[str, str], *, ignore_indirect: bool) -> str | None:
+    """Return the text for a setting, from the variable ``key`` or the file that it names; None if it is ignored."""
+    text = environ[key]
+    if key.upper() != variable(name) and key not in ALIASES:
+        if ignore_indirect:
+            return None
+        text = _content(name, text)
+    if messages.is_vault_reference(text):
+        if ignore_indirect:
+            return None
+        raise ValueError(messages.UNRESOLVED)
+    return text
 
 
 def _content(name: str, path: str) -> str:
@@ -129,14 +131,22 @@ def _content(name: str, path: str) -> str:
     else:
         problem = "" if text.strip() else "is empty"
     if problem:
-        shown = "a file" if _holds_secrets(name) else f"the file {path}"
-        raise ValueError(f"names {shown}, which {problem}: name a file that holds the value.")
+        may_be_secret = name in _WITH_SECRETS or name.partition(".")[0] == "ms_auth"
+        file = "a file" if may_be_secret else f"the file {path}"
+        raise ValueError(f"names {file}, which {problem}: name a file that holds the value.")
     return text
 
 
-def _holds_secrets(name: str) -> bool:
-    """Whether a setting may hold a secret: then what stands for its file may be the secret, in the wrong variable."""
-    return name in _WITH_SECRETS or name.partition(".")[0] == "ms_auth"
+# -- from text to values ------------------------------------------------------------------------------
+
+
+def convert(type_: Any, text: str) -> Any:
+    """Return ``text`` as a value of a type; ValueError says what it must be."""
+    if get_origin(type_) in (dict, list):
+        return _json(text)
+    if type_ == bool | str:
+        return FLAGS.get(text.strip().lower(), text)
+    return _CONVERTERS.get(type_, str)(text)
 
 
 def _flag(text: str) -> bool:
@@ -172,15 +182,43 @@ def _json(text: str) -> Any:
     )
 
 
-def _json_keys_folded(text: str) -> Any:
+def _json_with_keys_in_lower_case(text: str) -> Any:
     value = _json(text)
     return {key.lower(): inner for key, inner in value.items()} if isinstance(value, dict) else value
 
 
-READERS: dict[Any, Callable[[str], Any]] = {
+_CONVERTERS: dict[Any, Callable[[str], Any]] = {
     bool: _flag,
     int: _whole_number,
     int | None: _whole_number,
     float: _number,
-    dict: _json_keys_folded,
+    dict: _json_with_keys_in_lower_case,
 }
+
+
+# -- Azure Functions: their disk is not kept, and their time is short ---------------------------------
+
+# Azure sets the first in every Function, the second on every host of App Service (learn.microsoft.com,
+# "App settings reference for Azure Functions").
+FUNCTION_SIGNS = ("FUNCTIONS_WORKER_RUNTIME", "WEBSITE_INSTANCE_ID")
+FUNCTION_DEFAULTS: Mapping[str, Any] = {
+    "state_dir": "/tmp/misp2sentinel",  # noqa: S108  a Function has no other user, and no other place to write to
+    "max_run_minutes": 9,  # a Consumption plan ends a Function after 10
+}
+
+
+def is_function(environ: Mapping[str, str]) -> bool:
+    """Say whether these are the variables of a Function."""
+    return any(environ.get(sign) for sign in FUNCTION_SIGNS)
+
+
+def function_problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (setting, what is wrong and how to fix it) for a Function; ``values`` are a site's, by dotted name."""
+    url = values.get("state_url", "")
+    if url != validators.NO_LEDGER and not str(url).startswith(validators.NETWORK_DATABASES):
+        yield (
+            "state_url",
+            "makes the ledger an SQLite file, on a disk that a Function does not keep: name a PostgreSQL, "
+            'postgresql://user@db.example.org/misp2sentinel, or "none" for runs that remember nothing and withdraw '
+            "nothing.",
+        )

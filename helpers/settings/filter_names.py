@@ -1,7 +1,7 @@
 """Which names in ``misp_event_filters`` MISP's events/restSearch knows, and what was meant by others. Pure.
 
 Measured on MISP 2.5.1: it ignores a name that it does not know, also one in another letter case, and so finds every
-event. What counts is the name that MISP receives: PyMISP has some of its own.
+event. What counts is the name that MISP receives: PyMISP has other names for some.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
-from difflib import get_close_matches
 from typing import Any
 
 from helpers.settings.attribute_filters import AttributeFilters
+from helpers.text import did_you_mean
 
 Filters = Mapping[str, Any]
 
@@ -29,7 +29,7 @@ _KNOWN = """
     protected includeGranularCorrelations org.sector org.local org.nationality
 """
 KNOWN = frozenset(_KNOWN.split())
-# What MISP receives for names that PyMISP.search has, and for the one that misp_filters.py sends as another.
+# What MISP receives for names that PyMISP.search has, and for the one that misp/search_filters.py sends as another.
 RECEIVED = {
     "type_attribute": "type",
     "date_from": "from",
@@ -49,7 +49,7 @@ RECEIVED = {
     "return_format": "returnFormat",
     "sharing_group_id": "sharinggroup",
 }
-# What asks for more in the answer of other searches, or tells PyMISP how to ask: ignored here, and nobody misses it.
+# What asks for more in the answer of other searches, or tells PyMISP how to ask: ignored here without any harm.
 _HARMLESS = """
     includeEventTags includeEventUuid includeSightings includeCorrelations includeEventCorrelations includeGalaxy
     includeProposals includeAttributeUuid includeFullModel controller pythonify
@@ -69,24 +69,24 @@ MEANT = {
     "id": "eventid",
 }
 _NOTES = {
-    "searchall": ", beside which MISP heeds few others",
+    "searchall": ", beside which MISP ignores most others",
     "object_relation": ", with the relation that a member has in the object",
 }
 NO_FILTER = frozenset({"analysis", "firstseen", "lastseen"})
-# Filters on attributes in the names of MISP, by the key of ``filters`` that does it.
+# The key of ``filters`` that does it, by names that MISP or people have for a filter on attributes.
 OF_ATTRIBUTES = {
-    **{each.name.replace("_", ""): each.name for each in fields(AttributeFilters)},
+    **{field.name.replace("_", ""): field.name for field in fields(AttributeFilters)},
     "decayingmodel": "decaying_models",
     "score": "min_decay_score",
     "confidence": "min_confidence",
     "tlp": "max_tlp",
 }
-# Measured: what MISP does not heed beside another name. ``searchall`` makes it skip nearly all the others.
+# Measured: what MISP ignores beside another name. ``searchall`` makes it skip nearly all the others.
 _SEARCHALL = """
     type category org eventid uuid publish_timestamp timestamp event_timestamp event_tags date object_relation
     threat_level_id eventinfo sharinggroup org.local org.sector org.nationality
 """
-DEAF = {
+IGNORED_BESIDE = {
     "searchall": frozenset(_SEARCHALL.split()),
     "tags": frozenset({"tag"}),
     "event_tags": frozenset({"tags", "tag"}),
@@ -101,10 +101,13 @@ def received(name: str) -> str:
     return RECEIVED.get(name, name)
 
 
-def odd_filters(filters: Filters, origin: str) -> list[str]:
-    """Return a warning for what MISP does not do as it is meant, or cannot answer; ``origin`` is the settings'."""
-    doubts = (*_ignored(filters), *_lost(filters), *_misshapen(filters))
-    return [f"misp_event_filters ({origin}) has {words}" for words in doubts]
+def odd_filters(filters: Filters, source: str) -> list[str]:
+    """Return a warning for each filter that MISP does not apply as it is meant, or cannot answer.
+
+    ``source`` is where the filters came from.
+    """
+    doubts = (*_ignored(filters), *_ignored_beside_others(filters), *_unanswerable(filters))
+    return [f"misp_event_filters ({source}) has {doubt}" for doubt in doubts]
 
 
 def _ignored(filters: Filters) -> Iterator[str]:
@@ -115,58 +118,59 @@ def _ignored(filters: Filters) -> Iterator[str]:
                 "write 'sharing_group_id' for the events of a sharing group, or take it out."
             )
         elif received(name) not in _ACCEPTED:
-            yield f"{_ALL_FOUND.format(name)}: {_mend(name)}"
+            yield f"{_ALL_FOUND.format(name)}: {_hint(name)}"
 
 
-def _mend(name: str) -> str:
+def _hint(name: str) -> str:
     """Say what to write in the place of a name that MISP ignores."""
-    bare = _bare(name)
+    bare = _letters_of(name)
     if name.startswith("galaxy."):
         return "write the cluster's tag into 'tags'."
-    if bare in _BARE:
-        return f"write {_BARE[bare]!r}{_NOTES.get(MEANT.get(bare, ''), '')}."
+    if bare in _BY_LETTERS:
+        return f"write {_BY_LETTERS[bare]!r}{_NOTES.get(MEANT.get(bare, ''), '')}."
     if bare in NO_FILTER:
         return "it has no filter on events for this, so take it out."
     if bare in OF_ATTRIBUTES:
         return f"the setting filters has {OF_ATTRIBUTES[bare]!r} for this, which is applied here."
-    near = get_close_matches(bare, _BARE, n=1, cutoff=0.7)
-    return f"do you mean {_BARE[near[0]]!r}?" if near else "take it out, or look for a slip in its name."
+    meant = did_you_mean(bare, _BY_LETTERS, 0.7)
+    return f"do you mean {_BY_LETTERS[meant]!r}?" if meant else "take it out, or look for a slip in its name."
 
 
-def _bare(name: str) -> str:
+def _letters_of(name: str) -> str:
+    """Return a name's letters and digits in lower case, by which people's ways to write it are the same."""
     return re.sub(r"[^0-9a-z]", "", name.lower())
 
 
 _ACCEPTED = KNOWN | HARMLESS
-_BARE = {
-    **{_bare(name): name for name, of in RECEIVED.items() if of in KNOWN},
-    **{_bare(name): name for name in sorted(_ACCEPTED)},
+_BY_LETTERS = {
+    **{_letters_of(name): name for name, misp_name in RECEIVED.items() if misp_name in KNOWN},
+    **{_letters_of(name): name for name in sorted(_ACCEPTED)},
     **MEANT,
 }
 
 
-def _lost(filters: Filters) -> Iterator[str]:
-    """Yield what MISP gets and does not heed, or what PyMISP does not send since it has another name for it."""
-    given: dict[str, str] = {}
+def _ignored_beside_others(filters: Filters) -> Iterator[str]:
+    """Yield what MISP receives and ignores, or what PyMISP does not send since another filter is the same to MISP."""
+    sent: dict[str, str] = {}
     for name in filters:
-        if received(name) in given:
-            yield f"{given[received(name)]!r} and {name!r}, which are the same filter to MISP: take one of them out."
-        given.setdefault(received(name), name)
-    for stays, deaf in DEAF.items():
-        lost = [name for other, name in given.items() if other in deaf]
-        if stays in given and lost:
-            yield f"{given[stays]!r}, beside which MISP does not heed {', '.join(lost)}: take one or the other out."
+        if received(name) in sent:
+            yield f"{sent[received(name)]!r} and {name!r}, which are the same filter to MISP: take one of them out."
+        sent.setdefault(received(name), name)
+    for applied, others in IGNORED_BESIDE.items():
+        ignored = [name for misp_name, name in sent.items() if misp_name in others]
+        if applied in sent and ignored:
+            yield f"{sent[applied]!r}, beside which MISP ignores {', '.join(ignored)}: take one or the other out."
 
 
-# Measured: MISP answers 500 where these are given otherwise.
+# Measured: MISP answers 500 where these have anything but a value or a list of values.
 _NO_OPERATORS = frozenset(
     {"threat_level_id", "published", "timestamp", "publish_timestamp", "event_timestamp", "searchall"}
 )
 _OPERATORS = frozenset({"AND", "OR", "NOT"})
 
 
-def _misshapen(filters: Filters) -> Iterator[str]:
-    """Yield what MISP cannot answer for the shape of its value."""
+def _unanswerable(filters: Filters) -> Iterator[str]:
+    """Yield what MISP cannot answer, since the value is of a kind that it does not expect."""
     for name, value in filters.items():
         misp_name = received(name)
         if misp_name in _NO_OPERATORS and isinstance(value, Mapping):
@@ -186,8 +190,8 @@ def _misshapen(filters: Filters) -> Iterator[str]:
 
 def tags_in(filters: Filters) -> list[str]:
     """Return the tags that the filters name, without ``!``; MISP takes what is a number for a tag's id."""
-    named = [tag for name in _TAGS for tag in _tags(filters.get(name))]
-    return [tag for tag in dict.fromkeys(named) if tag and not tag.isdecimal()]
+    tags = [tag for name in _TAGS for tag in _tags(filters.get(name))]
+    return [tag for tag in dict.fromkeys(tags) if tag and not tag.isdecimal()]
 
 
 def _tags(value: Any) -> Iterator[str]:
@@ -195,9 +199,9 @@ def _tags(value: Any) -> Iterator[str]:
         for operand in value.values():
             yield from map(str, operand if isinstance(operand, list | tuple) else [operand])
     elif isinstance(value, list | tuple):
-        yield from (str(each).removeprefix("!") for each in value)
+        yield from (str(tag).removeprefix("!") for tag in value)
     elif value:
-        yield from (each.strip().removeprefix("!") for each in re.split(r"\|\||&&", str(value)))
+        yield from (tag.strip().removeprefix("!") for tag in re.split(r"\|\||&&", str(value)))
 
 
 def has_wildcard(tag: str) -> bool:
@@ -206,21 +210,21 @@ def has_wildcard(tag: str) -> bool:
 
 
 def absent_tag(tag: str, known: Iterable[str]) -> str:
-    """Return a warning about a tag in the filters that is none of MISP's; nothing when it is one.
+    """Return a warning about a tag in the filters that MISP does not have; an empty text when it has it.
 
     ``known`` are names that MISP has, or the tag itself where it has a wildcard and an event is found by it.
     """
     names = sorted(name for name in known if _like(tag, re.IGNORECASE).fullmatch(name))
     if any(_like(tag).fullmatch(name) for name in names):
         return ""
-    nowhere = "no event has" if has_wildcard(tag) else "MISP does not have"
-    words = f"misp_event_filters name the tag {tag!r}, which {nowhere}"
+    absent = "no event has" if has_wildcard(tag) else "MISP does not have"
+    warning = f"misp_event_filters name the tag {tag!r}, which {absent}"
     if names:
-        return f"{words}: letter case counts in tags, so write {names[0]!r}."
-    return f"{words}: it finds nothing, and with ! before it nothing is left out; letter case counts."
+        return f"{warning}: letter case counts in tags, so write {names[0]!r}."
+    return f"{warning}: it finds nothing, and with ! before it nothing is left out; letter case counts."
 
 
 def _like(tag: str, case: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
     """Read a tag as SQL's LIKE does: % stands for anything, _ for one character."""
-    forms = {"%": ".*", "_": "."}
-    return re.compile("".join(forms.get(letter) or re.escape(letter) for letter in tag), re.DOTALL | case)
+    wildcards = {"%": ".*", "_": "."}
+    return re.compile("".join(wildcards.get(letter) or re.escape(letter) for letter in tag), re.DOTALL | case)

@@ -1,4 +1,4 @@
-"""What a setting's value may be; each check returns the value or raises ValueError with the mend.
+"""What a setting's value may be; each validator returns the value, or raises ValueError that says how to fix it.
 
 No text here repeats a value that could hold a secret.
 """
@@ -8,28 +8,20 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from helpers.settings.attribute_filters import AttributeFilters, FilterProblems
 
 GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 AZURE_NAME = re.compile(r"[\w().-]{1,90}")
 DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]", re.IGNORECASE)
-PLACEHOLDER = re.compile(r"\s*(?:(?:https?://)?<[^<>]*>/?|\.{3}|…)\s*")
-REFERENCE = "@microsoft.keyvault("
-UNRESOLVED = (
-    "holds a Key Vault reference that was not resolved: give the app's identity the role Key Vault Secrets User "
-    "(or the secret permission Get), compare the names of vault and secret, let the app through the vault's "
-    "firewall, then restart it; outside of App Service and Functions, use key_vault_name."
-)
 VAULT_NAME = re.compile(r"[a-z](?:-?[a-z0-9]){2,23}", re.IGNORECASE)
 VAULT_SECRET = re.compile(r"[0-9a-z-]{1,127}", re.IGNORECASE)
 PROXY_KEY = re.compile(r"(?:http|https|all)(?:://\S+)?|no_proxy")
@@ -37,79 +29,9 @@ PROXY_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "sock
 API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:-preview)?")
 # Microsoft's own connectors take these for sources that are not the upload API.
 RESERVED_SOURCES = frozenset({"microsoft sentinel", "azure sentinel", "securitygraph"})
-EXPECTED = {
-    "string_type": "text: put it in quotes",
-    "int_type": "a whole number: write digits without quotes or a point",
-    "float_type": "a number: write it without quotes",
-    "finite_number": "a finite number: write it in digits",
-    "bool_type": "True or False: write one of them without quotes",
-    "dict_type": 'a dictionary: write { "key": value, … }',
-    "model_type": 'a dictionary: write { "tenantId": …, "id": …, "secret": …, "workspaceId": … }',
-    "list_type": "a list: write [ … ], also around a single one",
-    "missing": "given: write it",
-}
-BOUNDS = {
-    "ge": ("at least", "larger"),
-    "gt": ("more than", "larger"),
-    "le": ("at most", "smaller"),
-}
 NETWORK_DATABASES = ("postgresql://", "postgresql+psycopg://")
 NO_LEDGER = "none"
 ANY_TENANT = frozenset({"common", "organizations", "consumers"})
-
-
-def texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each text in ``value`` with where it stands, as a path below it; keys of dictionaries too."""
-    if isinstance(value, SecretStr):
-        value = value.get_secret_value()
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from texts(key, path)
-            yield from texts(inner, f"{path}[{key!r}]")
-    elif isinstance(value, list | tuple):
-        for index, inner in enumerate(value):
-            yield from texts(inner, f"{path}[{index}]")
-
-
-def is_placeholder(text: str) -> bool:
-    """Say whether a placeholder like ``<tenant>`` was left."""
-    return PLACEHOLDER.fullmatch(text) is not None
-
-
-def is_reference(text: str) -> bool:
-    """Say whether this is a Key Vault reference, which App Service leaves as it is when it cannot resolve it."""
-    return text.strip().lower().startswith(REFERENCE)
-
-
-def sentences(details: ErrorDetails, keys: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return one of pydantic's errors in words, without the value, each with its path below the setting.
-
-    ``keys`` has those of a destination, by what may be written instead of them, in lower case.
-    """
-    problems: list[tuple[str, str]] = details.get("ctx", {}).get("problems", [])
-    return problems or [("", _sentence(details, keys))]
-
-
-def _sentence(details: ErrorDetails, keys: Mapping[str, str]) -> str:
-    context = details.get("ctx", {})
-    if "error" in context:
-        return str(context["error"])
-    if details["type"] == "extra_forbidden":
-        return _no_key(str(details["loc"][-1]), keys)
-    if details["type"] in EXPECTED:
-        return f"must be {EXPECTED[details['type']]}."
-    for bound, (words, other) in BOUNDS.items():
-        if bound in context:
-            return f"must be {words} {context[bound]}: write a {other} number."
-    return f"must be {context.get('expected', 'of another kind')}: write one of these."
-
-
-def _no_key(name: str, keys: Mapping[str, str]) -> str:
-    near = get_close_matches(name.lower(), list(keys), n=1, cutoff=0.8)
-    mend = f"write {keys[near[0]]!r}, if that is meant" if near else "take it out, or look for a slip in its name"
-    return f"is no key of a destination: {mend}."
 
 
 def guid(value: str) -> str:
@@ -141,39 +63,39 @@ def secret(value: SecretStr) -> SecretStr:
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("is empty, or has a space, a line break or an odd character in it: copy it again.")
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":  # docker --env-file leaves them
-        raise ValueError("has quotes around it, which whoever set the variable did not take off: take them away.")
+        raise ValueError("has quotes around it, which are no part of the value: take them away.")
     return value
 
 
 def scope(value: str) -> str:
-    """Accept the scope of an application; which API it belongs to is seen with the other settings."""
+    """Accept the scope of an application; which API it belongs to is checked with the other settings."""
     if not value.endswith("/.default"):
         raise ValueError("must end in /.default: leave it out, which is as ms_cloud says.")
     return value
 
 
 def vault_name(value: str) -> str:
-    """Accept the name of a key vault, or none (Azure, naming rules for resources)."""
+    """Accept the name of a key vault, or an empty text (Azure, naming rules for resources)."""
     if value and not VAULT_NAME.fullmatch(value):
-        raise ValueError("is no key vault's name: write the name alone, 3 to 24 letters, digits and hyphens.")
+        raise ValueError("is not a key vault's name: write the name alone, 3 to 24 letters, digits and hyphens.")
     return value
 
 
 def vault_secret(value: str) -> str:
     """Accept the name of a secret in a key vault."""
     if not VAULT_SECRET.fullmatch(value):
-        raise ValueError("is no name of a secret in a key vault: write letters, digits and hyphens only.")
+        raise ValueError("is not the name of a secret in a key vault: write letters, digits and hyphens only.")
     return value
 
 
 def web_address(value: str) -> str:
     """Accept an http or https URL with a host; return it without trailing slashes."""
-    parts = _split(value)
-    if parts.scheme.lower() not in {"http", "https"} or not parts.hostname:
+    url = _split_url(value)
+    if url.scheme.lower() not in {"http", "https"} or not url.hostname:
         raise ValueError("is not a web address: write it with its scheme, as in https://misp.example.org.")
-    if parts.username is not None or parts.password is not None:
+    if url.username is not None or url.password is not None:
         raise ValueError("has a user or password in it: take them out of the address.")
-    if parts.query or parts.fragment or re.search(r"[\s<>]", value):
+    if url.query or url.fragment or re.search(r"[\s<>]", value):
         raise ValueError("has a space, <, >, ? or # in it: write the base address only.")
     return value.rstrip("/")
 
@@ -186,8 +108,8 @@ def https_address(value: str) -> str:
     return address
 
 
-def https_address_if_any(value: str) -> str:
-    """Accept an https URL, or none: not every cloud has every service."""
+def optional_https_address(value: str) -> str:
+    """Accept an https URL, or an empty text: not every cloud has every service."""
     return value and https_address(value)
 
 
@@ -207,9 +129,9 @@ def source_system(value: str) -> str:
     return value
 
 
-def maybe(check: Callable[[str], str]) -> Callable[[str | None], str | None]:
-    """Return a check that lets nothing pass as nothing."""
-    return lambda value: None if value is None else check(value)
+def optional(validator: Callable[[str], str]) -> Callable[[str | None], str | None]:
+    """Return a validator that accepts None too."""
+    return lambda value: None if value is None else validator(value)
 
 
 def destination_name(value: str) -> str:
@@ -219,8 +141,8 @@ def destination_name(value: str) -> str:
     return value
 
 
-def each_once(tenants: Any) -> Any:
-    """Accept destinations with a name each."""
+def unique_names(tenants: Any) -> Any:
+    """Accept destinations that each have a name of their own."""
     names = [tenant.title.lower() for tenant in tenants]
     if len(set(names)) < len(names):
         raise ValueError("has two destinations of the same name: name each once.")
@@ -246,37 +168,37 @@ def user_agent(value: str) -> str:
 def proxy_scheme(value: str) -> str:
     """Accept the keys that requests looks for in its proxies."""
     if not PROXY_KEY.fullmatch(value):
-        raise ValueError('is no proxy\'s key: write "http", "https", "all" or "no_proxy", in small letters.')
+        raise ValueError('is not a proxy\'s key: write "http", "https", "all" or "no_proxy", in small letters.')
     return value
 
 
 def proxy_address(value: str) -> str:
-    """Accept a proxy's address with or without a scheme, a list of hosts, or nothing."""
+    """Accept a proxy's address with or without a scheme, a list of hosts, or an empty text."""
     if "://" not in value:
         return value
-    parts = _split(value)
-    if parts.scheme.lower() not in PROXY_SCHEMES or not parts.hostname:
-        raise ValueError("is no proxy's address: write it as in http://proxy.example.org:3128.")
+    url = _split_url(value)
+    if url.scheme.lower() not in PROXY_SCHEMES or not url.hostname:
+        raise ValueError("is not a proxy's address: write it as in http://proxy.example.org:3128.")
     return value
 
 
 def certificates(value: Any) -> bool | str:
-    """Accept True, False, or the path of a CA bundle that is there."""
+    """Accept True, False, or the path of a CA bundle that exists and can be read."""
     if isinstance(value, bool):
         return value
     if not isinstance(value, str | Path) or not str(value).strip():
         raise ValueError("must be True, False or the path of a CA bundle: write one of these.")
-    path = _expanded(Path(value))
+    bundle = _expanded(Path(value))
     try:
-        path.stat()
-        allowed = os.access(path, os.R_OK)
+        bundle.stat()
+        allowed = os.access(bundle, os.R_OK)
     except PermissionError:
         allowed = False
     except OSError:
         raise ValueError("names a CA bundle that is not there: write the path of one, or True.") from None
     if not allowed:
         raise ValueError("names a CA bundle that this user may not read: let it, or write another's path.")
-    return str(path)
+    return str(bundle)
 
 
 def state_url(value: str) -> str:
@@ -293,17 +215,17 @@ def state_url(value: str) -> str:
 def header_name(value: str) -> str:
     """Accept what HTTP allows as a header's name (RFC 9110, section 5.1)."""
     if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value):
-        raise ValueError("is no header's name: write letters, digits and hyphens only.")
+        raise ValueError("is not a header's name: write letters, digits and hyphens only.")
     return value
 
 
 def path(value: Any) -> Path | None:
-    """Accept a path, as text or as a Path; ``~`` is the user's home; empty is none."""
+    """Accept a path, as text or as a Path; ``~`` is the user's home; empty is None."""
     if value is None or value == "":
         return None
     if isinstance(value, str | Path):
         if "\0" in str(value) or not str(value).isprintable():
-            raise ValueError("has a character in it that no path can have: write it anew.")
+            raise ValueError("has a character in it that no path can have: write it again.")
         return _expanded(Path(value))
     raise ValueError("must be a path: write it as text in quotes.")
 
@@ -315,31 +237,23 @@ def absolute(value: Path | None) -> Path | None:
     return value
 
 
-def unreadable(path: Path) -> str:
-    """Say why a file cannot be read, and the mend; empty when it can."""
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        return f"cannot be read ({error.strerror}): name a file that is there and that this user may read."
-    return ""
-
-
-def filters(value: dict[str, Any]) -> dict[str, Any]:
+def event_filters(value: dict[str, Any]) -> dict[str, Any]:
     """Accept what JSON can hold, and dates, which PyMISP writes as text; MISP would ignore the rest."""
     try:
         json.dumps(value, default=_date_as_text, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
-        problem = "holds a value that MISP cannot be sent: write text, numbers, True, False, lists and such."
-        raise ValueError(problem) from None
+        raise ValueError(
+            "holds a value that cannot be sent to MISP: write text, numbers, True, False, lists and such."
+        ) from None
     return value
 
 
 def attribute_filters(value: dict[str, Any]) -> dict[str, Any]:
-    """Accept filters on attributes; each of their problems is told by itself."""
+    """Accept filters on attributes; each of their problems is reported by itself."""
     try:
         AttributeFilters.parse(value)
-    except FilterProblems as found:
-        raise PydanticCustomError("filters", "has problems", {"problems": list(found.problems)}) from None
+    except FilterProblems as error:
+        raise PydanticCustomError("filters", "has problems", {"problems": list(error.problems)}) from None
     return value
 
 
@@ -356,10 +270,11 @@ def _expanded(value: Path) -> Path:
         raise ValueError("has a ~ for a home that is not known: write the whole path.") from None
 
 
-def _split(value: str) -> SplitResult:
+def _split_url(value: str) -> SplitResult:
+    """Split a URL; one that cannot be split, or whose port is no number, has only empty parts."""
     try:
-        parts = urlsplit(value)
-        _ = parts.port
+        url = urlsplit(value)
+        _ = url.port
     except ValueError:
         return SplitResult("", "", "", "", "")
-    return parts
+    return url

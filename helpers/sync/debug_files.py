@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from helpers.log import open_private, redact
+from helpers.files import open_private
+from helpers.log import redact
 from helpers.microsoft import Answer
 
 logger = logging.getLogger(__name__)

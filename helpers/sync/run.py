@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 
 from constants import LOG_RECEIVED
 from helpers.errors import ExitCode, MispError, RunActive, SettingsError
+from helpers.files import permission_hint
 from helpers.ledger import Database, Ledger, lost
 from helpers.log import DestinationLogger
 from helpers.microsoft import Clock, RateLimiters, api_for, principal_of
 from helpers.misp import MispReader
-from helpers.ownership import permission_hint
 from helpers.settings import Settings
 from helpers.sync.delivery import Delivery
 from helpers.sync.destination import DestinationRun, RunOptions

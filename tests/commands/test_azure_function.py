@@ -21,8 +21,8 @@ from helpers.commands import azure_timer as tick
 from helpers.errors import SettingsError
 from helpers.log import redact
 from helpers.microsoft.batch import OutcomeState
-from helpers.settings import function_host
-from helpers.settings.model import load
+from helpers.settings import environment
+from helpers.settings.loading import load
 from helpers.sync import run as sync
 from helpers.sync.report import Report
 from sandbox.serve import Sandbox
@@ -168,7 +168,7 @@ def test_the_host_gives_a_consumption_plan_its_ten_minutes_and_the_run_fewer(unp
     host = json.loads((unpacked / "host.json").read_text())
     assert host["version"] == "2.0"
     assert host["functionTimeout"] == "00:10:00"
-    assert function_host.DEFAULTS["max_run_minutes"] == 9
+    assert environment.FUNCTION_DEFAULTS["max_run_minutes"] == 9
     assert host["extensionBundle"] == {
         "id": "Microsoft.Azure.Functions.ExtensionBundle",
         "version": "[4.*, 5.0.0)",

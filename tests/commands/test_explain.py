@@ -14,7 +14,8 @@ from helpers.indicators.values import Unsendable, normalise
 from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, Source, Stage, packed
 from helpers.ledger.spellings import holds, shortest, spellings
 from helpers.ledger.store import Ledger
-from helpers.settings.model import MsAuth, Tenant
+from helpers.settings import MsAuth
+from helpers.settings.sections import Tenant
 from helpers.sync import event_selection as marks
 from helpers.sync.destination import RunOptions
 from helpers.sync.plan import attribute_key, value_in

@@ -11,7 +11,7 @@ from constants import WithdrawalReason
 from helpers.commands.status import status
 from helpers.ledger.records import EventRecord, Stage
 from helpers.ledger.store import Ledger
-from helpers.settings.model import MsAuth
+from helpers.settings import MsAuth
 from helpers.sync.event_selection import DAY
 from sandbox.faults import Fault
 from tests.commands.test_explain import NOW, OTHER, WORKSPACE, thing

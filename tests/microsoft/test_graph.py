@@ -32,7 +32,7 @@ from helpers.microsoft.batch import Batch, OutgoingObject
 from helpers.microsoft.graph_api import GraphApi
 from helpers.microsoft.graph_responses import Operation, interpret_items
 from helpers.microsoft.responses import Answer, NextStep
-from helpers.settings import model as settings_model
+from helpers.settings import loading
 from helpers.settings.model import MsAuth, Settings
 from helpers.sync import run as sync
 from helpers.sync.debug_files import AnswerFiles
@@ -819,7 +819,7 @@ def loaded(site, **changes):
     environ = environ_for(site.azure, MISP2SENTINEL_MS_AUTH__GRAPH_API="true")
     environ |= {f"MISP2SENTINEL_{name}": value for name, value in changes.items()}
     config = site.settings.state_path / "config.py"
-    return settings_model.load(config, {name: value for name, value in environ.items() if value is not None})
+    return loading.load(config, {name: value for name, value in environ.items() if value is not None})
 
 
 def test_a_workspace_is_not_needed_and_the_state_of_the_api_is_one_warning(site):

@@ -16,9 +16,9 @@ from helpers.commands.check import Preflight
 from helpers.errors import MicrosoftError, SettingsError
 from helpers.log import redact
 from helpers.microsoft import key_vault
+from helpers.settings import load
 from helpers.settings.config_file import written
 from helpers.settings.environment import variable
-from helpers.settings.model import load
 from sandbox.azure.app import IDENTITY
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox

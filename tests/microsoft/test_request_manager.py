@@ -22,7 +22,7 @@ from helpers.microsoft.rate_limit import Clock, RateLimiters
 from helpers.microsoft.request_manager import RequestManager
 from helpers.microsoft.responses import Answer, NextStep, interpret
 from helpers.microsoft.upload_api import UploadApi
-from helpers.settings.model import MsAuth, Settings
+from helpers.settings import MsAuth, Settings
 from helpers.sync.report import Report
 from sandbox.faults import Fault
 from tests.support import AUTHORITY, FakeTime, azure_in_process, indicator, settings_for

@@ -30,7 +30,7 @@ ALONE = {"config": ROOT / "config.py", "constants": ROOT / "constants.py"}
 
 PURE = {
     *(name for name in HELPERS if name.startswith("indicators.")),
-    *("connection_words", "text", "settings.clouds", "settings.credentials", "settings.attribute_filters"),
+    *("text", "settings.clouds", "settings.credentials", "settings.attribute_filters"),
     *(
         "settings.filter_names",
         "misp.search_filters",
@@ -175,7 +175,9 @@ def test_a_pure_module_asks_no_clock_and_opens_no_file(module):
 @pytest.mark.parametrize("module", sorted(PURE))
 def test_a_pure_module_needs_only_pure_modules(module):
     """Settings and errors are values that come in; what they are made of is not asked."""
-    assert imported(HELPERS[module]) <= {*PURE, "settings.model", "settings", "errors", *PACKAGES}
+    assert imported(HELPERS[module]) - {"http"} <= {*PURE, "settings.model", "settings", "errors", *PACKAGES}
+    from_http = {name for name in imports(HELPERS[module]) if name.startswith("helpers.http")}
+    assert from_http <= {"helpers.http.innermost_cause"}, "what sends is not for pure modules"
 
 
 def test_pure_modules_use_of_network_libraries_only_what_is_pure_there():
@@ -255,7 +257,7 @@ def test_the_front_door_opens_on_helpers_only():
 
 
 def test_the_command_line_is_parsed_before_anything_of_others_is_imported():
-    first = {"commands", "commands.arguments", "errors", "interrupts", "log", "ownership", "text"}
+    first = {"commands", "commands.arguments", "errors", "files", "interrupts", "log", "text"}
     at_once = {name for name in imports(ROOT / "script.py", at_once=True) if name.startswith("helpers")}
     assert {module_of(name, HELPERS) for name in at_once} <= first
     for name in first:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.settings.model import load
+from helpers.settings import load
 from tests.support import environ_for
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,9 +9,9 @@ import pytest
 
 from helpers.errors import SettingsError
 from helpers.microsoft.upload_api import UploadApi
-from helpers.settings import clouds
+from helpers.settings import MsAuth, Settings, clouds, load
 from helpers.settings.environment import variable
-from helpers.settings.model import Endpoints, MsAuth, Settings, load
+from helpers.settings.sections import Endpoints
 
 GUID = "11111111-2222-4333-8444-555555555555"
 ENVIRON = {

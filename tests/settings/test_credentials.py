@@ -18,9 +18,8 @@ from helpers.errors import MicrosoftError, SettingsError
 from helpers.http import PinnedHttpAdapter, session
 from helpers.log import redact
 from helpers.microsoft.tokens import TokenSource
-from helpers.settings import certificates, credentials
+from helpers.settings import certificates, credentials, load
 from helpers.settings.environment import variable
-from helpers.settings.model import load
 from sandbox.azure.app import IDENTITY
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
@@ -190,7 +189,7 @@ def test_the_certificates_password_and_key_are_never_shown(box, tmp_path, pair):
     settings = settings_of(box, tmp_path, "certificate", certificate_path=path, certificate_password=PASSWORD)
     assert PASSWORD in settings.secret_values()
     assert PASSWORD not in repr(settings)
-    assert "PRIVATE KEY" not in repr(certificates.of(settings.ms_auth))
+    assert "PRIVATE KEY" not in repr(certificates.certificate_of(settings.ms_auth))
 
 
 # --- managed identities ------------------------------------------------------------------------------
@@ -382,7 +381,7 @@ def test_the_examples_have_every_key():
 @pytest.mark.parametrize("name", credentials.CREDENTIALS)
 def test_a_key_of_another_credential_is_an_error(name, key):
     credential = credentials.CREDENTIALS[name]
-    found = dict(credentials.foreign(name, [*credential.needs, key]))
+    found = dict(credentials.misplaced_keys(name, [*credential.needs, key]))
     assert set(found) == ({key} - {*credential.needs, *credential.may})
     for words in found.values():
         assert f"it is {name!r}: take it out, or choose" in words
@@ -398,7 +397,7 @@ def test_what_a_credential_needs_is_asked_for_by_name(name):
     assert all(variable(each) in problem for each, problem in zip(plain, said, strict=True))
 
 
-def test_foreign_keys_are_told_where_they_came_from(box, tmp_path):
+def test_keys_of_another_credential_are_told_where_they_came_from(box, tmp_path):
     given = environ(box, tmp_path, "managed_identity", without=(), certificate_path="/etc/sync.pem")
     said = problems(given)
     assert [problem.partition(" belongs")[0] for problem in said] == [

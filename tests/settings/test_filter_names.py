@@ -131,9 +131,9 @@ def test_distribution_is_told_for_what_it_does():
     [
         (("last", "publish_timestamp"), "'last' and 'publish_timestamp', which are the same filter"),
         (("sharinggroup", "sharing_group_id"), "the same filter"),
-        (("tags", "tag"), "'tags', beside which MISP does not heed tag"),
-        (("searchall", "published", "last", "type_attribute"), "does not heed last, type_attribute"),
-        (("searchall", "value"), "'value', beside which MISP does not heed searchall"),
+        (("tags", "tag"), "'tags', beside which MISP ignores tag"),
+        (("searchall", "published", "last", "type_attribute"), "ignores last, type_attribute"),
+        (("searchall", "value"), "'value', beside which MISP ignores searchall"),
     ],
 )
 def test_what_is_lost_beside_another_is_told(names, words):

@@ -9,7 +9,7 @@ from helpers.errors import MispRefused
 from helpers.misp import decaying_models
 from helpers.misp.decaying_models import Model
 from helpers.misp.responses import declined
-from helpers.settings.model import Tenant
+from helpers.settings.sections import Tenant
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
 from tests.misp.test_reader import reader_for

@@ -17,20 +17,19 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from helpers.errors import SettingsError
-from helpers.ownership import user_name
+from helpers.files import user_name
 from helpers.settings.config_file import MEANT, NEEDLESS, RENAMED, written
 from helpers.settings.environment import variable
-from helpers.settings.model import (
+from helpers.settings.loading import (
     DEFAULT_CONFIG,
     FOR_ADOPT,
     FOR_STORIES,
-    KINDS,
     NEEDED,
     UNSET_WHEN_EMPTY,
     Loaded,
-    Settings,
     load,
 )
+from helpers.settings.model import SETTING_TYPES, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 GUID = "11111111-2222-4333-8444-555555555555"
@@ -49,7 +48,7 @@ misp_domain = "https://misp.example.org"
 misp_key = "{KEY}"
 ms_auth = {{"tenant": "{GUID}", "client_id": "{GUID}", "client_secret": "{SECRET}", "workspace_id": "{GUID}"}}
 '''
-SINGLE_NAMES = sorted(name for name in KINDS if name not in ("ms_auth", "ms_endpoints", "misp_stories"))
+SINGLE_NAMES = sorted(name for name in SETTING_TYPES if name not in ("ms_auth", "ms_endpoints", "misp_stories"))
 
 
 @pytest.fixture
@@ -310,7 +309,7 @@ def test_a_named_file_must_be_there(tmp_path):
 
 
 def test_the_default_file_may_be_absent(tmp_path, monkeypatch):
-    monkeypatch.setattr("helpers.settings.model.DEFAULT_CONFIG", tmp_path / "config.py")
+    monkeypatch.setattr("helpers.settings.loading.DEFAULT_CONFIG", tmp_path / "config.py")
     assert load(None, ENVIRON).settings.source_of("misp_timeout") == "default"
 
 
@@ -699,8 +698,8 @@ BAD = [
     ("misp_timeout", "1e20", "at most 86400"),
     ("ms_proxies", '"http://proxy.example.org"', "dictionary"),
     ("ms_proxies['HTTPS']", "{'HTTPS': 'http://proxy.example.org'}", "small letters"),
-    ("ms_proxies['https']", "{'https': 'ftp://proxy.example.org'}", "no proxy's address"),
-    ("ms_proxies['https']", "{'https': 'http://'}", "no proxy's address"),
+    ("ms_proxies['https']", "{'https': 'ftp://proxy.example.org'}", "not a proxy's address"),
+    ("ms_proxies['https']", "{'https': 'http://'}", "not a proxy's address"),
     ("misp_domain", '"misp.example.org"', "scheme"),
     ("misp_domain", '"ftp://misp.example.org"', "scheme"),
     ("misp_domain", '"https://"', "scheme"),
@@ -744,7 +743,7 @@ BAD = [
     ("ms_cloud", '"AzureChinaCloud"', "retired"),
     ("ms_cloud", '"mooncake"', "retired"),
     ("ms_cloud", '"21Vianet"', "retired"),
-    ("ms_cloud", '""', "no cloud"),
+    ("ms_cloud", '""', "not a known cloud"),
     ("ms_cloud", "5", "text"),
     ("ms_auth.credential", '{"credential": "password"}', "'managed_identity'"),
     ("key_vault_name", '"https://soc.vault.azure.net"', "the name alone"),
@@ -787,7 +786,7 @@ def test_values_that_cannot_be(site, tmp_path, shown, value, words):
     problem = only_problem(site, f"{name} = {value}", environ)
     assert problem.startswith(f"{written(shown)} ({tmp_path / 'config.py'}) ")
     assert words in problem
-    assert ":" in problem.partition(") ")[2], "every problem says how to mend it"
+    assert ":" in problem.partition(") ")[2], "every problem says how to fix it"
     assert "hidden" not in problem and "errors.pydantic.dev" not in problem
 
 
@@ -1011,7 +1010,7 @@ MARK = "Zq7Zq7"
         f'{{"a": "{MARK}"',
     ],
 )
-@pytest.mark.parametrize("name", sorted(KINDS))
+@pytest.mark.parametrize("name", sorted(SETTING_TYPES))
 def test_no_message_shows_a_value(name, value, tmp_path):
     config = tmp_path / "config.py"
     config.write_text(f"{name.partition('.')[0]} = { ({name.partition('.')[2]: value} if '.' in name else value)!r}")
@@ -1025,7 +1024,9 @@ def test_no_message_shows_a_value(name, value, tmp_path):
     assert not [sentence for sentence in said if MARK in sentence]
 
 
-@given(environ=st.dictionaries(st.sampled_from([variable(name) for name in sorted(KINDS)]), st.text(), max_size=8))
+@given(
+    environ=st.dictionaries(st.sampled_from([variable(name) for name in sorted(SETTING_TYPES)]), st.text(), max_size=8)
+)
 @hypothesis_settings(suppress_health_check=[HealthCheck.too_slow])
 def test_any_text_gives_settings_or_sentences(environ):
     try:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from helpers.commands.story_files import stories_in
 from helpers.errors import SettingsError
-from helpers.settings.model import load
+from helpers.settings import load
 from helpers.stories.indicators import StoryIndicator, named, windows
 from helpers.stories.misp_event import Member, item_object, parts_of, read_event, same, tag_names
 from helpers.stories.story import LONGEST, read

@@ -9,7 +9,7 @@ import requests
 from requests.adapters import BaseAdapter
 
 from helpers.microsoft.rate_limit import Clock
-from helpers.settings import model as settings_room
+from helpers.settings import load
 from sandbox.azure.app import AzureState
 from sandbox.azure.app import create_app as azure_app
 
@@ -96,7 +96,7 @@ def settings_for(azure, tmp_path, **more):
     config = tmp_path / "config.py"
     config.write_text("")
     environ = environ_for(azure, MISP2SENTINEL_STATE_DIR=str(tmp_path / "state"), **more)
-    return settings_room.load(config, environ).settings
+    return load(config, environ).settings
 
 
 def azure_in_process(time):

@@ -16,7 +16,7 @@ from helpers.log import silence_libraries
 from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.request_manager import RequestManager
 from helpers.misp import reader as misp_room
-from helpers.settings import model as settings_room
+from helpers.settings import load
 from helpers.sync import delivery
 from helpers.sync import run as sync
 from helpers.sync.destination import RunOptions
@@ -111,7 +111,7 @@ class OneProcess:
         environ = environ_for(self.azure, MISP2SENTINEL_STATE_DIR=str(state))
         environ |= {"MISP2SENTINEL_MISP_KEY": self.misp.key}
         environ |= {f"MISP2SENTINEL_{name}": value for name, value in settings.items()}
-        self.settings = settings_room.load(config, environ).settings
+        self.settings = load(config, environ).settings
         sync.make_state_dir(self.settings)
         silence_libraries()
         self._misp_line = Line(misp_app(self.misp), self.life)

@@ -11,7 +11,7 @@ from helpers.commands.collect import collect
 from helpers.commands.share import share
 from helpers.log import silence_libraries
 from helpers.misp import reader as misp_room
-from helpers.settings import model as settings_room
+from helpers.settings import load
 from helpers.stories.share_story import ShareOptions
 from sandbox.faults import Fault
 from sandbox.misp.accounts import organisation
@@ -109,7 +109,7 @@ class StorySite:
         environ = {f"MISP2SENTINEL_MISP_STORIES__{name}": value for name, value in named.items()}
         environ |= {"MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org"}
         environ |= {"MISP2SENTINEL_STATE_DIR": str(self.state)}
-        return settings_room.load(config, environ, stories=True).settings
+        return load(config, environ, stories=True).settings
 
     @contextmanager
     def wired(self):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from helpers.ledger.store import Ledger
-from helpers.settings import model as settings_room
+from helpers.settings import load
 from helpers.sync import run as sync
 from helpers.sync.destination import RunOptions
 from sandbox.azure.app import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE_NAME, AzureState
@@ -46,7 +46,7 @@ class TlsSite:
         return {**environ_for(self.azure), **{f"MISP2SENTINEL_{name}": value for name, value in own.items()}}
 
     def settings(self, **more):
-        return settings_room.load(self.config, self.environ(**more)).settings
+        return load(self.config, self.environ(**more)).settings
 
     def run(self, options=None, **more):
         """Run an hour after whatever was before."""

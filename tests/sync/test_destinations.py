@@ -19,7 +19,7 @@ from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.request_manager import RequestManager
 from helpers.misp import reader as misp_room
-from helpers.settings import model as settings_room
+from helpers.settings import load
 from helpers.sync import delivery
 from helpers.sync import run as sync
 from helpers.sync.destination import RunOptions
@@ -93,7 +93,7 @@ class Site:
         environ |= {"MISP2SENTINEL_MISP_KEY": self.misp.key, "MISP2SENTINEL_MISP_EVENT_FILTERS": '{"published": 1}'}
         environ |= {"MISP2SENTINEL_MS_MAX_INDICATORS_REQUEST": "2"}
         environ |= {f"MISP2SENTINEL_{name}": value for name, value in settings.items()}
-        self.settings = settings_room.load(self.config, environ).settings
+        self.settings = load(self.config, environ).settings
         sync.make_state_dir(self.settings)
         silence_libraries()
         self.misp.load([misp_event(1, hosts(ATTRIBUTES))])
@@ -327,7 +327,7 @@ BAD = {
     "an object instead of a list": (entry(), "must be a list"),
     "a missing key": ([entry("secret")], "secret is missing"),
     "no workspace": ([entry("workspaceId")], "workspaceId"),
-    "an unknown key": ([entry(sqace=1)], "no key of a destination: take it out"),
+    "an unknown key": ([entry(sqace=1)], "not a key of a destination: take it out"),
     "ms_auth's name of a key": ([entry("secret", client_secret="s3cret")], "write 'secret', if that is meant"),
     "a key in other letters": ([entry("workspaceId", workspaceID=workspace(1))], "write 'workspaceId'"),
     "a placeholder": ([entry(secret="<secret>")], r"put your own value there\."),
@@ -352,7 +352,7 @@ def test_what_is_wrong_with_the_list_is_said(tmp_path, name):
         "tenants": json.dumps(given),
     }
     with pytest.raises(SettingsError, match=words) as error:
-        settings_room.load(config, environ)
+        load(config, environ)
     assert "environment tenants" in str(error.value)
     assert "s3cret" not in str(error.value) and "ms_auth[" not in str(error.value)
 
@@ -364,7 +364,7 @@ def test_a_list_that_cannot_be_read_is_all_that_is_wrong(tmp_path, given):
     (tmp_path / "config.py").write_text("")
     environ = {"mispurl": "https://misp.example.org", "mispkey": "k" * 40, "tenants": given}
     with pytest.raises(SettingsError) as error:
-        settings_room.load(tmp_path / "config.py", environ)
+        load(tmp_path / "config.py", environ)
     (problem,) = error.value.problems
     assert problem.startswith("ms_tenants (environment tenants) ")
 
@@ -398,4 +398,4 @@ def destinations(folder, tenants, **others):
     config = folder / "config.py"
     config.write_text("")
     here = {"MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org", "MISP2SENTINEL_MISP_KEY": "k" * 40}
-    return settings_room.load(config, {**here, "tenants": json.dumps(tenants), **others}).settings.destinations()
+    return load(config, {**here, "tenants": json.dumps(tenants), **others}).settings.destinations()

@@ -11,7 +11,7 @@ from helpers.commands import withdraw as leave
 from helpers.commands.check import Preflight
 from helpers.errors import NoLedger, RunActive
 from helpers.ledger.store import Ledger
-from helpers.settings.model import load
+from helpers.settings import load
 from helpers.sync.plan import seconds
 from tests.support import environ_for, hosts, misp_event
 from tests.support.in_process import OneProcess

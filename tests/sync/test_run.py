@@ -22,7 +22,6 @@ from helpers.commands.convert import events_in
 from helpers.microsoft.batch import OutcomeState
 from helpers.misp.reader import MispReader
 from helpers.misp.search_filters import NOTHING_FOUND
-from helpers.settings import model as settings_room
 from helpers.sync import destination
 from helpers.sync import run as sync
 from helpers.sync.destination import RunOptions
@@ -57,7 +56,7 @@ class Site:
         }
 
     def run(self, uuid="", progress=None, **environ):
-        settings = settings_room.load(self.config, {**self.environ, **environ}).settings
+        settings = loading.load(self.config, {**self.environ, **environ}).settings
         sync.make_state_dir(settings)
         return sync.run(settings, RunOptions(uuid), progress=progress, clock=self.time.clock)
 
@@ -702,7 +701,7 @@ def test_a_site_s_own_choice_by_id_and_by_uuid_holds_for_one_event_and_for_known
     for number in (1, 3, 4):
         assert site.run(uuid=misp_event(number)["uuid"]).exit_code == 3
     assert site.run(uuid=misp_event(2)["uuid"]).indicators == 30
-    reader = MispReader(settings_room.load(site.config, site.environ).settings)
+    reader = MispReader(loading.load(site.config, site.environ).settings)
     filters = reader.settings.misp_event_filters
     assert set(reader.seen(filters, [misp_event(n)["uuid"] for n in range(1, 6)])) == {misp_event(2)["uuid"]}
 

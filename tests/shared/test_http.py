@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.connection_words import innermost_cause
+from helpers.http import innermost_cause
 
 AT = "HTTPSConnection(host='misp.example.org', port=443)"
 POOL = "HTTPSConnectionPool(host='misp.example.org', port=443): Max retries exceeded with url: /x (Caused by "

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers import log, ownership
+from helpers import files, log
 from helpers.errors import LedgerError, SettingsError
+from helpers.files import permission_hint, user_name
 from helpers.ledger import database
 from helpers.ledger.database import Database
-from helpers.ownership import permission_hint, user_name
-from helpers.settings import validators as setting_checks
+from helpers.settings import validators
 
 OTHER = os.geteuid() + 4321
 
@@ -19,14 +19,14 @@ OTHER = os.geteuid() + 4321
 @pytest.fixture
 def as_another(monkeypatch):
     """This process takes itself for a user without a name, whose nothing here is."""
-    monkeypatch.setattr(ownership.os, "geteuid", lambda: OTHER)
+    monkeypatch.setattr(files.os, "geteuid", lambda: OTHER)
 
 
 def refused(path, number=errno.EACCES):
     return OSError(number, os.strerror(number), str(path))
 
 
-def made(tmp_path, mode, name="state"):
+def make_state(tmp_path, mode, name="state"):
     place = tmp_path / name
     place.mkdir()
     place.chmod(mode)
@@ -35,33 +35,33 @@ def made(tmp_path, mode, name="state"):
 
 
 def test_a_private_directory_is_given_away_whole(tmp_path, as_another):
-    place, file = made(tmp_path, 0o700, "of one")
+    place, file = make_state(tmp_path, 0o700, "of one")
     assert permission_hint(refused(file)) == (
         f"{file} belongs to {user_name(os.getuid())} (did root run this once?). As root: chown -R {OTHER}: '{place}'"
     )
 
 
 def test_what_root_left_in_this_users_directory(tmp_path, monkeypatch):
-    place, file = made(tmp_path, 0o755)
+    place, file = make_state(tmp_path, 0o755)
     whole, real = f"chown -R {user_name()}: {place}", type(file).stat
 
-    def of_another(path, **given):
-        found = real(path, **given)
-        return SimpleNamespace(st_uid=OTHER, st_mode=found.st_mode) if path == file else found
+    def of_another(path, **options):
+        status = real(path, **options)
+        return SimpleNamespace(st_uid=OTHER, st_mode=status.st_mode) if path == file else status
 
     monkeypatch.setattr(type(file), "stat", of_another)
     assert permission_hint(refused(file)).endswith(whole)
 
 
 def test_a_directory_that_others_use_is_not_given_away(tmp_path, as_another):
-    place, file = made(tmp_path, 0o755)
+    place, file = make_state(tmp_path, 0o755)
     assert permission_hint(refused(file)).endswith(f"chown {OTHER}: {file}")
     assert "chown" not in permission_hint(refused(place / "absent.log"))
 
 
 def test_nobodys_home_is_given_away(tmp_path, as_another, monkeypatch):
-    place, _ = made(tmp_path, 0o700)
-    monkeypatch.setattr(ownership.pwd, "getpwall", lambda: [SimpleNamespace(pw_dir=str(place))])
+    place, _ = make_state(tmp_path, 0o700)
+    monkeypatch.setattr(files.pwd, "getpwall", lambda: [SimpleNamespace(pw_dir=str(place))])
     assert "chown" not in permission_hint(refused(place / "absent.log"))
     assert "chown" not in permission_hint(refused(place / "far" / "absent.log"))
 
@@ -72,7 +72,7 @@ def test_nothing_is_said_of_other_troubles(as_another, error):
 
 
 def test_log_and_ledger_say_it(tmp_path, as_another, monkeypatch):
-    place, file = made(tmp_path, 0o700)
+    place, file = make_state(tmp_path, 0o700)
 
     def no(path, _flags):
         raise refused(path)
@@ -107,7 +107,7 @@ def test_a_log_in_a_directory_that_may_not_be_entered_is_told(shut):
 
 def test_a_bundle_in_a_directory_that_may_not_be_entered_is_told(shut):
     with pytest.raises(ValueError, match="may not read"):
-        setting_checks.certificates(str(shut / "ca.pem"))
+        validators.certificates(str(shut / "ca.pem"))
 
 
 def test_a_ledger_in_a_directory_that_may_not_be_entered_is_told(shut):

@@ -1,0 +1,152 @@
+"""What no field can check by itself: contradictions between settings, files that cannot be used, doubtful values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from helpers.settings import clouds, credentials, filter_names, messages, validators
+from helpers.settings.model import LEGACY_API_VERSIONS, SOURCE_SYSTEM, Settings
+
+Problem = tuple[str, str]
+CREDENTIAL = "ms_auth.credential"
+
+
+def contradictions(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield (setting, what is wrong and how to fix it); ``values`` are what a site sets, by dotted name."""
+    name = values.get(CREDENTIAL, credentials.DEFAULT)
+    if credentials.find(name):
+        keys = {known.removeprefix("ms_auth.") for known in values if known.startswith("ms_auth.")}
+        yield from ((f"ms_auth.{key}", problem) for key, problem in credentials.misplaced_keys(name, keys))
+    yield from clouds.problems(values)
+    tenants = values.get("ms_tenants")
+    if isinstance(tenants, list):
+        yield from _destination_problems([tenant for tenant in tenants if isinstance(tenant, Mapping)], values)
+
+
+def _destination_problems(tenants: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find destinations without a workspace, and those that are one and the same.
+
+    The Graph API needs no workspace, and has one destination in a tenant: it knows no source systems, so two would
+    delete each other's indicators.
+    """
+    if values.get("ms_auth.graph_api") is True:
+        if _has_duplicates(str(tenant.get("tenantId", "")).lower() for tenant in tenants):
+            yield (
+                "ms_tenants",
+                "has two destinations of the same tenantId, where the Graph API has one: name each once.",
+            )
+        return
+    for number, tenant in enumerate(tenants):
+        if not tenant.get("workspaceId"):
+            yield f"ms_tenants[{number}]['workspaceId']", "must be given: write it."
+    default = values.get("sourcesystem", SOURCE_SYSTEM)
+    if _has_duplicates(
+        (str(tenant["workspaceId"]).lower(), tenant.get("sourcesystem") or default)
+        for tenant in tenants
+        if tenant.get("workspaceId")
+    ):
+        yield "ms_tenants", "has two destinations of the same workspace and sourcesystem: name each once."
+
+
+def _has_duplicates(values: Iterable[object]) -> bool:
+    listed = list(values)  # a site's values, which need not be hashable
+    return any(value in listed[:position] for position, value in enumerate(listed))
+
+
+def story_contradictions(settings: Settings) -> Iterator[Problem]:
+    """Yield what is wrong with a sharing group: it goes with the distribution 4 (MISP, distribution levels)."""
+    stories = settings.misp_stories
+    if stories.sharing_group_id and stories.level != 4:
+        yield (
+            "misp_stories.distribution",
+            f"is {stories.level}, which shares with others than the sharing group that sharing_group_id names: "
+            "write 4, or take one of the two out.",
+        )
+    if stories.level == 4 and not stories.sharing_group_id:
+        yield (
+            "misp_stories.distribution",
+            "is 4, a sharing group, and sharing_group_id names none: write its id, or another distribution.",
+        )
+
+
+# -- files --------------------------------------------------------------------------------------------
+
+
+def unusable_files(values: Mapping[str, Any], now: float) -> Iterator[Problem]:
+    """Yield what is wrong with the certificate or the token's file, at ``now`` in seconds since 1970."""
+    credential = values.get(CREDENTIAL)
+    if credential == "certificate":
+        yield from _certificate_problems(values, now)
+    elif credential == "workload_identity" and (path := _path_in(values.get("ms_auth.federated_token_file"))):
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            yield "ms_auth.federated_token_file", messages.unreadable_file(error)
+
+
+def _certificate_problems(values: Mapping[str, Any], now: float) -> Iterator[Problem]:
+    path = _path_in(values.get("ms_auth.certificate_path"))
+    password = values.get("ms_auth.certificate_password", "")
+    if path and isinstance(password, str):
+        from helpers.settings import certificates  # noqa: PLC0415  only where there is a certificate
+
+        problem = certificates.problem(path, password, now)
+        if problem:
+            yield f"ms_auth.{problem[0]}", problem[1]
+
+
+def _path_in(value: Any) -> Path | None:
+    """Return the path, unless it is none, which has been reported."""
+    with suppress(ValueError):
+        return validators.absolute(validators.path(value))
+    return None
+
+
+# -- values that are allowed and probably not meant ---------------------------------------------------
+
+
+def doubts(settings: Settings) -> Iterator[str]:
+    """Yield a warning for each value that is allowed and probably not meant."""
+    yield from _connection_doubts(settings)
+    if settings.key_vault_name and not settings.vault_secrets:
+        source = settings.source_of("key_vault_name")
+        yield f"key_vault_name ({source}) is not used: what could come from the vault is given already."
+    if settings.graph:
+        yield (
+            f'ms_auth["graph_api"] ({settings.source_of("ms_auth.graph_api")}) is True: Microsoft has deprecated the '
+            "tiIndicators of the Graph API, announced their removal by April 2026, and takes them from existing "
+            "customers only. Move to the upload API (docs/graph.md)."
+        )
+    if not settings.remembers:
+        yield (
+            f'state_url ({settings.source_of("state_url")}) is "none", so a run remembers nothing: it sends all that '
+            "is valid each time and withdraws nothing; what leaves MISP stays in Sentinel until it expires."
+        )
+    if settings.dry_run:
+        yield f"dry_run ({settings.source_of('dry_run')}) is on: nothing is sent to Sentinel."
+    yield from filter_names.odd_filters(settings.misp_event_filters, settings.source_of("misp_event_filters"))
+    by_default = settings.source_of("ms_auth.new_upload_api") == "default"
+    if by_default and settings.ms_api_version in LEGACY_API_VERSIONS:
+        yield (
+            f"ms_api_version ({settings.source_of('ms_api_version')}) is the legacy API's, but the STIX objects API is "
+            "used: take it out, or keep the legacy API with ms_auth['new_upload_api'] = False."
+        )
+
+
+def _connection_doubts(settings: Settings) -> Iterator[str]:
+    for name, value, host in (
+        ("misp_verifycert", settings.misp_verifycert, "MISP"),
+        ("ms_verifycert", settings.ms_verifycert, "Microsoft"),
+        ("misp_stories.ssl_check", settings.misp_stories.ssl_check, "the stories' MISP"),
+    ):
+        if value is False:
+            yield (
+                f"{name} ({settings.source_of(name)}) is False, so {host} could be anyone: "
+                "write True, or the path of your CA bundle."
+            )
+    for name, address in (("misp_domain", settings.misp_domain), ("misp_stories.url", settings.misp_stories.url)):
+        if address.lower().startswith("http://"):
+            yield f"{name} ({settings.source_of(name)}) is http, so the key travels in the clear: write https."

@@ -1,0 +1,260 @@
+"""From config.py and the environment to ``Settings``: read, checked, and every problem reported at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from helpers.errors import SettingsError
+from helpers.settings import clouds, credentials, cross_checks, environment, messages
+from helpers.settings.config_file import Problems, SourcedValue, read_config_file, written
+from helpers.settings.cross_checks import CREDENTIAL
+from helpers.settings.environment import read_environment, variable
+from helpers.settings.model import FROM_VAULT, SETTING_TYPES, Settings
+from helpers.settings.sections import DESTINATION_KEYS
+
+DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "config.py"
+NEEDED = (
+    "misp_domain",
+    "misp_key",
+    "ms_auth.tenant",
+    "ms_auth.client_id",
+    "ms_auth.client_secret",
+    "ms_auth.workspace_id",
+)
+# Only what fills the ledger from Sentinel asks for these, so a placeholder may stay.
+FOR_ADOPT = ("ms_auth.subscription_id", "ms_auth.resourceGroupName", "ms_auth.workspaceName")
+# What sharing and collecting stories needs, beside an address: its own or misp_domain.
+FOR_STORIES = ("misp_stories.api_key", "misp_stories.organisation_id")
+_CREDENTIAL_KEYS = tuple(f"ms_auth.{key}" for key in credentials.KEYS)
+# A value of None or "" is what os.getenv and a vault's client give for what is not there.
+UNSET_WHEN_EMPTY = frozenset(
+    {
+        *NEEDED,
+        *FOR_ADOPT,
+        *(f"ms_endpoints.{key}" for key in clouds.CLOUDS[clouds.DEFAULT].endpoints),
+        *_CREDENTIAL_KEYS,
+        CREDENTIAL,
+        *FOR_STORIES,
+        "misp_stories.url",
+        "misp_stories.sharing_group_id",
+        "misp_stories.distribution",
+        "misp_stories.proxy_server",
+        "ms_auth.scope",
+        "ms_auth.new_upload_api",
+        "ms_api_version",
+        "ms_proxies",
+        "misp_proxies",
+        "misp_headers",
+        "key_vault_name",
+        *FROM_VAULT.values(),
+    }
+)
+
+SourcedSettings = dict[str, SourcedValue]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The settings, and what the operator should know about them."""
+
+    settings: Settings
+    warnings: tuple[str, ...]
+
+
+def load(
+    config_path: Path | None,
+    environ: Mapping[str, str],
+    *,
+    offline: bool = False,
+    stories: bool = False,
+    now: Callable[[], float] = time.time,
+) -> Loaded:
+    """Read and check config.py and the environment.
+
+    With ``offline``, what is only needed to reach MISP or Microsoft may be missing; with ``stories``, what is needed
+    is what sharing and collecting stories needs, and not what a run needs. ``now`` gives seconds since 1970.
+    What a key vault holds is not read here: see ``Settings.vault_secrets``.
+    Raises SettingsError with every problem.
+    """
+    problems = Problems()
+    sourced = _read(config_path, environ, offline, problems)
+    needed = _needed(sourced, problems.reported, stories)
+    sourced = _without_placeholders(sourced, needed, offline, problems)
+    settings = _validated(sourced, problems)
+    values = {name: setting.value for name, setting in sourced.items()}
+    _report(cross_checks.contradictions(values), sourced, problems)
+    if settings is not None:
+        for name, problem in cross_checks.story_contradictions(settings):
+            problems.add(name, settings.source_of(name), problem)
+    if not offline:
+        _report_missing(needed, sourced, problems)
+        _report(cross_checks.unusable_files(values, now()), sourced, problems)
+        if environment.is_function(environ):
+            _report(environment.function_problems(values), sourced, problems)
+    if settings is None or problems.errors:
+        raise SettingsError([*problems.errors, *problems.warnings])
+    return Loaded(settings, (*problems.warnings, *cross_checks.doubts(settings)))
+
+
+# -- reading ------------------------------------------------------------------------------------------
+
+
+def _read(config_path: Path | None, environ: Mapping[str, str], offline: bool, problems: Problems) -> SourcedSettings:
+    """Return what the environment sets, and of the rest what config.py sets, by dotted name."""
+    path = config_path or _config_path_in(environ)
+    sourced: SourcedSettings = {}
+    if path or DEFAULT_CONFIG.exists():
+        sourced = read_config_file((path or DEFAULT_CONFIG).absolute(), SETTING_TYPES, problems)
+    not_needed = (*NEEDED, *_CREDENTIAL_KEYS, "ms_auth") if offline else ()
+    sourced |= read_environment(environ, SETTING_TYPES, problems, not_needed=not_needed)
+    sourced = {
+        name: setting
+        for name, setting in sourced.items()
+        if name not in UNSET_WHEN_EMPTY or setting.value not in (None, "")
+    }
+    _add_token_file(sourced, environ)
+    if environment.is_function(environ):
+        defaults = environment.FUNCTION_DEFAULTS
+        sourced = {name: SourcedValue(value, "default in a Function") for name, value in defaults.items()} | sourced
+    return sourced
+
+
+def _config_path_in(environ: Mapping[str, str]) -> Path | None:
+    text = environment.config_path(environ)
+    with suppress(RuntimeError):  # a home that is not known: the path as it is written cannot be read either
+        return Path(text).expanduser() if text else None
+    return Path(text)
+
+
+def _add_token_file(sourced: SourcedSettings, environ: Mapping[str, str]) -> None:
+    """Add the file of a workload identity's token where it is needed and only the host says where it is."""
+    path = environ.get(credentials.TOKEN_FILE_VARIABLE)
+    if not path:
+        return
+    if _value(sourced, CREDENTIAL) == "workload_identity":
+        setting = SourcedValue(path, f"environment {credentials.TOKEN_FILE_VARIABLE}")
+        sourced.setdefault("ms_auth.federated_token_file", setting)
+    tenants = _value(sourced, "ms_tenants")
+    if isinstance(tenants, list):
+        tenants = [_with_token_file(tenant, path) for tenant in tenants]
+        sourced["ms_tenants"] = sourced["ms_tenants"]._replace(value=tenants)
+
+
+def _with_token_file(tenant: Any, path: str) -> Any:
+    if isinstance(tenant, Mapping) and tenant.get("credential") == "workload_identity":
+        return {"federated_token_file": path, **tenant}
+    return tenant
+
+
+def _value(sourced: Mapping[str, SourcedValue], name: str, default: Any = None) -> Any:
+    return sourced[name].value if name in sourced else default
+
+
+# -- what is needed -----------------------------------------------------------------------------------
+
+
+def _needed(sourced: Mapping[str, SourcedValue], unreadable: Collection[str], stories: bool) -> tuple[str, ...]:
+    """Return what must be set: for a run, or for stories, which half a configuration asks for as well."""
+    for_stories = FOR_STORIES if stories or "misp_stories.api_key" in sourced else ()
+    if not stories:
+        return (*_needed_for_a_run(sourced, unreadable), *for_stories)
+    return for_stories if "misp_stories.url" in sourced else ("misp_domain", *for_stories)
+
+
+def _needed_for_a_run(sourced: Mapping[str, SourcedValue], unreadable: Collection[str]) -> tuple[str, ...]:
+    """Return what a run needs, for the chosen credential and without what a key vault holds.
+
+    ``unreadable`` are settings that are set and could not be read.
+    """
+    credential = credentials.find(_value(sourced, CREDENTIAL, credentials.DEFAULT))
+    for_credential = {f"ms_auth.{key}" for key in credential.needs} if credential else set()
+    needed = [
+        name
+        for name in dict.fromkeys((*NEEDED, *sorted(for_credential)))
+        if name in for_credential or name not in _CREDENTIAL_KEYS
+    ]
+    if _value(sourced, "ms_auth.graph_api") is True:  # Graph knows tenants, and no workspaces
+        needed = [name for name in needed if name != "ms_auth.workspace_id"]
+    if _value(sourced, "ms_tenants") or "ms_tenants" in unreadable:  # each destination has its own
+        needed = [name for name in needed if not name.startswith("ms_auth.")]
+    return tuple(name for name in needed if name not in FROM_VAULT or "key_vault_name" not in sourced)
+
+
+def _report_missing(needed: tuple[str, ...], sourced: Mapping[str, SourcedValue], problems: Problems) -> None:
+    # As long as something is wrong with the destinations, it is open whether ms_auth counts.
+    auth_counts = not problems.has_reported("ms_tenants")
+    for name in needed:
+        known = name in sourced or problems.has_reported(name)
+        if not known and (auth_counts or not name.startswith("ms_auth.")):
+            problems.errors.append(f"{written(name)} is missing: set it in config.py, or set {variable(name)}.")
+
+
+# -- checking -----------------------------------------------------------------------------------------
+
+
+def _without_placeholders(
+    sourced: Mapping[str, SourcedValue], needed: tuple[str, ...], offline: bool, problems: Problems
+) -> SourcedSettings:
+    """Leave out placeholders and unresolved references; each is a problem, unless nobody needs the setting."""
+    needless = {*FOR_ADOPT, *NEEDED, *FOR_STORIES, *_CREDENTIAL_KEYS} - (set() if offline else set(needed))
+    filled_in: SourcedSettings = {}
+    for name, setting in sourced.items():
+        unresolved, placeholders = _left_open(name, setting)
+        if not unresolved and not placeholders:
+            filled_in[name] = setting
+        elif name not in needless or (unresolved and not offline):
+            for path, problem in unresolved or placeholders:
+                problems.add(name + path, setting.source, problem)
+            problems.reported.add(name)
+    return filled_in
+
+
+def _left_open(name: str, setting: SourcedValue) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the unresolved references and the placeholders in a setting, each as (path below it, what is wrong)."""
+    texts = list(messages.texts_in(setting.value))
+    unresolved = [(path, messages.UNRESOLVED) for path, text in texts if messages.is_vault_reference(text)]
+    or_variable = "" if setting.source.startswith("environment ") else f", or set {variable(name)}"
+    problem = f"still holds a placeholder: put your own value there{or_variable}."
+    return unresolved, [(path, problem) for path, text in texts if messages.is_placeholder(text)]
+
+
+def _validated(sourced: Mapping[str, SourcedValue], problems: Problems) -> Settings | None:
+    values: dict[str, Any] = {}
+    for name, setting in sourced.items():
+        section, _, key = name.rpartition(".")
+        (values.setdefault(section, {}) if section else values)[key] = setting.value
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            _report_invalid(details, sourced, problems)
+        return None
+    settings._sources.update({name: setting.source for name, setting in sourced.items()})
+    return settings
+
+
+def _report_invalid(details: ErrorDetails, sourced: Mapping[str, SourcedValue], problems: Problems) -> None:
+    name, *rest = [part for part in details["loc"] if part != "[key]"]
+    name = str(name)
+    if rest and f"{name}.{rest[0]}" in SETTING_TYPES:
+        name = f"{name}.{rest.pop(0)}"
+    path = "".join(f"[{part!r}]" for part in rest)
+    for below, problem in messages.sentences(details, DESTINATION_KEYS):
+        problems.add(name + path + below, sourced[name].source, problem)
+    problems.reported.add(name)
+
+
+def _report(new: Iterable[tuple[str, str]], sourced: Mapping[str, SourcedValue], problems: Problems) -> None:
+    """Add these (setting, problem) pairs, but for settings that a problem was reported for already."""
+    for name, problem in new:
+        if not problems.has_reported(name):
+            setting = sourced.get(name) or sourced.get(name.partition("[")[0])
+            problems.add(name, setting.source if setting else "not set", problem)
