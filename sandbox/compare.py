@@ -23,13 +23,12 @@ from pydantic import SecretStr
 
 from helpers.commands.explain_misp import MispView
 from helpers.errors import MispError, MispRefused
-from helpers.http import SettledAdapter
+from helpers.http import PinnedHttpAdapter
 from helpers.ledger.lookup import Question
-from helpers.log import quieten
-from helpers.misp.reader import MispReader
+from helpers.log import silence_libraries
+from helpers.misp import ListedEvent, MispClient, MispConnection, MispReader
 from helpers.settings.model import Settings, load
-from helpers.stories.misp_writer import MispWriter
-from helpers.sync.event_selection import SeenEvent
+from helpers.stories.misp_writer import MispWriter, stories_connection
 from sandbox.comparison import Answer, Compared, Exchange, compare
 from sandbox.misp.app import MispState
 from sandbox.misp.learned import Learned, account_of
@@ -71,7 +70,7 @@ class NotRead(MispRefused):
     """A request that is none of those that only read: it was not sent."""
 
 
-class Recorder(SettledAdapter):
+class Recorder(PinnedHttpAdapter):
     """Carries what only reads, notes it with its answer, and refuses the rest."""
 
     def __init__(self, verify: bool | str, scheme: str, prefix: str) -> None:
@@ -96,7 +95,7 @@ class Recorder(SettledAdapter):
 
 def main(arguments: list[str] | None = None, say: Callable[[str], None] = print, sleep: Sleep = time.sleep) -> int:
     """Ask, compare and tell; give the exit code."""
-    quieten()
+    silence_libraries()
     options = _options(arguments)
     key = options.key_file.read_text(encoding="utf-8").strip()
     url = urlsplit(options.misp.rstrip("/"))
@@ -141,10 +140,10 @@ class Questions:
 
     def __init__(self, settings: Settings, recorder: Recorder, say: Callable[[str], None], sleep: Sleep) -> None:
         self._settings, self._recorder, self._say, self._sleep = settings, recorder, say, sleep
+        self._client = MispClient(MispConnection.of(settings), sleep, adapter=recorder)
         # Without the time window: the events of a MISP to compare with may be old.
         filters = settings.misp_event_filters
         self._shipped = {name: value for name, value in filters.items() if name != "publish_timestamp"}
-        self._client: Any = None
         self._events: list[dict[str, Any]] = []
 
     def ask(self) -> None:
@@ -170,23 +169,24 @@ class Questions:
         except MispError as error:
             self._say(f"{ask.__name__.strip('_')}: {error}")
 
-    def _run(self, filters: Mapping[str, Any], chosen: list[SeenEvent]) -> None:
+    def _run(self, filters: Mapping[str, Any], chosen: list[ListedEvent]) -> None:
         """Ask as a run does, with event reports and without, and read one event in pages of its attributes."""
         narrowed = {**filters, "eventid": [each.id for each in chosen]}
         plain = self._reader()
         listed = plain.listing(narrowed)
         found = listed or chosen
         list(plain.pages(listed, narrowed))
-        list(plain._large(found[-1], narrowed))
-        plain.seen(narrowed, [each.uuid for each in chosen])
+        list(plain.slices(found[-1], narrowed))
+        plain.find_events(narrowed, [each.uuid for each in chosen])
         scored = {"exclude_decayed": True}
         list(self._reader(misp_remove_eventreports=False, filters=scored).pages(listed, narrowed))
 
-    def _stories(self, chosen: list[SeenEvent]) -> None:
+    def _stories(self, chosen: list[ListedEvent]) -> None:
         """Ask as ``collect`` and ``share`` do before they write."""
-        writer = MispWriter(self._settings, self._sleep)
-        writer._adapter = self._recorder
-        me = writer.me()
+        connection = stories_connection(self._settings)
+        client = MispClient(connection, self._sleep, adapter=self._recorder, declines=True)
+        writer = MispWriter(self._settings, client=client)
+        me = writer.key_owner()
         writer.sharing_groups()
         writer.story_events()
         self._events = [event for event in (writer.event(each.uuid) for each in chosen) if event is not None]
@@ -203,7 +203,7 @@ class Questions:
         reader.models()
         reader.tags(["tlp:white", "TLP:GREEN", "no such tag"])
 
-    def _explain(self, chosen: list[SeenEvent]) -> None:
+    def _explain(self, chosen: list[ListedEvent]) -> None:
         attributes = [one for event in self._events for one in event.get("Attribute", ())][:2]
         asked = [each.uuid for each in chosen[:1]] + [one[name] for one in attributes for name in ("uuid", "value")]
         for text in asked:
@@ -212,14 +212,11 @@ class Questions:
         self._reader().attributes([one["uuid"] for one in attributes])
 
     def _reader(self, **changes: Any) -> MispReader:
-        """Give a reader that is logged in; all share one client."""
-        reader = MispReader(self._settings.model_copy(update=changes), self._sleep)
-        reader._adapter, reader._client = self._recorder, self._client
-        self._client = reader.connect()
-        return reader
+        """Give a reader; all share one client."""
+        return MispReader(self._settings.model_copy(update=changes), client=self._client)
 
 
-def spread(listed: Iterable[SeenEvent]) -> list[SeenEvent]:
+def spread(listed: Iterable[ListedEvent]) -> list[ListedEvent]:
     """Choose a handful of events, small ones and large ones."""
     by_size = sorted(listed, key=lambda each: each.attributes)
     return by_size[:: max(1, -(-len(by_size) // EVENTS))]

@@ -29,7 +29,7 @@ _KNOWN = """
     protected includeGranularCorrelations org.sector org.local org.nationality
 """
 KNOWN = frozenset(_KNOWN.split())
-# What MISP receives for names that PyMISP.search has, and for the one that misp_filters.py sends as another.
+# What MISP receives for names that PyMISP.search has, and for the one that misp/search_filters.py sends as another.
 RECEIVED = {
     "type_attribute": "type",
     "date_from": "from",
@@ -162,7 +162,7 @@ def _lost(filters: Filters) -> Iterator[str]:
 _NO_OPERATORS = frozenset(
     {"threat_level_id", "published", "timestamp", "publish_timestamp", "event_timestamp", "searchall"}
 )
-_OPERATORS = frozenset({"AND", "OR", "NOT"})
+OPERATORS = frozenset({"AND", "OR", "NOT"})
 
 
 def _misshapen(filters: Filters) -> Iterator[str]:
@@ -175,9 +175,7 @@ def _misshapen(filters: Filters) -> Iterator[str]:
             yield f"{name!r} as a list, which MISP cannot answer: write a text."
         elif misp_name == "blockedAttributeTags" and isinstance(value, str):
             yield f"{name!r} as a text, which MISP cannot answer: write a list."
-        elif (
-            name in _TAGS and isinstance(value, Mapping) and not _OPERATORS.issuperset(map(str.upper, map(str, value)))
-        ):
+        elif name in _TAGS and isinstance(value, Mapping) and not OPERATORS.issuperset(map(str.upper, map(str, value))):
             yield f"{name!r} with something else than AND, OR and NOT, which MISP cannot answer: write one of these."
 
 

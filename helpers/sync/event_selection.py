@@ -14,7 +14,7 @@ from typing import Any
 
 from constants import WithdrawalReason
 from helpers.ledger import EventRecord
-from helpers.misp import ListedEvent
+from helpers.misp import ListedEvent, is_on
 
 DAY = 86_400
 
@@ -105,7 +105,7 @@ def needs_published(filters: Mapping[str, Any]) -> bool:
     """Whether the site's filters take published events only."""
     wanted = filters.get("published")
     every = wanted if isinstance(wanted, list | tuple) else [wanted]
-    return all(each in (True, 1, "1", "true") for each in every) and bool(every)
+    return all(is_on(each) for each in every) and bool(every)
 
 
 def _held(event: EventRecord, run: RunConditions, reason: str) -> Decision:

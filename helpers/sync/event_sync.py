@@ -30,7 +30,7 @@ from helpers.indicators import (
 )
 from helpers.indicators import request_graph as graph_objects
 from helpers.ledger import AttributeRecord, EventRecord, Indicator, Ledger, RetryPolicy, Source
-from helpers.misp import UNASKED, ListedEvent, number
+from helpers.misp import UNASKED, ListedEvent, whole_number
 from helpers.settings import Settings
 from helpers.sync import plan as plan_module
 from helpers.sync.plan import DesiredObject, Plan, Reason
@@ -207,7 +207,7 @@ class EventSync:
             self.desk.drop(self.uuid, self.dropped, self.reasons, attributes=self.late, no_attributes=gone)
         return EventRecord(
             uuid=self.uuid,
-            timestamp=number(self.event.get("timestamp")),
+            timestamp=whole_number(self.event.get("timestamp")),
             published=self.event.get("published") in (True, 1, "1"),
             organisation=EventHeader.read(self.event).organisation_uuid,
             listing=self.listed.listing if self.listed else "",

@@ -80,7 +80,7 @@ class SharedReading:
 
     def _look_at_models(self) -> None:
         """Warn of decaying models that filters name and that score nothing; what they were to leave out is sent."""
-        if not decaying_models.named(self.settings):
+        if not decaying_models.any_in_filters(self.settings):
             return
         try:
             models = self.reader.models()
@@ -132,8 +132,8 @@ class SharedReading:
                 part.report.advice = misp_filters.NOTHING_FOUND
         asked: dict[str, None] = {}
         self._each(lambda part: asked.update(dict.fromkeys(part.look_around(index, listed))))
-        found = self.reader.seen(filters, list(asked))
-        exist = self.reader.seen({}, [uuid for uuid in asked if uuid not in found])
+        found = self.reader.find_events(filters, list(asked))
+        exist = self.reader.find_events({}, [uuid for uuid in asked if uuid not in found])
         self._each(lambda part: part.answered(found, exist))
         every = listed | found
         wanted = dict.fromkeys(uuid for part in self.parts for uuid in part.to_read)
@@ -167,7 +167,7 @@ class SharedReading:
             uuid = str(event.get("uuid")).lower()
             if uuid != self._uuid:
                 self._close()
-            if self.reader.left() <= 0:
+            if self.reader.seconds_left() <= 0:
                 raise TimeUp("there was no time left to take in what MISP said")
             if uuid != self._uuid:
                 self._begin(event, uuid)

@@ -14,8 +14,7 @@ import requests
 from helpers.ledger.store import Ledger
 from helpers.log import silence_libraries
 from helpers.microsoft.request_manager import RequestManager
-from helpers.misp import reader as misp_room
-from helpers.settings import model as settings_room
+from helpers.settings import load
 from helpers.sync import delivery
 from helpers.sync import run as sync
 from helpers.sync.destination import Options
@@ -110,7 +109,7 @@ class OneProcess:
         environ = environ_for(self.azure, MISP2SENTINEL_STATE_DIR=str(state))
         environ |= {"MISP2SENTINEL_MISP_KEY": self.misp.key}
         environ |= {f"MISP2SENTINEL_{name}": value for name, value in settings.items()}
-        self.settings = settings_room.load(config, environ).settings
+        self.settings = load(config, environ).settings
         sync.make_state_dir(self.settings)
         silence_libraries()
         self._misp_line = Line(misp_app(self.misp), self.life)
@@ -151,4 +150,4 @@ class OneProcess:
         yield mock.patch.object(sync, "Ledger", MortalLedger)
         # The reader does the uploading itself, so that every run goes the same way.
         yield mock.patch.object(delivery, "RequestManager", partial(self.manager, workers=0))
-        yield mock.patch.object(misp_room, "PinnedHttpAdapter", lambda *_: self._misp_line)
+        yield mock.patch("helpers.misp.client.PinnedHttpAdapter", lambda *_: self._misp_line)

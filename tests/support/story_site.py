@@ -10,9 +10,8 @@ from unittest import mock
 from helpers.commands.collect import collect
 from helpers.commands.share import share
 from helpers.log import silence_libraries
-from helpers.misp import reader as misp_room
-from helpers.settings import model as settings_room
-from helpers.stories.share_story import ShareOptions
+from helpers.settings import load
+from helpers.stories import ShareOptions
 from sandbox.faults import Fault
 from sandbox.misp.accounts import organisation
 from sandbox.misp.app import MispState, create_app
@@ -109,11 +108,11 @@ class StorySite:
         environ = {f"MISP2SENTINEL_MISP_STORIES__{name}": value for name, value in named.items()}
         environ |= {"MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org"}
         environ |= {"MISP2SENTINEL_STATE_DIR": str(self.state)}
-        return settings_room.load(config, environ, stories=True).settings
+        return load(config, environ, stories=True).settings
 
     @contextmanager
     def wired(self):
-        with mock.patch.object(misp_room, "PinnedHttpAdapter", lambda *_: self.wire):
+        with mock.patch("helpers.misp.client.PinnedHttpAdapter", lambda *_: self.wire):
             yield
 
     def share(self, *stories, text=None, settings=None, later=60, **terms):

@@ -17,7 +17,6 @@ from helpers.errors import SettingsError
 from helpers.log import silence_libraries
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.request_manager import RequestManager
-from helpers.misp import reader as misp_room
 from helpers.settings import model as settings_room
 from helpers.sync import delivery
 from helpers.sync import run as sync
@@ -115,7 +114,7 @@ class Site:
             stack.enter_context(mock.patch.object(delivery, "RequestManager", made))
             line = WsgiAdapter(misp_app(self.misp))
             line.last_headers = {}
-            stack.enter_context(mock.patch.object(misp_room, "PinnedHttpAdapter", lambda *_: line))
+            stack.enter_context(mock.patch("helpers.misp.client.PinnedHttpAdapter", lambda *_: line))
             return sync.run(self.settings, Options(**options), workspace=name, clock=self.time.clock, now=lambda: START)
 
     def _wait(self, request):
