@@ -133,7 +133,7 @@ def _ask(settings: Settings, arguments: Namespace) -> int:
         return explain(settings, arguments.what, say, offline=arguments.offline, as_json=arguments.json)
     if arguments.command == "share":
         from helpers.commands.share import share  # noqa: PLC0415
-        from helpers.stories.share_story import ShareOptions  # noqa: PLC0415
+        from helpers.stories import ShareOptions  # noqa: PLC0415
 
         terms = ShareOptions(arguments.publish, arguments.to_ids, arguments.force)
         return share(settings, arguments.files, say, terms, as_json=arguments.json)

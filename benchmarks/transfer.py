@@ -33,7 +33,7 @@ def measure(given: Iterable[dict[str, Any]]) -> dict[str, Measured]:
         settings = load(None, site(box, Path(folder))).settings
         rules, reader = ConversionRules.of(settings), MispReader(settings)
         listed = reader.listing(FILTERS)
-        client = reader.connect()
+        client = reader.client.connect()
         ways = {
             "whole events": lambda: [each["Event"] for each in client.search(controller="events", **FILTERS)],
             "this project": lambda: [each for page in reader.pages(listed, FILTERS) for each in page.slices],

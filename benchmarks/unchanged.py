@@ -33,7 +33,7 @@ from helpers.ledger import (
     Source,
     Stage,
 )
-from helpers.misp import responses as misp_answers
+from helpers.misp.responses import listed_event
 from helpers.settings import Settings, load
 from helpers.sync import DAY, DesiredObject, attribute_key, decide, settings_fingerprint
 from sandbox.misp.records import Record
@@ -86,7 +86,7 @@ def _model(settings: Settings, then: int) -> Indicator:
 
 
 def _remembered(events: Iterable[Record], then: int) -> Iterator[EventRecord]:
-    for seen in map(misp_answers.seen, events):
+    for seen in map(listed_event, events):
         listed = seen.timestamp > then - DAY
         yield EventRecord(seen.uuid, seen.timestamp, seen.published, seen.organisation, seen.listing, listed)
 

@@ -26,10 +26,9 @@ from helpers.errors import MispError, MispRefused
 from helpers.http import PinnedHttpAdapter
 from helpers.ledger.lookup import Question
 from helpers.log import silence_libraries
-from helpers.misp.reader import MispReader
+from helpers.misp import ListedEvent, MispClient, MispConnection, MispReader
 from helpers.settings import Settings, load
-from helpers.stories.misp_writer import MispWriter
-from helpers.sync.event_selection import ListedEvent
+from helpers.stories.misp_writer import MispWriter, stories_connection
 from sandbox.comparison import Answer, Compared, Exchange, compare
 from sandbox.misp.app import MispState
 from sandbox.misp.learned import Learned, account_of
@@ -141,10 +140,10 @@ class Questions:
 
     def __init__(self, settings: Settings, recorder: Recorder, say: Callable[[str], None], sleep: Sleep) -> None:
         self._settings, self._recorder, self._say, self._sleep = settings, recorder, say, sleep
+        self._client = MispClient(MispConnection.of(settings), sleep, adapter=recorder)
         # Without the time window: the events of a MISP to compare with may be old.
         filters = settings.misp_event_filters
         self._shipped = {name: value for name, value in filters.items() if name != "publish_timestamp"}
-        self._client: Any = None
         self._events: list[dict[str, Any]] = []
 
     def ask(self) -> None:
@@ -177,16 +176,17 @@ class Questions:
         listed = plain.listing(narrowed)
         found = listed or chosen
         list(plain.pages(listed, narrowed))
-        list(plain._large(found[-1], narrowed))
-        plain.seen(narrowed, [each.uuid for each in chosen])
+        list(plain.slices(found[-1], narrowed))
+        plain.find_events(narrowed, [each.uuid for each in chosen])
         scored = {"exclude_decayed": True}
         list(self._reader(misp_remove_eventreports=False, filters=scored).pages(listed, narrowed))
 
     def _stories(self, chosen: list[ListedEvent]) -> None:
         """Ask as ``collect`` and ``share`` do before they write."""
-        writer = MispWriter(self._settings, self._sleep)
-        writer._adapter = self._recorder
-        me = writer.me()
+        connection = stories_connection(self._settings)
+        client = MispClient(connection, self._sleep, adapter=self._recorder, declines=True)
+        writer = MispWriter(self._settings, client=client)
+        me = writer.key_owner()
         writer.sharing_groups()
         writer.story_events()
         self._events = [event for event in (writer.event(each.uuid) for each in chosen) if event is not None]
@@ -212,11 +212,8 @@ class Questions:
         self._reader().attributes([one["uuid"] for one in attributes])
 
     def _reader(self, **changes: Any) -> MispReader:
-        """Give a reader that is logged in; all share one client."""
-        reader = MispReader(self._settings.model_copy(update=changes), self._sleep)
-        reader._adapter, reader._client = self._recorder, self._client
-        self._client = reader.connect()
-        return reader
+        """Give a reader; all share one client."""
+        return MispReader(self._settings.model_copy(update=changes), client=self._client)
 
 
 def spread(listed: Iterable[ListedEvent]) -> list[ListedEvent]:

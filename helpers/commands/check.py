@@ -44,7 +44,7 @@ class Preflight:
             self._step("MISP role", lambda: _role(reader), {"misp_key"})
             self._step("MISP filters", lambda: self._filters(reader), {"misp_event_filters"})
             self._tags(reader)
-            if decaying_models.named(self.settings):
+            if decaying_models.any_in_filters(self.settings):
                 self._step("MISP decaying models", lambda: self._models(reader, workspace), {"filters"})
         if self.settings.misp_stories.configured:
             of_stories = {"misp_stories.url", "misp_stories.api_key", "misp_stories.organisation_id"}

@@ -20,12 +20,11 @@ from typing import Any, TextIO
 from helpers.commands.share import FAILURES_IN_A_ROW, who
 from helpers.errors import ExitCode, MispDeclined, MispError, SettingsError
 from helpers.files import open_private
-from helpers.misp import number, part
+from helpers.misp import Event, dictionary_in, whole_number
 from helpers.settings import Settings
 from helpers.stories import (
     HOLDS,
     STORY,
-    Event,
     KeyOwner,
     MispWriter,
     NewsItem,
@@ -159,12 +158,14 @@ class Collection:
         listed = {str(each["uuid"]).lower(): each for each in self.writer.story_events()}
         holders = [uuid for uuid in listed if listed[uuid][HOLDS]]
         members: dict[str, list[str]] = {}
-        for uuid in sorted(holders, key=lambda each: number(listed[each].get("id"))):
+        for uuid in sorted(holders, key=lambda each: whole_number(listed[each].get("id"))):
             members.setdefault(_root(uuid, listed), []).append(uuid)
-        for root in sorted(members.keys() - {""}, key=lambda each: number(listed[each].get("id"))):
+        for root in sorted(members.keys() - {""}, key=lambda each: whole_number(listed[each].get("id"))):
             if self._in_group(listed[root]):
                 others = [each for each in members[root] if each != root and self._is_joined(listed[each])]
-                yield from self._of(root, {each: number(listed[each].get("timestamp")) for each in (root, *others)})
+                yield from self._of(
+                    root, {each: whole_number(listed[each].get("timestamp")) for each in (root, *others)}
+                )
 
     def _in_group(self, event: Mapping[str, Any]) -> bool:
         group = self.settings.misp_stories.sharing_group_id
@@ -215,7 +216,7 @@ class Collection:
         return read_event(parent).story.model_copy(update={"news_items": items, "misp": note})
 
     def _owner(self, event: Event) -> dict[str, Any]:
-        owner = part(event, "Orgc")
+        owner = dictionary_in(event, "Orgc")
         return {
             "organisation": owner.get("uuid"),
             "organisation_name": owner.get("name"),

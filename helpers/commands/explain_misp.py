@@ -13,7 +13,7 @@ from helpers.commands import advice
 from helpers.commands.explain_ledger import page
 from helpers.indicators import ConversionResult, ConversionRules, convert_event
 from helpers.ledger import Question, holds
-from helpers.misp import Event, ListedEvent, MispReader
+from helpers.misp import Event, ListedEvent, MispReader, is_on
 from helpers.settings import Settings
 from helpers.sync import event_selection
 
@@ -66,7 +66,7 @@ class MispView:
 
     def _event(self) -> Json | None:
         uuid = self.asked.uuid
-        seen = self.reader.seen({}, [uuid]).get(uuid) if uuid and not self.asked.stix_id else None
+        seen = self.reader.find_events({}, [uuid]).get(uuid) if uuid and not self.asked.stix_id else None
         if seen is None:
             return None
         self._events[uuid] = {"uuid": uuid, "published": seen.published}
@@ -88,7 +88,7 @@ class MispView:
     @cached_property
     def _found(self) -> dict[str, ListedEvent]:
         """Events that the filters find, time windows set aside."""
-        return self.reader.seen(self._filters, list(self._events))
+        return self.reader.find_events(self._filters, list(self._events))
 
     @cached_property
     def _in_window(self) -> set[str]:
@@ -173,4 +173,4 @@ def _uuid(record: Mapping[str, Any]) -> str:
 
 
 def _flag(value: object) -> bool:
-    return value in (True, 1, "1", "true")
+    return is_on(value)

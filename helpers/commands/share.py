@@ -54,7 +54,7 @@ def share(
 
 def who(writer: MispWriter, settings: Settings) -> KeyOwner:
     """Return whose key it is. Raises SettingsError when it is not the organisation that the settings name."""
-    me, ours = writer.me(), str(settings.misp_stories.organisation_id)
+    me, ours = writer.key_owner(), str(settings.misp_stories.organisation_id)
     if me.organisation_id != ours:
         origin = settings.source_of("misp_stories.organisation_id")
         raise SettingsError(

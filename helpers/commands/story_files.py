@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from helpers.stories import ParsedStory, read
+from helpers.stories import ParsedStory, read_story
 
 STDIN = Path("-")
 
@@ -43,7 +43,7 @@ def _stories(name: str, text: str) -> Iterator[ParsedStory]:
     except (ValueError, RecursionError):
         yield from _lines(name, text)
         return
-    yield from map(read, whole if isinstance(whole, list) else [whole])
+    yield from map(read_story, whole if isinstance(whole, list) else [whole])
 
 
 def _lines(name: str, text: str) -> Iterator[ParsedStory]:
@@ -54,7 +54,7 @@ def _lines(name: str, text: str) -> Iterator[ParsedStory]:
         yield _broken(f"{name} holds no story: {words} (line {number})")
         return
     for number, value, words in read_:
-        yield _broken(f"{name}, line {number}: {words}") if words else read(value)
+        yield _broken(f"{name}, line {number}: {words}") if words else read_story(value)
 
 
 def _parsed(text: str) -> tuple[Any, str]:

@@ -1,23 +1,40 @@
 """Everything that talks to MISP: what is asked, how it is read, what its answers mean."""
 
+from helpers.misp.client import MispClient, MispConnection
 from helpers.misp.detours import Detours
-from helpers.misp.large_events import UNASKED
+from helpers.misp.event_slices import UNASKED
+from helpers.misp.paged_search import LISTED_PER_PAGE
+from helpers.misp.pymisp_errors import SettingNames
 from helpers.misp.read_ahead import ReadAhead
-from helpers.misp.reader import LISTED_PER_PAGE, TRIES, Event, MispReader, Page
-from helpers.misp.responses import ListedEvent, number, part
-from helpers.misp.search_filters import NOTHING_FOUND
+from helpers.misp.reader import MispReader, Page
+from helpers.misp.responses import (
+    Event,
+    ListedEvent,
+    dictionaries_in,
+    dictionary_in,
+    events_in,
+    whole_event,
+    whole_number,
+)
+from helpers.misp.search_filters import NOTHING_FOUND, is_on
 
 __all__ = [
     "LISTED_PER_PAGE",
     "NOTHING_FOUND",
-    "TRIES",
     "UNASKED",
     "Detours",
     "Event",
     "ListedEvent",
+    "MispClient",
+    "MispConnection",
     "MispReader",
     "Page",
     "ReadAhead",
-    "number",
-    "part",
+    "SettingNames",
+    "dictionaries_in",
+    "dictionary_in",
+    "events_in",
+    "is_on",
+    "whole_event",
+    "whole_number",
 ]

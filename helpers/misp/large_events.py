@@ -1,70 +1,78 @@
-"""A large event's slices: attributes that were read by themselves, put where an event has them. Pure."""
+"""Events with more attributes than MISP can answer at once, read in pages of attributes."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-Attribute = dict[str, Any]
+from helpers.errors import MispError
+from helpers.indicators import EVENT_NAMES, NAMED, format_of
+from helpers.misp import paged_search, search_filters
+from helpers.misp.event_slices import FILE_NAME, UNASKED, UnflaggedFileNames, as_event, split_open_object
+from helpers.misp.paged_search import PagedSearch
+from helpers.misp.responses import Attribute, Event, ListedEvent, attributes_in, events_in, whole_number
+from helpers.settings import Settings
 
-# What the last slice says beside an event's own parts: how many attributes MISP was not asked for.
-UNASKED = "_unasked"
-FILE_NAME = "filename"
-
-
-def split_open_object(attributes: list[Attribute]) -> tuple[list[Attribute], list[Attribute]]:
-    """Hold back the members of the object that the page may have cut in two."""
-    last = object_id(attributes[-1]) if attributes else "0"
-    if last == "0":
-        return attributes, []
-    cut = next(i for i, each in enumerate(attributes) if object_id(each) == last)
-    return (attributes[:cut], attributes[cut:]) if cut else ([], attributes)
+# What of an event changes with its attributes.
+_CHANGES_WITH_ATTRIBUTES = ("timestamp", "published", "attribute_count")
 
 
-def as_event(attributes: Iterable[Attribute]) -> dict[str, list[Any]]:
-    """Put attributes where an event has them: alone, or as members of an object."""
-    every = list(attributes)
-    alone = [each for each in every if object_id(each) == "0"]
-    members = sorted((each for each in every if object_id(each) != "0"), key=_place)
-    objects = [{"Attribute": list(of_object)} for _, of_object in groupby(members, key=object_id)]
-    return {"Attribute": alone, "Object": objects}
+@dataclass
+class LargeEventReader:
+    """Reads what is flagged in an event; objects come without their names, members together."""
+
+    settings: Settings
+    search: PagedSearch
+
+    def slices(self, listed: ListedEvent, filters: Mapping[str, Any]) -> Generator[Event, None, bool]:
+        """Yield the event in slices, each with its header; return whether it changed meanwhile. Raises MispError.
+
+        Of what is not flagged, the names of files that have flagged members are read; the last slice counts the rest.
+        """
+        header = {**self._header(listed, filters), **self._event_names(listed)}
+        file_names = UnflaggedFileNames(self._unflagged_file_names(listed, filters))
+        scores = search_filters.for_scores(wanted=self.settings.needs_decay_scores)
+        arguments = {**search_filters.for_attributes(filters), **scores, "eventid": listed.id}
+        unasked = whole_number(header.get("attribute_count")) if _only_flagged(arguments) else 0
+        held_back: list[Attribute] = []
+        for page in self.search.attribute_pages(arguments, listed.attributes):
+            complete, held_back = split_open_object(held_back + page.attributes)
+            names = file_names.take(complete)
+            live = sum(not attribute.get("deleted") for attribute in page.attributes)
+            unasked -= live + page.hidden + len(names)
+            yield {**header, **as_event(names + complete)}
+        names = file_names.take(held_back)
+        yield {**header, **as_event(names + held_back), UNASKED: max(0, unasked - len(names))}
+        header_after = self._header(listed, filters)
+        return any(header_after.get(name) != header.get(name) for name in _CHANGES_WITH_ATTRIBUTES)
+
+    def _header(self, listed: ListedEvent, filters: Mapping[str, Any]) -> Event:
+        by_uuid = search_filters.by_uuid(filters, listed.uuid)
+        answer = self.search.search("events", {**search_filters.without_time_windows(filters), **by_uuid})
+        headers = [event for event in events_in(answer) if str(event.get("uuid")).lower() == listed.uuid]
+        if not headers:
+            raise MispError("the event left the filters while it was read")
+        return headers[0]
+
+    def _event_names(self, listed: ListedEvent) -> dict[str, list[Attribute]]:
+        """Return, where each slice of an event has to say them, the attributes that speak for the whole of it."""
+        if not format_of(self.settings).needs_event_names:
+            return {}
+        page = {"limit": paged_search.ATTRIBUTES_PER_PAGE, "page": 1}
+        arguments = {"eventid": listed.id, "type_attribute": list(EVENT_NAMES), **page}
+        return {NAMED: attributes_in(self.search.search("attributes", arguments))}
+
+    def _unflagged_file_names(self, listed: ListedEvent, filters: Mapping[str, Any]) -> Iterator[Attribute]:
+        """Yield an event's file names that are not flagged: hashes in their objects are described with them."""
+        arguments = search_filters.for_attributes(filters)
+        if not _only_flagged(arguments):  # what the site wants to read is its own affair
+            return
+        of_names = {"to_ids": 0, "type_attribute": FILE_NAME, "deleted": 0, "eventid": listed.id}
+        for page in self.search.attribute_pages({**arguments, **of_names}, 0):
+            yield from page.attributes
 
 
-class UnflaggedFileNames:
-    """The names of files in an event's objects that are not flagged: as little of each as is needed, they may be many.
-
-    A name of no object, or of one without a flagged member, is never taken.
-    """
-
-    def __init__(self, names: Iterable[Attribute]) -> None:
-        """Keep the names, in their order."""
-        self._of_object: dict[int, str] = {}
-        for each in names:
-            if (own := object_id(each)) != "0":
-                line = json.dumps([each.get("id"), each.get("uuid"), each.get("value")])
-                before = self._of_object.get(int(own))
-                self._of_object[int(own)] = line if before is None else f"{before}\n{line}"
-
-    def take(self, attributes: Iterable[Attribute]) -> list[Attribute]:
-        """Take out the names of the files whose other members are among these attributes."""
-        objects = dict.fromkeys(own for each in attributes if (own := object_id(each)) != "0")
-        return [name for own in objects for name in self._names(own)]
-
-    def _names(self, own: str) -> Iterator[Attribute]:
-        for line in self._of_object.pop(int(own), "").splitlines():
-            number, uuid, value = json.loads(line)
-            of_name = {"id": number, "uuid": uuid, "type": FILE_NAME, "value": value}
-            yield {**of_name, "to_ids": False, "object_id": own}
-
-
-def object_id(attribute: Mapping[str, Any]) -> str:
-    """Return the id of the object that an attribute is a member of; "0" for none."""
-    found = str(attribute.get("object_id"))
-    return found if found.isdecimal() else "0"
-
-
-def _place(attribute: Attribute) -> tuple[str, int]:
-    number = str(attribute.get("id"))
-    return object_id(attribute), int(number) if number.isdecimal() else 0
+def _only_flagged(arguments: Mapping[str, Any]) -> bool:
+    """Whether attributes are asked for that are flagged, and no others."""
+    return str(arguments["to_ids"]) == "1"

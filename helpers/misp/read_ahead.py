@@ -24,7 +24,7 @@ class ReadAhead(Generic[Item]):
     def __init__(self, items: Iterator[Item]) -> None:
         """Begin with the first item at once."""
         self._items = items
-        self._made: queue.SimpleQueue[tuple[list[Item], BaseException | None]] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[list[Item], BaseException | None]] = queue.SimpleQueue()
         self._wanted = threading.Semaphore()
         self._closed = False
         self._thread = threading.Thread(target=self._make, name="one step ahead", daemon=True)
@@ -33,13 +33,13 @@ class ReadAhead(Generic[Item]):
     def __iter__(self) -> Iterator[Item]:
         """Take the items."""
         while True:
-            made, error = self._made.get()
+            items, error = self._results.get()
             if error:
                 raise error
-            if not made:
+            if not items:
                 return
             self._wanted.release()
-            yield made[0]
+            yield items[0]
 
     def close(self) -> None:
         """Make nothing more."""
@@ -50,6 +50,6 @@ class ReadAhead(Generic[Item]):
     def _make(self) -> None:
         try:
             while self._wanted.acquire() and not self._closed:
-                self._made.put((list(islice(self._items, 1)), None))
+                self._results.put((list(islice(self._items, 1)), None))
         except BaseException as error:  # it is the taker's
-            self._made.put(([], error))
+            self._results.put(([], error))

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from helpers.indicators import is_true
+from helpers.settings import filter_names
+
 Filters = Mapping[str, Any]
 
 
@@ -55,21 +58,17 @@ TIME_WINDOWS = frozenset(
 _PAGING = frozenset({"limit", "page"})
 _OURS = frozenset({"controller", "return_format", "returnFormat", "pythonify", "metadata"})
 _WARNINGLIST = frozenset({"enforceWarninglist", "enforce_warninglist"})
-# PyMISP has names of its own for some parameters; it sends MISP's, and nothing for MISP's own.
-_MISP_NAMES = {"enforce_warninglist": "enforceWarninglist"}
+# PyMISP has parameters of its own for some names of MISP's, and sends nothing for these names themselves.
+_OWN_PARAMETERS = ("type_attribute", "date_from", "date_to", "sg_reference_only")
 _PYMISP_NAMES = {
-    "type": "type_attribute",
-    "from": "date_from",
-    "to": "date_to",
-    "sgReferenceOnly": "sg_reference_only",
+    **{filter_names.RECEIVED[name]: name for name in _OWN_PARAMETERS},
     # MISP applies this name to pages already cut and to attributes too, which mostly inherit: none of them comes.
-    "sharing_group_id": "sharinggroup",
+    "sharing_group_id": filter_names.RECEIVED["sharing_group_id"],
 }
 # Beside ``searchall`` MISP does not heed which events are asked for; it has done its work in the listing too.
 _OVER_EVENT_IDS = frozenset({"eventid", "searchall"})
 _NOT_NEEDED = {"excludeGalaxy": True, "noShadowAttributes": 1}
 _FLAGS = frozenset({"published", "to_ids"})
-_OPERATORS = frozenset({"AND", "OR", "NOT"})
 _FOR_ATTRIBUTES = _WARNINGLIST | {"to_ids", "sharinggroup", "sharing_group_id", "excludeLocalTags"}
 
 
@@ -96,9 +95,9 @@ def for_reading(filters: Filters, *, reports: bool = False) -> dict[str, Any]:
 
 def answerable(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return these arguments without what MISP cannot answer beside the others (``CLASHES``)."""
-    there = {_MISP_NAMES.get(name, name) for name in arguments}
-    dropped = {clash.gives_way for clash in CLASHES if clash.stays in there}
-    return {name: value for name, value in arguments.items() if _MISP_NAMES.get(name, name) not in dropped}
+    received = {filter_names.received(name) for name in arguments}
+    dropped = {clash.gives_way for clash in CLASHES if clash.stays in received}
+    return {name: value for name, value in arguments.items() if filter_names.received(name) not in dropped}
 
 
 def for_attributes(filters: Filters) -> dict[str, Any]:
@@ -106,7 +105,13 @@ def for_attributes(filters: Filters) -> dict[str, Any]:
 
     With them in the answer, deleting an attribute moves no other one to an earlier page.
     """
-    return {"to_ids": 1, **_translated({k: v for k, v in filters.items() if k in _FOR_ATTRIBUTES}), "deleted": [0, 1]}
+    kept = {name: value for name, value in filters.items() if name in _FOR_ATTRIBUTES}
+    return {"to_ids": 1, **_translated(kept), "deleted": [0, 1]}
+
+
+def for_scores(*, wanted: bool) -> dict[str, Any]:
+    """The arguments that ask for decay scores; not ``excludeDecayed``: MISP drops attributes from pages already cut."""
+    return {"includeDecayScore": True} if wanted else {}
 
 
 def for_one_event(filters: Filters, uuid: str) -> dict[str, Any]:
@@ -124,6 +129,11 @@ def by_uuid(filters: Filters, uuids: Any) -> dict[str, Any]:
     return {free: uuids} if free else {}
 
 
+def is_on(value: object) -> bool:
+    """Whether a filter's value is true: as MISP's own, or as the text that environment variables have."""
+    return is_true(value) or value == "true"
+
+
 def _without(filters: Filters, names: frozenset[str]) -> dict[str, Any]:
     return {name: value for name, value in filters.items() if name not in names}
 
@@ -135,8 +145,9 @@ def _translated(filters: Filters) -> dict[str, Any]:
 def _sent(name: str, value: Any) -> Any:
     """Return a value as MISP takes it: a flag as a number; AND, OR and NOT in capitals, with lists (else it fails)."""
     if isinstance(value, Mapping):
-        return {
-            word.upper() if word.upper() in _OPERATORS else word: [words] if isinstance(words, str) else words
-            for word, words in value.items()
-        }
+        return {_operator(word): [words] if isinstance(words, str) else words for word, words in value.items()}
     return int(value) if name in _FLAGS and isinstance(value, bool) else value
+
+
+def _operator(word: str) -> str:
+    return word.upper() if word.upper() in filter_names.OPERATORS else word

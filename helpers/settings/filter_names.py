@@ -166,7 +166,7 @@ def _ignored_beside_others(filters: Filters) -> Iterator[str]:
 _NO_OPERATORS = frozenset(
     {"threat_level_id", "published", "timestamp", "publish_timestamp", "event_timestamp", "searchall"}
 )
-_OPERATORS = frozenset({"AND", "OR", "NOT"})
+OPERATORS = frozenset({"AND", "OR", "NOT"})
 
 
 def _unanswerable(filters: Filters) -> Iterator[str]:
@@ -179,9 +179,7 @@ def _unanswerable(filters: Filters) -> Iterator[str]:
             yield f"{name!r} as a list, which MISP cannot answer: write a text."
         elif misp_name == "blockedAttributeTags" and isinstance(value, str):
             yield f"{name!r} as a text, which MISP cannot answer: write a list."
-        elif (
-            name in _TAGS and isinstance(value, Mapping) and not _OPERATORS.issuperset(map(str.upper, map(str, value)))
-        ):
+        elif name in _TAGS and isinstance(value, Mapping) and not OPERATORS.issuperset(map(str.upper, map(str, value))):
             yield f"{name!r} with something else than AND, OR and NOT, which MISP cannot answer: write one of these."
 
 

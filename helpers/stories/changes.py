@@ -1,4 +1,4 @@
-"""What is wanted of a story × what MISP has of it → what to change, or to propose. Pure.
+"""A story as it is to be × what MISP has of it → what to change. Pure.
 
 Only what a story makes is changed: tags, attributes and reports that others put into the event stay.
 """
@@ -7,28 +7,63 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any
 
-from helpers.stories import misp_event as story_event
+from helpers.indicators import is_true
+from helpers.misp import Event
 from helpers.stories.indicators import CATEGORIES, StoryIndicator
 from helpers.stories.misp_event import (
-    PLACEHOLDER,
+    ITEM,
+    ITEM_TEXTS,
+    STORY,
     STORY_TEXTS,
-    Event,
-    HeldItem,
+    ItemInMisp,
     Member,
     StoryInMisp,
-    live,
+    event_report,
+    is_deleted,
+    item_object,
+    mean_the_same,
+    member_attribute,
     members_of,
-    same,
+    not_deleted,
+    publication_time,
+    report_name,
+    report_uuid,
+    story_object,
+    tag_names,
 )
 from helpers.stories.story import NewsItem, Story
 
-COMMENT = "StoryIndicator in the story"
+COMMENT = "Named in the story"
 # Tells what the story took back from what somebody deleted in MISP, which is not added again.
 TAKEN_BACK = "No longer named in the story"
-PLEASE_REMOVE = "Please remove this news item: the story no longer has it"
-_SEVERAL = frozenset({"content", "links", "tags", "attributes"})
+# Relations that an object may have several members of, each with a value of its own.
+_REPEATED = frozenset({"content", "links", "tags", "attributes"})
+# The relations that are ours to change; members of any other are somebody else's.
+_RELATIONS = {
+    STORY: ("id", *STORY_TEXTS, "links", "tags", "attributes"),
+    ITEM: ("id", *ITEM_TEXTS, "content"),
+}
+
+
+class ChangeKind(Enum):
+    """Which request to MISP a change is."""
+
+    EDIT_EVENT = auto()
+    ADD_OBJECT = auto()
+    EDIT_OBJECT = auto()
+    DELETE_OBJECT = auto()
+    ADD_REPORT = auto()
+    EDIT_REPORT = auto()
+    ATTACH_TAG = auto()
+    DETACH_TAG = auto()
+    ADD_ATTRIBUTES = auto()
+    EDIT_ATTRIBUTE = auto()
+    DELETE_ATTRIBUTE = auto()
+    PROPOSE_EDIT = auto()
+    PROPOSE_DELETE = auto()
 
 
 @dataclass(frozen=True)
@@ -49,347 +84,244 @@ class DesiredEvent:
 class Change:
     """One request to MISP: what kind, what of the story it is about, what it is done to, and what is sent."""
 
-    kind: str
+    kind: ChangeKind
     what: str
     target: str = ""
     body: Mapping[str, Any] = field(default_factory=dict)
 
 
-def new_event(wanted: DesiredEvent, distribution: int, sharing_group: int | None) -> Event:
+def new_event(desired: DesiredEvent, distribution: int, sharing_group: int | None) -> Event:
     """Return the event to add where MISP has none."""
-    objects = [story_event.story_object(wanted.story)] if wanted.story else []
-    made = {
-        "uuid": wanted.uuid,
-        "info": wanted.info,
+    objects = [story_object(desired.story)] if desired.story else []
+    event = {
+        "uuid": desired.uuid,
+        "info": desired.info,
         "distribution": str(distribution),
         "sharing_group_id": str(sharing_group or 0),
         "threat_level_id": "4",
         "analysis": "0",
         "published": False,
-        "Attribute": [_indicator(each, wanted.to_ids) for each in wanted.indicators],
-        "Object": [*objects, *map(story_event.item_object, wanted.items)],
-        "Tag": [{"name": name} for name in wanted.tags],
+        "Attribute": [_new_attribute(indicator, desired.to_ids) for indicator in desired.indicators],
+        "Object": [*objects, *map(item_object, desired.items)],
+        "Tag": [{"name": name} for name in desired.tags],
     }
-    if wanted.story:
-        uuid = story_event.report_uuid(wanted.uuid)
-        made["EventReport"] = [{"uuid": uuid, **story_event.report(wanted.story)}]
-    return made | ({"extends_uuid": wanted.extends} if wanted.extends else {})
+    if desired.story:
+        event["EventReport"] = [{"uuid": report_uuid(desired.uuid), **event_report(desired.story)}]
+    if desired.extends:
+        event["extends_uuid"] = desired.extends
+    return event
 
 
-def changes(wanted: DesiredEvent, held: StoryInMisp) -> list[Change]:
-    """Return what makes an event of ours as it is wanted; nothing where it is.
+def needed_changes(desired: DesiredEvent, current: StoryInMisp) -> list[Change]:
+    """Return what makes an event of ours as it is desired; nothing where it is.
 
     The report comes first and the title last: by the title the report is found again when MISP fails in between.
     """
     return [
-        *_report(wanted, held),
-        *_story(wanted, held),
-        *_items(wanted, held.items),
-        *_tags(wanted, held),
-        *_indicators(wanted, held),
-        *_title(wanted, held),
+        *_report_changes(desired, current),
+        *_story_changes(desired, current),
+        *_item_changes(desired, current.items),
+        *_tag_changes(desired, current),
+        *_indicator_changes(desired, current),
+        *_title_changes(desired, current),
     ]
 
 
-def left_deleted(wanted: DesiredEvent, held: StoryInMisp) -> list[str]:
+def deleted_by_others(desired: DesiredEvent, current: StoryInMisp) -> list[str]:
     """Return the indicators that somebody deleted in MISP, which are not added again."""
-    deleted = (each for each in held.event.get("Attribute") or () if story_event.is_deleted(each))
-    gone = {_named(each) for each in deleted if each.get("comment") != TAKEN_BACK}
-    there = {_named(each) for each in live(held.event, "Attribute")}
-    return [each.value for each in wanted.indicators if each in gone - there]
+    attributes = (attribute for attribute in current.event.get("Attribute") or () if is_deleted(attribute))
+    deleted = {_as_indicator(attribute) for attribute in attributes if attribute.get("comment") != TAKEN_BACK}
+    present = {_as_indicator(attribute) for attribute in not_deleted(current.event, "Attribute")}
+    return [indicator.value for indicator in desired.indicators if indicator in deleted - present]
 
 
-def _title(wanted: DesiredEvent, held: StoryInMisp) -> Iterator[Change]:
-    if held.story.title != wanted.info:
-        yield Change("edit_event", "title", wanted.uuid, {"info": wanted.info})
+def _title_changes(desired: DesiredEvent, current: StoryInMisp) -> Iterator[Change]:
+    if current.story.title != desired.info:
+        yield Change(ChangeKind.EDIT_EVENT, "title", desired.uuid, {"info": desired.info})
 
 
-def _story(wanted: DesiredEvent, held: StoryInMisp) -> Iterator[Change]:
-    if wanted.story is None:
+# -- the story and its items -------------------------------------------------------------------------
+
+
+def _story_changes(desired: DesiredEvent, current: StoryInMisp) -> Iterator[Change]:
+    if desired.story is None:
         return
-    made = story_event.story_object(wanted.story)
-    if held.held is None:
-        yield Change("add_object", "the story", wanted.uuid, made)
-    elif _fields(wanted.story) != _fields(held.story):
-        yield from _edited("the story", made, held.held)
+    object_ = story_object(desired.story)
+    if current.story_object is None:
+        yield Change(ChangeKind.ADD_OBJECT, "the story", desired.uuid, object_)
+    elif _story_fields(desired.story) != _story_fields(current.story):
+        yield from _object_changes("the story", object_, current.story_object)
 
 
-def _fields(story: Story) -> dict[str, Any]:
+def _story_fields(story: Story) -> dict[str, Any]:
     fields = story.model_dump(exclude={"news_items", "misp"})
     return fields | {"links": sorted(fields["links"], key=str)}
 
 
-def _items(wanted: DesiredEvent, held: Iterable[HeldItem]) -> Iterator[Change]:
-    by_id: dict[str, HeldItem] = {}
-    spare = []
-    for each in held:
-        if by_id.setdefault(each.item.id, each) is not each:
-            spare.append(each)
-    for item in wanted.items:
-        there = by_id.pop(item.id, None) or _by_hash(item, by_id, wanted)
-        made = story_event.item_object(item)
-        if there is None:
-            yield Change("add_object", f"news item {item.id}", wanted.uuid, made)
-        elif not _equal(item, there.item):
-            yield from _edited(f"news item {item.id}", made, there.held)
-    once = {item.hash for item in wanted.items if item.hash}
-    for each in (*(each for each in by_id.values() if each.item.hash not in once), *spare):
-        yield Change("delete_object", f"news item {each.item.id}", str(each.held["uuid"]))
+def _item_changes(desired: DesiredEvent, current: Iterable[ItemInMisp]) -> Iterator[Change]:
+    by_id: dict[str, ItemInMisp] = {}
+    repeated = []
+    for known in current:
+        if by_id.setdefault(known.item.id, known) is not known:
+            repeated.append(known)
+    for item in desired.items:
+        counterpart = by_id.pop(item.id, None) or _pop_same_hash(item, by_id, desired)
+        object_ = item_object(item)
+        if counterpart is None:
+            yield Change(ChangeKind.ADD_OBJECT, f"news item {item.id}", desired.uuid, object_)
+        elif not is_same_item(item, counterpart.item):
+            yield from _object_changes(f"news item {item.id}", object_, counterpart.misp_object)
+    hashes = {item.hash for item in desired.items if item.hash}
+    surplus = [known for known in by_id.values() if known.item.hash not in hashes]
+    for known in (*surplus, *repeated):
+        yield Change(ChangeKind.DELETE_OBJECT, f"news item {known.item.id}", str(known.misp_object["uuid"]))
 
 
-def _by_hash(item: NewsItem, by_id: dict[str, HeldItem], wanted: DesiredEvent) -> HeldItem | None:
+def _pop_same_hash(item: NewsItem, by_id: dict[str, ItemInMisp], desired: DesiredEvent) -> ItemInMisp | None:
     """Take the object of an item that is the same by its hash: items with one hash count once (Taranis AI)."""
-    wanted_too = {each.id for each in wanted.items}
-    found = (each for each in by_id.values() if item.hash and each.item.hash == item.hash)
-    there = next((each for each in found if each.item.id not in wanted_too), None)
-    return by_id.pop(there.item.id) if there else None
+    desired_ids = {other.id for other in desired.items}
+    same_hash = (known for known in by_id.values() if item.hash and known.item.hash == item.hash)
+    counterpart = next((known for known in same_hash if known.item.id not in desired_ids), None)
+    return by_id.pop(counterpart.item.id) if counterpart else None
 
 
-def _equal(wanted: NewsItem, held: NewsItem) -> bool:
+def is_same_item(desired: NewsItem, current: NewsItem) -> bool:
     """Compare items; an item that does not say when it was published takes nothing away."""
-    known = {"published"} if not wanted.published else set()
-    return wanted.model_dump(exclude=known) == held.model_dump(exclude=known)
+    ignored = {"published"} if not desired.published else set()
+    return desired.model_dump(exclude=ignored) == current.model_dump(exclude=ignored)
 
 
-def _edited(what: str, made: Event, held: Event) -> Iterator[Change]:
+def _object_changes(what: str, desired: Event, current: Event) -> Iterator[Change]:
     """Change an object whole: members that stay keep their UUID, and what others added to it stays."""
-    given = members_of(held)
-    attributes = list(_kept([_member(each) for each in made["Attribute"]], given))
-    known = {each["object_relation"] for each in made["Attribute"]} | set(_RELATIONS[made["name"]])
-    others = [each for one, each in given if one.relation not in known]
-    moment = {"first_seen"} & made.keys()
-    stays = all(made[name] == _moment(held.get(name)) for name in moment)
-    before = [(each.get("uuid"), one.value) for one, each in given if one.relation in known]
-    if stays and sorted(before, key=str) == sorted(((each.get("uuid"), each["value"]) for each in attributes), key=str):
+    members = members_of(current)
+    attributes = list(_kept_attributes([_as_member(attribute) for attribute in desired["Attribute"]], members))
+    relations = {attribute["object_relation"] for attribute in desired["Attribute"]} | set(_RELATIONS[desired["name"]])
+    of_others = [attribute for member, attribute in members if member.relation not in relations]
+    before = [(attribute.get("uuid"), member.value) for member, attribute in members if member.relation in relations]
+    after = [(attribute.get("uuid"), attribute["value"]) for attribute in attributes]
+    if _has_first_seen_of(desired, current) and sorted(before, key=str) == sorted(after, key=str):
         return
-    yield Change("edit_object", what, str(held["uuid"]), made | {"Attribute": [*attributes, *others]})
+    body = desired | {"Attribute": [*attributes, *of_others]}
+    yield Change(ChangeKind.EDIT_OBJECT, what, str(current["uuid"]), body)
 
 
-_RELATIONS = {
-    story_event.STORY: ("id", *STORY_TEXTS, "links", "tags", "attributes"),
-    story_event.ITEM: ("id", *story_event.ITEM_TEXTS, "content"),
-}
+def _has_first_seen_of(desired: Event, current: Event) -> bool:
+    if "first_seen" not in desired:
+        return True
+    published = publication_time(current.get("first_seen"))
+    return bool(desired["first_seen"] == (f"{published}+00:00" if published else ""))
 
 
-def _moment(value: object) -> str:
-    published = story_event.published(value)
-    return f"{published}+00:00" if published else ""
-
-
-def _kept(wanted: Sequence[Member], given: list[tuple[Member, Event]]) -> Iterator[Event]:
-    free = list(given)
-    ordered = [one.value for one, _ in given if one.relation == "content"]
-    anew = ordered != [one.value for one in wanted if one.relation == "content"]
-    for one in wanted:
-        made = story_event.member(one)
-        there = next((pair for pair in free if _stands_for(one, pair[0])), None)
-        if there is None or (anew and one.relation == "content"):
-            yield made
+def _kept_attributes(desired: Sequence[Member], current: list[tuple[Member, Event]]) -> Iterator[Event]:
+    """Yield an attribute for each member, under the UUID and in the spelling of the one that MISP has for it."""
+    unused = list(current)
+    # The parts of a text have an order, which MISP takes from their ids: all of them are new when one is.
+    parts = [member.value for member, _ in current if member.relation == "content"]
+    new_content = parts != [member.value for member in desired if member.relation == "content"]
+    for member in desired:
+        attribute = member_attribute(member)
+        counterpart = next((pair for pair in unused if _stands_for(member, pair[0])), None)
+        if counterpart is None or (new_content and member.relation == "content"):
+            yield attribute
         else:
-            free.remove(there)
-            value = there[0].value if same(one, there[0]) else one.value
-            yield made | {"uuid": there[1]["uuid"], "value": value}
+            unused.remove(counterpart)
+            value = counterpart[0].value if mean_the_same(member, counterpart[0]) else member.value
+            yield attribute | {"uuid": counterpart[1]["uuid"], "value": value}
 
 
-def _stands_for(one: Member, there: Member) -> bool:
-    if one.relation != there.relation or one.type != there.type:
+def _stands_for(member: Member, other: Member) -> bool:
+    if member.relation != other.relation or member.type != other.type:
         return False
-    return one.relation not in _SEVERAL or same(one, there)
+    return member.relation not in _REPEATED or mean_the_same(member, other)
 
 
-def _member(made: Event) -> Member:
-    return Member(made["object_relation"], made["type"], made["value"])
+def _as_member(attribute: Event) -> Member:
+    return Member(attribute["object_relation"], attribute["type"], attribute["value"])
 
 
-def _report(wanted: DesiredEvent, held: StoryInMisp) -> Iterator[Change]:
-    if wanted.story is None:
+# -- the report --------------------------------------------------------------------------------------
+
+
+def _report_changes(desired: DesiredEvent, current: StoryInMisp) -> Iterator[Change]:
+    if desired.story is None:
         return
-    made = story_event.report(wanted.story)
-    there = _our_report(wanted.uuid, made["name"], held)
-    if there is None:
-        yield Change("add_report", "the report", str(held.event["id"]), made)
-    elif any(str(there.get(name) or "").strip() != made[name].strip() for name in ("name", "content")):
-        yield Change("edit_report", "the report", str(there["id"]), made | {"uuid": there["uuid"]})
+    report = event_report(desired.story)
+    ours = _our_report(desired.uuid, report["name"], current)
+    if ours is None:
+        yield Change(ChangeKind.ADD_REPORT, "the report", str(current.event["id"]), report)
+    elif any(str(ours.get(name) or "").strip() != report[name].strip() for name in ("name", "content")):
+        yield Change(ChangeKind.EDIT_REPORT, "the report", str(ours["id"]), report | {"uuid": ours["uuid"]})
 
 
-def _our_report(story_id: str, name: str, held: StoryInMisp) -> Event | None:
+def _our_report(story_id: str, name: str, current: StoryInMisp) -> Event | None:
     """Find the report that is ours by its UUID, or, of another tool's making, by a title of the story.
 
-    The story has three: the one that is wanted, the event's, and the object's, which who edits the event leaves.
+    The story has three: the desired one, the event's, and the object's, which who edits the event leaves.
     """
-    reports = live(held.event, "EventReport")
-    own = [each for each in reports if each.get("uuid") == story_event.report_uuid(story_id)]
-    of_object = [one.value for one, _ in members_of(held.held or {}) if one.relation == "title"]
-    titles = {story_event.report_name(title).strip() for title in (name, held.story.title, *of_object)}
-    named_so = [each for each in reports if str(each.get("name")).strip() in titles]
-    return next(iter([*own, *named_so]), None)
+    reports = not_deleted(current.event, "EventReport")
+    by_uuid = [report for report in reports if report.get("uuid") == report_uuid(story_id)]
+    of_object = [member.value for member, _ in members_of(current.story_object or {}) if member.relation == "title"]
+    titles = {report_name(title).strip() for title in (name, current.story.title, *of_object)}
+    by_title = [report for report in reports if str(report.get("name")).strip() in titles]
+    return next(iter([*by_uuid, *by_title]), None)
 
 
-def _tags(wanted: DesiredEvent, held: StoryInMisp) -> Iterator[Change]:
-    there = {str(tag.get("name")).casefold() for tag in held.event.get("Tag") or ()}
-    keep = {name.casefold() for name in wanted.tags}
-    for name in wanted.tags:
-        if name.casefold() not in there:
-            yield Change("attach_tag", f"tag {name}", wanted.uuid, {"name": name})
-    for name in story_event.tag_names(held.story):
-        if name.casefold() in there - keep:
-            yield Change("detach_tag", f"tag {name}", wanted.uuid, {"name": name})
+# -- tags and indicators -----------------------------------------------------------------------------
 
 
-def _indicators(wanted: DesiredEvent, held: StoryInMisp) -> Iterator[Change]:
-    there = {_named(each): each for each in live(held.event, "Attribute")}
-    gone = left_deleted(wanted, held)
-    new = [each for each in wanted.indicators if each not in there and each.value not in gone]
+def _tag_changes(desired: DesiredEvent, current: StoryInMisp) -> Iterator[Change]:
+    present = {str(tag.get("name")).casefold() for tag in current.event.get("Tag") or ()}
+    wanted = {name.casefold() for name in desired.tags}
+    for name in desired.tags:
+        if name.casefold() not in present:
+            yield Change(ChangeKind.ATTACH_TAG, f"tag {name}", desired.uuid, {"name": name})
+    for name in tag_names(current.story):
+        if name.casefold() in present - wanted:
+            yield Change(ChangeKind.DETACH_TAG, f"tag {name}", desired.uuid, {"name": name})
+
+
+def _indicator_changes(desired: DesiredEvent, current: StoryInMisp) -> Iterator[Change]:
+    present = {_as_indicator(attribute): attribute for attribute in not_deleted(current.event, "Attribute")}
+    deleted = deleted_by_others(desired, current)
+    new = [indicator for indicator in desired.indicators if indicator not in present and indicator.value not in deleted]
     if new:
-        what = ", ".join(f"{each.type} {each.value}" for each in new)
-        bodies = [_indicator(each, wanted.to_ids) for each in new]
-        yield Change("add_attributes", what, wanted.uuid, {"attributes": bodies})
-    for one, each in there.items():
-        what = f"{one.type} {one.value}"
-        if one not in wanted.indicators:
-            yield from _taken_back(what, each)
-        elif wanted.to_ids and each.get("to_ids") not in (True, 1, "1"):
-            yield Change("edit_attribute", f"to_ids of {what}", str(each["uuid"]), {**_body(each), "to_ids": True})
+        what = ", ".join(f"{indicator.type} {indicator.value}" for indicator in new)
+        attributes = [_new_attribute(indicator, desired.to_ids) for indicator in new]
+        yield Change(ChangeKind.ADD_ATTRIBUTES, what, desired.uuid, {"attributes": attributes})
+    for indicator, attribute in present.items():
+        what = f"{indicator.type} {indicator.value}"
+        if indicator not in desired.indicators:
+            yield from _take_back(what, attribute)
+        elif desired.to_ids and not is_true(attribute.get("to_ids")):
+            body = {**attribute_body(attribute), "to_ids": True}
+            yield Change(ChangeKind.EDIT_ATTRIBUTE, f"to_ids of {what}", str(attribute["uuid"]), body)
 
 
-def _taken_back(what: str, attribute: Event) -> Iterator[Change]:
-    comment = attribute.get("comment")
+def _take_back(what: str, attribute: Event) -> Iterator[Change]:
+    """Delete an indicator that is of our making, and note in it before that it was not somebody in MISP."""
+    uuid, comment = str(attribute["uuid"]), attribute.get("comment")
     if comment == COMMENT:
-        yield Change("edit_attribute", what, str(attribute["uuid"]), {**_body(attribute), "comment": TAKEN_BACK})
+        body = {**attribute_body(attribute), "comment": TAKEN_BACK}
+        yield Change(ChangeKind.EDIT_ATTRIBUTE, what, uuid, body)
     if comment in (COMMENT, TAKEN_BACK):
-        yield Change("delete_attribute", what, str(attribute["uuid"]))
+        yield Change(ChangeKind.DELETE_ATTRIBUTE, what, uuid)
 
 
-def _named(attribute: Mapping[str, Any]) -> StoryIndicator:
+def _as_indicator(attribute: Mapping[str, Any]) -> StoryIndicator:
     return StoryIndicator(str(attribute.get("type")), str(attribute.get("value")))
 
 
-def _body(attribute: Mapping[str, Any]) -> Event:
+def attribute_body(attribute: Mapping[str, Any]) -> Event:
+    """Return what of an attribute is sent to change it."""
     return {name: attribute.get(name) for name in ("type", "category", "value", "comment")}
 
 
-def _indicator(each: StoryIndicator, to_ids: bool) -> Event:
+def _new_attribute(indicator: StoryIndicator, to_ids: bool) -> Event:
     return {
-        "type": each.type,
-        "category": CATEGORIES[each.type],
-        "value": each.value,
+        "type": indicator.type,
+        "category": CATEGORIES[indicator.type],
+        "value": indicator.value,
         "to_ids": to_ids,
         "distribution": "5",
         "comment": COMMENT,
     }
-
-
-# -- of another organisation's event ----------------------------------------------------------------
-
-
-@dataclass
-class Proposals:
-    """What to propose about another's event, what cannot be proposed, and the items that it lacks.
-
-    ``pending`` are the proposals that are ours already: what they say is not said again.
-    """
-
-    pending: Sequence[Mapping[str, Any]]
-    changes: list[Change] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    missing: list[NewsItem] = field(default_factory=list)
-    waiting: int = 0
-
-    def of(self, wanted: DesiredEvent, held: StoryInMisp) -> Proposals:
-        """Compare a story with the event."""
-        if wanted.story and held.held:
-            self._story(wanted.story, held.story, held.held)
-        else:
-            self.notes.append("another organisation's event without a story in it: its texts cannot be proposed")
-        found, left = _paired(wanted.items, held.items)
-        for item in wanted.items:
-            if there := found.get(item.id):
-                self._item(item, there)
-            else:
-                self.missing.append(item)
-        for each in left:
-            if not any(_one(item, each.item) for item in wanted.items):  # what counts once may be there twice
-                self._removal(each)
-        return self
-
-    def _story(self, wanted: Story, held: Story, thing: Event) -> None:
-        values = {one.relation: (one, each) for one, each in members_of(thing) if one.relation in STORY_TEXTS}
-        for name in STORY_TEXTS:
-            value = getattr(wanted, name)
-            if value == getattr(held, name):  # of the title, what the event is called counts too
-                continue
-            self._change(f"the story's {name}", values.get(name), value or PLACEHOLDER)
-        if any(getattr(wanted, name) != getattr(held, name) for name in ("links", "tags", "attributes")):
-            self.notes.append("links, tags and attributes of another organisation's story are not proposed")
-
-    def _item(self, wanted: NewsItem, there: HeldItem) -> None:
-        if _equal(wanted, there.item):
-            return
-        values = {one.relation: (one, each) for one, each in members_of(there.held)}
-        for name in (*story_event.ITEM_TEXTS, "content"):
-            value, before = getattr(wanted, name), getattr(there.item, name)
-            if value == before or name in ("hash", "story_id"):
-                continue
-            what = f"{name} of news item {there.item.id}"
-            if name == "content" and max(len(story_event.parts_of(text)) for text in (value, before)) > 1:
-                self.notes.append(f"{what}: too long to be proposed")
-            else:
-                self._change(what, values.get(name), value)
-
-    def _change(self, what: str, there: tuple[Member, Event] | None, value: str) -> None:
-        if there is None:
-            self.notes.append(f"{what}: the event has no such attribute, so nothing can be proposed")
-            return
-        one, attribute = there
-        if one.value.strip() == value:
-            return
-        if value and one.type == "link" and story_event.type_of(one.relation, value) != "link":
-            self.notes.append(f"{what}: MISP keeps it as a link, and takes no proposal that is none")
-            return
-        kind = "propose_edit" if value else "propose_delete"
-        self._propose(kind, what, attribute, {**_body(attribute), "value": value, "to_ids": False})
-
-    def _removal(self, there: HeldItem) -> None:
-        """Ask to remove a news item, as Taranis AI does, with a comment on its hash."""
-        values = {one.relation: each for one, each in members_of(there.held)}
-        attribute = values.get("hash") or values.get("id")
-        if attribute is not None:
-            body = {**_body(attribute), "to_ids": False, "comment": PLEASE_REMOVE}
-            self._propose("propose_edit", f"removal of news item {there.item.id}", attribute, body)
-
-    def _propose(self, kind: str, what: str, attribute: Event, body: Event) -> None:
-        change = Change(kind, what, str(attribute["uuid"]), body if kind == "propose_edit" else {})
-        if any(_says(each, attribute, change) for each in self.pending):
-            self.waiting += 1
-        else:
-            self.changes.append(change)
-
-
-def _says(pending: Mapping[str, Any], attribute: Event, change: Change) -> bool:
-    if str(pending.get("old_id")) != str(attribute["id"]):
-        return False
-    to_delete = pending.get("proposal_to_delete") in (True, 1, "1")
-    if to_delete or change.kind == "propose_delete":
-        return to_delete and change.kind == "propose_delete"
-    return all(str(pending.get(name) or "") == str(change.body[name] or "") for name in ("value", "comment"))
-
-
-def _paired(items: Sequence[NewsItem], held: Iterable[HeldItem]) -> tuple[dict[str, HeldItem], list[HeldItem]]:
-    """Find the object of each item by its id, and by its hash where none has the id; return what is left too."""
-    left = list(held)
-    found: dict[str, HeldItem] = {}
-    for same_one in (_one_id, _one):
-        for item in items:
-            there = next((each for each in left if item.id not in found and same_one(item, each.item)), None)
-            if there is not None:
-                found[item.id] = there
-                left.remove(there)
-    return found, left
-
-
-def _one_id(item: NewsItem, other: NewsItem) -> bool:
-    return item.id == other.id
-
-
-def _one(item: NewsItem, other: NewsItem) -> bool:
-    return item.id == other.id or bool(item.hash and item.hash == other.hash)

@@ -1,6 +1,6 @@
 """Which indicators a story names: addresses, domains, URLs, hashes, CVEs, e-mail addresses, defanged or not. Pure.
 
-ioc-finder finds them, and ``story_urls`` says where a URL ends; PyMISP's copy of MISP's own rules says in which form
+ioc-finder finds them, and ``urls.py`` says where a URL ends; PyMISP's copy of MISP's own rules says in which form
 MISP keeps a value, and whether it takes it at all. What stands on the site of the news itself is a reference and no
 indicator.
 """
@@ -44,40 +44,41 @@ class StoryIndicator(NamedTuple):
     value: str
 
 
-class Found(NamedTuple):
+class StoryIndicators(NamedTuple):
     """What a story names: its indicators, each once and in a fixed order, and URLs and hosts that are unclear."""
 
     indicators: tuple[StoryIndicator, ...]
     unclear: tuple[str, ...]
 
 
-def named(story: Story) -> Found:
-    """Return what the story names."""
+def indicators_in(story: Story) -> StoryIndicators:
+    """Return the indicators that a story names."""
     found: set[tuple[str, str]] = set()
     unclear: list[str] = []
-    for text in windows("\n".join(_texts(story))):
-        values, more = _in(text)
-        found |= values
-        unclear += more
-    news = _sites(story)
-    kept = {each for kind, value in found for each in _taken(kind, value) if _site(each) not in news}
-    return Found(tuple(sorted(kept)), tuple(dict.fromkeys(unclear)))
+    for window in windows("\n".join(_texts(story))):
+        found_here, unclear_here = _find_in(window)
+        found |= found_here
+        unclear += unclear_here
+    news_hosts = _news_hosts(story)
+    stored = {indicator for type_, value in found for indicator in _as_stored(type_, value)}
+    indicators = sorted(indicator for indicator in stored if _host_of(indicator) not in news_hosts)
+    return StoryIndicators(tuple(indicators), tuple(dict.fromkeys(unclear)))
 
 
-def _in(text: str) -> tuple[set[tuple[str, str]], list[str]]:
+def _find_in(text: str) -> tuple[set[tuple[str, str]], list[str]]:
     """Return MISP's type and the value of what is in a text, and which of its URLs and hosts are unclear."""
     from ioc_finder import find_iocs  # noqa: PLC0415  takes 0.4 s to import
     from ioc_finder.ioc_finder import prepare_text  # noqa: PLC0415
 
     requested = Requested(prepare_text(encoded(text, _CARET)))
-    found = find_iocs(
+    iocs = find_iocs(
         requested.text,
         parse_domain_from_url=False,
         parse_domain_from_email_address=False,
         parse_address_from_cidr=False,
     )
-    urls = {requested.urls[url] for url in found.pop("urls", ()) if url in requested.urls}
-    others = {(TYPES[name][0], str(value)) for name, values in found.items() if name in TYPES for value in values}
+    urls = {requested.urls[url] for url in iocs.pop("urls", ()) if url in requested.urls}
+    others = {(TYPES[name][0], str(value)) for name, values in iocs.items() if name in TYPES for value in values}
     return others | {("url", url) for url in urls}, requested.unclear
 
 
@@ -86,13 +87,13 @@ def windows(text: str) -> Iterator[str]:
     start = 0
     while len(text) - start > _WINDOW:
         end = start + _WINDOW
-        cuts = [found.end() for found in _BETWEEN.finditer(text, start, end)]
+        cuts = [gap.end() for gap in _BETWEEN.finditer(text, start, end)]
         if cuts:
             yield text[start : cuts[-1]]
             start = cuts[-1]
         else:
-            behind = _BETWEEN.search(text, end)
-            start = behind.end() if behind else len(text)
+            gap = _BETWEEN.search(text, end)
+            start = gap.end() if gap else len(text)
     yield text[start:]
 
 
@@ -102,22 +103,22 @@ def _texts(story: Story) -> Iterator[str]:
         yield from (item.title, item.content, item.review)
 
 
-def _taken(kind: str, value: str) -> Iterator[StoryIndicator]:
+def _as_stored(type_: str, value: str) -> Iterator[StoryIndicator]:
     """Yield the value as MISP would keep it, if it would."""
     from pymisp.tools.attributevalidationtool import AttributeValidationTool  # noqa: PLC0415  0.2 s to import
 
     rules: Any = AttributeValidationTool
-    if kind == "domain" and value.rpartition(".")[2].lower() in _FILE_ENDINGS:
+    if type_ == "domain" and value.rpartition(".")[2].lower() in _FILE_ENDINGS:
         return
     try:
-        stored = rules.modifyBeforeValidation(kind, value)
-        if rules.validate(kind, stored) is True:
-            yield StoryIndicator(kind, str(stored))
+        stored = rules.modifyBeforeValidation(type_, value)
+        if rules.validate(type_, stored) is True:
+            yield StoryIndicator(type_, str(stored))
     except (ValueError, UnicodeError):  # what cannot even be checked is none
         return
 
 
-def _sites(story: Story) -> set[str]:
+def _news_hosts(story: Story) -> set[str]:
     """Return the hosts that the news comes from."""
     addresses: Iterable[str] = (
         *(link.link for link in story.links),
@@ -126,10 +127,10 @@ def _sites(story: Story) -> set[str]:
     return {host for host in map(_host, addresses) if host}
 
 
-def _site(each: StoryIndicator) -> str:
-    if each.type == "domain":
-        return each.value
-    return _host(each.value) if each.type == "url" else ""
+def _host_of(indicator: StoryIndicator) -> str:
+    if indicator.type == "domain":
+        return indicator.value
+    return _host(indicator.value) if indicator.type == "url" else ""
 
 
 def _host(address: str) -> str:

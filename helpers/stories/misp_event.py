@@ -17,10 +17,10 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ValidationError
 
-from helpers.misp import number
+from helpers.indicators import is_true
+from helpers.misp import Event, whole_number
 from helpers.stories.story import EARLIEST, MANUAL, NO_DATA, Link, NewsItem, Story, StoryAttribute, Tag, sha256
 
-Event = dict[str, Any]
 Part = TypeVar("Part", bound=BaseModel)
 
 STORY = "taranis-story"
@@ -66,16 +66,16 @@ class Member(NamedTuple):
 
 def story_object(story: Story) -> Event:
     """Return the taranis-story object of a story."""
-    return _object(STORY, _story_members(story))
+    return _new_object(STORY, _story_members(story))
 
 
 def item_object(item: NewsItem) -> Event:
     """Return the taranis-news-item object of an item; when it was published is its first_seen."""
-    made = _object(ITEM, _item_members(item))
-    return made | ({"first_seen": f"{item.published}+00:00"} if item.published else {})
+    first_seen = {"first_seen": f"{item.published}+00:00"} if item.published else {}
+    return _new_object(ITEM, _item_members(item)) | first_seen
 
 
-def report(story: Story) -> Event:
+def event_report(story: Story) -> Event:
     """Return the event report: description, summary and comments under Markdown headings."""
     texts = ((heading, getattr(story, name)) for name, heading in _SECTIONS)
     content = "\n\n".join(f"# {heading}\n\n{text}" for heading, text in texts if text)
@@ -99,26 +99,29 @@ def extension_uuid(story_id: str, organisation: str) -> str:
 
 def tag_names(story: Story) -> list[str]:
     """Return the names of the event's tags: the story's, and its TLP."""
-    named = [tag.name for tag in story.tags.values()]
-    found = (_TLP.fullmatch(each.value) for each in story.attributes.values() if each.key.casefold() == "tlp")
-    return list(dict.fromkeys([*named, *(f"tlp:{one[1].lower()}" for one in found if one)]))
+    names = [tag.name for tag in story.tags.values()]
+    for attribute in story.attributes.values():
+        level = _TLP.fullmatch(attribute.value)
+        if level and attribute.key.casefold() == "tlp":
+            names.append(f"tlp:{level[1].lower()}")
+    return list(dict.fromkeys(names))
 
 
-def _object(name: str, members: Iterable[Member]) -> Event:
-    attributes = [member(each) for each in members]
+def _new_object(name: str, members: Iterable[Member]) -> Event:
+    attributes = [member_attribute(member) for member in members]
     return {"name": name, **TEMPLATES[name], "distribution": "5", "comment": "", "Attribute": attributes}
 
 
-def member(each: Member) -> Event:
+def member_attribute(member: Member) -> Event:
     """Return an attribute of an object; none of them is an indicator, and texts would correlate by chance."""
     return {
-        "object_relation": each.relation,
-        "type": each.type,
-        "category": _CATEGORIES[each.type],
-        "value": each.value,
+        "object_relation": member.relation,
+        "type": member.type,
+        "category": _CATEGORIES[member.type],
+        "value": member.value,
         "to_ids": False,
         "distribution": "5",
-        "disable_correlation": each.type == "text",
+        "disable_correlation": member.type == "text",
     }
 
 
@@ -135,11 +138,11 @@ def _item_members(item: NewsItem) -> Iterator[Member]:
     yield Member("id", "text", item.id)
     for name in ITEM_TEXTS:
         if value := getattr(item, name):
-            yield Member(name, type_of(name, value), value)
-    yield from (Member("content", "text", part) for part in parts_of(item.content))
+            yield Member(name, item_value_type(name, value), value)
+    yield from (Member("content", "text", part) for part in split_long_text(item.content))
 
 
-def type_of(name: str, value: str) -> str:
+def item_value_type(name: str, value: str) -> str:
     """Return MISP's type for a value of a news item: what MISP does not take as a link is a text."""
     if name == "hash":
         return "sha256"
@@ -147,45 +150,45 @@ def type_of(name: str, value: str) -> str:
     return "link" if is_link else "text"
 
 
-def parts_of(text: str) -> list[str]:
+def split_long_text(text: str) -> list[str]:
     """Cut a long text into values that MISP can hold, inside words: it strips white space off both ends."""
     parts = []
     while len(text.encode()) > _PART_BYTES:
         cut = len(text.encode()[:_PART_BYTES].decode(errors="ignore"))
-        cut = next((place for place in range(cut, 0, -1) if _inside_word(text, place)), cut)
+        cut = next((index for index in range(cut, 0, -1) if _inside_word(text, index)), cut)
         parts.append(text[:cut])
         text = text[cut:]
     return [*parts, text] if text else parts
 
 
-def _inside_word(text: str, place: int) -> bool:
-    return not text[place - 1].isspace() and not text[place].isspace()
+def _inside_word(text: str, index: int) -> bool:
+    return not text[index - 1].isspace() and not text[index].isspace()
 
 
 # -- from MISP -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class HeldItem:
+class ItemInMisp:
     """A news item that MISP has, and its object."""
 
     item: NewsItem
-    held: Event
+    misp_object: Event
 
 
 @dataclass(frozen=True)
 class StoryInMisp:
-    """What MISP has of a story: ``held`` is the story object, None where there is none."""
+    """What MISP has of a story; ``story_object`` is None where the event has none."""
 
     event: Event
     story: Story
-    held: Event | None
-    items: tuple[HeldItem, ...]
+    story_object: Event | None
+    items: tuple[ItemInMisp, ...]
 
 
 def is_story(event: Mapping[str, Any]) -> bool:
     """Say whether an event holds a story."""
-    return any(_objects(event, STORY))
+    return any(_objects_named(STORY, event))
 
 
 def extends(event: Mapping[str, Any]) -> str:
@@ -195,105 +198,109 @@ def extends(event: Mapping[str, Any]) -> str:
 
 def read_event(event: Event) -> StoryInMisp:
     """Read the story and the news items of an event; what nobody can read in it is left out."""
-    held = next(_objects(event, STORY), None)
-    of_story = extends(event) or str(event["uuid"]).lower()
-    items = tuple(HeldItem(_item(each, of_story), each) for each in _objects(event, ITEM))
-    return StoryInMisp(event, _story(event, held, [each.item for each in items]), held, items)
+    object_ = next(_objects_named(STORY, event), None)
+    story_id = extends(event) or str(event["uuid"]).lower()
+    items = tuple(ItemInMisp(_read_item(item, story_id), item) for item in _objects_named(ITEM, event))
+    return StoryInMisp(event, _read_story(event, object_, [known.item for known in items]), object_, items)
 
 
-def live(event: Mapping[str, Any], kind: str) -> list[Event]:
+def not_deleted(holder: Mapping[str, Any], kind: str) -> list[Event]:
     """Return the attributes, objects or reports of an event that are not deleted, oldest first."""
-    found = [each for each in event.get(kind) or () if not is_deleted(each)]
-    return sorted(found, key=lambda each: number(each.get("id")))
+    records = [record for record in holder.get(kind) or () if not is_deleted(record)]
+    return sorted(records, key=lambda record: whole_number(record.get("id")))
 
 
 def proposals_in(event: Mapping[str, Any]) -> list[Event]:
     """Return the proposals that an event shows: on itself, its attributes and the members of its objects."""
-    holders = [event, *live(event, "Attribute")]
-    holders += [one for each in live(event, "Object") for one in live(each, "Attribute")]
-    return [each for holder in holders for each in holder.get("ShadowAttribute") or () if not is_deleted(each)]
+    holders = [event, *not_deleted(event, "Attribute")]
+    holders += [member for object_ in not_deleted(event, "Object") for member in not_deleted(object_, "Attribute")]
+    proposals = (proposal for holder in holders for proposal in holder.get("ShadowAttribute") or ())
+    return [proposal for proposal in proposals if not is_deleted(proposal)]
 
 
-def is_deleted(each: Mapping[str, Any]) -> bool:
+def is_deleted(record: Mapping[str, Any]) -> bool:
     """Say whether MISP shows something as deleted."""
-    return each.get("deleted") in (True, 1, "1")
+    return is_true(record.get("deleted"))
 
 
-def members_of(held: Mapping[str, Any]) -> list[tuple[Member, Event]]:
+def members_of(object_: Mapping[str, Any]) -> list[tuple[Member, Event]]:
     """Return the members of an object, oldest first, each with its attribute."""
-    return [
-        (Member(str(each.get("object_relation") or ""), str(each.get("type")), str(each.get("value"))), each)
-        for each in live(held, "Attribute")
-    ]
+    return [(_as_member(attribute), attribute) for attribute in not_deleted(object_, "Attribute")]
 
 
-def same(one: Member, other: Member) -> bool:
+def _as_member(attribute: Mapping[str, Any]) -> Member:
+    relation = str(attribute.get("object_relation") or "")
+    return Member(relation, str(attribute.get("type")), str(attribute.get("value")))
+
+
+def mean_the_same(member: Member, other: Member) -> bool:
     """Say whether two members mean the same, whatever the spelling of their JSON."""
-    if one.relation != other.relation:
+    if member.relation != other.relation:
         return False
-    if one.relation in _JSON:
-        return one.value == other.value or _fields(one.value) == _fields(other.value)
-    return one.value.strip() == other.value.strip()
+    if member.relation in _JSON:
+        return member.value == other.value or _parsed_fields(member.value) == _parsed_fields(other.value)
+    return member.value.strip() == other.value.strip()
 
 
 _JSON = frozenset({"links", "tags", "attributes"})
 
 
-def _objects(event: Mapping[str, Any], name: str) -> Iterator[Event]:
-    return (each for each in live(event, "Object") if each.get("name") == name)
+def _objects_named(name: str, event: Mapping[str, Any]) -> Iterator[Event]:
+    return (object_ for object_ in not_deleted(event, "Object") if object_.get("name") == name)
 
 
-def _story(event: Event, held: Event | None, items: list[NewsItem]) -> Story:
-    values = _values(held or {})
-    tags = _read(Tag, values.get("tags", ()))
-    attributes = _read(StoryAttribute, values.get("attributes", ()))
-    fields: dict[str, Any] = {name: _first(values, name) for name in STORY_TEXTS[1:]}
+def _read_story(event: Event, object_: Event | None, items: list[NewsItem]) -> Story:
+    values = _values_by_relation(object_ or {})
+    tags = _read_parts(Tag, values.get("tags", ()))
+    attributes = _read_parts(StoryAttribute, values.get("attributes", ()))
+    fields: dict[str, Any] = {name: _first_text(values, name) for name in STORY_TEXTS[1:]}
     fields |= {"id": str(event["uuid"]).lower(), "title": str(event.get("info") or "").strip()}
-    fields |= {"tags": {tag.name: tag for tag in tags}, "attributes": {each.key: each for each in attributes}}
-    fields |= {"links": _read(Link, values.get("links", ())), "news_items": items, "misp": {}}
+    fields["tags"] = {tag.name: tag for tag in tags}
+    fields["attributes"] = {attribute.key: attribute for attribute in attributes}
+    fields |= {"links": _read_parts(Link, values.get("links", ())), "news_items": items, "misp": {}}
     return Story.model_construct(**fields)
 
 
-def _item(held: Event, story_id: str) -> NewsItem:
-    values = _values(held)
-    fields: dict[str, Any] = {name: _first(values, name) for name in ITEM_TEXTS}
+def _read_item(object_: Event, story_id: str) -> NewsItem:
+    values = _values_by_relation(object_)
+    fields: dict[str, Any] = {name: _first_text(values, name) for name in ITEM_TEXTS}
     fields["content"] = "".join(text for text in values.get("content", ()) if text.strip() not in NO_DATA)
-    fields["published"] = published(held.get("first_seen"))
+    fields["published"] = publication_time(object_.get("first_seen"))
     fields["source"] = fields["source"] or MANUAL
     fields["hash"] = sha256(fields["hash"])
     fields["story_id"] = fields["story_id"] or story_id
-    fields["id"] = _first(values, "id") or fields["hash"] or str(held.get("uuid"))
+    fields["id"] = _first_text(values, "id") or fields["hash"] or str(object_.get("uuid"))
     return NewsItem.model_construct(**fields)
 
 
-def _values(held: Mapping[str, Any]) -> dict[str, list[str]]:
+def _values_by_relation(object_: Mapping[str, Any]) -> dict[str, list[str]]:
     values: dict[str, list[str]] = {}
-    for each, _ in members_of(held):
-        values.setdefault(each.relation, []).append(each.value)
+    for member, _ in members_of(object_):
+        values.setdefault(member.relation, []).append(member.value)
     return values
 
 
-def _first(values: Mapping[str, list[str]], name: str) -> str:
+def _first_text(values: Mapping[str, list[str]], name: str) -> str:
     text = next(iter(values.get(name, ())), "").strip()
     return "" if text in NO_DATA else text
 
 
-def _read(model: type[Part], values: Iterable[str]) -> list[Part]:
-    """ParsedStory JSON objects, of older events Python dictionaries; placeholders and what is neither are dropped."""
-    found: list[Part] = []
-    for fields in map(_fields, values):
+def _read_parts(model: type[Part], values: Iterable[str]) -> list[Part]:
+    """Read JSON objects, of older events Python dictionaries; placeholders and what is neither are dropped."""
+    parts: list[Part] = []
+    for fields in map(_parsed_fields, values):
         if fields and not set(map(str, fields.values())) & NO_DATA:
             try:
-                found.append(model.model_validate(fields))
+                parts.append(model.model_validate(fields))
             except ValidationError:
                 continue
-    return found
+    return parts
 
 
-def _fields(text: str) -> dict[str, Any]:
-    for reader in (json.loads, ast.literal_eval):
+def _parsed_fields(text: str) -> dict[str, Any]:
+    for parse in (json.loads, ast.literal_eval):
         try:
-            value = reader(text)
+            value = parse(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
         if isinstance(value, dict):
@@ -301,7 +308,7 @@ def _fields(text: str) -> dict[str, Any]:
     return {}
 
 
-def published(first_seen: object) -> str:
+def publication_time(first_seen: object) -> str:
     """Return when an item was published, of the first_seen that MISP shows; empty where that is none to ``share``."""
     try:
         moment = datetime.fromisoformat(str(first_seen))

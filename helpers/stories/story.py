@@ -1,6 +1,6 @@
 """A story, as analysts' tools write it: read, checked, and put into the form that MISP can keep. Pure.
 
-The names and shapes are those of Taranis AI's stories, so that both tools can work on the same events.
+The names and forms are those of Taranis AI's stories, so that both tools can work on the same events.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LONGEST_TAG = 255
 # MISP keeps times as seconds since 1970.
 EARLIEST = 1970
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
-_SAID = {
+_MESSAGES = {
     "missing": "is missing",
     "string_type": "must be text",
     "dict_type": "must be an object",
@@ -59,13 +59,13 @@ def sha256(value: str) -> str:
     return value.lower() if _SHA256.fullmatch(value) else ""
 
 
-def _moment(value: str) -> str:
+def _utc_time(value: str) -> str:
     """Accept a time in ISO 8601; return it in UTC and without an offset, as Taranis AI writes it."""
     if not value:
         return ""
     try:
-        read = datetime.fromisoformat(value)
-        moment = read.astimezone(UTC) if read.tzinfo else read
+        moment = datetime.fromisoformat(value)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment
     except (ValueError, OverflowError):
         raise ValueError("is not a time in ISO 8601, as in 2026-11-20T08:00:00") from None
     if moment.year < EARLIEST:
@@ -73,15 +73,15 @@ def _moment(value: str) -> str:
     return moment.replace(tzinfo=None).isoformat()
 
 
-def _empty(value: Any) -> Any:
+def _none_as_text(value: Any) -> Any:
     return "" if value is None else value
 
 
-def _no_list(value: Any) -> Any:
+def _none_as_list(value: Any) -> Any:
     return [] if value is None else value
 
 
-def _no_object(value: Any) -> Any:
+def _none_as_object(value: Any) -> Any:
     return {} if value is None else value
 
 
@@ -90,39 +90,39 @@ def _text(value: str) -> str:
     return "" if text in NO_DATA else text
 
 
-def _short(value: str) -> str:
+def _fits_a_value(value: str) -> str:
     if len(value.encode()) > LONGEST:
         raise ValueError(f"is longer than the {LONGEST:,} bytes that MISP keeps")
     return value
 
 
-def _short_for_a_tag(value: str) -> str:
+def _fits_a_tag(value: str) -> str:
     if len(value) > LONGEST_TAG:
         raise ValueError(f"is longer than the {LONGEST_TAG} characters that MISP keeps")
     return value
 
 
-def _given(value: str) -> str:
+def _not_empty(value: str) -> str:
     if not value:
         raise ValueError("is empty")
     return value
 
 
-Long = Annotated[str, BeforeValidator(_empty), AfterValidator(_text)]
-Text = Annotated[Long, AfterValidator(_short)]
-Short = Annotated[str, AfterValidator(_text), AfterValidator(_short), AfterValidator(_given)]
+LongText = Annotated[str, BeforeValidator(_none_as_text), AfterValidator(_text)]
+Text = Annotated[LongText, AfterValidator(_fits_a_value)]
+RequiredText = Annotated[str, AfterValidator(_text), AfterValidator(_fits_a_value), AfterValidator(_not_empty)]
 
 
-class _Part(BaseModel):
+class _StoryPart(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
-class _Value(_Part):
+class _TextPart(_StoryPart):
     """A part of a story that MISP keeps as one text, in which many a character takes six."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        _short(self.text())
+        _fits_a_value(self.text())
         return self
 
     def text(self) -> str:
@@ -130,45 +130,45 @@ class _Value(_Part):
         return json.dumps(self.model_dump(), sort_keys=True)
 
 
-class Tag(_Value):
+class Tag(_TextPart):
     """A tag of a story."""
 
-    name: Annotated[Short, AfterValidator(_short_for_a_tag)]
+    name: Annotated[RequiredText, AfterValidator(_fits_a_tag)]
     tag_type: Annotated[Text, AfterValidator(lambda value: value or "misc")] = "misc"
 
 
-class StoryAttribute(_Value):
+class StoryAttribute(_TextPart):
     """A key and a value that somebody gave a story, such as its TLP."""
 
-    key: Short
+    key: RequiredText
     value: Text = ""
 
 
-class Link(_Value):
+class Link(_TextPart):
     """A link of a story, and the news item that it belongs to."""
 
-    link: Short
+    link: RequiredText
     news_item_id: Text = ""
 
 
-class NewsItem(_Part):
+class NewsItem(_StoryPart):
     """One piece of news."""
 
-    id: Short
+    id: RequiredText
     title: Text = ""
-    content: Long = ""
+    content: LongText = ""
     author: Text = ""
     link: Text = ""
     source: Annotated[Text, AfterValidator(lambda value: value or MANUAL)] = MANUAL
     language: Text = ""
     hash: Annotated[Text, AfterValidator(_hash)] = ""
-    published: Annotated[Text, AfterValidator(_moment)] = ""
+    published: Annotated[Text, AfterValidator(_utc_time)] = ""
     review: Text = ""
     osint_source_id: Text = ""
     story_id: Text = ""
 
 
-class Extension(_Part):
+class Extension(_StoryPart):
     """What ``collect`` noted about an event that extends the story's: whose it is, and which items are in it."""
 
     uuid: Annotated[str, AfterValidator(_uuid)]
@@ -176,36 +176,36 @@ class Extension(_Part):
     items: list[str] = []
 
 
-class _Noted(_Part):
+class _CollectNotes(_StoryPart):
     extensions: list[Extension] = []
 
 
-def _noted(value: dict[str, Any]) -> dict[str, Any]:
+def _as_collected(value: dict[str, Any]) -> dict[str, Any]:
     try:
-        _Noted.model_validate(value)
+        _CollectNotes.model_validate(value)
     except ValidationError as error:
         raise ValueError(f"is not what collect wrote: {_sentence(error.errors(include_url=False)[0])}") from None
     return value
 
 
-class Story(_Part):
+class Story(_StoryPart):
     """A story with its news items; ``misp`` is what ``collect`` noted about its event."""
 
     id: Annotated[str, AfterValidator(_uuid)]
-    title: Short
+    title: RequiredText
     description: Text = ""
     summary: Text = ""
     comments: Text = ""
-    tags: Annotated[dict[str, Tag], BeforeValidator(_no_object)] = {}
-    attributes: Annotated[dict[str, StoryAttribute], BeforeValidator(_no_object)] = {}
-    links: Annotated[list[Link], BeforeValidator(_no_list)] = []
-    news_items: Annotated[list[NewsItem], BeforeValidator(_no_list)] = []
-    misp: Annotated[dict[str, Any], BeforeValidator(_no_object), AfterValidator(_noted)] = {}
+    tags: Annotated[dict[str, Tag], BeforeValidator(_none_as_object)] = {}
+    attributes: Annotated[dict[str, StoryAttribute], BeforeValidator(_none_as_object)] = {}
+    links: Annotated[list[Link], BeforeValidator(_none_as_list)] = []
+    news_items: Annotated[list[NewsItem], BeforeValidator(_none_as_list)] = []
+    misp: Annotated[dict[str, Any], BeforeValidator(_none_as_object), AfterValidator(_as_collected)] = {}
 
     @property
     def extensions(self) -> list[Extension]:
         """The events that were found to extend the story's."""
-        return _Noted.model_validate(self.misp).extensions
+        return _CollectNotes.model_validate(self.misp).extensions
 
 
 @dataclass(frozen=True)
@@ -219,36 +219,36 @@ class ParsedStory:
     problems: tuple[str, ...] = ()
 
 
-def read(given: Any) -> ParsedStory:
-    """Check one story; what is wrong is named by its path (``news_items[2].hash``)."""
+def read_story(value: Any) -> ParsedStory:
+    """Check one story, as JSON gives it; what is wrong is named by its path (``news_items[2].hash``)."""
     try:
-        return _read(given)
+        return _read(value)
     except RecursionError:
         return ParsedStory("", "", problems=("the story is nested too deeply",))
 
 
-def _read(given: Any) -> ParsedStory:
-    known = given if isinstance(given, Mapping) else {}
-    name, title = str(known.get("id") or ""), str(known.get("title") or "")
-    if not isinstance(given, Mapping):
-        return ParsedStory(name, title, problems=("the story must be an object",))
-    stored = _UnstorableCharacters()
+def _read(value: Any) -> ParsedStory:
+    if not isinstance(value, Mapping):
+        return ParsedStory("", "", problems=("the story must be an object",))
+    story_id, title = str(value.get("id") or ""), str(value.get("title") or "")
+    replaced = _UnstorableCharacters()
     try:
-        story = Story.model_validate(stored.within({key: given[key] for key in Story.model_fields if key in given}))
+        fields = {name: value[name] for name in Story.model_fields if name in value}
+        story = Story.model_validate(replaced.within(fields))
     except ValidationError as error:
-        return ParsedStory(name, title, problems=tuple(map(_sentence, error.errors(include_url=False))))
-    problems = _twice(story)
+        return ParsedStory(story_id, title, problems=tuple(map(_sentence, error.errors(include_url=False))))
+    problems = _repeated_ids(story)
     if problems:
         return ParsedStory(story.id, title, problems=problems)
-    alone, notes = _once(story)
-    return ParsedStory(story.id, alone.title, alone, (*stored.notes(), *notes))
+    unique, notes = _without_repetitions(story)
+    return ParsedStory(story.id, unique.title, unique, (*replaced.notes(), *notes))
 
 
 @dataclass
 class _UnstorableCharacters:
     """Replaces what MISP cannot store, and remembers where; in URLs it is percent-encoded, and nothing is lost."""
 
-    where: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
 
     def within(self, value: Any, path: str = "") -> Any:
         if isinstance(value, str):
@@ -256,31 +256,31 @@ class _UnstorableCharacters:
         if isinstance(value, Mapping):
             return self._object(value, path)
         if isinstance(value, list):
-            return [self.within(each, f"{path}[{index}]") for index, each in enumerate(value)]
+            return [self.within(item, f"{path}[{index}]") for index, item in enumerate(value)]
         return value
 
     def _object(self, value: Mapping[Any, Any], path: str) -> dict[str, Any]:
-        """Replace keys as well; two of which the same is left stay two."""
+        """Replace keys as well; two that become the same stay two."""
         kept: dict[str, Any] = {}
-        for key, each in value.items():
+        for key, item in value.items():
             name = self._text(str(key), path)
             while name in kept:
                 name += REPLACEMENT
-            kept[name] = self.within(each, _below(path, str(key)))
+            kept[name] = self.within(item, _below(path, str(key)))
         return kept
 
     def _text(self, value: str, path: str) -> str:
         requested = encoded(value, _ABOVE)
         text = _UNSTORABLE.sub(REPLACEMENT, requested)
-        if text != requested and path not in self.where:
-            self.where.append(path)
+        if text != requested and path not in self.paths:
+            self.paths.append(path)
         return text
 
     def notes(self) -> list[str]:
-        told = [path for path in self.where if not path.startswith("misp")]
-        if not told:
+        shared = [path for path in self.paths if not path.startswith("misp")]
+        if not shared:
             return []
-        return [f"characters that MISP cannot store were replaced by {REPLACEMENT} in {', '.join(told)}"]
+        return [f"characters that MISP cannot store were replaced by {REPLACEMENT} in {', '.join(shared)}"]
 
 
 def _below(path: str, key: str) -> str:
@@ -288,7 +288,7 @@ def _below(path: str, key: str) -> str:
     return f"{path}.{shown}" if path else shown
 
 
-def _twice(story: Story) -> tuple[str, ...]:
+def _repeated_ids(story: Story) -> tuple[str, ...]:
     seen: dict[str, NewsItem] = {}
     problems = []
     for index, item in enumerate(story.news_items):
@@ -297,25 +297,24 @@ def _twice(story: Story) -> tuple[str, ...]:
     return tuple(problems)
 
 
-def _once(story: Story) -> tuple[Story, list[str]]:
-    """Leave one of what is there twice: items with one hash count once (Taranis AI), and so do equal links."""
+def _without_repetitions(story: Story) -> tuple[Story, list[str]]:
+    """Keep one of what is in it twice: items with one hash count once (Taranis AI), and so do equal links."""
     kept: dict[str, NewsItem] = {}
     notes = []
     for index, item in enumerate(story.news_items):
         first = kept.setdefault(item.hash or f"id {item.id}", item)
         if first.id != item.id:
             notes.append(f"news_items[{index}] has the hash of {first.id} and was left out")
-    of_story = [item.model_copy(update={"story_id": item.story_id or story.id}) for item in kept.values()]
-    one_each = {item.id: item for item in of_story}
+    items = {item.id: item.model_copy(update={"story_id": item.story_id or story.id}) for item in kept.values()}
     links = list({(link.link, link.news_item_id): link for link in story.links}.values())
     tags = {tag.name: tag for tag in story.tags.values()}
-    attributes = {each.key: each for each in story.attributes.values()}
-    changed = {"news_items": list(one_each.values()), "links": links, "tags": tags, "attributes": attributes}
+    attributes = {attribute.key: attribute for attribute in story.attributes.values()}
+    changed = {"news_items": list(items.values()), "links": links, "tags": tags, "attributes": attributes}
     return story.model_copy(update=changed), notes
 
 
 def as_json(story: Story) -> dict[str, Any]:
-    """Return a story in the shape that ``read`` takes."""
+    """Return a story in the form that ``read_story`` takes."""
     return story.model_dump(exclude=set() if story.misp else {"misp"})
 
 
@@ -324,5 +323,5 @@ def _sentence(details: ErrorDetails) -> str:
     for part in details["loc"]:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
     context = details.get("ctx", {})
-    said = str(context["error"]) if "error" in context else _SAID.get(details["type"], "cannot be used")
-    return f"{path} {said}"
+    message = str(context["error"]) if "error" in context else _MESSAGES.get(details["type"], "cannot be used")
+    return f"{path} {message}"

@@ -46,7 +46,7 @@ def _encoded(word: str, characters: re.Pattern[str]) -> str:
     host = _BEHIND_HOST.search(word)
     if host is None:
         return word
-    return word[: host.end()] + characters.sub(lambda found: quote(found[0]), word[host.end() :])
+    return word[: host.end()] + characters.sub(lambda match: quote(match[0]), word[host.end() :])
 
 
 @dataclass
@@ -65,14 +65,14 @@ class Requested:
         self.text = "".join(self._pieces(self.text))
 
     def _pieces(self, text: str) -> Iterator[str]:
-        place = 0
-        while found := _URL.search(text, place):
-            is_url = bool(found["scheme"] or found["path"])
-            whole = _whole(found[0]) if is_url else found[0]
-            yield text[place : found.start()]
+        position = 0
+        while match := _URL.search(text, position):
+            is_url = bool(match["scheme"] or match["path"])
+            whole = _whole(match[0]) if is_url else match[0]
+            yield text[position : match.start()]
             yield f"{self._stand_in(whole)} " if is_url else _plain(whole)
-            place = found.start() + len(whole)
-        yield text[place:]
+            position = match.start() + len(whole)
+        yield text[position:]
 
     def _stand_in(self, url: str) -> str:
         start, authority, rest = _split(url)
@@ -114,16 +114,16 @@ def _split(url: str) -> tuple[str, str, str]:
     return start[0].lower().replace("hxxp", "http") if start else "", host, behind[len(host) :]
 
 
-def _whole(found: str) -> str:
+def _whole(text: str) -> str:
     """Cut what follows a URL off it: another URL, a bracket that closes none of its own, punctuation at its end."""
-    following = _NEXT.search(found, 1)
-    url = found[: following.start()] if following else found
+    following = _NEXT.search(text, 1)
+    url = text[: following.start()] if following else text
     opened: list[str] = []
-    for place, letter in enumerate(url):
+    for index, letter in enumerate(url):
         if letter in _CLOSING.values():
             opened.append(letter)
         elif letter in _CLOSING and (not opened or opened.pop() != _CLOSING[letter]):
-            url = url[:place]
+            url = url[:index]
             break
     while url and (url[-1] in _ENDS or (not url[-1].isascii() and unicodedata.category(url[-1]).startswith("P"))):
         url = url[:-1]

@@ -17,7 +17,7 @@ from typing import Any
 from constants import WithdrawalReason
 from helpers.indicators import ConversionRules
 from helpers.ledger import EventRecord
-from helpers.misp import ListedEvent
+from helpers.misp import ListedEvent, is_on
 from helpers.settings import Settings
 
 DAY = 86_400
@@ -110,7 +110,7 @@ def needs_published(filters: Mapping[str, Any]) -> bool:
     """Whether the site's filters take published events only."""
     wanted = filters.get("published")
     values = wanted if isinstance(wanted, list | tuple) else [wanted]
-    return all(value in (True, 1, "1", "true") for value in values) and bool(values)
+    return all(map(is_on, values)) and bool(values)
 
 
 def moved(event: EventRecord, row: ListedEvent) -> bool:

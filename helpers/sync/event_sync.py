@@ -30,7 +30,7 @@ from helpers.indicators import (
     text_of,
 )
 from helpers.ledger import AttributeRecord, EventRecord, Ledger, Source
-from helpers.misp import UNASKED, ListedEvent, number
+from helpers.misp import UNASKED, ListedEvent, whole_number
 from helpers.settings import AttributeFilters
 from helpers.sync.object_planner import ObjectPlanner
 from helpers.sync.report import Report
@@ -192,7 +192,7 @@ class EventSync:
         """Return how the event is remembered; that all of it is settled is only known after Microsoft's answers."""
         return EventRecord(
             uuid=self.uuid,
-            timestamp=number(self._event.get("timestamp")),
+            timestamp=whole_number(self._event.get("timestamp")),
             published=is_true(self._event.get("published")),
             organisation=EventHeader.of(self._event).organisation_uuid,
             listing=self.listed.listing if self.listed else "",

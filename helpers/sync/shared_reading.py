@@ -84,7 +84,7 @@ class SharedReading:
 
     def _warn_of_absent_models(self) -> None:
         """Warn of decaying models that filters name and that score nothing; what they were to leave out is sent."""
-        if not decaying_models.named(self.settings):
+        if not decaying_models.any_in_filters(self.settings):
             return
         try:
             models = self.reader.models()
@@ -175,8 +175,8 @@ class SharedReading:
         for sync in list(self._active):
             with self._or_drop_out(sync):
                 to_ask |= dict.fromkeys(sync.survey_listing(index, listed))
-        found = self.reader.seen(filters, list(to_ask))
-        existing = self.reader.seen({}, [uuid for uuid in to_ask if uuid not in found])
+        found = self.reader.find_events(filters, list(to_ask))
+        existing = self.reader.find_events({}, [uuid for uuid in to_ask if uuid not in found])
         for sync in list(self._active):
             with self._or_drop_out(sync):
                 sync.survey_answers(found, existing)
@@ -213,7 +213,7 @@ class SharedReading:
             uuid = str(event.get("uuid")).lower()
             if uuid != self._open_uuid:
                 self._close_event()
-            if self.reader.left() <= 0:
+            if self.reader.seconds_left() <= 0:
                 raise TimeUp("there was no time left to take in what MISP said")
             if uuid != self._open_uuid:
                 self._open_event(event, uuid)

@@ -778,7 +778,7 @@ def test_shared_values_are_sent_once(site):
 
 
 def test_a_large_event_says_its_threat_actors_in_every_slice(site, monkeypatch):
-    monkeypatch.setattr("helpers.misp.reader.ATTRIBUTES_PER_PAGE", 32)
+    monkeypatch.setattr("helpers.misp.paged_search.ATTRIBUTES_PER_PAGE", 32)
     here = site()
     actor = {"type": "threat-actor", "value": "APT 0", "to_ids": False}
     here.misp.load([misp_event(1, [*hosts(70), actor])])

@@ -11,6 +11,7 @@ from werkzeug.serving import make_server
 
 from helpers.commands.progress import progress
 from helpers.misp.detours import FEW, Detours
+from helpers.misp.paged_search import PagedSearch
 from helpers.sync.report import Report, table
 from helpers.sync.run import Progress
 from sandbox.faults import Fault
@@ -61,7 +62,7 @@ def test_an_event_that_cannot_be_had_whole_is_counted_and_told_once(box, tmp_pat
 
 
 def test_pages_that_are_made_smaller_are_told_once(box, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("helpers.misp.reader.ATTRIBUTES_PER_PAGE", 128)
+    monkeypatch.setattr("helpers.misp.paged_search.ATTRIBUTES_PER_PAGE", 128)
     box.misp.load([misp_event(1, hosts(300)), misp_event(2, hosts(300, "other"))])
     box.misp.faults.add(Fault(ATTRIBUTES, "status", when=lambda body: body["limit"] > 32, times=None))
     reader = reader_for(box, tmp_path)
@@ -213,8 +214,7 @@ def test_the_rate_limit_of_a_misp_without_tls_is_heard_too(tmp_path, box, plain_
     """PyMISP mounts our adapter, which keeps the headers of answers, for https alone."""
     load(box, 2, 2)
     reader = reader_for(box, tmp_path, MISP2SENTINEL_MISP_DOMAIN=plain_url)
-    reader.sleep = FakeTime().sleep
-    reader.connect()
+    reader.client.connect()
     box.misp.faults.add(limited(77))
     assert len(reader.listing(FILTERS)) == 2
     assert reader.detours.waited == 77
@@ -228,13 +228,13 @@ def test_a_misp_that_was_given_up_is_not_called_slow():
 def test_events_that_their_page_lacks_are_counted_when_they_are_had_alone(box, tmp_path, monkeypatch, caplog):
     box.misp.load(misp_event(n, hosts(2)) for n in range(1, 5))
     reader = reader_for(box, tmp_path)
-    search = type(reader)._search
+    search = PagedSearch.search
 
-    def without_the_last(self, controller, arguments, tries):
-        answer = search(self, controller, arguments, tries)
+    def without_the_last(self, controller, arguments, *tries):
+        answer = search(self, controller, arguments, *tries)
         return answer[:-1] if len(arguments.get("eventid", ())) > 1 else answer
 
-    monkeypatch.setattr(type(reader), "_search", without_the_last)
+    monkeypatch.setattr(PagedSearch, "search", without_the_last)
     assert len(read(reader)) == 4
     assert reader.detours.singly == 1
     assert "1 of 4 events were not in their page" in caplog.text

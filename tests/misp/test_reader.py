@@ -5,9 +5,8 @@ import logging
 import pytest
 
 from helpers.errors import MispBusy, MispError, MispRefused
-from helpers.misp import reader as misp
-from helpers.misp import search_filters as misp_filters
-from helpers.misp.large_events import UNASKED
+from helpers.misp import UNASKED, paged_search, reader, search_filters
+from helpers.misp.paged_search import PagedSearch
 from helpers.misp.reader import MispReader, grouped
 from helpers.misp.responses import ListedEvent
 from sandbox.faults import Fault
@@ -84,7 +83,7 @@ def test_a_limit_in_the_filters_means_one_query(box, read):
 @pytest.mark.parametrize("value", [False, 0])
 def test_a_json_false_for_published_loses_nothing(box, read, monkeypatch, value):
     """MISP takes unpublished events out of the pages that it has picked, so short ones end a listing too soon."""
-    monkeypatch.setattr(misp, "LISTED_PER_PAGE", 2)
+    monkeypatch.setattr(paged_search, "LISTED_PER_PAGE", 2)
     box.misp.load(misp_event(n, hosts(1), published=n % 2 == 0) for n in range(1, 10))
     found, _ = read({"published": value})
     assert len(found) == 5
@@ -94,18 +93,18 @@ def test_a_json_false_for_published_loses_nothing(box, read, monkeypatch, value)
 
 @pytest.mark.parametrize("change", ["unpublish", "delete"])
 def test_an_event_that_leaves_between_pages_hides_no_other(box, read, monkeypatch, change):
-    monkeypatch.setattr(misp, "LISTED_PER_PAGE", 32)
+    monkeypatch.setattr(paged_search, "LISTED_PER_PAGE", 32)
     box.misp.load(misp_event(n, hosts(1)) for n in range(1, 101))
-    search = MispReader._search
+    search = PagedSearch.search
 
-    def meanwhile(self, controller, arguments, tries):
-        answer = search(self, controller, arguments, tries)
+    def meanwhile(self, controller, arguments, *tries):
+        answer = search(self, controller, arguments, *tries)
         if arguments.get("page") == 1 and box.misp.event(misp_event(5)["uuid"])["published"]:
             getattr(box.misp, change)(misp_event(5)["uuid"])
             box.misp.load([misp_event(5, published=False)])
         return answer
 
-    monkeypatch.setattr(MispReader, "_search", meanwhile)
+    monkeypatch.setattr(PagedSearch, "search", meanwhile)
     found, reader = read()
     assert set(found) == {misp_event(n)["uuid"] for n in range(1, 101) if n != 5}
     assert reader.unread == []
@@ -113,14 +112,14 @@ def test_an_event_that_leaves_between_pages_hides_no_other(box, read, monkeypatc
 
 def test_an_event_that_leaves_after_the_listing_is_no_failure(box, read, monkeypatch, caplog):
     box.misp.load(misp_event(n, hosts(1)) for n in range(1, 5))
-    listing_pass = MispReader._listing
+    list_events = PagedSearch.list_events
 
     def meanwhile(self, filters):
-        found = listing_pass(self, filters)
+        found = list_events(self, filters)
         box.misp.delete(misp_event(2)["uuid"])
         return found
 
-    monkeypatch.setattr(MispReader, "_listing", meanwhile)
+    monkeypatch.setattr(PagedSearch, "list_events", meanwhile)
     found, reader = read()
     assert len(found) == 3
     assert reader.unread == []
@@ -137,7 +136,7 @@ def test_warninglists_work_and_keep_the_listing_alive(box, read):
 
 @pytest.fixture
 def small_pages(monkeypatch):
-    monkeypatch.setattr(misp, "ATTRIBUTES_PER_PAGE", 64)
+    monkeypatch.setattr(paged_search, "ATTRIBUTES_PER_PAGE", 64)
 
 
 def test_a_large_event_is_read_in_pages_of_attributes(box, read, small_pages):
@@ -255,12 +254,14 @@ def test_an_event_that_is_too_large_as_a_whole_is_read_in_pages(box, read):
 
 
 def test_a_cache_that_answers_every_page_alike_ends_the_reading(box, read, monkeypatch):
-    monkeypatch.setattr(misp, "LISTED_PER_PAGE", 2)
+    monkeypatch.setattr(paged_search, "LISTED_PER_PAGE", 2)
     box.misp.load(misp_event(n, hosts(1)) for n in range(1, 6))
-    first = misp.MispReader._search
-    monkeypatch.setattr(
-        misp.MispReader, "_search", lambda self, what, given, tries: first(self, what, {**given, "page": 1}, tries)
-    )
+    search = PagedSearch.search
+
+    def first_page(self, controller, arguments, *tries):
+        return search(self, controller, {**arguments, "page": 1}, *tries)
+
+    monkeypatch.setattr(PagedSearch, "search", first_page)
     with pytest.raises(MispError, match="same one"):
         read()
 
@@ -274,7 +275,7 @@ def test_a_listing_too_large_for_misp_is_asked_for_in_smaller_pages(box, read):
 
 
 def test_attribute_pages_too_large_for_misp_are_asked_for_in_smaller_ones(box, read, monkeypatch):
-    monkeypatch.setattr(misp, "ATTRIBUTES_PER_PAGE", 256)
+    monkeypatch.setattr(paged_search, "ATTRIBUTES_PER_PAGE", 256)
     box.misp.load([misp_event(1, hosts(300))])
     box.misp.faults.add(Fault(ATTRIBUTES, "truncate", when=lambda body: body["limit"] > 64, times=None))
     found, reader = read()
@@ -334,7 +335,7 @@ def test_the_rate_limit_is_waited_for_as_misp_says(box, tmp_path):
     box.misp.faults.add(limited)
     time = FakeTime()
     reader = reader_for(box, tmp_path)
-    reader.sleep = time.sleep
+    reader.client.sleep = time.sleep
     assert len(reader.listing(FILTERS)) == 1
     assert time.slept == [77]
 
@@ -404,7 +405,7 @@ def test_one_event_is_read_whenever_it_was_published(box, read):
     box.misp.load([misp_event(1, hosts(2)), misp_event(2, hosts(2))])
     narrow = {**FILTERS, "publish_timestamp": "1d", "limit": 1}
     assert read(narrow)[0] == {}
-    found, _ = read(misp_filters.for_one_event(narrow, misp_event(2)["uuid"]))
+    found, _ = read(search_filters.for_one_event(narrow, misp_event(2)["uuid"]))
     assert list(found) == [misp_event(2)["uuid"]]
 
 
@@ -484,7 +485,7 @@ def test_without_a_filter_on_scores_nobody_asks_for_them(box, tmp_path):
 
 
 def test_scores_come_with_the_pages_of_a_large_event(box, tmp_path, monkeypatch):
-    monkeypatch.setattr(misp, "ATTRIBUTES_PER_PAGE", 32)
+    monkeypatch.setattr(paged_search, "ATTRIBUTES_PER_PAGE", 32)
     with_scores(box, events=1, attributes=100)
     models, _ = scored(box, tmp_path, **DECAY)
     assert len(models) == 101 and models["e1h0.example.org"] == ["NIDS", "Phishing model"]
@@ -494,15 +495,15 @@ def test_scores_are_asked_for_in_pages_to_the_end(box, tmp_path, monkeypatch):
     with_scores(box, events=1, attributes=100)
     for each in misp_event(1, hosts(100))["Attribute"]:
         box.misp.score(misp_event(1)["uuid"], each["uuid"], 40, "URLs")
-    monkeypatch.setattr(misp, "grouped", lambda listing, *_: [list(listing)])
-    attribute_pages = MispReader._attribute_pages
+    monkeypatch.setattr(reader, "grouped", lambda listing, *_: [list(listing)])
+    attribute_pages = PagedSearch.attribute_pages
 
-    def smaller(self, *given):
-        monkeypatch.setattr(misp, "ATTRIBUTES_PER_PAGE", 32)
-        yield from attribute_pages(self, *given)
-        monkeypatch.setattr(misp, "ATTRIBUTES_PER_PAGE", 4096)
+    def smaller(self, *arguments):
+        monkeypatch.setattr(paged_search, "ATTRIBUTES_PER_PAGE", 32)
+        yield from attribute_pages(self, *arguments)
+        monkeypatch.setattr(paged_search, "ATTRIBUTES_PER_PAGE", 4096)
 
-    monkeypatch.setattr(MispReader, "_attribute_pages", smaller)
+    monkeypatch.setattr(PagedSearch, "attribute_pages", smaller)
     models, _ = scored(box, tmp_path, **DECAY)
     assert len(searches(box, ATTRIBUTES)) == 4
     assert sum("URLs" in each for each in models.values()) == 100
@@ -538,5 +539,5 @@ def test_what_pymisp_does_not_take_names_the_filters_where_they_were_part_of_it(
     reader = reader_for(box, tmp_path)
     with pytest.raises(MispRefused, match="PyMISP does not take misp_event_filters"):
         reader.listing({"to_ids": "often"})
-    with pytest.raises(MispRefused, match="PyMISP does not take what it was asked: odd"):
-        reader._asked(lambda: (_ for _ in ()).throw(ValueError("odd")), 1)
+    with pytest.raises(MispRefused, match=r"PyMISP does not take what it was asked: .*'odd'"):
+        reader.client.ask(lambda _: int("odd"), 1)

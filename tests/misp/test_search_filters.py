@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.misp import reader as misp
-from helpers.misp import search_filters as misp_filters
+from helpers.misp import paged_search, search_filters
 from helpers.misp.search_filters import CLASHES
 from sandbox.serve import Sandbox
 from tests.misp.test_reader import FILTERS, reader_for, searches
@@ -54,12 +53,12 @@ def test_each_of_two_that_clash_is_answered_alone(name):
 def every_question(site):
     """Each kind of question about events, with a site's filters."""
     filters = {**FILTERS, "publish_timestamp": "14d", **site}
-    yield misp_filters.for_listing(filters)
-    yield misp_filters.without_time_windows(filters)
-    yield {**misp_filters.without_time_windows(filters), **misp_filters.by_uuid(filters, ["uuid"])}
-    yield misp_filters.for_listing(misp_filters.for_one_event(filters, "uuid"))
+    yield search_filters.for_listing(filters)
+    yield search_filters.without_time_windows(filters)
+    yield {**search_filters.without_time_windows(filters), **search_filters.by_uuid(filters, ["uuid"])}
+    yield search_filters.for_listing(search_filters.for_one_event(filters, "uuid"))
     for reports in (True, False):
-        yield {**misp_filters.for_reading(filters, reports=reports), "eventid": ["1"]}
+        yield {**search_filters.for_reading(filters, reports=reports), "eventid": ["1"]}
 
 
 @pytest.mark.parametrize("site", SITES, ids=str)
@@ -80,12 +79,12 @@ def box():
 @pytest.mark.parametrize("site", SITES, ids=str)
 def test_every_question_of_a_site_is_answered_at_the_first_try(box, tmp_path, monkeypatch, site):
     """Over the wire, as PyMISP writes it, against a MISP that fails at what the real one was recorded to fail at."""
-    monkeypatch.setattr(misp, "ATTRIBUTES_PER_PAGE", 64)
+    monkeypatch.setattr(paged_search, "ATTRIBUTES_PER_PAGE", 64)
     filters = {**FILTERS, **{name: value for name, value in site.items() if name != "metadata"}}
     reader = reader_for(box, tmp_path)
     before = len(searches(box))
     listed = reader.listing(filters)
-    reader.seen(filters, [each.uuid for each in listed])
+    reader.find_events(filters, [each.uuid for each in listed])
     events = [event for page in reader.pages(listed, filters) for event in page.slices]
     assert {event["uuid"] for event in events} == {each.uuid for each in listed}
     assert reader.unread == []
@@ -97,14 +96,14 @@ def test_every_question_of_a_site_is_answered_at_the_first_try(box, tmp_path, mo
 
 
 def test_the_shipped_filters_leave_proposals_to_misp_where_misp_can(tmp_path):
-    asked = misp_filters.for_reading({"published": 1, "enforceWarninglist": True})
+    asked = search_filters.for_reading({"published": 1, "enforceWarninglist": True})
     assert "noShadowAttributes" not in asked
-    assert misp_filters.for_reading({"published": 1})["noShadowAttributes"] == 1
+    assert search_filters.for_reading({"published": 1})["noShadowAttributes"] == 1
 
 
 def test_words_between_tags_travel_in_capitals_since_misp_fails_at_others():
     tags = {"or": ["tlp:white"], "Not": ["tlp:red"], "AND": "tlp:green"}
-    asked = misp_filters.for_listing({"tags": tags, "org": {"OR": ["EXAMPLE"]}})
+    asked = search_filters.for_listing({"tags": tags, "org": {"OR": ["EXAMPLE"]}})
     assert asked["tags"] == {"OR": ["tlp:white"], "NOT": ["tlp:red"], "AND": ["tlp:green"]}
     assert asked["org"] == {"OR": ["EXAMPLE"]}
 

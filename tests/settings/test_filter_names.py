@@ -189,7 +189,7 @@ def test_the_events_of_a_sharing_group_come_with_their_attributes(box, tmp_path)
 
 def test_a_page_of_the_list_that_misp_shortens_is_not_the_last(tmp_path, monkeypatch):
     """MISP applies some filters to a page already cut, and then X-Result-Count alone says that there is more."""
-    monkeypatch.setattr("helpers.misp.reader.LISTED_PER_PAGE", 4)
+    monkeypatch.setattr("helpers.misp.paged_search.LISTED_PER_PAGE", 4)
     with Sandbox() as own:
         extended = misp_event(1)["uuid"]
         own.misp.load(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from helpers.commands.collect import STATE
 from helpers.errors import MispError, SettingsError
-from helpers.stories.story import as_json, read
+from helpers.stories.story import as_json, read_story
 from sandbox.misp.accounts import organisation
 from tests.support.story_site import (
     HASH,
@@ -217,7 +217,7 @@ def test_what_others_wrote_is_collected_so_that_sharing_it_changes_nothing(site,
         kept = site.misp.attach_object(site.event(), each | {"first_seen": None})
         kept["first_seen"] = each.get("first_seen")
     (one,) = site.collect()[1]
-    assert read(one).problems == () and len(one["news_items"]) == 1
+    assert read_story(one).problems == () and len(one["news_items"]) == 1
     assert (site.one(one)["outcome"], site.wire.writes) == ("unchanged", [])
 
 
@@ -552,7 +552,7 @@ def lasting(tmp_path_factory):
 def test_share_then_collect_then_share_changes_nothing(lasting, told):
     for event in list(lasting.misp.events()):
         lasting.misp.delete(event["uuid"])
-    checked = read(told)
+    checked = read_story(told)
     outcome = lasting.one(told)
     if checked.story is None:
         assert outcome["outcome"] == "failed"
@@ -591,7 +591,7 @@ def test_whatever_others_wrote_is_collected_as_share_takes_it_and_sharing_it_cha
     ]
     lasting.misp.load([made | {"Object": objects}])
     (one,) = lasting.collect(full=True)[1]
-    assert read(one).problems == ()
+    assert read_story(one).problems == ()
     assert (lasting.one(one)["outcome"], lasting.wire.writes) == ("unchanged", [])
 
 

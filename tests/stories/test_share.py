@@ -752,7 +752,7 @@ def test_stories_come_alone_in_a_list_or_on_lines(site, form):
 
 def test_the_outcome_in_words(site, capsys):
     from helpers.commands.share import share
-    from helpers.stories.share_story import ShareOptions
+    from helpers.stories import ShareOptions
 
     file = site.folder / "s.json"
     file.write_text(json.dumps([story(), story(id="x")]))

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from helpers.commands.story_files import stories_in
 from helpers.errors import SettingsError
 from helpers.settings import load
-from helpers.stories.indicators import StoryIndicator, named, windows
-from helpers.stories.misp_event import Member, item_object, parts_of, read_event, same, tag_names
-from helpers.stories.story import LONGEST, read
+from helpers.stories.indicators import StoryIndicator, indicators_in, windows
+from helpers.stories.misp_event import Member, item_object, mean_the_same, read_event, split_long_text, tag_names
+from helpers.stories.story import LONGEST, read_story
 from tests.support.story_site import HASH, ITEM, OTHER_HASH, STORY, item, other_item, story
 
 PROBLEMS = {
@@ -73,12 +73,12 @@ PROBLEMS = {
 def test_what_is_missing_or_malformed_is_named_by_path(name):
     changes, problem = PROBLEMS[name]
     given = {key: value for key, value in story(**changes).items() if value is not ...}
-    found = read(given)
+    found = read_story(given)
     assert (found.story, found.problems) == (None, (problem,))
 
 
 def test_all_problems_of_a_story_are_named():
-    assert read({"news_items": [{}], "links": 3}).problems == (
+    assert read_story({"news_items": [{}], "links": 3}).problems == (
         "id is missing",
         "title is missing",
         "links must be a list",
@@ -91,16 +91,18 @@ def test_a_story_that_is_nested_too_deeply_costs_only_itself(name, tmp_path):
     nested: dict = {}
     for _ in range(3000):
         nested = {"a": nested}
-    assert read({**story(), name: nested}).problems == ("the story is nested too deeply",)
+    assert read_story({**story(), name: nested}).problems == ("the story is nested too deeply",)
 
 
 def test_tags_of_which_the_same_key_is_left_stay_two():
-    found = read(story(tags={"\U0001f525": {"name": "fire"}, "\U0001f4a5": {"name": "boom"}, "\ufffd": {"name": "x"}}))
+    found = read_story(
+        story(tags={"\U0001f525": {"name": "fire"}, "\U0001f4a5": {"name": "boom"}, "\ufffd": {"name": "x"}})
+    )
     assert list(found.story.tags) == ["fire", "boom", "x"]
 
 
 def test_what_may_be_missing_is_empty():
-    found = read({"id": STORY, "title": "x", "news_items": [{"id": ITEM}], "likes": 3}).story
+    found = read_story({"id": STORY, "title": "x", "news_items": [{"id": ITEM}], "likes": 3}).story
     assert found.model_dump(exclude={"news_items", "id", "title"}) == {
         **dict.fromkeys(("description", "summary", "comments"), ""),
         **{"tags": {}, "attributes": {}, "links": [], "misp": {}},
@@ -109,18 +111,18 @@ def test_what_may_be_missing_is_empty():
 
 
 def test_items_with_an_equal_hash_count_once():
-    found = read(story(news_items=[item(), other_item(hash=HASH.upper())]))
+    found = read_story(story(news_items=[item(), other_item(hash=HASH.upper())]))
     assert [each.id for each in found.story.news_items] == [ITEM]
     assert found.notes == (f"news_items[1] has the hash of {ITEM} and was left out",)
 
 
 def test_times_are_in_utc():
-    found = read(story(news_items=[item(published="2026-11-20T01:00:00+03:00")])).story
+    found = read_story(story(news_items=[item(published="2026-11-20T01:00:00+03:00")])).story
     assert found.news_items[0].published == "2026-11-19T22:00:00"
 
 
 def test_half_a_character_and_nul_are_replaced():
-    found = read(story(description="a\ud83d b\x00 c"))
+    found = read_story(story(description="a\ud83d b\x00 c"))
     assert found.story.description == "a\ufffd b\ufffd c"
     assert found.notes == ("characters that MISP cannot store were replaced by \ufffd in description",)
 
@@ -136,7 +138,7 @@ def test_half_a_character_and_nul_are_replaced():
     ],
 )
 def test_the_tlp_is_a_tag(value, tags):
-    assert tag_names(read(story(tags={}, attributes={"x": {"key": "tlp", "value": value}})).story) == tags
+    assert tag_names(read_story(story(tags={}, attributes={"x": {"key": "tlp", "value": value}})).story) == tags
 
 
 def test_a_link_that_misp_would_refuse_or_rewrite_is_kept_as_text():
@@ -149,28 +151,28 @@ def test_a_link_that_misp_would_refuse_or_rewrite_is_kept_as_text():
         "https://a[.]example.org/ä",
         "https://ä.org",
     ):
-        members = item_object(read(story(news_items=[item(link=link)])).story.news_items[0])["Attribute"]
+        members = item_object(read_story(story(news_items=[item(link=link)])).story.news_items[0])["Attribute"]
         kinds[link] = next(each["type"] for each in members if each["object_relation"] == "link")
     assert list(kinds.values()) == ["link", "text", "text", "text", "text"]
 
 
 def test_parts_of_a_text_neither_begin_nor_end_with_white_space():
     text = ("ab  cdé\n\n" * 20_000).strip()
-    parts = parts_of(text)
+    parts = split_long_text(text)
     assert "".join(parts) == text and len(parts) > 2
     assert all(part == part.strip() and len(part.encode()) <= 60_000 for part in parts)
-    assert parts_of("") == [] and parts_of("x") == ["x"]
+    assert split_long_text("") == [] and split_long_text("x") == ["x"]
 
 
 def test_json_means_the_same_in_any_spelling():
-    assert same(Member("tags", "text", '{"a": 1, "b": 2}'), Member("tags", "text", "{'b': 2, 'a': 1}"))
-    assert not same(Member("tags", "text", '{"a": 1}'), Member("links", "text", '{"a": 1}'))
-    assert not same(Member("tags", "text", '{"a": 1}'), Member("tags", "text", '{"a": 2}'))
+    assert mean_the_same(Member("tags", "text", '{"a": 1, "b": 2}'), Member("tags", "text", "{'b': 2, 'a': 1}"))
+    assert not mean_the_same(Member("tags", "text", '{"a": 1}'), Member("links", "text", '{"a": 1}'))
+    assert not mean_the_same(Member("tags", "text", '{"a": 1}'), Member("tags", "text", '{"a": 2}'))
 
 
 def test_an_event_without_anything_is_a_story_without_anything():
     found = read_event({"uuid": STORY, "info": "x", "Object": [{"name": "taranis-news-item", "uuid": "u"}]})
-    assert found.held is None and found.story.title == "x"
+    assert found.story_object is None and found.story.title == "x"
     assert [each.item.id for each in found.items] == ["u"]
 
 
@@ -207,12 +209,12 @@ def test_indicators_are_found_wherever_they_are_named(name, place):
         given["news_items"] = [item(**{**told, place: text})]
     else:
         given[place] = text
-    assert set(named(read(given).story).indicators) == {StoryIndicator(*each) for each in expected}
+    assert set(indicators_in(read_story(given).story).indicators) == {StoryIndicator(*each) for each in expected}
 
 
 def test_each_indicator_counts_once_and_in_a_fixed_order():
     text = "192.0.2.7 192[.]0[.]2[.]7 a.example.org 192.0.2.1"
-    found = named(read(story(description=text, summary=text, news_items=[])).story).indicators
+    found = indicators_in(read_story(story(description=text, summary=text, news_items=[])).story).indicators
     assert [each.value for each in found] == ["a.example.org", "192.0.2.1", "192.0.2.7"]
 
 
@@ -221,10 +223,8 @@ def test_a_long_text_is_looked_through_in_windows_cut_between_words():
     found = list(windows(text))
     assert "".join(found) == text and len(found) > 5
     assert all(len(each) <= 16_384 and each[-1] in ",\n" for each in found)
-    assert (
-        len(named(read(story(description="", news_items=[item(content=text, link="", source="")])).story).indicators)
-        == 5000
-    )
+    told = read_story(story(description="", news_items=[item(content=text, link="", source="")]))
+    assert len(indicators_in(told.story).indicators) == 5000
 
 
 def test_a_word_that_is_longer_than_any_indicator_is_left_out():
@@ -236,7 +236,7 @@ def test_a_word_that_is_longer_than_any_indicator_is_left_out():
 
 def urls_in(text):
     """The URLs that a text names, and what is unclear in it."""
-    found = named(read(story(description=text, news_items=[], links=[])).story)
+    found = indicators_in(read_story(story(description=text, news_items=[], links=[])).story)
     return [each.value for each in found.indicators if each.type == "url"], list(found.unclear)
 
 
@@ -306,13 +306,13 @@ HOSTS = {
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_host_is_found_whole_or_not_at_all(host):
-    found = named(read(story(description=f"See {host} there", news_items=[])).story)
+    found = indicators_in(read_story(story(description=f"See {host} there", news_items=[])).story)
     assert {each.value for each in found.indicators} == HOSTS[host]
 
 
 def test_news_from_a_host_in_another_script_is_no_indicator():
     told = story(description="https://näws.example.org/a", news_items=[item(link="https://näws.example.org/b")])
-    assert named(read(told).story).indicators == (StoryIndicator("url", "http://evil.example.org/a"),)
+    assert indicators_in(read_story(told).story).indicators == (StoryIndicator("url", "http://evil.example.org/a"),)
 
 
 ANY = st.characters(exclude_characters='<>"|`()[]{}', exclude_categories=["Cs"]).filter(lambda one: not one.isspace())
@@ -430,7 +430,7 @@ def test_a_run_asks_for_a_half_configuration_to_be_completed(tmp_path):
 
 
 def test_its_secrets_are_secret_and_its_transport_is_its_own(tmp_path):
-    from helpers.stories.misp_writer import for_stories
+    from helpers.stories.misp_writer import stories_connection
 
     config = tmp_path / "config.py"
     config.write_text("")
@@ -439,11 +439,12 @@ def test_its_secrets_are_secret_and_its_transport_is_its_own(tmp_path):
     settings = load(config, environ(**more, USER_AGENT="Stories/1"), stories=True).settings
     assert {"k" * 40, "headervalue", "proxypass"} <= set(settings.secret_values())
     assert not [secret for secret in ("k" * 40, "headervalue", "proxypass") if secret in repr(settings)]
-    own = for_stories(settings)
-    assert own.misp_proxies == {"http": proxy, "https": proxy}
-    assert (own.misp_headers, own.misp_timeout, own.ms_useragent) == ({"X-A": "headervalue"}, 90, "Stories/1")
-    assert own.misp_key.get_secret_value() == "k" * 40
-    assert own.misp_domain == "https://misp.example.org"
+    connection = stories_connection(settings)
+    assert connection.proxies == {"http": proxy, "https": proxy}
+    assert (connection.headers, connection.timeout, connection.user_agent) == ({"X-A": "headervalue"}, 90, "Stories/1")
+    assert connection.key.get_secret_value() == "k" * 40
+    assert connection.url == "https://misp.example.org"
+    assert not [secret for secret in ("k" * 40, "headervalue", "proxypass") if secret in repr(connection)]
 
 
 def test_an_open_certificate_check_is_a_warning(tmp_path):

@@ -15,7 +15,6 @@ from helpers.ledger.store import Ledger
 from helpers.log import silence_libraries
 from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.request_manager import RequestManager
-from helpers.misp import reader as misp_room
 from helpers.settings import load
 from helpers.sync import delivery
 from helpers.sync import run as sync
@@ -154,4 +153,4 @@ class OneProcess:
         # The reader does the uploading itself, so that every run goes the same way.
         yield mock.patch.object(delivery, "RequestManager", partial(RequestManager, workers=0))
         yield mock.patch.object(delivery, "MicrosoftClient", self.client)
-        yield mock.patch.object(misp_room, "PinnedHttpAdapter", lambda *_: self._misp_line)
+        yield mock.patch("helpers.misp.client.PinnedHttpAdapter", lambda *_: self._misp_line)

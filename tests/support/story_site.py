@@ -10,9 +10,8 @@ from unittest import mock
 from helpers.commands.collect import collect
 from helpers.commands.share import share
 from helpers.log import silence_libraries
-from helpers.misp import reader as misp_room
 from helpers.settings import load
-from helpers.stories.share_story import ShareOptions
+from helpers.stories import ShareOptions
 from sandbox.faults import Fault
 from sandbox.misp.accounts import organisation
 from sandbox.misp.app import MispState, create_app
@@ -113,7 +112,7 @@ class StorySite:
 
     @contextmanager
     def wired(self):
-        with mock.patch.object(misp_room, "PinnedHttpAdapter", lambda *_: self.wire):
+        with mock.patch("helpers.misp.client.PinnedHttpAdapter", lambda *_: self.wire):
             yield
 
     def share(self, *stories, text=None, settings=None, later=60, **terms):

@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 from constants import Skip, WithdrawalReason
-from helpers.misp import reader as misp_room
+from helpers.misp import paged_search
+from helpers.misp.paged_search import PagedSearch
 from helpers.sync.plan import seconds
 from helpers.sync.run import opened
 from sandbox.faults import Fault
@@ -134,7 +135,7 @@ def test_a_shared_object_that_had_expired_comes_back_as_it_is_wanted_now(site):
 
 @pytest.fixture
 def small_pages(monkeypatch):
-    monkeypatch.setattr(misp_room, "ATTRIBUTES_PER_PAGE", 8)
+    monkeypatch.setattr(paged_search, "ATTRIBUTES_PER_PAGE", 8)
 
 
 def with_some_that_are_not_flagged():
@@ -168,7 +169,7 @@ def test_of_a_large_event_what_is_not_flagged_is_counted_and_not_read(site, monk
     here.misp.load([with_some_that_are_not_flagged()])
     whole = here.run()
     indicators = here.live()
-    monkeypatch.setattr(misp_room, "ATTRIBUTES_PER_PAGE", 8)
+    monkeypatch.setattr(paged_search, "ATTRIBUTES_PER_PAGE", 8)
     before = len(here.misp.requests)
     pieces = later(here, full=True)
     asked = [body for _, path, body in here.misp.requests[before:] if path == "/attributes/restSearch"]
@@ -199,16 +200,16 @@ def test_a_large_event_that_changes_while_it_is_read_keeps_what_it_has(site, sma
     here = site()
     load(here, events=1, attributes=20)
     here.run()
-    search = misp_room.MispReader._search
+    search = PagedSearch.search
     edited(here, 1, 3, comment="to have it read again")
 
-    def meanwhile(reader, controller, arguments, tries):
-        answer = search(reader, controller, arguments, tries)
+    def meanwhile(paged, controller, arguments, *tries):
+        answer = search(paged, controller, arguments, *tries)
         if controller == "attributes" and arguments["page"] == 1 and arguments["to_ids"] == 1:
             here.misp.hard_delete(uuid(1), attribute(1, 0))
         return answer
 
-    monkeypatch.setattr(misp_room.MispReader, "_search", meanwhile)
+    monkeypatch.setattr(PagedSearch, "search", meanwhile)
     later(here)
     monkeypatch.undo()
     assert len(here.live()) == 20
@@ -228,16 +229,16 @@ def test_a_large_event_that_changes_twice_within_a_second_keeps_what_it_has(site
     here.misp.edit_attribute(uuid(1), attribute(1, 3), comment="not published")
     (event,) = here.misp.events()
     moment = event["timestamp"]
-    search = misp_room.MispReader._search
+    search = PagedSearch.search
 
-    def meanwhile(reader, controller, arguments, tries):
-        answer = search(reader, controller, arguments, tries)
+    def meanwhile(paged, controller, arguments, *tries):
+        answer = search(paged, controller, arguments, *tries)
         if controller == "attributes" and arguments["page"] == 1 and arguments["to_ids"] == 1:
             here.misp.hard_delete(uuid(1), attribute(1, 0))
             event["timestamp"] = moment
         return answer
 
-    monkeypatch.setattr(misp_room.MispReader, "_search", meanwhile)
+    monkeypatch.setattr(PagedSearch, "search", meanwhile)
     here.run()
     monkeypatch.undo()
     assert len(here.live()) == 20

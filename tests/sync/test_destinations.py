@@ -18,7 +18,6 @@ from helpers.log import silence_libraries
 from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.request_manager import RequestManager
-from helpers.misp import reader as misp_room
 from helpers.settings import load
 from helpers.sync import delivery
 from helpers.sync import run as sync
@@ -117,7 +116,7 @@ class Site:
             stack.enter_context(mock.patch.object(delivery, "MicrosoftClient", partial(MicrosoftClient, http=http)))
             line = WsgiAdapter(misp_app(self.misp))
             line.last_headers = {}
-            stack.enter_context(mock.patch.object(misp_room, "PinnedHttpAdapter", lambda *_: line))
+            stack.enter_context(mock.patch("helpers.misp.client.PinnedHttpAdapter", lambda *_: line))
             chosen = RunOptions(**options)
             return sync.run(self.settings, chosen, workspace=name, clock=self.time.clock, now=lambda: START)
 

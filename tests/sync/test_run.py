@@ -22,6 +22,7 @@ from helpers.commands.convert import events_in
 from helpers.microsoft.batch import OutcomeState
 from helpers.misp.reader import MispReader
 from helpers.misp.search_filters import NOTHING_FOUND
+from helpers.settings import loading
 from helpers.sync import destination
 from helpers.sync import run as sync
 from helpers.sync.destination import RunOptions
@@ -703,7 +704,7 @@ def test_a_site_s_own_choice_by_id_and_by_uuid_holds_for_one_event_and_for_known
     assert site.run(uuid=misp_event(2)["uuid"]).indicators == 30
     reader = MispReader(loading.load(site.config, site.environ).settings)
     filters = reader.settings.misp_event_filters
-    assert set(reader.seen(filters, [misp_event(n)["uuid"] for n in range(1, 6)])) == {misp_event(2)["uuid"]}
+    assert set(reader.find_events(filters, [misp_event(n)["uuid"] for n in range(1, 6)])) == {misp_event(2)["uuid"]}
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the published events are not beside the project")

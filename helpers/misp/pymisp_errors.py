@@ -1,0 +1,137 @@
+"""PyMISP's errors as ours, each with words that say what to do. Pure.
+
+PyMISP returns MISP's errors as dictionaries as often as it raises, and what it raises may hold the
+whole body; the words are cut here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import requests
+
+from helpers.http import innermost_cause
+from helpers.errors import MispBusy, MispDeclined, MispError, MispRefused
+from helpers.misp.responses import excerpt, whole_number
+
+_LONGEST_WAIT = 900
+_UNAUTHORISED, _FORBIDDEN, _TOO_MANY = 401, 403, 429
+_MAINTENANCE = "MISP sends every request to its login page: it is in maintenance, or the key belongs to no API user"
+_KEY_REFUSED = "Authentication failed"
+# MISP, AppController: the key is right, and its allowed IPs do not hold the address that the request came from.
+_ADDRESS_REFUSED = "from your IP address"
+_USER_SETTINGS_MESSAGE = re.compile(
+    r"Unable to get the user settings: \(\d+, \{.*'message': (?P<quote>['\"])(?P<words>.*?)(?P=quote)"
+)
+
+
+class SettingNames(NamedTuple):
+    """What the settings of a connection are called, for messages that say which one to change."""
+
+    url: str = "misp_domain"
+    key: str = "misp_key"
+    verify: str = "misp_verifycert"
+    proxies: str = "misp_proxies"
+
+    @property
+    def key_refused(self) -> str:
+        """What to say when MISP does not know the key."""
+        return f"the key ({self.key}) is refused (make one in MISP: your profile, Auth keys)"
+
+    @property
+    def address_refused(self) -> str:
+        """What to say when MISP knows the key, but takes it from other addresses only."""
+        return (
+            f"MISP knows the key ({self.key}) and refuses it from this machine's address, or its proxy's (allow the "
+            "address in MISP: your profile, Auth keys, edit the key, Allowed IPs)"
+        )
+
+    @property
+    def hints(self) -> dict[str, str]:
+        """What to say by a piece of what PyMISP raised; the first piece that is in it decides."""
+        untrusted = f"the certificate is not trusted ({self.verify} can name a CA bundle)"
+        return {
+            "redirects": _MAINTENANCE,
+            _KEY_REFUSED: self.key_refused,
+            _ADDRESS_REFUSED: self.address_refused,
+            "NO_CERTIFICATE_OR_CRL_FOUND": f"the file that {self.verify} names holds no certificate",
+            "PermissionError": f"the file that {self.verify} names may not be read by this user",
+            "CERTIFICATE_VERIFY_FAILED": untrusted,
+            "certificate verify failed": untrusted,
+            "ProxyError": f"the proxy does not answer ({self.proxies}, or HTTPS_PROXY of the environment)",
+            "Not Found": f"{self.url} must be the address of MISP itself, without a page behind it",
+        }
+
+
+def checked_answer(
+    question: Callable[[], Any], headers: Callable[[], Mapping[str, str]], names: SettingNames, setting: str = ""
+) -> Any:
+    """Ask PyMISP a question and return the answer; ``headers`` are those of the last response.
+
+    ``setting`` is the name of the setting that is part of the question, if one is.
+
+    Raises MispBusy for what may pass, MispRefused for what will not, MispError for the rest.
+    """
+    from pymisp import PyMISPError  # noqa: PLC0415  takes 0.2 s to import
+
+    try:
+        answer = question()
+    except requests.TooManyRedirects as error:
+        raise MispRefused(_MAINTENANCE) from error
+    except requests.RequestException as error:
+        raise MispBusy(f"no answer from MISP: {excerpt(innermost_cause(error))}") from error
+    except PyMISPError as error:
+        raise _raised(excerpt(error), names) from error
+    except (ValueError, TypeError) as error:
+        raise MispRefused(f"PyMISP does not take {setting or 'what it was asked'}: {excerpt(error)}") from error
+    except (LookupError, AttributeError, RecursionError) as error:
+        raise MispBusy(f"an answer that PyMISP cannot read: {excerpt(repr(error))}") from error
+    if isinstance(answer, dict) and "errors" in answer:
+        raise _returned(answer["errors"], headers(), names)
+    return answer
+
+
+def declined(answer: Any) -> MispDeclined | None:
+    """Return the refusal that an answer of PyMISP's holds, if it concerns this request alone."""
+    errors = answer.get("errors") if isinstance(answer, dict) else None
+    if not isinstance(errors, tuple) or errors[0] == _TOO_MANY:
+        return None
+    status, body = errors
+    message = body.get("errors") or body.get("message") or body.get("name") if isinstance(body, dict) else body
+    words = excerpt(message if isinstance(message, str) else json.dumps(message))
+    if _KEY_REFUSED in words or _ADDRESS_REFUSED in words:
+        return None
+    return MispDeclined(status, f"MISP answered {status}: {words}")
+
+
+def _raised(words: str, names: SettingNames) -> MispError:
+    """Tell PyMISP's exceptions apart by their text: it has one class for most of them."""
+    words = words.partition("(http/https is required): ")[2] or words
+    if message := _USER_SETTINGS_MESSAGE.search(words):
+        words = message["words"]
+    if words.startswith((f"Error code {_UNAUTHORISED}", f"Error code {_FORBIDDEN}")):
+        return MispRefused(f"a proxy or firewall in front of MISP refuses the request: {words}")
+    for piece, hint in names.hints.items():
+        if piece in words:
+            return MispRefused(f"{hint}: {innermost_cause(words)}")
+    if "Max retries exceeded" in words:
+        return MispBusy(
+            f"no connection: is it up, is {names.url} right, may this host reach it? {innermost_cause(words)}"
+        )
+    return MispBusy(f"no usable answer: {innermost_cause(words)}")
+
+
+def _returned(errors: Any, headers: Mapping[str, str], names: SettingNames) -> MispError:
+    code, body = errors if isinstance(errors, tuple) and len(errors) == 2 else (0, errors)
+    message = body.get("message") or body.get("name") if isinstance(body, dict) else None
+    words = excerpt(message or body)
+    if code == _TOO_MANY:
+        wait = min(whole_number(headers.get("X-Rate-Limit-Reset")), _LONGEST_WAIT)
+        return MispBusy(f"MISP's rate limit for this key is reached: {words}", wait=wait)
+    if code in (_UNAUTHORISED, _FORBIDDEN):
+        hint = names.address_refused if _ADDRESS_REFUSED in words else names.key_refused
+        return MispRefused(f"{hint}: {words}")
+    return MispError(f"MISP answered {code or 'an error'}: {words}")
