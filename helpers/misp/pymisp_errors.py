@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import requests
 
-from helpers.http import innermost_cause
 from helpers.errors import MispBusy, MispDeclined, MispError, MispRefused
+from helpers.http import innermost_cause
 from helpers.misp.responses import excerpt, whole_number
 
 _LONGEST_WAIT = 900

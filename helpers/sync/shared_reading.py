@@ -59,17 +59,14 @@ class SharedReading:
 
         When MISP is given up later, that is in the reports, and what was decided by then is carried out.
         """
-        self._begin(self.reader.identity())
-        self._warn_of_absent_models()
         try:
+            self._begin(self.reader.identity())
+            self._warn_of_absent_models()
             self._read()
         except TimeUp:
-            for sync in self._active:
-                sync.report.stopped = True
+            for destination in self.destinations:
+                destination.report.stopped = not destination.report.failure
             return
-        except MispError as error:
-            for sync in self._active:
-                sync.report.misp_error = str(error)
         for sync in list(self._active):
             with self._or_drop_out(sync):
                 sync.conclude()
@@ -137,11 +134,15 @@ class SharedReading:
     # -- which events ---------------------------------------------------------------------------------
 
     def _read(self) -> None:
-        """Read what any destination wants to see. Raises MispError and TimeUp."""
-        if self.options.uuid:
-            self._read_one()
-        else:
-            self._read_all()
+        """Read what any destination wants to see; that MISP is given up is in the reports. Raises TimeUp."""
+        try:
+            if self.options.uuid:
+                self._read_one()
+            else:
+                self._read_all()
+        except MispError as error:
+            for sync in self._active:
+                sync.report.misp_error = str(error)
 
     def _read_one(self) -> None:
         filters = search_filters.for_one_event(self.settings.misp_event_filters, self.options.uuid)
