@@ -99,15 +99,15 @@ def test_the_legacy_api_has_no_known_host_in_the_government_cloud():
 
 
 def test_the_graph_api_has_no_indicators_in_the_government_cloud():
-    found = dict(clouds.problems({"ms_cloud": "usgov", "ms_auth.graph_api": True}))
-    assert "Azure US Government" in found["ms_auth.graph_api"]
+    by_name = dict(clouds.problems({"ms_cloud": "usgov", "ms_auth.graph_api": True}))
+    assert "Azure US Government" in by_name["ms_auth.graph_api"]
     assert not dict(clouds.problems({"ms_auth.graph_api": True}))
 
 
 @pytest.mark.parametrize("key", ["authority", "upload", "graph", "management"])
 def test_a_host_left_over_from_another_cloud_is_an_error(key):
-    left = getattr(Endpoints(), key)
-    (problem,) = problems(**{"ms_cloud": "usgov", f"ms_endpoints.{key}": f"{left}/"})
+    host = getattr(Endpoints(), key)
+    (problem,) = problems(**{"ms_cloud": "usgov", f"ms_endpoints.{key}": f"{host}/"})
     assert problem.startswith(f"ms_endpoints['{key}'] (") and "the public cloud" in problem
     (problem,) = problems(**{"ms_cloud": "public", f"ms_endpoints.{key}": USGOV[key]})
     assert "Azure US Government" in problem
@@ -124,5 +124,5 @@ def test_hosts_of_the_government_cloud_are_fine_where_no_cloud_is_named():
 
 
 def test_problems_of_the_cloud_are_told_with_the_others():
-    said = problems(**{"ms_cloud": "usgov", "ms_auth.new_upload_api": "false", "days_to_expire": "soon"})
-    assert sorted(problem.split()[0] for problem in said) == ["days_to_expire", "ms_auth['new_upload_api']"]
+    reported = problems(**{"ms_cloud": "usgov", "ms_auth.new_upload_api": "false", "days_to_expire": "soon"})
+    assert sorted(problem.split()[0] for problem in reported) == ["days_to_expire", "ms_auth['new_upload_api']"]

@@ -60,7 +60,7 @@ def no_identity_of_this_host(monkeypatch):
 
 def environ(box, tmp_path, credential, *, without=("ms_auth.client_secret",), **more):
     """The environment of a site that signs in that way; keyword names are keys of ms_auth."""
-    every = environ_for(
+    complete = environ_for(
         box.azure,
         MISP2SENTINEL_MISP_DOMAIN=box.misp_url,
         MISP2SENTINEL_MISP_KEY=box.misp.readonly_key,
@@ -72,8 +72,8 @@ def environ(box, tmp_path, credential, *, without=("ms_auth.client_secret",), **
         MISP2SENTINEL_MS_AUTH__CREDENTIAL=credential,
         MISP2SENTINEL_STATE_DIR=str(tmp_path / "state"),
     )
-    kept = {key: value for key, value in every.items() if key not in map(variable, without)}
-    return kept | {variable(f"ms_auth.{name}"): str(value) for name, value in more.items()}
+    variables = {key: value for key, value in complete.items() if key not in map(variable, without)}
+    return variables | {variable(f"ms_auth.{name}"): str(value) for name, value in more.items()}
 
 
 def settings_of(box, tmp_path, credential, **more):
@@ -115,8 +115,8 @@ def files(pair, other):
 @pytest.mark.parametrize("kind", files(Pair(), Pair()))
 def test_a_certificate_signs_in(box, tmp_path, pair, other_pair, kind):
     content, password = files(pair, other_pair)[kind]
-    given = {"certificate_path": written(tmp_path, content)} | ({"certificate_password": password} if password else {})
-    token = source(settings_of(box, tmp_path, "certificate", **given)).token()
+    keys = {"certificate_path": written(tmp_path, content)} | ({"certificate_password": password} if password else {})
+    token = source(settings_of(box, tmp_path, "certificate", **keys)).token()
     assert box.azure.principal(token) == box.azure.client_id
 
 
@@ -161,8 +161,8 @@ def certificate_der(pair):
 @pytest.mark.parametrize("kind", bad_files(Pair(), Pair()))
 def test_a_certificate_that_cannot_be_used_is_a_problem_of_the_settings(box, tmp_path, pair, other_pair, kind):
     content, password, key, words = bad_files(pair, other_pair)[kind]
-    given = {"certificate_path": written(tmp_path, content)} | ({"certificate_password": password} if password else {})
-    (problem,) = problems(environ(box, tmp_path, "certificate", **given))
+    keys = {"certificate_path": written(tmp_path, content)} | ({"certificate_password": password} if password else {})
+    (problem,) = problems(environ(box, tmp_path, "certificate", **keys))
     assert problem.startswith(f"ms_auth['{key}'] (") and words in problem
     assert problem.endswith(".") and ":" in problem.partition(") ")[2]
     assert not password or password not in problem
@@ -170,10 +170,10 @@ def test_a_certificate_that_cannot_be_used_is_a_problem_of_the_settings(box, tmp
 
 @pytest.mark.parametrize("path", ["/no/such/file.pem", "/"])
 def test_a_certificate_that_cannot_be_read_is_told_with_the_other_problems(box, tmp_path, path):
-    given = environ(box, tmp_path, "certificate", certificate_path=path)
-    said = problems(given | {"MISP2SENTINEL_DAYS_TO_EXPIRE": "soon"})
-    assert [problem.split()[0] for problem in said] == ["days_to_expire", "ms_auth['certificate_path']"]
-    assert "cannot be read" in said[1] and "name a file that is there" in said[1]
+    variables = environ(box, tmp_path, "certificate", certificate_path=path)
+    reported = problems(variables | {"MISP2SENTINEL_DAYS_TO_EXPIRE": "soon"})
+    assert [problem.split()[0] for problem in reported] == ["days_to_expire", "ms_auth['certificate_path']"]
+    assert "cannot be read" in reported[1] and "name a file that is there" in reported[1]
 
 
 def test_a_certificate_that_goes_away_after_the_settings_were_read(box, tmp_path, pair):
@@ -243,16 +243,16 @@ def app_service(box, monkeypatch):
 @pytest.mark.parametrize(("client", "principal"), [("", IDENTITY), (USER_ASSIGNED, USER_ASSIGNED)])
 def test_a_managed_identity_signs_in_without_an_app(request, tmp_path, place, client, principal):
     box = request.getfixturevalue(place)
-    given = {"managed_identity_client_id": client} if client else {}
-    settings = settings_of(box, tmp_path, "managed_identity", without=APP, **given)
+    keys = {"managed_identity_client_id": client} if client else {}
+    settings = settings_of(box, tmp_path, "managed_identity", without=APP, **keys)
     assert box.azure.principal(source(settings).token()) == principal
 
 
 @pytest.mark.parametrize("place", ["machine", "app_service"])
 def test_an_identity_that_the_host_has_not_is_named(request, tmp_path, place):
     box = request.getfixturevalue(place)
-    given = {"managed_identity_client_id": "55555555-5555-4555-8555-555555555555"}
-    settings = settings_of(box, tmp_path, "managed_identity", without=APP, **given)
+    keys = {"managed_identity_client_id": "55555555-5555-4555-8555-555555555555"}
+    settings = settings_of(box, tmp_path, "managed_identity", without=APP, **keys)
     with pytest.raises(MicrosoftError, match="This host has no such identity: assign it"):
         source(settings).token()
 
@@ -263,12 +263,12 @@ def test_the_identity_endpoint_is_asked_without_a_proxy(request, tmp_path, monke
     box = request.getfixturevalue(place)
     proxy = f"http://127.0.0.1:{snare.server_port}"
     proxies = {"http": proxy, "https": proxy}
-    given = environ(box, tmp_path, "managed_identity", without=APP)
+    variables = environ(box, tmp_path, "managed_identity", without=APP)
     if variables == "settings":
-        given["MISP2SENTINEL_MS_PROXIES"] = json.dumps(proxies)
+        variables["MISP2SENTINEL_MS_PROXIES"] = json.dumps(proxies)
     else:
         monkeypatch.setenv("HTTP_PROXY", proxy)
-    settings = load(Path(os.devnull), given).settings
+    settings = load(Path(os.devnull), variables).settings
     assert source(settings).token()
     assert snare.asked == []
     with pytest.raises(requests.RequestException):
@@ -326,18 +326,18 @@ def test_a_federated_token_is_read_anew_for_each_request(box, tmp_path):
 def test_the_file_of_the_federated_token_comes_from_where_aks_says_it(box, tmp_path):
     path = written(tmp_path, FEDERATED.encode(), "token")
     box.azure.federated_token = FEDERATED
-    given = environ(box, tmp_path, "workload_identity") | {"AZURE_FEDERATED_TOKEN_FILE": str(path)}
-    settings = load(Path(os.devnull), given).settings
+    variables = environ(box, tmp_path, "workload_identity") | {"AZURE_FEDERATED_TOKEN_FILE": str(path)}
+    settings = load(Path(os.devnull), variables).settings
     assert settings.source_of("ms_auth.federated_token_file") == "environment AZURE_FEDERATED_TOKEN_FILE"
     assert source(settings).token()
     own = {"MISP2SENTINEL_MS_AUTH__FEDERATED_TOKEN_FILE": str(path)}
-    settings = load(Path(os.devnull), given | {"AZURE_FEDERATED_TOKEN_FILE": "/no/such/token"} | own).settings
+    settings = load(Path(os.devnull), variables | {"AZURE_FEDERATED_TOKEN_FILE": "/no/such/token"} | own).settings
     assert settings.ms_auth.federated_token_file == path
 
 
 def test_what_aks_says_does_not_matter_to_another_credential(box, tmp_path):
-    given = environ(box, tmp_path, "secret", without=()) | {"AZURE_FEDERATED_TOKEN_FILE": "/no/such/token"}
-    assert load(Path(os.devnull), given).settings.ms_auth.federated_token_file is None
+    variables = environ(box, tmp_path, "secret", without=()) | {"AZURE_FEDERATED_TOKEN_FILE": "/no/such/token"}
+    assert load(Path(os.devnull), variables).settings.ms_auth.federated_token_file is None
 
 
 def test_a_federated_token_that_is_not_there_is_a_problem_of_the_settings(box, tmp_path):
@@ -381,26 +381,26 @@ def test_the_examples_have_every_key():
 @pytest.mark.parametrize("name", credentials.CREDENTIALS)
 def test_a_key_of_another_credential_is_an_error(name, key):
     credential = credentials.CREDENTIALS[name]
-    found = dict(credentials.misplaced_keys(name, [*credential.needs, key]))
-    assert set(found) == ({key} - {*credential.needs, *credential.may})
-    for words in found.values():
+    wrong = dict(credentials.misplaced_keys(name, [*credential.needs, key]))
+    assert set(wrong) == ({key} - {*credential.needs, *credential.may})
+    for words in wrong.values():
         assert f"it is {name!r}: take it out, or choose" in words
 
 
 @pytest.mark.parametrize("name", credentials.CREDENTIALS)
 def test_what_a_credential_needs_is_asked_for_by_name(name):
     needed = [f"ms_auth['{key}']" for key in credentials.CREDENTIALS[name].needs]
-    said = problems({"MISP2SENTINEL_MS_AUTH__CREDENTIAL": name})
-    missing = [problem.split()[0] for problem in said]
+    reported = problems({"MISP2SENTINEL_MS_AUTH__CREDENTIAL": name})
+    missing = [problem.split()[0] for problem in reported]
     assert sorted(missing) == sorted([*needed, "misp_domain", "misp_key", "ms_auth['workspace_id']"])
-    plain = [each.replace("['", ".").replace("']", "") for each in missing]
-    assert all(variable(each) in problem for each, problem in zip(plain, said, strict=True))
+    plain = [name.replace("['", ".").replace("']", "") for name in missing]
+    assert all(variable(name) in problem for name, problem in zip(plain, reported, strict=True))
 
 
 def test_keys_of_another_credential_are_told_where_they_came_from(box, tmp_path):
-    given = environ(box, tmp_path, "managed_identity", without=(), certificate_path="/etc/sync.pem")
-    said = problems(given)
-    assert [problem.partition(" belongs")[0] for problem in said] == [
+    variables = environ(box, tmp_path, "managed_identity", without=(), certificate_path="/etc/sync.pem")
+    reported = problems(variables)
+    assert [problem.partition(" belongs")[0] for problem in reported] == [
         "ms_auth['client_secret'] (environment MISP2SENTINEL_MS_AUTH__CLIENT_SECRET)",
         "ms_auth['certificate_path'] (environment MISP2SENTINEL_MS_AUTH__CERTIFICATE_PATH)",
     ]
@@ -414,9 +414,14 @@ def test_an_unknown_credential_is_one_problem(box, tmp_path):
 @pytest.mark.parametrize("name", [name for name in credentials.CREDENTIALS if name != "secret"])
 def test_placeholders_count_for_the_chosen_credential_only(name):
     """config.py as it is shipped, with another credential: what that one does not need may stay."""
-    said = problems_of_shipped({"MISP2SENTINEL_MS_AUTH__CREDENTIAL": name})
+    reported = problems_of_shipped({"MISP2SENTINEL_MS_AUTH__CREDENTIAL": name})
     needs = {f"ms_auth['{key}']" for key in credentials.CREDENTIALS[name].needs}
-    assert {problem.split()[0] for problem in said} == {*needs, "misp_domain", "misp_key", "ms_auth['workspace_id']"}
+    assert {problem.split()[0] for problem in reported} == {
+        *needs,
+        "misp_domain",
+        "misp_key",
+        "ms_auth['workspace_id']",
+    }
 
 
 def problems_of_shipped(environ):
@@ -439,13 +444,13 @@ def test_values_that_cannot_be(box, tmp_path, key, value, credential, words):
 
 
 def test_offline_asks_for_no_credential_and_opens_no_file(tmp_path):
-    given = {
+    variables = {
         "MISP2SENTINEL_MS_AUTH__CREDENTIAL": "certificate",
         "MISP2SENTINEL_MS_AUTH__CERTIFICATE_PATH": "/no/such/file.pem",
         "MISP2SENTINEL_MS_AUTH__CERTIFICATE_PASSWORD_FILE": str(tmp_path / "gone"),
         "MISP2SENTINEL_MISP_KEY": "@Microsoft.KeyVault(SecretUri=https://soc.vault.azure.net/secrets/x/)",
     }
-    assert load(Path(os.devnull), given, offline=True).settings.ms_auth.credential == "certificate"
+    assert load(Path(os.devnull), variables, offline=True).settings.ms_auth.credential == "certificate"
 
 
 # --- check -------------------------------------------------------------------------------------------
@@ -467,8 +472,8 @@ def test_check_names_the_credential_and_where_it_was_set(machine, tmp_path, pair
         "managed_identity": ({}, "(managed identity, system-assigned)"),
         "workload_identity": ({"federated_token_file": token}, f"(workload identity, token in {token})"),
     }
-    for name, (given, words) in more.items():
-        code, line, lines = checked(settings_of(machine, tmp_path, name, **given))
+    for name, (keys, words) in more.items():
+        code, line, lines = checked(settings_of(machine, tmp_path, name, **keys))
         assert (code, line[:4]) == (0, "ok  "), lines
         assert words in line and "ms_auth['credential'] from environment" in line
         assert "client_secret" not in line

@@ -19,7 +19,7 @@ recorded = pytest.mark.skipif(not RECORDINGS.is_dir(), reason="what a real MISP 
 
 # In MISP's list, and told all the same: the one filters nothing or too much, the others MISP cannot read.
 KNOWN_AND_TOLD = {"distribution", "galaxy.*"}
-MENDS = {
+PROPOSED = {
     "threatlevel": "threat_level_id",
     "threat_level": "threat_level_id",
     "threatLevel": "threat_level_id",
@@ -48,7 +48,7 @@ def measured():
     return set(known.replace(";", "").split()), set(re.findall(r"\w+", re.sub(r"\(.*?\)", "", ignored)))
 
 
-def told(*names):
+def warnings_for(*names):
     return odd_filters(dict.fromkeys(names, 1), "config.py")
 
 
@@ -57,7 +57,7 @@ def test_the_table_is_misp_s_own_list():
     known, _ = measured()
     assert known - KNOWN_AND_TOLD == KNOWN
     for name in KNOWN_AND_TOLD:
-        assert told(name)
+        assert warnings_for(name)
 
 
 @recorded
@@ -65,7 +65,7 @@ def test_every_name_that_was_seen_to_be_ignored_is_told_unless_nobody_misses_it(
     _, ignored = measured()
     assert len(ignored) > 10
     for name in ignored:
-        assert bool(told(name)) is (name not in HARMLESS), name
+        assert bool(warnings_for(name)) is (name not in HARMLESS), name
 
 
 @recorded
@@ -75,33 +75,33 @@ def test_every_name_that_a_recording_shows_to_be_ignored_is_told():
     for file in files:
         body = json.loads(file.read_text())["request"]["body"]
         names = body.keys() - {"returnFormat", "metadata", "limit", "page"}
-        assert names and all(told(name) for name in names), file.name
+        assert names and all(warnings_for(name) for name in names), file.name
 
 
 def test_every_name_that_is_accepted_is_one_that_misp_knows_or_that_nobody_misses():
     for name in (*KNOWN, *HARMLESS, *RECEIVED):
-        assert bool(told(name)) is (received(name) not in KNOWN | HARMLESS), name
+        assert bool(warnings_for(name)) is (received(name) not in KNOWN | HARMLESS), name
 
 
 @given(name=st.text(max_size=20) | st.from_regex(r"[a-zA-Z_.-]{1,20}", fullmatch=True))
 def test_any_other_name_is_told(name):
-    assert bool(told(name)) is (received(name) not in KNOWN | HARMLESS)
+    assert bool(warnings_for(name)) is (received(name) not in KNOWN | HARMLESS)
 
 
 def test_what_is_proposed_is_accepted():
-    assert not any(told(name) for name in MEANT.values())
-    for name in (*MENDS, *MEANT, *KNOWN, *RECEIVED):
-        for proposed in re.findall(r"(?:write|do you mean) '(\w+)'", " ".join(told(name.upper()))):
-            assert not told(proposed), name
+    assert not any(warnings_for(name) for name in MEANT.values())
+    for name in (*PROPOSED, *MEANT, *KNOWN, *RECEIVED):
+        for proposed in re.findall(r"(?:write|do you mean) '(\w+)'", " ".join(warnings_for(name.upper()))):
+            assert not warnings_for(proposed), name
 
 
-@pytest.mark.parametrize("name", MENDS)
+@pytest.mark.parametrize("name", PROPOSED)
 def test_what_was_meant_is_named(name):
-    (words,) = told(name)
+    (words,) = warnings_for(name)
     assert words.startswith(
         f"misp_event_filters (config.py) has {name!r}, which MISP ignores and so finds every event: "
     )
-    assert f"'{MENDS[name]}'" in words.rpartition(": ")[2]
+    assert f"'{PROPOSED[name]}'" in words.rpartition(": ")[2]
 
 
 @pytest.mark.parametrize(
@@ -118,11 +118,11 @@ def test_what_was_meant_is_named(name):
     ],
 )
 def test_where_misp_has_no_such_filter_that_is_said(name, words):
-    assert words in told(name)[0]
+    assert words in warnings_for(name)[0]
 
 
 def test_distribution_is_told_for_what_it_does():
-    (words,) = told("distribution")
+    (words,) = warnings_for("distribution")
     assert "finds every event (0)" in words and "'sharing_group_id'" in words
 
 
@@ -137,14 +137,13 @@ def test_distribution_is_told_for_what_it_does():
     ],
 )
 def test_what_is_lost_beside_another_is_told(names, words):
-    assert words in " ".join(told(*names))
+    assert words in " ".join(warnings_for(*names))
 
 
 def test_what_goes_together_is_not_told():
-    assert (
-        told("tags", "org", "published", "publish_timestamp", "timestamp", "includeEventTags", "threat_level_id") == []
-    )
-    assert told("searchall", "published", "tags") == []
+    names = ("tags", "org", "published", "publish_timestamp", "timestamp", "includeEventTags", "threat_level_id")
+    assert warnings_for(*names) == []
+    assert warnings_for("searchall", "published", "tags") == []
 
 
 # -- what travels -------------------------------------------------------------------------------------
@@ -163,7 +162,8 @@ OURS = {"returnFormat", "return_format", "metadata", "limit", "page", "excludeGa
 
 @pytest.mark.parametrize("name", sorted({*KNOWN, *RECEIVED} - OURS))
 def test_misp_receives_each_name_that_is_accepted(box, tmp_path, name):
-    if told(name) or received(name) in OURS | {"includeWarninglistHits"}:  # the listing leaves these to the reading
+    not_listed = OURS | {"includeWarninglistHits"}  # these are asked for when events are read, not when they are listed
+    if warnings_for(name) or received(name) in not_listed:
         return
     reader_for(box, tmp_path).listing({name: 1})
     assert searches(box)[-1].get(received(name)) not in (None, False)
@@ -196,7 +196,7 @@ def test_a_page_of_the_list_that_misp_shortens_is_not_the_last(tmp_path, monkeyp
             misp_event(n, hosts(1), **({"extends_uuid": extended} if n in (6, 9) else {})) for n in range(1, 11)
         )
         listed = reader_for(own, tmp_path).listing({"eventsExtendingUuid": extended})
-        assert [each.uuid for each in listed] == [misp_event(n)["uuid"] for n in (6, 9)]
+        assert [event.uuid for event in listed] == [misp_event(n)["uuid"] for n in (6, 9)]
 
 
 def test_beside_searchall_an_event_is_read_by_its_number_alone(box, tmp_path):
@@ -239,8 +239,8 @@ def test_tags_in_filters(filters, tags):
     ],
 )
 def test_a_tag_that_misp_does_not_have(tag, known, words):
-    said = absent_tag(tag, known)
-    assert words in said and bool(said) is bool(words)
+    warning = absent_tag(tag, known)
+    assert words in warning and bool(warning) is bool(words)
 
 
 @pytest.mark.parametrize(
@@ -255,8 +255,8 @@ def test_a_tag_that_misp_does_not_have(tag, known, words):
     ids=str,
 )
 def test_what_misp_cannot_answer_for_its_shape_is_told(filters):
-    (told,) = odd_filters(filters, "config.py")
-    assert "which MISP cannot answer: write " in told
+    (warning,) = odd_filters(filters, "config.py")
+    assert "which MISP cannot answer: write " in warning
 
 
 @pytest.mark.parametrize(
@@ -269,4 +269,4 @@ def test_what_misp_cannot_answer_for_its_shape_is_told(filters):
     ids=str,
 )
 def test_what_travels_as_misp_takes_it_is_no_doubt(filters):
-    assert [told for told in odd_filters(filters, "config.py") if "cannot answer" in told] == []
+    assert [warning for warning in odd_filters(filters, "config.py") if "cannot answer" in warning] == []

@@ -1,4 +1,4 @@
-"""Settings: config.py and the environment, and what is said about them."""
+"""Settings: config.py and the environment, and what is reported about them."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def only_problem(action, *arguments, **keywords) -> str:
 
 
 def test_config_as_shipped_reports_exactly_its_placeholders():
-    said = problems(load, None, {})
+    reported = problems(load, None, {})
     names = [
         "ms_auth.tenant",
         "ms_auth.client_id",
@@ -94,7 +94,7 @@ def test_config_as_shipped_reports_exactly_its_placeholders():
         "misp_domain",
         "misp_key",
     ]
-    for name, problem in zip(names, said, strict=True):
+    for name, problem in zip(names, reported, strict=True):
         assert problem.startswith(f"{written(name)} ({DEFAULT_CONFIG})")
         assert variable(name) in problem
 
@@ -489,8 +489,8 @@ def test_an_empty_variable_is_not_set(name):
     ],
 )
 def test_text_becomes_a_value(name, text, value):
-    found = getattr(from_environment(**{variable(name): text}).settings, name)
-    assert found == (json.loads(text) if value is None else value)
+    value_read = getattr(from_environment(**{variable(name): text}).settings, name)
+    assert value_read == (json.loads(text) if value is None else value)
 
 
 @pytest.mark.parametrize(
@@ -612,9 +612,9 @@ def test_a_file_that_cannot_be_used(tmp_path, content, words):
 )
 def test_a_secret_put_where_a_path_belongs_is_not_shown(variable, secret):
     name = f"MISP2SENTINEL_{variable}"
-    told = "\n".join(problems(from_environment, name, **{f"{name}_FILE": secret}))
-    assert f"environment {name}_FILE" in told
-    assert secret not in told
+    text = "\n".join(problems(from_environment, name, **{f"{name}_FILE": secret}))
+    assert f"environment {name}_FILE" in text
+    assert secret not in text
 
 
 def test_a_file_that_cannot_be_used_is_named_where_it_holds_no_secret():
@@ -633,8 +633,8 @@ def test_config_py_may_be_named_in_any_letter_case(tmp_path):
 
 @pytest.mark.parametrize("name", ["misp_headers", "misp_proxies"])
 def test_one_wrong_key_is_told_once(site, name):
-    said = [problem for problem in problems(site, f"{name} = {{1: 2}}") if problem.startswith(name)]
-    assert len(said) == 1 and said[0].startswith(f"{name}[1] ")
+    reported = [problem for problem in problems(site, f"{name} = {{1: 2}}") if problem.startswith(name)]
+    assert len(reported) == 1 and reported[0].startswith(f"{name}[1] ")
 
 
 # --- offline -----------------------------------------------------------------------------------------
@@ -824,7 +824,7 @@ def test_values_that_cannot_be(site, tmp_path, shown, value, words):
 )
 def test_values_that_are_fine(site, name, value):
     group, _, key = name.rpartition(".")
-    environ = {k: v for k, v in ENVIRON.items() if k != variable(name)}
+    environ = {known: text for known, text in ENVIRON.items() if known != variable(name)}
     settings = site(f"{group} = { ({key: value})!r}" if group else f"{name} = {value!r}", environ).settings
     assert getattr(getattr(settings, group) if group else settings, key) == value
 
@@ -852,8 +852,10 @@ def test_placeholders_anywhere(site, text, shown):
 
 
 def test_each_problem_of_filters_is_told_by_itself(site):
-    said = problems(site, "", {**ENVIRON, "MISP2SENTINEL_FILTERS": '{"typs": 1, "max_tlp": 2, "types": ["a", "url"]}'})
-    assert [each.partition(" (environment MISP2SENTINEL_FILTERS) ")[0] for each in said] == [
+    reported = problems(
+        site, "", {**ENVIRON, "MISP2SENTINEL_FILTERS": '{"typs": 1, "max_tlp": 2, "types": ["a", "url"]}'}
+    )
+    assert [problem.partition(" (environment MISP2SENTINEL_FILTERS) ")[0] for problem in reported] == [
         "filters['typs']",
         "filters['max_tlp']",
         "filters['types'][0]",
@@ -866,7 +868,7 @@ def test_filters_may_hold_dates(site):
 
 
 def test_all_problems_are_told_at_once(site, tmp_path):
-    said = problems(
+    reported = problems(
         site,
         "days_to_expire = '50'\nms_auth = {'tenant': '<tenant>', 'client_id': 'x'}\nmisp_headers = 5",
         {
@@ -876,7 +878,7 @@ def test_all_problems_are_told_at_once(site, tmp_path):
             "MISP2SENTINEL_MS_PROXIES": '{"http": 1, "https": 2}',
         },
     )
-    assert sorted(problem.split()[0] for problem in said) == [
+    assert sorted(problem.split()[0] for problem in reported) == [
         "days_to_expire",
         "misp_domain",
         "misp_event_filters",
@@ -893,9 +895,9 @@ def test_all_problems_are_told_at_once(site, tmp_path):
 
 
 def test_what_is_missing_names_its_variable():
-    said = problems(load, Path(os.devnull), {})
-    assert len(said) == len(NEEDED)
-    for name, problem in zip(NEEDED, said, strict=True):
+    reported = problems(load, Path(os.devnull), {})
+    assert len(reported) == len(NEEDED)
+    for name, problem in zip(NEEDED, reported, strict=True):
         assert problem.startswith(f"{written(name)} is missing: ")
         assert variable(name) in problem
 
@@ -1014,14 +1016,14 @@ MARK = "Zq7Zq7"
 def test_no_message_shows_a_value(name, value, tmp_path):
     config = tmp_path / "config.py"
     config.write_text(f"{name.partition('.')[0]} = { ({name.partition('.')[2]: value} if '.' in name else value)!r}")
-    said = []
+    reported = []
     for path, environ in ((config, {}), (Path(os.devnull), {variable(name): value})):
         try:
-            said += load(path, environ).warnings
+            reported += load(path, environ).warnings
         except SettingsError as error:
-            said += error.problems
-    assert said
-    assert not [sentence for sentence in said if MARK in sentence]
+            reported += error.problems
+    assert reported
+    assert not [sentence for sentence in reported if MARK in sentence]
 
 
 @given(

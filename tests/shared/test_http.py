@@ -1,4 +1,4 @@
-"""Why a connection failed, as requests words it and as it is told."""
+"""Why a connection failed, as requests words it and as it is reported."""
 
 import pytest
 
@@ -9,7 +9,7 @@ POOL = "HTTPSConnectionPool(host='misp.example.org', port=443): Max retries exce
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "cause"),
     [
         (
             POOL + f"NameResolutionError(\"{AT}: Failed to resolve 'misp.example.org' ([Errno -2] not known)\"))",
@@ -44,5 +44,5 @@ POOL = "HTTPSConnectionPool(host='misp.example.org', port=443): Max retries exce
         ('MISP said ("no")', 'MISP said ("no")'),
     ],
 )
-def test_the_innermost_cause_is_told(words, told):
-    assert innermost_cause(words) == told
+def test_the_innermost_cause_is_returned(words, cause):
+    assert innermost_cause(words) == cause

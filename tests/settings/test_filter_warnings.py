@@ -32,9 +32,9 @@ def test_a_filter_that_misp_ignores_is_told_with_what_was_meant(site):
     site.config.write_text(
         "misp_event_filters = {'published': 1, 'Tags': ['a'], 'threatlevel': 1, 'includeEventTags': 1}"
     )
-    told = site.script().stderr
-    assert told.count("which MISP ignores and so finds every event") == 2
-    assert "write 'tags'" in told and "write 'threat_level_id'" in told
+    stderr = site.script().stderr
+    assert stderr.count("which MISP ignores and so finds every event") == 2
+    assert "write 'tags'" in stderr and "write 'threat_level_id'" in stderr
     assert site.script("check").returncode == 2
 
 
@@ -85,11 +85,11 @@ def test_decaying_models_that_misp_has_are_not_told(site):
 def test_each_destination_s_own_filters_are_looked_at(make_settings):
     tenants = [{"name": name, "filters": filters} for name, filters in OWN.items()]
     settings = make_settings(filters={"exclude_decayed": True, "decaying_models": ["shared"]})
-    settings = settings.model_copy(update={"ms_tenants": [Tenant.model_construct(**each) for each in tenants]})
+    settings = settings.model_copy(update={"ms_tenants": [Tenant.model_construct(**tenant) for tenant in tenants]})
     models = [Model("1", "here", True)]
-    told = [decaying_models.absent(place, models) for place in settings.destinations()]
-    assert [len(each) for each in told] == [1, 2]
-    assert "filters of second (ms_tenants) name the decaying model 'own'" in told[1][1]
+    warnings = [decaying_models.absent(destination, models) for destination in settings.destinations()]
+    assert [len(listed) for listed in warnings] == [1, 2]
+    assert "filters of second (ms_tenants) name the decaying model 'own'" in warnings[1][1]
     assert decaying_models.absent(settings.destinations()[1], [*models] * decaying_models.LISTED) == []
 
 
