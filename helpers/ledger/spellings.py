@@ -41,7 +41,8 @@ def spellings(text: str) -> frozenset[str]:
     for form in {text.strip(), refanged(text)}:
         for shape in _shapes(form):
             found |= {shape.lower(), *_prepared(shape)}
-    return frozenset(each for each in found if each.strip("./:"))
+    # What is left of a bare scheme or dot stands for nothing; "::" is an address (RFC 4291, section 2.5.2).
+    return frozenset(each for each in found if each.strip("./:") or each == "::")
 
 
 def shortest(every: Collection[str]) -> list[str]:
