@@ -21,12 +21,11 @@ from tempfile import TemporaryDirectory
 from uuid import UUID
 
 from benchmarks.sandboxed import Measured, attribute, event, parser, run, show, site
-from helpers.indicators import ConversionRules, convert_event
+from helpers.indicators import ConversionRules, Indicator, convert_event
 from helpers.ledger import (
     AttributeRecord,
     DestinationFacts,
     EventRecord,
-    Indicator,
     Ledger,
     ObjectRecord,
     RetryPolicy,

@@ -41,7 +41,8 @@ def spellings(text: str) -> frozenset[str]:
     for form in {text.strip(), refanged(text)}:
         for variant in _variants(form):
             forms |= {variant.lower(), *_prepared(variant)}
-    return frozenset(form for form in forms if form.strip("./:"))
+    # What is left of a bare scheme or dot stands for nothing; "::" is an address (RFC 4291, section 2.5.2).
+    return frozenset(form for form in forms if form.strip("./:") or form == "::")
 
 
 def shortest(texts: Collection[str]) -> list[str]:

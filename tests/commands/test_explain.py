@@ -463,6 +463,7 @@ DEFANGED = st.fixed_dictionaries(
 
 @given(VALUE, DEFANGED, st.booleans(), st.sampled_from(["", " ", "."]))
 @example(("url", "http://a.b/"), {".": "[.]", "@": "@", "http://": "hxxp://"}, False, "")
+@example(("ip-dst", "::"), {}, False, "")
 def test_defanging_goes_there_and_back(kind_and_value, defanged, upper, end):
     kind, value = kind_and_value
     written = value
