@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from helpers.errors import MispBusy, MispDeclined, MispError, MispRefused, TimeUp
 from helpers.http import CONNECT_SECONDS, PinnedHttpAdapter
 from helpers.misp.detours import FEW, Detours
-from helpers.misp.pymisp_errors import SettingNames, checked_answer, declined
+from helpers.misp.pymisp_errors import SettingNames, checked_answer, declined, is_taken_in_part
 from helpers.settings import Settings
 
 # What asks one question, given the PyMISP client.
@@ -171,6 +171,8 @@ class MispClient:
         refusal = declined(answer) if self.declines else None
         if refusal is not None:
             raise refusal
+        if self.declines and is_taken_in_part(answer):  # who wrote looks what MISP has, and sees what is missing
+            answer = {name: value for name, value in answer.items() if name != "errors"}
         return answer if isinstance(answer, dict) and "errors" in answer else read(answer)
 
     # -- again ---------------------------------------------------------------------------------------

@@ -107,6 +107,11 @@ def declined(answer: Any) -> MispDeclined | None:
     return MispDeclined(status, f"MISP answered {status}: {words}")
 
 
+def is_taken_in_part(answer: Any) -> bool:
+    """Whether MISP took some attributes of a list, and says of the others what is wrong with them."""
+    return isinstance(answer, dict) and "Attribute" in answer and isinstance(answer.get("errors"), dict)
+
+
 def _raised(words: str, names: SettingNames) -> MispError:
     """Tell PyMISP's exceptions apart by their text: it has one class for most of them."""
     words = words.partition("(http/https is required): ")[2] or words

@@ -204,7 +204,7 @@ def test_beside_searchall_an_event_is_read_by_its_number_alone(box, tmp_path):
     filters = {"searchall": "host0%", "published": 1}
     list(reader.pages(reader.listing(filters), filters))
     assert searches(box)[-2]["searchall"] and "searchall" not in searches(box)[-1]
-    assert reader.seen(filters, ["another"]) == {}, "what searchall finds is looked through"
+    assert reader.find_events(filters, ["another"]) == {}, "what searchall finds is looked through"
     assert searches(box)[-1].get("eventid") is None
 
 

@@ -323,6 +323,11 @@ def test_a_url_that_was_lost_in_part_is_no_indicator_and_is_named(site):
     assert set(site.indicators()) == {URL}
 
 
+def test_indicators_carry_the_comment_by_which_they_are_known_to_be_ours(site):
+    site.one(story())
+    assert {attribute["comment"] for attribute in site.event()["Attribute"]} == {"Named in the story"}
+
+
 def test_a_tag_that_the_role_may_not_make_is_noted(site):
     outcome = site.one(story(tags={"new": {"name": "new", "tag_type": "misc"}}))
     assert outcome["outcome"] == "created"
@@ -338,6 +343,17 @@ def test_attributes_that_misp_drops_from_an_answer_of_200_are_noticed(site, monk
     (note,) = outcome["notes"]
     assert note.startswith(f"MISP did not keep url {URL}: MISP answered 403:")
     assert "dropped for a test" in note
+
+
+def test_of_indicators_that_misp_takes_in_part_the_others_are_noted(site, monkeypatch):
+    site.one(story(description=""))
+    other = "http://evil.example.org/b"
+    monkeypatch.setattr("sandbox.misp.edits.misp_rules.attribute", dropping(other))
+    outcome = site.one(story(description=f"It calls {other} and http://evil.example.org/c"))
+    assert outcome["outcome"] == "updated"
+    (note,) = outcome["notes"]
+    assert note.startswith(f"MISP did not keep url {other}: MISP answered 403:")
+    assert set(site.indicators()) == {URL, "http://evil.example.org/c"}
 
 
 def test_a_news_item_that_misp_drops_is_a_failure(site, monkeypatch):
