@@ -128,6 +128,14 @@ class WithdrawalReason(StrEnum):
     SECOND = "a second indicator of the same observable"
 
 
+class AdoptionKind(StrEnum):
+    """What adopt makes of an indicator in Sentinel; --json has the value."""
+
+    MATCHED = "matched"  # MISP shows an attribute that it is of
+    UNMATCHED = "unmatched"  # MISP shows none
+    REVOKED = "revoked"  # it stays revoked, and its id is not used again
+
+
 RULE_LANGUAGES: Final = frozenset(
     {"yara", "sigma", "snort", "suricata", "bro", "zeek", "stix2-pattern", "kusto-query", "pattern-in-file",
      "pattern-in-memory", "pattern-in-traffic", "nova-rule", "crowdsec"}

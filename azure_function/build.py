@@ -17,22 +17,22 @@ _MODE = 0o100644
 
 
 def build(archive: Path) -> None:
-    """Write the archive anew, in place of one that is there."""
+    """Write the archive, in place of one that is there."""
     archive.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as made:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as zip_file:
         for name, content in sorted(contents().items()):
             entry = zipfile.ZipInfo(name, _MOMENT)
             entry.external_attr = _MODE << 16
-            made.writestr(entry, content)
+            zip_file.writestr(entry, content)
 
 
 def contents() -> dict[str, bytes]:
     """Return what is in the archive, by the names that Azure wants: the program itself is the one in use."""
     files = [ROOT / "constants.py", ROOT / "constraints.txt", HERE / "function_app.py", HERE / "host.json"]
-    found = {path.name: path.read_bytes() for path in files}
-    found |= {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in ROOT.glob("helpers/**/*.py")}
+    content = {path.name: path.read_bytes() for path in files}
+    content |= {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in ROOT.glob("helpers/**/*.py")}
     lines = dict.fromkeys(_requirements(HERE / "requirements.txt"))
-    return found | {"requirements.txt": "\n".join(lines).encode() + b"\n"}
+    return content | {"requirements.txt": "\n".join(lines).encode() + b"\n"}
 
 
 def _requirements(path: Path) -> list[str]:

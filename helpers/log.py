@@ -61,16 +61,21 @@ def _forms(secret: str) -> set[str]:
 redact = Redactor()
 
 
+def safe_to_show(text: str, keep: str = "") -> str:
+    """Return a text as people may see it, whatever MISP and Microsoft said: see ``redact`` and ``printable``."""
+    return printable(redact(text), keep)
+
+
 class _Formatter(logging.Formatter):
     """Formats a record, its traceback too, without secrets; a message stays on its line, whatever is in it."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's own
         """Format a record without its traceback."""
-        return printable(redact(super().formatMessage(record)))
+        return safe_to_show(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record."""
-        return printable(redact(super().format(record)), keep="\n\t")
+        return safe_to_show(super().format(record), keep="\n\t")
 
 
 class _LogFile(logging.FileHandler):

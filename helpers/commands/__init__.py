@@ -1,1 +1,32 @@
 """One module for each command of ``script.py``; each is imported when it is chosen."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """What ``script.py`` knows of a command before it imports the command's module.
+
+    ``module`` has ``main(settings, arguments, say)``, which returns the exit code; ``say`` writes a line to stdout.
+    """
+
+    module: str
+    offline: bool = False  # it needs none of the settings that are there to reach MISP or Microsoft
+    stories: bool = False  # it needs what stories need, and not what a run needs
+    keeps_log: bool = False  # it writes into the log, and not only for whoever typed it
+    reads_vault: bool = False  # its secrets may be in a key vault; check reads that by itself, to say how it went
+
+
+# By the name that is typed; without a name it is a run.
+COMMANDS = {
+    None: Command("helpers.commands.run", keeps_log=True, reads_vault=True),
+    "check": Command("helpers.commands.check"),
+    "convert": Command("helpers.commands.convert", offline=True),
+    "status": Command("helpers.commands.status"),
+    "explain": Command("helpers.commands.explain", reads_vault=True),
+    "adopt": Command("helpers.commands.adopt", keeps_log=True, reads_vault=True),
+    "share": Command("helpers.commands.share", stories=True),
+    "collect": Command("helpers.commands.collect", stories=True),
+    "withdraw": Command("helpers.commands.withdraw", keeps_log=True, reads_vault=True),
+}

@@ -7,14 +7,15 @@ remembered too, so that no id of theirs is used again, and stay where they are u
 from __future__ import annotations
 
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import islice
 from typing import Any
 from uuid import UUID, uuid5
 
-from constants import SENTINEL_DEFAULT_TLP, TLP_MARKINGS, WithdrawalReason
+from constants import SENTINEL_DEFAULT_TLP, TLP_MARKINGS, AdoptionKind, WithdrawalReason
+from helpers.commands.run import show_report
 from helpers.commands.withdraw import Withdrawal
 from helpers.errors import LedgerError, MispError, NoLedger, SettingsError
 from helpers.indicators import (
@@ -42,9 +43,6 @@ from helpers.microsoft import Clock, ManagementApi, api_for
 from helpers.misp import MispReader
 from helpers.settings import Settings, variable
 from helpers.sync import (
-    MATCHED,
-    REVOKED,
-    UNMATCHED,
     VALUE_NAMESPACE,
     DesiredObject,
     ObjectPlanner,
@@ -62,7 +60,7 @@ BATCH = 500
 MOST_LIVES = 1000
 
 _NOT_EMPTY = (
-    "The ledger holds objects of this destination already: adopt fills an empty one only. To start anew, name "
+    "The ledger holds objects of this destination already: adopt fills an empty one only. To start from scratch, name "
     "another state_url, or move the ledger away; nothing in Sentinel is lost by that."
 )
 _TIMES = {
@@ -72,6 +70,18 @@ _TIMES = {
     "valid_until": "9999-12-31T23:59:59.000Z",
 }
 _LISTS = ("indicator_types", "labels", "kill_chain_phases", "external_references")
+
+
+def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
+    """Take over one destination, show what was done and return the exit code."""
+    report = adopt(
+        settings.destinations(arguments.workspace),
+        withdraw_unmatched=arguments.withdraw_unmatched,
+        force_withdraw=arguments.force_withdraw,
+        line=say if arguments.list else None,
+    )
+    show_report(report, settings, as_json=arguments.json)
+    return report.exit_code
 
 
 def adopt(
@@ -85,7 +95,8 @@ def adopt(
 ) -> Report:
     """Fill the ledger of one destination, all of it or nothing.
 
-    What is not MISP's is withdrawn if that is asked for, also later.
+    ``withdraw_unmatched`` withdraws what is not MISP's; that may be asked for later as well, and with
+    ``force_withdraw`` the guard lets it through. ``line`` is told each object, ``now`` gives seconds since 1970.
     Raises SyncError; what becomes of withdrawals is in the report.
     """
     settings = _only(destinations)
@@ -102,15 +113,17 @@ def adopt(
         elif not (withdraw_unmatched and ledger.facts().adopted_at):
             raise LedgerError(_NOT_EMPTY)
         if withdraw_unmatched:
-            leaving = Withdrawal(settings, ledger, report, clock, moment, force_withdraw)
-            leaving.withdraw(ledger.without_source(WithdrawalReason.NOT_IN_MISP, moment), WithdrawalReason.NOT_IN_MISP)
+            withdrawal = Withdrawal(settings, ledger, report, clock, moment, force_withdraw)
+            withdrawal.withdraw(
+                ledger.without_source(WithdrawalReason.NOT_IN_MISP, moment), WithdrawalReason.NOT_IN_MISP
+            )
     report.seconds = time.monotonic() - started
     return report
 
 
 def _only(destinations: Sequence[Settings]) -> Settings:
     if len(destinations) > 1:
-        names = ", ".join(each.name for each in destinations)
+        names = ", ".join(destination.name for destination in destinations)
         raise SettingsError([f"adopt takes over one destination at a time: add --workspace and one of {names}."])
     return destinations[0]
 
@@ -135,32 +148,29 @@ class Adoption:
     report: Report
     now: int
 
-    def take(self, held: Iterable[Indicator]) -> None:
+    def take(self, indicators: Iterable[Indicator]) -> None:
         """Take over all indicators. Raises MispError or MicrosoftError; then nothing was written."""
         try:
             with self.ledger.single_transaction():
-                self._take_all(iter(held))
+                identity = self.reader.identity()
+                for batch in batched(indicators, BATCH):
+                    self._take_batch([completed(indicator) for indicator in batch])
+                self._one_for_each_key()
+                misp = {name: identity[name] for name in ("url", "uuid", "user", "organisation")}
+                facts = replace(self.ledger.facts(), misp=misp, deduplicate=self.settings.deduplicate)
+                self.ledger.save_facts(replace(facts, adopted_at=self.now))
         except MispError as error:
             raise MispError(f"MISP failed: {error}") from error
 
-    def _take_all(self, held: Iterator[Indicator]) -> None:
-        identity = self.reader.identity()
-        known = {name: identity[name] for name in ("url", "uuid", "user", "organisation")}
-        while some := list(islice(held, BATCH)):
-            self._take_some([completed(each) for each in some])
-        self._one_for_each_key()
-        facts = replace(self.ledger.facts(), misp=known, deduplicate=self.settings.deduplicate)
-        self.ledger.save_facts(replace(facts, adopted_at=self.now))
-
-    def _take_some(self, held: Sequence[Indicator]) -> None:
-        shown = self.reader.attributes({uuid for each in held for uuid in named(each)})
+    def _take_batch(self, indicators: Sequence[Indicator]) -> None:
+        shown = self.reader.attributes({uuid for indicator in indicators for uuid in attribute_uuids(indicator)})
         rows = _Rows()
-        for each in held:
-            of_misp = [shown[uuid] for uuid in named(each) if uuid in shown]
-            if of_misp:
-                self._matched(each, of_misp if self._by_value else of_misp[:1], rows)
+        for indicator in indicators:
+            attributes = [shown[uuid] for uuid in attribute_uuids(indicator) if uuid in shown]
+            if attributes:
+                self._matched(indicator, attributes if self._by_value else attributes[:1], rows)
             else:
-                self._unmatched(each, rows)
+                self._unmatched(indicator, rows)
         self.ledger.keep(**vars(rows))
 
     @property
@@ -172,50 +182,51 @@ class Adoption:
         rules = ConversionRules.of(self.settings)
         return ObjectPlanner(rules, self.ledger, RetryPolicy(self.now), shared=self._by_value)
 
-    def _matched(self, held: Indicator, of_misp: Sequence[dict[str, Any]], rows: _Rows) -> None:
+    def _matched(self, indicator: Indicator, in_misp: Sequence[dict[str, Any]], rows: _Rows) -> None:
         """Remember an object with its sources, as accepted, and its events as ones to be read."""
-        attributes = [_prepared(raw) for raw in of_misp]
-        moving = any(self._planner.lifetime(each, held) > 0 for each in attributes)
-        events = [str(raw["event_uuid"]) for raw in of_misp]
-        sources = [self._planner.source(*pair, held) for pair in zip(events, attributes, strict=True)]
-        made = self._object(held, sources[0].key, attributes[0].uuid, moving)
-        rows.objects.append(made)
-        self._count(MATCHED, made)
-        if made.live:
+        attributes = [_prepared(raw) for raw in in_misp]
+        moving = any(self._planner.lifetime(attribute, indicator) > 0 for attribute in attributes)
+        events = [str(raw["event_uuid"]) for raw in in_misp]
+        pairs = list(zip(events, attributes, strict=True))
+        sources = [self._planner.source(event, attribute, indicator) for event, attribute in pairs]
+        record = self._record(indicator, sources[0].key, attributes[0].uuid, moving)
+        self._keep(record, AdoptionKind.MATCHED, rows)
+        if record.live:
             rows.sources += sources
-            rows.events += [EventRecord(uuid, 0, published=True, listed=False, todo=True) for uuid in events]
-            rows.attributes += [_remembered(*pair) for pair in zip(events, attributes, strict=True)]
+            rows.events += [EventRecord(event, 0, published=True, listed=False, todo=True) for event in events]
+            rows.attributes += [_attribute_record(event, attribute) for event, attribute in pairs]
 
-    def _unmatched(self, held: Indicator, rows: _Rows) -> None:
+    def _unmatched(self, indicator: Indicator, rows: _Rows) -> None:
         """Remember an object under what its id was made of, if that can be told."""
-        attribute = next((uuid for uuid in named(held) if self._life(held, uuid)), "")
-        key = self._key(held, attribute) if attribute else f"unmatched/{held['id']}"
-        made = replace(self._object(held, key, attribute, moving=False), words=WithdrawalReason.NOT_IN_MISP)
-        rows.objects.append(made)
-        self._count(UNMATCHED, made)
+        attribute = next((uuid for uuid in attribute_uuids(indicator) if self._life(indicator, uuid)), "")
+        key = self._key(indicator, attribute) if attribute else f"unmatched/{indicator['id']}"
+        record = self._record(indicator, key, attribute, moving=False)
+        self._keep(replace(record, words=WithdrawalReason.NOT_IN_MISP), AdoptionKind.UNMATCHED, rows)
 
-    def _count(self, kind: str, made: ObjectRecord) -> None:
-        self.report.adopt(kind if made.live else REVOKED, made)
+    def _keep(self, record: ObjectRecord, kind: AdoptionKind, rows: _Rows) -> None:
+        rows.objects.append(record)
+        self.report.adopt(kind if record.live else AdoptionKind.REVOKED, record)
 
-    def _key(self, held: Indicator, attribute: str) -> str:
-        return value_key(held) if self._by_value else attribute_key(held, attribute)
+    def _key(self, indicator: Indicator, attribute: str) -> str:
+        return value_key(indicator) if self._by_value else attribute_key(indicator, attribute)
 
-    def _life(self, held: Indicator, attribute: str) -> int | None:
-        return life_of(held, None if self._by_value else UUID(attribute))
+    def _life(self, indicator: Indicator, attribute: str) -> int | None:
+        return life_of(indicator, None if self._by_value else UUID(attribute))
 
-    def _object(self, held: Indicator, key: str, attribute: str, moving: bool) -> ObjectRecord:
-        revoked = held.get("revoked") is True
-        sent, until = seconds(held["modified"]), seconds(held["valid_until"])
+    def _record(self, indicator: Indicator, key: str, attribute: str, moving: bool) -> ObjectRecord:
+        """Return the object as a run would remember it; with ``moving`` it is renewed, as its end moves with runs."""
+        revoked = indicator.get("revoked") is True
+        sent, until = seconds(indicator["modified"]), seconds(indicator["valid_until"])
         ends = (until - sent, 0) if moving else (0, until)
         return ObjectRecord(
-            id=held["id"],
+            id=indicator["id"],
             key=key,
-            pattern=held["pattern"],
-            value=value_in(held["pattern"]),
-            life=(self._life(held, attribute) if attribute else None) or 1,
-            fingerprint=DesiredObject(key, held, VALUE_NAMESPACE, held["id"], *ends).fingerprint,
+            pattern=indicator["pattern"],
+            value=value_in(indicator["pattern"]),
+            life=(self._life(indicator, attribute) if attribute else None) or 1,
+            fingerprint=DesiredObject(key, indicator, VALUE_NAMESPACE, indicator["id"], *ends).fingerprint,
             valid_until=until,
-            body=packed(held),
+            body=packed(indicator),
             stage=Stage.WITHDRAWN if revoked else Stage.ACCEPTED,
             live=not revoked,
             live_until=0 if revoked else until,
@@ -227,40 +238,42 @@ class Adoption:
         """Leave one live object to each observable: the next run withdraws the others that are MISP's."""
         for keys in batched(self.ledger.duplicate_keys(), BATCH):
             lives: dict[str, list[ObjectRecord]] = {}
-            for each in self.ledger.objects(keys):
-                lives.setdefault(each.key, []).append(each)
-            self.ledger.keep(objects=[each for of_key in lives.values() for each in settled(of_key)])
+            for record in self.ledger.objects(keys):
+                lives.setdefault(record.key, []).append(record)
+            self.ledger.keep(objects=[record for of_key in lives.values() for record in settled(of_key)])
 
 
-def completed(held: Indicator) -> Indicator:
+def completed(indicator: Indicator) -> Indicator:
     """Return an indicator in the form in which it is made here, so that the two can be compared.
 
     Microsoft, "ThreatIntelIndicators": keys with empty values are dropped from what is stored. How times
     are written back is not documented, nor does anything keep others from uploading less.
     """
-    given = {name: value for name, value in held.items() if value not in (None, False)}
-    times = {name: from_text(given.get(name)) for name in _TIMES}
-    markings = [each for each in given.get("object_marking_refs", ()) if each in TLP_MARKINGS.values()]
+    stored = {name: value for name, value in indicator.items() if value not in (None, False)}
+    times = {name: from_text(stored.get(name)) for name in _TIMES}
+    markings = [marking for marking in stored.get("object_marking_refs", ()) if marking in TLP_MARKINGS.values()]
     default = TLP_MARKINGS[SENTINEL_DEFAULT_TLP.removeprefix("tlp:")]
+    references = stored.get("external_references", ())
     return {
         **{name: [] for name in _LISTS},
         "confidence": 0,
-        **given,
-        "external_references": [each for each in given.get("external_references", ()) if isinstance(each, dict)],
+        **stored,
+        "external_references": [reference for reference in references if isinstance(reference, dict)],
         **{name: stix_time(moment) if moment else _TIMES[name] for name, moment in times.items()},
         "object_marking_refs": markings[:1] or [default],
     }
 
 
-def named(held: Indicator) -> list[str]:
+def attribute_uuids(indicator: Indicator) -> list[str]:
     """Return the UUIDs by which an indicator may name its attributes: its references', then its id's."""
-    said = [each.get("external_id") for each in held["external_references"]] + [held["id"].partition("--")[2]]
-    return list(dict.fromkeys(filter(None, map(stix_uuid, said))))
+    referenced = [reference.get("external_id") for reference in indicator["external_references"]]
+    uuids = map(stix_uuid, [*referenced, indicator["id"].partition("--")[2]])
+    return list(dict.fromkeys(filter(None, uuids)))
 
 
-def life_of(held: Indicator, attribute: UUID | None) -> int | None:
+def life_of(indicator: Indicator, attribute: UUID | None) -> int | None:
     """Return which life of an attribute's observable, or of a value (None), has the indicator's id."""
-    pattern, id_ = held["pattern"], held["id"].partition("--")[2].lower()
+    pattern, id_ = indicator["pattern"], indicator["id"].partition("--")[2].lower()
     namespace = attribute or VALUE_NAMESPACE
     if id_ in (str(attribute), str(uuid5(namespace, pattern))):
         return 1
@@ -270,16 +283,16 @@ def life_of(held: Indicator, attribute: UUID | None) -> int | None:
 
 def settled(lives: Iterable[ObjectRecord]) -> Iterator[ObjectRecord]:
     """Yield what changes where a key has several objects: the live one becomes its last life, others leave."""
-    every = sorted(lives, key=lambda each: (not each.revoked, each.life, each.id))
-    *others, current = every
+    # What Microsoft keeps revoked comes first, so that the current one is live, if any of them is.
+    *others, current = sorted(lives, key=lambda record: (not record.revoked, record.life, record.id))
     if current.revoked:
         return
-    last = max(each.life for each in others)
+    last = max(record.life for record in others)
     if current.life <= last:
         yield replace(current, life=last + 1)
-    for each in others:
-        if not each.revoked and each.words != WithdrawalReason.NOT_IN_MISP:
-            yield replace(each, leaving=WithdrawalReason.SECOND)
+    for record in others:
+        if not record.revoked and record.words != WithdrawalReason.NOT_IN_MISP:
+            yield replace(record, leaving=WithdrawalReason.SECOND)
 
 
 def _prepared(raw: dict[str, Any]) -> PreparedAttribute:
@@ -287,7 +300,7 @@ def _prepared(raw: dict[str, Any]) -> PreparedAttribute:
     return PreparedAttribute(str(raw["uuid"]).lower(), raw, value)
 
 
-def _remembered(event: str, attribute: PreparedAttribute) -> AttributeRecord:
+def _attribute_record(event: str, attribute: PreparedAttribute) -> AttributeRecord:
     """Return an attribute without a fingerprint, so that the next run looks at it, and misses it if it is gone."""
     return AttributeRecord(event, attribute.uuid, "", attribute.value.type, attribute.value.text[:1000])
 

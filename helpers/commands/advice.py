@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
 from constants import Skip, WithdrawalReason
@@ -10,14 +11,14 @@ _PUBLISH = "publish the event in MISP"
 _PUBLISH_IT = f"then {_PUBLISH}"
 _FLATTEN = "set misp_flatten_attributes = True, which converts every attribute of an object by itself"
 
-ADVICE: Final = {
+FOR_SKIP: Final = {
     Skip.NO_TO_IDS: f"set to_ids on the attribute in MISP, then {_PUBLISH}",
     Skip.DELETED: f"restore the attribute in MISP, then {_PUBLISH}",
     Skip.TYPE_NOT_ACCEPTED: "add the type to UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES in constants.py",
     Skip.RULE_LANGUAGE: "no setting: run the rule where its language is understood, or add to the event the values "
     "that it looks for",
-    Skip.BAD_UUID: f"give the attribute a valid UUID: delete it in MISP and add it anew, then {_PUBLISH}",
-    Skip.DUPLICATE_UUID: f"delete one of the two attributes in MISP and add it anew, then {_PUBLISH}",
+    Skip.BAD_UUID: f"give the attribute a valid UUID: delete it in MISP and add it again, then {_PUBLISH}",
+    Skip.DUPLICATE_UUID: f"delete one of the two attributes in MISP and add it again, then {_PUBLISH}",
     Skip.BAD_VALUE: f"correct the value or the type of the attribute in MISP, then {_PUBLISH}",
     Skip.CIDR: "set send_private_and_cidr = True; rules of your own must then match blocks",
     Skip.PRIVATE_ADDRESS: "set send_private_and_cidr = True",
@@ -45,7 +46,7 @@ ADVICE: Final = {
     Skip.STIX_TYPE_NOT_ACCEPTED: 'keep "indicator" in UPLOAD_INDICATOR_API_ACCEPTED_TYPES in constants.py',
 }
 _SENT_OTHERWISE = "nothing is to be done: what MISP still has was sent under another id; explain its value"
-ON_LEAVING: Final = {
+FOR_WITHDRAWAL: Final = {
     WithdrawalReason.UNPUBLISHED: _PUBLISH,
     WithdrawalReason.UNPUBLISHED_FOR_GOOD: f"{_PUBLISH}; unpublished_grace_days says how long it may take",
     WithdrawalReason.LEFT_FILTERS: "widen misp_event_filters, or tag the event in MISP so that they find it",
@@ -56,7 +57,7 @@ ON_LEAVING: Final = {
     WithdrawalReason.CHANGED: "nothing is to be done: what the attribute says now is another indicator; explain its "
     "value",
     WithdrawalReason.DEDUPLICATE_CHANGED: _SENT_OTHERWISE,
-    WithdrawalReason.EXPIRED: ADVICE[Skip.EXPIRED],
+    WithdrawalReason.EXPIRED: FOR_SKIP[Skip.EXPIRED],
     WithdrawalReason.WORKSPACE_LEFT: "nothing is to be done, as somebody asked for it (withdraw); while the settings "
     "name the workspace, a run sends what MISP has under new ids",
     WithdrawalReason.NOT_IN_MISP: "add the value to an event in MISP, if it is to be matched: adopt found it in "
@@ -67,30 +68,56 @@ ON_LEAVING: Final = {
 NEXT_RUN: Final = "nothing is to be done: the next run takes it up"
 WITHDRAW: Final = "the next run withdraws it; --force-withdraw lets go what the guards hold back"
 REFUSED: Final = (
-    "look at --dry-run --list --force-withdraw; where it is right, run once with --force-withdraw, where not, mend "
-    "MISP or the settings"
+    "look at --dry-run --list --force-withdraw; where it is right, run once with --force-withdraw, where not, "
+    "correct MISP or the settings"
 )
 RETRY: Final = "correct it in MISP, or send it once more as it is with --retry-rejected"
 HELD: Final = f"{_PUBLISH}, or wait: it leaves then"
-PUBLISH: Final = f"{_PUBLISH} (or take published out of misp_event_filters)"
-FILTERS: Final = ON_LEAVING[WithdrawalReason.LEFT_FILTERS]
-WINDOW: Final = "widen the time window in misp_event_filters, or send this event alone with --uuid {}"
-WARNINGLIST: Final = "take the value off the warninglist in MISP, or take enforceWarninglist out of misp_event_filters"
 
 
-def on_skip(name: str, words: str) -> dict[str, str]:
+class Obstacle(StrEnum):
+    """What keeps an attribute that MISP shows from being sent, beside the reasons for skipping it."""
+
+    NOT_PUBLISHED = "the event is not published"
+    NOT_IN_FILTERS = "misp_event_filters do not find the event, time windows set aside"
+    OUTSIDE_WINDOW = "the event is outside the time window of misp_event_filters, and was never sent"
+    ON_WARNINGLIST = "a warninglist holds the value"
+
+
+FOR_OBSTACLE: Final = {
+    Obstacle.NOT_PUBLISHED: f"{_PUBLISH} (or take published out of misp_event_filters)",
+    Obstacle.NOT_IN_FILTERS: FOR_WITHDRAWAL[WithdrawalReason.LEFT_FILTERS],
+    Obstacle.OUTSIDE_WINDOW: "widen the time window in misp_event_filters, or send this event by itself with "
+    "--uuid {event}",
+    Obstacle.ON_WARNINGLIST: "take the value off the warninglist in MISP, or take enforceWarninglist out of "
+    "misp_event_filters",
+}
+# Objects that leave carry the sentence of their reason, of whichever of the two kinds it is.
+_BY_SENTENCE: Final = {
+    **{skip.value: words for skip, words in FOR_SKIP.items()},
+    **{reason.value: words for reason, words in FOR_WITHDRAWAL.items()},
+}
+
+
+def skip_as_json(name: str, words: str) -> dict[str, str]:
     """Say why something is skipped, and what to do about it; of a reason of another version, its name alone."""
     known = Skip.__members__.get(name)
     why = known.value if known else name.lower()
     return {
         "skip": name.lower(),
         "why": f"{why} ({words})" if words else why,
-        "advice": ADVICE[known] if known else "",
+        "advice": FOR_SKIP[known] if known else "",
     }
 
 
-def for_leaving(reason: str) -> str:
+def obstacle_as_json(obstacle: Obstacle, event: str, words: str = "") -> dict[str, str]:
+    """Say what keeps an attribute of an event (its UUID) out, and what to do about it."""
+    return {
+        "why": f"{obstacle}: {words}" if words else obstacle.value,
+        "advice": FOR_OBSTACLE[obstacle].format(event=event),
+    }
+
+
+def for_withdrawal(reason: str) -> str:
     """Return what would keep, or bring back, an object that leaves for a reason; nothing for another version's."""
-    of_skips = {skip.value: advice for skip, advice in ADVICE.items()}
-    of_withdrawals = {known.value: advice for known, advice in ON_LEAVING.items()}
-    return {**of_skips, **of_withdrawals}.get(reason, "")
+    return _BY_SENTENCE.get(reason, "")

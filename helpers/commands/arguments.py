@@ -24,7 +24,7 @@ _PLANS = {
     "force_withdraw": "withdraw also what the guards hold back",
 }
 _RUNS = {
-    "full": "read everything anew, and send what differs",
+    "full": "read everything again, and send what differs",
     "retry_rejected": "send what Microsoft rejected once more",
 }
 _COMMANDS = {
@@ -41,22 +41,20 @@ _COMMANDS = {
     "withdraw": ("empty a destination that is to be left", {**_REPORTS, **_PLANS}),
 }
 
-_ONE = "one destination only, by its name or its workspace's id"
+_ONE_DESTINATION = "one destination only, by its name or its workspace's id"
 # Commands that can be told to keep to one destination; None is a run.
-_OF_ONE = (None, "check", "adopt", "withdraw")
+_FOR_ONE_DESTINATION = (None, "check", "adopt", "withdraw")
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line; ends the process with code 2 and a sentence when it makes no sense."""
-    parser = _parser()
+    parser = make_parser()
     arguments = parser.parse_args(argv)
     command = arguments.command
-    allowed = {**_EVERYWHERE, **(_COMMANDS[command][1] if command else {**_REPORTS, **_PLANS, **_RUNS})}
-    given = [name for name in {**_REPORTS, **_PLANS, **_RUNS} if getattr(arguments, name)]
-    given += ["uuid"] if arguments.uuid else []
-    given += ["workspace"] if arguments.workspace else []
-    allowed |= dict.fromkeys(("workspace",), "") if command in _OF_ONE else {}
-    odd = [_option(name) for name in given if name not in allowed and (command or name != "uuid")]
+    allowed = {*_EVERYWHERE, *(_COMMANDS[command][1] if command else {**_REPORTS, **_PLANS, **_RUNS, "uuid": ""})}
+    allowed |= {"workspace"} if command in _FOR_ONE_DESTINATION else set()
+    present = [name for name in (*_REPORTS, *_PLANS, *_RUNS, "uuid", "workspace") if getattr(arguments, name)]
+    odd = [_option(name) for name in present if name not in allowed]
     if odd:
         parser.error(f"{', '.join(odd)} does not go with {command}")
     if arguments.list and not arguments.dry_run:
@@ -64,53 +62,58 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return what parses a command line; which options go with which command, ``parse`` checks afterwards."""
     parser = argparse.ArgumentParser(
         prog="script.py",
         description="MISP2Sentinel: MISP events in, indicators in Microsoft Sentinel. Without a command: one run.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    every = {**_EVERYWHERE, **_REPORTS, **_PLANS, **_RUNS}
-    _add(parser, every, hidden=False)
-    commands = parser.add_subparsers(dest="command", title="commands (none: one run)")
-    made = {name: commands.add_parser(name, help=words) for name, (words, _) in _COMMANDS.items()}
-    for name, command in made.items():
-        _add(command, {**_EVERYWHERE, **_COMMANDS[name][1]}, hidden=True)
-    made["convert"].add_argument("files", nargs="+", type=Path, metavar="FILE", help="MISP events as JSON")
-    made["explain"].add_argument(
-        "what", type=_value, metavar="VALUE|UUID|STIX-ID", help="as analysts write it, defanged or not"
-    )
-    made["explain"].add_argument("--offline", action="store_true", help="do not ask MISP")
-    made["status"].add_argument(
-        "--max-age", type=_hours, metavar="HOURS", help="exit 1 when the last good run is older"
-    )
-    made["adopt"].add_argument(
-        "--withdraw-unmatched", action="store_true", help="withdraw what is in Sentinel and not in MISP"
-    )
-    made["share"].add_argument("files", nargs="+", type=Path, metavar="FILE", help="stories as JSON; - is stdin")
-    made["share"].add_argument("--publish", action="store_true", help="publish the events")
-    made["share"].add_argument("--to-ids", action="store_true", help="flag the indicators for detection")
-    made["share"].add_argument("--force", action="store_true", help="update although proposals are pending")
-    made["withdraw"].add_argument(
-        "--workspace", required=True, metavar="NAME", help="a destination's name, or a workspace's id, as in status"
-    )
-    for name in ("check", "adopt"):
-        made[name].add_argument("--workspace", metavar="NAME", default=argparse.SUPPRESS, help=_ONE)
+    _add_options(parser, {**_EVERYWHERE, **_REPORTS, **_PLANS, **_RUNS}, in_command=False)
+    subparsers = parser.add_subparsers(dest="command", title="commands (none: one run)")
+    commands = {name: subparsers.add_parser(name, help=words) for name, (words, _) in _COMMANDS.items()}
+    for name, command in commands.items():
+        _add_options(command, {**_EVERYWHERE, **_COMMANDS[name][1]}, in_command=True)
+    _add_own_arguments(commands)
     return parser
 
 
-def _add(parser: argparse.ArgumentParser, flags: dict[str, str], *, hidden: bool) -> None:
-    """Add options; a command gives them no defaults, so that they may stand on either side of it."""
-    nothing = argparse.SUPPRESS
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", default=nothing if hidden else None, help="settings file"
+def _add_own_arguments(commands: dict[str, argparse.ArgumentParser]) -> None:
+    """Add what goes with one command only."""
+    commands["convert"].add_argument("files", nargs="+", type=Path, metavar="FILE", help="MISP events as JSON")
+    commands["explain"].add_argument(
+        "what", type=_value, metavar="VALUE|UUID|STIX-ID", help="as analysts write it, defanged or not"
     )
-    if not hidden:
+    commands["explain"].add_argument("--offline", action="store_true", help="do not ask MISP")
+    commands["status"].add_argument(
+        "--max-age", type=_hours, metavar="HOURS", help="exit 1 when the last good run is older"
+    )
+    commands["adopt"].add_argument(
+        "--withdraw-unmatched", action="store_true", help="withdraw what is in Sentinel and not in MISP"
+    )
+    commands["share"].add_argument("files", nargs="+", type=Path, metavar="FILE", help="stories as JSON; - is stdin")
+    commands["share"].add_argument("--publish", action="store_true", help="publish the events")
+    commands["share"].add_argument("--to-ids", action="store_true", help="flag the indicators for detection")
+    commands["share"].add_argument("--force", action="store_true", help="update although proposals are pending")
+    commands["withdraw"].add_argument(
+        "--workspace", required=True, metavar="NAME", help="a destination's name, or a workspace's id, as in status"
+    )
+    for name in ("check", "adopt"):
+        commands[name].add_argument("--workspace", metavar="NAME", default=argparse.SUPPRESS, help=_ONE_DESTINATION)
+
+
+def _add_options(parser: argparse.ArgumentParser, flags: dict[str, str], *, in_command: bool) -> None:
+    """Add options; in a command they have no defaults, so that they may stand on either side of it."""
+    suppressed = argparse.SUPPRESS
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", default=suppressed if in_command else None, help="settings file"
+    )
+    if not in_command:
         parser.add_argument("--uuid", type=_uuid, metavar="EVENT", help="one event only")
-        parser.add_argument("--workspace", metavar="NAME", default="", help=_ONE)
+        parser.add_argument("--workspace", metavar="NAME", default="", help=_ONE_DESTINATION)
     for name, words in flags.items():
-        default = nothing if hidden else False
+        default = suppressed if in_command else False
         parser.add_argument(_option(name), action="store_true", dest=name, default=default, help=words)
 
 
@@ -130,7 +133,7 @@ def _hours(text: str) -> float:
     except ValueError:
         hours = -1
     if not 0 <= hours < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no number of hours: write one from 0")
+        raise argparse.ArgumentTypeError(f"{text} is not a number of hours: write one from 0")
     return hours
 
 

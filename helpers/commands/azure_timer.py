@@ -1,4 +1,4 @@
-"""One tick of the Azure Function's timer: the run that ``script.py`` makes, told to Azure's log."""
+"""What the Azure Function's timer starts: the run that ``script.py`` makes, reported to Azure's log."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class RunFailed(Exception):
     """A run did not do its work; the text says why, without secrets."""
 
 
-def tick(environ: Mapping[str, str]) -> None:
+def run_on_timer(environ: Mapping[str, str]) -> None:
     """Bring the destinations in step with MISP, with the settings in ``environ``.
 
-    What is left for the next tick is a warning in the log. Raises RunFailed where ``script.py`` would end with
+    What is left for the next run is a warning in the log. Raises RunFailed where ``script.py`` would end with
     2 or more, so that Azure counts the invocation as failed.
     """
     try:
-        failure = _told(_run(environ))
+        failure = _report_failure(_run(environ))
     except SyncError as error:
         failure = redact(str(error))
     except Exception as error:
@@ -41,7 +41,7 @@ def tick(environ: Mapping[str, str]) -> None:
 def _run(environ: Mapping[str, str]) -> Report:
     from helpers.microsoft.key_vault import with_secrets  # noqa: PLC0415
     from helpers.settings import environment, load  # noqa: PLC0415
-    from helpers.sync import run as sync  # noqa: PLC0415  the host looks for its functions first, and waits for it
+    from helpers.sync import make_state_dir, run  # noqa: PLC0415  the host looks for its functions first, and waits
 
     loaded = load(None, {environment.FUNCTION_SIGNS[0]: "python", **environ})  # not every plan shows it
     redact.add(loaded.settings.secret_values())
@@ -49,14 +49,14 @@ def _run(environ: Mapping[str, str]) -> Report:
     for warning in loaded.warnings:
         logger.warning("%s", warning)
     settings = with_secrets(loaded.settings)
-    sync.make_state_dir(settings)
-    return sync.run(settings)
+    make_state_dir(settings)
+    return run.run(settings)
 
 
-def _told(report: Report) -> str:
+def _report_failure(report: Report) -> str:
     """Log how a run went; return why it failed, empty when it did not."""
     logger.info("Summary: %s", json.dumps(redact.within(report.as_json())))
-    troubles = [redact(each) for each in report.troubles()]
-    for each in troubles:
-        logger.warning("%s", each)
+    troubles = [redact(trouble) for trouble in report.troubles()]
+    for trouble in troubles:
+        logger.warning("%s", trouble)
     return f"Exit code {report.exit_code}: {'; '.join(troubles)}" if report.exit_code > ExitCode.UNFINISHED else ""

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from helpers import log
-from helpers.commands.share import who
+from helpers.commands.share import key_owner
 from helpers.errors import MispError, MispRefused, RunActive, SettingsError, SyncError
 from helpers.microsoft import Api, BatchSender, Clock, MicrosoftClient, RateLimiters, api_for, key_vault
 from helpers.misp import NOTHING_FOUND, MispReader, decaying_models
 from helpers.settings import Settings, credentials, filter_names, written
 from helpers.stories import MispWriter
-from helpers.sync import run as sync
+from helpers.sync import make_state_dir, opened
 
 Step = Callable[[], str]
 
 _MORE_THAN_READING = ("perm_add", "perm_modify", "perm_publish", "perm_admin")
+
+
+def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
+    """Try everything that a run needs and return the exit code."""
+    return Preflight(settings, say).run(arguments.workspace)
 
 
 @dataclass
@@ -33,14 +39,13 @@ class Preflight:
         ``workspace`` keeps to one of several destinations. Raises SettingsError when there is none of that name.
         """
         self.settings.destinations(workspace)
-        self._line("settings", "all settings are valid", "")
-        places = {"state_dir", "state_url"} if self.settings.state_url else {"state_dir"}
-        self._step("state", lambda: _state(self.settings), places)
+        self._tell("ok  ", "settings", "all settings are valid", "")
+        state = {"state_dir", "state_url"} if self.settings.state_url else {"state_dir"}
+        self._step("state", lambda: _state(self.settings), state)
         if self.settings.vault_secrets and not self._step("Key Vault", self._vault, {"key_vault_name"}):
             return self.worst
         reader = MispReader(self.settings)
-        in_misp = {"misp_domain", "misp_key"}
-        if self._step("MISP login", lambda: _login(reader), in_misp):
+        if self._step("MISP login", lambda: _login(reader), {"misp_domain", "misp_key"}):
             self._step("MISP role", lambda: _role(reader), {"misp_key"})
             self._step("MISP filters", lambda: self._filters(reader), {"misp_event_filters"})
             self._tags(reader)
@@ -55,26 +60,24 @@ class Preflight:
 
     def _destination(self, settings: Settings) -> None:
         """Try the token and the upload of one destination."""
-        several = {"ms_tenants"} if settings.name else set()
-        at_microsoft = several or credentials.settings_of(settings.ms_auth)
+        one_of_several = {"ms_tenants"} if settings.name else set()
+        to_sign_in = one_of_several or credentials.settings_of(settings.ms_auth)
         api, client = api_for(settings), MicrosoftClient(settings, Clock())
-        named = f" {settings.name}" if settings.name else ""
-        if self._step(f"Microsoft token{named}", lambda: _token(client, settings), at_microsoft):
+        name = f" {settings.name}" if settings.name else ""
+        if self._step(f"Microsoft token{name}", lambda: _token(client, settings), to_sign_in):
             sender = BatchSender(api, client, RateLimiters(Clock()))
-            self._step(f"Microsoft upload{named}", lambda: _upload(sender, api), several or {api.address_setting})
+            to_upload = one_of_several or {api.address_setting}
+            self._step(f"Microsoft upload{name}", lambda: _upload(sender, api), to_upload)
 
     def _step(self, name: str, step: Step, settings: set[str]) -> bool:
-        origins = "; ".join(f"{written(each)} from {self.settings.source_of(each)}" for each in sorted(settings))
+        origins = "; ".join(f"{written(key)} from {self.settings.source_of(key)}" for key in sorted(settings))
         try:
-            self._line(name, step(), origins)
+            self._tell("ok  ", name, step(), origins)
         except SyncError as error:
             self.worst = self.worst or error.exit_code
-            self._line(name, " ".join(str(error).splitlines()), origins, failed=True)
+            self._tell("FAIL", name, " ".join(str(error).splitlines()), origins)
             return False
         return True
-
-    def _line(self, name: str, words: str, origins: str, *, failed: bool = False) -> None:
-        self._tell("FAIL" if failed else "ok  ", name, words, origins)
 
     def _tell(self, state: str, name: str, words: str, origins: str) -> None:
         self.say(f"{state} {name}: {words}{f' [{origins}]' if origins else ''}")
@@ -90,27 +93,28 @@ class Preflight:
         odd = filter_names.odd_filters(self.settings.misp_event_filters, self.settings.source_of("misp_event_filters"))
         if odd:
             raise SettingsError(odd)
-        found = reader.first_listed(self.settings.misp_event_filters)
-        if found is None:
+        event = reader.first_listed(self.settings.misp_event_filters)
+        if event is None:
             raise SettingsError([NOTHING_FOUND])
-        return f"the filters find events, for example {found.uuid} with {found.attributes} attributes"
+        return f"the filters find events, for example {event.uuid} with {event.attributes} attributes"
 
     def _tags(self, reader: MispReader) -> None:
         """Warn of tags in the filters that MISP does not have; they may come with the next event."""
         origins = f"misp_event_filters from {self.settings.source_of('misp_event_filters')}"
         try:
-            wrong = _absent_tags(reader, filter_names.tags_in(self.settings.misp_event_filters))
+            warnings = _absent_tags(reader, filter_names.tags_in(self.settings.misp_event_filters))
         except MispError as error:
-            wrong = [f"MISP does not say which tags it has: {error}"]
-        for words in wrong:
-            self._tell("warn", "MISP tags", words, origins)
+            warnings = [f"MISP does not say which tags it has: {error}"]
+        for warning in warnings:
+            self._tell("warn", "MISP tags", warning, origins)
 
     def _models(self, reader: MispReader, workspace: str) -> str:
         """A decaying model that is not there scores nothing, and what is not scored is sent."""
         models = reader.models()
-        every = (decaying_models.absent(place, models) for place in self.settings.destinations(workspace))
-        if wrong := list(dict.fromkeys(words for words_of_one in every for words in words_of_one)):
-            raise SettingsError(wrong)
+        destinations = self.settings.destinations(workspace)
+        absent = [problem for place in destinations for problem in decaying_models.absent(place, models)]
+        if absent:
+            raise SettingsError(dict.fromkeys(absent))  # destinations may share their filters
         return "MISP has the decaying models that filters name"
 
 
@@ -154,18 +158,18 @@ _FOR_STORIES = {
 def _stories(settings: Settings) -> str:
     """Say whether stories can be shared, and which permissions the role lacks."""
     writer = MispWriter(settings)
-    me = who(writer, settings)
-    lacking = [f"{name} ({words})" for name, words in _FOR_STORIES.items() if not me.may(name)]
-    if not me.may("perm_add") or not me.may("perm_modify"):
-        raise MispRefused(f"the role {me.role.get('name')} lacks {', '.join(lacking)}: give the user another role.")
+    owner = key_owner(writer, settings)
+    lacking = [f"{name} ({words})" for name, words in _FOR_STORIES.items() if not owner.may(name)]
+    if not owner.may("perm_add") or not owner.may("perm_modify"):
+        raise MispRefused(f"the role {owner.role.get('name')} lacks {', '.join(lacking)}: give the user another role.")
     group = settings.misp_stories.sharing_group_id
     if group and str(group) not in writer.sharing_groups():
         origin = settings.source_of("misp_stories.sharing_group_id")
         raise SettingsError(
             [f"misp_stories.sharing_group_id ({origin}) is {group}, which the key's user does not see."]
         )
-    lacks = f"; the role {me.role.get('name')} lacks {', '.join(lacking)}" if lacking else ""
-    return f"the key is of organisation {me.organisation_id} ({me.organisation}), ours{lacks}"
+    lacks = f"; the role {owner.role.get('name')} lacks {', '.join(lacking)}" if lacking else ""
+    return f"the key is of organisation {owner.organisation_id} ({owner.organisation}), ours{lacks}"
 
 
 def _token(client: MicrosoftClient, settings: Settings) -> str:
@@ -181,18 +185,18 @@ def _upload(sender: BatchSender, api: Api) -> str:
 
 def _state(settings: Settings) -> str:
     """Open what a run opens: the log, the lock, the ledger."""
-    sync.make_state_dir(settings)
+    make_state_dir(settings)
     log.try_out(settings.log_path)
     try:
         with (
-            sync.opened(settings.model_copy(update={"dry_run": True})) as ledger,
+            opened(settings.model_copy(update={"dry_run": True})) as ledger,
             ledger.hold_lock(settings.state_path),
         ):
-            used = f"log, lock and ledger in {settings.state_path}"
+            files = f"log, lock and ledger in {settings.state_path}"
             if not settings.remembers:
-                used = f"log and lock in {settings.state_path}"
+                files = f"log and lock in {settings.state_path}"
             elif settings.state_url:
-                used = f"the log in {settings.state_path} and the ledger that state_url names"
-            return f"{used} can be used by this user"
+                files = f"the log in {settings.state_path} and the ledger that state_url names"
+            return f"{files} can be used by this user"
     except RunActive:
         return f"a run is active in {settings.state_path} right now"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,8 +16,13 @@ from helpers.settings import Settings
 from helpers.text import printable
 
 
-def convert_files(paths: Iterable[Path], settings: Settings, out: TextIO, told: TextIO) -> int:
-    """Write the indicators of all files to ``out`` as one JSON array and each skip to ``told``.
+def main(settings: Settings, arguments: Namespace, _say: Callable[[str], None]) -> int:
+    """Convert files, the indicators to stdout, and return the exit code."""
+    return convert_files(arguments.files, settings, sys.stdout, sys.stderr)
+
+
+def convert_files(paths: Iterable[Path], settings: Settings, out: TextIO, notes: TextIO) -> int:
+    """Write the indicators of all files to ``out`` as one JSON array and each skip to ``notes``.
 
     Returns the exit code: 2 when a file could not be used (it is named, the others are converted).
     """
@@ -25,12 +32,12 @@ def convert_files(paths: Iterable[Path], settings: Settings, out: TextIO, told: 
     for path in paths:
         try:
             for event in events_in(path):
-                for indicator in _converted(event, rules, now, told):
+                for indicator in _converted(event, rules, now, notes):
                     out.write(comma + json.dumps(rules.format.shown(indicator)))
                     comma = ",\n"
         except InputError as error:
             exit_code = error.exit_code
-            told.write(f"{printable(str(error))}\n")
+            notes.write(f"{printable(str(error))}\n")
     out.write("\n]\n")
     return exit_code
 
@@ -51,10 +58,10 @@ def events_in(path: Path) -> list[dict[str, Any]]:
     return events
 
 
-def _converted(event: dict[str, Any], rules: ConversionRules, now: datetime, told: TextIO) -> Iterator[dict[str, Any]]:
+def _converted(event: dict[str, Any], rules: ConversionRules, now: datetime, notes: TextIO) -> Iterator[dict[str, Any]]:
     for part in convert_event(event, rules, now):
         yield from part.indicators
         for skip in part.skipped:
-            told.write(f"skipped: {printable(str(skip))}\n")
+            notes.write(f"skipped: {printable(str(skip))}\n")
         for half in part.left_out:
-            told.write(f"half left out: {printable(str(half))}\n")
+            notes.write(f"half left out: {printable(str(half))}\n")

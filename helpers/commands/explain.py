@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 from helpers.commands import advice
-from helpers.commands.explain_ledger import LedgerView
+from helpers.commands.explain_ledger import Json, LedgerView
 from helpers.errors import ExitCode, MispError, NoLedger
 from helpers.ledger import Question, Stage, ledger_destinations
 from helpers.microsoft import Clock
 from helpers.settings import Settings
-
-Json = dict[str, Any]
+from helpers.text import printable
 
 MOST_SHOWN = 20
 _UNKNOWN = (
@@ -27,6 +26,11 @@ _UNKNOWN_OFFLINE = (
     "flagged in an event of more than 4,096 attributes, is not in it. Without --offline, MISP is asked too."
 )
 _NO_LEDGER = "There is no ledger yet: nothing has run with these settings."
+
+
+def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
+    """Say where something stands and return the exit code."""
+    return explain(settings, arguments.what, say, offline=arguments.offline, as_json=arguments.json)
 
 
 def explain(
@@ -41,31 +45,33 @@ def explain(
 ) -> int:
     """Say what the ledger and MISP know of something; nothing is written.
 
+    ``what`` is a value, a UUID or a STIX id, ``now`` gives seconds since 1970.
     Returns 0 when one of them knows it, 1 when neither does, 3 when only MISP could say and did not answer.
     """
     asked, moment = Question.of(what), int(now())
-    with ledger_destinations(settings) as every:
-        views = [LedgerView(settings, place, asked, moment) for place in every]
+    with ledger_destinations(settings) as destinations:
+        views = [LedgerView(settings, destination, asked, moment) for destination in destinations]
         answer: Json = {"asked": what, "ledger": [view.answer() for view in views], "misp": None}
         if not offline:
-            answer["misp"] = _misp(settings, asked, views, moment, clock or Clock())
-        known = any(view.found for view in views)
+            answer["misp"] = _ask_misp(settings, asked, views, moment, clock or Clock())
+        known = any(view.matches for view in views)
     answer["exit_code"] = _exit_code(known, answer["misp"])
     no_ledger = _NO_LEDGER if settings.remembers else str(NoLedger())
-    for line in [json.dumps(answer)] if as_json else map(_printable, _lines(answer, no_ledger)):
+    for line in [json.dumps(answer)] if as_json else map(printable, _lines(answer, no_ledger)):
         say(line)
     return int(answer["exit_code"])
 
 
-def _misp(settings: Settings, asked: Question, views: list[LedgerView], now: int, clock: Clock) -> Json:
+def _ask_misp(settings: Settings, asked: Question, views: list[LedgerView], now: int, clock: Clock) -> Json:
     from helpers.commands.explain_misp import MispView  # noqa: PLC0415  the converter comes with it
-    from helpers.misp.reader import MispReader  # noqa: PLC0415  not needed offline
+    from helpers.misp import MispReader  # noqa: PLC0415  not needed offline
 
-    named = {attribute for view in views for attribute in view.attributes}
-    known = frozenset(event for view in views if view.place.is_of(settings) for event in view.sent_events)
+    in_ledger = sorted({attribute for view in views for attribute in view.attributes})
+    in_settings = [view for view in views if view.destination.is_of(settings)]
+    sent_events = frozenset(event for view in in_settings for event in view.sent_events)
     reader = MispReader(settings, clock.sleep)
     try:
-        return MispView(settings, reader, asked, sorted(named), known, datetime.fromtimestamp(now, UTC)).answer()
+        return MispView(settings, reader, asked, in_ledger, sent_events, datetime.fromtimestamp(now, UTC)).answer()
     except MispError as error:
         return {"error": str(error)}
 
@@ -76,130 +82,132 @@ def _exit_code(known: bool, misp: Json | None) -> int:
     return ExitCode.MISP if misp and "error" in misp else ExitCode.UNFINISHED
 
 
-def _printable(line: str) -> str:
-    """Keep what others wrote from moving a terminal's cursor."""
-    return "".join(each if each.isprintable() else " " for each in line)
-
-
 # -- as text ------------------------------------------------------------------------------------------
 
 
 def _lines(answer: Json, no_ledger: str) -> Iterator[str]:
     if not answer["ledger"]:
         yield no_ledger
-    for place in answer["ledger"]:
-        yield from _place(place)
-    yield from _misp_lines(answer["misp"])
+    for destination in answer["ledger"]:
+        yield from _destination(destination)
+    yield from _misp(answer["misp"])
     if answer["exit_code"] == ExitCode.UNFINISHED:
         yield f"Nothing is known of {answer['asked']}."
         yield _UNKNOWN if answer["misp"] else _UNKNOWN_OFFLINE
-
-
-def _place(place: Json) -> Iterator[str]:
-    named = "" if place["in_settings"] else " (the settings don't name it)"
-    name = f"{place['name']}: " if place["name"] else ""
-    yield f"{name}Workspace {place['workspace']}, source system {place['sourcesystem']}{named}"
-    if not (place["objects"] or place["skipped"] or place["event"] or place["halves_left_out"]):
-        yield "  the ledger does not know it"
-    elif place["refused_withdrawals"]:
-        yield f"  the last run was not let withdraw anything: {'; '.join(place['refused_withdrawals'])}"
-        yield _row("what to do", advice.REFUSED)
-    if place["event"]:
-        yield from _event(place["event"])
-    yield from _some(place["objects"], _object)
-    yield from _some(place["skipped"], _skipped)
-    yield from _some(place["halves_left_out"], _half)
-
-
-def _some(every: list[Json], lines: Callable[[Json], Iterator[str]]) -> Iterator[str]:
-    for each in every[:MOST_SHOWN]:
-        yield from lines(each)
-    if len(every) > MOST_SHOWN:
-        yield f"  … and {len(every) - MOST_SHOWN:,} more; --json shows them"
 
 
 def _row(name: str, words: object) -> str:
     return f"    {name:<11} {words}"
 
 
-def _object(each: Json) -> Iterator[str]:
-    yield f"  {each['id']}: {each['standing']}"
-    if not each["latest"]:
-        yield _row("life", f"{each['life']}, an earlier one")
+def _first(items: list[Json], lines: Callable[[Json], Iterator[str]]) -> Iterator[str]:
+    for item in items[:MOST_SHOWN]:
+        yield from lines(item)
+    if len(items) > MOST_SHOWN:
+        yield f"  … and {len(items) - MOST_SHOWN:,} more; --json shows them"
+
+
+def _reason(item: Json) -> Iterator[str]:
+    if item["why"]:
+        yield _row("why", item["why"])
+    if item["advice"]:
+        yield _row("what to do", item["advice"])
+
+
+def _held(item: Json) -> Iterator[str]:
+    for hold in item["held"]:
+        yield _row("held", f"event {hold['event']}, since {hold['since']}, until {hold['until']}")
+        yield _row("", "it was edited and not published again, or is out of sight: nothing is sent or withdrawn")
+        yield _row("what to do", hold["advice"])
+
+
+# -- what the ledger knows ----------------------------------------------------------------------------
+
+
+def _destination(destination: Json) -> Iterator[str]:
+    name = f"{destination['name']}: " if destination["name"] else ""
+    foreign = "" if destination["in_settings"] else " (the settings don't name it)"
+    yield f"{name}Workspace {destination['workspace']}, source system {destination['sourcesystem']}{foreign}"
+    if not any(destination[kind] for kind in ("objects", "skipped", "event", "halves_left_out")):
+        yield "  the ledger does not know it"
+    elif destination["refused_withdrawals"]:
+        refusals = "; ".join(destination["refused_withdrawals"])
+        yield f"  the last run was not let withdraw anything: {refusals}"
+        yield _row("what to do", advice.REFUSED)
+    if destination["event"]:
+        yield from _event(destination["event"])
+    yield from _first(destination["objects"], _object)
+    yield from _first(destination["skipped"], _skipped)
+    yield from _first(destination["halves_left_out"], _half)
+
+
+def _object(object_: Json) -> Iterator[str]:
+    yield f"  {object_['id']}: {object_['standing']}"
+    if not object_["latest"]:
+        yield _row("life", f"{object_['life']}, an earlier one")
         return
-    yield from _reason(each)
-    if each["microsoft"]:
-        yield _row("Microsoft", each["microsoft"])
-    yield from (_row(name, moment) for name, moment in _times(each) if moment)
-    yield _row("life", each["life"])
-    yield _row("pattern", each["pattern"])
-    yield _row("name", each["name"])
-    yield _row("confidence", f"{each['confidence']}, TLP {each['tlp'] or 'not given'}")
-    yield _row("labels", ", ".join(each["labels"]))
-    for origin in each["from"]:
+    yield from _reason(object_)
+    if object_["microsoft"]:
+        yield _row("Microsoft", object_["microsoft"])
+    yield from (_row(name, time_) for name, time_ in _times(object_) if time_)
+    yield _row("life", object_["life"])
+    yield _row("pattern", object_["pattern"])
+    yield _row("name", object_["name"])
+    yield _row("confidence", f"{object_['confidence']}, TLP {object_['tlp'] or 'not given'}")
+    yield _row("labels", ", ".join(object_["labels"]))
+    for origin in object_["from"]:
         yield _row("from", f"attribute {origin['attribute']} of event {origin['event']}")
         yield _row("", origin["url"])
-    yield from _refused(each)
-    yield from _held(each)
+    yield from _refused(object_)
+    yield from _held(object_)
 
 
-def _refused(each: Json) -> Iterator[str]:
-    for refused in each["refused"]:
+def _times(object_: Json) -> Iterator[tuple[str, str | None]]:
+    yield "accepted", object_["accepted_at"]
+    if object_["stage"] in (Stage.WITHDRAWING, Stage.WITHDRAWN):
+        yield "withdrawn", object_["sent_at"]
+    else:
+        yield "sent", object_["sent_at"]
+        yield "valid until", object_["valid_until"]
+
+
+def _refused(object_: Json) -> Iterator[str]:
+    for refused in object_["refused"]:
         yield _row("refused", f"event {refused['event']}: a guard held back the withdrawals of what it no longer has")
         yield _row("what to do", refused["advice"])
 
 
-def _times(each: Json) -> Iterator[tuple[str, str | None]]:
-    yield "accepted", each["accepted_at"]
-    if each["stage"] in (Stage.WITHDRAWING, Stage.WITHDRAWN):
-        yield "withdrawn", each["sent_at"]
-    else:
-        yield "sent", each["sent_at"]
-        yield "valid until", each["valid_until"]
+def _skipped(attribute: Json) -> Iterator[str]:
+    yield f"  attribute {attribute['attribute']}, {attribute['type']} {attribute['value']}: not sent"
+    yield from _reason(attribute)
+    yield _row("event", attribute["event"])
+    yield _row("", attribute["url"])
+    yield from _held(attribute)
 
 
-def _reason(each: Json) -> Iterator[str]:
-    if each["why"]:
-        yield _row("why", each["why"])
-    if each["advice"]:
-        yield _row("what to do", each["advice"])
+def _half(half: Json) -> Iterator[str]:
+    yield f"  attribute {half['attribute']}, {half['value']}: one half is not sent"
+    yield from _reason(half)
 
 
-def _held(each: Json) -> Iterator[str]:
-    for held in each["held"]:
-        yield _row("held", f"event {held['event']}, since {held['since']}, until {held['until']}")
-        yield _row("", "it was edited and not published again, or is out of sight: nothing is sent or withdrawn")
-        yield _row("what to do", held["advice"])
-
-
-def _skipped(each: Json) -> Iterator[str]:
-    yield f"  attribute {each['attribute']}, {each['type']} {each['value']}: not sent"
-    yield from _reason(each)
-    yield _row("event", each["event"])
-    yield _row("", each["url"])
-    yield from _held(each)
-
-
-def _half(each: Json) -> Iterator[str]:
-    yield f"  attribute {each['attribute']}, {each['value']}: one half is not sent"
-    yield from _reason(each)
-
-
-def _event(each: Json) -> Iterator[str]:
-    counts = each["objects"]
-    yield f"  event {each['event']}, as of its change at {each['as_of']}"
-    yield _row("", each["url"])
+def _event(event: Json) -> Iterator[str]:
+    counts = event["objects"]
+    yield f"  event {event['event']}, as of its change at {event['as_of']}"
+    yield _row("", event["url"])
     yield _row("live", counts["live"])
     yield from (_row(stage, count) for stage, count in counts.items() if stage not in ("live", "accepted"))
-    for skip in each["skipped"].values():
+    for skip in event["skipped"].values():
         yield _row("not sent", f"{skip['count']}: {skip['why']}")
         yield _row("what to do", skip["advice"])
-    if not each["settled"]:
+    if not event["settled"]:
         yield _row("unfinished", "the next run reads it again")
-    yield from _held(each)
+    yield from _held(event)
 
 
-def _misp_lines(misp: Json | None) -> Iterator[str]:
+# -- what MISP shows now ------------------------------------------------------------------------------
+
+
+def _misp(misp: Json | None) -> Iterator[str]:
     if misp is None:
         yield "MISP was not asked (--offline)."
     elif "error" in misp:
@@ -208,36 +216,36 @@ def _misp_lines(misp: Json | None) -> Iterator[str]:
         yield "MISP now"
         if misp["event"]:
             yield from _event_in_misp(misp["event"])
-        yield from _some(misp["attributes"], _attribute_in_misp)
+        yield from _first(misp["attributes"], _attribute_in_misp)
         yield from (f"  attribute {uuid}: deleted for good, or out of sight" for uuid in misp["not_shown"][:MOST_SHOWN])
         if not any(misp.values()):
             yield "  MISP does not show it"
 
 
-def _event_in_misp(each: Json) -> Iterator[str]:
-    yield f"  event {each['event']}, {each['attributes']} attributes, {_published(each)}"
-    yield _row("", each["url"])
-    yield from _in_the_way(each, "nothing stands in its way: what of it can be sent is, or will be by the next run")
+def _event_in_misp(event: Json) -> Iterator[str]:
+    yield f"  event {event['event']}, {event['attributes']} attributes, {_published(event)}"
+    yield _row("", event["url"])
+    yield from _in_the_way(event, "nothing stands in its way: what of it can be sent is, or will be by the next run")
 
 
-def _attribute_in_misp(each: Json) -> Iterator[str]:
-    flags = f"to_ids {'set' if each['to_ids'] else 'not set'}{', deleted' if each['deleted'] else ''}"
-    yield f"  attribute {each['attribute']}, {each['type']} {each['value']}: {flags}"
-    yield _row("event", f"{each['event']} {each['info']}, {_published(each)}")
-    yield _row("", each["url"])
-    yield from (_row("as", pattern) for pattern in each["would_send"])
-    yield from _in_the_way(each, "nothing stands in its way: it is sent, or will be by the next run")
-    for half in each["halves_left_out"]:
+def _attribute_in_misp(attribute: Json) -> Iterator[str]:
+    flags = f"to_ids {'set' if attribute['to_ids'] else 'not set'}{', deleted' if attribute['deleted'] else ''}"
+    yield f"  attribute {attribute['attribute']}, {attribute['type']} {attribute['value']}: {flags}"
+    yield _row("event", f"{attribute['event']} {attribute['info']}, {_published(attribute)}")
+    yield _row("", attribute["url"])
+    yield from (_row("as", pattern) for pattern in attribute["would_send"])
+    yield from _in_the_way(attribute, "nothing stands in its way: it is sent, or will be by the next run")
+    for half in attribute["halves_left_out"]:
         yield _row("half of it", half["why"])
         yield _row("what to do", half["advice"])
 
 
-def _in_the_way(each: Json, nothing: str) -> Iterator[str]:
-    for way in each["in_the_way"]:
-        yield from _reason(way)
-    if not each["in_the_way"]:
+def _in_the_way(item: Json, nothing: str) -> Iterator[str]:
+    for obstacle in item["in_the_way"]:
+        yield from _reason(obstacle)
+    if not item["in_the_way"]:
         yield _row("", nothing)
 
 
-def _published(each: Json) -> str:
-    return "published" if each["published"] else "not published"
+def _published(item: Json) -> str:
+    return "published" if item["published"] else "not published"

@@ -1,4 +1,4 @@
-"""What the ledger says of what somebody asks about: where it stands at one destination, or why it is not there."""
+"""What the ledger knows of what somebody asks about: where it stands at one destination, or why it is not there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from constants import TLP_MARKINGS, Skip
 from helpers.commands import advice
-from helpers.indicators import Unsendable, normalise
+from helpers.indicators import Unsendable, event_url, normalise
 from helpers.ledger import (
     AttributeRecord,
     DestinationFacts,
@@ -34,7 +34,8 @@ _STANDING = {
     Stage.WITHDRAWING: "its withdrawal was sent, and not yet answered",
     Stage.WITHDRAWN: "withdrawn",
 }
-_AT_MICROSOFT = (Stage.PENDING, Stage.SENDING, Stage.REJECTED, Stage.WITHDRAWING)
+# An object at one of these has Microsoft's words, if it has any; at the others they say why it left.
+_WORDS_ARE_MICROSOFTS = (Stage.PENDING, Stage.SENDING, Stage.REJECTED, Stage.WITHDRAWING)
 _ADVICE = {
     Stage.PENDING: advice.NEXT_RUN,
     Stage.SENDING: advice.NEXT_RUN,
@@ -45,74 +46,75 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class LedgerView:
-    """Answers for one destination."""
+    """Answers for one destination; ``now`` is in seconds since 1970."""
 
     settings: Settings
-    place: LedgerDestination
+    destination: LedgerDestination
     asked: Question
     now: int
 
     @cached_property
-    def found(self) -> Found:
+    def matches(self) -> Found:
         """What the destination knows."""
-        return self.place.find(self.asked)
+        return self.destination.find(self.asked)
 
     def answer(self) -> Json:
         """Return where everything that was found stands."""
-        found = self.found
+        skipped = [attribute for attribute in self.matches.attributes if attribute.skip]
+        sent = [attribute for attribute in self.matches.attributes if not attribute.skip]
         return {
-            "workspace": self.place.workspace,
-            "sourcesystem": self.place.sourcesystem,
-            "name": self.place.name_in(self.settings) or "",
-            "in_settings": self.place.is_of(self.settings),
+            "workspace": self.destination.workspace,
+            "sourcesystem": self.destination.sourcesystem,
+            "name": self.destination.name_in(self.settings) or "",
+            "in_settings": self.destination.is_of(self.settings),
             "refused_withdrawals": list((self._facts.last_run or {}).get("refused_withdrawals", [])),
-            "objects": [self._object(each) for each in found.objects],
-            "skipped": [self._skipped(each) for each in found.attributes if each.skip],
-            "halves_left_out": [half for each in found.attributes if not each.skip for half in self._left_out(each)],
-            "event": self._event(found.event) if found.event else None,
+            "objects": [self._object(record) for record in self.matches.objects],
+            "skipped": [self._skipped(attribute) for attribute in skipped],
+            "halves_left_out": [half for attribute in sent for half in self._halves_left_out(attribute)],
+            "event": self._event(self.matches.event) if self.matches.event else None,
         }
 
     @cached_property
     def _facts(self) -> DestinationFacts:
-        return self.place.ledger.facts()
+        return self.destination.ledger.facts()
 
     @property
     def attributes(self) -> set[str]:
         """The attributes of what was found."""
-        found = self.found
-        known = {source.attribute for source in found.sources} | {each.uuid for each in found.attributes}
-        sent = (self._origin(each, each.indicator) for each in found.objects)
-        return known | {attribute for origin in sent for attribute in origin if attribute}
+        of_sources = {source.attribute for source in self.matches.sources}
+        of_objects = {uuid for record in self.matches.objects for uuid in self._origin(record) if uuid}
+        return of_sources | of_objects | {attribute.uuid for attribute in self.matches.attributes}
 
     @property
     def sent_events(self) -> set[str]:
         """The events, of those found, that are read whatever the time windows of the filters say."""
-        found = self.found
-        return set(found.events) | ({found.event.uuid} if found.event else set())
+        return set(self.matches.events) | ({self.matches.event.uuid} if self.matches.event else set())
 
     # -- objects --------------------------------------------------------------------------------------
 
-    def _object(self, each: ObjectRecord) -> Json:
-        indicator = each.indicator
-        origin = self._origin(each, indicator)
+    def _object(self, record: ObjectRecord) -> Json:
+        indicator = record.indicator
+        origin = self._origin(record)
+        words_are_microsofts = record.stage in _WORDS_ARE_MICROSOFTS
         return {
-            "id": each.id,
-            "standing": self._standing(each),
-            "stage": str(each.stage),
-            "life": each.life,
-            "latest": each.life == max(other.life for other in self.found.objects if other.key == each.key),
-            "accepted_at": iso(each.accepted_at),
-            "sent_at": iso(each.sent_at),
-            "valid_until": iso(each.valid_until),
-            "why": each.leaving or ("" if each.stage in _AT_MICROSOFT else each.words),
-            "microsoft": each.words if each.stage in _AT_MICROSOFT else "",
-            "advice": self._advice(each),
-            "refused": self._refused(each, set(origin.values())),
-            "held": [held for event in origin.values() for held in self._held(event)],
+            "id": record.id,
+            "standing": self._standing(record),
+            "stage": str(record.stage),
+            "life": record.life,
+            "latest": record.life == max(other.life for other in self.matches.objects if other.key == record.key),
+            "accepted_at": iso_time(record.accepted_at),
+            "sent_at": iso_time(record.sent_at),
+            "valid_until": iso_time(record.valid_until),
+            "why": record.leaving or ("" if words_are_microsofts else record.words),
+            "microsoft": record.words if words_are_microsofts else "",
+            "advice": self._advice(record),
+            "refused": self._refused(record, set(origin.values())),
+            "held": [hold for event in origin.values() for hold in self._held(event)],
             "from": [
-                {"attribute": uuid, "event": event, "url": page(self.settings, event)} for uuid, event in origin.items()
+                {"attribute": uuid, "event": event, "url": event_url(self.settings.misp_domain, event)}
+                for uuid, event in origin.items()
             ],
-            "pattern": each.pattern,
+            "pattern": record.pattern,
             "name": indicator.get("name"),
             "confidence": indicator.get("confidence"),
             "tlp": next((_TLP[ref] for ref in indicator.get("object_marking_refs", []) if ref in _TLP), None),
@@ -120,93 +122,95 @@ class LedgerView:
             "object": indicator,
         }
 
-    def _standing(self, each: ObjectRecord) -> str:
-        if each.leaving and not each.revoked:
+    def _standing(self, record: ObjectRecord) -> str:
+        if record.leaving and not record.revoked:
             return "to be withdrawn, and live until then"
-        if each.stage == Stage.ACCEPTED:
-            return "live" if each.live_until > self.now else "expired"
-        before = ", and live as it was accepted before" if self._lives_on(each) else ""
-        return f"{_STANDING[each.stage]}{before}"
+        if record.stage == Stage.ACCEPTED:
+            return "live" if record.live_until > self.now else "expired"
+        before = ", and live as it was accepted before" if self._lives_on(record) else ""
+        return f"{_STANDING[record.stage]}{before}"
 
-    def _lives_on(self, each: ObjectRecord) -> bool:
-        return each.live and each.accepted_at is not None and not each.revoked and each.live_until > self.now
+    def _lives_on(self, record: ObjectRecord) -> bool:
+        was_accepted = record.live and record.accepted_at is not None
+        return was_accepted and not record.revoked and record.live_until > self.now
 
-    def _advice(self, each: ObjectRecord) -> str:
-        if each.leaving and not each.revoked:
+    def _advice(self, record: ObjectRecord) -> str:
+        if record.leaving and not record.revoked:
             return advice.WITHDRAW
-        if each.stage == Stage.WITHDRAWN:
-            return advice.for_leaving(each.words)
-        if each.stage == Stage.ACCEPTED:
-            return "" if each.valid_until > self.now else advice.ADVICE[Skip.EXPIRED]
-        return _ADVICE[each.stage]
+        if record.stage == Stage.WITHDRAWN:
+            return advice.for_withdrawal(record.words)
+        if record.stage == Stage.ACCEPTED:
+            return "" if record.valid_until > self.now else advice.FOR_SKIP[Skip.EXPIRED]
+        return _ADVICE[record.stage]
 
-    def _refused(self, each: ObjectRecord, events: set[str]) -> list[Json]:
+    def _refused(self, record: ObjectRecord, events: set[str]) -> list[Json]:
         """Name the events of a live object from which nothing was withdrawn, as a guard held it back."""
-        if not each.live:
+        if not record.live:
             return []
         refused = events & set(self._facts.refused_events)
         return [{"event": event, "advice": advice.REFUSED} for event in sorted(refused)]
 
-    def _origin(self, each: ObjectRecord, indicator: Mapping[str, Any]) -> dict[str, str]:
-        """Return the events of the attributes that an object came from, as last sent where nothing asks for it now."""
-        origin = {source.attribute: source.event for source in self.found.sources if source.key == each.key}
-        references: Iterable[Mapping[str, Any]] = indicator.get("external_references", [])
-        sent = {str(each.get("external_id")): str(each.get("url")).rpartition("/")[2] for each in references}
-        return origin or sent
+    def _origin(self, record: ObjectRecord) -> dict[str, str]:
+        """Return an object's attributes, each with its event, as last sent where nothing asks for the object now."""
+        origin = {source.attribute: source.event for source in self.matches.sources if source.key == record.key}
+        if origin:
+            return origin
+        references: Iterable[Mapping[str, Any]] = record.indicator.get("external_references", [])
+        return {str(ref.get("external_id")): str(ref.get("url")).rpartition("/")[2] for ref in references}
 
     # -- attributes and events ------------------------------------------------------------------------
 
-    def _skipped(self, each: AttributeRecord) -> Json:
+    def _skipped(self, attribute: AttributeRecord) -> Json:
         return {
-            "attribute": each.uuid,
-            "type": each.type,
-            "value": each.value,
-            "event": each.event,
-            "url": page(self.settings, each.event),
-            "held": self._held(each.event),
-            **advice.on_skip(each.skip, each.words),
+            "attribute": attribute.uuid,
+            "type": attribute.type,
+            "value": attribute.value,
+            "event": attribute.event,
+            "url": event_url(self.settings.misp_domain, attribute.event),
+            "held": self._held(attribute.event),
+            **advice.skip_as_json(attribute.skip, attribute.words),
         }
 
-    def _left_out(self, each: AttributeRecord) -> list[Json]:
+    def _halves_left_out(self, attribute: AttributeRecord) -> list[Json]:
         """Say why half of an attribute that was sent is not there."""
+        private_too = self.settings.send_private_and_cidr
         try:
-            value = normalise(each.type, each.value, send_private_and_cidr=self.settings.send_private_and_cidr)
+            value = normalise(attribute.type, attribute.value, send_private_and_cidr=private_too)
         except Unsendable:
             return []
-        return [
-            {"attribute": each.uuid, "value": each.value, **advice.on_skip(half.reason.name, half.words)}
-            for half in value.left_out
-        ]
+        name = {"attribute": attribute.uuid, "value": attribute.value}
+        return [{**name, **advice.skip_as_json(half.reason.name, half.words)} for half in value.left_out]
 
     def _event(self, event: EventRecord) -> Json:
+        skips = self.destination.skips_of_event(event.uuid)
         return {
             "event": event.uuid,
-            "url": page(self.settings, event.uuid),
-            "as_of": iso(event.timestamp),
+            "url": event_url(self.settings.misp_domain, event.uuid),
+            "as_of": iso_time(event.timestamp),
             "published": event.published,
             "in_filters": event.listed,
             "settled": not event.todo,
-            "objects": self.place.objects_of_event(event.uuid, self.now),
+            "objects": self.destination.objects_of_event(event.uuid, self.now),
             "skipped": {
-                name.lower(): {"count": count, **advice.on_skip(name, "")}
-                for name, count in self.place.skips_of_event(event.uuid).items()
+                name.lower(): {"count": count, **advice.skip_as_json(name, "")} for name, count in skips.items()
             },
             "held": self._held(event.uuid),
         }
 
     def _held(self, uuid: str) -> list[Json]:
-        event = self.found.event if self.found.event and self.found.event.uuid == uuid else self.found.events.get(uuid)
+        """Say since when and until when an event is held; nothing when it is not."""
+        event = (
+            self.matches.event
+            if self.matches.event and self.matches.event.uuid == uuid
+            else self.matches.events.get(uuid)
+        )
         if event is None or event.held_since is None:
             return []
         until = event.held_since + self.settings.unpublished_grace_days * DAY
-        return [{"event": uuid, "since": iso(event.held_since), "until": iso(until), "advice": advice.HELD}]
+        times = {"since": iso_time(event.held_since), "until": iso_time(until)}
+        return [{"event": uuid, **times, "advice": advice.HELD}]
 
 
-def page(settings: Settings, event: str) -> str:
-    """Return the address of an event's page in MISP."""
-    return f"{settings.misp_domain}/events/view/{event}"
-
-
-def iso(moment: int | None) -> str | None:
+def iso_time(seconds: int | None) -> str | None:
     """Write seconds since 1970 as people and programs read them."""
-    return None if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import sys
 import time
+from argparse import Namespace
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
-from helpers.commands.story_files import stories_in
 from helpers.errors import ExitCode, MispDeclined, MispError, SettingsError, StoryStopped
 from helpers.settings import Settings
-from helpers.stories import KeyOwner, MispWriter, ParsedStory, ShareOptions, ShareOutcome, StoryShare
+from helpers.stories import KeyOwner, MispWriter, ParsedStory, ShareOptions, ShareOutcome, StoryShare, read_story
 
 FAILURES_IN_A_ROW = 3
 STATES = ("created", "updated", "unchanged", "proposed", "blocked", "failed")
 _TROUBLE = ("blocked", "failed")
+STDIN = Path("-")
+
+
+def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
+    """Share the stories in files and return the exit code."""
+    options = ShareOptions(arguments.publish, arguments.to_ids, arguments.force)
+    return share(settings, arguments.files, say, options, as_json=arguments.json)
 
 
 def share(
     settings: Settings,
     files: Sequence[Path],
     say: Callable[[str], None],
-    terms: ShareOptions,
+    options: ShareOptions,
     *,
     as_json: bool = False,
     stdin: TextIO | None = None,
@@ -35,36 +44,36 @@ def share(
     Raises SettingsError when the key is another organisation's, MispError when MISP cannot be asked at all.
     """
     writer = MispWriter(settings, sleep)
-    sharing = Sharing(settings, writer, who(writer, settings), terms)
+    sharing = Sharing(settings, writer, key_owner(writer, settings), options)
     outcomes = []
-    for each in stories_in(files, stdin):
-        outcomes.append(sharing.outcome(each))
+    for story in stories_in(files, stdin):
+        outcomes.append(sharing.outcome(story))
         if not as_json:
             for line in outcomes[-1].lines():
                 say(line)
-    code = ExitCode.UNFINISHED if any(each.state in _TROUBLE for each in outcomes) else ExitCode.DONE
-    counts = Counter(each.state for each in outcomes)
+    code = ExitCode.UNFINISHED if any(outcome.state in _TROUBLE for outcome in outcomes) else ExitCode.DONE
+    counts = Counter(outcome.state for outcome in outcomes)
     if as_json:
-        counted = {state: counts[state] for state in STATES}
-        say(json.dumps({"stories": [each.as_json() for each in outcomes], **counted, "exit_code": code}))
+        by_state = {state: counts[state] for state in STATES}
+        say(json.dumps({"stories": [outcome.as_json() for outcome in outcomes], **by_state, "exit_code": code}))
     else:
         say(", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]) or "no story")
     return code
 
 
-def who(writer: MispWriter, settings: Settings) -> KeyOwner:
+def key_owner(writer: MispWriter, settings: Settings) -> KeyOwner:
     """Return whose key it is. Raises SettingsError when it is not the organisation that the settings name."""
-    me, ours = writer.key_owner(), str(settings.misp_stories.organisation_id)
-    if me.organisation_id != ours:
+    owner, ours = writer.key_owner(), str(settings.misp_stories.organisation_id)
+    if owner.organisation_id != ours:
         origin = settings.source_of("misp_stories.organisation_id")
         raise SettingsError(
             [
                 f"misp_stories.organisation_id ({origin}) is {ours}, but the key in misp_stories.api_key is of "
-                f"organisation {me.organisation_id} ({me.organisation}): whose an event is depends on it, so write "
-                "the one that is meant, or use the other organisation's key."
+                f"organisation {owner.organisation_id} ({owner.organisation}): whose an event is depends on it, so "
+                "write the one that is meant, or use the other organisation's key."
             ]
         )
-    return me
+    return owner
 
 
 @dataclass
@@ -73,25 +82,85 @@ class Sharing:
 
     settings: Settings
     writer: MispWriter
-    me: KeyOwner
-    terms: ShareOptions
+    owner: KeyOwner
+    options: ShareOptions
     _failures: int = 0
 
-    def outcome(self, given: ParsedStory) -> ShareOutcome:
+    def outcome(self, story: ParsedStory) -> ShareOutcome:
         """Share one story. What goes wrong with it is its outcome, and costs no other."""
-        made = ShareOutcome(given.id, given.title, notes=list(given.notes))
-        if given.story is None:
-            made.state, made.reason = "failed", "; ".join(given.problems)
-            return made
+        outcome = ShareOutcome(story.id, story.title, notes=list(story.notes))
+        if story.story is None:
+            outcome.state, outcome.reason = "failed", "; ".join(story.problems)
+            return outcome
+        # So many in a row say more of MISP than of the stories; each would wait for the retries to end.
         if self._failures >= FAILURES_IN_A_ROW:
-            made.state, made.reason = "failed", f"not tried: MISP failed for {FAILURES_IN_A_ROW} stories in a row"
-            return made
+            outcome.state, outcome.reason = "failed", f"not tried: MISP failed for {FAILURES_IN_A_ROW} stories in a row"
+            return outcome
         try:
-            StoryShare(self.settings, self.writer, self.me, self.terms, given.story, made).share()
+            StoryShare(self.settings, self.writer, self.owner, self.options, story.story, outcome).share()
             self._failures = 0
         except StoryStopped as stopped:
-            made.state, made.reason = stopped.state, str(stopped)
+            outcome.state, outcome.reason = stopped.state, str(stopped)
         except MispError as error:
-            made.state, made.reason = "failed", str(error)
+            outcome.state, outcome.reason = "failed", str(error)
             self._failures += not isinstance(error, MispDeclined)
-        return made
+        return outcome
+
+
+# -- stories out of files: one JSON object, a list of them, or one on each line -------------------------------
+
+
+def stories_in(files: Iterable[Path], stdin: TextIO | None = None) -> Iterator[ParsedStory]:
+    """Read each story; what cannot be read is one with a problem, and costs only itself."""
+    for file in files:
+        try:
+            text = _text_of(stdin or sys.stdin) if file == STDIN else file.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            yield _broken(f"{_name(file)} is not text in UTF-8")
+        except OSError as error:
+            yield _broken(f"{_name(file)} cannot be read ({error.strerror})")
+        else:
+            yield from _stories(_name(file), text)
+
+
+def _name(file: Path) -> str:
+    return "stdin" if file == STDIN else str(file)
+
+
+def _text_of(stdin: TextIO | None) -> str:
+    if stdin is None:
+        raise OSError(errno.EBADF, "it is closed")
+    return stdin.read().removeprefix("\ufeff")
+
+
+def _stories(name: str, text: str) -> Iterator[ParsedStory]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        yield from _stories_by_line(name, text)
+        return
+    yield from map(read_story, content if isinstance(content, list) else [content])
+
+
+def _stories_by_line(name: str, text: str) -> Iterator[ParsedStory]:
+    lines = [(number, *_parsed(line)) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if lines and all(problem for _, _, problem in lines):
+        number, _, problem = lines[0]
+        yield _broken(f"{name} holds no story: {problem} (line {number})")
+        return
+    for number, content, problem in lines:
+        yield _broken(f"{name}, line {number}: {problem}") if problem else read_story(content)
+
+
+def _parsed(line: str) -> tuple[Any, str]:
+    """Return what a line says, and why it cannot be read."""
+    try:
+        return json.loads(line), ""
+    except json.JSONDecodeError as error:
+        return None, f"it is not JSON: {error.msg} at column {error.colno}"
+    except (ValueError, RecursionError):
+        return None, "it is not JSON that can be read: too deep, or too long a number"
+
+
+def _broken(problem: str) -> ParsedStory:
+    return ParsedStory("", "", problems=(problem,))

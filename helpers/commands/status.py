@@ -5,22 +5,30 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from helpers.commands.explain_ledger import iso
+from helpers.commands.explain_ledger import Json, iso_time
 from helpers.errors import NoLedger
 from helpers.ledger import LedgerDestination, Stage, ledger_destinations
 from helpers.settings import Settings
 from helpers.sync import DAY
 
-Json = dict[str, Any]
-
 EXPIRES_SOON = 7
 _MOST_FREQUENT = 5
 _NO_LEDGER = "There is no ledger yet: nothing has run with these settings. A first run, or adopt, makes it."
+_IN_FLIGHT = ", where what was sent and not yet answered counts, since it may have arrived"
+_HELD = ", edited and not published again yet, or out of sight"
+_LEAVING = " to be withdrawn; what the guards hold back leaves with --force-withdraw"
+_REFUSED = ", whose withdrawals a guard held back; they leave with --force-withdraw"
 _RESULTS = {0: "done", 1: "done, but not all of it", 3: "MISP failed", 4: "Microsoft failed"}
+
+
+def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
+    """Say where each destination stands and return the exit code."""
+    return status(settings, say, max_age_hours=arguments.max_age, as_json=arguments.json)
 
 
 def status(
@@ -31,15 +39,15 @@ def status(
     as_json: bool,
     now: Callable[[], float] = time.time,
 ) -> int:
-    """Say where each destination stands; return 1 when the last good run is older than so many hours, or none was.
+    """Say where each destination stands; return 1 when the last good run is older than ``max_age_hours``, or none was.
 
-    Raises NoLedger where the settings want none.
+    ``now`` gives seconds since 1970. Raises NoLedger where the settings want none.
     """
     if not settings.remembers:
         raise NoLedger
     moment = int(now())
-    with ledger_destinations(settings) as every:
-        destinations = [standing(place, settings, moment) for place in every]
+    with ledger_destinations(settings) as in_ledger:
+        destinations = [standing(destination, settings, moment) for destination in in_ledger]
     wanted = len(settings.destinations())
     late = max_age_hours is not None and _too_old(destinations, wanted, max_age_hours, moment)
     answer = {"destinations": destinations, "max_age_hours": max_age_hours, "late": late, "exit_code": int(late)}
@@ -48,20 +56,20 @@ def status(
     return int(late)
 
 
-def standing(place: LedgerDestination, settings: Settings, now: int) -> Json:
+def standing(destination: LedgerDestination, settings: Settings, now: int) -> Json:
     """Count what a destination holds, and say how its last run went."""
-    counted = place.ledger.count(now)
-    facts = place.ledger.facts()
-    leaving = place.leaving()
-    rejections = place.rejections()
+    counted = destination.ledger.count(now)
+    facts = destination.ledger.facts()
+    leaving = destination.leaving()
+    rejections = destination.rejections()
     return {
-        "workspace": place.workspace,
-        "sourcesystem": place.sourcesystem,
-        "name": place.name_in(settings) or "",
-        "in_settings": place.is_of(settings),
+        "workspace": destination.workspace,
+        "sourcesystem": destination.sourcesystem,
+        "name": destination.name_in(settings) or "",
+        "in_settings": destination.is_of(settings),
         "live": counted["live"],
-        f"expiring_in_{EXPIRES_SOON}_days": place.expiring(now, now + EXPIRES_SOON * DAY),
-        "held_events": place.held_events(),
+        f"expiring_in_{EXPIRES_SOON}_days": destination.expiring(now, now + EXPIRES_SOON * DAY),
+        "held_events": destination.held_events(),
         "pending": counted.get(Stage.PENDING, 0),
         "in_flight": counted.get(Stage.SENDING, 0) + counted.get(Stage.WITHDRAWING, 0),
         "rejected": counted.get(Stage.REJECTED, 0),
@@ -71,91 +79,82 @@ def standing(place: LedgerDestination, settings: Settings, now: int) -> Json:
         "leaving_reasons": leaving,
         "refused_events": len(facts.refused_events),
         "last_run": _last_run(facts.last_run),
-        "last_good_run": iso(facts.last_good),
-        "last_full_run": iso(facts.full_at or None),
+        "last_good_run": iso_time(facts.last_good),
+        "last_full_run": iso_time(facts.full_at or None),
         "misp": facts.misp,
     }
 
 
-def _last_run(known: Mapping[str, Any] | None) -> Json | None:
-    return {**known, "at": iso(known.get("at"))} if known else None
+def _last_run(run: Mapping[str, Any] | None) -> Json | None:
+    return {**run, "at": iso_time(run.get("at"))} if run else None
 
 
 def _too_old(destinations: list[Json], wanted: int, hours: float, now: int) -> bool:
     """Whether any of the settings' destinations had no good run lately."""
-    runs = [each["last_good_run"] for each in destinations if each["in_settings"]]
+    runs = [destination["last_good_run"] for destination in destinations if destination["in_settings"]]
     if len(runs) < wanted or None in runs:
         return True
     return any(now - datetime.fromisoformat(run).timestamp() > hours * 3600 for run in runs)
 
 
+# -- as text ------------------------------------------------------------------------------------------
+
+
 def _lines(answer: Json) -> Iterator[str]:
-    if not answer["destinations"]:
+    destinations = answer["destinations"]
+    if not destinations:
         yield _NO_LEDGER
-    elif not any(each["in_settings"] for each in answer["destinations"]):
+    elif not any(destination["in_settings"] for destination in destinations):
         yield "The destination that the settings name is not in the ledger: it has had no run yet."
-    for each in answer["destinations"]:
-        yield from _of_destination(each)
-        if not each["in_settings"]:
-            yield f"  The settings don't name this destination. {_to_empty(each, answer['destinations'])}"
+    for destination in destinations:
+        yield from _destination_lines(destination)
+        if not destination["in_settings"]:
+            yield f"  The settings don't name this destination. {_how_to_empty(destination, destinations)}"
     if answer["late"]:
         yield f"LATE: no good run in the last {answer['max_age_hours']:g} hours (--max-age)."
 
 
-def _of_destination(each: Json) -> Iterator[str]:
-    name = f"{each['name']}: " if each["name"] else ""
-    yield f"{name}Workspace {each['workspace']}, source system {each['sourcesystem']}"
-    for name, words in _rows(each):
-        yield f"  {name:<14} {words}".rstrip()
+def _destination_lines(destination: Json) -> Iterator[str]:
+    name = f"{destination['name']}: " if destination["name"] else ""
+    yield f"{name}Workspace {destination['workspace']}, source system {destination['sourcesystem']}"
+    for title, words in _rows(destination):
+        yield f"  {title:<14} {words}".rstrip()
 
 
-def _rows(each: Json) -> Iterator[tuple[str, str]]:
-    yield "live", f"{each['live']:,}{_perhaps(each)}"
-    yield "expiring", f"{each[f'expiring_in_{EXPIRES_SOON}_days']:,} of them within {EXPIRES_SOON} days"
-    yield "held", f"{each['held_events']:,} events{_held(each)}"
-    yield "pending", f"{each['pending']:,} to send, {each['in_flight']:,} sent and not yet answered"
-    yield "rejected", f"{each['rejected']:,}"
-    yield from (("", f"{count:,}  {words}") for words, count in each["rejections"].items())
-    yield "withdrawn", f"{each['withdrawn']:,}"
-    yield "leaving", f"{each['leaving']:,}{_leaving(each)}"
-    yield from (("", f"{count:,}  {reason}") for reason, count in each["leaving_reasons"].items())
-    yield "refused", f"{each['refused_events']:,} events{_refused(each)}"
-    yield "last run", _result(each["last_run"])
-    yield "last good run", each["last_good_run"] or "none yet"
-    yield "last full run", each["last_full_run"] or "none yet"
-    if each["misp"]:
-        yield "MISP", str(each["misp"].get("url"))
+def _rows(destination: Json) -> Iterator[tuple[str, str]]:
+    in_flight, held = destination["in_flight"], destination["held_events"]
+    leaving, refused = destination["leaving"], destination["refused_events"]
+    yield "live", f"{destination['live']:,}{_IN_FLIGHT if in_flight else ''}"
+    yield "expiring", f"{destination[f'expiring_in_{EXPIRES_SOON}_days']:,} of them within {EXPIRES_SOON} days"
+    yield "held", f"{held:,} events{_HELD if held else ''}"
+    yield "pending", f"{destination['pending']:,} to send, {in_flight:,} sent and not yet answered"
+    yield "rejected", f"{destination['rejected']:,}"
+    yield from (("", f"{count:,}  {words}") for words, count in destination["rejections"].items())
+    yield "withdrawn", f"{destination['withdrawn']:,}"
+    yield "leaving", f"{leaving:,}{_LEAVING if leaving else ''}"
+    yield from (("", f"{count:,}  {reason}") for reason, count in destination["leaving_reasons"].items())
+    yield "refused", f"{refused:,} events{_REFUSED if refused else ''}"
+    yield "last run", _result(destination["last_run"])
+    yield "last good run", destination["last_good_run"] or "none yet"
+    yield "last full run", destination["last_full_run"] or "none yet"
+    if destination["misp"]:
+        yield "MISP", str(destination["misp"].get("url"))
 
 
-def _perhaps(each: Json) -> str:
-    return ", where what was sent and not yet answered counts, since it may have arrived" if each["in_flight"] else ""
-
-
-def _held(each: Json) -> str:
-    return ", edited and not published again yet, or out of sight" if each["held_events"] else ""
-
-
-def _leaving(each: Json) -> str:
-    return " to be withdrawn; what the guards hold back leaves with --force-withdraw" if each["leaving"] else ""
-
-
-def _refused(each: Json) -> str:
-    return ", whose withdrawals a guard held back; they leave with --force-withdraw" if each["refused_events"] else ""
-
-
-def _result(last: Json | None) -> str:
-    if last is None:
+def _result(run: Json | None) -> str:
+    if run is None:
         return "none yet"
-    code = last.get("exit_code", 0)
-    said = [last.get("misp_error"), last.get("given_up"), *last.get("refused_withdrawals", [])]
-    words = "; ".join(filter(None, [_RESULTS.get(code, "failed"), *said]))
-    return f"{last['at']}  exit code {code}: {words}"
+    code = run.get("exit_code", 0)
+    troubles = [run.get("misp_error"), run.get("given_up"), *run.get("refused_withdrawals", [])]
+    words = "; ".join(filter(None, [_RESULTS.get(code, "failed"), *troubles]))
+    return f"{run['at']}  exit code {code}: {words}"
 
 
-def _to_empty(each: Json, every: list[Json]) -> str:
+def _how_to_empty(destination: Json, destinations: list[Json]) -> str:
     """Say how to empty a destination; the command takes a workspace as a whole."""
-    if not (each["live"] or each["leaving"]):
+    if not (destination["live"] or destination["leaving"]):
         return "Nothing of it is live."
-    command = f"To empty it: python script.py withdraw --workspace {shlex.quote(each['workspace'])}"
-    shared = any(other["in_settings"] and other["workspace"] == each["workspace"] for other in every)
+    workspace = destination["workspace"]
+    command = f"To empty it: python script.py withdraw --workspace {shlex.quote(workspace)}"
+    shared = any(other["in_settings"] and other["workspace"] == workspace for other in destinations)
     return command + (" (which empties the one that the settings name as well)" if shared else "")

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from constants import WithdrawalReason
+from helpers.commands.run import show_report
 from helpers.errors import LedgerError, NoLedger
 from helpers.ledger import Ledger, ObjectRecord, known_destinations
 from helpers.microsoft import Clock, RateLimiters
 from helpers.settings import Settings
 from helpers.sync import Delivery, Report, WithdrawalGuard, make_state_dir, opened
+
+
+def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
+    """Empty a destination, show what was done and return the exit code."""
+    report = withdraw_all(
+        settings,
+        arguments.workspace,
+        force_withdraw=arguments.force_withdraw,
+        line=say if arguments.list else None,
+    )
+    show_report(report, settings, as_json=arguments.json)
+    return report.exit_code
 
 
 @dataclass(frozen=True)
@@ -29,7 +43,7 @@ class Withdrawal:
         """Withdraw objects, unless it looks like a mistake; ``forget`` all that they were made of as well."""
         if not objects or not self._may(len(objects)):
             return
-        leaving = [replace(each, leaving=reason, left_event="") for each in objects]
+        leaving = [replace(record, leaving=reason, left_event="") for record in objects]
         with self.ledger.single_transaction():
             self.ledger.keep(objects=leaving)
             if forget:
@@ -52,9 +66,9 @@ class Withdrawal:
         delivery = Delivery(self.settings, self.ledger, self.report, RateLimiters(self.clock), self.now)
         delivery.start()
         try:
-            for each in leaving:
-                self.report.add_withdrawal(each)
-                delivery.enqueue([each])
+            for record in leaving:
+                self.report.add_withdrawal(record)
+                delivery.enqueue([record])
         finally:
             delivery.finish()
 
@@ -68,8 +82,9 @@ def withdraw_all(
     clock: Clock | None = None,
     now: Callable[[], float] = time.time,
 ) -> Report:
-    """Empty every destination of a workspace, each under its own source system, or the one of this name alone.
+    """Empty every destination of a workspace, each under its own source system, or the one of this name only.
 
+    ``line`` is told each object, ``now`` gives seconds since 1970.
     Raises LedgerError for a workspace that the ledger does not know, NoLedger where there is none, RunActive when
     a run holds it.
     """
@@ -78,11 +93,12 @@ def withdraw_all(
     make_state_dir(settings)
     started = time.monotonic()
     report = Report(command="withdraw", dry_run=settings.dry_run, line=line)
-    for there in _destinations(settings, workspace):
-        with opened(there) as ledger, ledger.hold_lock(there.state_path):
+    for destination in _destinations(settings, workspace):
+        with opened(destination) as ledger, ledger.hold_lock(destination.state_path):
             ledger.recover()
-            leaving = Withdrawal(there, ledger, report, clock or Clock(), int(now()), force_withdraw)
-            leaving.withdraw(ledger.every_live_object(leaving.now), WithdrawalReason.WORKSPACE_LEFT, forget=True)
+            withdrawal = Withdrawal(destination, ledger, report, clock or Clock(), int(now()), force_withdraw)
+            objects = ledger.every_live_object(withdrawal.now)
+            withdrawal.withdraw(objects, WithdrawalReason.WORKSPACE_LEFT, forget=True)
     report.seconds = time.monotonic() - started
     return report
 
@@ -90,12 +106,19 @@ def withdraw_all(
 def _destinations(settings: Settings, workspace: str) -> list[Settings]:
     """Return the settings for each destination of a workspace, also of one that they do not name; or the one named."""
     known = known_destinations(settings.ledger_url)
-    asked = workspace.lower()
-    named = [each for each in settings.destinations() if asked == each.name.lower() != each.workspace_key.lower()]
-    places = {(each.workspace_key.lower(), each.sourcesystem) for each in named}
-    every = [(name, source) for name, source in known if name.lower() == asked]
-    wanted = [(name, source) for name, source in known if (name.lower(), source) in places] or every
+    wanted = _of_name(settings, workspace, known)
+    wanted = wanted or [(id_, source) for id_, source in known if id_.lower() == workspace.lower()]
     if not wanted:
-        names = ", ".join(sorted({name for name, _ in known})) or "none"
-        raise LedgerError(f"The ledger knows no workspace {workspace}; it knows {names}.")
-    return [settings.for_destination(name, source) for name, source in wanted]
+        ids = ", ".join(sorted({id_ for id_, _ in known})) or "none"
+        raise LedgerError(f"The ledger knows no workspace {workspace}; it knows {ids}.")
+    return [settings.for_destination(id_, source) for id_, source in wanted]
+
+
+def _of_name(settings: Settings, name: str, known: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the known destinations that the settings call by this name, where it is not just their workspace."""
+    called = {
+        (destination.workspace_key.lower(), destination.sourcesystem)
+        for destination in settings.destinations()
+        if name.lower() == destination.name.lower() != destination.workspace_key.lower()
+    }
+    return [(id_, source) for id_, source in known if (id_.lower(), source) in called]

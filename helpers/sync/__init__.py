@@ -5,19 +5,17 @@ from helpers.sync.destination import RunOptions
 from helpers.sync.event_selection import DAY, settings_fingerprint
 from helpers.sync.object_planner import ObjectPlanner
 from helpers.sync.plan import VALUE_NAMESPACE, DesiredObject, attribute_key, decide, value_in, value_key
-from helpers.sync.report import MATCHED, REVOKED, UNMATCHED, Report
+from helpers.sync.report import Report
 from helpers.sync.run import Progress, make_state_dir, opened
 from helpers.sync.withdrawal_guard import WithdrawalGuard
 
 __all__ = [
     "DAY",
-    "MATCHED",
-    "REVOKED",
-    "UNMATCHED",
     "VALUE_NAMESPACE",
     "Delivery",
     "DesiredObject",
     "ObjectPlanner",
+    "Options",
     "Progress",
     "Report",
     "RunOptions",

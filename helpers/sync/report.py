@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from constants import LOG_NO_VALID_UNTIL, Skip
+from constants import LOG_NO_VALID_UNTIL, AdoptionKind, Skip
 from helpers.errors import ExitCode, SyncError
 from helpers.indicators import Skipped
 from helpers.ledger import ObjectRecord
@@ -16,17 +16,13 @@ from helpers.log import DestinationLogger
 from helpers.microsoft import Outcome, OutcomeState
 from helpers.misp import Detours
 from helpers.sync.plan import Plan
-from helpers.text import printable
 
 logger = logging.getLogger(__name__)
 
 EXAMPLES = 3
-TABLE_WORDS = 80
 _TIME_UP = "The run's time was up (max_run_minutes): {}."
 _GOES_ON = "the next run goes on"
 _BEGINS_AGAIN = 'the next run begins from scratch and may never come to the end, since state_url is "none"'
-# What is taken over of Sentinel: of an attribute that MISP shows, of none, or not to be used again.
-MATCHED, UNMATCHED, REVOKED = "matched", "unmatched", "revoked"
 
 
 @dataclass
@@ -59,7 +55,7 @@ class Report:
     plans: Counter[str] = field(default_factory=Counter)
     withdrawals: Counter[str] = field(default_factory=Counter)
     refusals: list[str] = field(default_factory=list)
-    adopted: Counter[str] = field(default_factory=Counter)
+    adopted: Counter[AdoptionKind] = field(default_factory=Counter)
     unmatched: list[str] = field(default_factory=list)
     advice: str = ""
     warnings: list[str] = field(default_factory=list)
@@ -154,10 +150,10 @@ class Report:
         self._example(f"withdraw: {record.leaving}", f"{record.id} {record.pattern}")
         self.say(f"withdraw {record.id} {record.pattern} ({record.leaving})")
 
-    def adopt(self, kind: str, record: ObjectRecord) -> None:
+    def adopt(self, kind: AdoptionKind, record: ObjectRecord) -> None:
         """Count an object that the ledger takes over."""
         self.adopted[kind] += 1
-        if kind == UNMATCHED and len(self.unmatched) < EXAMPLES:
+        if kind is AdoptionKind.UNMATCHED and len(self.unmatched) < EXAMPLES:
             self.unmatched.append(f"{record.id} {record.pattern[:120]}")
         self.say(f"adopt {kind} {record.id} {record.pattern}")
 
@@ -285,102 +281,3 @@ def _first_advice(parts: Sequence[Report]) -> str:
     words = next((part.advice for part in parts if part.advice), "")
     names = ", ".join(part.name for part in parts if part.advice == words)
     return f"{names}: {words}" if words else ""
-
-
-def table(report: Report) -> Any:
-    """Return the summary as a table for rich to print."""
-    from rich.table import Table  # noqa: PLC0415  only for a terminal
-    from rich.text import Text  # noqa: PLC0415
-
-    made = Table(title=_title(report), title_justify="left", caption=report.advice or None, caption_justify="left")
-    made.add_column("what")
-    made.add_column("count", justify="right")
-    made.add_column("why, or for example", overflow="fold")
-    for name, count, words in _rows(report):
-        made.add_row(name, f"{count:,}", Text(printable(words)))  # not as rich's markup, which values may look like
-    return made
-
-
-def _title(report: Report) -> str:
-    if not report.dry_run:
-        return "MISP2Sentinel"
-    if report.command == "adopt":
-        return "Dry run: nothing was taken over, nothing was sent"
-    return "Dry run: nothing was sent, Microsoft was not asked (check does)"
-
-
-Rows = Iterable[tuple[str, int, str]]
-
-
-def _rows(report: Report) -> Rows:
-    for part in report.parts:
-        words = "; ".join(filter(None, [f"exit code {part.exit_code}", part.failure, part.given_up]))
-        yield f"{part.name}", part.indicators, words
-    yield from _of_command(report) if report.command else _of_run(report)
-
-
-def _of_command(report: Report) -> Rows:
-    """What adopt and withdraw do; neither reads events."""
-    if report.command == "adopt":
-        yield "indicators taken over", report.adopted.total(), f"seconds: {report.seconds:.0f}"
-    for kind, count in report.adopted.most_common():
-        yield f"  {kind}", count, "; ".join(report.unmatched) if kind == UNMATCHED else ""
-    if report.indicators or report.command == "withdraw":
-        yield from _indicators(report)
-    yield from _withdrawn(report)
-
-
-def _of_run(report: Report) -> Rows:
-    yield from _read(report)
-    yield from _indicators(report)
-    yield "unchanged since an earlier run", report.unchanged, ""
-    yield from _withdrawn(report)
-    if report.held:
-        yield "events held", report.held, "edited and not yet published again, or out of sight"
-    yield from _skipped(report)
-
-
-def _read(report: Report) -> Rows:
-    yield "events read", report.events, f"{len(report.unread)} could not be read" if report.unread else ""
-    yield from _detours(report.detours)
-    yield (
-        "attributes in them",
-        report.attributes,
-        f"{report.attributes - report.skipped.total():,} of them have indicators",
-    )
-
-
-def _detours(detours: Detours) -> Rows:
-    if detours.failed:
-        yield "  requests that failed", detours.failed, detours.reason
-    if detours.singly:
-        yield "  events read one by one", detours.singly, "since their page could not be read; it takes longer"
-    if detours.waited:
-        yield "  seconds waited", round(detours.waited), "for MISP's rate limit for this key"
-
-
-def _indicators(report: Report) -> Rows:
-    yield "indicators", report.indicators, f"requests: {report.requests}, seconds: {report.seconds:.0f}"
-    if report.dry_run:
-        for kind, count in report.plans.most_common():
-            yield f"  {kind}", count, next(iter(report.plan_examples.get(f"send_{kind}", [])), "")
-    else:
-        yield "  accepted", report.states[OutcomeState.ACCEPTED], ""
-        yield "  rejected", report.states[OutcomeState.REJECTED], next(iter(report.rejections), "")
-        yield "  pending", report.states[OutcomeState.PENDING], report.given_up
-
-
-def _withdrawn(report: Report) -> Rows:
-    for reason, count in report.withdrawals.most_common():
-        example = next(iter(report.plan_examples.get(f"withdraw: {reason}", [])), "")
-        yield "would be withdrawn" if report.dry_run else "withdrawn", count, f"{reason}; {example}"
-
-
-def _skipped(report: Report) -> Rows:
-    yield "attributes skipped", report.skipped.total(), ""
-    for reason, count in report.skipped.most_common():
-        example = report.examples[reason][0]
-        short = example if len(example) <= TABLE_WORDS else f"{example[:TABLE_WORDS]}…"
-        yield f"  {reason.name.lower()}", count, f"{reason.value}; {short}"
-    for reason, count in report.left_out.most_common():
-        yield f"  half: {reason.name.lower()}", count, reason.value

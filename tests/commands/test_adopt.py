@@ -6,10 +6,10 @@ from uuid import UUID, uuid5
 import pytest
 
 from constants import WithdrawalReason
-from helpers.commands import adopt as room
+from helpers.commands import adopt
+from helpers.commands.run import summary_table
 from helpers.errors import LedgerError, MicrosoftError, MispError, RunActive, SettingsError
 from helpers.ledger.records import Stage
-from helpers.sync.report import table
 from helpers.sync.run import ADOPT_FIRST, ADOPT_NEXT
 from sandbox.faults import Fault
 from tests.support import hosts, indicator, misp_event
@@ -36,10 +36,10 @@ def full(site):
     return site
 
 
-def adopt(site, *, withdraw_unmatched=False, force_withdraw=False, line=None, dry_run=False, **more):
+def take_over(site, *, withdraw_unmatched=False, force_withdraw=False, line=None, dry_run=False, **more):
     settings = site.settings(**more).model_copy(update={"dry_run": dry_run})
     site.time.seconds += 60
-    return room.adopt(
+    return adopt.adopt(
         [settings],
         withdraw_unmatched=withdraw_unmatched,
         force_withdraw=force_withdraw,
@@ -52,7 +52,7 @@ def adopt(site, *, withdraw_unmatched=False, force_withdraw=False, line=None, dr
 def remembered(site, **more):
     ledger = site.ledger(**more)
     try:
-        return {each.id: each for each in ledger.search(*_every_object())}
+        return {record.id: record for record in ledger.search(*_every_object())}
     finally:
         ledger.close()
 
@@ -71,7 +71,7 @@ def id_of(event, position):
 
 
 def uploads(site):
-    return sum(each["count"] for each in site.azure.uploads)
+    return sum(upload["count"] for upload in site.azure.uploads)
 
 
 # -- what is the same is not sent --------------------------------------------------------------------------
@@ -80,18 +80,18 @@ def uploads(site):
 @pytest.mark.parametrize("start", ["current_date", "valid_from"])
 @pytest.mark.parametrize("deduplicate", ["attribute", "value"])
 def test_a_run_after_adopting_sends_nothing(site, deduplicate, start):
-    shape = {"DEDUPLICATE": deduplicate, "DAYS_TO_EXPIRE_START": start}
+    environ = {"DEDUPLICATE": deduplicate, "DAYS_TO_EXPIRE_START": start}
     site.misp.load(misp_event(n, [*hosts(3), ("ip-src|port", f"198.51.100.{n}|80")]) for n in range(1, 4))
     site.misp.tag_event(event_uuid(2), "tlp:red")
     site.misp.publish(event_uuid(2))
-    site.run(**shape)
+    site.run(**environ)
     before = dict(site.azure.objects())
     site.lose_ledger()
-    report = adopt(site, **shape)
+    report = take_over(site, **environ)
     assert report.exit_code == 0
     assert report.adopted == {"matched": len(before)}
     for _ in range(2):
-        report = site.run(**shape)
+        report = site.run(**environ)
         assert (report.exit_code, report.indicators, report.requests) == (0, 0, 0)
     assert site.azure.objects() == before
 
@@ -103,10 +103,10 @@ def test_what_misp_no_longer_wants_leaves_with_the_next_run(full):
     full.misp.soft_delete(event_uuid(2), attribute_uuid(2, 0))
     full.misp.publish(event_uuid(2))
     full.misp.warninglist = {"e3h1.example.org"}
-    adopt(full)
+    take_over(full)
     report = full.run()
     assert report.withdrawals.total() == 4
-    patterns = {each["pattern"].split("'")[1] for each in full.azure.live().values()}
+    patterns = {object_["pattern"].split("'")[1] for object_ in full.azure.live().values()}
     expected = {f"e{n}h{k}.example.org" for n in range(1, 4) for k in range(3)} | {"new.example.org"}
     assert patterns == expected - {"e1h0.example.org", "e1h1.example.org", "e2h0.example.org", "e3h1.example.org"}
 
@@ -116,7 +116,7 @@ def test_an_event_outside_the_filters_leaves_with_the_next_run(full):
     for number in (1, 2):
         full.misp.tag_event(event_uuid(number), "keep")
         full.misp.publish(event_uuid(number))
-    adopt(full, MISP_EVENT_FILTERS=narrow)
+    take_over(full, MISP_EVENT_FILTERS=narrow)
     report = full.run(MISP_EVENT_FILTERS=narrow)
     assert report.withdrawals == {"event no longer matches misp_event_filters": 3}
     assert {key[-8] for key in full.azure.live()} <= {"1", "2", "0"}
@@ -125,13 +125,13 @@ def test_an_event_outside_the_filters_leaves_with_the_next_run(full):
 
 def test_an_event_edited_and_not_published_again_is_held(full):
     full.misp.edit_attribute(event_uuid(1), attribute_uuid(1, 0), to_ids=False)
-    adopt(full)
+    take_over(full)
     report = full.run()
     assert (report.held, report.withdrawals.total(), len(full.azure.live())) == (1, 0, 9)
 
 
 def test_an_attribute_deleted_between_adopting_and_the_run_leaves(full):
-    adopt(full)
+    take_over(full)
     full.misp.hard_delete(event_uuid(1), attribute_uuid(1, 0))
     full.misp.publish(event_uuid(1))
     full.run()
@@ -140,10 +140,10 @@ def test_an_attribute_deleted_between_adopting_and_the_run_leaves(full):
 
 
 def test_empty_lists_and_times_in_another_form_make_no_difference(full):
-    for each in list(full.azure.objects().values()):
-        bare = {name: value for name, value in each.items() if value != []}
-        full.keep({**bare, "created": each["created"].replace(".000Z", "Z"), "revoked": False})
-    adopt(full)
+    for object_ in list(full.azure.objects().values()):
+        bare = {name: value for name, value in object_.items() if value != []}
+        full.keep({**bare, "created": object_["created"].replace(".000Z", "Z"), "revoked": False})
+    take_over(full)
     assert full.run().indicators == 0
 
 
@@ -158,27 +158,27 @@ def test_a_revoked_id_is_never_sent_again(site, deduplicate):
         site.misp.edit_attribute(event_uuid(1), attribute_uuid(1, 0), to_ids=to_ids)
         site.misp.publish(event_uuid(1))
         site.run(DEDUPLICATE=deduplicate)
-    (revoked, *others) = [key for key, each in site.azure.objects().items() if each.get("revoked")]
+    (revoked, *others) = [key for key, object_ in site.azure.objects().items() if object_.get("revoked")]
     site.keep({**site.azure.objects()[max(site.azure.live())], "revoked": True})
     site.keep({**site.azure.objects()[min(site.azure.live())], "revoked": True})
     dead = set(site.azure.objects())
     site.lose_ledger()
-    assert adopt(site, DEDUPLICATE=deduplicate).adopted == {"revoked": 4}
+    assert take_over(site, DEDUPLICATE=deduplicate).adopted == {"revoked": 4}
     report = site.run(DEDUPLICATE=deduplicate)
     assert (report.exit_code, report.plans["new"]) == (0, 2)
     assert len(site.azure.live()) == 2
     assert not dead & site.azure.live().keys()
-    assert {each.life for each in remembered(site, DEDUPLICATE=deduplicate).values() if each.live} == {2, 4}
+    assert {record.life for record in remembered(site, DEDUPLICATE=deduplicate).values() if record.live} == {2, 4}
     assert revoked in dead and len(others) == 1
 
 
 def test_an_id_is_not_used_for_another_pattern(full):
     full.keep({**full.azure.objects()[id_of(1, 0)], "pattern": "[domain-name:value = 'old.example.org']"})
-    adopt(full)
+    take_over(full)
     full.run()
     assert full.azure.objects()[id_of(1, 0)]["revoked"] is True
     assert full.azure.objects()[id_of(1, 0)]["pattern"] == "[domain-name:value = 'old.example.org']"
-    live = [key for key, each in full.azure.live().items() if "e1h0" in each["pattern"]]
+    live = [key for key, object_ in full.azure.live().items() if "e1h0" in object_["pattern"]]
     assert live == [f"indicator--{uuid5(UUID(attribute_uuid(1, 0)), _pattern('e1h0') + '#2')}"]
 
 
@@ -189,24 +189,24 @@ def _pattern(host):
 def test_of_two_indicators_of_one_observable_one_leaves(full):
     other = {**full.azure.objects()[id_of(1, 0)], "id": "indicator--30000000-0000-4000-8000-000000000001"}
     full.keep(other)
-    adopt(full)
+    take_over(full)
     report = full.run()
     assert (report.withdrawals, report.plans.total()) == ({WithdrawalReason.SECOND: 1}, 0)
-    assert sum("e1h0" in each["pattern"] for each in full.azure.live().values()) == 1
+    assert sum("e1h0" in object_["pattern"] for object_ in full.azure.live().values()) == 1
     assert full.run().indicators == 0
 
 
 def test_a_live_first_life_outlives_a_revoked_second_one(full):
     second = f"indicator--{uuid5(UUID(attribute_uuid(1, 0)), _pattern('e1h0') + '#2')}"
     full.keep({**full.azure.objects()[id_of(1, 0)], "id": second, "revoked": True})
-    adopt(full)
+    take_over(full)
     assert full.run().indicators == 0
     assert id_of(1, 0) in full.azure.live()
 
 
 def test_an_expired_indicator_is_taken_over_and_not_counted_as_live(full):
     full.time.seconds += 400 * 86_400
-    assert adopt(full).adopted == {"matched": 9}
+    assert take_over(full).adopted == {"matched": 9}
     ledger = full.ledger()
     assert ledger.count(int(full.time.now()))["live"] == 0
     ledger.close()
@@ -230,23 +230,25 @@ def test_unmatched_objects_are_listed_and_left_alone(site, deduplicate):
     site.misp.load([misp_event(1, hosts(2, "e1h"))])
     site.keep(*FOREIGN)
     lines = []
-    report = adopt(site, line=lines.append, DEDUPLICATE=deduplicate)
+    report = take_over(site, line=lines.append, DEDUPLICATE=deduplicate)
     assert report.adopted == {"unmatched": 4, "revoked": 1}
     assert len(report.unmatched) == 3
-    assert len(lines) == 5 and sum(each.startswith("adopt unmatched indicator--") for each in lines) == 4
-    before = {each["id"]: site.azure.objects()[each["id"]] for each in FOREIGN}
+    assert len(lines) == 5 and sum(line.startswith("adopt unmatched indicator--") for line in lines) == 4
+    before = {object_["id"]: site.azure.objects()[object_["id"]] for object_ in FOREIGN}
     assert site.run(DEDUPLICATE=deduplicate).plans["new"] == 2
     assert site.run(DEDUPLICATE=deduplicate).indicators == 0
-    assert {key: each for key, each in site.azure.objects().items() if key in before} == before
-    stages = {key: each.stage for key, each in remembered(site).items() if key in before}
-    assert stages == {key: Stage.WITHDRAWN if each.get("revoked") else Stage.ACCEPTED for key, each in before.items()}
+    assert {key: object_ for key, object_ in site.azure.objects().items() if key in before} == before
+    stages = {key: record.stage for key, record in remembered(site).items() if key in before}
+    assert stages == {
+        key: Stage.WITHDRAWN if object_.get("revoked") else Stage.ACCEPTED for key, object_ in before.items()
+    }
 
 
 def test_unmatched_objects_are_withdrawn_when_asked_for(full):
     full.keep(*FOREIGN)
-    report = adopt(full, withdraw_unmatched=True)
+    report = take_over(full, withdraw_unmatched=True)
     assert (report.exit_code, report.withdrawals) == (0, {WithdrawalReason.NOT_IN_MISP: 3})
-    revoked = {key[-1] for key, each in full.azure.objects().items() if each.get("revoked")}
+    revoked = {key[-1] for key, object_ in full.azure.objects().items() if object_.get("revoked")}
     assert revoked == {"1", "2", "3", "5"}
     gone = full.azure.objects()[FOREIGN[0]["id"]]
     assert gone["valid_from"] < gone["valid_until"] == gone["modified"]
@@ -255,11 +257,11 @@ def test_unmatched_objects_are_withdrawn_when_asked_for(full):
 
 def test_the_guard_holds_back_unmatched_objects_too(full):
     full.keep(*(indicator(n) for n in range(200)))
-    report = adopt(full, withdraw_unmatched=True)
+    report = take_over(full, withdraw_unmatched=True)
     assert report.exit_code == 1
     assert "200 objects would leave" in report.refusals[0] and "209 are live" in report.refusals[0]
     assert full.run().indicators == 0
-    report = adopt(full, withdraw_unmatched=True, force_withdraw=True)
+    report = take_over(full, withdraw_unmatched=True, force_withdraw=True)
     assert report.adopted == {}
     assert (report.exit_code, report.withdrawals.total(), report.requests) == (0, 200, 2)
     assert len(full.azure.live()) == 9
@@ -271,17 +273,17 @@ def test_an_attribute_that_appears_later_takes_its_indicator_over(full):
     full.run()
     full.lose_ledger()
     full.misp.delete(event_uuid(4))
-    assert adopt(full).adopted == {"matched": 9, "unmatched": 1}
+    assert take_over(full).adopted == {"matched": 9, "unmatched": 1}
     full.misp.load(hidden)
     report = full.run()
     assert report.plans["new"] == 0
-    assert adopt(full, withdraw_unmatched=True).indicators == 0
+    assert take_over(full, withdraw_unmatched=True).indicators == 0
     assert id_of(4, 0) in full.azure.live()
 
 
 def test_other_source_systems_are_not_looked_at(full):
     full.keep(indicator(1), sourcesystem="other")
-    assert adopt(full).adopted == {"matched": 9}
+    assert take_over(full).adopted == {"matched": 9}
 
 
 # -- all or nothing ----------------------------------------------------------------------------------------
@@ -291,38 +293,38 @@ def test_a_dry_run_writes_nothing(full):
     full.keep(*FOREIGN)
     before, sent = dict(full.azure.objects()), uploads(full)
     lines = []
-    report = adopt(full, dry_run=True, withdraw_unmatched=True, line=lines.append)
+    report = take_over(full, dry_run=True, withdraw_unmatched=True, line=lines.append)
     assert (report.exit_code, report.withdrawals.total()) == (0, 3)
     assert report.adopted == {"matched": 9, "unmatched": 4, "revoked": 1}
-    assert sum(each.startswith("withdraw ") for each in lines) == 3
+    assert sum(line.startswith("withdraw ") for line in lines) == 3
     assert (full.azure.objects(), uploads(full)) == (before, sent)
     assert not (full.state / "ledger.sqlite").exists()
-    assert adopt(full).adopted["matched"] == 9
+    assert take_over(full).adopted["matched"] == 9
 
 
 def test_a_ledger_that_is_not_empty_is_left_alone(full):
-    adopt(full)
+    take_over(full)
     with pytest.raises(LedgerError, match="holds objects of this destination already") as caught:
-        adopt(full)
+        take_over(full)
     assert caught.value.exit_code == 2
     full.lose_ledger()
     full.run()
     with pytest.raises(LedgerError):
-        adopt(full, withdraw_unmatched=True)
+        take_over(full, withdraw_unmatched=True)
 
 
 def test_a_withdrawal_that_microsoft_did_not_answer_is_taken_up_again(full):
     full.keep(*FOREIGN)
     full.azure.faults.add(Fault("threat-intelligence-stix-objects:upload", "status", times=None))
-    assert adopt(full, withdraw_unmatched=True).exit_code == 1
+    assert take_over(full, withdraw_unmatched=True).exit_code == 1
     full.azure.faults.clear()
-    assert adopt(full, withdraw_unmatched=True).withdrawals.total() == 3
-    assert len(full.azure.live()) == 10, "an expired one is left alone"
+    assert take_over(full, withdraw_unmatched=True).withdrawals.total() == 3
+    assert len(full.azure.live()) == 10, "an expired one is left as it is"
 
 
 def test_missing_keys_are_named_together(full):
     with pytest.raises(SettingsError) as caught:
-        adopt(full, MS_AUTH__SUBSCRIPTION_ID="", MS_AUTH__WORKSPACENAME="")
+        take_over(full, MS_AUTH__SUBSCRIPTION_ID="", MS_AUTH__WORKSPACENAME="")
     first, second = caught.value.problems
     assert (
         "ms_auth['subscription_id']" in first
@@ -336,7 +338,7 @@ def test_missing_keys_are_named_together(full):
 def test_a_placeholder_is_missing_for_adopt_only(full):
     full.config.write_text('ms_auth = {"subscription_id": "<subscription_id>", "workspaceName": "<workspaceName>"}')
     with pytest.raises(SettingsError, match="subscription_id") as caught:
-        adopt(full, MS_AUTH__SUBSCRIPTION_ID="", MS_AUTH__WORKSPACENAME="")
+        take_over(full, MS_AUTH__SUBSCRIPTION_ID="", MS_AUTH__WORKSPACENAME="")
     assert len(caught.value.problems) == 2
 
 
@@ -345,7 +347,7 @@ def test_many_pages_and_many_questions(full):
     full.run()
     full.lose_ledger()
     full.misp.requests.clear()
-    assert adopt(full).adopted == {"matched": 1109}
+    assert take_over(full).adopted == {"matched": 1109}
     asked = [body for _, path, body in full.misp.requests if path == "/attributes/restSearch"]
     assert [len(body["uuid"]) for body in asked] == [500, 500, 109]
     assert full.run().indicators == 0
@@ -373,7 +375,7 @@ def test_a_fault_is_a_sentence_and_nothing_was_written(full, name):
     full.box.azure.faults.add(Fault(**vars(fault)))
     full.box.misp.faults.add(Fault(**vars(fault)))
     with pytest.raises(kind, match=words) as caught:
-        adopt(full)
+        take_over(full)
     assert caught.value.exit_code == (3 if kind is MispError else 4)
     assert "sandbox-secret" not in str(caught.value)
     assert remembered(full) == {}
@@ -383,17 +385,17 @@ def test_a_fault_is_a_sentence_and_nothing_was_written(full, name):
 def test_a_fault_that_passes_costs_nothing(full, kind):
     full.keep(*(indicator(n) for n in range(150)))
     full.azure.faults.add(Fault(QUERY, kind, after=1, status=429, headers={"Retry-After": "7"}))
-    assert adopt(full).adopted == {"matched": 9, "unmatched": 150}
+    assert take_over(full).adopted == {"matched": 9, "unmatched": 150}
     assert full.time.slept[-1] == 7 or kind != "status"
 
 
 def test_a_token_that_is_refused_is_renewed_once(full):
     full.azure.faults.add(Fault(QUERY, "status", status=401))
-    assert adopt(full).adopted == {"matched": 9}
+    assert take_over(full).adopted == {"matched": 9}
     full.lose_ledger()
     full.azure.faults.add(Fault(QUERY, "status", status=401, times=None))
     with pytest.raises(MicrosoftError, match="refuses a new token too"):
-        adopt(full)
+        take_over(full)
 
 
 @pytest.mark.parametrize(
@@ -408,14 +410,14 @@ def test_a_token_that_is_refused_is_renewed_once(full):
 def test_answers_that_are_not_the_documented_ones(full, body, words):
     full.azure.faults.add(Fault(QUERY, "status", status=200, body=body))
     with pytest.raises(MicrosoftError, match=words):
-        adopt(full)
+        take_over(full)
 
 
 def test_a_run_and_adopting_exclude_each_other(full):
     full.state.mkdir()
     ledger = full.ledger()
     with ledger.hold_lock(), pytest.raises(RunActive):
-        adopt(full)
+        take_over(full)
     ledger.close()
 
 
@@ -438,15 +440,15 @@ def test_nothing_is_recommended_beside_a_misp_that_failed(full):
 def test_the_table_of_adopt_has_no_rows_of_a_run(full):
     full.run()
     full.lose_ledger()
-    names = [str(name) for name in table(adopt(full)).columns[0].cells]
+    names = [str(name) for name in summary_table(take_over(full)).columns[0].cells]
     assert names == ["indicators taken over", "  matched"]
 
 
 def test_a_destination_of_several_is_told_where_its_names_go(full):
     entry = {"tenantId": GUID, "id": GUID, "secret": "s" * 8, "workspaceId": GUID, "name": "one"}
-    nameless = {f"MS_AUTH__{name.upper()}": "" for name in room.NEEDED}
+    nameless = {f"MS_AUTH__{name.upper()}": "" for name in adopt.NEEDED}
     with pytest.raises(SettingsError, match=r"of one: set it in its entry of ms_tenants \(environment .*MS_TENANTS\)"):
-        room.adopt(
+        adopt.adopt(
             full.settings(MS_TENANTS=json.dumps([entry]), **nameless).destinations(),
             withdraw_unmatched=False,
             force_withdraw=False,
@@ -472,4 +474,4 @@ def test_the_command(tmp_path):
             del commands.environ[f"MISP2SENTINEL_MS_AUTH__{name}"]
         missing = commands.script("adopt")
         assert missing.returncode == 2
-        assert all(name in missing.stderr for name in room.NEEDED)
+        assert all(name in missing.stderr for name in adopt.NEEDED)

@@ -17,13 +17,12 @@ import pytest
 
 from azure_function import build
 from helpers import log
-from helpers.commands import azure_timer as tick
+from helpers.commands.azure_timer import RunFailed, run_on_timer
 from helpers.errors import SettingsError
 from helpers.log import redact
 from helpers.microsoft.batch import OutcomeState
 from helpers.settings import environment
 from helpers.settings.loading import load
-from helpers.sync import run as sync
 from helpers.sync.report import Report
 from sandbox.serve import Sandbox
 from tests.support import hosts, misp_event
@@ -36,17 +35,17 @@ FUNCTION = {"FUNCTIONS_WORKER_RUNTIME": "python", "WEBSITE_INSTANCE_ID": "012345
 # the one app found in the module, its functions with their bindings, the trigger's data decoded.
 WORKER = """
 import importlib, json, logging, sys
-folder, ticks = sys.argv[1], int(sys.argv[2])
+folder, times = sys.argv[1], int(sys.argv[2])
 sys.path.insert(0, folder)
 logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
 from azure.functions import FunctionRegister, meta, timer
 module = importlib.import_module("function_app")
-(app,) = {id(each): each for each in vars(module).values() if isinstance(each, FunctionRegister)}.values()
+(app,) = {id(value): value for value in vars(module).values() if isinstance(value, FunctionRegister)}.values()
 (function,) = app.get_functions()
 imported = sorted(name for name in ("pymisp", "msal", "sqlalchemy", "helpers.settings.model") if name in sys.modules)
 data = meta.Datum(json.dumps({"IsPastDue": False, "Schedule": {"AdjustForDST": True}}), "json")
 ended = []
-for _ in range(ticks):
+for _ in range(times):
     request = timer.TimerRequestConverter.decode(data, trigger_metadata=None)
     try:
         function.get_user_function()(request)
@@ -69,11 +68,11 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory):
     """The archive that ``make function-zip`` builds, unpacked."""
-    place = tmp_path_factory.mktemp("wwwroot")
-    build.build(place / "archive" / "function.zip")
-    with zipfile.ZipFile(place / "archive" / "function.zip") as archive:
-        archive.extractall(place / "app")
-    return place / "app"
+    folder = tmp_path_factory.mktemp("wwwroot")
+    build.build(folder / "archive" / "function.zip")
+    with zipfile.ZipFile(folder / "archive" / "function.zip") as archive:
+        archive.extractall(folder / "app")
+    return folder / "app"
 
 
 @pytest.fixture
@@ -87,7 +86,7 @@ def box():
 def app_settings(box, tmp_path):
     """A function that gives the application settings of a Function for the sandbox; None leaves one out."""
 
-    def given(**more):
+    def environ_with(**more):
         azure = box.azure
         tenant = {
             "tenantId": azure.tenant,
@@ -102,7 +101,7 @@ def app_settings(box, tmp_path):
             **{f"MS_ENDPOINTS__{name}": box.azure_url for name in ("AUTHORITY", "UPLOAD")},
         }
         named = {f"MISP2SENTINEL_{name}": value for name, value in own.items()}
-        every = {
+        environ = {
             **FUNCTION,
             "timerTriggerSchedule": "0 0 */2 * * *",
             "tenants": json.dumps([tenant]),
@@ -112,15 +111,15 @@ def app_settings(box, tmp_path):
             **named,
             **more,
         }
-        return {name: value for name, value in every.items() if value is not None}
+        return {name: value for name, value in environ.items() if value is not None}
 
-    return given
+    return environ_with
 
 
-def fired(folder, environ, ticks=1):
+def fire(folder, environ, times=1):
     """Fire the trigger of the unpacked archive so often; what the worker saw, and the log."""
     process = subprocess.run(
-        [sys.executable, "-I", "-c", WORKER, str(folder), str(ticks)],
+        [sys.executable, "-I", "-c", WORKER, str(folder), str(times)],
         env={**environ, "PATH": os.environ["PATH"]},
         cwd=folder,
         capture_output=True,
@@ -136,11 +135,11 @@ def fired(folder, environ, ticks=1):
 
 
 def test_the_same_files_give_the_same_archive(tmp_path):
-    made = [tmp_path / name for name in ("a.zip", "b.zip")]
-    build.build(made[0])
+    archives = [tmp_path / name for name in ("a.zip", "b.zip")]
+    build.build(archives[0])
     os.utime(ROOT / "constants.py")
-    build.build(made[1])
-    assert made[0].read_bytes() == made[1].read_bytes()
+    build.build(archives[1])
+    assert archives[0].read_bytes() == archives[1].read_bytes()
 
 
 def test_it_holds_the_program_itself_and_nothing_of_the_sites(unpacked):
@@ -178,17 +177,17 @@ def test_the_host_gives_a_consumption_plan_its_ten_minutes_and_the_run_fewer(unp
 # --- the trigger -----------------------------------------------------------------------------------
 
 
-def test_the_worker_finds_one_timer_and_each_tick_is_a_run(unpacked, box, app_settings):
+def test_the_worker_finds_one_timer_and_starts_a_run_each_time(unpacked, box, app_settings):
     """Without a ledger: all is sent each time, and the log, which is Azure's, shows no secret."""
-    seen, log_text = fired(unpacked, app_settings(MISP2SENTINEL_STATE_URL="none"), ticks=2)
+    seen, log_text = fire(unpacked, app_settings(MISP2SENTINEL_STATE_URL="none"), times=2)
     assert seen["name"] == "misp2sentinel"
-    ((name, binding),) = [(each["name"], each) for each in seen["bindings"]["bindings"]]
+    ((name, binding),) = [(binding["name"], binding) for binding in seen["bindings"]["bindings"]]
     assert (name, binding["type"], binding["schedule"]) == ("timer", "timerTrigger", "%timerTriggerSchedule%")
     assert (binding["runOnStartup"], binding["useMonitor"]) == (False, True)
     assert seen["imported"] == [], "the host waits for its functions"
-    assert all(Path(each).is_relative_to(unpacked) for each in seen["from"])
+    assert all(Path(file).is_relative_to(unpacked) for file in seen["from"])
     assert seen["ended"] == ["", ""]
-    assert [each["count"] for each in box.azure.uploads] == [3, 3]
+    assert [upload["count"] for upload in box.azure.uploads] == [3, 3]
     assert len(box.azure.live()) == 3
     assert log_text.count("a run remembers nothing") == 2
     assert log_text.count("INFO helpers.commands.azure_timer Summary: ") == 2
@@ -196,12 +195,12 @@ def test_the_worker_finds_one_timer_and_each_tick_is_a_run(unpacked, box, app_se
     assert not any(secret in log_text for secret in secrets)
 
 
-def test_with_postgresql_a_tick_remembers_the_one_before(unpacked, box, app_settings, postgres_url):
+def test_with_postgresql_a_run_remembers_the_one_before(unpacked, box, app_settings, postgres_url):
     settings = app_settings(MISP2SENTINEL_STATE_URL=postgres_url)
-    assert fired(unpacked, settings)[0]["ended"] == [""]
+    assert fire(unpacked, settings)[0]["ended"] == [""]
     box.misp.unpublish(misp_event(1)["uuid"])
-    assert fired(unpacked, settings)[0]["ended"] == [""]
-    assert [each["count"] for each in box.azure.uploads] == [3, 3]
+    assert fire(unpacked, settings)[0]["ended"] == [""]
+    assert [upload["count"] for upload in box.azure.uploads] == [3, 3]
     assert box.azure.live() == {}
 
 
@@ -211,7 +210,7 @@ def test_with_postgresql_a_tick_remembers_the_one_before(unpacked, box, app_sett
     ids=["default", "named", "no sign of a Function"],
 )
 def test_an_sqlite_file_is_refused_before_anybody_is_asked(unpacked, box, app_settings, url, signs):
-    seen, _ = fired(unpacked, app_settings(MISP2SENTINEL_STATE_URL=url, **signs))
+    seen, _ = fire(unpacked, app_settings(MISP2SENTINEL_STATE_URL=url, **signs))
     (ended,) = seen["ended"]
     assert ended.startswith("RunFailed: state_url")
     assert "on a disk that a Function does not keep" in ended
@@ -221,14 +220,14 @@ def test_an_sqlite_file_is_refused_before_anybody_is_asked(unpacked, box, app_se
 
 def test_a_run_that_fails_is_a_failed_invocation(unpacked, box, app_settings):
     key = "wrong" * 8
-    seen, log_text = fired(unpacked, app_settings(MISP2SENTINEL_STATE_URL="none", mispkey=key))
+    seen, log_text = fire(unpacked, app_settings(MISP2SENTINEL_STATE_URL="none", mispkey=key))
     assert re.match("RunFailed: Exit code 3: MISP failed: ", seen["ended"][0])
     assert key not in json.dumps(seen) + log_text
 
 
 def test_a_reference_that_azure_could_not_resolve_says_so(unpacked, app_settings):
     settings = app_settings(MISP2SENTINEL_STATE_URL="none", mispkey="@Microsoft.KeyVault(VaultName=v;SecretName=s)")
-    (ended,) = fired(unpacked, settings)[0]["ended"]
+    (ended,) = fire(unpacked, settings)[0]["ended"]
     assert "misp_key (environment mispkey) holds a Key Vault reference that was not resolved" in ended
 
 
@@ -251,19 +250,19 @@ def environ(app_settings):
         (Report(misp_error="no answer"), 3),
     ],
 )
-def test_what_is_left_for_the_next_tick_is_a_warning_and_a_failure_is_raised(
-    report, code, environ, monkeypatch, caplog
-):
-    monkeypatch.setattr(sync, "run", lambda _settings: report)
+def test_what_is_left_for_the_next_run_is_a_warning_and_a_failure_is_raised(report, code, environ, monkeypatch, caplog):
+    monkeypatch.setattr("helpers.sync.run.run", lambda _settings: report)
     assert report.exit_code == code
     caplog.set_level(logging.INFO)
     if code > 1:
-        with pytest.raises(tick.RunFailed, match=f"Exit code {code}: .*no answer"):
-            tick.tick(environ)
+        with pytest.raises(RunFailed, match=f"Exit code {code}: .*no answer"):
+            run_on_timer(environ)
     else:
-        tick.tick(environ)
-    told = [each for each in caplog.records if each.levelno == logging.WARNING and "remembers" not in each.message]
-    assert bool(told) == bool(code)
+        run_on_timer(environ)
+    warnings = [
+        record for record in caplog.records if record.levelno == logging.WARNING and "remembers" not in record.message
+    ]
+    assert bool(warnings) == bool(code)
 
 
 def test_a_fault_of_ours_shows_no_secret(environ, monkeypatch, caplog):
@@ -273,10 +272,10 @@ def test_a_fault_of_ours_shows_no_secret(environ, monkeypatch, caplog):
     def broken(_settings):
         raise RuntimeError(f"with {secret} in it")
 
-    monkeypatch.setattr(sync, "run", broken)
-    with pytest.raises(tick.RunFailed, match=r"RuntimeError: with \[secret\] in it") as told:
-        tick.tick(environ)
-    assert told.value.__context__ is None
+    monkeypatch.setattr("helpers.sync.run.run", broken)
+    with pytest.raises(RunFailed, match=r"RuntimeError: with \[secret\] in it") as caught:
+        run_on_timer(environ)
+    assert caught.value.__context__ is None
     assert "Traceback" in caplog.text
     assert secret not in caplog.text
 
@@ -311,7 +310,7 @@ def test_the_names_of_misp2sentinels_function_are_settings(box, environ):
     assert loaded.misp_domain == box.misp_url
     assert loaded.misp_key.get_secret_value() == box.misp.readonly_key
     assert loaded.misp_event_filters == {"published": 1}
-    assert [each.workspaceId for each in loaded.ms_tenants] == [box.azure.workspace_id]
+    assert [tenant.workspaceId for tenant in loaded.ms_tenants] == [box.azure.workspace_id]
     assert loaded.source_of("misp_key") == "environment mispkey"
 
 

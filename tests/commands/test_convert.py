@@ -56,14 +56,14 @@ def convert(tmp_path):
 
 
 def patterns(run):
-    return [each["pattern"] for each in json.loads(run.stdout)]
+    return [indicator["pattern"] for indicator in json.loads(run.stdout)]
 
 
 def test_indicators_on_stdout_and_skips_on_stderr_with_the_config_as_it_comes(convert):
     run = convert(event={"Event": EVENT})
     assert run.returncode == 0
     assert patterns(run) == ["[domain-name:value = 'evil.example']", "[domain-name:value = 'xn--bcher-kva.example']"]
-    assert {each["type"] for each in json.loads(run.stdout)} == {"indicator"}
+    assert {indicator["type"] for indicator in json.loads(run.stdout)} == {"indicator"}
     text, md5, half = sorted(run.stderr.splitlines(), key=lambda line: line.partition("attribute ")[2])
     assert "skipped: " in text
     assert "UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES" in text

@@ -16,8 +16,8 @@ from helpers.ledger.spellings import holds, shortest, spellings
 from helpers.ledger.store import Ledger
 from helpers.settings import MsAuth
 from helpers.settings.sections import Tenant
-from helpers.sync import event_selection as marks
 from helpers.sync.destination import RunOptions
+from helpers.sync.event_selection import DAY
 from helpers.sync.plan import attribute_key, value_in
 from sandbox.faults import Fault
 from tests.support import FakeTime, hosts, misp_event
@@ -26,7 +26,7 @@ from tests.support.tls_site import TlsSite, attribute_uuid, event_uuid, sandbox
 
 __all__ = ["ledger_url", "postgres_server", "postgres_url"]
 NOW = 1_790_000_000
-LATER = NOW + 50 * marks.DAY
+LATER = NOW + 50 * DAY
 WORKSPACE = "11111111-1111-4111-8111-111111111111"
 OTHER = "44444444-4444-4444-8444-444444444444"
 EVENT = event_uuid(1)
@@ -34,7 +34,7 @@ ATTRIBUTE = attribute_uuid(1, 0)
 STIX_ID = f"indicator--{ATTRIBUTE}"
 
 
-def thing(value="evil.example.org", attribute=ATTRIBUTE, life=1, **changes):
+def object_record(value="evil.example.org", attribute=ATTRIBUTE, life=1, **changes):
     """An object as a run would remember it."""
     pattern = f"[domain-name:value = '{value}']"
     indicator = {
@@ -46,7 +46,7 @@ def thing(value="evil.example.org", attribute=ATTRIBUTE, life=1, **changes):
         "object_marking_refs": ["marking-definition--f88d31f6-486f-44da-b317-01333bde0b82"],
         "external_references": [{"external_id": attribute, "url": f"https://misp.example.org/events/view/{EVENT}"}],
     }
-    made = ObjectRecord(
+    record = ObjectRecord(
         id=indicator["id"],
         key=attribute_key(indicator, attribute),
         pattern=pattern,
@@ -60,11 +60,11 @@ def thing(value="evil.example.org", attribute=ATTRIBUTE, life=1, **changes):
         sent_at=NOW - 3600,
         accepted_at=NOW - 3600,
     )
-    made = replace(made, **changes)
-    return replace(made, live_until=made.valid_until) if made.live and not made.live_until else made
+    record = replace(record, **changes)
+    return replace(record, live_until=record.valid_until) if record.live and not record.live_until else record
 
 
-def row(value="evil.example.org", kind="domain", attribute=ATTRIBUTE, **changes):
+def attribute_record(value="evil.example.org", kind="domain", attribute=ATTRIBUTE, **changes):
     return AttributeRecord(EVENT, attribute, "print", kind, value, **changes)
 
 
@@ -74,16 +74,16 @@ class ExplainedLedger:
     def __init__(self, settings):
         self.settings = settings
 
-    def keep(self, *, workspace=WORKSPACE, **things):
+    def keep(self, *, workspace=WORKSPACE, **records):
         ledger = Ledger(self.settings.state_url, workspace, "MISP")
-        objects = things.get("objects", ())
-        of_rows = {each.uuid: each.event for each in things.get("attributes", ())}
+        objects = records.get("objects", ())
+        events = {attribute.uuid: attribute.event for attribute in records.get("attributes", ())}
         sources = [
-            Source(each.key, of_rows.get(uuid, EVENT), uuid)
-            for each in objects
-            if (uuid := each.key.partition("/")[0]) and not each.revoked
+            Source(record.key, events.get(uuid, EVENT), uuid)
+            for record in objects
+            if (uuid := record.key.partition("/")[0]) and not record.revoked
         ]
-        ledger.keep(**{"sources": sources, **things})
+        ledger.keep(**{"sources": sources, **records})
         ledger.close()
 
     def save_facts(self, **facts):
@@ -92,17 +92,17 @@ class ExplainedLedger:
         ledger.close()
 
     def ask(self, what, *, offline=True, clock=None):
-        said = {}
+        printed = {}
         for as_json in (True, False):
             lines = []
             code = explain(
                 self.settings, what, lines.append, offline=offline, as_json=as_json, clock=clock, now=lambda: NOW
             )
-            said[as_json] = lines
-        (whole,) = said[True]
+            printed[as_json] = lines
+        (whole,) = printed[True]
         answer = json.loads(whole)
         assert answer["exit_code"] == code
-        return code, answer, "\n".join(said[False])
+        return code, answer, "\n".join(printed[False])
 
 
 @pytest.fixture
@@ -183,14 +183,14 @@ STAGES = {
 @pytest.mark.parametrize("name", STAGES)
 def test_each_stage_is_told(explained, name):
     changes, standing, words, what_to_do = STAGES[name]
-    explained.keep(objects=[thing(**changes)])
+    explained.keep(objects=[object_record(**changes)])
     code, answer, text = explained.ask("evil.example.org")
     assert code == 0
-    (found,) = answer["ledger"][0]["objects"]
-    assert found["standing"] == standing
+    (shown,) = answer["ledger"][0]["objects"]
+    assert shown["standing"] == standing
     assert ("withdrawn   2026-09-21T13:13:20Z" in text) is standing.startswith(("withdrawn", "its withdrawal"))
-    assert words in (found["why"] + found["microsoft"])
-    assert what_to_do in found["advice"]
+    assert words in (shown["why"] + shown["microsoft"])
+    assert what_to_do in shown["advice"]
     assert f"{STIX_ID}: {standing}" in text
     assert words in text
     assert what_to_do in text
@@ -201,35 +201,35 @@ def test_stages_are_all_told():
 
 
 def test_what_was_sent_is_shown(explained):
-    explained.keep(objects=[thing()], events=[EventRecord(EVENT, NOW, published=True)])
+    explained.keep(objects=[object_record()], events=[EventRecord(EVENT, NOW, published=True)])
     _, answer, text = explained.ask("evil.example.org")
-    (found,) = answer["ledger"][0]["objects"]
-    assert found["object"]["labels"] == found["labels"] == ['misp:type="domain"', "phishing"]
-    assert (found["tlp"], found["confidence"], found["name"]) == ("amber", 75, "Event 1")
+    (shown,) = answer["ledger"][0]["objects"]
+    assert shown["object"]["labels"] == shown["labels"] == ['misp:type="domain"', "phishing"]
+    assert (shown["tlp"], shown["confidence"], shown["name"]) == ("amber", 75, "Event 1")
     url = f"https://misp.example.org/events/view/{EVENT}"
-    assert found["from"] == [{"attribute": ATTRIBUTE, "event": EVENT, "url": url}]
-    told = (url, "[domain-name:value = 'evil.example.org']", "75, TLP amber", "phishing", "2026-09-21T13:13:20Z")
-    assert all(each in text for each in (*told, ATTRIBUTE, "life        1"))
+    assert shown["from"] == [{"attribute": ATTRIBUTE, "event": EVENT, "url": url}]
+    expected = (url, "[domain-name:value = 'evil.example.org']", "75, TLP amber", "phishing", "2026-09-21T13:13:20Z")
+    assert all(words in text for words in (*expected, ATTRIBUTE, "life        1"))
 
 
 def test_a_withdrawn_object_names_where_it_came_from(explained):
-    explained.keep(objects=[thing(stage=Stage.WITHDRAWN, live=False, words=WithdrawalReason.GONE)])
+    explained.keep(objects=[object_record(stage=Stage.WITHDRAWN, live=False, words=WithdrawalReason.GONE)])
     _, answer, _ = explained.ask(STIX_ID)
     assert answer["ledger"][0]["objects"][0]["from"][0]["event"] == EVENT
 
 
 def test_earlier_lives_are_one_line(explained):
-    explained.keep(objects=[thing(stage=Stage.WITHDRAWN, live=False), thing(life=2)])
-    for asked in ("evil.example.org", STIX_ID, ATTRIBUTE, thing(life=2).id):
+    explained.keep(objects=[object_record(stage=Stage.WITHDRAWN, live=False), object_record(life=2)])
+    for asked in ("evil.example.org", STIX_ID, ATTRIBUTE, object_record(life=2).id):
         _, answer, text = explained.ask(asked)
-        assert [each["life"] for each in answer["ledger"][0]["objects"]] == [2, 1]
+        assert [object_["life"] for object_ in answer["ledger"][0]["objects"]] == [2, 1]
         assert "1, an earlier one" in text
         assert text.count("pattern") == 1
 
 
 def test_a_held_event_says_since_when_and_until_when(explained):
-    event = EventRecord(EVENT, NOW, published=False, held_since=NOW - marks.DAY)
-    explained.keep(objects=[thing()], events=[event], attributes=[row()])
+    event = EventRecord(EVENT, NOW, published=False, held_since=NOW - DAY)
+    explained.keep(objects=[object_record()], events=[event], attributes=[attribute_record()])
     for asked in ("evil.example.org", EVENT):
         _, _, text = explained.ask(asked)
         assert f"event {EVENT}, since 2026-09-20T14:13:20Z, until 2026-09-27T14:13:20Z" in text
@@ -239,28 +239,37 @@ def test_a_held_event_says_since_when_and_until_when(explained):
 # --- reasons -----------------------------------------------------------------------------------------
 
 
-def test_every_skip_reason_has_advice():
-    assert advice.ADVICE.keys() == set(Skip)
+def test_every_reason_has_advice_or_says_why_there_is_none():
+    """For what cannot be changed, or need not, the words say so: "no setting: …", "nothing is to be done: …"."""
+    for reasons, table in (
+        (Skip, advice.FOR_SKIP),
+        (WithdrawalReason, advice.FOR_WITHDRAWAL),
+        (advice.Obstacle, advice.FOR_OBSTACLE),
+    ):
+        assert table.keys() == set(reasons)
+        assert all(table.values())
+    for reason in (*WithdrawalReason, *Skip):
+        assert advice.for_withdrawal(reason.value), "an object that leaves carries the words of either"
 
 
 @pytest.mark.parametrize("skip", Skip)
 def test_each_reason_is_told_with_what_would_change_it(explained, skip):
-    explained.keep(attributes=[row(skip=skip.name, words="misp-stix's words")])
+    explained.keep(attributes=[attribute_record(skip=skip.name, words="misp-stix's words")])
     code, answer, text = explained.ask("evil.example.org")
     assert code == 0
-    (found,) = answer["ledger"][0]["skipped"]
-    assert found["skip"] == skip.name.lower()
+    (shown,) = answer["ledger"][0]["skipped"]
+    assert shown["skip"] == skip.name.lower()
     assert f"{skip.value} (misp-stix's words)" in text
-    assert advice.ADVICE[skip] in text
+    assert advice.FOR_SKIP[skip] in text
 
 
 def test_a_reason_of_another_version_is_named(explained):
-    explained.keep(attributes=[row(skip="TOO_NEW")])
+    explained.keep(attributes=[attribute_record(skip="TOO_NEW")])
     assert "too_new" in explained.ask("evil.example.org")[2]
 
 
 def test_a_half_that_is_left_out_is_told(explained):
-    explained.keep(objects=[thing()], attributes=[row("evil.example.org|10.0.0.1", "domain|ip")])
+    explained.keep(objects=[object_record()], attributes=[attribute_record("evil.example.org|10.0.0.1", "domain|ip")])
     _, _, text = explained.ask("10.0.0.1")
     assert "[domain-name:value = 'evil.example.org']" in text
     assert "one half is not sent" in text
@@ -269,10 +278,10 @@ def test_a_half_that_is_left_out_is_told(explained):
 
 def test_an_event_is_counted(explained):
     others = [attribute_uuid(1, n) for n in range(1, 4)]
-    rows = [row("x", "yara", each, skip="RULE_LANGUAGE") for each in others[1:]]
+    attributes = [attribute_record("x", "yara", uuid, skip="RULE_LANGUAGE") for uuid in others[1:]]
     explained.keep(
-        objects=[thing(), thing("other.example.org", others[0], stage=Stage.REJECTED, live=False)],
-        attributes=[row(), row("other.example.org", attribute=others[0]), *rows],
+        objects=[object_record(), object_record("other.example.org", others[0], stage=Stage.REJECTED, live=False)],
+        attributes=[attribute_record(), attribute_record("other.example.org", attribute=others[0]), *attributes],
         events=[EventRecord(EVENT, NOW, published=True, todo=True)],
     )
     code, answer, text = explained.ask(EVENT.upper())
@@ -288,16 +297,19 @@ def test_an_event_is_counted(explained):
 
 
 def test_two_destinations_answer_by_themselves(explained):
-    explained.keep(objects=[thing()])
-    explained.keep(workspace=OTHER, objects=[thing(stage=Stage.WITHDRAWN, live=False)])
+    explained.keep(objects=[object_record()])
+    explained.keep(workspace=OTHER, objects=[object_record(stage=Stage.WITHDRAWN, live=False)])
     _, answer, text = explained.ask(STIX_ID)
-    told = [(each["workspace"], each["in_settings"], each["objects"][0]["stage"]) for each in answer["ledger"]]
-    assert told == [(WORKSPACE, True, "accepted"), (OTHER, False, "withdrawn")]
+    standings = [
+        (destination["workspace"], destination["in_settings"], destination["objects"][0]["stage"])
+        for destination in answer["ledger"]
+    ]
+    assert standings == [(WORKSPACE, True, "accepted"), (OTHER, False, "withdrawn")]
     assert f"Workspace {OTHER}, source system MISP (the settings don't name it)" in text
 
 
 def test_a_destination_is_called_by_its_name(explained):
-    explained.keep(objects=[thing()])
+    explained.keep(objects=[object_record()])
     paris = Tenant(tenantId="contoso.example.org", id=OTHER, secret="s3cret", workspaceId=WORKSPACE, name="paris")
     explained.settings = explained.settings.model_copy(update={"ms_tenants": [paris]})
     _, answer, text = explained.ask(STIX_ID)
@@ -307,7 +319,7 @@ def test_a_destination_is_called_by_its_name(explained):
 
 @pytest.mark.parametrize("asked", ["nobody.example.org", attribute_uuid(9, 9), f"indicator--{attribute_uuid(9, 9)}"])
 def test_what_nobody_knows_ends_with_1(explained, asked):
-    explained.keep(objects=[thing()])
+    explained.keep(objects=[object_record()])
     code, answer, text = explained.ask(asked)
     assert code == 1
     assert not answer["ledger"][0]["objects"]
@@ -317,30 +329,25 @@ def test_what_nobody_knows_ends_with_1(explained, asked):
 
 
 def test_a_live_object_of_an_event_whose_withdrawals_were_refused_says_so(explained):
-    explained.keep(objects=[thing()])
+    explained.keep(objects=[object_record()])
     assert "refused" not in explained.ask(STIX_ID)[2]
     explained.save_facts(refused_events=[EVENT], last_run={"refused_withdrawals": ["150 of 200 would leave"]})
     _, answer, text = explained.ask(STIX_ID)
-    assert [each["event"] for each in answer["ledger"][0]["objects"][0]["refused"]] == [EVENT]
+    assert [event["event"] for event in answer["ledger"][0]["objects"][0]["refused"]] == [EVENT]
     assert "150 of 200 would leave" in text
     assert text.count("run once with --force-withdraw") == 2
 
 
-def test_each_reason_to_withdraw_says_what_would_change_it():
-    assert advice.ON_LEAVING.keys() == set(WithdrawalReason)
-    assert all(advice.for_leaving(reason.value) for reason in (*WithdrawalReason, *Skip))
-
-
 def test_without_a_ledger_it_says_so_and_makes_none(make_settings, tmp_path):
-    place = tmp_path / "state"
-    code, _, text = ExplainedLedger(make_settings(state_dir=place)).ask("evil.example.org")
+    state = tmp_path / "state"
+    code, _, text = ExplainedLedger(make_settings(state_dir=state)).ask("evil.example.org")
     assert code == 1
     assert "There is no ledger yet" in text
-    assert not place.exists()
+    assert not state.exists()
 
 
 def test_it_answers_while_a_run_writes(explained):
-    explained.keep(objects=[thing()])
+    explained.keep(objects=[object_record()])
     running = Ledger(explained.settings.state_url, WORKSPACE, "MISP")
     with running.hold_lock(), running.single_transaction():
         running.save_facts(replace(running.facts(), misp={"url": "in the middle of it"}))
@@ -349,7 +356,7 @@ def test_it_answers_while_a_run_writes(explained):
 
 
 def test_nothing_is_written(explained):
-    explained.keep(objects=[thing()])
+    explained.keep(objects=[object_record()])
     settings = explained.settings.model_copy(update={"ms_auth": MsAuth(workspace_id=OTHER)})
     ExplainedLedger(settings).ask("evil.example.org")
     ledger = Ledger(explained.settings.state_url, WORKSPACE, "MISP")
@@ -358,15 +365,15 @@ def test_nothing_is_written(explained):
 
 
 def test_many_are_cut_in_the_text_only(explained):
-    things = [thing(attribute=attribute_uuid(1, n)) for n in range(MOST_SHOWN + 2)]
-    explained.keep(objects=things)
+    records = [object_record(attribute=attribute_uuid(1, n)) for n in range(MOST_SHOWN + 2)]
+    explained.keep(objects=records)
     _, answer, text = explained.ask("evil.example.org")
     assert len(answer["ledger"][0]["objects"]) == MOST_SHOWN + 2
     assert "… and 2 more" in text
 
 
 def test_others_words_do_not_move_the_cursor(explained):
-    explained.keep(attributes=[row("evil.example.org", skip="REFUSED", words="\x1b[2J\nred")])
+    explained.keep(attributes=[attribute_record("evil.example.org", skip="REFUSED", words="\x1b[2J\nred")])
     assert "\x1b" not in explained.ask("evil.example.org")[2]
 
 
@@ -414,29 +421,34 @@ WRITTEN = [
 
 @pytest.mark.parametrize(("kind", "value", "asked"), WRITTEN)
 def test_values_that_are_skipped_are_found_as_analysts_write_them(explained, kind, value, asked):
-    explained.keep(attributes=[row(value, kind, skip="NO_TO_IDS"), row("zzz", kind, attribute_uuid(1, 1))])
+    explained.keep(
+        attributes=[
+            attribute_record(value, kind, skip="NO_TO_IDS"),
+            attribute_record("zzz", kind, attribute_uuid(1, 1)),
+        ]
+    )
     code, answer, _ = explained.ask(asked)
     assert code == 0
-    assert [each["value"] for each in answer["ledger"][0]["skipped"]] == [value]
+    assert [attribute["value"] for attribute in answer["ledger"][0]["skipped"]] == [value]
 
 
 @pytest.mark.parametrize(("kind", "value", "asked"), WRITTEN)
 def test_values_that_are_sent_are_found_as_analysts_write_them(explained, kind, value, asked):
     part = normalise(kind, value, send_private_and_cidr=False).parts[0]
-    explained.keep(objects=[thing(part.replace("\\", "\\\\"))], attributes=[row(value, kind)])
-    assert [each["id"] for each in explained.ask(asked)[1]["ledger"][0]["objects"]] == [STIX_ID]
+    explained.keep(objects=[object_record(part.replace("\\", "\\\\"))], attributes=[attribute_record(value, kind)])
+    assert [object_["id"] for object_ in explained.ask(asked)[1]["ledger"][0]["objects"]] == [STIX_ID]
 
 
 @pytest.mark.parametrize("asked", ["vil.example.org", "example.org", "50%", "evil.example.org/other", "_", "44"])
 def test_what_only_looks_alike_is_not_found(explained, asked):
-    rows = [row(value, attribute=attribute_uuid(1, n)) for n, (_, value, _) in enumerate(WRITTEN)]
-    explained.keep(attributes=[replace(each, skip="NO_TO_IDS") for each in rows])
+    attributes = [attribute_record(value, attribute=attribute_uuid(1, n)) for n, (_, value, _) in enumerate(WRITTEN)]
+    explained.keep(attributes=[replace(attribute, skip="NO_TO_IDS") for attribute in attributes])
     assert explained.ask(asked)[0] == 1
 
 
 def test_a_value_that_the_ledger_keeps_cut_is_found(explained):
     url = f"http://evil.example.org/{'a' * 200}"
-    explained.keep(attributes=[row(url[:117] + "...", "url", skip="EXPIRED")])
+    explained.keep(attributes=[attribute_record(url[:117] + "...", "url", skip="EXPIRED")])
     assert explained.ask(url.replace("http", "hxxp"))[0] == 0
     assert explained.ask(f"{url[:60]}b{url[61:]}")[0] == 1
 
@@ -474,14 +486,14 @@ def test_defanging_goes_there_and_back(kind_and_value, defanged, upper, end):
     asked = spellings(written)
     assert sent in asked
     assert holds(value, asked)
-    assert any(each in value.lower() for each in shortest(asked))
+    assert any(spelling in value.lower() for spelling in shortest(asked))
 
 
 @given(st.text(max_size=40))
 def test_any_text_can_be_asked_for(text):
     asked = spellings(text)
-    assert all(each == each.lower() for each in asked)
-    assert all(any(short in each for short in shortest(asked)) for each in asked)
+    assert all(spelling == spelling.lower() for spelling in asked)
+    assert all(any(short in spelling for short in shortest(asked)) for spelling in asked)
 
 
 @given(st.text(max_size=40))
@@ -500,10 +512,10 @@ def test_what_misp_takes_is_found_as_it_is_written(value):
 def site(tmp_path):
     box, time = sandbox()
     with box:
-        made = TlsSite(box, time, tmp_path)
-        made.misp.load([misp_event(1, hosts(2, "live"))])
-        made.run()
-        yield made
+        site = TlsSite(box, time, tmp_path)
+        site.misp.load([misp_event(1, hosts(2, "live"))])
+        site.run()
+        yield site
 
 
 def ask(site, what, *, offline=False, clock=None, **more):
@@ -521,7 +533,7 @@ def add(site, *attributes, published=True, number=7, **changes):
 
 
 def in_the_way(answer):
-    return [way["why"] for each in answer["misp"]["attributes"] for way in each["in_the_way"]]
+    return [obstacle["why"] for attribute in answer["misp"]["attributes"] for obstacle in attribute["in_the_way"]]
 
 
 def test_what_is_live_is_told_by_both(site):
@@ -563,7 +575,7 @@ def test_what_stands_in_the_way_in_misp(site, name):
     add(site, {"type": "domain", "value": "new.example.org", **attribute}, **event)
     code, answer, text = ask(site, attribute.get("value", "new.example.org"))
     assert code == 0
-    assert [each for each in in_the_way(answer) if each.startswith(why)]
+    assert any(obstacle.startswith(why) for obstacle in in_the_way(answer))
     assert why in text
     assert "what to do" in text
 
@@ -606,7 +618,7 @@ def test_of_an_event_that_is_not_published_publishing_alone_is_named(site, times
     add(site, ("domain", "new.example.org"), published=False, **times)
     assert in_the_way(ask(site, "new.example.org")[1]) == ["the event is not published"]
     answer = ask(site, event_uuid(7))[1]
-    assert [each["why"] for each in answer["misp"]["event"]["in_the_way"]] == ["the event is not published"]
+    assert [obstacle["why"] for obstacle in answer["misp"]["event"]["in_the_way"]] == ["the event is not published"]
 
 
 def test_other_windows_and_filters_stand_in_the_way_of_an_unpublished_event_too(site):
@@ -619,13 +631,16 @@ def test_other_windows_and_filters_stand_in_the_way_of_an_unpublished_event_too(
 
 def test_an_event_that_was_sent_is_read_outside_the_time_window_too(site):
     site.config.write_text("misp_event_filters = {'published': 1, 'publish_timestamp': '1d'}\n")
-    site.time.seconds += 40 * marks.DAY
+    site.time.seconds += 40 * DAY
     assert not in_the_way(ask(site, "live0.example.org")[1])
 
 
 def test_the_name_of_a_file_is_seen_with_the_files_hashes(site):
     names = [{"type": "filename", "value": "a.exe"}, {"type": "md5", "value": MD5}]
-    members = [{**misp_event(8, [each])["Attribute"][0], "uuid": attribute_uuid(8, n)} for n, each in enumerate(names)]
+    members = [
+        {**misp_event(8, [attribute])["Attribute"][0], "uuid": attribute_uuid(8, n)}
+        for n, attribute in enumerate(names)
+    ]
     add(site, number=8, Object=[{"name": "file", "uuid": "30000000-0000-4000-8000-000000000001", "Attribute": members}])
     assert in_the_way(ask(site, "a.exe")[1]) == [Skip.FILE_NAME.value]
     assert in_the_way(ask(site, MD5)[1]) == []
@@ -646,13 +661,13 @@ def test_why_a_withdrawn_one_left_is_remembered(site):
     _, answer, text = ask(site, "live0.example.org")
     assert answer["ledger"][0]["objects"][0]["standing"] == "withdrawn"
     assert answer["ledger"][0]["objects"][0]["why"] == Skip.NO_TO_IDS.value
-    assert [each["skip"] for each in answer["ledger"][0]["skipped"]] == ["no_to_ids"]
-    assert advice.ADVICE[Skip.NO_TO_IDS] in text
+    assert [attribute["skip"] for attribute in answer["ledger"][0]["skipped"]] == ["no_to_ids"]
+    assert advice.FOR_SKIP[Skip.NO_TO_IDS] in text
 
 
 def test_what_changed_its_value_or_left_misp_is_told(site):
     site.misp.edit_attribute(EVENT, ATTRIBUTE, value="changed.example.org")
-    assert [each["value"] for each in ask(site, "live0.example.org")[1]["misp"]["attributes"]] == [
+    assert [attribute["value"] for attribute in ask(site, "live0.example.org")[1]["misp"]["attributes"]] == [
         "changed.example.org"
     ]
     site.misp.delete(EVENT)
@@ -680,8 +695,8 @@ def test_one_event_asked_of_misp(site):
 @pytest.mark.parametrize(("asked", "code"), [("live0.example.org", 0), ("unknown.example.org", 3)])
 def test_misp_that_does_not_answer(site, asked, code):
     site.misp.faults.add(Fault("/attributes/restSearch", "status", times=None))
-    said, answer, text = ask(site, asked, clock=FakeTime().clock)
-    assert said == code
+    exit_code, answer, text = ask(site, asked, clock=FakeTime().clock)
+    assert exit_code == code
     assert "error" in answer["misp"]
     assert "MISP could not be asked" in text
 
@@ -717,5 +732,5 @@ def test_values_of_several_events_name_them_all(site):
     add(site, ("domain", "live0.example.org"))
     site.run(RunOptions(force_withdraw=True), DEDUPLICATE="value")
     _, answer, _ = ask(site, "live0.example.org", DEDUPLICATE="value")
-    current = next(each for each in answer["ledger"][0]["objects"] if each["standing"] == "live")
-    assert {each["event"] for each in current["from"]} == {EVENT, event_uuid(7)}
+    current = next(object_ for object_ in answer["ledger"][0]["objects"] if object_["standing"] == "live")
+    assert {origin["event"] for origin in current["from"]} == {EVENT, event_uuid(7)}

@@ -14,7 +14,7 @@ from helpers.ledger.store import Ledger
 from helpers.settings import MsAuth
 from helpers.sync.event_selection import DAY
 from sandbox.faults import Fault
-from tests.commands.test_explain import NOW, OTHER, WORKSPACE, thing
+from tests.commands.test_explain import NOW, OTHER, WORKSPACE, object_record
 from tests.support import hosts, misp_event
 from tests.support.postgres import PASSWORD, ledger_url, postgres_server, postgres_url
 from tests.support.tls_site import TlsSite, attribute_uuid, event_uuid, sandbox
@@ -35,7 +35,7 @@ def keep(settings):
 
     def write(*objects, workspace=WORKSPACE, sourcesystem="MISP", events=(), **facts):
         ledger = Ledger(settings.state_url, workspace, sourcesystem)
-        numbered = (replace(each, id=f"{each.id}-{n}", key=f"{each.key}-{n}") for n, each in enumerate(objects))
+        numbered = (replace(record, id=f"{record.id}-{n}", key=f"{record.key}-{n}") for n, record in enumerate(objects))
         ledger.keep(objects=numbered, events=events)
         ledger.save_facts(replace(ledger.facts(), **facts))
         ledger.close()
@@ -45,37 +45,37 @@ def keep(settings):
 
 def ask(settings, max_age=None):
     """The exit code, the answer as JSON, and the text."""
-    said = {}
+    printed = {}
     for as_json in (True, False):
         lines = []
         code = status(settings, lines.append, max_age_hours=max_age, as_json=as_json, now=lambda: NOW)
-        said[as_json] = lines
-    (whole,) = said[True]
+        printed[as_json] = lines
+    (whole,) = printed[True]
     answer = json.loads(whole)
     assert answer["exit_code"] == code
-    return code, answer, "\n".join(said[False])
+    return code, answer, "\n".join(printed[False])
 
 
 OBJECTS = {
-    "live": (thing(), {"live": 1}),
-    "expired": (thing(valid_until=NOW), {}),
-    "soon": (thing(valid_until=NOW + 7 * DAY), {"live": 1, "expiring_in_7_days": 1}),
-    "later": (thing(valid_until=NOW + 7 * DAY + 1), {"live": 1}),
-    "to be sent": (thing(stage=Stage.PENDING, live=False), {"pending": 1}),
-    "in flight": (thing(stage=Stage.SENDING), {"in_flight": 1, "live": 1}),
-    "rejected": (thing(stage=Stage.REJECTED, live=False, words="no"), {"rejected": 1}),
-    "rejected, but a former form lives": (thing(stage=Stage.REJECTED, words="no"), {"rejected": 1, "live": 1}),
-    "kept back": (thing(leaving=GONE), {"leaving": 1, "live": 1}),
+    "live": (object_record(), {"live": 1}),
+    "expired": (object_record(valid_until=NOW), {}),
+    "soon": (object_record(valid_until=NOW + 7 * DAY), {"live": 1, "expiring_in_7_days": 1}),
+    "later": (object_record(valid_until=NOW + 7 * DAY + 1), {"live": 1}),
+    "to be sent": (object_record(stage=Stage.PENDING, live=False), {"pending": 1}),
+    "in flight": (object_record(stage=Stage.SENDING), {"in_flight": 1, "live": 1}),
+    "rejected": (object_record(stage=Stage.REJECTED, live=False, words="no"), {"rejected": 1}),
+    "rejected, but a former form lives": (object_record(stage=Stage.REJECTED, words="no"), {"rejected": 1, "live": 1}),
+    "kept back": (object_record(leaving=GONE), {"leaving": 1, "live": 1}),
     "withdrawal in flight": (
-        thing(stage=Stage.WITHDRAWING, leaving=GONE),
+        object_record(stage=Stage.WITHDRAWING, leaving=GONE),
         {"in_flight": 1, "leaving": 1, "live": 1},
     ),
-    "withdrawn": (thing(stage=Stage.WITHDRAWN, live=False), {"withdrawn": 1}),
+    "withdrawn": (object_record(stage=Stage.WITHDRAWN, live=False), {"withdrawn": 1}),
 }
 
 
 def test_events_whose_withdrawals_were_refused_are_counted(settings, keep):
-    keep(thing(), refused_events=[event_uuid(1), event_uuid(2)])
+    keep(object_record(), refused_events=[event_uuid(1), event_uuid(2)])
     _, answer, text = ask(settings)
     assert answer["destinations"][0]["refused_events"] == 2
     assert "2 events, whose withdrawals a guard held back" in text
@@ -83,23 +83,23 @@ def test_events_whose_withdrawals_were_refused_are_counted(settings, keep):
 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_an_object_counts_where_it_belongs(settings, keep, name):
-    made, counts = OBJECTS[name]
-    keep(made)
-    (there,) = ask(settings)[1]["destinations"]
-    assert {name: there[name] for name in COUNTS} == {**dict.fromkeys(COUNTS, 0), **counts}
+    object_, counts = OBJECTS[name]
+    keep(object_)
+    (destination,) = ask(settings)[1]["destinations"]
+    assert {name: destination[name] for name in COUNTS} == {**dict.fromkeys(COUNTS, 0), **counts}
 
 
 def test_reasons_come_with_their_numbers_the_most_frequent_first(settings, keep):
-    rejected = [thing(stage=Stage.REJECTED, words=words) for words in ("b", *"aaa", *"cdefg")]
+    rejected = [object_record(stage=Stage.REJECTED, words=words) for words in ("b", *"aaa", *"cdefg")]
     keep(
         *rejected,
-        *[thing(leaving=reason) for reason in (GONE, LEFT_FILTERS, LEFT_FILTERS)],
+        *[object_record(leaving=reason) for reason in (GONE, LEFT_FILTERS, LEFT_FILTERS)],
     )
     _, answer, text = ask(settings)
-    (there,) = answer["destinations"]
-    assert list(there["rejections"].items())[:2] == [("a", 3), ("b", 1)]
-    assert len(there["rejections"]) == 5
-    assert there["leaving_reasons"] == {LEFT_FILTERS: 2, GONE: 1}
+    (destination,) = answer["destinations"]
+    assert list(destination["rejections"].items())[:2] == [("a", 3), ("b", 1)]
+    assert len(destination["rejections"]) == 5
+    assert destination["leaving_reasons"] == {LEFT_FILTERS: 2, GONE: 1}
     assert f"2  {LEFT_FILTERS}" in text
     assert "--force-withdraw" in text
     assert "3  a" in text
@@ -121,37 +121,43 @@ def test_the_last_run_is_told(settings, keep):
         misp={"url": "https://misp.example.org"},
     )
     _, answer, text = ask(settings)
-    (there,) = answer["destinations"]
-    assert there["last_run"]["at"] == "2026-09-21T14:12:20Z"
-    assert (there["last_good_run"], there["last_full_run"]) == ("2026-09-20T14:13:20Z", "2026-09-19T14:13:20Z")
+    (destination,) = answer["destinations"]
+    assert destination["last_run"]["at"] == "2026-09-21T14:12:20Z"
+    assert (destination["last_good_run"], destination["last_full_run"]) == (
+        "2026-09-20T14:13:20Z",
+        "2026-09-19T14:13:20Z",
+    )
     assert "2026-09-21T14:12:20Z  exit code 3: MISP failed; no answer; too many" in text
     assert "https://misp.example.org" in text
 
 
 def test_destinations_that_the_settings_do_not_name_are_marked(settings, keep):
-    keep(thing())
-    keep(thing(), workspace=OTHER)
-    keep(thing(), sourcesystem="second")
+    keep(object_record())
+    keep(object_record(), workspace=OTHER)
+    keep(object_record(), sourcesystem="second")
     _, answer, text = ask(settings)
-    told = [(each["workspace"], each["sourcesystem"], each["in_settings"]) for each in answer["destinations"]]
-    assert told == [(WORKSPACE, "MISP", True), (OTHER, "MISP", False), (WORKSPACE, "second", False)]
+    standings = [
+        (destination["workspace"], destination["sourcesystem"], destination["in_settings"])
+        for destination in answer["destinations"]
+    ]
+    assert standings == [(WORKSPACE, "MISP", True), (OTHER, "MISP", False), (WORKSPACE, "second", False)]
     assert f"To empty it: python script.py withdraw --workspace {OTHER}\n" in text
     assert f"withdraw --workspace {WORKSPACE} (which empties the one that the settings name as well)" in text
 
 
 def test_an_empty_one_need_not_be_emptied(settings, keep):
-    keep(thing(stage=Stage.WITHDRAWN, live=False), workspace=OTHER)
+    keep(object_record(stage=Stage.WITHDRAWN, live=False), workspace=OTHER)
     text = ask(settings)[2]
     assert "The settings don't name this destination. Nothing of it is live." in text and "To empty" not in text
 
 
 def test_what_has_no_answer_is_not_simply_live(settings, keep):
-    keep(thing(stage=Stage.SENDING))
+    keep(object_record(stage=Stage.SENDING))
     assert "live           1, where what was sent and not yet answered counts" in ask(settings)[2]
 
 
 def test_a_destination_without_a_run_is_said_to_have_none(settings, keep):
-    keep(thing(), workspace=OTHER)
+    keep(object_record(), workspace=OTHER)
     assert "it has had no run yet" in ask(settings)[2]
 
 
@@ -182,16 +188,16 @@ def test_another_destinations_run_does_not_count(settings, keep):
 
 @pytest.mark.parametrize(("max_age", "code"), [(None, 0), (24, 1)])
 def test_without_a_ledger_it_says_so_and_makes_none(make_settings, tmp_path, max_age, code):
-    place = tmp_path / "state"
-    said, answer, text = ask(make_settings(state_dir=place), max_age)
-    assert said == code
+    state = tmp_path / "state"
+    exit_code, answer, text = ask(make_settings(state_dir=state), max_age)
+    assert exit_code == code
     assert answer["destinations"] == []
     assert "There is no ledger yet" in text
-    assert not place.exists()
+    assert not state.exists()
 
 
 def test_it_answers_while_a_run_writes(settings, keep):
-    keep(thing())
+    keep(object_record())
     running = Ledger(settings.state_url, WORKSPACE, "MISP")
     with running.hold_lock(), running.single_transaction():
         running.save_facts(replace(running.facts(), last_good=NOW))
@@ -200,7 +206,7 @@ def test_it_answers_while_a_run_writes(settings, keep):
 
 
 def test_no_secret_is_shown(settings, keep):
-    keep(thing(), misp={"url": "https://misp.example.org"})
+    keep(object_record(), misp={"url": "https://misp.example.org"})
     _, answer, text = ask(settings)
     assert PASSWORD not in json.dumps(answer) + text
 
@@ -250,9 +256,9 @@ def test_after_runs_over_tls(tmp_path):
         site.run()
         lines = []
         code = status(site.settings(), lines.append, max_age_hours=2, as_json=True, now=time.now)
-    (there,) = json.loads(lines[0])["destinations"]
+    (destination,) = json.loads(lines[0])["destinations"]
     assert code == 0
-    assert (there["live"], there["held_events"], there["in_settings"]) == (3, 1, True)
-    assert there["last_run"]["exit_code"] == 3
-    assert there["last_run"]["misp_error"]
-    assert there["last_good_run"] == "2026-09-22T20:00:00Z"
+    assert (destination["live"], destination["held_events"], destination["in_settings"]) == (3, 1, True)
+    assert destination["last_run"]["exit_code"] == 3
+    assert destination["last_run"]["misp_error"]
+    assert destination["last_good_run"] == "2026-09-22T20:00:00Z"

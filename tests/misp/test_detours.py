@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 from werkzeug.serving import make_server
 
-from helpers.commands.progress import progress
+from helpers.commands.run import progress_bar, summary_table
 from helpers.misp.detours import FEW, Detours
 from helpers.misp.paged_search import PagedSearch
-from helpers.sync.report import Report, table
+from helpers.sync.report import Report
 from helpers.sync.run import Progress
 from sandbox.faults import Fault
 from sandbox.misp.app import create_app
@@ -122,7 +122,7 @@ def test_a_run_in_cron_writes_on_stderr_that_it_was_slow(box, tmp_path):
 
 def test_the_table_counts_them():
     console = Console(width=160, record=True, file=io.StringIO())
-    console.print(table(Report(detours=Detours(failed=9, singly=50, waited=900, reason="no answer"))))
+    console.print(summary_table(Report(detours=Detours(failed=9, singly=50, waited=900, reason="no answer"))))
     shown = console.export_text()
     for words in ("requests that failed", "no answer", "events read one by one", "seconds waited"):
         assert words in shown
@@ -172,7 +172,7 @@ def test_the_progress_bar_says_what_is_waited_for(monkeypatch):
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    with progress() as bar:
+    with progress_bar() as bar:
         bar.advance(3, 10)
         bar.waiting("waiting 900 s for MISP's rate limit")
     assert "waiting 900 s for MISP's rate limit" in terminal.getvalue()

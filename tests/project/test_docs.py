@@ -14,7 +14,8 @@ import pytest
 
 import constants
 from constants import Skip
-from helpers.commands import arguments as command_line
+from helpers.commands import arguments
+from helpers.commands.run import summary_table
 from helpers.errors import MicrosoftError, MispError, RunActive, SettingsError
 from helpers.indicators.convert import convert_event
 from helpers.indicators.rules import ConversionRules
@@ -23,7 +24,7 @@ from helpers.microsoft.batch import OutcomeState
 from helpers.microsoft.tokens import _HINTS
 from helpers.settings import clouds, credentials
 from helpers.settings.model import Settings
-from helpers.sync.report import Report, table
+from helpers.sync.report import Report
 from helpers.sync.run import ADOPT_NEXT
 from helpers.sync.withdrawal_guard import WithdrawalGuard
 
@@ -132,7 +133,7 @@ def test_tags_are_explained(name):
 
 
 def parsers() -> list[argparse.ArgumentParser]:
-    parser = command_line._parser()
+    parser = arguments.make_parser()
     commands = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     return [parser, *(command for action in commands for command in action.choices.values())]
 
@@ -147,7 +148,7 @@ def test_every_command_and_option_is_explained():
 
 
 def test_every_exit_code_has_its_row():
-    told = dict(re.findall(r"^  (\d+)  (.+)$", command_line.EXIT_CODES, re.MULTILINE))
+    told = dict(re.findall(r"^  (\d+)  (.+)$", arguments.EXIT_CODES, re.MULTILINE))
     table = rows(section(page("docs/operate.md"), "## Exit codes"))
     assert {row[0]: row[1] for row in table} == told
     assert {str(error.exit_code) for error in (SettingsError, MispError, MicrosoftError, RunActive)} <= told.keys()
@@ -331,7 +332,7 @@ def test_the_readmes_sample_is_what_the_reports_table_makes():
     counts = {name: int(count) for name, count, _ in sample}
     report = Report(attributes=counts["attributes in them"], examples={reason: [""] for reason in skipped})
     report.skipped.update(skipped)
-    labels, numbers, words = (list(column.cells) for column in table(report).columns)
+    labels, numbers, words = (list(column.cells) for column in summary_table(report).columns)
     assert [name for name, _, _ in sample] == labels
     assert counts["attributes skipped"] == int(numbers[labels.index("attributes skipped")]) == sum(skipped.values())
     assert counts["indicators"] == counts["  accepted"] + counts["  rejected"] + counts["  pending"]

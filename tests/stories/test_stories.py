@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from helpers.commands.story_files import stories_in
+from helpers.commands.share import stories_in
 from helpers.errors import SettingsError
 from helpers.settings import load
 from helpers.stories.indicators import StoryIndicator, indicators_in, windows

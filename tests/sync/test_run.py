@@ -19,6 +19,7 @@ from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES
 from helpers.commands import status
 from helpers.commands.arguments import parse
 from helpers.commands.convert import events_in
+from helpers.commands.run import summary_table
 from helpers.microsoft.batch import OutcomeState
 from helpers.misp.reader import MispReader
 from helpers.misp.search_filters import NOTHING_FOUND
@@ -26,7 +27,6 @@ from helpers.settings import loading
 from helpers.sync import destination
 from helpers.sync import run as sync
 from helpers.sync.destination import RunOptions
-from helpers.sync.report import table
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
 from tests.support import FakeTime, environ_for, hosts, misp_event
@@ -549,7 +549,7 @@ def test_a_dry_run_shows_an_example_of_what_would_leave_for_each_reason(site):
     report = site.run(MISP2SENTINEL_DRY_RUN="1", MISP2SENTINEL_MAX_WITHDRAW_PERCENT="100")
     examples = {name: each for name, each in report.as_json()["examples"].items() if name.startswith("withdraw: ")}
     assert [len(each) for each in examples.values()] == [1, 1]
-    names, _, words = (list(column.cells) for column in table(report).columns)
+    names, _, words = (list(column.cells) for column in summary_table(report).columns)
     told = [str(each) for name, each in zip(names, words, strict=True) if name == "would be withdrawn"]
     assert sorted(told) == sorted(f"{name.removeprefix('withdraw: ')}; {each[0]}" for name, each in examples.items())
 
@@ -564,7 +564,7 @@ def test_what_is_no_number_of_hours_is_told(capsys, hours):
     with pytest.raises(SystemExit) as ended:
         parse(["status", f"--max-age={hours}"])
     assert ended.value.code == 2
-    assert f"{hours} is no number of hours: write one from 0" in capsys.readouterr().err
+    assert f"{hours} is not a number of hours: write one from 0" in capsys.readouterr().err
 
 
 PWN = "a\x1b[2Jb\x1b]0;pwn\x07c"
@@ -601,7 +601,7 @@ def test_nothing_of_misp_s_or_microsoft_s_commands_the_terminal_or_the_log(site)
 
 def test_the_table_commands_no_terminal_either(site, capsys):
     pwned(site)
-    Console(width=500).print(table(site.run(MISP2SENTINEL_MISP_EVENT_LIMIT_PER_PAGE="1")))
+    Console(width=500).print(summary_table(site.run(MISP2SENTINEL_MISP_EVENT_LIMIT_PER_PAGE="1")))
     shown = capsys.readouterr().out
     assert not commands(shown)
     assert r"a\x1b[2Jb" in shown

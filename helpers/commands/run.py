@@ -1,0 +1,167 @@
+"""A run, which is what happens without a command: its progress bar, and the summary that people and programs read."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from constants import AdoptionKind
+from helpers.log import redact, safe_to_show
+from helpers.microsoft import OutcomeState
+from helpers.misp import Detours
+from helpers.settings import Settings
+from helpers.sync import Progress, Report, RunOptions, run
+from helpers.text import printable, shorten
+
+logger = logging.getLogger(__name__)
+
+# What is counted, how many, and why or for example.
+Rows = Iterable[tuple[str, int, str]]
+
+TASK = "MISP events"
+LONGEST_EXAMPLE = 80
+
+
+def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
+    """Bring Sentinel in step with MISP, show what was done and return the exit code."""
+    options = RunOptions(arguments.uuid or "", arguments.full, arguments.retry_rejected, arguments.force_withdraw)
+    line = say if arguments.list else None
+    with progress_bar() as progress:
+        report = run.run(settings, options, workspace=arguments.workspace, progress=progress, line=line)
+    show_report(report, settings, as_json=arguments.json)
+    return report.exit_code
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """Yield what draws a run's progress on stderr; it draws nothing where nobody looks."""
+    if not sys.stderr.isatty():
+        yield Progress()
+        return
+    from rich import progress  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415  only for a terminal
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(TASK, total=None)
+        yield Progress(
+            lambda done, listed: bar.update(task, completed=done, total=listed),
+            lambda words: bar.update(task, description=f"{TASK}, {words}" if words else TASK),
+        )
+
+
+def show_report(report: Report, settings: Settings, *, as_json: bool) -> None:
+    """Print JSON where it is asked for, a table in a terminal, and on stderr only what went wrong."""
+    summary = json.dumps(redact.within(report.as_json()))
+    logger.info("Summary: %s", summary)
+    if as_json:
+        print(summary)
+    elif sys.stdout and (report.dry_run or sys.stdout.isatty()):
+        from rich.console import Console  # noqa: PLC0415  only for a terminal
+
+        Console().print(summary_table(report))
+    for trouble in report.troubles():
+        print(safe_to_show(trouble), file=sys.stderr)
+    if report.exit_code:
+        print(f"Exit code {report.exit_code}; the log is {settings.log_path}", file=sys.stderr)
+
+
+# -- the table ------------------------------------------------------------------------------------------------
+
+
+def summary_table(report: Report) -> Any:
+    """Return the summary as a table for rich to print."""
+    from rich.table import Table  # noqa: PLC0415  only for a terminal
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(title=_title(report), title_justify="left", caption=report.advice or None, caption_justify="left")
+    table.add_column("what")
+    table.add_column("count", justify="right")
+    table.add_column("why, or for example", overflow="fold")
+    for name, count, words in _rows(report):
+        table.add_row(name, f"{count:,}", Text(printable(words)))  # not as rich's markup, which values may look like
+    return table
+
+
+def _title(report: Report) -> str:
+    if not report.dry_run:
+        return "MISP2Sentinel"
+    if report.command == "adopt":
+        return "Dry run: nothing was taken over, nothing was sent"
+    return "Dry run: nothing was sent, Microsoft was not asked (check does)"
+
+
+def _rows(report: Report) -> Rows:
+    for part in report.parts:
+        words = "; ".join(filter(None, [f"exit code {part.exit_code}", part.failure, part.given_up]))
+        yield f"{part.name}", part.indicators, words
+    yield from _rows_of_command(report) if report.command else _rows_of_run(report)
+
+
+def _rows_of_command(report: Report) -> Rows:
+    """Yield what adopt and withdraw did; neither reads events."""
+    if report.command == "adopt":
+        yield "indicators taken over", report.adopted.total(), f"seconds: {report.seconds:.0f}"
+    for kind, count in report.adopted.most_common():
+        yield f"  {kind}", count, "; ".join(report.unmatched) if kind is AdoptionKind.UNMATCHED else ""
+    if report.indicators or report.command == "withdraw":
+        yield from _rows_of_indicators(report)
+    yield from _rows_of_withdrawals(report)
+
+
+def _rows_of_run(report: Report) -> Rows:
+    yield "events read", report.events, f"{len(report.unread)} could not be read" if report.unread else ""
+    yield from _rows_of_detours(report.detours)
+    with_indicators = report.attributes - report.skipped.total()
+    yield "attributes in them", report.attributes, f"{with_indicators:,} of them have indicators"
+    yield from _rows_of_indicators(report)
+    yield "unchanged since an earlier run", report.unchanged, ""
+    yield from _rows_of_withdrawals(report)
+    if report.held:
+        yield "events held", report.held, "edited and not yet published again, or out of sight"
+    yield from _rows_of_skips(report)
+
+
+def _rows_of_detours(detours: Detours) -> Rows:
+    if detours.failed:
+        yield "  requests that failed", detours.failed, detours.reason
+    if detours.singly:
+        yield "  events read one by one", detours.singly, "since their page could not be read; it takes longer"
+    if detours.waited:
+        yield "  seconds waited", round(detours.waited), "for MISP's rate limit for this key"
+
+
+def _rows_of_indicators(report: Report) -> Rows:
+    yield "indicators", report.indicators, f"requests: {report.requests}, seconds: {report.seconds:.0f}"
+    if report.dry_run:
+        for kind, count in report.plans.most_common():
+            yield f"  {kind}", count, next(iter(report.plan_examples.get(f"send_{kind}", [])), "")
+    else:
+        yield "  accepted", report.states[OutcomeState.ACCEPTED], ""
+        yield "  rejected", report.states[OutcomeState.REJECTED], next(iter(report.rejections), "")
+        yield "  pending", report.states[OutcomeState.PENDING], report.given_up
+
+
+def _rows_of_withdrawals(report: Report) -> Rows:
+    for reason, count in report.withdrawals.most_common():
+        example = next(iter(report.plan_examples.get(f"withdraw: {reason}", [])), "")
+        yield "would be withdrawn" if report.dry_run else "withdrawn", count, f"{reason}; {example}"
+
+
+def _rows_of_skips(report: Report) -> Rows:
+    yield "attributes skipped", report.skipped.total(), ""
+    for reason, count in report.skipped.most_common():
+        example = shorten(report.examples[reason][0], LONGEST_EXAMPLE)
+        yield f"  {reason.name.lower()}", count, f"{reason.value}; {example}"
+    for reason, count in report.left_out.most_common():
+        yield f"  half: {reason.name.lower()}", count, reason.value
