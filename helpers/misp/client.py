@@ -188,7 +188,7 @@ class MispClient:
         )
 
     def _announce(self, state: tenacity.RetryCallState) -> None:
-        """Say what is waited for when MISP asked for it, which may be minutes; not when the time is over by then."""
+        """Say what is waited for when MISP asked for it, which may be minutes; not when the time ends before that."""
         seconds = state.next_action.sleep if state.next_action else 0
         if seconds >= self.seconds_left():
             raise TimeUp("there was no time left to ask MISP again")

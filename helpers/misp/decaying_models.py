@@ -31,7 +31,9 @@ def models_in(answer: Any) -> list[Model]:
 
 def any_in_filters(settings: Settings) -> bool:
     """Say whether the filters of any destination name a decaying model."""
-    return any(filters.decaying_models for place in settings.destinations() for filters in place.every_filter)
+    return any(
+        filters.decaying_models for destination in settings.destinations() for filters in destination.every_filter
+    )
 
 
 def absent(settings: Settings, models: Sequence[Model]) -> list[str]:

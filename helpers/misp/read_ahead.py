@@ -1,4 +1,4 @@
-"""One step ahead: a thread is at the next item while this one is worked on."""
+"""Reading ahead: a thread reads the next item while this one is worked on."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ PATIENCE = 5.0
 
 
 class ReadAhead(Generic[Item]):
-    """Gives what an iterator gives, with at most one more item made than was taken.
+    """Gives what an iterator gives, and has it read at most one item more than was taken.
 
-    What the iterator raises is raised here, in its turn. After ``close`` nothing more is made; a thread that is in the
+    What the iterator raises is raised here, in its turn. After ``close`` nothing more is read; a thread that is in the
     middle of an item by then ends with it.
     """
 
@@ -27,7 +27,7 @@ class ReadAhead(Generic[Item]):
         self._results: queue.SimpleQueue[tuple[list[Item], BaseException | None]] = queue.SimpleQueue()
         self._wanted = threading.Semaphore()
         self._closed = False
-        self._thread = threading.Thread(target=self._make, name="one step ahead", daemon=True)
+        self._thread = threading.Thread(target=self._read, name="read ahead", daemon=True)
         self._thread.start()
 
     def __iter__(self) -> Iterator[Item]:
@@ -42,12 +42,12 @@ class ReadAhead(Generic[Item]):
             yield items[0]
 
     def close(self) -> None:
-        """Make nothing more."""
+        """Read nothing more."""
         self._closed = True
         self._wanted.release()
         self._thread.join(PATIENCE)
 
-    def _make(self) -> None:
+    def _read(self) -> None:
         try:
             while self._wanted.acquire() and not self._closed:
                 self._results.put((list(islice(self._items, 1)), None))

@@ -61,7 +61,7 @@ class Unread:
 
 
 class MispReader:
-    """Reads the events that the site's filters find. Methods raise MispError, and TimeUp when the time is over.
+    """Reads the events that the site's filters find. Methods raise MispError, and TimeUp when no time is left.
 
     ``unread`` names the events that could not be read; the rest are not affected by them. ``listed`` is
     how many events the filters found, ``changed`` are events that changed, or left, while they were read.

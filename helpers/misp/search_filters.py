@@ -16,7 +16,7 @@ Filters = Mapping[str, Any]
 
 
 class Clash(NamedTuple):
-    """Two parameters that MISP 2.5.1 answers with HTTP 500 together, and each alone with events.
+    """Two parameters that MISP 2.5.1 answers with HTTP 500 together, and either of them by itself with events.
 
     ``recording`` names the exchange that shows it.
     """

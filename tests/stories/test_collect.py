@@ -263,7 +263,7 @@ def test_only_the_sharing_group_is_collected_when_one_is_set(tmp_path):
 
 
 def test_refresh_interval_is_kept_and_full_goes_on(site):
-    site.given["REFRESH_INTERVAL"] = "10"
+    site.stories_settings["REFRESH_INTERVAL"] = "10"
     site.one(story())
     site.collect()
     site.one(story(summary="New."))
@@ -277,7 +277,7 @@ def test_refresh_interval_is_kept_and_full_goes_on(site):
 
 
 def test_days_without_change_leaves_out_the_old_unless_full(site):
-    site.given["DAYS_WITHOUT_CHANGE"] = "2"
+    site.stories_settings["DAYS_WITHOUT_CHANGE"] = "2"
     site.one(story())
     assert site.collect(later=3 * 86_400)[1] == []
     assert len(site.collect(full=True)[1]) == 1

@@ -29,7 +29,7 @@ URL = "http://evil.example.org/a"
 
 
 def item(**changes):
-    made = {
+    fields = {
         "id": ITEM,
         "title": "Loader seen",
         "content": "It calls hxxp://evil[.]example[.]org/a and drops a file.",
@@ -43,7 +43,7 @@ def item(**changes):
         "osint_source_id": "",
         "story_id": STORY,
     }
-    return made | changes
+    return fields | changes
 
 
 def other_item(**changes):
@@ -51,7 +51,7 @@ def other_item(**changes):
 
 
 def story(**changes):
-    made = {
+    fields = {
         "id": STORY,
         "title": "New loader spreads by invoice mails",
         "description": "A loader.",
@@ -62,7 +62,7 @@ def story(**changes):
         "links": [{"link": "https://news.example.org/loader", "news_item_id": ITEM}],
         "news_items": [item()],
     }
-    return made | changes
+    return fields | changes
 
 
 class Wire(WsgiAdapter):
@@ -95,7 +95,7 @@ class StorySite:
         self.misp.tags |= {"loader", "tlp:amber", "tlp:green"}
         self.key = self.misp.key if role == "admin" else self.misp.add_user(role, US)
         self.their_key = self.misp.add_user("Publisher", THEM)
-        self.given = {"DISTRIBUTION": "1", **settings}
+        self.stories_settings = {"DISTRIBUTION": "1", **settings}
         self.state = folder / "state"
         self.wire = Wire(create_app(self.misp))
         silence_libraries()
@@ -104,8 +104,13 @@ class StorySite:
         config = self.folder / "config.py"
         config.write_text("")
         ours = "1" if self.key == self.misp.key else US["id"]
-        named = {"API_KEY": key or self.key, "ORGANISATION_ID": organisation_id or ours, **self.given, **more}
-        environ = {f"MISP2SENTINEL_MISP_STORIES__{name}": value for name, value in named.items()}
+        values = {
+            "API_KEY": key or self.key,
+            "ORGANISATION_ID": organisation_id or ours,
+            **self.stories_settings,
+            **more,
+        }
+        environ = {f"MISP2SENTINEL_MISP_STORIES__{name}": value for name, value in values.items()}
         environ |= {"MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org"}
         environ |= {"MISP2SENTINEL_STATE_DIR": str(self.state)}
         return load(config, environ, stories=True).settings
@@ -115,34 +120,34 @@ class StorySite:
         with mock.patch("helpers.misp.client.PinnedHttpAdapter", lambda *_: self.wire):
             yield
 
-    def share(self, *stories, text=None, settings=None, later=60, **terms):
+    def share(self, *stories, text=None, settings=None, later=60, **options):
         """Share stories a minute later; what ``--json`` says."""
         self.time.seconds += later
         self.wire.requests.clear()
         file = self.folder / "stories.json"
         file.write_text("\n".join(json.dumps(each) for each in stories) if text is None else text, encoding="utf-8")
-        said = []
+        lines = []
         with self.wired():
             code = share(
                 settings or self.settings(),
                 [file],
-                said.append,
-                ShareOptions(**terms),
+                lines.append,
+                ShareOptions(**options),
                 as_json=True,
                 sleep=self.time.sleep,
             )
-        answer = json.loads(said[0])
+        answer = json.loads(lines[0])
         assert code == answer["exit_code"]
         return answer
 
-    def one(self, told, **terms):
+    def one(self, story_, **options):
         """Share one story; its outcome."""
-        (outcome,) = self.share(told, **terms)["stories"]
+        (outcome,) = self.share(story_, **options)["stories"]
         return outcome
 
-    def share_as_them(self, given, **terms):
+    def share_as_them(self, story_, **options):
         """Share a story as the other organisation does."""
-        return self.one(given, settings=self.settings(self.their_key, THEM["id"]), **terms)
+        return self.one(story_, settings=self.settings(self.their_key, THEM["id"]), **options)
 
     def collect(self, settings=None, later=60, **given):
         """Collect a minute later: exit code, the stories, what was said."""
