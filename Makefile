@@ -1,5 +1,5 @@
-# make demo: try it.  make test: everything that CI runs.  Needs make and Python 3.11 or newer; the tests of the
-# ledger in PostgreSQL need Debian's package postgresql as well, and are skipped without it, except in CI (CI=true).
+# make demo: try it.  make test: every test.  Needs make and Python 3.11 or newer; the tests of the ledger in PostgreSQL
+# need Debian's package postgresql as well, and are skipped without it, except in CI (CI=true).
 
 PYTHON ?= python3
 
@@ -9,11 +9,21 @@ READY := $(VENV)/ready
 BOX := .sandbox/demo
 LOG := $(BOX)/state/misp2sentinel.log
 
-.PHONY: help demo test function-zip clean
+PYTEST := $(BIN)/pytest -n auto --dist worksteal
+# Tests of what neither starts a server nor waits: the pure packages, the settings, and the project's own rules.
+QUICK := tests/indicators tests/settings tests/shared tests/misp/test_search_filters.py tests/stories/test_stories.py \
+  tests/microsoft/test_rate_limit.py tests/project/test_architecture.py tests/project/test_docs.py
+# Tests that try as many examples as tests/support/examples.py says.
+SLOW := tests/sync/test_state_machine.py tests/sync/test_kill.py tests/microsoft/test_graph.py
+
+.PHONY: help demo check test test-quick test-all test-rest function-zip clean
 
 help:
 	@echo "make demo   run the nightly job against a MISP and an Azure of its own, on this machine"
-	@echo "make test   run everything that CI runs: ruff, mypy, pytest; takes some minutes"
+	@echo "make test   run ruff, mypy and every test, the slow ones with few examples; takes some minutes"
+	@echo "make test-quick     run the tests of the pure packages and of the settings; takes less than a minute"
+	@echo "make test-all       run everything with all examples, as before a release"
+	@echo "make test-rest      run the slow tests alone with all examples, as CI does after make test"
 	@echo "make function-zip   build the archive that is deployed as an Azure Function"
 	@echo "make clean  remove what these made"
 	@echo "The first of them needs the Internet once, to install Python packages into $(VENV)."
@@ -37,11 +47,22 @@ demo: $(READY)
 	  '$(BIN)/python -m sandbox' 'keeps MISP and Azure up, and shows their URLs'; \
 	exit $$code
 
-test: $(READY)
+check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n auto --dist worksteal
+
+test: check
+	$(PYTEST)
+
+test-all: check
+	EXAMPLES=all $(PYTEST)
+
+test-quick: $(READY)
+	$(PYTEST) $(QUICK)
+
+test-rest: $(READY)
+	EXAMPLES=all-unshrunk $(PYTEST) --exitfirst $(SLOW)
 
 function-zip:
 	@$(PYTHON) azure_function/build.py dist/misp2sentinel-function.zip
@@ -56,6 +77,8 @@ $(READY): $(wildcard requirements*.txt azure_function/requirements.txt constrain
 	  echo "python3 python3-venv. Is it there under another name? make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || { \
 	  echo "$(PYTHON) lacks its venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@[ ! -L $(VENV) ] || { \
+	  echo "$(VENV) is a link, and what it leads to would be emptied. Remove the link, or touch $@." >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt || { \
 	  echo "pip could not install the packages; its words are above. Behind a proxy, set HTTPS_PROXY." >&2; exit 1; }

@@ -25,7 +25,7 @@ from sandbox.serve import Sandbox
 PER_REQUEST = 100
 OK = 200
 Span = tuple[float, float]
-_BEGIN, _END = (re.compile(re.sub(r"\\\{\\\}", ".*", re.escape(each))) for each in (LOG_MISP_PAGE, LOG_PROCESSED))
+_BEGIN, _END = (re.compile(re.sub(r"\\\{\\\}", ".*", re.escape(message))) for message in (LOG_MISP_PAGE, LOG_PROCESSED))
 
 
 def measure(limit: int, indicators: int, per_event: int) -> Measured:
@@ -37,14 +37,14 @@ def measure(limit: int, indicators: int, per_event: int) -> Measured:
         measured = run(box, settings)
         rate = sustained(box.azure.uploads)
         doing = [
-            [(each.begin, each.end) for each in box.misp_exchanges],
+            [(exchange.begin, exchange.end) for exchange in box.misp_exchanges],
             list(converting((Path(folder) / "misp2sentinel.log").read_text(encoding="utf-8"))),
-            [(each.begin, each.end) for each in box.azure_exchanges],
+            [(exchange.begin, exchange.end) for exchange in box.azure_exchanges],
         ]
         return {
             **measured,
             "arrived": len(box.azure.live()),
-            "refused": sum(each["status"] == 429 for each in box.azure.uploads),
+            "refused": sum(upload["status"] == 429 for upload in box.azure.uploads),
             "a_minute": round(rate),
             "of_limit": round(rate / (limit * PER_REQUEST), 3),
             "at_once": round(at_once(doing), 1),
@@ -53,11 +53,11 @@ def measure(limit: int, indicators: int, per_event: int) -> Measured:
 
 def sustained(uploads: list[dict[str, Any]]) -> float:
     """Return how many objects were taken a minute over all full minutes; over all of it where there is none."""
-    taken = [each for each in uploads if each["status"] == OK]
+    taken = [upload for upload in uploads if upload["status"] == OK]
     begin = taken[0]["time"]
     passed = taken[-1]["time"] - begin
     minutes = passed // RATE_WINDOW * RATE_WINDOW or passed
-    return sum(each["count"] for each in taken if each["time"] < begin + minutes) / minutes * RATE_WINDOW
+    return sum(upload["count"] for upload in taken if upload["time"] < begin + minutes) / minutes * RATE_WINDOW
 
 
 def converting(log: str) -> Iterable[Span]:
@@ -77,9 +77,9 @@ def moment(line: str) -> float:
 
 def at_once(doing: Iterable[Iterable[Span]]) -> float:
     """Return how long each of several was at it, all at once, in seconds."""
-    every = list(doing)
-    edges = [(end, kind, step) for kind, spans in enumerate(every) for span in spans for end, step in _edges(span)]
-    busy = [0] * len(every)
+    activities = list(doing)
+    edges = [(end, kind, step) for kind, spans in enumerate(activities) for span in spans for end, step in _edges(span)]
+    busy = [0] * len(activities)
     total, last = 0.0, 0.0
     for time, kind, step in sorted(edges):
         total += time - last if all(busy) else 0
@@ -98,9 +98,11 @@ def main() -> None:
     command_line.add_argument("--limit", type=int, default=100, help="requests a minute")
     command_line.add_argument("--indicators", type=int, default=60_000)
     command_line.add_argument("--per-event", type=int, default=50)
-    given = command_line.parse_args()
-    measured = measure(given.limit, given.indicators, given.per_event)
-    show({f"{given.limit} a minute": measured}, given.json, (*OF_A_RUN, "refused", "a_minute", "of_limit", "at_once"))
+    options = command_line.parse_args()
+    measured = measure(options.limit, options.indicators, options.per_event)
+    show(
+        {f"{options.limit} a minute": measured}, options.json, (*OF_A_RUN, "refused", "a_minute", "of_limit", "at_once")
+    )
 
 
 if __name__ == "__main__":

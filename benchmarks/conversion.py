@@ -28,16 +28,16 @@ Pairs = set[tuple[str, str]]
 Way = Callable[[list[RequestObjectEvent]], Pairs]
 
 
-def measure(given: Iterable[dict[str, Any]]) -> dict[str, Measured]:
+def measure(events: Iterable[dict[str, Any]]) -> dict[str, Measured]:
     """Convert events both ways; raises AssertionError when they differ."""
     now = datetime.now(UTC)
-    prepared = [RequestObjectEvent(each, ConversionRules.of(Settings()), now) for each in given]
+    prepared = [RequestObjectEvent(event, ConversionRules.of(Settings()), now) for event in events]
     plain_loop(prepared[:1])  # what is imported and built once counts for neither
     stage(prepared[:1])
-    plain, of_loop = timed(plain_loop, prepared)
-    ours, of_stage = timed(stage, prepared)
-    if of_loop != of_stage:
-        raise AssertionError(f"the two differ: {sorted(of_loop ^ of_stage)[:4]}")
+    plain, loop_pairs = timed(plain_loop, prepared)
+    ours, stage_pairs = timed(stage, prepared)
+    if loop_pairs != stage_pairs:
+        raise AssertionError(f"the two differ: {sorted(loop_pairs ^ stage_pairs)[:4]}")
     return {"plain loop": plain, "this project": {**ours, "times": round(ours["a_second"] / plain["a_second"], 1)}}
 
 
@@ -46,36 +46,40 @@ def timed(
 ) -> tuple[Measured, Pairs]:
     """Return how fast a way of converting is, and what it made."""
     begin = time.perf_counter()
-    made = way(prepared)
+    pairs = way(prepared)
     seconds = time.perf_counter() - begin
     return {
-        "indicators": len(made),
+        "indicators": len(pairs),
         "seconds": round(seconds, 2),
-        "a_second": round(len(made) / seconds),
+        "a_second": round(len(pairs) / seconds),
         "times": 1,
-    }, made
+    }, pairs
 
 
 def plain_loop(prepared: Iterable[RequestObjectEvent]) -> Pairs:
     """Return the ids and patterns that misp-stix makes of whole events."""
     from misp_stix_converter import MISPtoSTIX21Parser  # noqa: PLC0415  takes 0.7 s to import
 
-    made: Pairs = set()
+    pairs: Pairs = set()
     for event in prepared:
         converter = MISPtoSTIX21Parser()
         converter.parse_misp_event({**AROUND, "Attribute": [item.for_misp_stix for item in event.items]})
-        made |= {(each.id, each.pattern) for each in converter.stix_objects if each.type == "indicator"}
-    return made
+        pairs |= {
+            (stix_object.id, stix_object.pattern)
+            for stix_object in converter.stix_objects
+            if stix_object.type == "indicator"
+        }
+    return pairs
 
 
 def stage(prepared: Iterable[RequestObjectEvent]) -> Pairs:
     """Return the ids and patterns that this project's stage makes of whole events."""
-    made: Pairs = set()
+    pairs: Pairs = set()
     for event in prepared:
         for chunk in batched(event.items, CHUNK):
             indicators = through_misp_stix(chunk, {}).indicators.values()
-            made |= {(each["id"], each["pattern"]) for each in indicators}
-    return made
+            pairs |= {(indicator["id"], indicator["pattern"]) for indicator in indicators}
+    return pairs
 
 
 def main() -> None:
@@ -83,11 +87,11 @@ def main() -> None:
     command_line: argparse.ArgumentParser = parser(__doc__)
     command_line.add_argument("--attributes", type=int, default=10_000, help="of a made-up event")
     command_line.add_argument("--events", type=Path, nargs="+", metavar="FILE", help="events in place of that one")
-    given = command_line.parse_args()
-    read = (event for path in given.events or [] for event in events_in(path))
+    options = command_line.parse_args()
+    read = (event for path in options.events or [] for event in events_in(path))
     show(
-        measure(read if given.events else events(1, given.attributes)),
-        given.json,
+        measure(read if options.events else events(1, options.attributes)),
+        options.json,
         ("indicators", "seconds", "a_second", "times"),
     )
 

@@ -34,15 +34,15 @@ def measure(indicators: int) -> dict[str, Measured]:
         measured = {"first": run(box, settings), "unchanged": run(box, settings)}
         change(box, count)
         measured["changed"] = run(box, settings)
-        return {name: {"indicators": indicators, **each} for name, each in measured.items()}
+        return {name: {"indicators": indicators, **columns} for name, columns in measured.items()}
 
 
 def change(box: Sandbox, count: int) -> None:
     """Give every attribute of one event in a hundred another comment, and publish those events."""
-    for whole in events(max(1, count // ONE_IN), PER_EVENT):
-        for attribute in whole["Attribute"]:
-            box.misp.edit_attribute(whole["uuid"], attribute["uuid"], comment="looked at again")
-        box.misp.publish(whole["uuid"])
+    for event in events(max(1, count // ONE_IN), PER_EVENT):
+        for attribute in event["Attribute"]:
+            box.misp.edit_attribute(event["uuid"], attribute["uuid"], comment="looked at again")
+        box.misp.publish(event["uuid"])
 
 
 def page(measured: Mapping[int, Mapping[str, Measured]]) -> str:
@@ -55,9 +55,9 @@ def _table(measured: Mapping[int, Mapping[str, Measured]]) -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
     for size, runs in measured.items():
         for name, title in RUNS.items():
-            each = runs[name]
-            took = f"{each['whole_seconds']:,.0f} s | {each['processor_seconds']:,.0f} s | {each['peak_mb']:.0f} MB"
-            asked = f"{each['misp_requests']:,} | {each['accepted']:,} | {each['uploads']:,}"
+            run_ = runs[name]
+            took = f"{run_['whole_seconds']:,.0f} s | {run_['processor_seconds']:,.0f} s | {run_['peak_mb']:.0f} MB"
+            asked = f"{run_['misp_requests']:,} | {run_['accepted']:,} | {run_['uploads']:,}"
             yield f"| {size:,} | {title} | {took} | {asked} |"
 
 
@@ -85,11 +85,11 @@ def _xychart(title: str, sizes: str, lines: list[list[float]]) -> Iterator[str]:
     yield "```"
 
 
-def put_into(text: str, made: str) -> str:
+def put_into(text: str, content: str) -> str:
     """Return a page with what was made in its place. Raises ValueError when it has none."""
     if not PLACE.search(text):
         raise ValueError("the page has no comments of benchmarks.growth to put the table between")
-    return PLACE.sub(lambda found: f"{found[1]}\n{made}\n{found[2]}", text)
+    return PLACE.sub(lambda match: f"{match[1]}\n{content}\n{match[2]}", text)
 
 
 def main() -> None:
@@ -97,14 +97,14 @@ def main() -> None:
     command_line = parser(__doc__)
     command_line.add_argument("--indicators", type=int, nargs="+", default=list(SIZES))
     command_line.add_argument("--into", type=Path, metavar="PAGE")
-    given = command_line.parse_args()
-    if given.into:
-        put_into(given.into.read_text(encoding="utf-8"), "")  # a page without a place says so before half an hour
-    measured = {size: measure(size) for size in given.indicators}
-    columns = {f"{size:,} {name}": each for size, runs in measured.items() for name, each in runs.items()}
-    show(columns, given.json)
-    if given.into:
-        given.into.write_text(put_into(given.into.read_text(encoding="utf-8"), page(measured)), encoding="utf-8")
+    options = command_line.parse_args()
+    if options.into:
+        put_into(options.into.read_text(encoding="utf-8"), "")  # a page without a place says so before half an hour
+    measured = {size: measure(size) for size in options.indicators}
+    columns = {f"{size:,} {name}": run_ for size, runs in measured.items() for name, run_ in runs.items()}
+    show(columns, options.json)
+    if options.into:
+        options.into.write_text(put_into(options.into.read_text(encoding="utf-8"), page(measured)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ def main() -> None:
     command_line = parser(__doc__)
     command_line.add_argument("--events", type=int, default=1)
     command_line.add_argument("--attributes", type=int, default=100_000)
-    given = command_line.parse_args()
-    show({"first run": measure(given.events, given.attributes)}, given.json)
+    options = command_line.parse_args()
+    show({"first run": measure(options.events, options.attributes)}, options.json)
 
 
 if __name__ == "__main__":

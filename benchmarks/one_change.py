@@ -20,13 +20,13 @@ CHANGES = {"comment changed": {"comment": "looked at again"}, "value changed": {
 def measure(attributes: int) -> dict[str, Measured]:
     """Run once for all of the event, and once for each change."""
     with Sandbox() as box, TemporaryDirectory() as folder:
-        (whole,) = events(1, attributes)
-        box.misp.load([whole])
+        (event,) = events(1, attributes)
+        box.misp.load([event])
         environ = site(box, Path(folder))
         measured = {"first run": run(box, environ)}
         for title, change in CHANGES.items():
-            box.misp.edit_attribute(whole["uuid"], whole["Attribute"][0]["uuid"], **change)
-            box.misp.publish(whole["uuid"])
+            box.misp.edit_attribute(event["uuid"], event["Attribute"][0]["uuid"], **change)
+            box.misp.publish(event["uuid"])
             measured[title] = run(box, environ)
         return measured
 
@@ -35,8 +35,8 @@ def main() -> None:
     """Measure what the command line asks for."""
     command_line = parser(__doc__)
     command_line.add_argument("--attributes", type=int, default=27_000)
-    given = command_line.parse_args()
-    show(measure(given.attributes), given.json)
+    options = command_line.parse_args()
+    show(measure(options.attributes), options.json)
 
 
 if __name__ == "__main__":

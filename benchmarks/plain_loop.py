@@ -30,8 +30,8 @@ def events() -> Iterator[dict[str, Any]]:
     """Read MISP's published events, page by page."""
     misp = PyMISP(setting("MISP_DOMAIN"), setting("MISP_KEY"), setting("MISP_VERIFYCERT"))
     page = 1
-    while found := misp.search(controller="events", published=True, limit=PER_PAGE, page=page):
-        yield from found
+    while events_of_page := misp.search(controller="events", published=True, limit=PER_PAGE, page=page):
+        yield from events_of_page
         page += 1
 
 
@@ -39,7 +39,9 @@ def indicators(event: dict[str, Any]) -> list[dict[str, Any]]:
     """Convert an event."""
     converter = MISPtoSTIX21Parser()
     converter.parse_misp_event(event)
-    return [json.loads(each.serialize()) for each in converter.stix_objects if each.type == "indicator"]
+    return [
+        json.loads(stix_object.serialize()) for stix_object in converter.stix_objects if stix_object.type == "indicator"
+    ]
 
 
 def main() -> None:
@@ -57,15 +59,15 @@ def main() -> None:
     token = app.acquire_token_for_client(["https://management.azure.com/.default"])["access_token"]
     url = setting("MS_ENDPOINTS__UPLOAD") + ROUTE.format(setting("MS_AUTH__WORKSPACE_ID"))
     headers = {"Authorization": f"Bearer {token}"}
-    made = [each for event in events() for each in indicators(event)]
-    for start in range(0, len(made), PER_REQUEST):
-        body = {"sourcesystem": "MISP", "stixobjects": made[start : start + PER_REQUEST]}
+    all_indicators = [indicator for event in events() for indicator in indicators(event)]
+    for start in range(0, len(all_indicators), PER_REQUEST):
+        body = {"sourcesystem": "MISP", "stixobjects": all_indicators[start : start + PER_REQUEST]}
         for _ in range(TRIES):
             answer = session.post(url, json=body, headers=headers, timeout=60)
             if answer.status_code != requests.codes.too_many_requests:
                 break
             time.sleep(10)
-    print(json.dumps({"sent": len(made), "exit_code": 0}))
+    print(json.dumps({"sent": len(all_indicators), "exit_code": 0}))
 
 
 if __name__ == "__main__":

@@ -27,11 +27,11 @@ SHOWN = (
 )
 
 
-def measure(given: Iterable[dict[str, Any]]) -> Measured:
+def measure(events: Iterable[dict[str, Any]]) -> Measured:
     """Run once over these events, published now, and return what that took."""
     with Sandbox() as box, TemporaryDirectory() as folder:
         published = {"published": True, "publish_timestamp": str(int(time.time()))}
-        box.misp.load({**event, **published} for event in given)
+        box.misp.load({**event, **published} for event in events)
         filters = {"MISP_EVENT_FILTERS": json.dumps(config.misp_event_filters)}
         return run(box, site(box, Path(folder), **filters))
 
@@ -42,9 +42,9 @@ def main() -> None:
     command_line.add_argument("--events", type=Path, nargs="+", metavar="FILE", help="events in place of made-up ones")
     command_line.add_argument("--count", type=int, default=5000, help="so many made-up events (default %(default)s)")
     command_line.add_argument("--attributes", type=int, default=2, help="attributes in each (default %(default)s)")
-    given = command_line.parse_args()
-    read = [event for path in given.events or [] for event in events_in(path)]
-    show({"first run": measure(read or events(given.count, given.attributes))}, given.json, SHOWN)
+    options = command_line.parse_args()
+    read = [event for path in options.events or [] for event in events_in(path)]
+    show({"first run": measure(read or events(options.count, options.attributes))}, options.json, SHOWN)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def site(box: Sandbox, state: Path, **more: str) -> dict[str, str]:
     hosts = dict.fromkeys(("AUTHORITY", "UPLOAD"), box.azure_url)
     (state / "config.py").touch()
     box.azure.requests_per_minute = 1_000_000
-    named = {
+    values = {
         "CONFIG": str(state / "config.py"),
         "MISP_DOMAIN": box.misp_url,
         "MISP_KEY": box.misp.readonly_key,
@@ -88,7 +88,7 @@ def site(box: Sandbox, state: Path, **more: str) -> dict[str, str]:
         **{f"MS_ENDPOINTS__{name}": url for name, url in hosts.items()},
         **more,
     }
-    return {f"MISP2SENTINEL_{name}": value for name, value in named.items()}
+    return {f"MISP2SENTINEL_{name}": value for name, value in values.items()}
 
 
 def run(box: Sandbox, settings: Mapping[str, str], *options: str) -> Measured:
@@ -123,7 +123,7 @@ def peak_megabytes(process: subprocess.Popen[bytes]) -> float:
     while process.poll() is None:
         try:
             family = [root, *root.children(recursive=True)]
-            peak = max(peak, sum(each.memory_full_info().pss for each in family))
+            peak = max(peak, sum(member.memory_full_info().pss for member in family))
         except psutil.Error:
             break
         try:
@@ -136,9 +136,9 @@ def peak_megabytes(process: subprocess.Popen[bytes]) -> float:
 
 def parser(words: str | None) -> argparse.ArgumentParser:
     """Return the command line of a measurement, with the option that all have."""
-    made = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured, as JSON")
-    return made
+    command_line = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command_line.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured, as JSON")
+    return command_line
 
 
 OF_A_RUN = ("whole_seconds", "processor_seconds", "peak_mb", "misp_requests", "uploads", "exit_code")
@@ -148,7 +148,7 @@ def show(columns: Mapping[str, Measured], file: Path | None, names: Sequence[str
     """Print a column for each run, and write all of it where that is asked for."""
     print(f"{'':<20}" + "".join(f"{title:>20}" for title in columns))
     for name in names:
-        print(f"{name:<20}" + "".join(f"{each[name]:>20,}" for each in columns.values()))
+        print(f"{name:<20}" + "".join(f"{column[name]:>20,}" for column in columns.values()))
     if file:
         file.write_text(json.dumps({"processors": os.cpu_count(), **columns}, indent=2) + "\n", encoding="utf-8")
 

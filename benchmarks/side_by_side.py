@@ -21,25 +21,25 @@ from sandbox.serve import Sandbox
 SHOWN = (*OF_A_RUN, "arrived", "matchable")
 
 
-def measure(given: Iterable[dict[str, Any]]) -> dict[str, Measured]:
+def measure(events: Iterable[dict[str, Any]]) -> dict[str, Measured]:
     """Carry events over both ways, twice each."""
-    every = [{**each, "published": True} for each in given]
-    found: dict[str, Measured] = {}
+    published = [{**event, "published": True} for event in events]
+    columns: dict[str, Measured] = {}
     for way in ("this project", "plain loop"):
         with Sandbox() as box, TemporaryDirectory() as folder:
-            box.misp.load(every)
+            box.misp.load(published)
             settings = site(box, Path(folder))
             for title in (way, f"{way}, again"):
                 plain = [str(ROOT / "benchmarks" / "plain_loop.py")]
                 took = run(box, settings) if way == "this project" else measured(box, plain, settings)
-                found[title] = {**took, **arrived(box)}
-    return found
+                columns[title] = {**took, **arrived(box)}
+    return columns
 
 
 def arrived(box: Sandbox) -> Measured:
     """Count what is in the workspace, and what of it Sentinel can match."""
     live = box.azure.live().values()
-    return {"arrived": len(live), "matchable": sum(box.azure.observable(each) is not None for each in live)}
+    return {"arrived": len(live), "matchable": sum(box.azure.observable(indicator) is not None for indicator in live)}
 
 
 def main() -> None:
@@ -47,9 +47,9 @@ def main() -> None:
     command_line = parser(__doc__)
     command_line.add_argument("--count", type=int, default=200, help="of made-up events of 50 attributes")
     command_line.add_argument("--events", type=Path, nargs="+", metavar="FILE", help="events in place of those")
-    given = command_line.parse_args()
-    read = (event for path in given.events or [] for event in events_in(path))
-    show(measure(read if given.events else events(given.count, 50)), given.json, SHOWN)
+    options = command_line.parse_args()
+    read = (event for path in options.events or [] for event in events_in(path))
+    show(measure(read if options.events else events(options.count, 50)), options.json, SHOWN)
 
 
 if __name__ == "__main__":

@@ -43,8 +43,8 @@ def main() -> None:
     """Measure what the command line asks for."""
     command_line = parser(__doc__)
     command_line.add_argument("--times", type=int, default=15)
-    given = command_line.parse_args()
-    show(measure(given.times), given.json, ("median", "best"))
+    options = command_line.parse_args()
+    show(measure(options.times), options.json, ("median", "best"))
 
 
 if __name__ == "__main__":

@@ -26,40 +26,43 @@ FILTERS = {"published": 1, "enforceWarninglist": True}
 SHOWN = ("bytes", "indicators", "times_less")
 
 
-def measure(given: Iterable[dict[str, Any]]) -> dict[str, Measured]:
+def measure(events: Iterable[dict[str, Any]]) -> dict[str, Measured]:
     """Read events both ways; raises AssertionError when what becomes of them differs."""
     with Sandbox() as box, TemporaryDirectory() as folder:
-        box.misp.load({**each, "published": True} for each in given)
+        box.misp.load({**event, "published": True} for event in events)
         settings = load(None, site(box, Path(folder))).settings
         rules, reader = ConversionRules.of(settings), MispReader(settings)
         listed = reader.listing(FILTERS)
         client = reader.client.connect()
         ways = {
-            "whole events": lambda: [each["Event"] for each in client.search(controller="events", **FILTERS)],
-            "this project": lambda: [each for page in reader.pages(listed, FILTERS) for each in page.slices],
+            "whole events": lambda: [record["Event"] for record in client.search(controller="events", **FILTERS)],
+            "this project": lambda: [event for page in reader.pages(listed, FILTERS) for event in page.slices],
         }
-        found: dict[str, Measured] = {}
+        columns: dict[str, Measured] = {}
         for title, way in ways.items():
             before = len(box.misp_exchanges)
             read = way()
-            sent = sum(each.size for each in box.misp_exchanges[before:])
-            parts = [part for each in read for part in convert_event(each, rules, datetime.now(UTC))]
+            sent = sum(exchange.size for exchange in box.misp_exchanges[before:])
+            parts = [part for event in read for part in convert_event(event, rules, datetime.now(UTC))]
             skips = Counter(skip.reason.value for part in parts for skip in part.skipped)
             indicators = sum(len(part.indicators) for part in parts)
-            found[title] = {"bytes": sent, "indicators": indicators, "skips": dict(skips)}
-    whole, ours = found.values()
-    if (whole["indicators"], whole["skips"]) != (ours["indicators"], ours["skips"]):
-        raise AssertionError(f"the two differ: {whole} and {ours}")
-    return {title: {**each, "times_less": round(whole["bytes"] / each["bytes"], 2)} for title, each in found.items()}
+            columns[title] = {"bytes": sent, "indicators": indicators, "skips": dict(skips)}
+    theirs, ours = columns.values()
+    if (theirs["indicators"], theirs["skips"]) != (ours["indicators"], ours["skips"]):
+        raise AssertionError(f"the two differ: {theirs} and {ours}")
+    return {
+        title: {**column, "times_less": round(theirs["bytes"] / column["bytes"], 2)}
+        for title, column in columns.items()
+    }
 
 
 def main() -> None:
     """Measure what the command line asks for."""
     command_line = parser(__doc__)
     command_line.add_argument("--events", type=Path, nargs="+", metavar="FILE", help="events in place of made-up ones")
-    given = command_line.parse_args()
-    read = (event for path in given.events or [] for event in events_in(path))
-    show(measure(read if given.events else events(20, 50)), given.json, SHOWN)
+    options = command_line.parse_args()
+    read = (event for path in options.events or [] for event in events_in(path))
+    show(measure(read if options.events else events(20, 50)), options.json, SHOWN)
 
 
 if __name__ == "__main__":

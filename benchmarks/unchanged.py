@@ -46,14 +46,14 @@ Rows = tuple[AttributeRecord, Source, ObjectRecord]
 
 def measure(objects: int, event_count: int, listed: int) -> Measured:
     """Fill MISP and ledger, run once, and return what that took."""
-    each = objects // event_count
+    attributes = objects // event_count
     with Sandbox() as box, TemporaryDirectory() as folder:
         environ = site(box, Path(folder), MISP_EVENT_FILTERS=FILTERS)
         now = int(time.time())
-        box.misp.load(_light(n, each, now if n < listed else now - 100 * DAY) for n in range(event_count))
+        box.misp.load(_light(n, attributes, now if n < listed else now - 100 * DAY) for n in range(event_count))
         fill(load(None, environ).settings, box.misp.events(), now - DAY)
         size = sum(path.stat().st_size for path in Path(folder).glob("ledger*"))
-        remembered = {"remembered_objects": event_count * each, "remembered_events": event_count}
+        remembered = {"remembered_objects": event_count * attributes, "remembered_events": event_count}
         return {**remembered, "ledger_mb": size // 1_000_000, **run(box, environ)}
 
 
@@ -61,10 +61,10 @@ def fill(settings: Settings, events: Iterator[Record], then: int) -> None:
     """Write down these events, and everything in them, as accepted ``then``."""
     ledger = Ledger(settings.ledger_url, settings.ms_auth.workspace_id, settings.sourcesystem)
     model = _model(settings, then)
-    while some := list(islice(events, EVENTS_AT_ONCE)):
-        rows = [row for each in some for row in _objects(model, each, then)]
+    while batch := list(islice(events, EVENTS_AT_ONCE)):
+        rows = [row for event in batch for row in _objects(model, event, then)]
         attributes, sources, objects = zip(*rows, strict=True)
-        ledger.keep(events=_remembered(some, then), attributes=attributes, sources=sources, objects=objects)
+        ledger.keep(events=_remembered(batch, then), attributes=attributes, sources=sources, objects=objects)
     fingerprint = settings_fingerprint(settings)
     ledger.save_facts(DestinationFacts(full_at=then, settings=fingerprint, deduplicate=settings.deduplicate))
     ledger.close()
@@ -78,8 +78,8 @@ def _light(number: int, attributes: int, published_at: int) -> Record:
 
 def _model(settings: Settings, then: int) -> Indicator:
     """Convert one attribute, for all others to be like."""
-    whole = {**event(0, then), "Attribute": [attribute(0)]}
-    parts = convert_event(whole, ConversionRules.of(settings), datetime.fromtimestamp(then, UTC))
+    event_with_attribute = {**event(0, then), "Attribute": [attribute(0)]}
+    parts = convert_event(event_with_attribute, ConversionRules.of(settings), datetime.fromtimestamp(then, UTC))
     (indicator,) = (indicator for part in parts for indicator in part.indicators)
     return indicator
 
@@ -90,18 +90,18 @@ def _remembered(events: Iterable[Record], then: int) -> Iterator[EventRecord]:
         yield EventRecord(seen.uuid, seen.timestamp, seen.published, seen.organisation, seen.listing, listed)
 
 
-def _objects(model: Indicator, of_event: Record, then: int) -> Iterator[Rows]:
+def _objects(model: Indicator, event: Record, then: int) -> Iterator[Rows]:
     """Make the rows of an event's attributes: each has one object, accepted and far from renewal."""
-    number, count = int(of_event["uuid"][-12:], 16), int(of_event["attribute_count"])
+    number, count = int(event["uuid"][-12:], 16), int(event["attribute_count"])
     for n in range(number * count, (number + 1) * count):
         uuid, value = f"20000000-0000-4000-8000-{n:012x}", f"host{n}.example.org"
-        made = {**model, "id": f"indicator--{uuid}", "pattern": f"[domain-name:value = '{value}']"}
-        source = Source(attribute_key(made, uuid), of_event["uuid"], uuid)
-        want = DesiredObject(source.key, made, UUID(uuid), made["id"], lifetime=300 * DAY)
+        indicator = {**model, "id": f"indicator--{uuid}", "pattern": f"[domain-name:value = '{value}']"}
+        source = Source(attribute_key(indicator, uuid), event["uuid"], uuid)
+        want = DesiredObject(source.key, indicator, UUID(uuid), indicator["id"], lifetime=300 * DAY)
         (new,) = decide({want.key: want}, {}, [], {}, RetryPolicy(then), in_window=True).new
         print_ = hashlib.sha256(uuid.encode()).hexdigest()
-        known = AttributeRecord(of_event["uuid"], uuid, print_, "domain", value)
-        yield known, source, replace(new, stage=Stage.ACCEPTED, live=True, sent_at=then, accepted_at=then)
+        record = AttributeRecord(event["uuid"], uuid, print_, "domain", value)
+        yield record, source, replace(new, stage=Stage.ACCEPTED, live=True, sent_at=then, accepted_at=then)
 
 
 def main() -> None:
@@ -110,10 +110,10 @@ def main() -> None:
     command_line.add_argument("--objects", type=int, default=1_000_000)
     command_line.add_argument("--events", type=int, default=20_000)
     command_line.add_argument("--listed", type=int, default=None)
-    given = command_line.parse_args()
-    events = min(given.events, given.objects)
-    listed = events if given.listed is None else given.listed
-    show({"unchanged": measure(given.objects, events, listed)}, given.json)
+    options = command_line.parse_args()
+    events = min(options.events, options.objects)
+    listed = events if options.listed is None else options.listed
+    show({"unchanged": measure(options.objects, events, listed)}, options.json)
 
 
 if __name__ == "__main__":

@@ -112,8 +112,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def _forget(directory: Path) -> None:
     """Remove the ledger of an earlier sandbox there: this one is another MISP, and its Azure is empty."""
-    for left in (directory / STATE).glob(f"{LEDGER}*"):
-        left.unlink()
+    for path in (directory / STATE).glob(f"{LEDGER}*"):
+        path.unlink()
 
 
 def _write_config(box: Sandbox, directory: Path) -> Path:

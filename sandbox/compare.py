@@ -31,7 +31,7 @@ from helpers.settings import Settings, load
 from helpers.stories.misp_writer import MispWriter, stories_connection
 from sandbox.comparison import Answer, Compared, Exchange, compare
 from sandbox.misp.app import MispState
-from sandbox.misp.learned import Learned, account_of
+from sandbox.misp.recorded import RecordedMisp, account_of
 
 SHIPPED = Path(__file__).resolve().parents[1] / "config.py"
 EVENTS, LISTED, LARGEST, MOST_REQUESTS = 5, 50, 2000, 500
@@ -79,7 +79,7 @@ class Recorder(PinnedHttpAdapter):
         self._scheme, self._prefix = scheme, prefix
         self.exchanges: list[Exchange] = []
 
-    def send(self, request: requests.PreparedRequest, *_: Any, **given: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
         """Send one request, if it only reads. Raises NotRead."""
         url = urlsplit(request.url or "")
         path = url.path.removeprefix(self._prefix)
@@ -88,7 +88,7 @@ class Recorder(PinnedHttpAdapter):
         if len(self.exchanges) >= MOST_REQUESTS:
             raise MispRefused(f"more than {MOST_REQUESTS} requests")
         request.url = url._replace(scheme=self._scheme).geturl()
-        response = super().send(request, **given)
+        response = super().send(request, **options)
         self.exchanges.append(_exchange(request, path, response))
         return response
 
@@ -114,12 +114,12 @@ def main(arguments: list[str] | None = None, say: Callable[[str], None] = print,
 
 def results_of(exchanges: list[Exchange]) -> list[Compared]:
     """Compare each exchange with a sandbox that holds what all of them show."""
-    known = Learned()
-    for each in exchanges:
-        if each.answer.status == 200 and each.path != "/events/index":
-            known.hear(each.path, each.answer.body)
-    users = [account_of(each.answer.body) for each in exchanges if each.path.startswith("/users/view/me")]
-    return [compare(_state(each, known, users), each) for each in exchanges]
+    recorded = RecordedMisp()
+    for exchange in exchanges:
+        if exchange.answer.status == 200 and exchange.path != "/events/index":
+            recorded.add_answer(exchange.path, exchange.answer.body)
+    users = [account_of(exchange.answer.body) for exchange in exchanges if exchange.path.startswith("/users/view/me")]
+    return [compare(_state(exchange, recorded, users), exchange) for exchange in exchanges]
 
 
 def lines(results: list[Compared]) -> Iterator[str]:
@@ -127,12 +127,14 @@ def lines(results: list[Compared]) -> Iterator[str]:
     first: dict[tuple[str, str], str] = {}
     for result in results:
         asked = result.exchange
-        for each in result.differences:
-            first.setdefault((asked.route, str(each)), f"{asked.method} {asked.path} {_set(asked.body)} {each}")
+        for difference in result.differences:
+            line = f"{asked.method} {asked.path} {_set(asked.body)} {difference}"
+            first.setdefault((asked.route, str(difference)), line)
     yield from first.values()
-    other = sum(bool(result.differences) for result in results)
+    differing = sum(bool(result.differences) for result in results)
     meant = sum(len(result.meant) for result in results)
-    yield f"{len(results)} requests compared; {other} answered otherwise by the sandbox; {meant} differences are meant"
+    compared = f"{len(results)} requests compared; {differing} answered otherwise by the sandbox"
+    yield f"{compared}; {meant} differences are meant"
 
 
 class Questions:
@@ -151,13 +153,13 @@ class Questions:
         reader = self._reader()
         reader.identity()
         listed = reader.listing({**self._shipped, "limit": LISTED})
-        chosen = spread(each for each in listed if each.attributes <= LARGEST)
+        chosen = spread(event for event in listed if event.attributes <= LARGEST)
         if not chosen:
             raise MispError("it shows the key no published event to compare with")
         self._try(self._stories, chosen)
         self._try(self._check, reader)
-        for given in VARIATIONS:
-            self._try(self._run, {**self._shipped, **given}, chosen)
+        for variation in VARIATIONS:
+            self._try(self._run, {**self._shipped, **variation}, chosen)
         self._try(self._explain, chosen)
 
     def _try(self, ask: Callable[..., None], *about: Any) -> None:
@@ -171,13 +173,13 @@ class Questions:
 
     def _run(self, filters: Mapping[str, Any], chosen: list[ListedEvent]) -> None:
         """Ask as a run does, with event reports and without, and read one event in pages of its attributes."""
-        narrowed = {**filters, "eventid": [each.id for each in chosen]}
+        narrowed = {**filters, "eventid": [event.id for event in chosen]}
         plain = self._reader()
         listed = plain.listing(narrowed)
-        found = listed or chosen
+        events = listed or chosen
         list(plain.pages(listed, narrowed))
-        list(plain.slices(found[-1], narrowed))
-        plain.find_events(narrowed, [each.uuid for each in chosen])
+        list(plain.slices(events[-1], narrowed))
+        plain.find_events(narrowed, [event.uuid for event in chosen])
         scored = {"exclude_decayed": True}
         list(self._reader(misp_remove_eventreports=False, filters=scored).pages(listed, narrowed))
 
@@ -189,11 +191,11 @@ class Questions:
         me = writer.key_owner()
         writer.sharing_groups()
         writer.story_events()
-        self._events = [event for event in (writer.event(each.uuid) for each in chosen) if event is not None]
+        self._events = [event for event in (writer.event(listed.uuid) for listed in chosen) if event is not None]
         for event in self._events[:1]:
             writer.proposals(event["uuid"])
             writer.extensions(event, me.organisation_id)
-            writer.on_warninglists([one["value"] for one in event.get("Attribute", ())][:20])
+            writer.on_warninglists([attribute["value"] for attribute in event.get("Attribute", ())][:20])
 
     def _check(self, reader: MispReader) -> None:
         reader.index()
@@ -204,12 +206,12 @@ class Questions:
         reader.tags(["tlp:white", "TLP:GREEN", "no such tag"])
 
     def _explain(self, chosen: list[ListedEvent]) -> None:
-        attributes = [one for event in self._events for one in event.get("Attribute", ())][:2]
-        asked = [each.uuid for each in chosen[:1]] + [one[name] for one in attributes for name in ("uuid", "value")]
-        for text in asked:
+        attributes = [attribute for event in self._events for attribute in event.get("Attribute", ())][:2]
+        parts = [attribute[name] for attribute in attributes for name in ("uuid", "value")]
+        for text in [*(listed.uuid for listed in chosen[:1]), *parts]:
             view = MispView(self._settings, self._reader(), Question.of(text), [], frozenset(), datetime.now(UTC))
             view.answer()
-        self._reader().attributes([one["uuid"] for one in attributes])
+        self._reader().attributes([attribute["uuid"] for attribute in attributes])
 
     def _reader(self, **changes: Any) -> MispReader:
         """Give a reader; all share one client."""
@@ -218,19 +220,19 @@ class Questions:
 
 def spread(listed: Iterable[ListedEvent]) -> list[ListedEvent]:
     """Choose a handful of events, small ones and large ones."""
-    by_size = sorted(listed, key=lambda each: each.attributes)
+    by_size = sorted(listed, key=lambda event: event.attributes)
     return by_size[:: max(1, -(-len(by_size) // EVENTS))]
 
 
-def _state(asked: Exchange, known: Learned, users: list[Any]) -> MispState:
-    """Give a sandbox that holds the answer, and whatever was heard besides of events that were read whole."""
-    learned = Learned()
+def _state(asked: Exchange, others: RecordedMisp, users: list[Any]) -> MispState:
+    """Give a sandbox that holds the answer, and what others say of events that were read whole."""
+    recorded = RecordedMisp()
     if asked.answer.status == 200:
-        learned.hear(asked.path, asked.answer.body)
-    learned.add(known)
+        recorded.add_answer(asked.path, asked.answer.body)
+    recorded.merge(others)
     state = MispState(clock=lambda: asked.moment)
     state.users |= dict.fromkeys([USER], users[0]) if users else {}
-    learned.fill(state)
+    recorded.fill(state)
     _with_members(state, asked)
     return state
 
@@ -240,7 +242,7 @@ def _with_members(state: MispState, asked: Exchange) -> None:
     relations = asked.body.get("object_relation") if isinstance(asked.body, dict) else None
     if not relations or asked.path != "/events/restSearch" or asked.answer.status != 200:
         return
-    shown = [each["Event"]["id"] for each in asked.answer.body["response"]]
+    shown = [record["Event"]["id"] for record in asked.answer.body["response"]]
     for event in filter(None, map(state.event, shown)):
         member = {"type": "text", "object_relation": relations[0] if isinstance(relations, list) else relations}
         state.load([event | {"Object": [*event["Object"], {"name": "found", "Attribute": [member]}]}])
@@ -254,11 +256,11 @@ def _set(body: Any) -> str:
 def _exchange(request: requests.PreparedRequest, path: str, response: requests.Response) -> Exchange:
     body = json.loads(request.body) if request.body else None
     try:
-        given = response.json()
+        content = response.json()
     except ValueError:
-        given = response.text
+        content = response.text
     headers = {"Accept": "application/json", "Content-Type": "application/json"}
-    answer = Answer(response.status_code, response.headers, given)
+    answer = Answer(response.status_code, response.headers, content)
     return Exchange("", USER, request.method or "", path, headers, body, answer)
 
 

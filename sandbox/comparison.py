@@ -79,8 +79,8 @@ class Exchange:
     @property
     def moment(self) -> float:
         """When it was answered, by MISP's clock where it says so."""
-        said = self.answer.headers.get("Date")
-        return parsedate_to_datetime(said).timestamp() if said else time.time()
+        date = self.answer.headers.get("Date")
+        return parsedate_to_datetime(date).timestamp() if date else time.time()
 
 
 @dataclass(frozen=True)
@@ -144,12 +144,12 @@ def compare(state: MispState, exchange: Exchange, meant: Sequence[Meant] = MEANT
     ours = _ask(state, exchange)
     own = WRITTEN if exchange.writes else OWN
     compared = Compared(exchange)
-    for each in _once(_all_differences(exchange.answer, ours, own)):
-        why = next((one for one in meant if one.covers(exchange, each)), None)
+    for difference in _once(_all_differences(exchange.answer, ours, own)):
+        why = next((entry for entry in meant if entry.covers(exchange, difference)), None)
         if why is None:
-            compared.differences.append(each)
+            compared.differences.append(difference)
         else:
-            compared.meant.append((each, why))
+            compared.meant.append((difference, why))
     return compared
 
 
@@ -159,8 +159,8 @@ def _ask(state: MispState, exchange: Exchange) -> Answer:
     headers = {**exchange.headers, **({"Authorization": exchange.user} if exchange.user in state.users else {})}
     client = create_app(state).test_client()
     answer = client.open(exchange.path, method=exchange.method, headers=headers, data=data)
-    given = answer.get_json(force=True, silent=True) if answer.is_json else answer.text
-    return Answer(answer.status_code, answer.headers, given)
+    content = answer.get_json(force=True, silent=True) if answer.is_json else answer.text
+    return Answer(answer.status_code, answer.headers, content)
 
 
 def _all_differences(real: Answer, ours: Answer, own: Collection[str]) -> Iterator[Difference]:
@@ -168,16 +168,16 @@ def _all_differences(real: Answer, ours: Answer, own: Collection[str]) -> Iterat
         yield Difference("status", str(real.status), f"{ours.status} {str(ours.body)[:100]}")
         return
     for name in (*HEADERS, *(["X-Result-Count"] if _shows_all(real) else [])):
-        there, here = (_path_of(each.headers.get(name)) for each in (real, ours))
-        if there != here:
-            yield Difference(f"header {name}", str(there), str(here))
+        real_value, our_value = (_path_of(answer.headers.get(name)) for answer in (real, ours))
+        if real_value != our_value:
+            yield Difference(f"header {name}", str(real_value), str(our_value))
     yield from differences(real.body, ours.body, own)
 
 
 def _shows_all(answer: Answer) -> bool:
     """Say whether an answer has all that was found, by its own count: a page, or a list that was cut, has not."""
-    found = answer.body.get("response") if isinstance(answer.body, dict) else None
-    return isinstance(found, list) and answer.headers.get("X-Result-Count") == str(len(found))
+    records = answer.body.get("response") if isinstance(answer.body, dict) else None
+    return isinstance(records, list) and answer.headers.get("X-Result-Count") == str(len(records))
 
 
 def differences(real: Any, ours: Any, own: Collection[str], path: str = "") -> Iterator[Difference]:
@@ -190,21 +190,21 @@ def differences(real: Any, ours: Any, own: Collection[str], path: str = "") -> I
             inner = f"{path}.{name}" if path else name
             yield from differences(real.get(name, NOTHING), ours.get(name, NOTHING), own, inner)
     elif isinstance(real, list):
-        for one, other in _pairs(real, ours, own):
-            yield from differences(one, other, own, f"{path}[]")
+        for real_item, our_item in _pairs(real, ours, own):
+            yield from differences(real_item, our_item, own, f"{path}[]")
     elif _path_of(real) != _path_of(ours) and path.rpartition(".")[2] not in own:
         yield Difference(path or "body", _shown(real), _shown(ours))
 
 
 def _pairs(real: list[Any], ours: list[Any], own: Collection[str]) -> Iterator[tuple[Any, Any]]:
     """Pair what has the same UUID; the rest, and what is in another order, as it comes."""
-    names = [[_identity(each, own) for each in some] for some in (real, ours)]
+    names = [[_identity(record, own) for record in records] for records in (real, ours)]
     if sorted(names[0]) == sorted(names[1]) or not all(names[0] + names[1]):
         yield from zip_longest(real, ours, fillvalue=NOTHING)
         return
-    known = dict(zip(names[1], ours, strict=True))
-    yield from ((one, known.pop(name, NOTHING)) for name, one in zip(names[0], real, strict=True))
-    yield from ((NOTHING, other) for other in known.values())
+    ours_by_name = dict(zip(names[1], ours, strict=True))
+    yield from ((record, ours_by_name.pop(name, NOTHING)) for name, record in zip(names[0], real, strict=True))
+    yield from ((NOTHING, record) for record in ours_by_name.values())
 
 
 def _identity(record: Any, own: Collection[str]) -> str:
@@ -214,11 +214,11 @@ def _identity(record: Any, own: Collection[str]) -> str:
     return str(inner.get("uuid", "")) if isinstance(inner, dict) else ""
 
 
-def _once(found: Iterator[Difference]) -> list[Difference]:
+def _once(differences: Iterator[Difference]) -> list[Difference]:
     """Keep the first difference of each path and kind."""
     first: dict[tuple[str, bool, bool], Difference] = {}
-    for each in found:
-        first.setdefault((each.path, each.real == "absent", each.sandbox == "absent"), each)
+    for difference in differences:
+        first.setdefault((difference.path, difference.real == "absent", difference.sandbox == "absent"), difference)
     return list(first.values())
 
 
@@ -252,5 +252,5 @@ def _unmarked(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _unmarked(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_unmarked(each) for each in value if not (isinstance(each, str) and _MARK.fullmatch(each))]
+        return [_unmarked(item) for item in value if not (isinstance(item, str) and _MARK.fullmatch(item))]
     return value

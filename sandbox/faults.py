@@ -149,8 +149,8 @@ def _html_answer(fault: Fault) -> Response:
 
 
 def _truncate(response: Response) -> None:
-    whole = response.get_data()
-    response.set_data(whole[: len(whole) // 2] or b"{")
+    content = response.get_data()
+    response.set_data(content[: len(content) // 2] or b"{")
     if "werkzeug.socket" in request.environ:
-        response.headers["Content-Length"] = str(max(len(whole), 2))
+        response.headers["Content-Length"] = str(max(len(content), 2))
         response.headers["Connection"] = "close"

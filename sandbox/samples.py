@@ -25,10 +25,10 @@ def sample_events() -> list[Record]:
 
 def recent(events: Iterable[Record], now: float) -> list[Record]:
     """Move all times of ``events`` by one span, so that the newest event is an hour old."""
-    known = list(events)
-    newest = max((int(event["timestamp"]) for event in known), default=0)
+    listed = list(events)
+    newest = max((int(event["timestamp"]) for event in listed), default=0)
     delta = int(now) - AGE - newest
-    return [_moved(event, delta) for event in known]
+    return [_moved(event, delta) for event in listed]
 
 
 def demo_misp(clock: Callable[[], float]) -> MispState:

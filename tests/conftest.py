@@ -1,18 +1,13 @@
-"""What every room's tests may use."""
+"""What all tests may use."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck
-from hypothesis import settings as hypothesis_settings
 
 from helpers.settings import load
+from tests.support.examples import load_profile
 
-# Nothing here is timed, and a run is the same wherever it runs.
-hypothesis_settings.register_profile(
-    "ci", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
-hypothesis_settings.load_profile("ci")
+load_profile()
 
 
 @pytest.fixture(scope="session")

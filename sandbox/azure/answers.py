@@ -1,4 +1,4 @@
-"""Answers: the two shapes in which Microsoft's services refuse a request.
+"""Answers: the two forms in which Microsoft's services refuse a request.
 
 Microsoft: the OpenAPI description of the upload API, version 2024-02-01-preview, and the
 examples of version 2022-12-01-preview.

@@ -36,7 +36,7 @@ class Kept(NamedTuple):
     """A stored object with its source system, and when it came first and last."""
 
     source: str
-    thing: dict[str, Any]
+    object_: dict[str, Any]
     first: float
     last: float
 
@@ -98,26 +98,26 @@ class AzureState:
 
     def live(self, workspace_id: str | None = None, sourcesystem: str = "MISP") -> Stored:
         """Give the objects of a workspace that are not revoked, by id."""
-        every = self.objects(workspace_id, sourcesystem)
-        return {key: thing for key, thing in every.items() if not thing.get("revoked")}
+        objects = self.objects(workspace_id, sourcesystem)
+        return {key: object_ for key, object_ in objects.items() if not object_.get("revoked")}
 
-    def observable(self, thing: dict[str, Any]) -> tuple[str, str] | None:
+    def observable(self, object_: dict[str, Any]) -> tuple[str, str] | None:
         """Give what Sentinel would show as ObservableKey and ObservableValue."""
-        return observable(thing)
+        return observable(object_)
 
     def sources(self, workspace_id: str) -> list[str]:
         """Give the source systems that wrote to a workspace."""
         with self.lock:
             return sorted(source for workspace, source in self._stored if workspace == workspace_id)
 
-    def store(self, workspace_id: str, sourcesystem: str, thing: dict[str, Any]) -> str | None:
+    def store(self, workspace_id: str, sourcesystem: str, object_: dict[str, Any]) -> str | None:
         """Keep an object, the newest upload winning; give an error when its id was revoked before."""
         kept = self._stored.setdefault((workspace_id, sourcesystem), {})
-        before = kept.get(thing["id"])
-        if before and before.get("revoked") and not thing.get("revoked"):
+        before = kept.get(object_["id"])
+        if before and before.get("revoked") and not object_.get("revoked"):
             return "Error for Property=revoked: A revoked object cannot be restored. Actual value: False."
-        kept[thing["id"]] = thing
-        now, key = self.clock(), (workspace_id, sourcesystem, thing["id"])
+        kept[object_["id"]] = object_
+        now, key = self.clock(), (workspace_id, sourcesystem, object_["id"])
         self._times[key] = (self._times.get(key, (now, now))[0], now)
         return None
 
@@ -125,10 +125,10 @@ class AzureState:
         """Give all objects of a workspace, those of every source and revoked ones too."""
         with self.lock:
             return [
-                Kept(source, thing, *self._times[workspace, source, key])
-                for (workspace, source), things in self._stored.items()
+                Kept(source, object_, *self._times[workspace, source, key])
+                for (workspace, source), objects in self._stored.items()
                 if workspace == workspace_id
-                for key, thing in things.items()
+                for key, object_ in objects.items()
             ]
 
     def managed(self, *names: str) -> str | None:
@@ -191,8 +191,8 @@ class Overview:
     def indicators(self, workspace_id: str) -> Response:
         """Give all stored objects of a workspace, by source system."""
         sources = self.state.sources(workspace_id)
-        every = {source: list(self.state.objects(workspace_id, source).values()) for source in sources}
-        return jsonify(every)
+        by_source = {source: list(self.state.objects(workspace_id, source).values()) for source in sources}
+        return jsonify(by_source)
 
     def ti_indicators(self) -> Response:
         """Give what the Graph API holds."""
@@ -203,9 +203,9 @@ class Overview:
         return count_observables(self.state.live(workspace_id, source))
 
 
-def count_observables(things: Stored) -> Counter[str]:
+def count_observables(objects: Stored) -> Counter[str]:
     """Count objects by the observable key that Sentinel would show for them."""
-    return Counter((observable(thing) or ("(not parsed)",))[0] for thing in things.values())
+    return Counter((observable(object_) or ("(not parsed)",))[0] for object_ in objects.values())
 
 
 def create_app(state: AzureState) -> Flask:

@@ -69,7 +69,7 @@ class Graph:
         def view() -> Response:
             try:
                 self._admit()
-                return self._each(name, action, self._value())
+                return self._for_all(name, action, self._value())
             except Refused as refused:
                 return refused.response
 
@@ -95,7 +95,7 @@ class Graph:
             raise Refused(service(400, "BadRequest", f"The body must be a value of at most {MOST} items."))
         return value
 
-    def _each(self, name: str, action: Callable[[Any], Indicator], value: list[Any]) -> Response:
+    def _for_all(self, name: str, action: Callable[[Any], Indicator], value: list[Any]) -> Response:
         results: list[Indicator] = []
         with self.state.lock:
             for item in value:
@@ -104,36 +104,36 @@ class Graph:
                 except ItemError as error:
                     results.append(_failed(name, item, error))
         answer = jsonify(value=results)
-        answer.status_code = 206 if any("error" in each or each.get("code") for each in results) else 200
+        answer.status_code = 206 if any("error" in result or result.get("code") for result in results) else 200
         return answer
 
     def _submit(self, item: Any) -> Indicator:
         wrong = indicator_error(item, self.state.clock())
         if wrong:
             raise ItemError(400, wrong)
-        made = {**item, "id": str(uuid4()), "azureTenantId": self.state.tenant}
-        self.state.ti_indicators[made["id"]] = made
-        return dict(made)
+        indicator = {**item, "id": str(uuid4()), "azureTenantId": self.state.tenant}
+        self.state.ti_indicators[indicator["id"]] = indicator
+        return dict(indicator)
 
     def _update(self, item: Any) -> Indicator:
         wrong = update_error(item, self.state.clock())
         if wrong:
             raise ItemError(400, wrong)
-        known = self._known(item["id"])
-        known.update({name: value for name, value in item.items() if name in EDITABLE})
-        return dict(known)
+        indicator = self._known(item["id"])
+        indicator.update({name: value for name, value in item.items() if name in EDITABLE})
+        return dict(indicator)
 
     def _delete(self, item: Any) -> Indicator:
         del self.state.ti_indicators[self._known(item)["id"]]
         return {"code": 0, "message": None, "subCode": 0}
 
     def _delete_by_external_id(self, item: Any) -> Indicator:
-        every = self.state.ti_indicators
-        found = [key for key, each in every.items() if each.get("externalId") == item]
-        if not found:
+        indicators = self.state.ti_indicators
+        keys = [key for key, indicator in indicators.items() if indicator.get("externalId") == item]
+        if not keys:
             raise ItemError(404, "The indicator was not found.")
-        for key in found:
-            del every[key]
+        for key in keys:
+            del indicators[key]
         return {"code": 0, "message": None, "subCode": 0}
 
     def _known(self, key: Any) -> Indicator:
@@ -151,5 +151,5 @@ def _answered(response: Response) -> Response:
 def _failed(name: str, item: Any, error: ItemError) -> Indicator:
     if name.startswith("delete"):
         return {"code": error.code, "message": error.message, "subCode": 0}
-    named = {"externalId": item["externalId"]} if isinstance(item, dict) and item.get("externalId") else {}
-    return {**named, "error": {"code": str(error.code), "message": error.message}}
+    external_id = {"externalId": item["externalId"]} if isinstance(item, dict) and item.get("externalId") else {}
+    return {**external_id, "error": {"code": str(error.code), "message": error.message}}

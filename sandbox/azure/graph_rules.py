@@ -109,36 +109,36 @@ SAID: dict[str, Rule] = {
 }
 
 
-def indicator_error(thing: Any, now: float) -> str:
+def indicator_error(item: Any, now: float) -> str:
     """Say what is wrong with a new indicator, empty when nothing is."""
-    if not isinstance(thing, dict):
+    if not isinstance(item, dict):
         return "The item is not an object."
-    missing = [name for name in REQUIRED if not thing.get(name)]
+    missing = [name for name in REQUIRED if not item.get(name)]
     if missing:
         return f"The property {missing[0]} is required."
-    wrong = _wrong(thing, SAID | OBSERVABLES)
-    if not wrong and not OBSERVABLES.keys() & thing.keys():
+    wrong = _wrong(item, SAID | OBSERVABLES)
+    if not wrong and not OBSERVABLES.keys() & item.keys():
         return "At least one email, file or network observable is required."
-    if not wrong and ("fileHashType" in thing) != ("fileHashValue" in thing):
+    if not wrong and ("fileHashType" in item) != ("fileHashValue" in item):
         return "The properties fileHashType and fileHashValue go together."
-    return wrong or _over(thing, now)
+    return wrong or _expired(item, now)
 
 
-def update_error(thing: Any, now: float) -> str:
+def update_error(item: Any, now: float) -> str:
     """Say what is wrong with an update, empty when nothing is."""
-    if not isinstance(thing, dict):
+    if not isinstance(item, dict):
         return "The item is not an object."
-    missing = [name for name in ("id", "expirationDateTime", "targetProduct") if not thing.get(name)]
+    missing = [name for name in ("id", "expirationDateTime", "targetProduct") if not item.get(name)]
     if missing:
         return f"The property {missing[0]} is required."
-    fixed = sorted(thing.keys() - EDITABLE - {"id", "targetProduct"})
+    fixed = sorted(item.keys() - EDITABLE - {"id", "targetProduct"})
     if fixed:
         return f"The property {fixed[0]} cannot be updated."
-    return _wrong({name: value for name, value in thing.items() if name != "id"}, SAID) or _over(thing, now)
+    return _wrong({name: value for name, value in item.items() if name != "id"}, SAID) or _expired(item, now)
 
 
-def _wrong(thing: dict[str, Any], rules: dict[str, Rule]) -> str:
-    for name, value in thing.items():
+def _wrong(item: dict[str, Any], rules: dict[str, Rule]) -> str:
+    for name, value in item.items():
         if name not in rules:
             return f"The property {name} does not exist."
         if not rules[name](value):
@@ -146,8 +146,8 @@ def _wrong(thing: dict[str, Any], rules: dict[str, Rule]) -> str:
     return ""
 
 
-def _over(thing: dict[str, Any], now: float) -> str:
-    moment = _moment(thing["expirationDateTime"])
+def _expired(item: dict[str, Any], now: float) -> str:
+    moment = _moment(item["expirationDateTime"])
     return "The property expirationDateTime has passed." if moment and moment.timestamp() <= now else ""
 
 

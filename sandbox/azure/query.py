@@ -35,7 +35,7 @@ WORKSPACE = (
 ROUTE = WORKSPACE.format("<subscription>", "<group>", "<name>") + "/threatIntelligence/main/query"
 FIELDS: dict[str, Callable[[Kept], str]] = {
     "source": lambda kept: kept.source,
-    "id": lambda kept: str(kept.thing["id"]),
+    "id": lambda kept: str(kept.object_["id"]),
 }
 CONNECTIVES: dict[str | None, Callable[[list[bool]], bool]] = {None: all, "And": all, "Or": any}
 
@@ -79,20 +79,20 @@ class Query:
             number, start = self._start(workspace), "0"
         if number not in self._open or not start.isdecimal():
             raise Refused(_bad("The skip token is not known."))
-        found, size = self._open[number]
+        matches, size = self._open[number]
         first, last = int(start), int(start) + size
-        body: dict[str, Any] = {"value": [_record(kept, place) for kept in found[first:last]]}
-        if last < len(found):
+        body: dict[str, Any] = {"value": [_record(kept, place) for kept in matches[first:last]]}
+        if last < len(matches):
             body["nextLink"] = f"{request.base_url}?{_parameters(f'{number}.{last}')}"
         return jsonify(body)
 
     def _start(self, workspace: str) -> str:
         """Answer a query and remember the answer, of which only the latest few are kept."""
         body = _body()
-        size, found = _size(body), _ordered(body, _found(body, self.state.kept(workspace)))
+        size, matches = _size(body), _ordered(body, _matching(body, self.state.kept(workspace)))
         with self.state.lock:
             number = str(next(self._numbers))
-            self._open[number] = (found, size)
+            self._open[number] = (matches, size)
             for old in list(self._open)[:-SNAPSHOTS]:
                 del self._open[old]
         return number
@@ -114,37 +114,37 @@ def _size(body: dict[str, Any]) -> int:
     return most
 
 
-def _found(body: dict[str, Any], every: list[Kept]) -> list[Kept]:
+def _matching(body: dict[str, Any], objects: list[Kept]) -> list[Kept]:
     condition = body.get("condition") or {}
     kind, clauses = condition.get("stixObjectType"), condition.get("clauses") or []
     connective = condition.get("conditionConnective")
-    known = all(one.get("field") in FIELDS and one.get("operator") == "Equals" for one in clauses)
-    if not known or connective not in CONNECTIVES:
+    is_known = all(clause.get("field") in FIELDS and clause.get("operator") == "Equals" for clause in clauses)
+    if not is_known or connective not in CONNECTIVES:
         raise Refused(service(501, "NotImplemented", "The sandbox knows Equals on source and id, with And or Or."))
-    tests = [(FIELDS[one["field"]], frozenset(one.get("values", ()))) for one in clauses]
+    tests = [(FIELDS[clause["field"]], frozenset(clause.get("values", ()))) for clause in clauses]
     joined = CONNECTIVES[connective] if tests else all
-    of_kind = [kept for kept in every if kind in (None, kept.thing["type"])]
-    return [kept for kept in of_kind if joined([read(kept) in values for read, values in tests])]
+    objects_of_kind = [kept for kept in objects if kind in (None, kept.object_["type"])]
+    return [kept for kept in objects_of_kind if joined([read(kept) in values for read, values in tests])]
 
 
-def _ordered(body: dict[str, Any], found: list[Kept]) -> list[Kept]:
+def _ordered(body: dict[str, Any], matches: list[Kept]) -> list[Kept]:
     order = body.get("sortBy")
     if not order:
-        return found
+        return matches
     if order.get("field") != "lastUpdatedTimeUtc" or order.get("direction") not in ("ASC", "DESC"):
         raise Refused(service(501, "NotImplemented", "The sandbox sorts by lastUpdatedTimeUtc, ASC or DESC."))
-    return sorted(found, key=lambda kept: kept.last, reverse=order["direction"] == "DESC")
+    return sorted(matches, key=lambda kept: kept.last, reverse=order["direction"] == "DESC")
 
 
 def _record(kept: Kept, place: str) -> dict[str, Any]:
-    name = f"{b64encode(kept.source.encode()).decode()}---{kept.thing['id']}"
+    name = f"{b64encode(kept.source.encode()).decode()}---{kept.object_['id']}"
     return {
         "id": f"{place}/threatintelligence/{name}",
         "name": name,
         "type": "Microsoft.SecurityInsights/threatintelligence",
-        "kind": kept.thing["type"].title().replace("-", ""),
+        "kind": kept.object_["type"].title().replace("-", ""),
         "properties": {
-            "data": kept.thing,
+            "data": kept.object_,
             "source": kept.source,
             "firstIngestedTimeUtc": _time(kept.first),
             "lastIngestedTimeUtc": _time(kept.last),

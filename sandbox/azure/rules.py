@@ -31,17 +31,17 @@ _ONE_COMPARISON = re.compile(
 )
 
 
-def object_errors(thing: Any, types: frozenset[str]) -> list[str]:
+def object_errors(object_: Any, types: frozenset[str]) -> list[str]:
     """Say what is wrong with one object, a message for each property."""
-    if not isinstance(thing, dict):
+    if not isinstance(object_, dict):
         return ["The record is not a JSON object."]
-    missing = [name for name in _required(thing) if thing.get(name) in (None, "")]
+    missing = [name for name in _required(object_) if object_.get(name) in (None, "")]
     errors = [_message(name, "Required property is missing.", None) for name in missing]
     for name, (rule, text) in RULES.items():
-        value = thing.get(name)
+        value = object_.get(name)
         if name not in missing and value is not None and not rule(value):
             errors.append(_message(name, text, value))
-    return [*errors, *_cross_errors(thing, types)]
+    return [*errors, *_cross_errors(object_, types)]
 
 
 def parse_time(value: Any) -> datetime | None:
@@ -54,28 +54,28 @@ def parse_time(value: Any) -> datetime | None:
         return None
 
 
-def observable(thing: dict[str, Any]) -> tuple[str, str] | None:
+def observable(object_: dict[str, Any]) -> tuple[str, str] | None:
     """Give ObservableKey and ObservableValue, which Sentinel parses from a single comparison only."""
-    if thing.get("pattern_type", "stix") != "stix":
+    if object_.get("pattern_type", "stix") != "stix":
         return None
-    match = _ONE_COMPARISON.fullmatch(str(thing.get("pattern", "")))
+    match = _ONE_COMPARISON.fullmatch(str(object_.get("pattern", "")))
     return (match[1], re.sub(r"\\(.)", r"\1", match[2])) if match else None
 
 
-def _required(thing: dict[str, Any]) -> tuple[str, ...]:
-    return COMMON + REQUIRED.get(str(thing.get("type")), ())
+def _required(object_: dict[str, Any]) -> tuple[str, ...]:
+    return COMMON + REQUIRED.get(str(object_.get("type")), ())
 
 
-def _cross_errors(thing: dict[str, Any], types: frozenset[str]) -> Iterator[str]:
-    kind, identifier = thing.get("type"), thing.get("id")
+def _cross_errors(object_: dict[str, Any], types: frozenset[str]) -> Iterator[str]:
+    kind, identifier = object_.get("type"), object_.get("id")
     if kind and kind not in types:
         yield _message("type", f"Value must be one of {', '.join(sorted(types))}.", kind)
     match = _IDENTIFIER.fullmatch(identifier) if isinstance(identifier, str) else None
     if match and kind and match[1] != kind:
         yield _message("id", "Identifier must start with the object's type.", identifier)
-    start, end = parse_time(thing.get("valid_from")), parse_time(thing.get("valid_until"))
+    start, end = parse_time(object_.get("valid_from")), parse_time(object_.get("valid_until"))
     if start and end and end <= start:
-        yield _message("valid_until", "Value must be later than valid_from.", thing["valid_until"])
+        yield _message("valid_until", "Value must be later than valid_from.", object_["valid_until"])
 
 
 def _message(name: str, text: str, value: Any) -> str:

@@ -102,14 +102,14 @@ class Login:
         )
 
     def _refusal(self, tenant: str, form: Any) -> tuple[int, str, int, str] | None:
-        given = {name: form.get(name, "") for name in FIELDS} | {"tenant": tenant}
+        values = {name: form.get(name, "") for name in FIELDS} | {"tenant": tenant}
         for name, status, error, code, text in REFUSALS:
             if name == "client_secret" and "client_assertion" in form:
                 refusal = refused_assertion(self.state, form, request.base_url)
                 if refusal:
                     return refusal
-            elif given[name] not in self._expected()[name]:
-                return status, error, code, text.format(**given)
+            elif values[name] not in self._expected()[name]:
+                return status, error, code, text.format(**values)
         return None
 
     def _expected(self) -> dict[str, set[str]]:

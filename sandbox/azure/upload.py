@@ -102,31 +102,33 @@ class Upload:
             raise Refused(_bad_body("Property sourcesystem is missing or is not a string of 1 to 256 characters."))
         if source.lower() == RESTRICTED:
             raise Refused(_bad_body(f"The value {source} of property sourcesystem is restricted."))
-        things, most = body.get(contract.key), self.state.objects_per_request
-        if not isinstance(things, list) or not 0 < len(things) <= most:
+        objects, most = body.get(contract.key), self.state.objects_per_request
+        if not isinstance(objects, list) or not 0 < len(objects) <= most:
             raise Refused(_bad_body(f"Property {contract.key} must be an array of 1 to {most} objects."))
         return body
 
     def _take(self, contract: Contract, workspace_id: str, body: dict[str, Any]) -> Response:
-        source, things = body["sourcesystem"], body[contract.key]
+        source, objects = body["sourcesystem"], body[contract.key]
         with self.state.lock:
-            found = [self._store(contract, workspace_id, source, thing) for thing in things]
-        errors = [{"recordIndex": index, self.state.error_key: texts} for index, texts in enumerate(found) if texts]
+            texts_by_object = [self._store(contract, workspace_id, source, object_) for object_ in objects]
+        errors = [
+            {"recordIndex": index, self.state.error_key: texts} for index, texts in enumerate(texts_by_object) if texts
+        ]
         if not errors:
             return Response(status=200)
         answer = jsonify(errors=errors)
-        answer.status_code = 400 if len(errors) == len(things) else 200
+        answer.status_code = 400 if len(errors) == len(objects) else 200
         return answer
 
-    def _store(self, contract: Contract, workspace_id: str, source: str, thing: Any) -> list[str]:
-        errors = object_errors(thing, contract.types)
+    def _store(self, contract: Contract, workspace_id: str, source: str, object_: Any) -> list[str]:
+        errors = object_errors(object_, contract.types)
         if not errors:
-            revived = self.state.store(workspace_id, source, thing)
+            revived = self.state.store(workspace_id, source, object_)
             errors = [revived] if revived else []
         return errors
 
     def _arrived(self) -> None:
-        contract = next((one for one in CONTRACTS if one.route == request.endpoint), None)
+        contract = next((candidate for candidate in CONTRACTS if candidate.route == request.endpoint), None)
         if contract:
             g.upload = self._entry(contract)
             self.state.uploads.append(g.upload)
@@ -139,12 +141,12 @@ class Upload:
     def _entry(self, contract: Contract) -> dict[str, Any]:
         body = request.get_json(force=True, silent=True)
         body = body if isinstance(body, dict) else {}
-        things = body.get(contract.key)
+        objects = body.get(contract.key)
         return {
             "time": self.state.clock(),
             "workspace": (request.view_args or {})["workspace_id"],
             "sourcesystem": body.get("sourcesystem"),
-            "count": len(things) if isinstance(things, list) else 0,
+            "count": len(objects) if isinstance(objects, list) else 0,
             "status": None,
         }
 

@@ -135,10 +135,10 @@ def _role(name: str) -> Record:
     }
 
 
-def _organisation(of_user: Record) -> Record:
-    host = of_user["id"] == ORGANISATION["id"]
+def _organisation(record: Record) -> Record:
+    host = record["id"] == ORGANISATION["id"]
     return {
-        **of_user,
+        **record,
         "date_created": "2026-01-01 00:00:00",
         "date_modified": "2026-01-01 00:00:00",
         "description": "Automatically generated admin organisation" if host else None,

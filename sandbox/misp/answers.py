@@ -65,73 +65,79 @@ class View:
             shown.pop("ShadowAttribute", None)
         if self.flag("metadata"):
             return {name: value for name, value in shown.items() if name not in INNER}
-        shown["Attribute"] = self._attributes(filter(self._is_shared_so, event["Attribute"]))
+        shown["Attribute"] = self._attributes(filter(self._passes_sharing, event["Attribute"]))
         shown["Object"] = [
-            one | {"Attribute": self._attributes(filter(self._is_shared_so, one["Attribute"]))}
-            for one in event["Object"]
-            if shows_deleted(self.query, one["deleted"]) and self._is_shared_so(one)
+            object_ | {"Attribute": self._attributes(filter(self._passes_sharing, object_["Attribute"]))}
+            for object_ in event["Object"]
+            if shows_deleted(self.query, object_["deleted"]) and self._passes_sharing(object_)
         ]
         return shown
 
-    def attribute(self, one: Record, event: Record) -> Record:
+    def attribute(self, attribute: Record, event: Record) -> Record:
         """Show an attribute as attributes/restSearch does, with a little of its event."""
-        shown = {name: one[name] for name in MEMBER}
+        shown = {name: attribute[name] for name in MEMBER}
         if self.flag("includeWarninglistHits"):
-            shown |= self._warnings(one)
+            shown |= self._warnings(attribute)
         if self.flag("includeSightings"):
-            shown |= {"Sighting": []} | self._seen(one)
+            shown |= {"Sighting": []} | self._seen(attribute)
         if self.flag("includeCorrelations"):
             shown["RelatedAttribute"] = []
-        if self.flag("includeDecayScore") and one["uuid"] in self.scores:
-            shown["decay_score"] = list(self.scores[one["uuid"]].values())
+        if self.flag("includeDecayScore") and attribute["uuid"] in self.scores:
+            shown["decay_score"] = list(self.scores[attribute["uuid"]].values())
         shown["Event"] = self._context(event)
-        own = ({**_short(tag), "is_galaxy": tag["is_galaxy"], "local": tag["local"]} for tag in one.get("Tag", ()))
+        own = (
+            {**_short(tag), "is_galaxy": tag["is_galaxy"], "local": tag["local"]} for tag in attribute.get("Tag", ())
+        )
         tags = [*own, *self._inherited(event)]
         return shown | {"Tag": tags} if tags else shown
 
-    def object(self, one: Record, event: Record) -> Record:
+    def object(self, object_: Record, event: Record) -> Record:
         """Show an object as objects/restSearch does, with a little of its event."""
-        shown = {name: value for name, value in one.items() if name not in ("Attribute", "ObjectReference")}
+        shown = {name: value for name, value in object_.items() if name not in ("Attribute", "ObjectReference")}
         if not self.flag("metadata"):
             shown["Attribute"] = [
-                in_parts(each) | {"AttributeTag": []} for each in one["Attribute"] if self._shows(each)
+                in_parts(attribute) | {"AttributeTag": []}
+                for attribute in object_["Attribute"]
+                if self._shows(attribute)
             ]
         return shown | {"Event": {name: event[name] for name in ("id", "info", "org_id", "orgc_id")}}
 
-    def listed(self, one: Record) -> bool:
+    def listed(self, attribute: Record) -> bool:
         """Say whether a warninglist holds the value or, of a composite one, a part."""
-        return bool(self.warninglist) and bool(_hits(one, self.warninglist))
+        return bool(self.warninglist) and bool(_hits(attribute, self.warninglist))
 
-    def _is_shared_so(self, one: Record) -> bool:
+    def _passes_sharing(self, part: Record) -> bool:
         """Say whether a filter that is meant for events leaves a part of one: MISP compares the part's own field."""
-        given = {name: self.query.get(name) for name in ("distribution", "sharing_group_id")}
-        wanted = {name: value if isinstance(value, list) else [value] for name, value in given.items() if value}
-        return all(one[name] in map(str, values) for name, values in wanted.items())
+        asked = {name: self.query.get(name) for name in ("distribution", "sharing_group_id")}
+        wanted = {name: value if isinstance(value, list) else [value] for name, value in asked.items() if value}
+        return all(part[name] in map(str, values) for name, values in wanted.items())
 
     def _attributes(self, members: Iterable[Record]) -> list[Record]:
-        return [self._inner(one) for one in members if self._shows(one)]
+        return [self._inner(attribute) for attribute in members if self._shows(attribute)]
 
-    def _shows(self, one: Record) -> bool:
-        if not shows_deleted(self.query, one["deleted"]) or not shows_to_ids(self.query, one["to_ids"]):
+    def _shows(self, attribute: Record) -> bool:
+        if not shows_deleted(self.query, attribute["deleted"]) or not shows_to_ids(self.query, attribute["to_ids"]):
             return False
-        return not (self.flag("enforceWarninglist") and self.listed(one))
+        return not (self.flag("enforceWarninglist") and self.listed(attribute))
 
-    def _inner(self, one: Record) -> Record:
-        shown = one
+    def _inner(self, attribute: Record) -> Record:
+        shown = attribute
         if self.flag("includeWarninglistHits"):
             # A search for attributes writes all numbers as texts, one for events does not.
-            hits = self._warnings(one).get("warnings", ())
+            hits = self._warnings(attribute).get("warnings", ())
             numbered = [hit | {"warninglist_id": int(hit["warninglist_id"])} for hit in hits]
             shown = shown | ({"warnings": numbered} if numbered else {})
         left_out = {"excludeGalaxy": "Galaxy", "noShadowAttributes": "ShadowAttribute"}
-        return shown | {name: [] for flag, name in left_out.items() if self.flag(flag)} | self._seen(one)
+        return shown | {name: [] for flag, name in left_out.items() if self.flag(flag)} | self._seen(attribute)
 
-    def _warnings(self, one: Record) -> Record:
-        found = [{"match": hit, "value": hit, **WARNINGLIST} for hit in _hits(one, self.warninglist)]
-        return {"warnings": found} if found else {}
+    def _warnings(self, attribute: Record) -> Record:
+        warnings = [{"match": hit, "value": hit, **WARNINGLIST} for hit in _hits(attribute, self.warninglist)]
+        return {"warnings": warnings} if warnings else {}
 
-    def _seen(self, one: Record) -> Record:
-        seen = [each | {"attribute_uuid": one["uuid"]} for each in self.sightings.get(one["id"], ())]
+    def _seen(self, attribute: Record) -> Record:
+        seen = [
+            sighting | {"attribute_uuid": attribute["uuid"]} for sighting in self.sightings.get(attribute["id"], ())
+        ]
         return {"Sighting": seen} if seen else {}
 
     def _context(self, event: Record) -> Record:
@@ -165,7 +171,7 @@ def answer(body: Any, headers: dict[str, str] | None = None, status: int = 200) 
     return Response(json.dumps(body), status, headers, content_type=CONTENT_TYPE)
 
 
-def found(body: Any, total: int, skipped: int = 0, name: str = "") -> Response:
+def search_answer(body: Any, total: int, skipped: int = 0, name: str = "") -> Response:
     """Give the answer of a restSearch, with the counts in its headers."""
     headers = {
         "X-Result-Count": str(total),
@@ -183,17 +189,17 @@ def error(status: int, text: str) -> Response:
     return answer({"name": text, "message": text, "url": request.path}, status=status)
 
 
-def in_parts(one: Record) -> Record:
+def in_parts(attribute: Record) -> Record:
     """Show an attribute as it is kept, with the two parts of its value."""
-    first, _, second = str(one["value"]).partition("|")
-    return {name: one[name] for name in MEMBER} | {"value1": first, "value2": second}
+    first, _, second = str(attribute["value"]).partition("|")
+    return {name: attribute[name] for name in MEMBER} | {"value1": first, "value2": second}
 
 
 def _short(tag: Record) -> Record:
     return {name: tag[name] for name in ("id", "name", "colour", "numerical_value")}
 
 
-def _hits(one: Record, warninglist: Collection[str]) -> list[str]:
-    value = str(one["value"])
+def _hits(attribute: Record, warninglist: Collection[str]) -> list[str]:
+    value = str(attribute["value"])
     parts = [value, *value.split("|")] if "|" in value else [value]
     return [part for part in parts if part in warninglist]

@@ -15,16 +15,14 @@ from werkzeug.exceptions import HTTPException
 
 from sandbox.faults import Faults
 from sandbox.misp.accounts import Account, account, organisation
-from sandbox.misp.answers import View, answer, error, found, row
-from sandbox.misp.clusters import Clusters
+from sandbox.misp.answers import View, answer, error, row, search_answer
 from sandbox.misp.edits import Edits
-from sandbox.misp.lists import DecayingModels, Warninglists
+from sandbox.misp.lists import Clusters, DecayingModels, Tags, Warninglists
 from sandbox.misp.part_writes import PartWrites
 from sandbox.misp.proposals import Proposals
 from sandbox.misp.records import ORGANISATION, Record
 from sandbox.misp.search import Page, cannot_be_read, pick_attributes, pick_events, pick_objects, stays
 from sandbox.misp.sightings import Sightings
-from sandbox.misp.tags import Tags
 from sandbox.misp.writes import Writes
 
 ADMIN_KEY = "sandboxAdminKey".ljust(40, "0")
@@ -103,31 +101,31 @@ class MispState(Edits):
         """Let there be a tag, whether or not something carries it."""
         self.tags.add(self.tag(tag["name"], tag)["name"])
 
-    def tag(self, name: str, given: Record | None = None) -> Record:
+    def tag(self, name: str, fields: Record | None = None) -> Record:
         """Give a tag by its name, with its number."""
-        return self._filler.tag({**(given or {}), "name": name})
+        return self._filler.tag({**(fields or {}), "name": name})
 
     def add_sharing_group(self, name: str, *organisations: Record) -> str:
         """Add a sharing group of these organisations; give its id."""
         number = str(len(self.sharing_groups) + 1)
-        uuids = [each["uuid"] for each in organisations]
+        uuids = [member["uuid"] for member in organisations]
         self.sharing_groups[number] = {"id": number, "name": name, "organisations": uuids}
         return number
 
     def organisation_of(self, number: str) -> Record:
         """Give an organisation by its id."""
-        users = (each.organisation for each in self.users.values())
-        known = {each["id"]: each for each in users} | self.organisations
+        homes = (user.organisation for user in self.users.values())
+        known = {member["id"]: member for member in homes} | self.organisations
         return known.get(number) or organisation(int(number), f"ORG-{number}", str(UUID(int=int(number))))
 
     def sightings_by_attribute(self) -> dict[str, list[Record]]:
         """Give the sightings, each with its organisation, of each attribute by its id."""
-        found: dict[str, list[Record]] = {}
-        for each in self.sightings:
-            owner = self.organisation_of(each["org_id"])
+        by_attribute: dict[str, list[Record]] = {}
+        for sighting in self.sightings:
+            owner = self.organisation_of(sighting["org_id"])
             brief = {name: owner[name] for name in ("id", "uuid", "name")}
-            found.setdefault(each["attribute_id"], []).append({**each, "Organisation": brief})
-        return found
+            by_attribute.setdefault(sighting["attribute_id"], []).append({**sighting, "Organisation": brief})
+        return by_attribute
 
     def shows(self, event: Record, user: Account) -> bool:
         """Say whether a user sees an event; with unpublishedprivate, others' only while published.
@@ -151,8 +149,8 @@ class MispState(Edits):
         if self._calls and now - self._calls[0] >= RATE_WINDOW:
             self._calls.clear()
         self._calls.append(now)
-        left = (self.rate_limit or 0) - len(self._calls)
-        return max(left, -1), RATE_WINDOW - int(now - self._calls[0])
+        remaining = (self.rate_limit or 0) - len(self._calls)
+        return max(remaining, -1), RATE_WINDOW - int(now - self._calls[0])
 
 
 class Api:
@@ -185,9 +183,9 @@ class Api:
             "/attributes/restSearch": self.search_attributes,
             "/objects/restSearch": self.search_objects,
         }
-        named = {path + ".json": view for path, view in plain.items()}
+        with_suffix = {path + ".json": view for path, view in plain.items()}
         searches = {path + "/<path:_named>": plain[path] for path in list(plain)[-3:]}
-        return plain | named | searches | {"/events/view/<identifier>": self.view}
+        return plain | with_suffix | searches | {"/events/view/<identifier>": self.view}
 
     def version(self) -> Response:
         """servers/getVersion."""
@@ -238,7 +236,7 @@ class Api:
         page = [event for event in Page.of(query).cut(picked) if stays(query, event, now)]
         named = query.get("eventid")
         name = f"misp.event.{named if isinstance(named, str | int) else 'list'}.json"
-        return found([{"Event": view.event(event)} for event in page], len(picked), name=name)
+        return search_answer([{"Event": view.event(event)} for event in page], len(picked), name=name)
 
     def search_attributes(self, _named: str = "") -> Response:
         """attributes/restSearch; the warninglist is enforced on the page already cut."""
@@ -249,9 +247,9 @@ class Api:
         view, page = self._view(query), Page.of(query)
         picked = pick_attributes(self._seen(self.state.candidates(query)), query, self.state.clock())
         cut = page.cut(picked)
-        kept = [one for one in cut if not (view.flag("enforceWarninglist") and view.listed(one))]
-        shown = [view.attribute(one, self.state.owner(one)) for one in kept]
-        return found({"Attribute": shown}, _attribute_count(page, cut), len(cut) - len(kept))
+        kept = [attribute for attribute in cut if not (view.flag("enforceWarninglist") and view.listed(attribute))]
+        shown = [view.attribute(attribute, self.state.owner(attribute)) for attribute in kept]
+        return search_answer({"Attribute": shown}, _attribute_count(page, cut), len(cut) - len(kept))
 
     def search_objects(self, _named: str = "") -> Response:
         """objects/restSearch."""
@@ -263,7 +261,7 @@ class Api:
             return error(500, "An Internal Error Has Occurred.")
         view, page = self._view(query), Page.of(query)
         cut = page.cut(pick_objects(self._seen(self.state.candidates(query)), query, self.state.clock()))
-        return found([{"Object": view.object(one, self.state.owner(one))} for one in cut], len(cut))
+        return search_answer([{"Object": view.object(object_, self.state.owner(object_))} for object_ in cut], len(cut))
 
     def _view(self, query: Record) -> View:
         return View(query, self.state.warninglist, g.user, self.state.scores, self.state.sightings_by_attribute())
@@ -289,9 +287,9 @@ class Api:
             return Response("", 302, {"Location": f"{request.host_url}users/login"})
         if self.state.rate_limit is None:
             return None
-        left, seconds = self.state.calls_left()
-        g.limits = {"Limit": self.state.rate_limit, "Remaining": max(left, 0), "Reset": seconds}
-        return error(429, "Rate limit exceeded.") if left < 0 else None
+        remaining, seconds = self.state.calls_left()
+        g.limits = {"Limit": self.state.rate_limit, "Remaining": max(remaining, 0), "Reset": seconds}
+        return error(429, "Rate limit exceeded.") if remaining < 0 else None
 
     def _no_route(self, cause: HTTPException) -> Response:
         action = request.path.removesuffix(".json").split("/")[2:3]
@@ -311,10 +309,10 @@ def create_app(state: MispState) -> Flask:
 
 def _query() -> Record:
     """Read the parameters: named in the path or the query string, or in the body, which wins."""
-    named = dict(part.split(":", 1) for part in request.path.split("/") if ":" in part)
-    named |= request.args.to_dict() | request.form.to_dict()
+    parameters = dict(part.split(":", 1) for part in request.path.split("/") if ":" in part)
+    parameters |= request.args.to_dict() | request.form.to_dict()
     body = {} if request.form else (request.get_json(force=True, silent=True) or {})
-    return {**named, **body.get("request", body)} if isinstance(body, dict) else named
+    return {**parameters, **body.get("request", body)} if isinstance(body, dict) else parameters
 
 
 def _refusal(query: Record) -> Response | None:

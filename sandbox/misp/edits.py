@@ -28,10 +28,10 @@ class Edits(Store):
         if self.event(str(bare.get("uuid", ""))):
             raise ValueError("Event already exists, if you would like to edit it, use the url in the location header.")
         now = str(int(self.clock()))
-        made = self._keep({"timestamp": now, "publish_timestamp": now if bare.get("published") else "0"} | bare)
-        for one in [*attributes(made), *made["Object"]]:
-            one["timestamp"] = now if one["timestamp"] == "0" else one["timestamp"]
-        return str(made["uuid"])
+        stored = self._keep({"timestamp": now, "publish_timestamp": now if bare.get("published") else "0"} | bare)
+        for record in [*attributes(stored), *stored["Object"]]:
+            record["timestamp"] = now if record["timestamp"] == "0" else record["timestamp"]
+        return str(stored["uuid"])
 
     def edit_info(self, uuid: str, info: str) -> None:
         """Give an event another title."""
@@ -69,49 +69,49 @@ class Edits(Store):
 
     def tag_attribute(self, event_uuid: str, attribute_uuid: str, name: str, local: bool = False) -> None:
         """Attach a tag to an attribute; one that is attached already changes nothing."""
-        event, one = self._pair(event_uuid, attribute_uuid)
-        if self._attach(one, name, local) and not local:
-            self._touch(event, one)
+        event, attribute = self._pair(event_uuid, attribute_uuid)
+        if self._attach(attribute, name, local) and not local:
+            self._touch(event, attribute)
 
     def untag_attribute(self, event_uuid: str, attribute_uuid: str, name: str) -> None:
         """Remove a tag from an attribute."""
-        event, one = self._pair(event_uuid, attribute_uuid)
-        if not _detach(one, name)["local"]:
-            self._touch(event, one)
+        event, attribute = self._pair(event_uuid, attribute_uuid)
+        if not _detach(attribute, name)["local"]:
+            self._touch(event, attribute)
 
-    def add_attribute(self, event_uuid: str, attribute: Record) -> str:
+    def add_attribute(self, event_uuid: str, fields: Record) -> str:
         """Add an attribute to an event; give its uuid."""
         event = self._known(event_uuid)
-        one = self._filler.attribute(attribute, event)
-        event["Attribute"].append(one)
-        _count(event, 0 if one["deleted"] else 1)
-        self._touch(event, one)
-        return str(one["uuid"])
+        attribute = self._filler.attribute(fields, event)
+        event["Attribute"].append(attribute)
+        _count(event, 0 if attribute["deleted"] else 1)
+        self._touch(event, attribute)
+        return str(attribute["uuid"])
 
     def edit_attribute(self, event_uuid: str, attribute_uuid: str, **changes: Any) -> None:
         """Change fields of an attribute, one in an object too: value, comment, type, to_ids and so on."""
-        event, one = self._pair(event_uuid, attribute_uuid)
+        event, attribute = self._pair(event_uuid, attribute_uuid)
         if changes.keys() - ATTRIBUTE.keys():
             raise KeyError(*changes.keys() - ATTRIBUTE.keys())
-        one.update(texts(changes))
-        self._touch(event, one)
+        attribute.update(texts(changes))
+        self._touch(event, attribute)
 
     def soft_delete(self, event_uuid: str, attribute_uuid: str) -> None:
         """Mark an attribute as deleted, so that a search shows it on request only."""
-        event, one = self._pair(event_uuid, attribute_uuid)
-        self._mark(event, one, deleted=True)
+        event, attribute = self._pair(event_uuid, attribute_uuid)
+        self._mark(event, attribute, deleted=True)
 
     def restore(self, event_uuid: str, attribute_uuid: str) -> None:
         """Take back a soft deletion."""
-        event, one = self._pair(event_uuid, attribute_uuid)
-        self._mark(event, one, deleted=False)
+        event, attribute = self._pair(event_uuid, attribute_uuid)
+        self._mark(event, attribute, deleted=False)
 
     def hard_delete(self, event_uuid: str, attribute_uuid: str) -> None:
         """Remove an attribute, so that no search shows it any more."""
-        event, one = self._pair(event_uuid, attribute_uuid)
+        event, attribute = self._pair(event_uuid, attribute_uuid)
         for holder in (event, *event["Object"]):
-            holder["Attribute"] = [other for other in holder["Attribute"] if other is not one]
-        _count(event, 0 if one["deleted"] else -1)
+            holder["Attribute"] = [other for other in holder["Attribute"] if other is not attribute]
+        _count(event, 0 if attribute["deleted"] else -1)
         self._touch(event)
 
     def delete_object(self, event_uuid: str, object_uuid: str) -> None:
@@ -120,22 +120,22 @@ class Edits(Store):
         So the counter can reach 0 and the event leave the minimal index while attributes of it live.
         """
         event = self._known(event_uuid)
-        thing = next((one for one in event["Object"] if one["uuid"] == object_uuid.lower()), None)
-        if thing is None or thing["deleted"]:
+        object_ = next((record for record in event["Object"] if record["uuid"] == object_uuid.lower()), None)
+        if object_ is None or object_["deleted"]:
             raise KeyError(object_uuid)
-        members = [one for one in thing["Attribute"] if not one["deleted"]]
-        for one in (thing, *members):
-            one["deleted"] = True
+        members = [record for record in object_["Attribute"] if not record["deleted"]]
+        for record in (object_, *members):
+            record["deleted"] = True
         _count(event, -2 * len(members))
-        self._touch(event, thing, *members)
+        self._touch(event, object_, *members)
 
     def score(
         self, event_uuid: str, attribute_uuid: str, score: float, model: str = "NIDS", threshold: float = 30
     ) -> None:
         """Say what an enabled decaying model makes of an attribute now, 0 to 100; nothing else moves."""
-        _, one = self._pair(event_uuid, attribute_uuid)
+        _, attribute = self._pair(event_uuid, attribute_uuid)
         known = dict.fromkeys(name for scores in self.scores.values() for name in scores) | {model: None}
-        self.scores.setdefault(one["uuid"], {})[model] = {
+        self.scores.setdefault(attribute["uuid"], {})[model] = {
             "score": score,
             "base_score": 80,
             "decayed": score < threshold,
@@ -150,35 +150,35 @@ class Edits(Store):
         """Date an edit and unpublish the event."""
         self._touch(event, *edited)
 
-    def attach(self, event: Record, given: Record, thing: Record | None = None) -> tuple[Record, str]:
+    def attach(self, event: Record, fields: Record, object_: Record | None = None) -> tuple[Record, str]:
         """Put an attribute that was sent into an event or an object of it, or say why not; nothing is dated."""
-        kept, why = misp_rules.attribute(given)
-        there = [one for one in event["Attribute"] if not one["deleted"]]
-        if not why and thing is None and any(misp_rules.same(kept, one) for one in there):
+        kept, why = misp_rules.attribute(fields)
+        kept_already = [other for other in event["Attribute"] if not other["deleted"]]
+        if not why and object_ is None and any(misp_rules.same(kept, other) for other in kept_already):
             why = misp_rules.DUPLICATE
         if why:
             return kept, why
-        made = self._filler.attribute(
-            {**kept, "timestamp": str(int(self.clock()))}, event, (thing or {}).get("id", "0")
+        attribute = self._filler.attribute(
+            {**kept, "timestamp": str(int(self.clock()))}, event, (object_ or {}).get("id", "0")
         )
-        (thing or event)["Attribute"].append(made)
+        (object_ or event)["Attribute"].append(attribute)
         _count(event, 1)
-        return made, ""
+        return attribute, ""
 
-    def attach_object(self, event: Record, given: Record) -> Record:
+    def attach_object(self, event: Record, fields: Record) -> Record:
         """Put an object that was sent into an event; members that are not valid are dropped."""
-        bare = {name: value for name, value in given.items() if name != "Attribute"}
-        seen = {name: misp_rules.moment(given.get(name)) for name in ("first_seen", "last_seen")}
+        bare = {name: value for name, value in fields.items() if name != "Attribute"}
+        seen = {name: misp_rules.moment(fields.get(name)) for name in ("first_seen", "last_seen")}
         dated = {"distribution": "0", **bare, **seen, "timestamp": str(int(self.clock()))}
-        thing = self._filler.object(dated, event)
-        event["Object"].append(thing)
-        for one in given.get("Attribute", ()):
-            self.attach(event, one, thing)
-        return thing
+        object_ = self._filler.object(dated, event)
+        event["Object"].append(object_)
+        for attribute in fields.get("Attribute", ()):
+            self.attach(event, attribute, object_)
+        return object_
 
-    def attach_report(self, event: Record, given: Record) -> Record:
+    def attach_report(self, event: Record, fields: Record) -> Record:
         """Put a report that was sent into an event."""
-        report = self._filler.report({**given, "timestamp": str(int(self.clock()))}, event)
+        report = self._filler.report({**fields, "timestamp": str(int(self.clock()))}, event)
         event["EventReport"].append(report)
         return report
 
@@ -194,12 +194,12 @@ class Edits(Store):
         event = self._known(event_uuid)
         return event, self._member(event, attribute_uuid)
 
-    def _mark(self, event: Record, one: Record, deleted: bool) -> None:
-        if one["deleted"] is deleted:
-            raise KeyError(one["uuid"])
-        one["deleted"] = deleted
+    def _mark(self, event: Record, attribute: Record, deleted: bool) -> None:
+        if attribute["deleted"] is deleted:
+            raise KeyError(attribute["uuid"])
+        attribute["deleted"] = deleted
         _count(event, -1 if deleted else 1)
-        self._touch(event, one)
+        self._touch(event, attribute)
 
     def _attach(self, record: Record, name: str, local: bool) -> bool:
         """Say whether the tag was new to the record."""
@@ -219,13 +219,13 @@ class Edits(Store):
 def _detach(record: Record, name: str) -> Record:
     """Take a tag off and give it; a record without tags has no ``Tag`` at all."""
     tags: list[Record] = record.get("Tag", [])
-    found = next((tag for tag in tags if tag["name"] == name), None)
-    if found is None:
+    detached = next((tag for tag in tags if tag["name"] == name), None)
+    if detached is None:
         raise KeyError(name)
-    record["Tag"] = [tag for tag in tags if tag is not found]
+    record["Tag"] = [tag for tag in tags if tag is not detached]
     if not record["Tag"]:
         del record["Tag"]
-    return found
+    return detached
 
 
 def _count(event: Record, change: int) -> None:

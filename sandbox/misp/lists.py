@@ -1,17 +1,104 @@
-"""Lists: the routes about warninglists and decaying models (measured on MISP 2.5.1)."""
+"""Lists: the routes about tags, galaxy clusters, warninglists and decaying models (measured on MISP 2.5.1)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from flask import Response, request
+from flask import Response, g, request
 
-from sandbox.misp.answers import WARNINGLIST, answer
-from sandbox.misp.records import Record
+from sandbox.misp.answers import WARNINGLIST, answer, search_answer
+from sandbox.misp.records import Record, attributes
+from sandbox.misp.search import Page
 
 if TYPE_CHECKING:
     from sandbox.misp.app import MispState
+
+# Parameters that compare a field for equality (MISP's source); others are ignored.
+CLUSTER_FIELDS = (
+    *("uuid", "galaxy_id", "version", "distribution", "type", "value", "default", "extends_uuid", "tag_name"),
+    *("published", "id"),
+)
+# Distributions that show a cluster to other organisations than its own (MISP's source).
+SHARED = ("1", "2", "3")
+
+
+class Tags:
+    """The route that a reader uses; it shows every tag to everybody, also those of events out of sight."""
+
+    def __init__(self, state: MispState) -> None:
+        self.state = state
+
+    def routes(self) -> dict[str, Callable[..., Response]]:
+        """Give each path with what answers it."""
+        return {"/tags/search": self.search}
+
+    def search(self) -> Response:
+        """tags/search: by LIKE, in any letter case; taxonomies and clusters, which MISP adds, are not kept here.
+
+        Without ``tag`` every value of the body is a name, which is how PyMISP's ``tagname`` works.
+        """
+        body = request.get_json(force=True, silent=True) or {}
+        names = body.get("tag") or list(body.values())
+        words = [str(name) for name in (names if isinstance(names, list) else [names])]
+        tags = {name: tag for name, tag in self._all() if any(_like(word, name) for word in words)}
+        return answer([{"Tag": tag} for tag in sorted(tags.values(), key=lambda tag: int(tag["id"]))])
+
+    def _all(self) -> Iterator[tuple[str, Record]]:
+        yield from ((name, _bare_tag(self.state.tag(name))) for name in self.state.tags)
+        for event in self.state.events():
+            for record in (event, *attributes(event)):
+                yield from ((tag["name"], _bare_tag(tag)) for tag in record.get("Tag", ()))
+
+
+def _bare_tag(tag: Record) -> Record:
+    """Show a tag without what belongs to where it is attached."""
+    return {"org_id": "0"} | {name: tag[name] for name in tag if name not in ("local", "relationship_type")}
+
+
+def _like(word: str, name: str) -> bool:
+    forms = {"%": ".*", "_": "."}
+    pattern = "".join(forms.get(letter) or re.escape(letter) for letter in word.lower())
+    return re.fullmatch(pattern, name.lower(), re.DOTALL) is not None
+
+
+class Clusters:
+    """The route that resolves tags of galaxies."""
+
+    def __init__(self, state: MispState) -> None:
+        self.state = state
+
+    def routes(self) -> dict[str, Callable[..., Response]]:
+        """Give each path with what answers it."""
+        return {"/galaxy_clusters/restSearch": self.search}
+
+    def search(self) -> Response:
+        """galaxy_clusters/restSearch: what is not known, or not to be seen, is left out without a word."""
+        query = request.get_json(force=True, silent=True) or {}
+        matches = [
+            cluster for cluster in self.state.clusters if self._shows(cluster) and _matches_cluster(cluster, query)
+        ]
+        page = Page.of(query).cut(sorted(matches, key=lambda cluster: int(cluster["id"])))
+        if query.get("minimal"):
+            page = [{name: cluster[name] for name in ("uuid", "version")} for cluster in page]
+        return search_answer([{"GalaxyCluster": cluster} for cluster in page], len(page))
+
+    def _shows(self, cluster: Record) -> bool:
+        if g.admin or cluster["distribution"] in SHARED or cluster["org_id"] == g.user.organisation["id"]:
+            return True
+        group = self.state.sharing_groups.get(str(cluster["sharing_group_id"]), {})
+        return cluster["distribution"] == "4" and g.user.organisation["uuid"] in group.get("organisations", ())
+
+
+def _matches_cluster(cluster: Record, query: Record) -> bool:
+    if "galaxy_uuid" in query and cluster["Galaxy"]["uuid"] not in _wanted(query["galaxy_uuid"]):
+        return False
+    return all(str(cluster[name]) in _wanted(query[name]) for name in CLUSTER_FIELDS if name in query)
+
+
+def _wanted(value: object) -> set[str]:
+    return {str(item) for item in (value if isinstance(value, list) else [value])}
 
 
 class Warninglists:
@@ -27,14 +114,14 @@ class Warninglists:
     def index(self) -> Response:
         """warninglists/index."""
         shown = self.state.warninglists or [_warninglist(len(self.state.warninglist))]
-        return answer({"Warninglists": [{"Warninglist": each} for each in shown]})
+        return answer({"Warninglists": [{"Warninglist": warninglist} for warninglist in shown]})
 
     def check_values(self) -> Response:
         """warninglists/checkValue: the values that are listed; a PHP list when there is none."""
         body = request.get_json(force=True, silent=True)
         values = body.get("[]", ()) if isinstance(body, dict) else body or ()
         hit = {"id": WARNINGLIST["warninglist_id"], "name": WARNINGLIST["warninglist_name"]}
-        return answer({each: [{**hit, "matched": each}] for each in values if each in self.state.warninglist} or [])
+        return answer({value: [{**hit, "matched": value}] for value in values if value in self.state.warninglist} or [])
 
 
 def _warninglist(entries: int) -> Record:
@@ -65,11 +152,11 @@ class DecayingModels:
     def index(self) -> Response:
         """decayingModel/index, which a read-only key may ask too."""
         scoring = [score["DecayingModel"] for scores in self.state.scores.values() for score in scores.values()]
-        models = {each["name"]: _model(str(each["id"]), each["name"], True) for each in scoring}
+        models = {model["name"]: _model(str(model["id"]), model["name"], True) for model in scoring}
         for name, enabled in self.state.decaying_models.items():
             models[name] = _model(str(len(models) + 1), name, enabled)
-        shown = [each | self.state.model_details.get(name, {}) for name, each in models.items()]
-        return answer([{"DecayingModel": each, "DecayingModelMapping": []} for each in shown])
+        shown = [model | self.state.model_details.get(name, {}) for name, model in models.items()]
+        return answer([{"DecayingModel": model, "DecayingModelMapping": []} for model in shown])
 
 
 def _model(number: str, name: str, enabled: bool) -> Record:

@@ -55,18 +55,18 @@ class PartWrites:
             return error(404, "Invalid event")
         if not g.user.owns(event):
             return error(403, NOT_OWNER)
-        given = sent("Attribute")
-        several = given if isinstance(given, list) else [given]
-        misp_rules.refuse_wide(*(one.get("comment") for one in several))
+        content = sent("Attribute")
+        several = content if isinstance(content, list) else [content]
+        misp_rules.refuse_wide(*(attribute.get("comment") for attribute in several))
         added, wrong = [], {}
-        for number, one in enumerate(several):
-            made, why = self.state.attach(event, one)
+        for number, attribute in enumerate(several):
+            kept, why = self.state.attach(event, attribute)
             if why:
                 wrong[f"attribute_{number}"] = {"value": [why]}
             else:
-                added.append(in_parts(made))
+                added.append(in_parts(kept))
         if not added:
-            why_one = wrong["attribute_0"] if not isinstance(given, list) else wrong
+            why_one = wrong["attribute_0"] if not isinstance(content, list) else wrong
             return declined("Attribute", why_one, "/attributes/add")
         self.state.touch(event)
         body = {"Attribute": added if len(added) > 1 else added[0], "AttributeTag": []}
@@ -75,32 +75,32 @@ class PartWrites:
     @needing("perm_modify")
     def edit_attribute(self, identifier: str) -> Response:
         """attributes/edit."""
-        found = self.state.find_attribute(identifier)
-        if found is None or not self.state.shows(found[0], g.user):
+        match = self.state.find_attribute(identifier)
+        if match is None or not self.state.shows(match[0], g.user):
             return error(404, "Invalid attribute.")
-        event, one = found
+        event, attribute = match
         if not g.user.owns(event):
             return error(403, NOT_OWNER)
-        given = sent("Attribute")
-        misp_rules.refuse_wide(given.get("comment"))
-        kept, why = misp_rules.attribute({**one, **fields_of(given)})
+        changes = sent("Attribute")
+        misp_rules.refuse_wide(changes.get("comment"))
+        kept, why = misp_rules.attribute({**attribute, **fields_of(changes)})
         if why:
             return declined("Attribute", {"value": [why]}, request.path, "edit")
-        one.update(fields_of(kept))
-        self.state.touch(event, one)
-        return answer({"Attribute": in_parts(one)})
+        attribute.update(fields_of(kept))
+        self.state.touch(event, attribute)
+        return answer({"Attribute": in_parts(attribute)})
 
     @needing("perm_modify")
     def delete_attribute(self, identifier: str) -> Response:
         """attributes/delete, soft unless it is to be hard."""
-        found = self.state.find_attribute(identifier)
-        if found is None or found[1]["deleted"] or not self.state.shows(found[0], g.user):
+        match = self.state.find_attribute(identifier)
+        if match is None or match[1]["deleted"] or not self.state.shows(match[0], g.user):
             return error(404, "Invalid attribute")
-        event, one = found
+        event, attribute = match
         if not g.user.owns(event):
             return error(403, NOT_OWNER)
         hard = sent("").get("hard")
-        (self.state.hard_delete if hard else self.state.soft_delete)(event["uuid"], one["uuid"])
+        (self.state.hard_delete if hard else self.state.soft_delete)(event["uuid"], attribute["uuid"])
         return answer({"message": "Attribute deleted."})
 
     # -- objects -----------------------------------------------------------------------------------
@@ -113,57 +113,57 @@ class PartWrites:
             return error(404, "Invalid event.")
         if not g.user.owns(event):
             return error(403, NOT_OWNER)
-        given = sent("Object")
-        if not misp_rules.has_template(given):
+        content = sent("Object")
+        if not misp_rules.has_template(content):
             return declined("Object", NO_TEMPLATE, "/objects/add")
-        misp_rules.refuse_wide(given.get("comment"))
-        made = self.state.attach_object(event, given)
+        misp_rules.refuse_wide(content.get("comment"))
+        object_ = self.state.attach_object(event, content)
         self.state.touch(event)
-        return answer({"Object": _object(made)})
+        return answer({"Object": _object(object_)})
 
     @needing("perm_modify")
     def edit_object(self, identifier: str) -> Response:
-        """objects/edit: members it names by UUID are edited, others added, and what it lacks is deleted."""
-        found = self._own_object(identifier)
-        if isinstance(found, Response):
-            return found
-        event, thing = found
-        given = sent("Object")
-        misp_rules.refuse_wide(given.get("comment"))
-        before = {one["uuid"]: one for one in thing["Attribute"] if not one["deleted"]}
-        for one in given.get("Attribute", ()):
-            there = before.pop(str(one.get("uuid")).lower(), None)
-            if there is None:
-                self.state.attach(event, {name: one[name] for name in one if name != "uuid"}, thing)
+        """objects/edit: members that it names by UUID are edited, others added, and what it lacks is deleted."""
+        match = self._own_object(identifier)
+        if isinstance(match, Response):
+            return match
+        event, object_ = match
+        changes = sent("Object")
+        misp_rules.refuse_wide(changes.get("comment"))
+        before = {member["uuid"]: member for member in object_["Attribute"] if not member["deleted"]}
+        for member in changes.get("Attribute", ()):
+            existing = before.pop(str(member.get("uuid")).lower(), None)
+            if existing is None:
+                self.state.attach(event, {name: member[name] for name in member if name != "uuid"}, object_)
                 continue
-            kept, why = misp_rules.attribute({**there, **fields_of(one)})
-            if not why and any(there[name] != kept[name] for name in ("value", "comment", "to_ids")):
-                there.update(fields_of(kept))
-                self.state.touch(event, there)
+            kept, why = misp_rules.attribute({**existing, **fields_of(member)})
+            if not why and any(existing[name] != kept[name] for name in ("value", "comment", "to_ids")):
+                existing.update(fields_of(kept))
+                self.state.touch(event, existing)
         for gone in before.values():
             self.state.soft_delete(event["uuid"], gone["uuid"])
         for name in ("comment", "distribution"):
-            thing[name] = str(given.get(name, thing[name]))
+            object_[name] = str(changes.get(name, object_[name]))
         for name in ("first_seen", "last_seen"):
-            thing[name] = misp_rules.moment(given[name]) if given.get(name) else thing[name]
-        self.state.touch(event, thing)
-        return answer({"Object": _object(thing)})
+            object_[name] = misp_rules.moment(changes[name]) if changes.get(name) else object_[name]
+        self.state.touch(event, object_)
+        return answer({"Object": _object(object_)})
 
     @needing("perm_modify")
     def delete_object(self, identifier: str) -> Response:
         """objects/delete, soft."""
-        found = self._own_object(identifier)
-        if isinstance(found, Response):
-            return found
-        event, thing = found
-        self.state.delete_object(event["uuid"], thing["uuid"])
+        match = self._own_object(identifier)
+        if isinstance(match, Response):
+            return match
+        event, object_ = match
+        self.state.delete_object(event["uuid"], object_["uuid"])
         return done("Object deleted")
 
     def _own_object(self, identifier: str) -> tuple[Record, Record] | Response:
-        found = self.state.find("Object", identifier)
-        if found is None or found[1]["deleted"] or not self.state.shows(found[0], g.user):
+        match = self.state.find("Object", identifier)
+        if match is None or match[1]["deleted"] or not self.state.shows(match[0], g.user):
             return error(404, "Invalid object.")
-        return found if g.user.owns(found[0]) else error(403, NOT_OWNER)
+        return match if g.user.owns(match[0]) else error(403, NOT_OWNER)
 
     # -- reports -----------------------------------------------------------------------------------
 
@@ -177,39 +177,41 @@ class PartWrites:
             return error(404, "Invalid event")
         if not g.user.owns(event):
             return error(403, NOT_OWNER)
-        given = sent("EventReport")
-        if not given.get("name"):
+        content = sent("EventReport")
+        if not content.get("name"):
             return declined("EventReport", "This field cannot be left blank", "/event_reports/add")
-        refuse_wide_report(self.state, given)
-        made = self.state.attach_report(event, given)
+        refuse_wide_report(self.state, content)
+        report = self.state.attach_report(event, content)
         self.state.touch(event)
-        return answer(_report(event, made))
+        return answer(_report(event, report))
 
     @needing("perm_modify")
     def edit_report(self, identifier: str) -> Response:
         """eventReports/edit."""
-        found = self.state.find("EventReport", identifier)
-        if found is None or not self.state.shows(found[0], g.user):
+        match = self.state.find("EventReport", identifier)
+        if match is None or not self.state.shows(match[0], g.user):
             return error(404, "Invalid Event Report")
-        event, report = found
+        event, report = match
         if not g.user.owns(event):
             return error(403, NOT_OWNER)
-        given = sent("EventReport")
-        refuse_wide_report(self.state, given)
-        report.update({name: str(given[name]) for name in ("name", "content", "distribution") if name in given})
+        changes = sent("EventReport")
+        refuse_wide_report(self.state, changes)
+        report.update({name: str(changes[name]) for name in ("name", "content", "distribution") if name in changes})
         self.state.touch(event, report)
         return answer(_report(event, report))
 
     def reports(self, identifier: str) -> Response:
         """eventReports/index of an event, by its number: a UUID finds nothing."""
         event = visible(self.state, identifier) if identifier.isdecimal() else None
-        found = event["EventReport"] if event else []
-        return answer([{**_report(event, one), "RelationshipInbound": []} for one in found if event])
+        reports = event["EventReport"] if event else []
+        return answer([{**_report(event, report), "RelationshipInbound": []} for report in reports if event])
 
 
-def _object(thing: Record) -> Record:
-    shown = {name: value for name, value in thing.items() if name != "ObjectReference"}
-    return shown | {"Attribute": [in_parts(one) for one in thing["Attribute"] if not one["deleted"]]}
+def _object(object_: Record) -> Record:
+    shown = {name: value for name, value in object_.items() if name != "ObjectReference"}
+    return shown | {
+        "Attribute": [in_parts(attribute) for attribute in object_["Attribute"] if not attribute["deleted"]]
+    }
 
 
 def _report(event: Record, report: Record) -> Record:

@@ -57,36 +57,38 @@ class Proposals:
         misp_rules.refuse_wide(kept.get("comment"))
         if why:
             return error(404, f"Could not save the proposal. Errors: [value]: {why}\n")
-        made = self._made(event, kept, str(uuid4()), "0")
-        event["ShadowAttribute"] = [*event["ShadowAttribute"], made]
-        return answer({"ShadowAttribute": _sent_back(event, made)})
+        proposal = self._new(event, kept, str(uuid4()), "0")
+        event["ShadowAttribute"] = [*event["ShadowAttribute"], proposal]
+        return answer({"ShadowAttribute": _sent_back(event, proposal)})
 
     @needing("perm_add")
     def edit(self, identifier: str) -> Response:
         """Propose a change to an attribute."""
-        found = self._attribute(identifier)
-        if isinstance(found, Response):
-            return found
-        event, one = found
-        given = {name: value for name, value in sent("ShadowAttribute").items() if value is not None}
-        misp_rules.refuse_wide(given.get("comment"))
-        kept, why = misp_rules.attribute({**{name: one[name] for name in ("type", "category", "value")}, **given})
+        match = self._attribute(identifier)
+        if isinstance(match, Response):
+            return match
+        event, attribute = match
+        changes = {name: value for name, value in sent("ShadowAttribute").items() if value is not None}
+        misp_rules.refuse_wide(changes.get("comment"))
+        kept, why = misp_rules.attribute(
+            {**{name: attribute[name] for name in ("type", "category", "value")}, **changes}
+        )
         if why:
             return error(404, f"Could not save the proposal. Errors: [value]: {why}\n")
-        made = self._made(event, kept, one["uuid"], one["id"])
-        one["ShadowAttribute"] = [*one["ShadowAttribute"], made]
-        return answer({"ShadowAttribute": _sent_back(event, made)})
+        proposal = self._new(event, kept, attribute["uuid"], attribute["id"])
+        attribute["ShadowAttribute"] = [*attribute["ShadowAttribute"], proposal]
+        return answer({"ShadowAttribute": _sent_back(event, proposal)})
 
     @needing("perm_add")
     def delete(self, identifier: str) -> Response:
         """Propose to delete an attribute."""
-        found = self._attribute(identifier)
-        if isinstance(found, Response):
-            return found
-        event, one = found
-        kept = {name: one[name] for name in ("type", "category", "value", "to_ids")}
-        made = self._made(event, kept, one["uuid"], one["id"]) | {"proposal_to_delete": True}
-        one["ShadowAttribute"] = [*one["ShadowAttribute"], made]
+        match = self._attribute(identifier)
+        if isinstance(match, Response):
+            return match
+        event, attribute = match
+        kept = {name: attribute[name] for name in ("type", "category", "value", "to_ids")}
+        proposal = self._new(event, kept, attribute["uuid"], attribute["id"]) | {"proposal_to_delete": True}
+        attribute["ShadowAttribute"] = [*attribute["ShadowAttribute"], proposal]
         return answer({"saved": True, "success": DELETE_PROPOSED})
 
     @needing("perm_modify")
@@ -94,10 +96,10 @@ class Proposals:
         """Take a proposal over into the event, which unpublishes it."""
         for event in self.state.events():
             for holder in (event, *attributes(event)):
-                for each in holder["ShadowAttribute"]:
-                    if each["id"] == identifier and g.user.owns(event):
-                        self._take(event, holder, each)
-                        return answer(_said("Proposal accepted.", f"{request.host_url}{request.path[1:]}"))
+                for proposal in holder["ShadowAttribute"]:
+                    if proposal["id"] == identifier and g.user.owns(event):
+                        self._take(event, holder, proposal)
+                        return answer(_message("Proposal accepted.", f"{request.host_url}{request.path[1:]}"))
         return error(404, "Invalid proposal.")
 
     def index(self, identifier: str = "") -> Response:
@@ -105,12 +107,12 @@ class Proposals:
         event = self._visible(identifier) if identifier else None
         if identifier and event is None:
             return error(404, "Invalid event.")
-        events = [event] if event else [each for each in self.state.events() if self.state.shows(each, g.user)]
-        found = [(each, one) for each in events for one in self._pending(each)]
-        return answer([{"ShadowAttribute": _listed(each, one)} for each, one in found])
+        visible = (other for other in self.state.events() if self.state.shows(other, g.user))
+        pairs = [(owner, proposal) for owner in ([event] if event else visible) for proposal in self._pending(owner)]
+        return answer([{"ShadowAttribute": _listed(owner, proposal)} for owner, proposal in pairs])
 
     def _take(self, event: Record, holder: Record, proposal: Record) -> None:
-        holder["ShadowAttribute"] = [each for each in holder["ShadowAttribute"] if each is not proposal]
+        holder["ShadowAttribute"] = [other for other in holder["ShadowAttribute"] if other is not proposal]
         if proposal["proposal_to_delete"]:
             self.state.soft_delete(event["uuid"], holder["uuid"])
         elif holder is event:
@@ -121,9 +123,12 @@ class Proposals:
             self.state.edit_attribute(event["uuid"], holder["uuid"], **changed)
 
     def _pending(self, event: Record) -> list[Record]:
-        return [*event["ShadowAttribute"], *(one for each in attributes(event) for one in each["ShadowAttribute"])]
+        return [
+            *event["ShadowAttribute"],
+            *(proposal for attribute in attributes(event) for proposal in attribute["ShadowAttribute"]),
+        ]
 
-    def _made(self, event: Record, kept: Record, uuid: str, old_id: str) -> Record:
+    def _new(self, event: Record, kept: Record, uuid: str, old_id: str) -> Record:
         """Make a proposal as events show it."""
         return {
             "id": str(next(self._numbers)),
@@ -148,26 +153,26 @@ class Proposals:
         return event if event is not None and self.state.shows(event, g.user) else None
 
     def _attribute(self, identifier: str) -> tuple[Record, Record] | Response:
-        found = self.state.find_attribute(identifier)
-        if found is None or found[1]["deleted"] or not self.state.shows(found[0], g.user):
+        match = self.state.find_attribute(identifier)
+        if match is None or match[1]["deleted"] or not self.state.shows(match[0], g.user):
             return error(404, "Invalid Attribute.")
-        return found
+        return match
 
 
-def _said(words: str, url: str) -> Record:
+def _message(words: str, url: str) -> Record:
     return {"name": words, "message": words, "url": url}
 
 
-def _sent_back(event: Record, made: Record) -> Record:
+def _sent_back(event: Record, proposal: Record) -> Record:
     """Show a proposal as the answer to making it does."""
     hidden = ("event_uuid", "org_id", "proposal_to_delete", "Org")
-    shown = {name: value for name, value in made.items() if name not in hidden}
+    shown = {name: value for name, value in proposal.items() if name not in hidden}
     return shown | {"event_org_id": event["org_id"], "email": g.user.email, "deleted": False}
 
 
-def _listed(event: Record, made: Record) -> Record:
+def _listed(event: Record, proposal: Record) -> Record:
     """Show a proposal as the index does."""
-    owner = {name: made["Org"][name] for name in ("name", "uuid", "id")}
+    owner = {name: proposal["Org"][name] for name in ("name", "uuid", "id")}
     more = {"deleted": False, "disable_correlation": False, "org_uuid": owner["uuid"], "Org": owner}
-    old = {"old_uuid": made["uuid"]} if made["old_id"] != "0" else {}
-    return {**made, **more, "event_uuid": event["uuid"], **old}
+    old = {"old_uuid": proposal["uuid"]} if proposal["old_id"] != "0" else {}
+    return {**proposal, **more, "event_uuid": event["uuid"], **old}

@@ -141,7 +141,7 @@ class Numbers:
         number = int(wanted) if wanted.isdecimal() else 0
         if number and number not in self._taken:
             return number
-        return next(one for one in self._next if one not in self._taken)
+        return next(candidate for candidate in self._next if candidate not in self._taken)
 
 
 class Filler:
@@ -154,64 +154,64 @@ class Filler:
         self.reports = Numbers()
         self._tags: dict[str, Record] = {}
 
-    def event(self, given: Record) -> Record:
+    def event(self, fields: Record) -> Record:
         """Complete an event and all in it."""
-        event = _complete(EVENT, given)
+        event = _complete(EVENT, fields)
         event["id"] = self.events.of(event)
-        event["Attribute"] = [self.attribute(one, event) for one in event["Attribute"]]
-        event["Object"] = [self.object(one, event) for one in event["Object"]]
+        event["Attribute"] = [self.attribute(attribute, event) for attribute in event["Attribute"]]
+        event["Object"] = [self.object(object_, event) for object_ in event["Object"]]
         self._tag_all(event)
         if event["attribute_count"] == "":
-            event["attribute_count"] = str(sum(1 for one in attributes(event) if not one["deleted"]))
+            event["attribute_count"] = str(sum(1 for attribute in attributes(event) if not attribute["deleted"]))
         return event
 
-    def object(self, given: Record, event: Record) -> Record:
+    def object(self, fields: Record, event: Record) -> Record:
         """Complete an object of ``event``."""
-        made = _complete(OBJECT, given)
-        made["id"] = self.objects.of(made)
-        made["event_id"] = event["id"]
-        made["Attribute"] = [self.attribute(one, event, made["id"]) for one in made["Attribute"]]
-        return made
+        object_ = _complete(OBJECT, fields)
+        object_["id"] = self.objects.of(object_)
+        object_["event_id"] = event["id"]
+        object_["Attribute"] = [self.attribute(attribute, event, object_["id"]) for attribute in object_["Attribute"]]
+        return object_
 
-    def report(self, given: Record, event: Record) -> Record:
+    def report(self, fields: Record, event: Record) -> Record:
         """Complete a report of ``event``."""
-        made = _complete(REPORT, {name: value for name, value in given.items() if name in REPORT})
-        made["id"], made["event_id"] = self.reports.of(made), event["id"]
-        return made
+        report = _complete(REPORT, {name: value for name, value in fields.items() if name in REPORT})
+        report["id"], report["event_id"] = self.reports.of(report), event["id"]
+        return report
 
-    def attribute(self, given: Record, event: Record, object_id: str = "0") -> Record:
+    def attribute(self, fields: Record, event: Record, object_id: str = "0") -> Record:
         """Complete an attribute of ``event``, or of one of its objects."""
-        made = _complete(ATTRIBUTE, given)
-        made["id"] = self.attributes.of(made)
-        made["event_id"], made["object_id"] = event["id"], object_id
-        made.pop("warnings", None)
-        self._tag_all(made)
-        return made
+        attribute = _complete(ATTRIBUTE, fields)
+        attribute["id"] = self.attributes.of(attribute)
+        attribute["event_id"], attribute["object_id"] = event["id"], object_id
+        attribute.pop("warnings", None)
+        self._tag_all(attribute)
+        return attribute
 
     def _tag_all(self, record: Record) -> None:
-        tags = [self.tag(one) for one in record.pop("Tag", ())]
+        tags = [self.tag(tag) for tag in record.pop("Tag", ())]
         if tags:
             record["Tag"] = tags
 
-    def tag(self, given: Record) -> Record:
+    def tag(self, fields: Record) -> Record:
         """Complete a tag; the same name keeps the same id."""
-        galaxy = given["name"].startswith("misp-galaxy:")
-        made = texts(TAG | {"is_galaxy": galaxy} | given)
-        own = {"id": str(given.get("id") or len(self._tags) + 1), "colour": made["colour"]}
-        return made | self._tags.setdefault(given["name"], own)
+        galaxy = fields["name"].startswith("misp-galaxy:")
+        tag = texts(TAG | {"is_galaxy": galaxy} | fields)
+        own = {"id": str(fields.get("id") or len(self._tags) + 1), "colour": tag["colour"]}
+        return tag | self._tags.setdefault(fields["name"], own)
 
 
 def attributes(event: Record) -> Iterable[Record]:
     """Give all attributes of an event, those of its objects too."""
     yield from event["Attribute"]
-    for one in event["Object"]:
-        yield from one["Attribute"]
+    for object_ in event["Object"]:
+        yield from object_["Attribute"]
 
 
-def _complete(defaults: Record, given: Record) -> Record:
-    made = texts(defaults | {name: value for name, value in given.items() if value is not None})
-    made["uuid"] = str(made["uuid"]).lower() or str(uuid4())
-    return {name: list(value) if isinstance(value, list) else value for name, value in made.items()}
+def _complete(defaults: Record, fields: Record) -> Record:
+    record = texts(defaults | {name: value for name, value in fields.items() if value is not None})
+    record["uuid"] = str(record["uuid"]).lower() or str(uuid4())
+    return {name: list(value) if isinstance(value, list) else value for name, value in record.items()}
 
 
 def texts(record: Record) -> Record:

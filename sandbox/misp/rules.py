@@ -24,8 +24,8 @@ class InternalError(Exception):
 def defaults() -> dict[str, Record]:
     """Give for each type its default category and whether it is for detection."""
     text = (files("pymisp") / "data" / "describeTypes.json").read_text(encoding="utf-8")
-    found: dict[str, Record] = json.loads(text)["result"]["sane_defaults"]
-    return found
+    by_type: dict[str, Record] = json.loads(text)["result"]["sane_defaults"]
+    return by_type
 
 
 def refuse_wide(*texts: object) -> None:
@@ -34,35 +34,35 @@ def refuse_wide(*texts: object) -> None:
         raise InternalError
 
 
-def attribute(given: Record) -> tuple[Record, str]:
+def attribute(fields: Record) -> tuple[Record, str]:
     """Give an attribute as it is kept, and what is wrong with it; characters above U+FFFF in a value become ``?``."""
-    kind = str(given.get("type"))
+    kind = str(fields.get("type"))
     if kind not in defaults():
-        return given, "Options depend on the selected category and type."
+        return fields, "Options depend on the selected category and type."
     usual = defaults()[kind]
-    value = "".join(letter if ord(letter) <= 0xFFFF else "?" for letter in str(given.get("value") or ""))
+    value = "".join(letter if ord(letter) <= 0xFFFF else "?" for letter in str(fields.get("value") or ""))
     rules: Any = AttributeValidationTool
-    kept = {"category": usual["default_category"], "to_ids": bool(usual["to_ids"]), **given}
+    kept = {"category": usual["default_category"], "to_ids": bool(usual["to_ids"]), **fields}
     try:
         kept["value"] = rules.modifyBeforeValidation(kind, value)
-        said = (
+        verdict = (
             rules.validate(kind, kept["value"]) if kept["value"] else "Value not set or expected attribute not found."
         )
     except UnicodeError:
-        said = "Value cannot be converted."
+        verdict = "Value cannot be converted."
     if len(str(kept["value"]).encode()) > 65535:
-        said = "The entered string is too long and would get truncated."
-    return kept, "" if said is True else str(said)
+        verdict = "The entered string is too long and would get truncated."
+    return kept, "" if verdict is True else str(verdict)
 
 
-def same(one: Record, other: Record) -> bool:
+def same(first: Record, second: Record) -> bool:
     """Say whether two attributes are the same to MISP, whatever their comments."""
-    return all(one.get(name) == other.get(name) for name in ("type", "value", "category"))
+    return all(first.get(name) == second.get(name) for name in ("type", "value", "category"))
 
 
-def has_template(thing: Record) -> bool:
+def has_template(object_: Record) -> bool:
     """Say whether an object brings what MISP needs to know of a template that it lacks."""
-    return all(thing.get(name) for name in TEMPLATE)
+    return all(object_.get(name) for name in TEMPLATE)
 
 
 def moment(value: object) -> str | None:

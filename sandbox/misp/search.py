@@ -49,9 +49,9 @@ class Page:
 class Words:
     """A value, a list (``!`` for not) or OR/AND/NOT of values; ``%`` stands for anything."""
 
-    some: tuple[str, ...] = ()
-    all: tuple[str, ...] = ()
-    none: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()
+    all_of: tuple[str, ...] = ()
+    none_of: tuple[str, ...] = ()
     any_case: bool = False
 
     @classmethod
@@ -70,12 +70,12 @@ class Words:
 
     def wanted(self, texts: Collection[str]) -> bool:
         """Say whether any of the wanted and all of the required words are among ``texts``."""
-        some = not self.some or any(self._is_among(word, texts) for word in self.some)
-        return some and all(self._is_among(word, texts) for word in self.all)
+        has_any = not self.any_of or any(self._is_among(word, texts) for word in self.any_of)
+        return has_any and all(self._is_among(word, texts) for word in self.all_of)
 
     def refused(self, texts: Collection[str]) -> bool:
         """Say whether a word that must not be is among ``texts``."""
-        return any(self._is_among(word, texts) for word in self.none)
+        return any(self._is_among(word, texts) for word in self.none_of)
 
     def _is_among(self, word: str, texts: Collection[str]) -> bool:
         pattern = _pattern(word, self.any_case)
@@ -83,7 +83,7 @@ class Words:
 
 
 def cannot_be_read(query: Record) -> bool:
-    """Say whether MISP fails inside over the shape of a filter (measured on MISP 2.5.1)."""
+    """Say whether MISP fails inside over the form of a filter (measured on MISP 2.5.1)."""
     plain = ("threat_level_id", "published", "timestamp", "publish_timestamp", "event_timestamp", "searchall")
     if any(isinstance(query.get(name), dict) for name in plain) or isinstance(query.get("searchall"), list):
         return True
@@ -96,39 +96,41 @@ def pick_events(events: Iterable[Record], query: Record, now: float) -> list[Rec
     """Give the events that a query finds, ordered by id unless it says otherwise."""
     tests = _tests(EVENT_TESTS, query, now)
     inner = _tests({**ATTRIBUTE_TESTS, "deleted": _deleted}, query, now)
-    found = [event for event in events if all(test(event) for test in tests)]
+    matches = [event for event in events if all(test(event) for test in tests)]
     if inner:
-        found = [event for event in found if any(_passes(inner, one, event) for one in attributes(event))]
-    return _ordered(found, query.get("order"))
+        matches = [
+            event for event in matches if any(_passes(inner, attribute, event) for attribute in attributes(event))
+        ]
+    return _ordered(matches, query.get("order"))
 
 
 def pick_attributes(events: Iterable[Record], query: Record, now: float) -> list[Record]:
     """Give the attributes that a query finds, ordered by id."""
     tests = _tests(CONTEXT_TESTS, query, now)
     inner = [*_tests(ATTRIBUTE_TESTS, query, now), *_tests(MEMBER_TESTS, query, now)]
-    inner.append(lambda one, _event: shows_deleted(query, one["deleted"]))
-    found = [
-        one
+    inner.append(lambda attribute, _event: shows_deleted(query, attribute["deleted"]))
+    matches = [
+        attribute
         for event in events
         if all(test(event) for test in tests)
-        for one in attributes(event)
-        if _passes(inner, one, event)
+        for attribute in attributes(event)
+        if _passes(inner, attribute, event)
     ]
-    return sorted(found, key=lambda one: int(one["id"]))
+    return sorted(matches, key=lambda attribute: int(attribute["id"]))
 
 
 def pick_objects(events: Iterable[Record], query: Record, now: float) -> list[Record]:
     """Give the objects that a query finds, deleted ones too, ordered by id."""
     tests, inner = _tests(CONTEXT_TESTS, query, now), _tests(OBJECT_TESTS, query, now)
-    found = [
-        one
+    matches = [
+        object_
         for event in events
         if all(test(event) for test in tests)
-        for one in event["Object"]
-        if all(test(one) for test in inner)
+        for object_ in event["Object"]
+        if all(test(object_) for test in inner)
     ]
     by_name = "object_name" in query
-    return sorted(found, key=lambda one: (one["name"] if by_name else "", int(one["id"])))
+    return sorted(matches, key=lambda object_: (object_["name"] if by_name else "", int(object_["id"])))
 
 
 def shows_deleted(query: Record, deleted: bool) -> bool:
@@ -141,15 +143,15 @@ def shows_deleted(query: Record, deleted: bool) -> bool:
 def shows_to_ids(query: Record, to_ids: bool) -> bool:
     """Say whether ``to_ids`` leaves an attribute in an event."""
     wanted = query.get("to_ids")
-    return not _given(wanted) or to_ids in _flags(wanted)
+    return not _is_set(wanted) or to_ids in _flags(wanted)
 
 
 def stays(query: Record, event: Record, now: float) -> bool:
     """Apply to an event of a page already cut what MISP applies there: a published ``false``, and other filters."""
     if query.get("published") is False and event["published"]:
         return False
-    given = {name: value for name, value in query.items() if str(value) != "0"}
-    return all(test(event) for test in _tests(LATE_TESTS, given, now))
+    filters = {name: value for name, value in query.items() if str(value) != "0"}
+    return all(test(event) for test in _tests(LATE_TESTS, filters, now))
 
 
 def moment(value: Any, now: float) -> float | None:
@@ -168,24 +170,24 @@ def moment(value: Any, now: float) -> float | None:
 
 
 def _tests(makers: dict[str, Any], query: Record, now: float) -> list[Any]:
-    given = ((makers[name], value) for name, value in query.items() if name in makers and _given(value))
-    return [make(value, now) for make, value in given]
+    filters = ((makers[name], value) for name, value in query.items() if name in makers and _is_set(value))
+    return [make(value, now) for make, value in filters]
 
 
-def _given(value: Any) -> bool:
+def _is_set(value: Any) -> bool:
     return value is not None and value is not False and value not in ("", [], {})
 
 
-def _passes(tests: list[AttributeTest], one: Record, event: Record) -> bool:
-    return all(test(one, event) for test in tests)
+def _passes(tests: list[AttributeTest], attribute: Record, event: Record) -> bool:
+    return all(test(attribute, event) for test in tests)
 
 
-def _ordered(found: list[Record], order: Any) -> list[Record]:
+def _ordered(events: list[Record], order: Any) -> list[Record]:
     field, _, direction = str(order or "").removeprefix("Event.").partition(" ")
-    found.sort(key=lambda event: int(event["id"]))
+    events.sort(key=lambda event: int(event["id"]))
     if field in ORDERS:
-        found.sort(key=lambda event: ORDERS[field](event[field]), reverse=direction.lower() == "desc")
-    return found
+        events.sort(key=lambda event: ORDERS[field](event[field]), reverse=direction.lower() == "desc")
+    return events
 
 
 def _number(value: Any) -> int | None:
@@ -215,7 +217,7 @@ def _identity(*fields: str) -> Callable[[Any, float], EventTest]:
 
 
 def _extending(value: Any, _now: float) -> EventTest:
-    """Of a list, the last UUID counts alone (MISP's source, which begins anew with each)."""
+    """Of a list, the last UUID counts alone (MISP's source, which starts again with each)."""
     last = value[-1] if isinstance(value, list) else value
     return lambda event: event["extends_uuid"].lower() == str(last).lower()
 
@@ -235,8 +237,8 @@ def _words(read: Callable[[Record], Collection[str]], *, any_case: bool = False)
 
 def _since(field: str) -> Callable[[Any, float], EventTest]:
     def make(value: Any, now: float) -> EventTest:
-        moments = [moment(one, now) for one in (value if isinstance(value, list) else [value])]
-        known = sorted(one for one in moments if one is not None)
+        moments = [moment(text, now) for text in (value if isinstance(value, list) else [value])]
+        known = sorted(seconds for seconds in moments if seconds is not None)
         if len(known) < len(moments):
             return lambda _record: False
         last = known[-1] if len(known) > 1 else float("inf")
@@ -279,7 +281,7 @@ def _event_tags(value: Any, _now: float) -> EventTest:
 
 def _member_tags(value: Any, _now: float) -> AttributeTest:
     words = Words.of(value)
-    return lambda one, event: words.hold(tag_names(one, event))
+    return lambda attribute, event: words.hold(tag_names(attribute, event))
 
 
 def _event_uuid(value: Any, now: float) -> EventTest:
@@ -291,25 +293,25 @@ def _event_uuid(value: Any, now: float) -> EventTest:
 def _member_uuid(value: Any, now: float) -> AttributeTest:
     """A UUID is that of the attribute, or of the whole event that it is in."""
     test = _identity("uuid")(value, now)
-    return lambda one, event: test(one) or test(event)
+    return lambda attribute, event: test(attribute) or test(event)
 
 
 def _of_attribute(make: Callable[[Any, float], EventTest]) -> Callable[[Any, float], AttributeTest]:
-    def made(value: Any, now: float) -> AttributeTest:
+    def make_test(value: Any, now: float) -> AttributeTest:
         test = make(value, now)
-        return lambda one, _event: test(one)
+        return lambda attribute, _event: test(attribute)
 
-    return made
+    return make_test
 
 
 def _to_ids(value: Any, _now: float) -> AttributeTest:
     wanted = _flags(value)
-    return lambda one, _event: one["to_ids"] in wanted
+    return lambda attribute, _event: attribute["to_ids"] in wanted
 
 
 def _deleted(value: Any, _now: float) -> AttributeTest:
     """An event is found if it has an attribute in one of these states; one without any attribute never is."""
-    return lambda one, _event: shows_deleted({"deleted": value}, one["deleted"])
+    return lambda attribute, _event: shows_deleted({"deleted": value}, attribute["deleted"])
 
 
 def tag_names(*records: Record) -> set[str]:
@@ -317,9 +319,9 @@ def tag_names(*records: Record) -> set[str]:
     return {tag["name"] for record in records for tag in record.get("Tag", ())}
 
 
-def _values(one: Record) -> list[str]:
-    whole = str(one["value"])
-    return [whole, *whole.split("|")] if "|" in whole else [whole]
+def _values(attribute: Record) -> list[str]:
+    value = str(attribute["value"])
+    return [value, *value.split("|")] if "|" in value else [value]
 
 
 CONTEXT_TESTS: dict[str, Any] = {
@@ -352,10 +354,10 @@ LATE_TESTS: dict[str, Any] = {
     "eventsExtendingUuid": _extending,
 }
 ATTRIBUTE_TESTS: dict[str, Any] = {
-    "type": _of_attribute(_words(lambda one: [one["type"]], any_case=True)),
-    "category": _of_attribute(_words(lambda one: [one["category"]], any_case=True)),
+    "type": _of_attribute(_words(lambda attribute: [attribute["type"]], any_case=True)),
+    "category": _of_attribute(_words(lambda attribute: [attribute["category"]], any_case=True)),
     "value": _of_attribute(_words(_values, any_case=True)),
-    "object_relation": _of_attribute(_words(lambda one: [str(one["object_relation"] or "")])),
+    "object_relation": _of_attribute(_words(lambda attribute: [str(attribute["object_relation"] or "")])),
     "to_ids": _to_ids,
 }
 MEMBER_TESTS: dict[str, Any] = {
@@ -366,6 +368,6 @@ MEMBER_TESTS: dict[str, Any] = {
     "tag": _member_tags,
 }
 OBJECT_TESTS: dict[str, Any] = {
-    "object_name": _words(lambda one: [one["name"]], any_case=True),
+    "object_name": _words(lambda object_: [object_["name"]], any_case=True),
     "uuid": _identity("uuid"),
 }

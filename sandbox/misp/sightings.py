@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from flask import Response, g, request
 
-from sandbox.misp.answers import answer, error, found
+from sandbox.misp.answers import answer, error, search_answer
 from sandbox.misp.records import Record, attributes
 from sandbox.misp.search import moment
 from sandbox.misp.writes import needing, sent
@@ -38,20 +38,24 @@ class Sightings:
             "/sightings/add/<identifier>": self.add,
             "/sightings/restSearch": self.search,
             "/sightings/restSearch/<context>": self.search,
-            "/sightings/listSightings/<identifier>/attribute": self.of_attribute,
+            "/sightings/listSightings/<identifier>/attribute": self.list_of_attribute,
         }
 
     @needing("perm_sighting")
     def add(self, identifier: str = "") -> Response:
         """sightings/add, of one attribute or of all that have one of some values; the last one is answered."""
-        given = sent("Sighting")
-        named = str(identifier or given.get("uuid") or given.get("id") or "")
-        values = given.get("values", [given["value"]] if "value" in given else [])
-        seen = [one for one in self._attributes() if _is_named(one, named) or (not named and _has_value(one, values))]
-        if not seen:
+        content = sent("Sighting")
+        named = str(identifier or content.get("uuid") or content.get("id") or "")
+        values = content.get("values", [content["value"]] if "value" in content else [])
+        matches = [
+            attribute
+            for attribute in self._attributes()
+            if _is_named(attribute, named) or (not named and _has_value(attribute, values))
+        ]
+        if not matches:
             return answer({"message": NONE_MATCHES})
-        for one in seen:
-            self.state.sightings.append(self._made(one, given))
+        for attribute in matches:
+            self.state.sightings.append(self._new(attribute, content))
         return answer({"Sighting": self.state.sightings[-1]})
 
     def search(self, context: str = "") -> Response:
@@ -65,33 +69,33 @@ class Sightings:
         named = str(number or uuid or "") if context else ""
         first, last = self._window(query)
         shown = [
-            {"Sighting": self._shown(each, one)}
-            for each, one in self._visible()
-            if (not named or _is_named(one, named))
-            and first <= int(each["date_sighting"]) <= last
-            and all(str(query[name]) == each[name] for name in ("source", "type") if name in query)
+            {"Sighting": self._shown(sighting, attribute)}
+            for sighting, attribute in self._visible()
+            if (not named or _is_named(attribute, named))
+            and first <= int(sighting["date_sighting"]) <= last
+            and all(str(query[name]) == sighting[name] for name in ("source", "type") if name in query)
         ]
-        return found(shown, 0)
+        return search_answer(shown, 0)
 
-    def of_attribute(self, identifier: str) -> Response:
+    def list_of_attribute(self, identifier: str) -> Response:
         """sightings/listSightings, newest first; a UUID finds nothing."""
-        pairs = [(each, one) for each, one in self._visible() if one["id"] == identifier]
+        pairs = [(sighting, attribute) for sighting, attribute in self._visible() if attribute["id"] == identifier]
         newest = sorted(pairs, key=lambda pair: -int(pair[0]["date_sighting"]))
-        names = (self.state.organisation_of(each["org_id"])["name"] for each, _ in newest)
-        shown = zip((each for each, _ in newest), names, strict=True)
-        return answer([{"Sighting": each, "Organisation": {"name": name}} for each, name in shown])
+        names = (self.state.organisation_of(sighting["org_id"])["name"] for sighting, _ in newest)
+        shown = zip((sighting for sighting, _ in newest), names, strict=True)
+        return answer([{"Sighting": sighting, "Organisation": {"name": name}} for sighting, name in shown])
 
-    def _made(self, one: Record, given: Record) -> Record:
-        number = max((int(each["id"]) for each in self.state.sightings), default=0) + 1
+    def _new(self, attribute: Record, content: Record) -> Record:
+        number = max((int(sighting["id"]) for sighting in self.state.sightings), default=0) + 1
         return {
             "id": str(number),
-            "attribute_id": one["id"],
-            "event_id": one["event_id"],
+            "attribute_id": attribute["id"],
+            "event_id": attribute["event_id"],
             "org_id": g.user.organisation["id"],
-            "date_sighting": str(int(given.get("timestamp") or self.state.clock())),
+            "date_sighting": str(int(content.get("timestamp") or self.state.clock())),
             "uuid": str(uuid4()),
-            "source": str(given.get("source", "")).strip(),
-            "type": str(given.get("type", "0")),
+            "source": str(content.get("source", "")).strip(),
+            "type": str(content.get("type", "0")),
         }
 
     def _window(self, query: Record) -> tuple[float, float]:
@@ -104,20 +108,28 @@ class Sightings:
     def _attributes(self) -> Iterator[Record]:
         for event in self.state.events():
             if self.state.shows(event, g.user):
-                yield from (one for one in attributes(event) if not one["deleted"])
+                yield from (attribute for attribute in attributes(event) if not attribute["deleted"])
 
     def _visible(self) -> Iterator[tuple[Record, Record]]:
-        known = {one["id"]: one for one in self._attributes()}
-        return ((each, known[each["attribute_id"]]) for each in self.state.sightings if each["attribute_id"] in known)
+        known = {attribute["id"]: attribute for attribute in self._attributes()}
+        return (
+            (sighting, known[sighting["attribute_id"]])
+            for sighting in self.state.sightings
+            if sighting["attribute_id"] in known
+        )
 
-    def _shown(self, each: Record, one: Record) -> Record:
-        owner = self.state.organisation_of(each["org_id"])
-        return {**each, "value": one["value"], "Organisation": {name: owner[name] for name in ("id", "uuid", "name")}}
+    def _shown(self, sighting: Record, attribute: Record) -> Record:
+        owner = self.state.organisation_of(sighting["org_id"])
+        return {
+            **sighting,
+            "value": attribute["value"],
+            "Organisation": {name: owner[name] for name in ("id", "uuid", "name")},
+        }
 
 
-def _is_named(one: Record, named: str) -> bool:
-    return named.lower() in (one["uuid"], one["id"])
+def _is_named(attribute: Record, named: str) -> bool:
+    return named.lower() in (attribute["uuid"], attribute["id"])
 
 
-def _has_value(one: Record, values: list[str]) -> bool:
-    return bool({one["value"], *one["value"].split("|")} & set(values))
+def _has_value(attribute: Record, values: list[str]) -> bool:
+    return bool({attribute["value"], *attribute["value"].split("|")} & set(values))

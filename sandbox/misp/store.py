@@ -23,8 +23,8 @@ class Store:
 
     def load(self, events: Iterable[Record]) -> None:
         """Store events, bare or under ``Event``, filling in what MISP adds; a known uuid is replaced."""
-        for given in events:
-            self._keep(given)
+        for event in events:
+            self._keep(event)
 
     def events(self) -> Iterator[Record]:
         """Give all events in order of their ids."""
@@ -43,22 +43,22 @@ class Store:
     def find(self, kind: str, identifier: str) -> tuple[Record, Record] | None:
         """Give an object or a report by id or uuid, with its event."""
         for event in self.events():
-            for one in event[kind]:
-                if identifier.lower() in (one["uuid"], one["id"]):
-                    return event, one
+            for record in event[kind]:
+                if identifier.lower() in (record["uuid"], record["id"]):
+                    return event, record
         return None
 
     def find_attribute(self, identifier: str) -> tuple[Record, Record] | None:
         """Give an attribute by id or uuid, one in an object too, with its event."""
         for event in self.events():
-            for one in attributes(event):
-                if identifier.lower() in (one["uuid"], one["id"]):
-                    return event, one
+            for attribute in attributes(event):
+                if identifier.lower() in (attribute["uuid"], attribute["id"]):
+                    return event, attribute
         return None
 
     def attribute_of(self, event: Record, uuid: str) -> Record | None:
         """Give an attribute of an event by uuid."""
-        return next((one for one in attributes(event) if one["uuid"] == uuid.lower()), None)
+        return next((attribute for attribute in attributes(event) if attribute["uuid"] == uuid.lower()), None)
 
     def candidates(self, query: Record) -> Iterable[Record]:
         """Give the events that a search has to look at: those it names, or all."""
@@ -69,8 +69,8 @@ class Store:
         events = {id(event): event for event in map(self.event, map(str, identifiers)) if event}
         return events.values()
 
-    def _keep(self, given: Record) -> Record:
-        event = self._filler.event(given.get("Event", given))
+    def _keep(self, content: Record) -> Record:
+        event = self._filler.event(content.get("Event", content))
         self._numbers[event["uuid"]] = int(event["id"])
         self._events[int(event["id"])] = event
         return event
@@ -86,7 +86,7 @@ class Store:
 
     def _member(self, event: Record, uuid: str) -> Record:
         """Give an attribute of ``event``, also one in an object or one that is deleted."""
-        found = next((one for one in attributes(event) if one["uuid"] == uuid.lower()), None)
-        if found is None:
+        match = next((attribute for attribute in attributes(event) if attribute["uuid"] == uuid.lower()), None)
+        if match is None:
             raise KeyError(uuid)
-        return found
+        return match

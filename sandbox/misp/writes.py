@@ -34,8 +34,8 @@ OF_ATTRIBUTE += ("first_seen", "last_seen")
 
 def declined(kind: str, why: Any, path: str, verb: str = "add", **more: Any) -> Response:
     """Give the answer to a record that MISP does not save."""
-    said = f"Could not {verb} {kind}"
-    return answer({"saved": False, "name": said, "message": said, "url": path, "errors": why, **more}, status=403)
+    message = f"Could not {verb} {kind}"
+    return answer({"saved": False, "name": message, "message": message, "url": path, "errors": why, **more}, status=403)
 
 
 def done(words: str, **more: Any) -> Response:
@@ -48,11 +48,11 @@ def needing(permission: str) -> Callable[[Route], Route]:
 
     def of(route: Route) -> Route:
         @wraps(route)
-        def guarded(*given: Any, **named: Any) -> Response:
+        def guarded(*arguments: Any, **keywords: Any) -> Response:
             if not g.user.may(permission):
                 return error(403, NO_ROLE)
             try:
-                return route(*given, **named)
+                return route(*arguments, **keywords)
             except misp_rules.InternalError:
                 return error(500, "An Internal Error Has Occurred.")
 
@@ -91,42 +91,42 @@ class Writes:
     @needing("perm_add")
     def add_event(self) -> Response:
         """events/add: what is invalid in it is dropped without a word."""
-        given = sent("Event")
-        if not given:
+        content = sent("Event")
+        if not content:
             return error(405, "No valid event data received.")
-        if not given.get("info"):
+        if not content.get("info"):
             return declined("Event", {"Event": {"info": ["valueNotEmpty"]}}, request.path)
-        there = self.state.event(str(given.get("uuid", "")))
-        if there is not None:
-            location = {"Location": f"{request.host_url}events/{there['id']}"}
+        existing = self.state.event(str(content.get("uuid", "")))
+        if existing is not None:
+            location = {"Location": f"{request.host_url}events/{existing['id']}"}
             body = {"name": EXISTS, "message": EXISTS, "url": request.path}
             return answer(body, location, status=404)
-        if str(given.get("uuid", "")).lower() in self.state.blocklist:
+        if str(content.get("uuid", "")).lower() in self.state.blocklist:
             return error(403, "Event blocked by event blocklist.")
-        misp_rules.refuse_wide(given["info"])
-        return self._event(self._added(given))
+        misp_rules.refuse_wide(content["info"])
+        return self._event(self._add(content))
 
-    def _added(self, given: Record) -> Record:
-        published = bool(given.get("published")) and g.user.may("perm_publish")
+    def _add(self, fields: Record) -> Record:
+        published = bool(fields.get("published")) and g.user.may("perm_publish")
         content = ("Attribute", "Object", "EventReport", "Tag", "id", "Org", "Orgc")
-        header = {name: value for name, value in given.items() if name not in content}
+        header = {name: value for name, value in fields.items() if name not in content}
         own = {"Org": g.user.organisation, "Orgc": g.user.organisation, "event_creator_email": g.user.email}
         own |= {f"{name}_id": g.user.organisation["id"] for name in ("org", "orgc")}
         day = misp_rules.day(self.state.clock())
         uuid = self.state.add_event({"date": day, **header, **own, "published": published})
         event = self.state.known(uuid)
         # A 500 from here on leaves the event there, without what was to follow.
-        misp_rules.refuse_wide(*(one.get("comment") for one in given.get("Attribute", ())))
-        for one in given.get("Attribute", ()):
-            self.state.attach(event, one)
-        for thing in given.get("Object", ()):
-            if misp_rules.has_template(thing):
-                misp_rules.refuse_wide(thing.get("comment"))
-                self.state.attach_object(event, thing)
-        for report in given.get("EventReport", ()):
+        misp_rules.refuse_wide(*(attribute.get("comment") for attribute in fields.get("Attribute", ())))
+        for attribute in fields.get("Attribute", ()):
+            self.state.attach(event, attribute)
+        for object_ in fields.get("Object", ()):
+            if misp_rules.has_template(object_):
+                misp_rules.refuse_wide(object_.get("comment"))
+                self.state.attach_object(event, object_)
+        for report in fields.get("EventReport", ()):
             refuse_wide_report(self.state, report)
             self.state.attach_report(event, report)
-        for tag in given.get("Tag", ()):
+        for tag in fields.get("Tag", ()):
             misp_rules.refuse_wide(tag["name"])
             if self._may_tag(tag["name"]):
                 self.state.attach_tag(event, tag["name"])
@@ -140,20 +140,22 @@ class Writes:
             return error(404, "Invalid event")
         if not g.user.owns(event):
             return error(403, "You are not authorised to do that.")
-        given = sent("Event")
-        if "timestamp" in given and int(given["timestamp"]) <= int(event["timestamp"]):
+        changes = sent("Event")
+        if "timestamp" in changes and int(changes["timestamp"]) <= int(event["timestamp"]):
             why = "Event could not be saved: Event in the request not newer than the local copy."
             return declined("Event", why, f"/events/edit/{event['id']}", "edit", id=event["id"])
-        misp_rules.refuse_wide(given.get("info"), *(one.get("comment") for one in given.get("Attribute", ())))
-        event.update(texts({name: given[name] for name in HEADER if name in given}))
-        for one in given.get("Attribute", ()):
-            there = self.state.attribute_of(event, str(one.get("uuid")))
-            if there is None:
-                self.state.attach(event, one)
+        misp_rules.refuse_wide(
+            changes.get("info"), *(attribute.get("comment") for attribute in changes.get("Attribute", ()))
+        )
+        event.update(texts({name: changes[name] for name in HEADER if name in changes}))
+        for attribute in changes.get("Attribute", ()):
+            existing = self.state.attribute_of(event, str(attribute.get("uuid")))
+            if existing is None:
+                self.state.attach(event, attribute)
             else:
-                there.update(fields_of(one))
+                existing.update(fields_of(attribute))
         self.state.touch(event)
-        event["published"] = bool(given.get("published")) and g.user.may("perm_publish")
+        event["published"] = bool(changes.get("published")) and g.user.may("perm_publish")
         return self._event(event)
 
     @needing("perm_publish")
@@ -192,11 +194,11 @@ class Writes:
     @needing("perm_tagger")
     def attach_tag(self) -> Response:
         """tags/attachTagToObject, of an event."""
-        given = sent("")
-        event = self._tagged(given)
+        content = sent("")
+        event = self._tagged(content)
         if isinstance(event, Response):
             return event
-        name, local = str(given["tag"]), given.get("local") in (1, "1", True)
+        name, local = str(content["tag"]), content.get("local") in (1, "1", True)
         misp_rules.refuse_wide(name)
         if not self._may_tag(name):
             return error(404, "Invalid Tag. This tag can only be set as a local tag.")
@@ -210,25 +212,25 @@ class Writes:
     @needing("perm_tagger")
     def remove_tag(self) -> Response:
         """tags/removeTagFromObject, of an event."""
-        given = sent("")
-        event = self._tagged(given)
+        content = sent("")
+        event = self._tagged(content)
         if isinstance(event, Response):
             return event
-        name = str(given["tag"])
+        name = str(content["tag"])
         if all(tag["name"] != name for tag in event.get("Tag", ())):
             return error(404, "Invalid Tag.")
         number = self.state.number_of_tag(name)
         self.state.untag_event(event["uuid"], name)
         return done(f"Global tag {name} ({number}) successfully removed from Event({event['id']}).")
 
-    def _tagged(self, given: Record) -> Record | Response:
-        uuid = str(given.get("uuid"))
+    def _tagged(self, content: Record) -> Record | Response:
+        uuid = str(content.get("uuid"))
         if uuid.count("-") != 4:
             raise misp_rules.InternalError
         event = visible(self.state, uuid)
         if event is None:
             return error(404, "Invalid Target.")
-        local = given.get("local") in (1, "1", True)
+        local = content.get("local") in (1, "1", True)
         return event if local or g.user.owns(event) else error(403, TAG_NOT_OWNER)
 
     def _may_tag(self, name: str) -> bool:
@@ -239,8 +241,8 @@ class Writes:
         """sharingGroups/index: those that the user's organisation is in."""
         uuid = g.user.organisation["uuid"]
         groups = self.state.sharing_groups.values()
-        seen = [each for each in groups if g.admin or "shown" in each or uuid in each["organisations"]]
-        return answer({"response": [each.get("shown") or _sharing_group(each, g.admin) for each in seen]})
+        seen = [group for group in groups if g.admin or "shown" in group or uuid in group["organisations"]]
+        return answer({"response": [group.get("shown") or _sharing_group(group, g.admin) for group in seen]})
 
     def _event(self, event: Record) -> Response:
         return answer({"Event": View({}, self.state.warninglist, g.user).event(event)})
@@ -275,6 +277,6 @@ def refuse_wide_report(state: MispState, report: Record) -> None:
         misp_rules.refuse_wide(report.get("content"))
 
 
-def fields_of(given: Record) -> Record:
+def fields_of(attribute: Record) -> Record:
     """Give what can be changed of an attribute."""
-    return texts({name: given[name] for name in OF_ATTRIBUTE if name in given})
+    return texts({name: attribute[name] for name in OF_ATTRIBUTE if name in attribute})

@@ -349,11 +349,19 @@ def test_the_readmes_sample_fits_a_terminal_of_100_columns():
     assert {len(line) for line in page("README.md").splitlines() if line.startswith(tuple("┏┃┡│└"))} == {100}
 
 
+def targets() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):", page("Makefile"), re.MULTILINE))
+
+
 def test_what_the_readme_tells_to_make_can_be_made():
-    targets = set(re.findall(r"^([a-z]+):", page("Makefile"), re.MULTILINE))
-    assert {"demo", "test", "clean"} <= targets
-    for each in PAGES:
-        assert set(re.findall(r"`make ([a-z]+)`", each.read_text(encoding="utf-8"))) <= targets
+    assert {"demo", "test", "test-quick", "test-all", "clean"} <= targets()
+    for path in PAGES:
+        assert set(re.findall(r"`make ([a-z-]+)", path.read_text(encoding="utf-8"))) <= targets()
+
+
+def test_make_help_names_every_target():
+    told = set(re.findall(r'@echo "make ([a-z-]+) ', page("Makefile")))
+    assert told == targets() - {"help", "check"}
 
 
 def test_every_page_is_reached_from_the_readme():
@@ -361,12 +369,31 @@ def test_every_page_is_reached_from_the_readme():
     assert {path.relative_to(ROOT).as_posix() for path in PAGES} - {"README.md"} <= linked
 
 
-def test_ci_runs_what_make_test_runs():
+def test_ci_runs_make_test_and_then_the_rest_of_the_examples():
     run = ROOT / ".ci" / "run"
     assert os.access(run, os.X_OK)
-    assert page(".ci/run").rstrip().endswith("exec make test")
+    assert "\nmake test\n" in page(".ci/run") and "timeout --signal=INT" in page(".ci/run")
+    assert page(".ci/run").index("\nmake test\n") < page(".ci/run").index(" make test-rest ")
     for tool in ("ruff check", "ruff format --check", "mypy", "pytest"):
         assert f"$(BIN)/{tool}" in page("Makefile")
+
+
+def files(variable: str) -> set[str]:
+    """Return the files and directories that a variable of the Makefile lists."""
+    value = re.search(rf"^{variable} := ((?:.*\\\n)*.*)$", page("Makefile"), re.MULTILINE)
+    assert value
+    return set(value[1].replace("\\", " ").split())
+
+
+def test_make_test_rest_runs_what_tries_few_examples_otherwise():
+    paths = (path for path in (ROOT / "tests").rglob("test_*.py") if path.parent.name != "project")
+    slow = {path.relative_to(ROOT).as_posix() for path in paths if "examples(" in path.read_text(encoding="utf-8")}
+    assert files("SLOW") == slow
+
+
+def test_make_test_quick_runs_the_tests_of_the_pure_packages_and_the_settings():
+    assert {"tests/indicators", "tests/settings", "tests/shared"} <= files("QUICK")
+    assert all((ROOT / name).exists() for name in files("QUICK"))
 
 
 # --- all pages -------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from sandbox import compare
 from sandbox.faults import Fault
 from sandbox.misp.accounts import Account
 from sandbox.misp.app import MispState, create_app
-from sandbox.misp.learned import account_of
+from sandbox.misp.recorded import account_of
 from sandbox.misp.records import ORGANISATION
 from sandbox.serve import Sandbox, Server
 from tests.support import hosts, misp_event

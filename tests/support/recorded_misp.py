@@ -16,7 +16,7 @@ from pathlib import Path
 from sandbox.comparison import Exchange, compare
 from sandbox.misp.accounts import DISABLED, Account, organisation
 from sandbox.misp.app import UNAUTHENTICATED, MispState
-from sandbox.misp.learned import Learned, account_of
+from sandbox.misp.recorded import RecordedMisp, account_of
 
 RECORDINGS = Path(__file__).parents[2].parent / "shared" / "misp-recordings"
 NAMES = sorted(path.stem for path in RECORDINGS.glob("*.json"))
@@ -150,9 +150,9 @@ def earlier_clusters(state):
 
 
 def proposed(state):
-    learned = Learned()
-    learned.hear("/shadow_attributes/index", exchange("shadow_attributes_index_event").answer.body)
-    learned.fill(state)
+    recorded = RecordedMisp()
+    recorded.add_answer("/shadow_attributes/index", exchange("shadow_attributes_index_event").answer.body)
+    recorded.fill(state)
 
 
 PREPARED = {
@@ -205,11 +205,11 @@ def state_for(name):
 @functools.cache
 def site(day):
     """All that one of the two MISPs was heard to answer to who only read."""
-    learned = Learned()
+    recorded = RecordedMisp()
     for asked in map(exchange, NAMES):
         if day_of(asked) == day and not asked.writes and asked.answer.status == 200:
-            learned.hear(asked.path, asked.answer.body)
-    return learned
+            recorded.add_answer(asked.path, asked.answer.body)
+    return recorded
 
 
 @functools.cache
@@ -222,18 +222,18 @@ def users_of(day):
 
 def read(asked):
     """What was answered; what else there was, where the answer shows all that was found; what the request names."""
-    learned = Learned()
+    recorded = RecordedMisp()
     beside = [exchange(name) for pattern, name in BESIDE.items() if fnmatchcase(asked.name, pattern)]
     for heard in (asked, *beside):
         if heard.answer.status == 200:
-            learned.hear(heard.path, heard.answer.body)
-    shown = {number for number, event in learned.events.items() if "info" in event}
+            recorded.add_answer(heard.path, heard.answer.body)
+    shown = {number for number, event in recorded.events.items() if "info" in event}
     known = site(day_of(asked))
     others = about(asked) if was_cut(asked) else known.events
-    learned.know(event for number, event in others.items() if number not in shown)
+    recorded.add_events(event for number, event in others.items() if number not in shown)
     if not was_cut(asked):
-        learned.clusters = known.clusters | learned.clusters
-    return learned
+        recorded.clusters = known.clusters | recorded.clusters
+    return recorded
 
 
 def was_cut(asked):
@@ -247,13 +247,13 @@ def was_cut(asked):
 def written(asked):
     """What the request names, without what it added or took away."""
     known = site(day_of(asked))
-    learned = Learned()
-    learned.organisations, learned.tags, learned.clusters = known.organisations, known.tags, known.clusters
+    recorded = RecordedMisp()
+    recorded.organisations, recorded.tags, recorded.clusters = known.organisations, known.tags, known.clusters
     words = {*asked.path.split("/"), *IDENTIFIER.findall(json.dumps(asked.body)), *values_of(asked)}
     for event in about(asked).values():
         named = [one for one in event.get("Attribute", ()) if words & {one["id"], one.get("uuid"), one.get("value")}]
-        learned.know([event | {"Attribute": named, "Object": [], "Tag": [], "EventReport": []}])
-    return learned
+        recorded.add_events([event | {"Attribute": named, "Object": [], "Tag": [], "EventReport": []}])
+    return recorded
 
 
 def values_of(asked):

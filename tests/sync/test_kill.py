@@ -20,11 +20,12 @@ from sandbox.faults import Fault
 from sandbox.misp.app import MispState
 from sandbox.serve import Sandbox
 from tests.support import hosts, misp_event
+from tests.support.examples import examples
 from tests.support.postgres import postgres_server, postgres_url
 from tests.support.processes import Host
 
 __all__ = ["postgres_server", "postgres_url"]
-MOMENTS = int(os.environ.get("KILL_MOMENTS", "16"))
+MOMENTS = int(os.environ.get("KILL_MOMENTS") or examples(16))
 INDICATORS = int(os.environ.get("KILL_INDICATORS", "1000"))
 BATCH = max(20, INDICATORS // 50)
 EVENTS = 20

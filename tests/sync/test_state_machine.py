@@ -1,7 +1,7 @@
 """Any sequence of edits, runs, faults and deaths: what is live at Microsoft is what MISP wants.
 
 MACHINE_SEQUENCES=2000 pytest tests/sync/test_state_machine.py tries so many random sequences of each machine;
-without it the same hundred of each are tried every time.
+without it the same ones are tried every time: with EXAMPLES=all a hundred of each.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from sandbox.faults import Fault
 from sandbox.misp.app import READONLY_KEY
 from sandbox.misp.records import ORGANISATION
+from tests.support.examples import examples
 from tests.support.in_process import UPLOAD_PATH, OneProcess
 from tests.support.postgres import postgres_server
 from tests.support.what_misp_wants import DAY, TLP, Memory, Moment, Site, members, names, strictest
 
 __all__ = ["postgres_server"]
-SEQUENCES = os.environ.get("MACHINE_SEQUENCES", "")
+SEQUENCES = int(os.environ.get("MACHINE_SEQUENCES") or examples(100))
 START = 1_790_100_000
 MOST_EVENTS = 4
 OURS, THEIRS = ORGANISATION["uuid"], "99999999-9999-4999-8999-999999999999"
@@ -456,11 +457,11 @@ def _described(facts):
 
 
 CAREFUL = settings(
-    max_examples=int(SEQUENCES or 100),
+    max_examples=SEQUENCES,
     stateful_step_count=20,
-    derandomize=not SEQUENCES,
+    derandomize=not os.environ.get("MACHINE_SEQUENCES"),
     deadline=None,
-    phases=(Phase.generate, Phase.shrink),
+    phases={Phase.generate, Phase.shrink} & set(settings.default.phases),
     suppress_health_check=list(HealthCheck),
 )
 
@@ -468,7 +469,7 @@ CAREFUL = settings(
 @pytest.mark.parametrize("kind", [Machine, Values])
 def test_on_postgresql(kind, postgres_server):
     """The same with the ledger in a PostgreSQL, a fresh one for each sequence."""
-    some = settings(CAREFUL, max_examples=int(SEQUENCES or 100) // 8)
+    some = settings(CAREFUL, max_examples=max(1, SEQUENCES // 8))
     run_state_machine_as_test(lambda: kind(postgres_server.new()), settings=some)
 
 
