@@ -244,7 +244,7 @@ KILL_CHAIN_NAME: Final = "lockheed-martin-cyber-kill-chain"
 # STIX names of hashes that misp-stix files under another algorithm's name.
 TRUE_HASH_NAMES: Final = {"sha512/224": "SHA-512/224", "sha512/256": "SHA-512/256"}
 
-# Part of what decides whether objects are made anew: a new version may make them differently.
+# Part of what decides whether objects are made again: a new version may make them differently.
 VERSION: Final = "1.1.0"
 STIX_API_VERSION: Final = "2024-02-01-preview"
 LEGACY_API_VERSION: Final = "2022-07-01"

@@ -1,1 +1,1 @@
-"""The rooms of the house; docs/architecture.md is the plan."""
+"""What script.py does, in packages; docs/architecture.md says what is where."""

@@ -1,7 +1,7 @@
 """Fill an empty ledger from what Sentinel holds, so that the first run sends and withdraws only what differs.
 
 An object is MISP's when its id or an external reference names an attribute that MISP shows. The others are
-remembered too, so that no id of theirs is used again, and stay where they are unless they are to be withdrawn.
+recorded too, so that no id of theirs is used again, and stay where they are unless they are to be withdrawn.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def adopt(
     """
     settings = _only(destinations)
     _refuse_missing(settings)
-    if not settings.remembers:
+    if not settings.keeps_ledger:
         raise NoLedger
     make_state_dir(settings)
     clock, moment, started = clock or Clock(), int(now()), time.monotonic()

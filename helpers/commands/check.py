@@ -193,7 +193,7 @@ def _state(settings: Settings) -> str:
             ledger.hold_lock(settings.state_path),
         ):
             files = f"log, lock and ledger in {settings.state_path}"
-            if not settings.remembers:
+            if not settings.keeps_ledger:
                 files = f"log and lock in {settings.state_path}"
             elif settings.state_url:
                 files = f"the log in {settings.state_path} and the ledger that state_url names"

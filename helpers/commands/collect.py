@@ -1,6 +1,6 @@
 """``collect``: the stories found in MISP, as JSON lines in the form that ``share`` reads.
 
-What was written before is remembered in a small file, each event with its timestamp, and not by a time:
+What was written before is recorded in a small file, each event with its timestamp, and not by a time:
 an event that reaches this MISP late has an old timestamp and is new all the same.
 """
 

@@ -56,7 +56,7 @@ def explain(
             answer["misp"] = _ask_misp(settings, asked, views, moment, clock or Clock())
         known = any(view.matches for view in views)
     answer["exit_code"] = _exit_code(known, answer["misp"])
-    no_ledger = _NO_LEDGER if settings.remembers else str(NoLedger())
+    no_ledger = _NO_LEDGER if settings.keeps_ledger else str(NoLedger())
     for line in [json.dumps(answer)] if as_json else map(printable, _lines(answer, no_ledger)):
         say(line)
     return int(answer["exit_code"])

@@ -43,7 +43,7 @@ def status(
 
     ``now`` gives seconds since 1970. Raises NoLedger where the settings want none.
     """
-    if not settings.remembers:
+    if not settings.keeps_ledger:
         raise NoLedger
     moment = int(now())
     with ledger_destinations(settings) as in_ledger:

@@ -88,7 +88,7 @@ def withdraw_all(
     Raises LedgerError for a workspace that the ledger does not know, NoLedger where there is none, RunActive when
     a run holds it.
     """
-    if not settings.remembers:
+    if not settings.keeps_ledger:
         raise NoLedger
     make_state_dir(settings)
     started = time.monotonic()

@@ -1,6 +1,6 @@
-"""An attribute as a tiIndicator of the Graph API: what is remembered of it, and what is sent. Pure.
+"""An attribute as a tiIndicator of the Graph API: what is recorded of it, and what is sent. Pure.
 
-Rules: Microsoft, the tiIndicator resource (beta). What is remembered has the names of a STIX indicator
+Rules: Microsoft, the tiIndicator resource (beta). What is recorded has the names of a STIX indicator
 where it means the same, so that the plan treats both alike; ``graph`` holds the rest as Microsoft names it.
 """
 
@@ -39,7 +39,7 @@ class RequestObjectGraph(RequestObject):
     """One attribute as a tiIndicator."""
 
     def as_json(self) -> Indicator:
-        """Return the indicator as it is remembered. Raises Unsendable when it must not be sent."""
+        """Return the indicator as it is recorded. Raises Unsendable when it must not be sent."""
         fields = self._observables[0]
         observables = {name: value for name, value in fields.items() if name != _MALWARE}
         if not observables:
@@ -133,7 +133,7 @@ def pattern_of(fields: Mapping[str, Any]) -> str:
 
 
 def ti_indicator(indicator: Indicator) -> Fields:
-    """Return a remembered indicator as the Graph API names its properties."""
+    """Return a recorded indicator as the Graph API names its properties."""
     # The first reference is to the attribute, and its page is in the description; the others are other attributes.
     others = indicator["external_references"][1:]
     also = [f"{reference['description']} {reference.get('url', '')}".strip() for reference in others]

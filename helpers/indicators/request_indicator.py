@@ -18,7 +18,7 @@ from helpers.indicators.tags import Tag
 if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
     from helpers.indicators.rules import ConversionRules
 
-# An indicator as it is remembered and, of STIX, as it is sent.
+# An indicator as it is recorded and, of STIX, as it is sent.
 Indicator = dict[str, Any]
 
 

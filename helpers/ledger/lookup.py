@@ -168,7 +168,7 @@ class LedgerDestination:
 def ledger_destinations(settings: Settings) -> Iterator[list[LedgerDestination]]:
     """Open every destination that the ledger knows, to look and change nothing; none when there is no ledger."""
     url = settings.ledger_url
-    known = known_destinations(url) if settings.remembers else []
+    known = known_destinations(url) if settings.keeps_ledger else []
     if not known:
         yield []
         return

@@ -284,12 +284,12 @@ class Ledger(LedgerRows):
         self._database.analyze_if_grown(written)
 
     def enqueue(self, ids: Sequence[str]) -> None:
-        """Put objects at the end of the line of what is to go out in this run."""
+        """Put objects at the end of the queue of what is to go out in this run."""
         self._line += 1
         self._change(ids, {"due": self._line})
 
     def dequeue(self, most: int, now: int, *, in_flight: bool) -> list[ObjectRecord]:
-        """Take the next objects out of the line; ``in_flight`` writes down that they are on their way."""
+        """Take the next objects out of the queue; ``in_flight`` writes down that they are on their way."""
         waiting = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.due > 0)
         next_ids = sql.select(OBJECTS.c.id).where(waiting).order_by(OBJECTS.c.due, OBJECTS.c.id).limit(most)
         with self._transaction() as connection:

@@ -102,7 +102,7 @@ OBJECTS = Table(
     Column("live_until", BigInteger, nullable=False, server_default="0"),
     Column("left_event", String, nullable=False, server_default=""),
     Column("program", String, nullable=False, server_default=""),
-    # Where the object stands in the line of what is to go out in this run; empty for all others.
+    # Where the object stands in the queue of what is to go out in this run; empty for all others.
     Column("due", BigInteger),
     Index("objects_by_key", "destination", "key"),
     Index("objects_by_stage", "destination", "stage"),

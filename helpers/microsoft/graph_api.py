@@ -60,7 +60,7 @@ class GraphApi:
     def outgoing(self, record: ObjectRecord, now: int) -> OutgoingObject:
         """Return an object with what is to be done with it at Graph.
 
-        What may be there under an id that is not known here is in doubt; without a ledger that remembers earlier runs,
+        What may be there under an id that is not known here is in doubt; without a ledger of earlier runs,
         that is everything.
         """
         del now
@@ -68,7 +68,7 @@ class GraphApi:
         if record.leaving:
             deletion = Operation.DELETE if remote_id else Operation.DELETE_BY_EXTERNAL_ID
             return OutgoingObject(record.id, record.pattern, b"", True, remote_id, deletion)
-        in_doubt = not remote_id and (record.live or not self.settings.remembers)
+        in_doubt = not remote_id and (record.live or not self.settings.keeps_ledger)
         operation = Operation.UPDATE if remote_id else Operation.SUBMIT
         return OutgoingObject(record.id, record.pattern, record.json_text, False, remote_id, operation, in_doubt)
 

@@ -120,7 +120,7 @@ def doubts(settings: Settings) -> Iterator[str]:
             "tiIndicators of the Graph API, announced their removal by April 2026, and takes them from existing "
             "customers only. Move to the upload API (docs/graph.md)."
         )
-    if not settings.remembers:
+    if not settings.keeps_ledger:
         yield (
             f'state_url ({settings.source_of("state_url")}) is "none", so a run remembers nothing: it sends all that '
             "is valid each time and withdraws nothing; what leaves MISP stays in Sentinel until it expires."

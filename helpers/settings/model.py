@@ -317,14 +317,14 @@ class Settings(BaseModel):
         return self.state_path / (self.log_file or "misp2sentinel.log")
 
     @property
-    def remembers(self) -> bool:
+    def keeps_ledger(self) -> bool:
         """Whether runs keep a ledger."""
         return self.state_url != validators.NO_LEDGER
 
     @property
     def ledger_url(self) -> str:
         """The address of the ledger's database; where none is wanted, one that ends with the process."""
-        if not self.remembers:
+        if not self.keeps_ledger:
             return "sqlite://"
         return self.state_url or f"sqlite:///{self.state_path / 'ledger.sqlite'}"
 

@@ -241,7 +241,7 @@ class DestinationSync:
             self.read_again(uuid)
 
     def read_again(self, uuid: str) -> None:
-        """Have the next run read an event again; how it was seen in this one is remembered all the same."""
+        """Have the next run read an event again; how it was seen in this one is recorded all the same."""
         if uuid in self.to_read:
             self._failed.add(uuid)
             ledger = self.destination.ledger
@@ -345,7 +345,7 @@ class DestinationSync:
         return False
 
     def _let_event_go(self, release: Release) -> None:
-        """Write down that nothing of an event is wanted any more, and put in line what changes by that."""
+        """Write down that nothing of an event is wanted any more, and enqueued what changes by that."""
         context, event, row = self.context, release.event, release.row
         sources = context.ledger.sources_of_event(event.uuid)
         reasons = dict.fromkeys((source.attribute for source in sources), release.reason)

@@ -1,4 +1,4 @@
-"""One event on its way from MISP's answer into one destination's ledger and line.
+"""One event on its way from MISP's answer into one destination's ledger and queue.
 
 ``PreparedSlice`` is prepared and converted once for all destinations, ``EventSync`` is one destination's part in it.
 """
@@ -131,7 +131,7 @@ class EventSync:
     def take(self, converted: ConversionResult, part: PreparedSlice) -> None:
         """Take what became of changed attributes, other destinations' among them.
 
-        It is planned, the intent is written, and only then it is put in line.
+        It is planned, the intent is written, and only then it is enqueued.
         """
         context, mine = self.context, converted.for_attributes(self._changed)
         wanted = self._wanted(mine)
@@ -173,7 +173,7 @@ class EventSync:
         return wanted
 
     def _let_go(self) -> None:
-        """Plan without what the event no longer wants, write it down, and put in line what changes by that."""
+        """Plan without what the event no longer wants, write it down, and enqueued what changes by that."""
         context, absent = self.context, self._absent
         if UNASKED in self._event:
             self._reasons |= dict.fromkeys(absent, WithdrawalReason.NOT_FLAGGED)
@@ -189,7 +189,7 @@ class EventSync:
         context.queue.send(plan)
 
     def _record(self) -> EventRecord:
-        """Return how the event is remembered; that all of it is settled is only known after Microsoft's answers."""
+        """Return how the event is recorded; that all of it is settled is only known after Microsoft's answers."""
         return EventRecord(
             uuid=self.uuid,
             timestamp=whole_number(self._event.get("timestamp")),
@@ -222,7 +222,7 @@ class EventSync:
         self.context.report.add_skips(skipped, ())
 
     def _rows(self, part: PreparedSlice, sources: Sequence[Source]) -> list[AttributeRecord]:
-        """Return how sent attributes are remembered now; the others wait, since something of theirs leaves."""
+        """Return how sent attributes are recorded now; the others wait, since something of theirs leaves."""
         keys_by_attribute: dict[str, set[str]] = {}
         for source in sources:
             keys_by_attribute.setdefault(source.attribute, set()).add(source.key)
@@ -271,7 +271,7 @@ def fingerprint(header: EventHeader, attribute: PreparedAttribute, settings: str
 
 
 def _of_others(skipped: Iterable[Skipped], items: Iterable[Item]) -> list[Skipped]:
-    """Leave out skips under a UUID that another attribute of the event has as well: that one's fate is remembered."""
+    """Leave out skips under a UUID that another attribute of the event has as well: that one's fate is recorded."""
     sent = {attribute.uuid for attribute in _members(items)}
     others = (skip for skip in skipped if skip.reason is not Skip.DUPLICATE_UUID)
     return [skip for skip in others if skip.attribute_uuid.lower() not in sent]

@@ -191,7 +191,7 @@ def _bring_up_to_date(
         (plan.changed if staying.stage == Stage.ACCEPTED else plan.again).append(sent)
     elif staying.is_live(now):  # its end was moved up to before now: it is not to match any more
         _let_go([staying], (WithdrawalReason.EXPIRED, event), now, plan)
-    else:  # expired at both ends; remembered as it would be sent, since a renewal sends what is remembered
+    else:  # expired at both ends; recorded as it would be sent, since a renewal sends what is recorded
         plan.stay.append(replace(sent, stage=staying.stage, words=staying.words))
 
 

@@ -31,8 +31,7 @@ class Report:
 
     An attribute is skipped or has indicators, and each of those has an outcome. ``name`` is the destination's
     where there are several, ``failure`` why it dropped out, ``unsent`` why the last pending object is pending;
-    ``remembers`` says whether a ledger is kept; ``command`` is "" for a run. ``detours`` are what could not be read as
-    planned, once for all destinations.
+    ``command`` is "" for a run. ``detours`` are what could not be read as planned, once for all destinations.
     """
 
     name: str = ""
@@ -64,7 +63,7 @@ class Report:
     requests: int = 0
     seconds: float = 0.0
     stopped: bool = False
-    remembers: bool = True
+    keeps_ledger: bool = True
     failure: str = ""
     failure_code: int = 0
     parts: list[Report] = field(default_factory=list)
@@ -166,7 +165,7 @@ class Report:
         self.refusals.append(words)
 
     def outline(self) -> dict[str, Any]:
-        """What is remembered of a run."""
+        """What is recorded of a run."""
         return {key: value for key, value in self.as_json().items() if key not in ("examples", "rejections")}
 
     def say(self, text: str) -> None:
@@ -254,7 +253,7 @@ class Report:
         sentences += [f"Nothing was withdrawn: {refusal}. --force-withdraw accepts it." for refusal in self.refusals]
         sentences += [f"Microsoft failed: {self.given_up}"] if self.given_up else []
         sentences += [f"Nothing was done here: {self.failure}"] if self.failure else []
-        sentences += [_TIME_UP.format(_GOES_ON if self.remembers else _BEGINS_AGAIN)] if self.stopped else []
+        sentences += [_TIME_UP.format(_GOES_ON if self.keeps_ledger else _BEGINS_AGAIN)] if self.stopped else []
         sentences += self._warned
         sentences += [f"Rejected: {rejection}" for rejection in self.rejections]
         if self.states[OutcomeState.PENDING] and not self.dry_run:

@@ -136,8 +136,10 @@ def _new_report(this_run: _Run, settings: Settings, *, single: bool) -> Report:
     """Return the report of a destination; its lines carry its name where there are several."""
     line, name = this_run.line, settings.name
     if line and not single:
-        return Report(name, settings.dry_run, remembers=settings.remembers, line=lambda text: line(f"{name}: {text}"))
-    return Report("" if single else name, settings.dry_run, remembers=settings.remembers, line=line)
+        return Report(
+            name, settings.dry_run, keeps_ledger=settings.keeps_ledger, line=lambda text: line(f"{name}: {text}")
+        )
+    return Report("" if single else name, settings.dry_run, keeps_ledger=settings.keeps_ledger, line=line)
 
 
 def _read_and_send(this_run: _Run, destinations: Sequence[DestinationRun], progress: Progress) -> int:
@@ -202,7 +204,7 @@ def _finish(this_run: _Run, reading: SharedReading, destination: DestinationRun,
 def _advice(destination: DestinationRun) -> str:
     """Recommend to adopt, in a first run that could read MISP, after what the run itself had to say."""
     report, settings = destination.report, destination.settings
-    adoptable = settings.remembers and not api_for(settings).why_no_adoption
+    adoptable = settings.keeps_ledger and not api_for(settings).why_no_adoption
     if not (destination.first and adoptable) or report.misp_error or report.failure:
         return report.advice
     adopt = ADOPT_FIRST if report.dry_run else ADOPT_NEXT

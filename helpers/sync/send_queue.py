@@ -13,7 +13,7 @@ from helpers.sync.report import Report
 
 @dataclass
 class SendQueue:
-    """Puts what was planned, and is in the ledger by then, in line for one destination.
+    """Puts what was planned, and is in the ledger by then, into the queue of one destination.
 
     ``shared`` says that several events may change one object (``deduplicate = "value"``); ``unsent`` are the ids of
     objects that an earlier run could not send, until this one has.
@@ -27,7 +27,7 @@ class SendQueue:
     _at_the_end: set[str] = field(default_factory=set)
 
     def send(self, plan: Plan) -> None:
-        """Put what a plan sends in line; what events share goes out once, when every event had its say."""
+        """Enqueue what a plan sends; what events share goes out once, when every event had its say."""
         ids = {record.id for record in plan.send}
         self.unsent -= ids
         if self.shared:
@@ -36,7 +36,7 @@ class SendQueue:
             self._enqueue(plan)
 
     def send_shared(self) -> None:
-        """Put the objects that events share in line, as all of their events together want them."""
+        """Enqueue the objects that events share, as all of their events together want them."""
         for records in self.ledger.load_in_batches(sorted(self._at_the_end)):
             waiting = [record for record in records if record.stage == Stage.PENDING and not record.leaving]
             new = [record for record in waiting if record.accepted_at is None]
@@ -44,7 +44,7 @@ class SendQueue:
         self._at_the_end.clear()
 
     def withdraw(self, records: Sequence[ObjectRecord]) -> None:
-        """Put objects that are to leave in line."""
+        """Enqueue objects that are to leave."""
         for record in records:
             self.report.add_withdrawal(record)
         self.delivery.enqueue(records)

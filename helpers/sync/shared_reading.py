@@ -156,7 +156,7 @@ class SharedReading:
     def _read_all(self) -> None:
         """Ask what changed, once for all, and read what any destination wants to see."""
         filters = self.settings.misp_event_filters
-        index = {} if filters.get("limit") or not self.settings.remembers else self.reader.index()
+        index = {} if filters.get("limit") or not self.settings.keeps_ledger else self.reader.index()
         listed = {event.uuid: event for event in self.reader.listing(filters)}
         if not listed:
             logger.warning("MISP: %s", search_filters.NOTHING_FOUND)
@@ -258,7 +258,7 @@ class SharedReading:
             self._open = []
 
     def _close_event(self) -> None:
-        """End the event that is open; one that was not read to its end is not remembered as read."""
+        """End the event that is open; one that was not read to its end is not recorded as read."""
         unfinished = {unread.uuid.lower() for unread in self.reader.unread} | self.reader.changed
         for sync, event_sync in list(self._open):
             if event_sync.uuid not in unfinished:

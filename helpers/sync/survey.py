@@ -38,7 +38,7 @@ class Survey:
     """What a destination does about events.
 
     ``read`` has those to be read, by UUID, with their row where the site's filters find them, time windows included;
-    ``ask`` those that MISP is to be asked for; ``held`` and ``unlisted`` how those are remembered from now on;
+    ``ask`` those that MISP is to be asked for; ``held`` and ``unlisted`` how those are recorded from now on;
     ``releases`` those that are let go of.
     """
 

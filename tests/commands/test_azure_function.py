@@ -337,6 +337,6 @@ def test_a_function_has_defaults_of_its_own_which_a_setting_overrides(environ):
 @pytest.mark.parametrize("sign", FUNCTION)
 def test_each_sign_of_a_function_counts_and_only_there_is_a_file_refused(environ, sign, tmp_path):
     here = {name: value for name, value in environ.items() if name not in (*FUNCTION, "MISP2SENTINEL_STATE_URL")}
-    assert settings(here).remembers
+    assert settings(here).keeps_ledger
     with pytest.raises(SettingsError, match=r"state_url .*a disk that a Function does not keep"):
         settings({**here, sign: FUNCTION[sign]})

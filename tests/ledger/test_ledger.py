@@ -76,7 +76,7 @@ def one(ledger, number=1):
 
 
 def in_flight(ledger, ids):
-    """Have objects taken out of the line, on their way to Microsoft."""
+    """Have objects taken out of the queue, on their way to Microsoft."""
     ledger.enqueue(ids)
     return ledger.dequeue(len(ids), NOW, in_flight=True)
 

@@ -22,13 +22,13 @@ def send_again(ledger):
 
 # What happens, to objects in which states it can happen, and the reason for which they leave where they do.
 HAPPENS = {
-    "taken out of the line": (WAITING, "", lambda ledger: ledger.dequeue(1, NOW, in_flight=True)),
+    "taken out of the queue": (WAITING, "", lambda ledger: ledger.dequeue(1, NOW, in_flight=True)),
     "accepted": (Stage, "", lambda ledger: ledger.accepted([OBJECT.id], NOW)),
     "rejected": (Stage, "", lambda ledger: ledger.rejected({OBJECT.id: "words"})),
     "without an answer": (Stage, "", lambda ledger: ledger.unanswered({OBJECT.id: "words"})),
     "recovered by the next run: nobody answered": (Stage, "", lambda ledger: ledger.recover()),
     "wanted otherwise, renewed, or sent again": (ANSWERED, "", send_again),
-    "taken out of the line to be withdrawn": (
+    "taken out of the queue to be withdrawn": (
         [stage for stage in Stage if stage not in LEAVING],
         "attribute deleted",
         lambda ledger: ledger.dequeue(1, NOW, in_flight=True),

@@ -115,7 +115,7 @@ def test_a_misp_that_asks_for_patience_is_not_waited_for_beyond_a_runs_time(site
 
 
 def test_a_slow_microsoft_does_not_hold_a_run_beyond_its_time(site):
-    """What was in line is pending, and nothing of it is lost or sent twice."""
+    """What was in the queue is pending, and nothing of it is lost or sent twice."""
     site.settings = site.settings.model_copy(update={"ms_max_indicators_request": 2})
     site.misp.faults.clear()
     every = 60
