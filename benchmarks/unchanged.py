@@ -66,7 +66,9 @@ def fill(settings: Settings, events: Iterator[Record], then: int) -> None:
         attributes, sources, objects = zip(*rows, strict=True)
         ledger.keep(events=_remembered(batch, then), attributes=attributes, sources=sources, objects=objects)
     fingerprint = settings_fingerprint(settings)
-    ledger.save_facts(DestinationFacts(full_at=then, settings=fingerprint, deduplicate=settings.deduplicate))
+    ledger.save_facts(
+        DestinationFacts(full_at=then, settings_fingerprint=fingerprint, deduplicate=settings.deduplicate)
+    )
     ledger.close()
 
 

@@ -154,10 +154,10 @@ class RetryPolicy:
 
 @dataclass(frozen=True)
 class FullRun:
-    """A full run that has begun: when, in seconds since 1970, and by which settings (their fingerprint)."""
+    """A full run that has begun: when, in seconds since 1970, and by which settings."""
 
     at: int
-    settings: str
+    settings_fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -166,14 +166,14 @@ class DestinationFacts:
 
     ``misp`` is who read which MISP, ``deduplicate`` the setting by which objects have their keys. ``full_run`` numbers
     the full runs, ``full_begun`` is the one that is not at its end yet, ``full_at`` when the last whole one began, and
-    ``settings`` the fingerprint of the settings that it read by. ``refused_events`` are those of which nothing was
+    ``settings_fingerprint`` that of the settings that it read by. ``refused_events`` are those of which nothing was
     withdrawn since it looked like a mistake; ``last_run`` is the report of the last run, ``last_good`` when one last
     ended well, and ``adopted_at`` when the ledger was filled from Sentinel.
     """
 
     misp: Mapping[str, str] | None = None
     deduplicate: str = ""
-    settings: str = ""
+    settings_fingerprint: str = ""
     full_run: int = 0
     full_begun: FullRun | None = None
     full_at: int = 0
@@ -196,10 +196,10 @@ class DestinationFacts:
         """Return the facts as a ledger holds them; what is not known is not there."""
         known = {field.name: getattr(self, field.name) for field in fields(self)}
         if self.full_begun:
-            known["full_begun"] = {"at": self.full_begun.at, "shape": self.full_begun.settings}
+            known["full_begun"] = {"at": self.full_begun.at, "shape": self.full_begun.settings_fingerprint}
         return {_FACTS_STORED.get(name, name): value for name, value in known.items() if value not in (None, "", 0, ())}
 
 
 # Ledgers that are in use call the settings' fingerprint so.
-_FACTS_STORED = {"settings": "shape"}
+_FACTS_STORED = {"settings_fingerprint": "shape"}
 _FACTS_READ = {key: name for name, key in _FACTS_STORED.items()}

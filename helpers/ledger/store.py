@@ -330,7 +330,10 @@ class Ledger(LedgerRows):
             self._change(ids, refused, OBJECTS.c.stage == Stage.SENDING)
 
     def unanswered(self, words: Mapping[str, str]) -> None:
-        """Write down that objects were sent, perhaps, and that Microsoft did not say what became of them."""
+        """Write down that objects were sent, perhaps, and that Microsoft did not say what became of them.
+
+        That counts also where it refused the request as a whole: an earlier try of the same batch may have arrived.
+        """
         for text, ids in _by_words(words).items():
             self._change(ids, {"doubt": OBJECTS.c.live, "words": text})
 

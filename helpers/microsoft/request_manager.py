@@ -210,6 +210,7 @@ class RequestManager:
             self._give_up(f"{FAILURES_IN_A_ROW} batches in a row failed; the last one: {outcomes[-1].words}")
 
     def _give_up(self, words: str) -> None:
+        """Send nothing more. MISP is read to the end all the same: what is planned waits in the ledger."""
         if self._end(words):
             self.given_up = words
             self._log.error("Microsoft is given up for this run: %s", words)

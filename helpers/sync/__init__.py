@@ -15,7 +15,6 @@ __all__ = [
     "Delivery",
     "DesiredObject",
     "ObjectPlanner",
-    "Options",
     "Progress",
     "Report",
     "RunOptions",

@@ -33,7 +33,7 @@ from helpers.sync.debug_files import (
 from helpers.sync.report import Report
 
 
-class Destination(Protocol):
+class Uploader(Protocol):
     """Where indicators go."""
 
     @property
@@ -104,18 +104,18 @@ class Delivery:
         self._indicator_dump = IndicatorDump(dump) if settings.write_parsed_indicators else None
         self._failed_answers: ResponseDump | None = None
         self._all_answers: AnswerFiles | None = None
-        self._destination: Destination = DryRun(report)
+        self._uploader: Uploader = DryRun(report)
         if not settings.dry_run:
             if settings.sentinel_write_response:
                 self._failed_answers = ResponseDump(path / SENTINEL_RESPONSE)
             if settings.write_post_json:
                 self._all_answers = AnswerFiles(path / ANSWERS, settings.name)
             client = MicrosoftClient(settings, rate_limiters.clock)
-            self._destination = RequestManager(self._api, client, self, rate_limiters)
+            self._uploader = RequestManager(self._api, client, self, rate_limiters)
 
     def start(self) -> None:
         """Begin to send what is enqueued."""
-        self._destination.start()
+        self._uploader.start()
 
     def enqueue(self, records: Sequence[ObjectRecord]) -> None:
         """Take objects, as the ledger has them; they go out when the destination is ready for them."""
@@ -125,23 +125,23 @@ class Delivery:
             self._indicator_dump.add([self._api.dumped(self._api.outgoing(record, self._now)) for record in records])
         self._report.indicators += len(records)
         self._ledger.enqueue([record.id for record in records])
-        self._destination.enqueue(len(records))
+        self._uploader.enqueue(len(records))
 
     def no_more(self) -> None:
         """Have what remains sent, without waiting for it."""
-        self._destination.no_more()
+        self._uploader.no_more()
 
     def finish(self) -> None:
         """Wait until every object has its outcome."""
-        self._destination.no_more()
-        self._destination.finish()
-        self._report.given_up = self._report.given_up or self._destination.given_up
-        self._report.requests += self._destination.requests
+        self._uploader.no_more()
+        self._uploader.finish()
+        self._report.given_up = self._report.given_up or self._uploader.given_up
+        self._report.requests += self._uploader.requests
         self._report.indicators = self._report.states.total()
 
     def abandon(self) -> None:
         """Send nothing more; what has no outcome yet is taken up by the next run."""
-        self._destination.abandon()
+        self._uploader.abandon()
 
     # -- the outbox --------------------------------------------------------------------------------
 

@@ -87,7 +87,7 @@ def begin_sync(
         queue=SendQueue(ledger, destination.report, destination.delivery, shared, unsent),
         report=destination.report,
         full_run=facts.full_run,
-        changed=WithdrawalReason.DEDUPLICATE_CHANGED if other_keys else WithdrawalReason.CHANGED,
+        changed_reason=WithdrawalReason.DEDUPLICATE_CHANGED if other_keys else WithdrawalReason.CHANGED,
     )
     conditions = RunConditions(
         now=now,
@@ -136,11 +136,11 @@ def _has_other_keys(destination: DestinationRun, options: RunOptions) -> bool:
 def _begin_full_run(destination: DestinationRun, options: RunOptions, fingerprint: str, now: int) -> None:
     """Number a full run that is due; one that was cut off is the same one still, as long as it is young."""
     facts, span = destination.ledger.facts(), destination.settings.full_sync_days * DAY
-    due = options.full or now - facts.full_at >= span or facts.settings != fingerprint
+    due = options.full or now - facts.full_at >= span or facts.settings_fingerprint != fingerprint
     if options.uuid or not due:
         return
     begun = facts.full_begun
-    goes_on = begun is not None and begun.settings == fingerprint and now - begun.at < span
+    goes_on = begun is not None and begun.settings_fingerprint == fingerprint and now - begun.at < span
     if options.full or not goes_on:
         begun = FullRun(now, fingerprint)
         destination.ledger.save_facts(replace(facts, full_run=facts.full_run + 1, full_begun=begun))
@@ -158,7 +158,7 @@ class DestinationSync:
     options: RunOptions
     fingerprint: str
     context: SyncContext
-    survey: EventSurvey
+    event_survey: EventSurvey
     guard: WithdrawalGuard
     trusted: bool
     to_read: dict[str, ListedEvent | None] = field(default_factory=dict)
@@ -183,13 +183,13 @@ class DestinationSync:
 
     def survey_one(self, listed: ListedEvent) -> None:
         """Have the one event read that was asked for."""
-        known = self.survey.known.get(listed.uuid)
+        known = self.event_survey.known.get(listed.uuid)
         self.to_read = {listed.uuid: listed if known is None or known.listed else None}
 
     def survey_listing(self, index: Mapping[str, ListedEvent], listed: Mapping[str, ListedEvent]) -> Sequence[str]:
         """Decide on every event known or listed; return the known ones that MISP is to be asked for by UUID."""
         self._rows = {**listed, **index}
-        survey = self.survey.by_listing(index, listed)
+        survey = self.event_survey.by_listing(index, listed)
         self._carry_out(survey)
         self._asked = survey.ask
         return self._asked
@@ -197,7 +197,7 @@ class DestinationSync:
     def survey_answers(self, found: Mapping[str, ListedEvent], existing: Mapping[str, ListedEvent]) -> None:
         """Decide by MISP's answer: the events that its filters find, time windows set aside, and those that exist."""
         self._rows |= found
-        self._carry_out(self.survey.by_answers(self._asked, found, existing))
+        self._carry_out(self.event_survey.by_answers(self._asked, found, existing))
         self._surveyed = True
 
     def _carry_out(self, survey: Survey) -> None:
@@ -208,7 +208,7 @@ class DestinationSync:
 
     def failed_before(self, uuid: str) -> bool:
         """Whether not all of an event could be settled the last time."""
-        event = self.survey.known.get(uuid)
+        event = self.event_survey.known.get(uuid)
         return event is not None and event.todo
 
     # -- events as they are read ----------------------------------------------------------------------
@@ -217,7 +217,7 @@ class DestinationSync:
         """Begin with an event that is read for this destination."""
         self.report.events += 1
         listed = self.to_read[uuid]
-        if listed and uuid not in self.survey.known:
+        if listed and uuid not in self.event_survey.known:
             # What is sent of it must be found again, also when this run is cut off.
             row = (listed.timestamp, listed.published, listed.organisation, listed.listing)
             self.destination.ledger.keep(events=[EventRecord(uuid, *row, todo=True)])
@@ -225,7 +225,7 @@ class DestinationSync:
 
     def close(self, event: EventSync) -> None:
         """Remember an event that was read to its end, and let go of what it no longer wants."""
-        if event.uuid not in self._failed and event.finish(may_withdraw=self._may_let_go):
+        if event.uuid not in self._failed and event.finish(may_withdraw=self._absence_counts):
             self._decided.add(event.uuid)
 
     def stumble(self, uuid: str, error: Exception) -> None:
@@ -272,21 +272,23 @@ class DestinationSync:
         ledger.settle_events(self._decided)
         whole = complete and not (self._failed or self.report.misp_error or self.options.uuid or self._narrowed)
         facts = ledger.facts()
-        if whole and self.survey.conditions.full_run and facts.full_begun:
-            ledger.save_facts(replace(facts, full_at=facts.full_begun.at, full_begun=None, settings=self.fingerprint))
+        if whole and self.event_survey.conditions.full_run and facts.full_begun:
+            ledger.save_facts(
+                replace(facts, full_at=facts.full_begun.at, full_begun=None, settings_fingerprint=self.fingerprint)
+            )
 
     @property
     def _narrowed(self) -> bool:
         return self.destination.narrowed and not self.options.uuid
 
     @property
-    def _may_let_go(self) -> bool:
+    def _absence_counts(self) -> bool:
         """Whether what MISP does not show may leave: this MISP is the right one, and it showed all that it has."""
         return self.trusted and not self._narrowed
 
     @property
     def _now(self) -> int:
-        return self.survey.conditions.now
+        return self.event_survey.conditions.now
 
     def _send_unsent(self) -> None:
         """Send what an earlier run could not, of events that there was no reason to read."""
@@ -329,12 +331,12 @@ class DestinationSync:
             return []
         for release in self._releases:
             self._let_event_go(release)
-        if not self.options.uuid and self._may_let_go:
+        if not self.options.uuid and self._absence_counts:
             ledger.save_facts(replace(ledger.facts(), refused_events=()))
         return ledger.leaving_ids(self._now, decided)
 
     def _may_withdraw(self, count: int) -> bool:
-        if not self._may_let_go:  # MISP is not the one that the ledger knows, or did not list everything
+        if not self._absence_counts:  # MISP is not the one that the ledger knows, or did not list everything
             return False
         if self.guard.allows(count):
             return True
@@ -345,7 +347,7 @@ class DestinationSync:
         return False
 
     def _let_event_go(self, release: Release) -> None:
-        """Write down that nothing of an event is wanted any more, and enqueued what changes by that."""
+        """Write down that nothing of an event is wanted any more, and enqueue what changes by that."""
         context, event, row = self.context, release.event, release.row
         sources = context.ledger.sources_of_event(event.uuid)
         reasons = dict.fromkeys((source.attribute for source in sources), release.reason)

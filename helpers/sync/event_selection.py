@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -30,7 +30,7 @@ class Action(Enum):
     READ = auto()
     ASK = auto()
     HOLD = auto()
-    LEAVE = auto()
+    LET_GO = auto()
 
 
 @dataclass(frozen=True)
@@ -64,20 +64,22 @@ def decide_event(
     indexed: ListedEvent | None,
     listed: ListedEvent | None,
     run: RunConditions,
-    *,
-    has_objects: bool,
+    has_objects: Callable[[], bool],
 ) -> Decision:
-    """Decide on one event: as the ledger knows it, as the index and the listing under the site's filters show it."""
+    """Decide on one event: as the ledger knows it, as the index and the listing under the site's filters show it.
+
+    ``has_objects`` says whether anything of it may be live at Microsoft; it is asked only where the answer matters.
+    """
     if event is None:  # new to us: it is read as soon as the filters find it
         return Decision(Action.READ if listed else Action.NOTHING)
     row = indexed or listed
     if row is None:  # out of the index: MISP is asked by UUID, if anything depends on the answer
-        return Decision(Action.ASK if has_objects or event.listed or event.todo else Action.NOTHING)
+        return Decision(Action.ASK if event.listed or event.todo or has_objects() else Action.NOTHING)
     if run.needs_published and not row.published:
-        return decide_unpublished(event, row, run, has_objects=has_objects)
+        return _decide_unpublished(event, row, run, has_objects)
     if event.todo or event.held_since is not None or moved(event, row):  # unfinished, back again, or edited
         return Decision(Action.READ)
-    if run.not_read_in_full_run(event) and (listed or has_objects):
+    if run.not_read_in_full_run(event) and (listed or has_objects()):
         return Decision(Action.READ)
     if listed:  # its tags or its publishing may have changed, which the index does not show
         return Decision(Action.NOTHING if event.listed and listed.listing == event.listing else Action.READ)
@@ -85,24 +87,38 @@ def decide_event(
     return Decision(Action.READ if event.listed else Action.NOTHING)
 
 
-def decide_unpublished(event: EventRecord, row: ListedEvent, run: RunConditions, *, has_objects: bool) -> Decision:
+def decide_not_listed(
+    event: EventRecord, existing: ListedEvent | None, run: RunConditions, has_objects: Callable[[], bool]
+) -> Decision:
+    """Decide on an event that the filters do not find, also without their time windows; MISP was asked by its UUID."""
+    if existing is None:
+        return _decide_gone(event, run)
+    if run.needs_published and not existing.published:
+        return _decide_unpublished(event, existing, run, has_objects)
+    return Decision(Action.LET_GO, WithdrawalReason.LEFT_FILTERS)  # it is there, published, and not wanted any more
+
+
+def _decide_unpublished(
+    event: EventRecord, row: ListedEvent, run: RunConditions, has_objects: Callable[[], bool]
+) -> Decision:
     """Decide on an event that is not published, where the filters want it to be."""
-    if not (event.published or has_objects):  # it never was, and nothing of it was sent
+    if not (event.published or has_objects()):  # it never was, and nothing of it was sent
         return Decision(Action.NOTHING)
     if event.held_since is None and row.timestamp == event.timestamp:  # unpublished by hand: meant
-        return Decision(Action.LEAVE, WithdrawalReason.UNPUBLISHED)
+        return Decision(Action.LET_GO, WithdrawalReason.UNPUBLISHED)
     return _hold(event, run, WithdrawalReason.UNPUBLISHED_FOR_GOOD)  # by an edit: it comes back when published
 
 
-def decide_gone(event: EventRecord, run: RunConditions) -> Decision:
+def _decide_gone(event: EventRecord, run: RunConditions) -> Decision:
     """Decide on an event that MISP no longer shows by its UUID.
 
-    With MISP.unpublishedprivate an edit by its owner hides it until it is published, so it is held unless
-    nobody could hide it from this key.
+    With MISP.unpublishedprivate an edit by its owner hides it until it is published, so it is held unless nobody could
+    hide it from this key, or somebody has looked and accepts it (``--force-withdraw``). One that was not published when
+    it was last seen is shown to this key all the same, so no edit has hidden it.
     """
     own = bool(event.organisation) and event.organisation == run.own_organisation
     if run.site_admin or run.force or own or not event.published:
-        return Decision(Action.LEAVE, WithdrawalReason.GONE)
+        return Decision(Action.LET_GO, WithdrawalReason.GONE)
     return _hold(event, run, WithdrawalReason.GONE)
 
 
@@ -121,7 +137,7 @@ def moved(event: EventRecord, row: ListedEvent) -> bool:
 def _hold(event: EventRecord, run: RunConditions, reason: str) -> Decision:
     since = run.now if event.held_since is None else event.held_since
     if run.now - since >= run.grace:  # unpublished_grace_days have passed
-        return Decision(Action.LEAVE, reason)
+        return Decision(Action.LET_GO, reason)
     return Decision(Action.HOLD, reason, since)
 
 

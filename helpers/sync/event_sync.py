@@ -50,10 +50,10 @@ class PreparedSlice:
     fingerprints: Mapping[str, str]
 
     @classmethod
-    def of(cls, event: Json, rules: ConversionRules, settings: str, now: datetime) -> PreparedSlice:
-        """Prepare a slice; ``settings`` is the fingerprint of those by which the run reads."""
+    def of(cls, event: Json, rules: ConversionRules, settings_fingerprint: str, now: datetime) -> PreparedSlice:
+        """Prepare a slice; ``settings_fingerprint`` is that of the settings by which the run reads."""
         prepared = RequestObjectEvent(event, rules, now)
-        inherited = settings + rules.format.inherited(prepared.header)
+        inherited = settings_fingerprint + rules.format.inherited(prepared.header)
         attributes = _members(prepared.items)
         return cls(
             prepared, {attribute.uuid: fingerprint(prepared.header, attribute, inherited) for attribute in attributes}
@@ -72,7 +72,7 @@ class PreparedSlice:
 class SyncContext:
     """What all events of one destination share in a run.
 
-    ``full_run`` is the number of the latest full run, ``changed`` the reason for what is no longer wanted of an
+    ``full_run`` is the number of the latest full run, ``changed_reason`` the reason for what is no longer wanted of an
     attribute of which something else is.
     """
 
@@ -82,7 +82,7 @@ class SyncContext:
     queue: SendQueue
     report: Report
     full_run: int = 0
-    changed: str = WithdrawalReason.CHANGED
+    changed_reason: str = WithdrawalReason.CHANGED
 
 
 @dataclass
@@ -173,7 +173,7 @@ class EventSync:
         return wanted
 
     def _let_go(self) -> None:
-        """Plan without what the event no longer wants, write it down, and enqueued what changes by that."""
+        """Plan without what the event no longer wants, write it down, and enqueue what changes by that."""
         context, absent = self.context, self._absent
         if UNASKED in self._event:
             self._reasons |= dict.fromkeys(absent, WithdrawalReason.NOT_FLAGGED)
@@ -230,7 +230,7 @@ class EventSync:
         for uuid, keys in keys_by_attribute.items():
             row = self._row(self._changed[uuid], part.fingerprints[uuid])
             before = [source for source in self._sources.get(uuid, []) if source.key not in keys]
-            self._reasons[uuid] = self.context.changed
+            self._reasons[uuid] = self.context.changed_reason
             self._taken_back += before
             (self._rows_for_the_end if before else rows).append(row)
         return rows

@@ -201,6 +201,7 @@ def _let_go(lives: list[ObjectRecord], reason: Reason, now: int, plan: Plan) -> 
         return
     current, (words, event) = lives[-1], reason
     if current.is_live(now):
+        # The first reason stays: what else is true of it by now did not make it leave.
         plan.withdraw.append(replace(current, leaving=current.leaving or words, left_event=event))
     elif current.live:  # expired: nothing has to be sent
         plan.stay.append(replace(current, leaving="", left_event=""))

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from constants import WithdrawalReason
 from helpers.ledger import EventRecord, Ledger, RetryPolicy
 from helpers.misp import ListedEvent
 from helpers.sync.event_selection import (
@@ -18,8 +17,7 @@ from helpers.sync.event_selection import (
     Decision,
     RunConditions,
     decide_event,
-    decide_gone,
-    decide_unpublished,
+    decide_not_listed,
     moved,
 )
 
@@ -67,9 +65,10 @@ class EventSurvey:
 
     def by_listing(self, index: Mapping[str, ListedEvent], listed: Mapping[str, ListedEvent]) -> Survey:
         """Decide on every event known or listed, by MISP's index and by its listing under the site's filters."""
+        # Where the site reads some of its events only, that one is not among them says nothing about it.
         surveyed = listed.keys() if self.narrowed else self.known.keys() | listed.keys()
         decisions = {uuid: self._decide(uuid, index.get(uuid), listed.get(uuid)) for uuid in sorted(surveyed)}
-        survey = self._sorted(decisions, index)
+        survey = self._held_and_released(decisions, index)
         to_read = [uuid for uuid, decision in decisions.items() if decision.action in (Action.READ, Action.ASK)]
         survey.read = {uuid: listed[uuid] for uuid in to_read if uuid in listed}
         survey.ask = [uuid for uuid in to_read if uuid not in listed]
@@ -80,7 +79,7 @@ class EventSurvey:
     ) -> Survey:
         """Decide on events that were not listed: ``found`` without the time windows, or just ``existing``."""
         decisions = {uuid: self._decide_not_found(uuid, existing.get(uuid)) for uuid in asked if uuid not in found}
-        survey = self._sorted(decisions, existing)
+        survey = self._held_and_released(decisions, existing)
         events = [self.known[uuid] for uuid in asked if uuid in found]
         survey.unlisted = [replace(event, listed=False) for event in events if event.listed]
         survey.read = {event.uuid: None for event in events if self._is_to_be_read(event, found[event.uuid])}
@@ -90,37 +89,29 @@ class EventSurvey:
         event = self.known.get(uuid)
         if event and uuid in self._to_read_again:
             event = replace(event, todo=True)
-        both_unpublished = event is not None and not event.published and indexed is not None and not indexed.published
-        # Only these decisions depend on objects, and the question costs a look at every live object of the ledger.
-        matters = event is not None and (self.conditions.full_run or indexed is None or both_unpublished)
-        has_objects = bool(matters) and uuid in self._with_objects
-        return decide_event(event, indexed, listed, self.conditions, has_objects=has_objects)
+        return decide_event(event, indexed, listed, self.conditions, lambda: uuid in self._with_objects)
 
     def _decide_not_found(self, uuid: str, existing: ListedEvent | None) -> Decision:
-        event = self.known[uuid]
-        if existing is None:
-            return decide_gone(event, self.conditions)
-        if self.conditions.needs_published and not existing.published:
-            return decide_unpublished(event, existing, self.conditions, has_objects=uuid in self._with_objects)
-        return Decision(Action.LEAVE, WithdrawalReason.LEFT_FILTERS)  # it is there, published, and not wanted any more
+        return decide_not_listed(self.known[uuid], existing, self.conditions, lambda: uuid in self._with_objects)
 
     def _is_to_be_read(self, event: EventRecord, row: ListedEvent) -> bool:
         """Whether something is to be read of an event that only left the time window, or the index."""
         unfinished = event.todo or event.held_since is not None or event.uuid in self._to_read_again
         return unfinished or self.conditions.not_read_in_full_run(event) or moved(event, row)
 
-    def _sorted(self, decisions: Mapping[str, Decision], rows: Mapping[str, ListedEvent]) -> Survey:
+    def _held_and_released(self, decisions: Mapping[str, Decision], rows: Mapping[str, ListedEvent]) -> Survey:
         """Return what is held and what is let go of."""
         survey = Survey()
         for uuid, decision in decisions.items():
             if decision.action is Action.HOLD:
                 survey.held.append(replace(self.known[uuid], held_since=decision.held_since))
-            elif decision.action is Action.LEAVE:
+            elif decision.action is Action.LET_GO:
                 survey.releases.append(Release(self.known[uuid], rows.get(uuid), decision.reason))
         return survey
 
     @cached_property
     def _with_objects(self) -> set[str]:
+        """Events of which something may be live; the question looks at every live object of the ledger."""
         now = self.conditions.now
         return self.ledger.events_with_live_objects(now) | self.ledger.events_that_let_go(now)
 

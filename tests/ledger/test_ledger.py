@@ -273,7 +273,7 @@ def test_facts_come_back_as_they_were_saved(ledger):
     facts = DestinationFacts(
         misp={"url": "https://misp.example.org"},
         deduplicate="value",
-        settings="fingerprint",
+        settings_fingerprint="fingerprint",
         full_run=3,
         full_begun=FullRun(NOW, "another"),
         full_at=LATER,
@@ -290,7 +290,9 @@ def test_facts_come_back_as_they_were_saved(ledger):
 def test_facts_of_a_ledger_in_use_are_read():
     stored = {"full_at": NOW, "shape": "fingerprint", "full_begun": {"at": NOW, "shape": "another"}, "of later": 1}
     facts = DestinationFacts.of(stored)
-    assert facts == DestinationFacts(full_at=NOW, settings="fingerprint", full_begun=FullRun(NOW, "another"))
+    assert facts == DestinationFacts(
+        full_at=NOW, settings_fingerprint="fingerprint", full_begun=FullRun(NOW, "another")
+    )
     assert facts.stored() | {"of later": 1} == stored
     assert DestinationFacts.of({"full_begun": None}) == DestinationFacts()
 

@@ -129,6 +129,12 @@ def test_imports_run_one_way_over_the_packages(module):
     assert not wrong, f"{module} imports from a package that stands after its own"
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_has_every_name_that_it_exports(package):
+    module = importlib.import_module(f"helpers.{package}")
+    assert [name for name in getattr(module, "__all__", ()) if not hasattr(module, name)] == []
+
+
 @pytest.mark.parametrize("module", HELPERS)
 def test_a_name_of_another_package_is_one_that_it_exports(module):
     """Its modules may be imported whole, for what they are called, and late, for what they cost."""
