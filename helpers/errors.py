@@ -11,7 +11,7 @@
     │   └── MispBusy              … and asking again, later or for less, may help
     ├── StoryStopped              never ends the process: the outcome of one story, blocked or failed
     ├── TimeUp                    never ends the process: a run stops in good order, and the next one continues
-    ├── MicrosoftError            exit 4: this destination is given up for this run
+    ├── MicrosoftError            exit 4: no token, no answer or a refusal, in check, adopt and the like
     └── RunActive                 exit 5: another run holds the lock
 
 ``exit_code`` is what the process ends with when the error reaches ``script.py``. Any other exception is a fault
@@ -114,7 +114,10 @@ class TimeUp(SyncError):
 
 
 class MicrosoftError(SyncError):
-    """Microsoft could not be reached or refused; nothing more is sent in this run."""
+    """Microsoft could not be reached, or refused.
+
+    In a run it ends no process: uploads turn it into why a destination is given up (``Report.given_up``, exit 4 too).
+    """
 
     exit_code = ExitCode.MICROSOFT
 

@@ -28,7 +28,7 @@ UNSETTLED = (Stage.PENDING, Stage.SENDING)
 
 @dataclass(frozen=True)
 class EventRecord:
-    """An event as it was last read whole.
+    """An event as it was last read to its end, held or let go of.
 
     Times are seconds since 1970. ``listing`` prints what the listing showed of it (publishing, tags),
     ``listed`` says whether the site's filters found it then, time windows included. ``held_since`` is when

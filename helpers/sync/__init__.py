@@ -4,7 +4,7 @@ from helpers.sync.delivery import Delivery
 from helpers.sync.destination import RunOptions
 from helpers.sync.event_selection import DAY, settings_fingerprint
 from helpers.sync.object_planner import ObjectPlanner
-from helpers.sync.plan import VALUE_NAMESPACE, DesiredObject, attribute_key, decide, value_in, value_key
+from helpers.sync.plan import VALUE_NAMESPACE, DesiredObject, attribute_key, decide_objects, value_in, value_key
 from helpers.sync.report import Report
 from helpers.sync.run import Progress, make_state_dir, opened
 from helpers.sync.withdrawal_guard import WithdrawalGuard
@@ -20,7 +20,7 @@ __all__ = [
     "RunOptions",
     "WithdrawalGuard",
     "attribute_key",
-    "decide",
+    "decide_objects",
     "make_state_dir",
     "opened",
     "settings_fingerprint",

@@ -25,7 +25,7 @@ from helpers.sync.object_planner import ObjectPlanner
 from helpers.sync.plan import Plan, renewal
 from helpers.sync.report import Report
 from helpers.sync.send_queue import SendQueue
-from helpers.sync.survey import EventSurvey, Release, Survey
+from helpers.sync.survey import Departure, Survey, Surveyor
 from helpers.sync.withdrawal_guard import WithdrawalGuard
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def begin_sync(
     )
     guard = WithdrawalGuard(live, settings.max_withdraw_percent, options.force_withdraw)
     known = ledger.events()
-    survey = EventSurvey(ledger, known, conditions, policy, facts.refused_events, destination.narrowed)
+    survey = Surveyor(ledger, known, conditions, policy, facts.refused_events, destination.narrowed)
     return DestinationSync(destination, options, fingerprint, context, survey, guard, trusted)
 
 
@@ -158,13 +158,13 @@ class DestinationSync:
     options: RunOptions
     fingerprint: str
     context: SyncContext
-    event_survey: EventSurvey
+    surveyor: Surveyor
     guard: WithdrawalGuard
     trusted: bool
     to_read: dict[str, ListedEvent | None] = field(default_factory=dict)
     _rows: dict[str, ListedEvent] = field(default_factory=dict)
     _asked: Sequence[str] = ()
-    _releases: list[Release] = field(default_factory=list)
+    _departures: list[Departure] = field(default_factory=list)
     _surveyed: bool = False
     _decided: set[str] = field(default_factory=set)
     _failed: set[str] = field(default_factory=set)
@@ -183,13 +183,13 @@ class DestinationSync:
 
     def survey_one(self, listed: ListedEvent) -> None:
         """Have the one event read that was asked for."""
-        known = self.event_survey.known.get(listed.uuid)
+        known = self.surveyor.known.get(listed.uuid)
         self.to_read = {listed.uuid: listed if known is None or known.listed else None}
 
     def survey_listing(self, index: Mapping[str, ListedEvent], listed: Mapping[str, ListedEvent]) -> Sequence[str]:
         """Decide on every event known or listed; return the known ones that MISP is to be asked for by UUID."""
         self._rows = {**listed, **index}
-        survey = self.event_survey.by_listing(index, listed)
+        survey = self.surveyor.by_listing(index, listed)
         self._carry_out(survey)
         self._asked = survey.ask
         return self._asked
@@ -197,18 +197,18 @@ class DestinationSync:
     def survey_answers(self, found: Mapping[str, ListedEvent], existing: Mapping[str, ListedEvent]) -> None:
         """Decide by MISP's answer: the events that its filters find, time windows set aside, and those that exist."""
         self._rows |= found
-        self._carry_out(self.event_survey.by_answers(self._asked, found, existing))
+        self._carry_out(self.surveyor.by_answers(self._asked, found, existing))
         self._surveyed = True
 
     def _carry_out(self, survey: Survey) -> None:
         self.report.held += len(survey.held)
         self.destination.ledger.keep(events=survey.held + survey.unlisted)
         self.to_read |= survey.read
-        self._releases += survey.releases
+        self._departures += survey.departures
 
     def failed_before(self, uuid: str) -> bool:
         """Whether not all of an event could be settled the last time."""
-        event = self.event_survey.known.get(uuid)
+        event = self.surveyor.known.get(uuid)
         return event is not None and event.todo
 
     # -- events as they are read ----------------------------------------------------------------------
@@ -217,7 +217,7 @@ class DestinationSync:
         """Begin with an event that is read for this destination."""
         self.report.events += 1
         listed = self.to_read[uuid]
-        if listed and uuid not in self.event_survey.known:
+        if listed and uuid not in self.surveyor.known:
             # What is sent of it must be found again, also when this run is cut off.
             row = (listed.timestamp, listed.published, listed.organisation, listed.listing)
             self.destination.ledger.keep(events=[EventRecord(uuid, *row, todo=True)])
@@ -272,7 +272,7 @@ class DestinationSync:
         ledger.settle_events(self._decided)
         whole = complete and not (self._failed or self.report.misp_error or self.options.uuid or self._narrowed)
         facts = ledger.facts()
-        if whole and self.event_survey.conditions.full_run and facts.full_begun:
+        if whole and self.surveyor.conditions.full_run and facts.full_begun:
             ledger.save_facts(
                 replace(facts, full_at=facts.full_begun.at, full_begun=None, settings_fingerprint=self.fingerprint)
             )
@@ -288,7 +288,7 @@ class DestinationSync:
 
     @property
     def _now(self) -> int:
-        return self.event_survey.conditions.now
+        return self.surveyor.conditions.now
 
     def _send_unsent(self) -> None:
         """Send what an earlier run could not, of events that there was no reason to read."""
@@ -322,15 +322,15 @@ class DestinationSync:
 
         What was refused is decided again by each run, whether or not rows move, until somebody accepts it.
         """
-        ledger, released = self.destination.ledger, {release.event.uuid for release in self._releases}
-        decided = self._decided | released
+        ledger, departing = self.destination.ledger, {departure.event.uuid for departure in self._departures}
+        decided = self._decided | departing
         leaving = ledger.leaving_ids(self._now, decided)
-        count = len(leaving) + ledger.live_of(released, self._now)
-        if (released or count) and not self._may_withdraw(count):
+        count = len(leaving) + ledger.live_of(departing, self._now)
+        if (departing or count) and not self._may_withdraw(count):
             self._refuse(leaving)
             return []
-        for release in self._releases:
-            self._let_event_go(release)
+        for departure in self._departures:
+            self._let_event_go(departure)
         if not self.options.uuid and self._absence_counts:
             ledger.save_facts(replace(ledger.facts(), refused_events=()))
         return ledger.leaving_ids(self._now, decided)
@@ -346,16 +346,16 @@ class DestinationSync:
         )
         return False
 
-    def _let_event_go(self, release: Release) -> None:
+    def _let_event_go(self, departure: Departure) -> None:
         """Write down that nothing of an event is wanted any more, and enqueue what changes by that."""
-        context, event, row = self.context, release.event, release.row
+        context, event, row = self.context, departure.event, departure.row
         sources = context.ledger.sources_of_event(event.uuid)
-        reasons = dict.fromkeys((source.attribute for source in sources), release.reason)
+        reasons = dict.fromkeys((source.attribute for source in sources), departure.reason)
         plan = context.planner.plan_without(event.uuid, sources, reasons)
         timestamp, published = (row.timestamp, row.published) if row else (event.timestamp, False)
-        released = replace(event, listed=False, held_since=None, todo=False)
+        gone = replace(event, listed=False, held_since=None, todo=False)
         context.ledger.keep(
-            events=[replace(released, timestamp=timestamp, published=published)],
+            events=[replace(gone, timestamp=timestamp, published=published)],
             objects=plan.kept,
             no_objects=[record.id for record in plan.forget],
             no_sources=sources,
@@ -369,11 +369,11 @@ class DestinationSync:
         for records in ledger.load_in_batches(leaving):
             for record in records:
                 self.report.say(f"refused: withdraw {record.id} {record.pattern} ({record.leaving})")
-        for release in self._releases:
-            self.report.say(f"refused: withdraw all of event {release.event.uuid} ({release.reason})")
-        ledger.keep(events=[replace(release.event, listed=False) for release in self._releases])
+        for departure in self._departures:
+            self.report.say(f"refused: withdraw all of event {departure.event.uuid} ({departure.reason})")
+        ledger.keep(events=[replace(departure.event, listed=False) for departure in self._departures])
         if not self.options.uuid:
-            refused = tuple(sorted(release.event.uuid for release in self._releases))
+            refused = tuple(sorted(departure.event.uuid for departure in self._departures))
             ledger.save_facts(replace(ledger.facts(), refused_events=refused))
 
     def _withdraw(self, leaving: Sequence[str]) -> None:

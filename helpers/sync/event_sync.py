@@ -155,7 +155,7 @@ class EventSync:
         """
         nothing_leaves = not (self._taken_back or self._absent or self._rows_for_the_end)
         if may_withdraw and not nothing_leaves:
-            self._let_go()
+            self._withdraw_what_left()
         self.context.ledger.keep(events=[self._record()])
         return may_withdraw or nothing_leaves
 
@@ -172,7 +172,7 @@ class EventSync:
             wanted[self.context.planner.source(self.uuid, attribute, indicator)] = (attribute, indicator)
         return wanted
 
-    def _let_go(self) -> None:
+    def _withdraw_what_left(self) -> None:
         """Plan without what the event no longer wants, write it down, and enqueue what changes by that."""
         context, absent = self.context, self._absent
         if UNASKED in self._event:

@@ -9,12 +9,12 @@ from constants import WithdrawalReason
 from helpers.indicators import ConversionRules, Indicator, PreparedAttribute, seconds
 from helpers.ledger import Ledger, RetryPolicy, Source
 from helpers.sync.plan import (
+    Cause,
     DesiredObject,
     Plan,
-    Reason,
     attribute_key,
     contribution,
-    decide,
+    decide_objects,
     desired_by_all,
     desired_by_one,
     value_key,
@@ -61,7 +61,7 @@ class ObjectPlanner:
     def plan(
         self,
         desired: Mapping[str, DesiredObject],
-        unwanted: Mapping[str, Reason],
+        unwanted: Mapping[str, Cause],
         *,
         event: str,
         in_window: bool,
@@ -69,7 +69,7 @@ class ObjectPlanner:
         """Decide on objects by an event; ``in_window``: the site's filters find it, time windows included."""
         known = self.ledger.objects([*desired, *unwanted])
         taken = self.ledger.by_id(wanted.first_id for wanted in desired.values())
-        return decide(desired, unwanted, known, taken, self.policy, in_window=in_window, event=event)
+        return decide_objects(desired, unwanted, known, taken, self.policy, in_window=in_window, event=event)
 
     def plan_without(self, event: str, sources: Sequence[Source], reasons: Mapping[str, str]) -> Plan:
         """Decide on the objects of sources that an event takes back: one without any other source leaves.
@@ -81,7 +81,7 @@ class ObjectPlanner:
         staying = [source for source in all_sources if replace(source, contribution=b"") not in taken_back]
         still_wanted = {source.key for source in staying}
         unwanted = {
-            source.key: (reasons.get(source.attribute, WithdrawalReason.NOT_SHOWN), event)
+            source.key: Cause(reasons.get(source.attribute, WithdrawalReason.NOT_SHOWN), event)
             for source in sources
             if source.key not in still_wanted
         }

@@ -12,18 +12,24 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from constants import TLP_BY_STRICTNESS, TLP_MARKINGS, WithdrawalReason
 from helpers.indicators import Indicator, seconds, stix_time_of
 from helpers.ledger import ObjectRecord, RetryPolicy, Source, Stage, packed, unpacked
 
-Reason = tuple[str, str]
-
 # The namespace of the ids of values that several events share.
 VALUE_NAMESPACE = UUID("7f6c1b0e-5d0a-5f5e-9c55-6f1f0a8d2b11")
 _LITERAL = re.compile(r" = '((?:[^'\\]|\\.)*)'", re.DOTALL)
 _TLP_ORDER = [TLP_MARKINGS[level] for level in TLP_BY_STRICTNESS]
+
+
+class Cause(NamedTuple):
+    """Why an object is to leave, and the event that let go of it."""
+
+    reason: str
+    event: str
 
 
 @dataclass(frozen=True)
@@ -128,9 +134,9 @@ def merged(indicators: Iterable[Indicator]) -> Indicator:
     }
 
 
-def decide(
+def decide_objects(
     desired: Mapping[str, DesiredObject],
-    unwanted: Mapping[str, Reason],
+    unwanted: Mapping[str, Cause],
     known: Iterable[ObjectRecord],
     taken: Mapping[str, ObjectRecord],
     policy: RetryPolicy,
@@ -148,8 +154,8 @@ def decide(
     for record in sorted(known, key=lambda record: record.life):
         lives.setdefault(record.key, []).append(record)
     plan = Plan()
-    for key, reason in unwanted.items():
-        _let_go(lives.get(key, []), reason, policy.now, plan)
+    for key, cause in unwanted.items():
+        _withdraw(lives.get(key, []), cause, policy.now, plan)
     for key, wanted in desired.items():
         of_key = lives.get(key, [])
         current = of_key[-1] if of_key and not of_key[-1].revoked else None
@@ -190,19 +196,19 @@ def _bring_up_to_date(
     if sent.valid_until > now:
         (plan.changed if staying.stage == Stage.ACCEPTED else plan.again).append(sent)
     elif staying.is_live(now):  # its end was moved up to before now: it is not to match any more
-        _let_go([staying], (WithdrawalReason.EXPIRED, event), now, plan)
+        _withdraw([staying], Cause(WithdrawalReason.EXPIRED, event), now, plan)
     else:  # expired at both ends; recorded as it would be sent, since a renewal sends what is recorded
         plan.stay.append(replace(sent, stage=staying.stage, words=staying.words))
 
 
-def _let_go(lives: list[ObjectRecord], reason: Reason, now: int, plan: Plan) -> None:
+def _withdraw(lives: list[ObjectRecord], cause: Cause, now: int, plan: Plan) -> None:
     """Withdraw what is possibly live; what has expired leaves by itself, and may come back under its id."""
     if not lives or lives[-1].revoked:
         return
-    current, (words, event) = lives[-1], reason
+    current = lives[-1]
     if current.is_live(now):
         # The first reason stays: what else is true of it by now did not make it leave.
-        plan.withdraw.append(replace(current, leaving=current.leaving or words, left_event=event))
+        plan.withdraw.append(replace(current, leaving=current.leaving or cause.reason, left_event=cause.event))
     elif current.live:  # expired: nothing has to be sent
         plan.stay.append(replace(current, leaving="", left_event=""))
     else:  # Microsoft never had it

@@ -23,7 +23,7 @@ from helpers.sync.event_selection import (
 
 
 @dataclass(frozen=True)
-class Release:
+class Departure:
     """An event that is let go of as a whole: how it was last known, its row now where it has one, and why it goes."""
 
     event: EventRecord
@@ -37,18 +37,18 @@ class Survey:
 
     ``read`` has those to be read, by UUID, with their row where the site's filters find them, time windows included;
     ``ask`` those that MISP is to be asked for; ``held`` and ``unlisted`` how those are recorded from now on;
-    ``releases`` those that are let go of.
+    ``departures`` those that it lets go of.
     """
 
     read: dict[str, ListedEvent | None] = field(default_factory=dict)
     ask: list[str] = field(default_factory=list)
     held: list[EventRecord] = field(default_factory=list)
     unlisted: list[EventRecord] = field(default_factory=list)
-    releases: list[Release] = field(default_factory=list)
+    departures: list[Departure] = field(default_factory=list)
 
 
 @dataclass
-class EventSurvey:
+class Surveyor:
     """Surveys events for one destination.
 
     ``known`` are the events of the ledger by UUID, ``refused`` those of which withdrawals were refused before;
@@ -68,7 +68,7 @@ class EventSurvey:
         # Where the site reads some of its events only, that one is not among them says nothing about it.
         surveyed = listed.keys() if self.narrowed else self.known.keys() | listed.keys()
         decisions = {uuid: self._decide(uuid, index.get(uuid), listed.get(uuid)) for uuid in sorted(surveyed)}
-        survey = self._held_and_released(decisions, index)
+        survey = self._held_and_departing(decisions, index)
         to_read = [uuid for uuid, decision in decisions.items() if decision.action in (Action.READ, Action.ASK)]
         survey.read = {uuid: listed[uuid] for uuid in to_read if uuid in listed}
         survey.ask = [uuid for uuid in to_read if uuid not in listed]
@@ -78,8 +78,8 @@ class EventSurvey:
         self, asked: Sequence[str], found: Mapping[str, ListedEvent], existing: Mapping[str, ListedEvent]
     ) -> Survey:
         """Decide on events that were not listed: ``found`` without the time windows, or just ``existing``."""
-        decisions = {uuid: self._decide_not_found(uuid, existing.get(uuid)) for uuid in asked if uuid not in found}
-        survey = self._held_and_released(decisions, existing)
+        decisions = {uuid: self._decide_not_listed(uuid, existing.get(uuid)) for uuid in asked if uuid not in found}
+        survey = self._held_and_departing(decisions, existing)
         events = [self.known[uuid] for uuid in asked if uuid in found]
         survey.unlisted = [replace(event, listed=False) for event in events if event.listed]
         survey.read = {event.uuid: None for event in events if self._is_to_be_read(event, found[event.uuid])}
@@ -91,7 +91,7 @@ class EventSurvey:
             event = replace(event, todo=True)
         return decide_event(event, indexed, listed, self.conditions, lambda: uuid in self._with_objects)
 
-    def _decide_not_found(self, uuid: str, existing: ListedEvent | None) -> Decision:
+    def _decide_not_listed(self, uuid: str, existing: ListedEvent | None) -> Decision:
         return decide_not_listed(self.known[uuid], existing, self.conditions, lambda: uuid in self._with_objects)
 
     def _is_to_be_read(self, event: EventRecord, row: ListedEvent) -> bool:
@@ -99,14 +99,14 @@ class EventSurvey:
         unfinished = event.todo or event.held_since is not None or event.uuid in self._to_read_again
         return unfinished or self.conditions.not_read_in_full_run(event) or moved(event, row)
 
-    def _held_and_released(self, decisions: Mapping[str, Decision], rows: Mapping[str, ListedEvent]) -> Survey:
+    def _held_and_departing(self, decisions: Mapping[str, Decision], rows: Mapping[str, ListedEvent]) -> Survey:
         """Return what is held and what is let go of."""
         survey = Survey()
         for uuid, decision in decisions.items():
             if decision.action is Action.HOLD:
                 survey.held.append(replace(self.known[uuid], held_since=decision.held_since))
             elif decision.action is Action.LET_GO:
-                survey.releases.append(Release(self.known[uuid], rows.get(uuid), decision.reason))
+                survey.departures.append(Departure(self.known[uuid], rows.get(uuid), decision.reason))
         return survey
 
     @cached_property
