@@ -3,7 +3,7 @@
 Each setting can be an environment variable instead, which wins over this file:
 MISP2SENTINEL_ and its name in capitals, keys after two underscores
 (MISP2SENTINEL_MS_AUTH__CLIENT_SECRET). With _FILE after the name it names a file that holds
-the value, so that this file need hold no secret. docs/configure.md says more about each.
+the value, so that this file need not contain any secret. docs/configure.md says more about each.
 """
 
 # --- Microsoft -------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ misp_stories = {
 
 # --- Indicators ------------------------------------------------------------------------------------
 
-default_confidence = 50  # 0 to 100, where no tag says it
+default_confidence = 50  # 0 to 100, where no tag gives one
 days_to_expire = 50  # days that an indicator is valid
 days_to_expire_start = "current_date"  # count them from "current_date" or from "valid_from"
 days_to_expire_mapping = {  # days for some kinds of observable
