@@ -1,9 +1,9 @@
-"""What a site sets: put your own values where a <placeholder> is; the rest may stay as it is.
+"""The settings: put your own values where a <placeholder> is; the rest may stay as it is.
 
 Each setting can be an environment variable instead, which wins over this file:
 MISP2SENTINEL_ and its name in capitals, keys after two underscores
 (MISP2SENTINEL_MS_AUTH__CLIENT_SECRET). With _FILE after the name it names a file that holds
-the value, so that this file need hold no secret. docs/configure.md says more about each.
+the value, so that this file need not contain any secret. docs/configure.md says more about each.
 """
 
 # --- Microsoft -------------------------------------------------------------------------------------
@@ -17,23 +17,23 @@ ms_auth = {
     "certificate_path": "",  # certificate: absolute path of a PEM or PFX file with key and certificate
     "certificate_password": "",  # certificate: password of its key, if it has one
     "managed_identity_client_id": "",  # managed_identity: client id of a user-assigned one
-    "federated_token_file": "",  # workload_identity: absolute path; "": AZURE_FEDERATED_TOKEN_FILE says it
+    "federated_token_file": "",  # workload_identity: absolute path; "": the one in AZURE_FEDERATED_TOKEN_FILE
     "workspace_id": "<workspace_id>",  # id of the Log Analytics workspace that Sentinel is on
     "subscription_id": "",  # for adopt only: the subscription that the workspace is in
     "resourceGroupName": "",  # for adopt only: the workspace's resource group
     "workspaceName": "",  # for adopt only: the workspace's name
     "graph_api": False,  # True: the Graph API, which Microsoft has deprecated (docs/graph.md)
     "new_upload_api": True,  # True: STIX objects API; False: legacy Upload Indicators API
-    "scope": "",  # what the token is for; "": as ms_cloud says
+    "scope": "",  # what the token is for; "": the one of ms_cloud
 }
 ms_tenants = []  # several destinations instead of the one above (docs/destinations.md)
 ms_api_version = "2024-02-01-preview"  # version of the STIX objects API
 ms_legacy_upload_key = "indicators"  # legacy API only: "indicators", or "value" for its older form
 ms_max_indicators_request = 100  # indicators in one request, 100 at most
 ms_max_requests_minute = 100  # requests in one minute
-ms_useragent = "MISP2Sentinel/1.0"  # how this script calls itself
+ms_useragent = "MISP2Sentinel/1.0"  # the User-Agent header of each request
 sourcesystem = "MISP"  # source shown in Sentinel; changing it later uploads everything once more
-ms_endpoints = {  # base URLs; "": as ms_cloud says
+ms_endpoints = {  # base URLs; "": those of ms_cloud
     "authority": "",
     "upload": "",
     "upload_legacy": "",
@@ -41,8 +41,8 @@ ms_endpoints = {  # base URLs; "": as ms_cloud says
     "management": "",
 }
 ms_target_product = "Azure Sentinel"  # Graph API only: who gets the indicators; or "Microsoft Defender ATP"
-ms_action = "alert"  # Graph API only: what is done at a match: "alert", "allow", "block" or "unknown"
-ms_passiveonly = False  # Graph API only: True: no alert that users see
+ms_action = "alert"  # Graph API only: what happens at a match: "alert", "allow", "block" or "unknown"
+ms_passiveonly = False  # Graph API only: True: users see no alert
 network_ignore_direction = True  # Graph API only: fill in addresses and ports without a direction as well
 ms_verifycert = True  # True, or the path of a CA bundle; False checks nothing
 ms_proxies = {}  # such as {"https": "http://proxy.example.org:3128"}
@@ -72,21 +72,21 @@ misp_flatten_attributes = True  # take the attributes of objects one by one, wit
 misp_stories = {
     "url": "",  # address of the MISP that stories go to; "": misp_domain
     "api_key": "",  # a key that may write; the nightly one may and should stay read-only
-    "organisation_id": None,  # our own organisation's id on that MISP, a number
+    "organisation_id": None,  # your own organisation's id on that MISP, a number
     "ssl_check": True,  # True, or the path of a CA bundle; False checks nothing
-    "sharing_group_id": None,  # share to this sharing group, and collect of it alone
-    "distribution": None,  # 0 to 4; None: 4 with a sharing group, else 0, our organisation only
+    "sharing_group_id": None,  # share to this sharing group, and collect only from it
+    "distribution": None,  # 0 to 4; None: 4 with a sharing group, else 0, your organisation only
     "request_timeout": 60,  # seconds to wait for an answer; MISP takes its time over large events
-    "user_agent": "MISP2Sentinel/1.0",  # how share and collect call themselves
-    "proxy_server": "",  # such as http://proxy.example.org:3128; "": as the environment says
+    "user_agent": "MISP2Sentinel/1.0",  # the User-Agent header of each request
+    "proxy_server": "",  # such as http://proxy.example.org:3128; "": the one in the environment
     "additional_headers": {},  # HTTP headers to send along
-    "refresh_interval": 0,  # minutes in which collect does nothing after a good collection
-    "days_without_change": 0,  # collect leaves out what has not changed for so many days; 0: nothing
+    "refresh_interval": 0,  # minutes after a successful collection in which collect does nothing
+    "days_without_change": 0,  # collect leaves out what has not changed for this many days; 0: nothing
 }
 
 # --- Indicators ------------------------------------------------------------------------------------
 
-default_confidence = 50  # 0 to 100, where no tag says it
+default_confidence = 50  # 0 to 100, where no tag gives one
 days_to_expire = 50  # days that an indicator is valid
 days_to_expire_start = "current_date"  # count them from "current_date" or from "valid_from"
 days_to_expire_mapping = {  # days for some kinds of observable
@@ -95,18 +95,18 @@ days_to_expire_mapping = {  # days for some kinds of observable
     "domain-name": 300,
     "url": 400,
 }
-days_to_expire_ignore_misp_last_seen = False  # True: MISP's last_seen does not end an indicator
+days_to_expire_ignore_misp_last_seen = False  # True: MISP's last_seen does not set the expiry
 ignore_localtags = True  # local tags do not become labels
 send_private_and_cidr = False  # True: send private addresses and blocks of addresses too
 filters = {}  # which attributes, such as {"exclude_tags": ["no-siem"], "max_tlp": "amber"}
-deduplicate = "attribute"  # one indicator for each "attribute", or for each "value" that several share
+deduplicate = "attribute"  # one indicator for each "attribute", or for each "value" that several attributes share
 
 # --- The ledger: what was sent, and what leaves again (docs/ledger.md) -------------------------------
 
 state_url = ""  # the ledger's database: postgresql://... or sqlite:///...; "": a file in state_dir; "none": no ledger
-full_sync_days = 7  # days after which a run reads everything anew
-unpublished_grace_days = 7  # days that an event edited and not yet published again is held
-max_withdraw_percent = 20  # never withdraw more of what is live at once (nor more than 100) unasked
+full_sync_days = 7  # days after which a run reads everything again
+unpublished_grace_days = 7  # days that an event is held after an edit, until it is published again
+max_withdraw_percent = 20  # withdrawing more of what is live at once, and more than 100, needs --force-withdraw
 refresh_days = 0  # days after which a valid indicator is sent again; 0: never
 
 # --- This script -----------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ log_file = None  # None: misp2sentinel.log in state_dir
 verbose_log = False  # log more
 write_parsed_indicators = False  # write the indicators to a file in state_dir
 write_parsed_eventid = False  # log the id of each event
-sentinel_write_response = False  # write Microsoft's answers that were no plain success to a file in state_dir
+sentinel_write_response = False  # write Microsoft's answers that are not plain successes to a file in state_dir
 write_post_json = False  # write each of Microsoft's answers to a file in logs/ in state_dir
-max_run_minutes = 0  # stop in good order after so many minutes, the next run goes on; 0: no limit
+max_run_minutes = 0  # stop cleanly after this many minutes, the next run continues; 0: no limit
 dry_run = False  # do everything but the upload
