@@ -171,7 +171,7 @@ class Moment:
         return not (self.site.warninglists and parts & self.warninglist)
 
     def _facts(self, attribute, event, before, inside):
-        """What an attribute asks for now; nothing when it never came and would be over already."""
+        """What an attribute asks for now; nothing when it never came and would have expired already."""
         moving = self.site.moving and not attribute["last_seen"]
         until = self._until(attribute, before, moving, inside)
         if not moving and until <= self.now and before is None:
