@@ -21,8 +21,8 @@ from constants import (
     UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES,
     Skip,
 )
-from helpers.indicators import convert as conversion
-from helpers.indicators.convert import ConversionResult, convert_event
+from helpers.indicators import misp_stix
+from helpers.indicators.convert import CHUNK, ConversionResult, convert_event
 from helpers.indicators.patterns import observables
 from helpers.indicators.request_event import RequestObjectEvent
 from helpers.indicators.rules import ConversionRules
@@ -68,7 +68,7 @@ def tagged(*names, **over):
     return attribute(Tag=[{"name": name} for name in names], **over)
 
 
-def thing(number, name, *members, **over):
+def misp_object(number, name, *members, **over):
     return {"uuid": f"bbbbbbbb-0000-4000-8000-{number:012d}", "name": name, "Attribute": list(members)} | over
 
 
@@ -232,8 +232,8 @@ def test_deleted_objects_and_members(convert):
     result = convert(
         event(
             Object=[
-                thing(1, "file", attribute(1), deleted=True),
-                thing(2, "file", attribute(2, deleted="1"), attribute(3)),
+                misp_object(1, "file", attribute(1), deleted=True),
+                misp_object(2, "file", attribute(2, deleted="1"), attribute(3)),
             ]
         )
     )
@@ -247,7 +247,7 @@ def test_the_second_attribute_of_a_uuid_is_skipped(convert):
             attribute(1, value=""),
             attribute(1, value="first"),
             attribute(1, value="second", uuid=uuid_of(1).upper()),
-            Object=[thing(1, "file", attribute(1, value="third"))],
+            Object=[misp_object(1, "file", attribute(1, value="third"))],
         )
     )
     assert patterns(result) == ["[mutex:name = 'first']"]
@@ -314,7 +314,7 @@ def test_patterns_and_ids_of_an_attribute(convert, misp_type, value, expected):
 
 
 @pytest.mark.parametrize("kind", HASH_TYPES)
-def test_a_hash_alone_and_with_a_file_name(convert, kind):
+def test_a_hash_without_and_with_a_file_name(convert, kind):
     digest = DIGESTS[kind]
     upper = digest if kind in {"ssdeep", "impfuzzy"} else digest.upper()
     result = convert(event(attribute(1, kind, upper), attribute(2, f"filename|{kind}", f"a|b's.exe|{upper}")))
@@ -336,7 +336,7 @@ def test_a_file_object_becomes_one_indicator_per_hash(convert):
         attribute(99, "filename", "two.exe"),
         attribute(97, "filename", "gone.exe", deleted=True),
     ]
-    result = convert(event(Object=[thing(1, "file", *members, *names)]))
+    result = convert(event(Object=[misp_object(1, "file", *members, *names)]))
     assert patterns(result) == [f"[{HASH_PATHS[kind]} = '{DIGESTS[kind]}']" for kind in kinds]
     assert all("one.exe, two.exe" in indicator["description"] for indicator in result.indicators)
     assert all("gone.exe" not in indicator["description"] for indicator in result.indicators)
@@ -359,13 +359,13 @@ BAD_HASHES = {
 def test_a_file_whose_hash_is_not_sent_gives_its_name(convert, make_settings, why, flatten):
     bad = attribute(1, "sha256", **{"value": DIGESTS["sha256"], "object_relation": "sha256", **BAD_HASHES[why]})
     name = attribute(9, "filename", "a.exe", object_relation="filename")
-    of = event(Object=[thing(1, "file", bad, name)])
+    of = event(Object=[misp_object(1, "file", bad, name)])
     result = convert(of, misp_flatten_attributes=flatten)
     assert patterns(result) == ["[file:name = 'a.exe']"]
     assert list(reasons(result)) == [uuid_of(1)]
     assert result.attributes == 2
     good = attribute(2, "md5", DIGESTS["md5"], object_relation="md5")
-    result = convert(event(Object=[thing(1, "file", bad, good, name)]), misp_flatten_attributes=flatten)
+    result = convert(event(Object=[misp_object(1, "file", bad, good, name)]), misp_flatten_attributes=flatten)
     assert patterns(result) == [f"[file:hashes.MD5 = '{DIGESTS['md5']}']"]
     assert reasons(result)[uuid_of(9)] is Skip.FILE_NAME
 
@@ -380,7 +380,7 @@ def test_what_counts_as_a_hash_is_what_is_sent_as_one(convert, kind):
 
 
 def test_a_file_object_without_a_hash_gives_its_name(convert):
-    result = convert(event(Object=[thing(1, "file", attribute(1, "filename", "a.exe"))]))
+    result = convert(event(Object=[misp_object(1, "file", attribute(1, "filename", "a.exe"))]))
     assert patterns(result) == ["[file:name = 'a.exe']"]
 
 
@@ -446,11 +446,11 @@ def test_two_runs_give_the_same(convert):
 
 
 def test_a_large_event_comes_in_parts(make_settings):
-    count = conversion.CHUNK + 3
+    count = CHUNK + 3
     attributes = [attribute(number, "mutex", f"m{number}") for number in range(count)]
     attributes[5]["timestamp"] = ""
     parts = list(convert_event(event(*attributes), ConversionRules.of(make_settings()), NOW))
-    assert [part.attributes for part in parts] == [0, conversion.CHUNK, 3]
+    assert [part.attributes for part in parts] == [0, CHUNK, 3]
     assert sum(len(part.indicators) for part in parts) == count
 
 
@@ -688,16 +688,16 @@ def whole(convert, *objects, **over):
 def test_objects_are_traced_to_their_members(convert):
     result = whole(
         convert,
-        thing(
+        misp_object(
             1,
             "ip-port",
             attribute(1, "ip-dst", "192.0.2.1", object_relation="ip", Tag=[{"name": "tlp:red"}]),
             attribute(2, "domain", "Evil.Example", object_relation="domain", comment="the name"),
             attribute(3, "port", "443", object_relation="dst-port"),
         ),
-        thing(2, "url", attribute(4, "url", "http://a.example/\U0001f600?(dot)", object_relation="url")),
-        thing(3, "ip-port", attribute(5, "ip-dst", "::ffff:192.0.2.9", object_relation="ip")),
-        thing(4, "registry-key", attribute(6, "regkey", "HKLM\\A%b%", object_relation="key")),
+        misp_object(2, "url", attribute(4, "url", "http://a.example/\U0001f600?(dot)", object_relation="url")),
+        misp_object(3, "ip-port", attribute(5, "ip-dst", "::ffff:192.0.2.9", object_relation="ip")),
+        misp_object(4, "registry-key", attribute(6, "regkey", "HKLM\\A%b%", object_relation="key")),
     )
     assert {indicator["id"]: indicator["pattern"] for indicator in result.indicators} == {
         f"indicator--{uuid_of(1)}": "[ipv4-addr:value = '192.0.2.1']",
@@ -717,7 +717,7 @@ def test_a_file_object_left_to_misp_stix(convert):
     members = [attribute(n, kind, DIGESTS[kind].upper(), object_relation=kind) for n, kind in enumerate(kinds, 1)]
     members[2]["value"] = "b2" * 32
     members += [attribute(8, "sha1", "zz", object_relation="sha1"), attribute(9, "filename", "a.exe")]
-    result = whole(convert, thing(1, "file", *members))
+    result = whole(convert, misp_object(1, "file", *members))
     by_attribute = {
         indicator["external_references"][0]["external_id"]: indicator["pattern"] for indicator in result.indicators
     }
@@ -735,8 +735,8 @@ def test_a_file_object_left_to_misp_stix(convert):
 
 
 def test_an_observable_of_no_member_has_an_id_of_its_object(monkeypatch, convert):
-    monkeypatch.setattr(conversion.misp_stix, "as_rewritten", lambda kind, value: "something else")
-    result = whole(convert, thing(1, "url", attribute(1, "url", "http://a.example/", object_relation="url")))
+    monkeypatch.setattr(misp_stix, "as_rewritten", lambda kind, value: "something else")
+    result = whole(convert, misp_object(1, "url", attribute(1, "url", "http://a.example/", object_relation="url")))
     pattern = "[url:value = 'http://a.example/']"
     assert patterns(result) == [pattern]
     object_uuid = UUID("bbbbbbbb-0000-4000-8000-000000000001")
@@ -744,7 +744,7 @@ def test_an_observable_of_no_member_has_an_id_of_its_object(monkeypatch, convert
 
 
 def test_what_misp_stix_changes_in_a_way_not_known_yet_is_put_right_in_attributes(monkeypatch, only):
-    monkeypatch.setattr(conversion.misp_stix, "as_rewritten", lambda kind, value: "something else")
+    monkeypatch.setattr(misp_stix, "as_rewritten", lambda kind, value: "something else")
     indicator = only(attribute(misp_type="url", value="http://a.example/\U0001f600"))
     assert indicator["pattern"] == "[url:value = 'http://a.example/\U0001f600']"
 
@@ -752,27 +752,31 @@ def test_what_misp_stix_changes_in_a_way_not_known_yet_is_put_right_in_attribute
 @pytest.mark.parametrize("name", ["phishing", "not a template", "", None, 7, ["file"]])
 def test_objects_that_misp_stix_does_not_know_are_refused_with_words(convert, name):
     members = [attribute(1, "url", "http://a.example/", object_relation="url"), attribute(2, "text", "x")]
-    result = whole(convert, thing(1, name, *members), thing(2, "mutex", attribute(3, object_relation="name")))
+    result = whole(
+        convert, misp_object(1, name, *members), misp_object(2, "mutex", attribute(3, object_relation="name"))
+    )
     assert reasons(result) == {uuid_of(1): Skip.REFUSED, uuid_of(2): Skip.TYPE_NOT_ACCEPTED}
     assert all(skip.words for skip in result.skipped if skip.reason is Skip.REFUSED)
     assert patterns(result) == ["[mutex:name = 'a mutex']"]
 
 
 def test_a_rule_that_misp_stix_makes_of_an_object_is_refused(convert):
-    result = whole(convert, thing(1, "suricata", attribute(1, "url", "http://a.example/", object_relation="suricata")))
+    result = whole(
+        convert, misp_object(1, "suricata", attribute(1, "url", "http://a.example/", object_relation="suricata"))
+    )
     assert reasons(result) == {uuid_of(1): Skip.REFUSED}
     assert "rule" in result.skipped[0].words
 
 
 def test_objects_without_a_uuid_of_their_own_are_flattened(convert):
     members = [attribute(n, "md5", f"{n}" * 32, object_relation="md5") for n in range(1, 6)]
-    clash = thing(2, "file", members[1])["uuid"]
+    clash = misp_object(2, "file", members[1])["uuid"]
     result = whole(
         convert,
-        thing(1, "file", members[0], uuid="garbage"),
-        thing(2, "file", members[1]),
-        thing(3, "file", members[2], uuid=clash.upper()),
-        thing(4, "file", members[3], uuid=uuid_of(9)),
+        misp_object(1, "file", members[0], uuid="garbage"),
+        misp_object(2, "file", members[1]),
+        misp_object(3, "file", members[2], uuid=clash.upper()),
+        misp_object(4, "file", members[3], uuid=uuid_of(9)),
         Attribute=[attribute(9, "mutex", "m")],
     )
     assert sorted(patterns(result)) == sorted(
@@ -787,7 +791,9 @@ def test_objects_without_a_uuid_of_their_own_are_flattened(convert):
 )
 def test_garbage_in_an_object_costs_nothing(convert, over):
     member = attribute(1, "md5", DIGESTS["md5"], object_relation=None)
-    assert patterns(whole(convert, thing(1, "file", member, **over))) == [f"[file:hashes.MD5 = '{DIGESTS['md5']}']"]
+    assert patterns(whole(convert, misp_object(1, "file", member, **over))) == [
+        f"[file:hashes.MD5 = '{DIGESTS['md5']}']"
+    ]
 
 
 @pytest.mark.parametrize("report", [{}, {"name": "no content"}, {"uuid": "garbage", "content": 7}, {"uuid": None}])
@@ -805,11 +811,9 @@ def test_a_broken_report_costs_nothing(convert, make_settings, report):
 
 def test_reports_go_to_misp_stix_once(monkeypatch, make_settings):
     seen = []
-    real = conversion.misp_stix.convert
-    monkeypatch.setattr(
-        conversion.misp_stix, "convert", lambda items, extra=None: seen.append(dict(extra or {})) or real(items)
-    )
-    monkeypatch.setattr(conversion, "CHUNK", 1)
+    real = misp_stix.convert
+    monkeypatch.setattr(misp_stix, "convert", lambda items, extra=None: seen.append(dict(extra or {})) or real(items))
+    monkeypatch.setattr("helpers.indicators.convert.CHUNK", 1)
     misp_event = event(attribute(1), attribute(2), EventReport=[{"uuid": uuid_of(5), "name": "n", "content": "c"}])
     parts = list(convert_event(misp_event, ConversionRules.of(make_settings(misp_remove_eventreports=False)), NOW))
     assert sum(len(part.indicators) for part in parts) == 2
@@ -861,7 +865,7 @@ ATTRIBUTES = st.fixed_dictionaries(
 )
 OBJECTS = st.fixed_dictionaries(
     {
-        "uuid": st.one_of(st.integers(1, 5).map(lambda n: thing(n, "x")["uuid"]), JUNK),
+        "uuid": st.one_of(st.integers(1, 5).map(lambda n: misp_object(n, "x")["uuid"]), JUNK),
         "name": st.one_of(
             st.sampled_from(["file", "url", "domain-ip", "ip-port", "email", "phishing", "suricata"]), JUNK
         ),
@@ -933,6 +937,6 @@ def test_no_member_of_an_object_costs_another(make_settings, member, name):
         "domain-ip": attribute(99, "domain", "good.example", object_relation="domain"),
         "email": attribute(99, "email-src", "good@good.example", object_relation="from"),
     }[name]
-    misp_event = event(Object=[thing(1, name, good, member)])
+    misp_event = event(Object=[misp_object(1, name, good, member)])
     parts = list(convert_event(misp_event, ConversionRules.of(make_settings(misp_flatten_attributes=False)), NOW))
     assert f"indicator--{uuid_of(99)}" in {indicator["id"] for part in parts for indicator in part.indicators}

@@ -125,7 +125,7 @@ def test_what_is_no_attribute_to_send_keeps_its_own_reason():
     assert [skip.reason for skip in skipped] == [Skip.NO_TO_IDS]
 
 
-def test_a_half_of_what_is_left_out_is_not_told_as_well():
+def test_a_half_of_what_is_left_out_is_not_reported_as_well():
     of = event(domain(type="domain|ip", value="bad.example.org|10.0.0.1"))
     assert len(converted(of, {})[2]) == 1
     assert converted(of, {"exclude_types": ["domain|ip"]})[2] == []
@@ -138,8 +138,8 @@ def test_members_of_objects_are_left_out_one_by_one(flatten):
         misp_attribute(2, {"type": "domain", "value": "bad.example.org", "object_relation": "domain"}),
     ]
     uuid = "30000000-0000-4000-8000-000000000001"
-    thing = {"uuid": uuid, "name": "domain-ip", "meta-category": "network", "Attribute": members}
-    of = misp_event(1, Object=[thing])
+    object_ = {"uuid": uuid, "name": "domain-ip", "meta-category": "network", "Attribute": members}
+    of = misp_event(1, Object=[object_])
     assert len(converted(of, {}, misp_flatten_attributes=flatten)[0]) == 2
     patterns, skipped, _ = converted(of, {"exclude_tags": ["not"]}, misp_flatten_attributes=flatten)
     assert patterns == ["[domain-name:value = 'bad.example.org']"]

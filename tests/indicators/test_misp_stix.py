@@ -112,7 +112,7 @@ def attribute(number, misp_type, value, **over):
     return {"uuid": uuid, "type": prepared.type, "value": prepared.text, "to_ids": True, "timestamp": "1"} | over
 
 
-def thing(number, name, *members, **over):
+def misp_object(number, name, *members, **over):
     """An object with members of (type, value, relation)."""
     raw_members = [
         attribute(number * 100 + position, misp_type, value, object_relation=relation)
@@ -170,7 +170,7 @@ OBJECTS = {
 @pytest.mark.parametrize("name", OBJECTS)
 def test_pattern_of_objects(name):
     members, pattern = OBJECTS[name]
-    indicators = convert([thing(1, name, *members)]).indicators
+    indicators = convert([misp_object(1, name, *members)]).indicators
     assert {uuid: indicator["pattern"] for uuid, indicator in indicators.items()} == {UUID.format(1): pattern}, NEWS
 
 
@@ -208,10 +208,10 @@ def test_what_misp_stix_writes_for_a_value_is_known(kind, value, written):
         (attribute(2, "tlsh", "a" * 36) | {"value": "t1" + "a" * 70}, "not a valid tlsh hash"),
         (attribute(2, "mutex", "x") | {"type": "nonsense"}, "nonsense is invalid"),
         (attribute(2, "mutex", "x") | {"timestamp": ""}, "ValueError"),
-        (thing(2, "phishing", ("url", "http://a.example/", "url")), "MISP Object name phishing not mapped."),
-        (thing(2, "two words", ("url", "http://a.example/", "url")), "template name 'two words'"),
-        (thing(2, "file", ("md5", "a" * 32, "md5"), template_version="q"), "invalid literal for int()"),
-        (thing(2, "pe", ("imphash", "a" * 32, "imphash")), "No values for required properties"),
+        (misp_object(2, "phishing", ("url", "http://a.example/", "url")), "MISP Object name phishing not mapped."),
+        (misp_object(2, "two words", ("url", "http://a.example/", "url")), "template name 'two words'"),
+        (misp_object(2, "file", ("md5", "a" * 32, "md5"), template_version="q"), "invalid literal for int()"),
+        (misp_object(2, "pe", ("imphash", "a" * 32, "imphash")), "No values for required properties"),
     ],
 )
 def test_words_of_a_refusal_come_back_and_its_neighbours_are_converted(item, expected):
@@ -225,7 +225,7 @@ def test_words_of_a_refusal_come_back_and_its_neighbours_are_converted(item, exp
 
 
 def test_words_about_the_member_of_an_object():
-    result = convert([thing(1, "file", ("md5", "a" * 32, "md5"), ("sha1", "zz", "sha1"))])
+    result = convert([misp_object(1, "file", ("md5", "a" * 32, "md5"), ("sha1", "zz", "sha1"))])
     assert set(result.indicators) == {UUID.format(1)}
     assert "expected: 40 hexadecimal" in result.words[UUID.format(101)]
 

@@ -75,7 +75,7 @@ def test_every_setting_is_sorted_in():
 
 
 @pytest.mark.parametrize("name", CHANGED)
-def test_a_setting_that_shapes_a_result_changes_the_fingerprint(name):
+def test_a_setting_that_affects_a_result_changes_the_fingerprint(name):
     assert fingerprint(**{name: CHANGED[name]}) != fingerprint()
 
 

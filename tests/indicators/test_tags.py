@@ -137,10 +137,10 @@ def test_every_threat_type_is_known_in_any_letter_case(word):
 
 
 def test_kill_chain_phases_in_the_form_of_stix_and_once():
-    found = tags.kill_chain_phases(
+    phases = tags.kill_chain_phases(
         named("kill-chain:Command and Control", "KILL-CHAIN:command and control", 'kill-chain:phase="Delivery"', "x:y")
     )
-    assert found == [
+    assert phases == [
         {"kill_chain_name": KILL_CHAIN_NAME, "phase_name": "command-and-control"},
         {"kill_chain_name": KILL_CHAIN_NAME, "phase_name": "delivery"},
     ]

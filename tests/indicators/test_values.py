@@ -211,7 +211,7 @@ def test_a_domain_and_its_address():
         ("...|192.0.2.1", "ip-dst", "192.0.2.1", Skip.BAD_VALUE),
     ],
 )
-def test_half_of_a_domain_and_address_is_sent_alone(given_value, kind, sent, why):
+def test_half_of_a_domain_and_address_is_sent_by_itself(given_value, kind, sent, why):
     value = normalise("domain|ip", given_value, send_private_and_cidr=False)
     assert (value.type, value.parts) == (kind, (sent,))
     assert [half.reason for half in value.left_out] == [why]

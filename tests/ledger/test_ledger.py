@@ -41,9 +41,9 @@ def ledger(ledger_url):
     with_destination.close()
 
 
-def thing(number, **changes):
+def object_record(number, **changes):
     """An object that is to be sent."""
-    made = ObjectRecord(
+    record = ObjectRecord(
         id=f"indicator--{number}",
         key=f"key-{number}",
         pattern=f"[domain-name:value = 'host{number}.example.org']",
@@ -53,8 +53,8 @@ def thing(number, **changes):
         valid_until=LATER,
         body=packed({"id": f"indicator--{number}", "labels": ["ä"]}),
     )
-    made = replace(made, **changes)
-    return replace(made, live_until=made.valid_until) if made.live and not made.live_until else made
+    record = replace(record, **changes)
+    return replace(record, live_until=record.valid_until) if record.live and not record.live_until else record
 
 
 def source(number, event=EVENT):
@@ -62,16 +62,16 @@ def source(number, event=EVENT):
 
 
 def attribute(number, **changes):
-    made = AttributeRecord(EVENT, f"attribute-{number}", "print", "domain", f"host{number}.example.org")
-    return replace(made, **changes)
+    record = AttributeRecord(EVENT, f"attribute-{number}", "print", "domain", f"host{number}.example.org")
+    return replace(record, **changes)
 
 
 def stages(ledger, *numbers):
-    found = ledger.by_id(f"indicator--{number}" for number in numbers)
-    return [found[f"indicator--{number}"].stage for number in numbers]
+    records = ledger.by_id(f"indicator--{number}" for number in numbers)
+    return [records[f"indicator--{number}"].stage for number in numbers]
 
 
-def one(ledger, number=1):
+def stored_object(ledger, number=1):
     return ledger.by_id([f"indicator--{number}"])[f"indicator--{number}"]
 
 
@@ -85,7 +85,7 @@ def in_flight(ledger, ids):
 
 
 def test_what_was_kept_is_there_after_opening_again(ledger_url):
-    kept = thing(1, words="ü", renew_at=NOW, live=True)
+    kept = object_record(1, words="ü", renew_at=NOW, live=True)
     first = Ledger(ledger_url, "workspace", "MISP")
     first.keep(events=[EventRecord(EVENT, NOW, True)], attributes=[attribute(1)], sources=[source(1)])
     first.keep(objects=[kept])
@@ -95,7 +95,7 @@ def test_what_was_kept_is_there_after_opening_again(ledger_url):
     assert again.attributes(EVENT) == {"attribute-1": attribute(1)}
     assert again.sources_of_event(EVENT) == again.sources(["key-1"]) == [source(1)]
     assert again.objects(["key-1"]) == [kept]
-    assert unpacked(one(again).body)["labels"] == ["ä"]
+    assert unpacked(stored_object(again).body)["labels"] == ["ä"]
     again.close()
 
 
@@ -119,16 +119,16 @@ FIRST_SCHEMA = (
 
 def test_an_older_ledger_is_brought_up_to_date_in_place(ledger_url):
     first = Ledger(ledger_url, "workspace", "MISP")
-    first.keep(events=[EventRecord(EVENT, NOW, True)], objects=[thing(1)])
+    first.keep(events=[EventRecord(EVENT, NOW, True)], objects=[object_record(1)])
     first.close()
     execute(ledger_url, *FIRST_SCHEMA)
     set_version(ledger_url, 1)
     dry = Ledger(ledger_url, "workspace", "MISP", dry=True)
-    assert one(dry) == thing(1)
+    assert stored_object(dry) == object_record(1)
     dry.close()
     assert version(ledger_url) == "1"
     upgraded = Ledger(ledger_url, "workspace", "MISP")
-    assert one(upgraded) == thing(1)
+    assert stored_object(upgraded) == object_record(1)
     assert upgraded.events() == {EVENT: EventRecord(EVENT, NOW, True)}
     in_flight(upgraded, ["indicator--1"])
     upgraded.close()
@@ -138,17 +138,17 @@ def test_an_older_ledger_is_brought_up_to_date_in_place(ledger_url):
 def test_what_the_attributes_of_a_large_event_have_in_common_is_in_memory_once(ledger):
     ledger.keep(attributes=[attribute(n) for n in range(9)], sources=[source(n) for n in range(9)])
     known = ledger.attributes(EVENT)
-    assert known == {each.uuid: each for each in map(attribute, range(9))}
-    assert len({id(each.event) for each in known.values()}) == len({id(each.type) for each in known.values()}) == 1
-    assert len({id(each.event) for each in ledger.sources_of_event(EVENT)}) == 1
-    assert not any(hasattr(each, "__dict__") for each in [*known.values(), source(1)])
+    assert known == {record.uuid: record for record in map(attribute, range(9))}
+    assert len({id(row.event) for row in known.values()}) == len({id(row.type) for row in known.values()}) == 1
+    assert len({id(row.event) for row in ledger.sources_of_event(EVENT)}) == 1
+    assert not any(hasattr(record, "__dict__") for record in [*known.values(), source(1)])
 
 
 def test_the_line_is_kept_in_order_and_empty_after_a_death(ledger):
-    ledger.keep(objects=[thing(number) for number in (1, 2, 3, 4)])
+    ledger.keep(objects=[object_record(number) for number in (1, 2, 3, 4)])
     ledger.enqueue(["indicator--3", "indicator--4"])
     ledger.enqueue(["indicator--1"])
-    assert [each.id for each in ledger.dequeue(2, NOW, in_flight=False)] == ["indicator--3", "indicator--4"]
+    assert [record.id for record in ledger.dequeue(2, NOW, in_flight=False)] == ["indicator--3", "indicator--4"]
     assert stages(ledger, 3, 4) == [Stage.PENDING, Stage.PENDING]
     ledger.recover()
     assert ledger.dequeue(9, NOW, in_flight=True) == []
@@ -162,12 +162,12 @@ def test_a_newer_ledger_is_refused_in_a_sentence(ledger_url):
     assert version(ledger_url) == str(SCHEMA + 1)
 
 
-def test_a_new_file_is_its_owner_s_alone(tmp_path):
+def test_only_its_owner_may_read_a_new_file(tmp_path):
     path = tmp_path / "ledger.sqlite"
     ledger = Ledger(f"sqlite:///{path}", "workspace", "MISP")
-    ledger.keep(objects=[thing(1)])
-    for each in tmp_path.iterdir():
-        assert stat.S_IMODE(each.stat().st_mode) == 0o600, each
+    ledger.keep(objects=[object_record(1)])
+    for file in tmp_path.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
     ledger.close()
 
 
@@ -183,11 +183,11 @@ def test_a_database_that_is_given_up_for_a_signal_ends_the_run_as_the_signal_doe
 
 def test_a_dry_run_keeps_nothing(ledger_url):
     first = Ledger(ledger_url, "workspace", "MISP")
-    first.keep(objects=[thing(1)])
+    first.keep(objects=[object_record(1)])
     first.save_facts(DestinationFacts(full_at=1))
     first.close()
     dry = Ledger(ledger_url, "workspace", "MISP", dry=True)
-    dry.keep(objects=[thing(2)], no_objects=["indicator--1"])
+    dry.keep(objects=[object_record(2)], no_objects=["indicator--1"])
     dry.save_facts(DestinationFacts(full_at=2))
     assert dry.by_id(["indicator--1", "indicator--2"]).keys() == {"indicator--2"}
     assert dry.facts() == DestinationFacts(full_at=2)
@@ -200,8 +200,8 @@ def test_a_dry_run_keeps_nothing(ledger_url):
 
 def test_a_dry_run_without_a_ledger_makes_none(ledger_url, tmp_path):
     dry = Ledger(ledger_url, "workspace", "MISP", dry=True)
-    dry.keep(objects=[thing(1)])
-    assert one(dry) == thing(1)
+    dry.keep(objects=[object_record(1)])
+    assert stored_object(dry) == object_record(1)
     dry.close()
     assert not list(tmp_path.iterdir())
     if ledger_url.startswith("postgresql"):
@@ -217,22 +217,22 @@ def test_a_dry_run_without_a_ledger_makes_none(ledger_url, tmp_path):
         f"ledger:{PASSWORD}",
     ],
 )
-def test_a_database_out_of_reach_is_told_without_its_password(url):
-    with pytest.raises(LedgerError, match="state_url") as told:
+def test_a_database_out_of_reach_is_reported_without_its_password(url):
+    with pytest.raises(LedgerError, match="state_url") as caught:
         Ledger(url, "workspace", "MISP")
-    assert PASSWORD not in str(told.value)
+    assert PASSWORD not in str(caught.value)
 
 
 @pytest.mark.parametrize("wrong", ["nobody:{}", "ledger:{}-and-more"])
-def test_a_login_that_is_refused_is_told_without_its_password(postgres_url, wrong):
+def test_a_login_that_is_refused_is_reported_without_its_password(postgres_url, wrong):
     url = postgres_url.replace(f"ledger:{PASSWORD}", wrong.format(PASSWORD))
-    with pytest.raises(LedgerError, match="authentication failed") as told:
+    with pytest.raises(LedgerError, match="authentication failed") as caught:
         Ledger(url, "workspace", "MISP")
-    assert PASSWORD not in str(told.value)
+    assert PASSWORD not in str(caught.value)
 
 
 @pytest.mark.parametrize("dry", [False, True])
-def test_a_path_that_cannot_be_written_is_told(tmp_path, dry):
+def test_a_path_that_cannot_be_written_is_reported(tmp_path, dry):
     with pytest.raises(LedgerError, match=r"cannot be used \(state_url\): .*No such file or directory, so make it"):
         Ledger(f"sqlite:///{tmp_path / 'absent' / 'ledger.sqlite'}", "workspace", "MISP", dry=dry)
     (tmp_path / "directory").mkdir()
@@ -240,7 +240,7 @@ def test_a_path_that_cannot_be_written_is_told(tmp_path, dry):
         Ledger(f"sqlite:///{tmp_path / 'directory'}", "workspace", "MISP", dry=dry)
 
 
-def test_a_file_that_is_no_database_is_told(tmp_path):
+def test_a_file_that_is_no_database_is_reported(tmp_path):
     (tmp_path / "notes").write_text("these are notes, not a database at all\n" * 100)
     with pytest.raises(LedgerError, match="not a database"):
         Ledger(f"sqlite:///{tmp_path / 'notes'}", "workspace", "MISP")
@@ -253,18 +253,21 @@ def test_a_file_that_is_no_database_is_told(tmp_path):
 def test_destinations_do_not_see_each_other(ledger_url):
     ours = Ledger(ledger_url, "workspace", "MISP")
     ours.keep(events=[EventRecord(EVENT, NOW, True)], attributes=[attribute(1)])
-    ours.keep(objects=[thing(1)], sources=[source(1)])
+    ours.keep(objects=[object_record(1)], sources=[source(1)])
     ours.save_facts(DestinationFacts(full_at=NOW))
     theirs = Ledger(ledger_url, "workspace", "another system")
     assert theirs.events() == theirs.attributes(EVENT) == theirs.by_id(["indicator--1"]) == {}
     assert theirs.facts() == DestinationFacts()
-    theirs.keep(objects=[thing(1, words="theirs")])
+    theirs.keep(objects=[object_record(1, words="theirs")])
     in_flight(theirs, ["indicator--1"])
     theirs.accepted(["indicator--1"], NOW)
     theirs.forget_all()
-    assert one(ours) == thing(1)
+    assert stored_object(ours) == object_record(1)
     assert ours.events().keys() == {EVENT}
-    assert [each[1:] for each in ours.destinations()] == [("workspace", "MISP"), ("workspace", "another system")]
+    assert [destination[1:] for destination in ours.destinations()] == [
+        ("workspace", "MISP"),
+        ("workspace", "another system"),
+    ]
     ours.close()
     theirs.close()
 
@@ -301,64 +304,64 @@ def test_facts_of_a_ledger_in_use_are_read():
 
 
 def test_in_flight_is_possibly_live(ledger):
-    ledger.keep(objects=[thing(1), thing(2, stage=Stage.ACCEPTED, live=True, leaving="gone")])
+    ledger.keep(objects=[object_record(1), object_record(2, stage=Stage.ACCEPTED, live=True, leaving="gone")])
     in_flight(ledger, ["indicator--1"])
     in_flight(ledger, ["indicator--2"])
     assert stages(ledger, 1, 2) == [Stage.SENDING, Stage.WITHDRAWING]
-    assert one(ledger).live and one(ledger).sent_at == NOW
-    assert one(ledger, 2).live and one(ledger, 2).revoked
+    assert stored_object(ledger).live and stored_object(ledger).sent_at == NOW
+    assert stored_object(ledger, 2).live and stored_object(ledger, 2).revoked
 
 
 def test_accepted(ledger):
-    ledger.keep(objects=[thing(1, words="busy", doubt=True)])
+    ledger.keep(objects=[object_record(1, words="busy", doubt=True)])
     in_flight(ledger, ["indicator--1"])
     ledger.accepted(["indicator--1"], NOW)
-    expected = thing(1, stage=Stage.ACCEPTED, accepted_at=NOW, sent_at=NOW, live=True)
-    assert one(ledger) == expected
+    expected = object_record(1, stage=Stage.ACCEPTED, accepted_at=NOW, sent_at=NOW, live=True)
+    assert stored_object(ledger) == expected
     assert ledger.every_live_object(NOW) == [expected]
 
 
 def test_rejected_ones_are_not_live_unless_they_were(ledger):
-    ledger.keep(objects=[thing(1), thing(2, accepted_at=NOW), thing(3, doubt=True)])
+    ledger.keep(objects=[object_record(1), object_record(2, accepted_at=NOW), object_record(3, doubt=True)])
     numbers = (1, 2, 3)
     in_flight(ledger, [f"indicator--{number}" for number in numbers])
     ledger.rejected({f"indicator--{number}": f"no {number}" for number in numbers})
     assert stages(ledger, *numbers) == [Stage.REJECTED] * 3
-    assert [one(ledger, number).live for number in numbers] == [False, True, True]
-    assert one(ledger, 3).words == "no 3"
+    assert [stored_object(ledger, number).live for number in numbers] == [False, True, True]
+    assert stored_object(ledger, 3).words == "no 3"
 
 
 def test_unanswered_ones_stay_in_doubt(ledger):
-    ledger.keep(objects=[thing(1), thing(2)])
+    ledger.keep(objects=[object_record(1), object_record(2)])
     in_flight(ledger, ["indicator--1"])
     ledger.unanswered({"indicator--1": "reset", "indicator--2": "given up before"})
-    assert [one(ledger, number).doubt for number in (1, 2)] == [True, False]
-    assert [one(ledger, number).live for number in (1, 2)] == [True, False]
-    assert one(ledger).words == "reset"
+    assert [stored_object(ledger, number).doubt for number in (1, 2)] == [True, False]
+    assert [stored_object(ledger, number).live for number in (1, 2)] == [True, False]
+    assert stored_object(ledger).words == "reset"
 
 
 def test_withdrawn(ledger):
-    ledger.keep(objects=[thing(1, stage=Stage.ACCEPTED, live=True, leaving="gone", renew_at=NOW)])
-    assert [each.leaving for each in ledger.leaving()] == ["gone"]
+    ledger.keep(objects=[object_record(1, stage=Stage.ACCEPTED, live=True, leaving="gone", renew_at=NOW)])
+    assert [record.leaving for record in ledger.leaving()] == ["gone"]
     in_flight(ledger, ["indicator--1"])
     assert ledger.leaving(), "a withdrawal without an answer is repeated"
     ledger.withdrawn(["indicator--1"])
     assert ledger.leaving() == ledger.every_live_object(NOW) == []
-    assert one(ledger).stage is Stage.WITHDRAWN or one(ledger).stage == Stage.WITHDRAWN
+    assert stored_object(ledger).stage is Stage.WITHDRAWN or stored_object(ledger).stage == Stage.WITHDRAWN
 
 
 def test_what_was_in_flight_is_taken_up_again(ledger):
-    ledger.keep(objects=[thing(1), thing(2, leaving="gone"), thing(3, stage=Stage.ACCEPTED)])
+    ledger.keep(objects=[object_record(1), object_record(2, leaving="gone"), object_record(3, stage=Stage.ACCEPTED)])
     in_flight(ledger, ["indicator--1"])
     in_flight(ledger, ["indicator--2"])
     ledger.recover()
     assert stages(ledger, 1, 2, 3) == [Stage.PENDING, Stage.WITHDRAWING, Stage.ACCEPTED]
-    assert [one(ledger, number).doubt for number in (1, 2, 3)] == [True, False, False]
+    assert [stored_object(ledger, number).doubt for number in (1, 2, 3)] == [True, False, False]
 
 
 def test_more_ids_than_fit_into_a_statement(ledger):
     numbers = range(1, 1203)
-    ledger.keep(objects=[thing(number) for number in numbers])
+    ledger.keep(objects=[object_record(number) for number in numbers])
     ids = [f"indicator--{number}" for number in numbers]
     in_flight(ledger, ids)
     ledger.accepted(ids, NOW)
@@ -367,8 +370,8 @@ def test_more_ids_than_fit_into_a_statement(ledger):
 
 
 def test_counting(ledger):
-    ledger.keep(objects=[thing(1), thing(2, stage=Stage.ACCEPTED, live=True)])
-    ledger.keep(objects=[thing(3, stage=Stage.ACCEPTED, live=True, valid_until=NOW)])
+    ledger.keep(objects=[object_record(1), object_record(2, stage=Stage.ACCEPTED, live=True)])
+    ledger.keep(objects=[object_record(3, stage=Stage.ACCEPTED, live=True, valid_until=NOW)])
     assert ledger.count(NOW) == {"pending": 1, "accepted": 2, "live": 1}
 
 
@@ -377,16 +380,25 @@ def test_counting(ledger):
 
 def test_due_is_what_moves_on_and_what_is_to_be_refreshed(ledger):
     accepted = {"stage": Stage.ACCEPTED, "live": True, "accepted_at": NOW - 100}
-    ledger.keep(objects=[thing(1, **accepted, renew_at=NOW), thing(2, **accepted, renew_at=NOW + 1)])
-    ledger.keep(objects=[thing(3, **accepted, valid_until=NOW), thing(4, **accepted, leaving="gone", renew_at=NOW)])
+    ledger.keep(objects=[object_record(1, **accepted, renew_at=NOW), object_record(2, **accepted, renew_at=NOW + 1)])
     ledger.keep(
-        objects=[thing(5, renew_at=NOW), thing(6, **accepted, renew_at=NOW), thing(7, **accepted, renew_at=NOW)]
+        objects=[
+            object_record(3, **accepted, valid_until=NOW),
+            object_record(4, **accepted, leaving="gone", renew_at=NOW),
+        ]
+    )
+    ledger.keep(
+        objects=[
+            object_record(5, renew_at=NOW),
+            object_record(6, **accepted, renew_at=NOW),
+            object_record(7, **accepted, renew_at=NOW),
+        ]
     )
     events = {"in": {}, "out": {"listed": False}, "held": {"held_since": NOW}}
     ledger.keep(events=[EventRecord(uuid, 1, published=True, **more) for uuid, more in events.items()])
     of_event = {1: "in", 2: "in", 3: "in", 4: "in", 5: "in", 6: "out", 7: "held"}
-    things = {number: thing(number) for number in of_event}
-    ledger.keep(sources=[Source(things[number].key, uuid, f"a{number}") for number, uuid in of_event.items()])
+    records = {number: object_record(number) for number in of_event}
+    ledger.keep(sources=[Source(records[number].key, uuid, f"a{number}") for number, uuid in of_event.items()])
     assert set(ledger.to_renew(NOW)) == {"indicator--1"}
     assert set(ledger.to_refresh(NOW, NOW - 100)) == {"indicator--1", "indicator--2", "indicator--6"}
     assert ledger.to_refresh(NOW, NOW - 101) == []
@@ -394,7 +406,9 @@ def test_due_is_what_moves_on_and_what_is_to_be_refreshed(ledger):
 
 def test_an_event_is_settled_when_all_its_objects_are(ledger):
     ledger.keep(events=[EventRecord(uuid, NOW, True, todo=True) for uuid in (EVENT, OTHER)])
-    ledger.keep(sources=[source(1), source(2), source(3, OTHER)], objects=[thing(1), thing(2), thing(3)])
+    ledger.keep(
+        sources=[source(1), source(2), source(3, OTHER)], objects=[object_record(1), object_record(2), object_record(3)]
+    )
     in_flight(ledger, ["indicator--1", "indicator--3"])
     ledger.accepted(["indicator--1", "indicator--3"], NOW)
     ledger.settle_events([EVENT, OTHER])
@@ -408,7 +422,12 @@ def test_an_event_is_settled_when_all_its_objects_are(ledger):
 def test_unsettled_keys(ledger):
     ledger.keep(sources=[source(1), source(2), source(3), source(4, OTHER)])
     ledger.keep(
-        objects=[thing(1), thing(2, stage=Stage.REJECTED, program="this"), thing(3, stage=Stage.ACCEPTED), thing(4)]
+        objects=[
+            object_record(1),
+            object_record(2, stage=Stage.REJECTED, program="this"),
+            object_record(3, stage=Stage.ACCEPTED),
+            object_record(4),
+        ]
     )
     same, another = RetryPolicy(NOW, program="this"), RetryPolicy(NOW, program="another")
     keys = {source(n).key for n in (1, 2, 3)}
@@ -419,7 +438,7 @@ def test_unsettled_keys(ledger):
 
 def test_events_of_objects(ledger):
     ledger.keep(sources=[source(1), source(1, OTHER), source(2, OTHER)])
-    ledger.keep(objects=[thing(1, live=True, valid_until=NOW), thing(2, live=True)])
+    ledger.keep(objects=[object_record(1, live=True, valid_until=NOW), object_record(2, live=True)])
     assert ledger.events_of(["key-1"]) == {"key-1": {EVENT, OTHER}}
     assert ledger.events_with_live_objects(NOW) == {OTHER}
 
@@ -429,7 +448,7 @@ def test_events_of_objects(ledger):
 
 def test_what_is_named_goes_and_the_rest_stays(ledger):
     ledger.keep(attributes=[attribute(1), attribute(2)], sources=[source(1), source(1, OTHER)])
-    ledger.keep(objects=[thing(1), thing(2)])
+    ledger.keep(objects=[object_record(1), object_record(2)])
     ledger.keep(no_attributes={EVENT: ["attribute-1"]}, no_sources=[source(1)], no_objects=["indicator--1"])
     assert ledger.attributes(EVENT).keys() == {"attribute-2"}
     assert ledger.sources(["key-1"]) == [source(1, OTHER)]
@@ -447,18 +466,18 @@ def test_a_transaction_that_fails_leaves_nothing(ledger):
 
 def test_forgetting_leaves_objects(ledger):
     ledger.keep(events=[EventRecord(EVENT, NOW, True)], attributes=[attribute(1)], sources=[source(1)])
-    ledger.keep(objects=[thing(1)])
+    ledger.keep(objects=[object_record(1)])
     ledger.forget_all()
     assert ledger.attributes(EVENT) == {}
     assert ledger.events()[EVENT].todo
     assert ledger.sources(["key-1"]) == []
-    assert one(ledger) == thing(1)
+    assert stored_object(ledger) == object_record(1)
 
 
 def test_search(ledger):
-    ledger.keep(objects=[thing(1), thing(2)], attributes=[attribute(1, skip="NO_TO_IDS")])
-    found = ledger.search(OBJECTS, ObjectRecord, OBJECTS.c.value == "host2.example.org")
-    assert found == [thing(2)]
+    ledger.keep(objects=[object_record(1), object_record(2)], attributes=[attribute(1, skip="NO_TO_IDS")])
+    records = ledger.search(OBJECTS, ObjectRecord, OBJECTS.c.value == "host2.example.org")
+    assert records == [object_record(2)]
     assert ledger.search(ATTRIBUTES, AttributeRecord, ATTRIBUTES.c.skip != "") == [attribute(1, skip="NO_TO_IDS")]
 
 

@@ -27,7 +27,7 @@ def whole_tables():
     """How often each statement was carried out that looks through a whole table."""
     plans, counted = {}, Counter()
 
-    def look(_connection, cursor, statement, parameters, _context, many):
+    def count_whole_table(_connection, cursor, statement, parameters, _context, many):
         if many or not statement.startswith(("SELECT", "UPDATE", "DELETE")):
             return
         if statement not in plans:
@@ -37,23 +37,23 @@ def whole_tables():
         if plans[statement]:
             counted[statement] += 1
 
-    event.listen(Engine, "before_cursor_execute", look)
+    event.listen(Engine, "before_cursor_execute", count_whole_table)
     yield counted
-    event.remove(Engine, "before_cursor_execute", look)
+    event.remove(Engine, "before_cursor_execute", count_whole_table)
 
 
-def test_whole_tables_are_looked_through_a_few_times_a_run_and_never_for_each_event(tmp_path, whole_tables):
-    here = OneProcess(tmp_path, START, MISP_EVENT_FILTERS='{"published": 1}')
-    here.misp.load(misp_event(n, hosts(3, f"e{n}h")) for n in range(1, EVENTS + 1))
+def test_whole_tables_are_scanned_a_few_times_a_run_and_never_for_each_event(tmp_path, whole_tables):
+    site = OneProcess(tmp_path, START, MISP_EVENT_FILTERS='{"published": 1}')
+    site.misp.load(misp_event(n, hosts(3, f"e{n}h")) for n in range(1, EVENTS + 1))
     for run in range(RUNS):
-        for each in list(here.misp.events()):
-            here.misp.edit_attribute(each["uuid"], each["Attribute"][0]["uuid"], comment=f"seen {run}")
-            here.misp.edit_attribute(each["uuid"], each["Attribute"][1]["uuid"], to_ids=not run)
-            here.misp.publish(each["uuid"])
-        assert here.run(full=run == RUNS - 1).exit_code == 0
-        here.seconds += DAY
+        for edited in list(site.misp.events()):
+            site.misp.edit_attribute(edited["uuid"], edited["Attribute"][0]["uuid"], comment=f"seen {run}")
+            site.misp.edit_attribute(edited["uuid"], edited["Attribute"][1]["uuid"], to_ids=not run)
+            site.misp.publish(edited["uuid"])
+        assert site.run(full=run == RUNS - 1).exit_code == 0
+        site.seconds += DAY
     assert whole_tables, "or nothing was counted"
-    assert not {said: count for said, count in whole_tables.items() if count > RUNS}
+    assert not {statement: count for statement, count in whole_tables.items() if count > RUNS}
 
 
 def rows_read(url):
@@ -68,9 +68,9 @@ def rows_read(url):
 
 
 def test_a_first_run_reads_each_object_a_few_times_in_a_postgresql_that_knew_of_none(tmp_path, postgres_url):
-    here = OneProcess(tmp_path, START, STATE_URL=postgres_url, MISP_EVENT_FILTERS='{"published": 1}')
-    here.misp.load(misp_event(n, hosts(25, f"e{n}h")) for n in range(1, 41))
-    assert here.run().exit_code == 0
+    site = OneProcess(tmp_path, START, STATE_URL=postgres_url, MISP_EVENT_FILTERS='{"published": 1}')
+    site.misp.load(misp_event(n, hosts(25, f"e{n}h")) for n in range(1, 41))
+    assert site.run().exit_code == 0
     read, written = rows_read(postgres_url)
     assert written == 1000
     assert read < 20 * written

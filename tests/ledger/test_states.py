@@ -48,11 +48,11 @@ def becomes(stage, leaving, happens):
 
 def test_the_table_has_every_transition_and_no_other():
     table = rows(section(page("docs/architecture.md"), "## The states of an object"))
-    told = {(before, what, after) for states, what, after in table for before in states.split(", ")}
-    found = {
+    documented = {(before, what, after) for states, what, after in table for before in states.split(", ")}
+    actual = {
         (str(stage), what, str(after))
         for what, (stages, leaving, happens) in HAPPENS.items()
         for stage in stages
         if (after := becomes(stage, leaving, happens)) != stage
     }
-    assert told == found
+    assert documented == actual

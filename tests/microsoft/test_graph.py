@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 import constants
 from constants import Skip
-from helpers.commands import adopt, check
-from helpers.commands import withdraw as leave
+from helpers.commands import adopt, check, withdraw
 from helpers.commands.convert import convert_files
 from helpers.commands.explain import explain
 from helpers.errors import SettingsError
@@ -34,8 +33,8 @@ from helpers.microsoft.graph_responses import Operation, interpret_items
 from helpers.microsoft.responses import Answer, NextStep
 from helpers.settings import loading
 from helpers.settings.model import MsAuth, Settings
-from helpers.sync import run as sync
 from helpers.sync.debug_files import AnswerFiles
+from helpers.sync.run import opened
 from sandbox.azure.graph_rules import EDITABLE, indicator_error
 from sandbox.faults import Fault
 from tests.project.test_docs import codes, page, rows, section
@@ -198,7 +197,7 @@ ATTRIBUTES = constants.ATTR_MAPPING.keys()
         ("domain|ip", "example.org|192.0.2.1", {"domainName": "example.org", "networkIPv4": "192.0.2.1"}),
     ],
 )
-def test_with_directions_alone(kind, value, expected):
+def test_with_only_directions(kind, value, expected):
     indicator = becomes(kind, value, graph_settings(network_ignore_direction=False))
     assert observables(indicator) == expected
 
@@ -435,7 +434,7 @@ class GraphSite(OneProcess):
     @property
     def accepted(self):
         """The ids that Graph gave to what the ledger calls accepted and live."""
-        with sync.opened(self.settings) as ledger:
+        with opened(self.settings) as ledger:
             live = [record for record in ledger.every_live_object(0) if record.stage == Stage.ACCEPTED]
         assert all(record.remote_id for record in live)
         return {record.remote_id for record in live}
@@ -462,7 +461,7 @@ class GraphSite(OneProcess):
 
 
 @pytest.fixture
-def site(tmp_path):
+def make_site(tmp_path):
     return lambda **settings: GraphSite(tmp_path, **settings)
 
 
@@ -483,225 +482,225 @@ def edit(site, number, position, **changes):
     site.misp.publish(uuid(number))
 
 
-def test_a_run_submits_in_batches_and_keeps_the_ids(site):
-    here = site()
-    load(here, events=5, attributes=50)
-    report = here.run()
+def test_a_run_submits_in_batches_and_keeps_the_ids(make_site):
+    site = make_site()
+    load(site, events=5, attributes=50)
+    report = site.run()
     assert (report.exit_code, report.indicators) == (0, 250)
-    assert here.actions == [(SUBMIT, 100, 200), (SUBMIT, 100, 200), (SUBMIT, 50, 200)]
-    with sync.opened(here.settings) as ledger:
+    assert site.actions == [(SUBMIT, 100, 200), (SUBMIT, 100, 200), (SUBMIT, 50, 200)]
+    with opened(site.settings) as ledger:
         known = {record.remote_id: record.id for record in ledger.every_live_object(0)}
     assert known == {
-        key: f"indicator--{indicator['externalId']}" for key, indicator in here.azure.ti_indicators.items()
+        key: f"indicator--{indicator['externalId']}" for key, indicator in site.azure.ti_indicators.items()
     }
-    assert here.later().indicators == 0
+    assert site.later().indicators == 0
 
 
-def test_206_costs_the_bad_ones_alone(site):
-    here = site()
+def test_206_costs_only_the_bad_indicators(make_site):
+    site = make_site()
     bad = ("url", "example.org/with a space")
-    here.misp.load([misp_event(1, [*hosts(2), bad, ("ip-dst", "192.0.2.1"), ("filename|md5", f"a|{MD5}")])])
-    report = here.run()
+    site.misp.load([misp_event(1, [*hosts(2), bad, ("ip-dst", "192.0.2.1"), ("filename|md5", f"a|{MD5}")])])
+    report = site.run()
     assert report.attributes == report.skipped.total() + report.indicators == 5
-    assert here.actions == [(SUBMIT, 5, 206)]
+    assert site.actions == [(SUBMIT, 5, 206)]
     assert (report.exit_code, {state.value: count for state, count in report.states.items()}) == (
         1,
         {"accepted": 4, "rejected": 1},
     )
     assert "url is not valid" in report.rejections[0]
-    assert here.later().indicators == 0  # it is not sent again as it is
-    again = here.run(retry_rejected=True)
-    assert (again.indicators, here.actions) == (1, [(SUBMIT, 1, 206)])
+    assert site.later().indicators == 0  # it is not sent again as it is
+    again = site.run(retry_rejected=True)
+    assert (again.indicators, site.actions) == (1, [(SUBMIT, 1, 206)])
 
 
-def test_a_206_that_says_nothing_of_each_ends_with_each_once(site):
-    here = site()
-    load(here, events=1, attributes=5)
-    here.fault(SUBMIT, "truncate", times=1)
+def test_a_206_that_says_nothing_of_each_ends_with_each_once(make_site):
+    site = make_site()
+    load(site, events=1, attributes=5)
+    site.fault(SUBMIT, "truncate", times=1)
     body = {"value": [{"id": "x"}]}
-    here.fault(SUBMIT, "status", status=206, body=body, times=1)
-    report = here.run()
+    site.fault(SUBMIT, "status", status=206, body=body, times=1)
+    report = site.run()
     assert report.exit_code == 0 and report.states.total() == 5
-    assert len(here.in_graph) == 5
-    assert {action for action, *_ in here.actions} == {SUBMIT, BY_EXTERNAL_ID}
+    assert len(site.in_graph) == 5
+    assert {action for action, *_ in site.actions} == {SUBMIT, BY_EXTERNAL_ID}
 
 
-def test_an_editable_change_is_an_update(site):
-    here = site()
-    load(here)
-    here.run()
-    before = here.in_graph["e1h0.example.org"]["id"]
-    edit(here, 1, 0, comment="seen again")
-    report = here.later()
-    assert (report.exit_code, here.actions) == (0, [(UPDATE, 1, 200)])
-    after = here.in_graph["e1h0.example.org"]
+def test_an_editable_change_is_an_update(make_site):
+    site = make_site()
+    load(site)
+    site.run()
+    before = site.in_graph["e1h0.example.org"]["id"]
+    edit(site, 1, 0, comment="seen again")
+    report = site.later()
+    assert (report.exit_code, site.actions) == (0, [(UPDATE, 1, 200)])
+    after = site.in_graph["e1h0.example.org"]
     assert (after["id"], after["description"]) == (before, "seen again")
 
 
-def test_tags_and_threat_actors_are_updated_and_taken_back(site):
-    here = site()
-    load(here, events=1, attributes=2)
-    here.misp.tag_attribute(uuid(1), attribute(1, 0), "diamond-model:Victim")
-    here.misp.publish(uuid(1))
-    here.run()
-    assert here.in_graph["e1h0.example.org"]["diamondModel"] == "victim"
-    here.misp.untag_attribute(uuid(1), attribute(1, 0), "diamond-model:Victim")
-    here.misp.add_attribute(uuid(1), {"type": "threat-actor", "value": "APT 0", "category": "Attribution"})
-    here.misp.publish(uuid(1))
-    here.later()
-    assert here.actions == [(UPDATE, 2, 200)]
-    fields = {(indicator["diamondModel"], *indicator["activityGroupNames"]) for indicator in here.in_graph.values()}
+def test_tags_and_threat_actors_are_updated_and_taken_back(make_site):
+    site = make_site()
+    load(site, events=1, attributes=2)
+    site.misp.tag_attribute(uuid(1), attribute(1, 0), "diamond-model:Victim")
+    site.misp.publish(uuid(1))
+    site.run()
+    assert site.in_graph["e1h0.example.org"]["diamondModel"] == "victim"
+    site.misp.untag_attribute(uuid(1), attribute(1, 0), "diamond-model:Victim")
+    site.misp.add_attribute(uuid(1), {"type": "threat-actor", "value": "APT 0", "category": "Attribution"})
+    site.misp.publish(uuid(1))
+    site.later()
+    assert site.actions == [(UPDATE, 2, 200)]
+    fields = {(indicator["diamondModel"], *indicator["activityGroupNames"]) for indicator in site.in_graph.values()}
     assert fields == {("unknown", "APT 0")}
 
 
-def test_a_change_of_what_may_not_be_updated_is_a_delete_and_a_submit(site):
-    here = site()
-    load(here)
-    here.run()
-    edit(here, 1, 0, value="new.example.org")
-    here.misp.tag_attribute(uuid(1), attribute(1, 1), "sentinel-threattype:C2")
-    here.misp.publish(uuid(1))
-    report = here.later()
+def test_a_change_of_what_may_not_be_updated_is_a_delete_and_a_submit(make_site):
+    site = make_site()
+    load(site)
+    site.run()
+    edit(site, 1, 0, value="new.example.org")
+    site.misp.tag_attribute(uuid(1), attribute(1, 1), "sentinel-threattype:C2")
+    site.misp.publish(uuid(1))
+    report = site.later()
     assert report.exit_code == 0
-    assert sorted(here.actions) == sorted([(SUBMIT, 2, 200), (DELETE, 2, 200)])
-    assert "e1h0.example.org" not in here.in_graph
-    assert here.in_graph["e1h1.example.org"]["threatType"] == "C2"
-    assert len(here.in_graph) == 6
+    assert sorted(site.actions) == sorted([(SUBMIT, 2, 200), (DELETE, 2, 200)])
+    assert "e1h0.example.org" not in site.in_graph
+    assert site.in_graph["e1h1.example.org"]["threatType"] == "C2"
+    assert len(site.in_graph) == 6
 
 
-def test_what_leaves_misp_is_deleted(site):
-    here = site()
-    load(here)
-    here.run()
-    here.misp.soft_delete(uuid(1), attribute(1, 0))
-    here.misp.publish(uuid(1))
-    report = here.later()
-    assert (report.withdrawals.total(), here.actions) == (1, [(DELETE, 1, 200)])
-    here.misp.delete(uuid(2))
-    assert here.later().withdrawals.total() == 3
-    assert sorted(here.in_graph) == ["e1h1.example.org", "e1h2.example.org"]
-    here.misp.restore(uuid(1), attribute(1, 0))
-    here.misp.publish(uuid(1))
-    here.later()
-    assert here.actions == [(SUBMIT, 1, 200)] and len(here.in_graph) == 3
+def test_what_leaves_misp_is_deleted(make_site):
+    site = make_site()
+    load(site)
+    site.run()
+    site.misp.soft_delete(uuid(1), attribute(1, 0))
+    site.misp.publish(uuid(1))
+    report = site.later()
+    assert (report.withdrawals.total(), site.actions) == (1, [(DELETE, 1, 200)])
+    site.misp.delete(uuid(2))
+    assert site.later().withdrawals.total() == 3
+    assert sorted(site.in_graph) == ["e1h1.example.org", "e1h2.example.org"]
+    site.misp.restore(uuid(1), attribute(1, 0))
+    site.misp.publish(uuid(1))
+    site.later()
+    assert site.actions == [(SUBMIT, 1, 200)] and len(site.in_graph) == 3
 
 
-def test_a_renewal_is_an_update(site):
-    here = site()
-    load(here)
-    here.run()
-    report = here.later(26)
-    assert (report.plans["renewed"], here.actions) == (6, [(UPDATE, 6, 200)])
-    wanted = datetime.fromtimestamp(here.seconds, UTC) + timedelta(days=50)
-    assert {datetime.fromisoformat(indicator["expirationDateTime"]) for indicator in here.in_graph.values()} == {wanted}
+def test_a_renewal_is_an_update(make_site):
+    site = make_site()
+    load(site)
+    site.run()
+    report = site.later(26)
+    assert (report.plans["renewed"], site.actions) == (6, [(UPDATE, 6, 200)])
+    wanted = datetime.fromtimestamp(site.seconds, UTC) + timedelta(days=50)
+    assert {datetime.fromisoformat(indicator["expirationDateTime"]) for indicator in site.in_graph.values()} == {wanted}
 
 
-def test_what_graph_has_lost_is_submitted_instead_of_updated(site):
-    here = site()
-    load(here)
-    here.run()
-    del here.azure.ti_indicators[here.in_graph["e1h0.example.org"]["id"]]
+def test_what_graph_has_lost_is_submitted_instead_of_updated(make_site):
+    site = make_site()
+    load(site)
+    site.run()
+    del site.azure.ti_indicators[site.in_graph["e1h0.example.org"]["id"]]
     for position in (0, 1):
-        edit(here, 1, position, comment="again")
-    report = here.later()
+        edit(site, 1, position, comment="again")
+    report = site.later()
     assert report.exit_code == 0
-    assert here.actions == [(UPDATE, 2, 206), (BY_EXTERNAL_ID, 1, 206), (SUBMIT, 1, 200)]
-    assert len(here.in_graph) == 6
-    edit(here, 1, 0, comment="and again")
-    here.later()
-    assert here.actions == [(UPDATE, 1, 200)]
+    assert site.actions == [(UPDATE, 2, 206), (BY_EXTERNAL_ID, 1, 206), (SUBMIT, 1, 200)]
+    assert len(site.in_graph) == 6
+    edit(site, 1, 0, comment="and again")
+    site.later()
+    assert site.actions == [(UPDATE, 1, 200)]
 
 
 @pytest.mark.parametrize("kind", ["reset-after", "truncate", "hang"])
-def test_a_submit_without_an_answer_is_deleted_before_it_is_sent_again(site, kind):
-    here = site()
-    load(here)
-    here.fault(SUBMIT, kind)
-    report = here.run()
+def test_a_submit_without_an_answer_is_deleted_before_it_is_sent_again(make_site, kind):
+    site = make_site()
+    load(site)
+    site.fault(SUBMIT, kind)
+    report = site.run()
     assert report.exit_code == 0
-    assert [action for action, *_ in here.actions] == [SUBMIT, BY_EXTERNAL_ID, SUBMIT]
-    assert len(here.in_graph) == 6
+    assert [action for action, *_ in site.actions] == [SUBMIT, BY_EXTERNAL_ID, SUBMIT]
+    assert len(site.in_graph) == 6
 
 
-def test_a_submit_without_an_answer_is_deleted_first_by_the_next_run_too(site):
-    here = site()
-    load(here)
-    here.fault(SUBMIT, "reset-after", times=None)
-    report = here.run()
+def test_a_submit_without_an_answer_is_deleted_first_by_the_next_run_too(make_site):
+    site = make_site()
+    load(site)
+    site.fault(SUBMIT, "reset-after", times=None)
+    report = site.run()
     assert (report.exit_code, report.states.total()) == (1, 6)
-    here.azure.faults.clear()
-    report = here.later()
+    site.azure.faults.clear()
+    report = site.later()
     assert report.exit_code == 0
-    assert [(action, count) for action, count, _ in here.actions] == [(BY_EXTERNAL_ID, 6), (SUBMIT, 6)]
-    assert len(here.in_graph) == 6
+    assert [(action, count) for action, count, _ in site.actions] == [(BY_EXTERNAL_ID, 6), (SUBMIT, 6)]
+    assert len(site.in_graph) == 6
 
 
-def test_what_left_without_an_answer_is_deleted_by_our_id(site):
-    here = site()
-    load(here)
-    here.fault(SUBMIT, "reset-after", times=None)
-    here.run()
-    here.azure.faults.clear()
-    here.misp.delete(uuid(1))
-    report = here.later()
+def test_what_left_without_an_answer_is_deleted_by_our_id(make_site):
+    site = make_site()
+    load(site)
+    site.fault(SUBMIT, "reset-after", times=None)
+    site.run()
+    site.azure.faults.clear()
+    site.misp.delete(uuid(1))
+    report = site.later()
     assert report.exit_code == 0
-    assert (BY_EXTERNAL_ID, 3, 206) in here.actions or (BY_EXTERNAL_ID, 3, 200) in here.actions
-    assert sorted(here.in_graph) == [f"e2h{n}.example.org" for n in range(3)]
+    assert (BY_EXTERNAL_ID, 3, 206) in site.actions or (BY_EXTERNAL_ID, 3, 200) in site.actions
+    assert sorted(site.in_graph) == [f"e2h{n}.example.org" for n in range(3)]
 
 
-def test_what_graph_may_have_under_a_newer_id_is_deleted_by_ours(site):
+def test_what_graph_may_have_under_a_newer_id_is_deleted_by_ours(make_site):
     """Graph lost it; the submit in its place arrived and had no answer; then it left MISP."""
-    here = site()
-    load(here, 1, 1)
-    here.run()
-    here.azure.ti_indicators.clear()
-    edit(here, 1, 0, comment="again")
-    here.fault(SUBMIT, "reset-after", times=None)
-    assert here.later().exit_code == 1
-    assert here.in_graph.keys() == {"e1h0.example.org"}
-    here.azure.faults.clear()
-    edit(here, 1, 0, to_ids=False)
-    report = here.later()
+    site = make_site()
+    load(site, 1, 1)
+    site.run()
+    site.azure.ti_indicators.clear()
+    edit(site, 1, 0, comment="again")
+    site.fault(SUBMIT, "reset-after", times=None)
+    assert site.later().exit_code == 1
+    assert site.in_graph.keys() == {"e1h0.example.org"}
+    site.azure.faults.clear()
+    edit(site, 1, 0, to_ids=False)
+    report = site.later()
     assert report.exit_code == 0
-    assert [action for action, *_ in here.actions] == [DELETE, BY_EXTERNAL_ID]
-    assert here.in_graph == {}
+    assert [action for action, *_ in site.actions] == [DELETE, BY_EXTERNAL_ID]
+    assert site.in_graph == {}
 
 
 def test_without_a_ledger_each_run_replaces_what_it_sent_before(tmp_path):
-    here = GraphSite(tmp_path, STATE_URL="none")
-    load(here)
+    site = GraphSite(tmp_path, STATE_URL="none")
+    load(site)
     for _ in range(2):
-        assert OneProcess.run(here).exit_code == 0
-        here.seconds += DAY
-        assert len(here.in_graph) == 6
-    here.fault(SUBMIT, "status", after=1)
-    assert OneProcess.run(here).exit_code == 0
-    assert len(here.in_graph) == 6
+        assert OneProcess.run(site).exit_code == 0
+        site.seconds += DAY
+        assert len(site.in_graph) == 6
+    site.fault(SUBMIT, "status", after=1)
+    assert OneProcess.run(site).exit_code == 0
+    assert len(site.in_graph) == 6
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_throttling_costs_time_alone(site, status):
-    here = site()
-    load(here)
-    here.fault(SUBMIT, "status", status=status, headers={"Retry-After": "7"})
-    report = here.run()
-    assert report.exit_code == 0 and len(here.in_graph) == 6
-    assert sum(here.waiting.slept) >= 7
+def test_throttling_costs_only_time(make_site, status):
+    site = make_site()
+    load(site)
+    site.fault(SUBMIT, "status", status=status, headers={"Retry-After": "7"})
+    report = site.run()
+    assert report.exit_code == 0 and len(site.in_graph) == 6
+    assert sum(site.waiting.slept) >= 7
 
 
 @pytest.mark.parametrize("last", range(1, 60, 3))
-def test_a_run_that_dies_anywhere_leaves_nothing_twice(site, last):
-    here = site()
-    load(here, events=1)
-    here.run(last_step=last)
-    report = here.later()
+def test_a_run_that_dies_anywhere_leaves_nothing_twice(make_site, last):
+    site = make_site()
+    load(site, events=1)
+    site.run(last_step=last)
+    report = site.later()
     assert report.exit_code == 0
-    assert len(here.in_graph) == 3
-    edit(here, 1, 0, value="new.example.org")
-    here.seconds += DAY
-    here.run(last_step=last)
-    assert here.later().exit_code == 0
-    assert sorted(here.in_graph) == ["e1h1.example.org", "e1h2.example.org", "new.example.org"]
+    assert len(site.in_graph) == 3
+    edit(site, 1, 0, value="new.example.org")
+    site.seconds += DAY
+    site.run(last_step=last)
+    assert site.later().exit_code == 0
+    assert sorted(site.in_graph) == ["e1h1.example.org", "e1h2.example.org", "new.example.org"]
 
 
 WHICH = st.integers(0, 3)
@@ -730,78 +729,78 @@ ROUNDS = st.tuples(st.lists(EDITS, max_size=3), st.none() | st.tuples(PATHS, FAU
 @given(rounds=st.lists(ROUNDS, min_size=1, max_size=5))
 def test_whatever_happens_graph_has_in_the_end_what_misp_wants_and_each_once(rounds):
     with tempfile.TemporaryDirectory() as place:
-        here = GraphSite(Path(place))
+        site = GraphSite(Path(place))
         wanted = {n: f"e1h{n}.example.org" for n in range(4)}
         deleted = set()
-        load(here, events=1, attributes=4)
+        load(site, events=1, attributes=4)
         for edits, fault, last in rounds:
             for edit_ in edits:
-                apply(here, edit_, wanted, deleted)
+                apply(site, edit_, wanted, deleted)
             if fault:
-                here.azure.faults.add(Fault(fault[0], **fault[1]))
-            here.misp.publish(uuid(1))
-            here.seconds += DAY // 4
-            here.run(last_step=last)
-            here.azure.faults.clear()
+                site.azure.faults.add(Fault(fault[0], **fault[1]))
+            site.misp.publish(uuid(1))
+            site.seconds += DAY // 4
+            site.run(last_step=last)
+            site.azure.faults.clear()
         # What was refused with 400 on its own counts as rejected, and is not sent again unasked.
-        report = here.later(full=True, retry_rejected=True)
+        report = site.later(full=True, retry_rejected=True)
         assert (report.exit_code, report.rejections) == (0, [])
-        domains = Counter(indicator["domainName"] for indicator in here.azure.ti_indicators.values())
+        domains = Counter(indicator["domainName"] for indicator in site.azure.ti_indicators.values())
         assert domains == Counter(value for number, value in wanted.items() if number not in deleted)
-        assert here.accepted == here.azure.ti_indicators.keys()
-        assert here.later().indicators == 0
+        assert site.accepted == site.azure.ti_indicators.keys()
+        assert site.later().indicators == 0
 
 
-def apply(here, edit_, wanted, deleted):
+def apply(site, edit_, wanted, deleted):
     """Let somebody edit MISP; ``wanted`` and ``deleted`` follow."""
     what, number, how = edit_
-    one = (uuid(1), attribute(1, number))
+    uuids = (uuid(1), attribute(1, number))
     if what == "delete or restore":
-        (here.misp.restore if number in deleted else here.misp.soft_delete)(*one)
+        (site.misp.restore if number in deleted else site.misp.soft_delete)(*uuids)
         deleted ^= {number}
     elif what == "threat":
-        here.misp.tag_attribute(*one, f"sentinel-threattype:{how}")
+        site.misp.tag_attribute(*uuids, f"sentinel-threattype:{how}")
     elif number not in deleted:
         if what == "value":
             wanted[number] = f"new{how}.example.org"
-        here.misp.edit_attribute(*one, **{what: wanted[number] if what == "value" else f"seen {how}"})
+        site.misp.edit_attribute(*uuids, **{what: wanted[number] if what == "value" else f"seen {how}"})
 
 
-def test_shared_values_are_sent_once(site):
-    here = site(DEDUPLICATE="value")
-    here.misp.load(misp_event(n, hosts(2)) for n in (1, 2))
-    here.run()
-    assert len(here.in_graph) == 2
-    (information,) = {indicator["additionalInformation"].count(uuid(1)) for indicator in here.in_graph.values()}
-    assert information and all(uuid(2) in indicator["additionalInformation"] for indicator in here.in_graph.values())
-    here.misp.delete(uuid(1))
-    here.later()
-    assert here.actions == [(UPDATE, 2, 200)] and len(here.in_graph) == 2
+def test_shared_values_are_sent_once(make_site):
+    site = make_site(DEDUPLICATE="value")
+    site.misp.load(misp_event(n, hosts(2)) for n in (1, 2))
+    site.run()
+    assert len(site.in_graph) == 2
+    (information,) = {indicator["additionalInformation"].count(uuid(1)) for indicator in site.in_graph.values()}
+    assert information and all(uuid(2) in indicator["additionalInformation"] for indicator in site.in_graph.values())
+    site.misp.delete(uuid(1))
+    site.later()
+    assert site.actions == [(UPDATE, 2, 200)] and len(site.in_graph) == 2
 
 
-def test_a_large_event_says_its_threat_actors_in_every_slice(site, monkeypatch):
+def test_a_large_event_says_its_threat_actors_in_every_slice(make_site, monkeypatch):
     monkeypatch.setattr("helpers.misp.paged_search.ATTRIBUTES_PER_PAGE", 32)
-    here = site()
+    site = make_site()
     actor = {"type": "threat-actor", "value": "APT 0", "to_ids": False}
-    here.misp.load([misp_event(1, [*hosts(70), actor])])
-    report = here.run()
+    site.misp.load([misp_event(1, [*hosts(70), actor])])
+    report = site.run()
     assert report.exit_code == 0
-    assert {tuple(indicator["activityGroupNames"]) for indicator in here.in_graph.values()} == {("APT 0",)}
+    assert {tuple(indicator["activityGroupNames"]) for indicator in site.in_graph.values()} == {("APT 0",)}
 
 
-def test_without_the_permission_the_hint_names_it(site):
-    here = site()
-    load(here)
-    here.azure.graph_permission = False
-    report = here.run()
+def test_without_the_permission_the_hint_names_it(make_site):
+    site = make_site()
+    load(site)
+    site.azure.graph_permission = False
+    report = site.run()
     assert report.exit_code == 4
     assert "ThreatIndicators.ReadWrite.OwnedBy" in report.given_up and "admin consent" in report.given_up
 
 
-def test_each_answer_is_written_for_its_owner_alone(site, tmp_path):
-    here = site(WRITE_POST_JSON="true")
-    load(here, events=3, attributes=50)
-    here.run()
+def test_only_its_owner_may_read_an_answer(make_site, tmp_path):
+    site = make_site(WRITE_POST_JSON="true")
+    load(site, events=3, attributes=50)
+    site.run()
     files = sorted((tmp_path / "logs").iterdir())
     assert [json.loads(path.read_text())["status"] for path in files] == [200, 200]
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
@@ -824,73 +823,73 @@ def loaded(site, **changes):
     return loading.load(config, {name: value for name, value in environ.items() if value is not None})
 
 
-def test_a_workspace_is_not_needed_and_the_state_of_the_api_is_one_warning(site):
-    loading = loaded(site(), MS_AUTH__WORKSPACE_ID=None)
+def test_a_workspace_is_not_needed_and_the_state_of_the_api_is_one_warning(make_site):
+    loading = loaded(make_site(), MS_AUTH__WORKSPACE_ID=None)
     assert loading.settings.ms_auth.scope == "https://graph.microsoft.com/.default"
     assert loading.settings.workspace_key == f"graph:{loading.settings.ms_auth.tenant}:Azure Sentinel"
     (warning,) = loading.warnings
     assert "deprecated" in warning and "April 2026" in warning
 
 
-def test_several_tenants_need_no_workspace_each(site):
-    one = {"tenantId": "one.example.org", "id": "22222222-2222-4222-8222-222222222222", "secret": "s"}
-    two = {**one, "tenantId": "two.example.org"}
-    several = loaded(site(), MS_TENANTS=json.dumps([one, two])).settings
+def test_several_tenants_need_no_workspace_each(make_site):
+    first = {"tenantId": "one.example.org", "id": "22222222-2222-4222-8222-222222222222", "secret": "s"}
+    second = {**first, "tenantId": "two.example.org"}
+    several = loaded(make_site(), MS_TENANTS=json.dumps([first, second])).settings
     assert [destination.workspace_key.split(":")[1] for destination in several.destinations()] == [
         "one.example.org",
         "two.example.org",
     ]
     with pytest.raises(SettingsError) as caught:
-        loaded(site(), MS_TENANTS=json.dumps([one]), MS_AUTH__GRAPH_API="false")
+        loaded(make_site(), MS_TENANTS=json.dumps([first]), MS_AUTH__GRAPH_API="false")
     assert any("workspaceId" in problem for problem in caught.value.problems)
     with pytest.raises(SettingsError) as caught:
-        loaded(site(), MS_TENANTS=json.dumps([{**one, "workspaceId": one["id"]}, {**one, "name": "again"}]))
+        loaded(make_site(), MS_TENANTS=json.dumps([{**first, "workspaceId": first["id"]}, {**first, "name": "again"}]))
     assert "same tenantId" in str(caught.value)
     with pytest.raises(SettingsError) as caught:
-        loaded(site(), MS_TENANTS=json.dumps([{**one, "cloud": "usgov"}]))
+        loaded(make_site(), MS_TENANTS=json.dumps([{**first, "cloud": "usgov"}]))
     assert "Azure US Government" in str(caught.value)
 
 
-def test_adopt_says_that_it_is_not_possible(site):
+def test_adopt_says_that_it_is_not_possible(make_site):
     with pytest.raises(SettingsError) as caught:
-        adopt.adopt([site().settings], withdraw_unmatched=False, force_withdraw=False, line=None)
+        adopt.adopt([make_site().settings], withdraw_unmatched=False, force_withdraw=False, line=None)
     assert "adopt is not possible" in str(caught.value)
 
 
-def test_a_destination_in_graph_is_emptied_also_when_the_settings_have_moved_on(site):
-    here = site()
-    load(here)
-    here.run()
-    moved = loaded(here, MS_AUTH__GRAPH_API="false", STATE_DIR=str(here.settings.state_path)).settings
-    there = moved.for_destination(here.settings.workspace_key, "MISP")
-    assert (there.upload_api, there.ms_auth.scope) == ("graph", "https://graph.microsoft.com/.default")
-    assert there.workspace_key == here.settings.workspace_key
-    back = here.settings.for_destination(here.azure.workspace_id, "MISP")
+def test_a_destination_in_graph_is_emptied_also_when_the_settings_have_moved_on(make_site):
+    site = make_site()
+    load(site)
+    site.run()
+    moved = loaded(site, MS_AUTH__GRAPH_API="false", STATE_DIR=str(site.settings.state_path)).settings
+    in_graph = moved.for_destination(site.settings.workspace_key, "MISP")
+    assert (in_graph.upload_api, in_graph.ms_auth.scope) == ("graph", "https://graph.microsoft.com/.default")
+    assert in_graph.workspace_key == site.settings.workspace_key
+    back = site.settings.for_destination(site.azure.workspace_id, "MISP")
     assert (back.upload_api, back.ms_auth.scope) == ("stix", "https://management.azure.com/.default")
-    assert back.workspace_key == here.azure.workspace_id
-    here.asked = len(here.azure.graph_requests)
-    with here.patched():
-        report = leave.withdraw_all(
-            here.settings,
-            here.settings.workspace_key,
+    assert back.workspace_key == site.azure.workspace_id
+    site.asked = len(site.azure.graph_requests)
+    with site.patched():
+        report = withdraw.withdraw_all(
+            site.settings,
+            site.settings.workspace_key,
             force_withdraw=True,
             line=None,
-            clock=here.waiting.clock,
-            now=lambda: here.seconds + DAY,
+            clock=site.waiting.clock,
+            now=lambda: site.seconds + DAY,
         )
-    assert (report.withdrawals.total(), here.in_graph) == (6, {})
+    assert (report.withdrawals.total(), site.in_graph) == (6, {})
 
 
-def test_check_tries_an_empty_submit(site, monkeypatch):
-    here, lines = site(), []
-    with here.patched():
-        monkeypatch.setattr(check, "MicrosoftClient", here.client)
-        check.Preflight(here.settings, lines.append)._destination(here.settings)
+def test_check_tries_an_empty_submit(make_site, monkeypatch):
+    site, lines = make_site(), []
+    with site.patched():
+        monkeypatch.setattr(check, "MicrosoftClient", site.client)
+        check.Preflight(site.settings, lines.append)._destination(site.settings)
     assert [line[:4] for line in lines] == ["ok  ", "ok  "]
     assert "graph.microsoft.com/.default" in lines[0] and "empty submit" in lines[1]
-    here.azure.graph_permission = False
-    with here.patched():
-        check.Preflight(here.settings, lines.append)._destination(here.settings)
+    site.azure.graph_permission = False
+    with site.patched():
+        check.Preflight(site.settings, lines.append)._destination(site.settings)
     assert lines[-1].startswith("FAIL") and re.search("admin consent", lines[-1])
 
 
@@ -903,22 +902,22 @@ def test_convert_shows_what_would_be_sent(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("asked", ["e1h0.example.org", attribute(1, 0), f"indicator--{attribute(1, 0)}"])
-def test_explain_finds_it(site, asked):
-    here, lines = site(), []
-    load(here)
-    here.run()
-    moment = here.seconds + 60
-    assert explain(here.settings, asked, lines.append, offline=True, as_json=True, now=lambda: moment) == 0
+def test_explain_finds_it(make_site, asked):
+    site, lines = make_site(), []
+    load(site)
+    site.run()
+    moment = site.seconds + 60
+    assert explain(site.settings, asked, lines.append, offline=True, as_json=True, now=lambda: moment) == 0
     (object_,) = json.loads(lines[0])["ledger"][0]["objects"]
     assert (object_["standing"], object_["tlp"]) == ("live", "white")
     assert object_["pattern"] == "[domainName = 'e1h0.example.org' AND threatType = 'WatchList']"
 
 
-def test_a_dry_run_lists_patterns_and_dumps_what_would_be_sent(site, tmp_path):
-    here = site(DRY_RUN="true", WRITE_PARSED_INDICATORS="true")
-    load(here)
-    report = here.run()
-    assert (report.exit_code, here.actions) == (0, [])
+def test_a_dry_run_lists_patterns_and_dumps_what_would_be_sent(make_site, tmp_path):
+    site = make_site(DRY_RUN="true", WRITE_PARSED_INDICATORS="true")
+    load(site)
+    report = site.run()
+    assert (report.exit_code, site.actions) == (0, [])
     dumped = json.loads((tmp_path / "parsed_indicators.txt").read_text())
     assert {object_["operation"] for object_ in dumped} == {SUBMIT}
     assert dumped[0]["tiIndicator"]["domainName"] == "e1h0.example.org"

@@ -104,15 +104,15 @@ def test_both_secrets_come_from_the_vault(box, proxy, site):
     assert box.misp.readonly_key not in repr(after)
 
 
-def test_what_is_given_wins_over_the_vault(box, site):
+def test_what_the_environment_sets_wins_over_the_vault(box, site):
     after = key_vault.with_secrets(settings(site(misp_key="given-in-the-environment")))
     assert after.misp_key.get_secret_value() == "given-in-the-environment"
     assert after.ms_auth.client_secret.get_secret_value() == box.azure.client_secret
 
 
 def test_a_vault_is_not_asked_for_a_secret_that_destinations_say_themselves(box, site):
-    here = {"tenantId": box.azure.tenant, "id": box.azure.client_id, "secret": "s3cr3t"}
-    tenants = json.dumps([{**here, "workspaceId": box.azure.workspace_id}])
+    credentials = {"tenantId": box.azure.tenant, "id": box.azure.client_id, "secret": "s3cr3t"}
+    tenants = json.dumps([{**credentials, "workspaceId": box.azure.workspace_id}])
     box.azure.vaults["soc-vault"] = {"MISP-Key": "k" * 40}
     after = key_vault.with_secrets(settings(site() | {"tenants": tenants}))
     assert after.misp_key.get_secret_value() == "k" * 40
@@ -305,7 +305,7 @@ def test_what_asks_nobody_needs_no_vault(proxy, site, tmp_path, arguments, code)
     assert (done.returncode, proxy.asked) == (code, []), done.stderr
 
 
-def test_other_problems_are_told_before_the_vault_is_asked(proxy, site):
+def test_other_problems_are_reported_before_the_vault_is_asked(proxy, site):
     done = run(site(days_to_expire="soon"), "--dry-run")
     assert done.returncode == 2 and "days_to_expire" in done.stderr
     assert proxy.asked == []

@@ -250,7 +250,7 @@ def test_a_batch_of_bad_objects_is_rejected_one_by_one_and_costs_no_other(upload
     assert done.exit_code == 1
 
 
-def test_a_batch_refused_without_a_name_is_halved_until_the_bad_object_stands_alone(upload):
+def test_a_batch_refused_without_a_name_is_halved_until_only_the_bad_object_is_left(upload):
     def holds_bad(body):
         return any(sent["id"] == indicator(57)["id"] for sent in body["stixobjects"])
 
@@ -377,7 +377,7 @@ def test_a_token_service_that_stumbles_is_asked_again(upload, fault, path):
 
 @pytest.mark.parametrize("path", [TOKEN_PATH, DISCOVERY_PATH])
 @pytest.mark.parametrize("fault", TOKEN_FAULTS, ids=lambda fault: str(fault)[:70])
-def test_a_token_service_that_never_gives_one_is_named_with_what_to_look_at(upload, fault, path):
+def test_a_token_service_that_never_gives_one_is_named_with_what_to_check(upload, fault, path):
     done = upload().fault(path=path, **fault, times=None).send(map(indicator, range(300))).check()
     assert done.exit_code == 4
     assert done.manager.requests == 0

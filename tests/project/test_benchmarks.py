@@ -108,7 +108,7 @@ def test_what_happens_at_once_is_counted(doing, seconds):
 
 def test_the_stage_makes_what_a_plain_loop_makes():
     measured = conversion.measure(events(2, 20))
-    assert [each["indicators"] for each in measured.values()] == [40, 40]
+    assert [measurement["indicators"] for measurement in measured.values()] == [40, 40]
     assert measured["this project"]["times"] > 0
 
 
@@ -117,16 +117,16 @@ def test_growth_is_a_table_and_a_chart_in_their_place():
     sent = [[runs[name]["accepted"] for name in growth.RUNS] for runs in measured.values()]
     assert sent == [[100, 0, 50], [200, 0, 50]]
     text = "before\n<!-- begin: benchmarks.growth -->\nold\n<!-- end: benchmarks.growth -->\nafter\n"
-    made = growth.put_into(text, growth.page(measured))
-    assert made.startswith("before\n") and made.endswith("after\n") and "old" not in made
-    assert made.count("| first run |") == 2
-    assert made.count("xychart-beta") == 2
-    assert growth.put_into(made, growth.page(measured)) == made
+    page = growth.put_into(text, growth.page(measured))
+    assert page.startswith("before\n") and page.endswith("after\n") and "old" not in page
+    assert page.count("| first run |") == 2
+    assert page.count("xychart-beta") == 2
+    assert growth.put_into(page, growth.page(measured)) == page
     with pytest.raises(ValueError, match="no comments"):
         growth.put_into("a page", "")
 
 
-def test_a_page_without_a_place_for_growth_is_told_before_anything_is_measured(tmp_path, monkeypatch):
+def test_a_page_without_a_place_for_growth_is_reported_before_anything_is_measured(tmp_path, monkeypatch):
     page = tmp_path / "page.md"
     page.write_text("a page")
     monkeypatch.setattr("sys.argv", ["growth", "--indicators", "100", "--into", str(page)])
@@ -143,7 +143,7 @@ def test_side_by_side_more_arrives_here_and_nothing_is_sent_again():
 
 
 def test_commands_are_started():
-    assert all(each["best"] > 0 for each in start.measure(times=1).values())
+    assert all(measurement["best"] > 0 for measurement in start.measure(times=1).values())
 
 
 def test_what_stays_in_misp_is_not_transferred():

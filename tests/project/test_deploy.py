@@ -23,10 +23,10 @@ STATE = "/var/lib/misp2sentinel"
 
 def needed(program):
     """The path of a program that reads one of the files; the test is skipped where there is none."""
-    found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    if found is None:
+    path = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if path is None:
         pytest.skip(f"{program} was not found: nothing else can say whether the file is right")
-    return found
+    return path
 
 
 def text(name):
@@ -55,14 +55,14 @@ def test_logrotate_takes_its_file_and_finds_every_log(tmp_path):
     names = ["misp2sentinel.log", "misp2sentinel-paris.log", "sentinel_response.txt"]
     for name in names:
         (tmp_path / name).write_text("a line\n")
-    told = subprocess.run(
+    process = subprocess.run(
         [needed("logrotate"), "-d", "-s", str(tmp_path / "state"), str(config)],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert "error" not in told.stderr.lower()
-    assert all(f"considering log {tmp_path / name}" in told.stderr for name in names)
+    assert "error" not in process.stderr.lower()
+    assert all(f"considering log {tmp_path / name}" in process.stderr for name in names)
 
 
 @pytest.fixture(scope="module")
@@ -76,19 +76,19 @@ def units(tmp_path_factory):
 
 @pytest.mark.parametrize("name", [name.replace("@", "@paris") for name in UNITS])
 def test_systemd_takes_a_unit(units, name):
-    told = subprocess.run(
+    process = subprocess.run(
         [needed("systemd-analyze"), "verify", "--man=no", str(units / name)],
         capture_output=True,
         text=True,
         check=False,
     )
-    ours = [line for line in told.stderr.splitlines() if "misp2sentinel" in line]
-    assert (told.returncode, ours) == (0, [])
+    ours = [line for line in process.stderr.splitlines() if "misp2sentinel" in line]
+    assert (process.returncode, ours) == (0, [])
 
 
 @pytest.mark.parametrize("name", [name for name in UNITS if name.endswith("service")])
 def test_a_service_is_locked_in(units, name):
-    told = subprocess.run(
+    process = subprocess.run(
         [
             *(needed("systemd-analyze"), "security", "--offline=true", "--threshold=20", "--no-pager"),
             str(units / name.replace("@", "@paris")),
@@ -97,7 +97,7 @@ def test_a_service_is_locked_in(units, name):
         text=True,
         check=False,
     )
-    assert told.returncode == 0, told.stdout
+    assert process.returncode == 0, process.stdout
     assert f"StateDirectory={Path(STATE).name}\n" in text(name)
     assert "User=www-data\n" in text(name)
 
@@ -119,7 +119,7 @@ def instructions():
 
 def test_the_image_has_what_a_run_needs_and_nothing_of_the_sites():
     copied = [words.split()[:-1] for name, words in instructions() if name == "COPY" and "--from" not in words]
-    names = sorted(name for each in copied for name in each)
+    names = sorted(name for sources in copied for name in sources)
     wanted = [
         "constants.py",
         "constraints.txt",
@@ -136,13 +136,13 @@ def test_the_image_has_what_a_run_needs_and_nothing_of_the_sites():
 
 
 def test_the_image_runs_as_nobody_in_particular_and_writes_to_its_volume_only():
-    given = dict(instructions())
-    assert re.fullmatch(r"[1-9][0-9]{3,}:[1-9][0-9]{3,}", given["USER"])
-    assert given["VOLUME"] == f'["{STATE}"]'
-    assert f"MISP2SENTINEL_STATE_DIR={STATE}" in given["ENV"]
-    assert given["ENTRYPOINT"] == '["/opt/misp2sentinel/.venv/bin/python", "/opt/misp2sentinel/script.py"]'
+    values = dict(instructions())
+    assert re.fullmatch(r"[1-9][0-9]{3,}:[1-9][0-9]{3,}", values["USER"])
+    assert values["VOLUME"] == f'["{STATE}"]'
+    assert f"MISP2SENTINEL_STATE_DIR={STATE}" in values["ENV"]
+    assert values["ENTRYPOINT"] == '["/opt/misp2sentinel/.venv/bin/python", "/opt/misp2sentinel/script.py"]'
     images = [words.split()[0] for name, words in instructions() if name == "FROM"]
-    assert len(images) == 2 and all(re.search(r":[0-9.]+-slim", each) for each in images)
+    assert len(images) == 2 and all(re.search(r":[0-9.]+-slim", image) for image in images)
     assert not any(name == "ADD" or "latest" in words for name, words in instructions())
 
 
@@ -181,7 +181,7 @@ def test_each_index_has_its_line(manifest, pod, tmp_path):
         )
         for index in range(len(names) + 1)
     ]
-    assert [each.stdout.split()[1:] for each in ran[:-1]] == [
+    assert [process.stdout.split()[1:] for process in ran[:-1]] == [
         ["/opt/misp2sentinel/script.py", "--json", "--workspace", name] for name in names
     ]
     assert ran[-1].returncode > 0 and not ran[-1].stdout, "without a name it would run all of them"
@@ -205,12 +205,12 @@ def test_the_settings_in_it_are_settings_and_divide_microsofts_limit(manifest, p
 
 def test_each_variable_names_a_setting_and_a_file_that_is_mounted(pod):
     (container,) = pod["containers"]
-    mounts = [each["mountPath"] for each in container["volumeMounts"]]
-    for each in container["env"]:
-        assert any(each["value"].startswith(f"{mount}/") for mount in mounts)
+    mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
+    for variable in container["env"]:
+        assert any(variable["value"].startswith(f"{mount}/") for mount in mounts)
     documented = (ROOT / "docs" / "configure.md").read_text(encoding="utf-8")
-    assert all(each["name"].removesuffix("_FILE") in documented for each in container["env"])
-    assert {each["name"] for each in pod["volumes"]} == {each["name"] for each in container["volumeMounts"]}
+    assert all(variable["name"].removesuffix("_FILE") in documented for variable in container["env"])
+    assert {volume["name"] for volume in pod["volumes"]} == {mount["name"] for mount in container["volumeMounts"]}
 
 
 def test_a_pod_is_nobody_and_writes_to_its_volume_only(pod):
@@ -222,6 +222,6 @@ def test_a_pod_is_nobody_and_writes_to_its_volume_only(pod):
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    (written,) = (each["mountPath"] for each in container["volumeMounts"] if not each.get("readOnly"))
+    (written,) = (mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly"))
     assert written == STATE
     assert pod["automountServiceAccountToken"] is False

@@ -81,7 +81,7 @@ def column(text: str, number: int = 0) -> list[str]:
 
 def test_every_skip_reason_has_its_row():
     table = rows(section(page("docs/how-it-decides.md"), "## Why an attribute is skipped"))
-    assert {codes(row[0])[0]: row[1] for row in table} == {each.name.lower(): each.value for each in Skip}
+    assert {codes(row[0])[0]: row[1] for row in table} == {reason.name.lower(): reason.value for reason in Skip}
     assert all(row[2] for row in table), "what can be done about it"
 
 
@@ -114,7 +114,7 @@ def test_a_hash_has_the_path_that_the_table_says(row):
 
 def test_every_accepted_type_has_its_row():
     named = {kind for row in value_rows() for kind in codes(row[0])}
-    with_name = {f"filename|{each}" for each in constants.HASH_TYPES}
+    with_name = {f"filename|{kind}" for kind in constants.HASH_TYPES}
     assert named == set(constants.UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES) - with_name | {"filename|md5"}
 
 
@@ -142,17 +142,17 @@ def parsers() -> list[argparse.ArgumentParser]:
 def test_every_command_and_option_is_explained():
     known = codes(section(page("docs/operate.md"), "## Commands and options"))
     options = {option for parser in parsers() for action in parser._actions for option in action.option_strings}
-    said = " ".join(known).split()
-    assert options - {"-h", "--help"} == {word for word in said if word.startswith("--")}
+    words = " ".join(known).split()
+    assert options - {"-h", "--help"} == {word for word in words if word.startswith("--")}
     for parser in parsers()[1:]:
-        assert parser.prog.split()[-1] in said
+        assert parser.prog.split()[-1] in words
 
 
 def test_every_exit_code_has_its_row():
-    told = dict(re.findall(r"^  (\d+)  (.+)$", arguments.EXIT_CODES, re.MULTILINE))
+    listed = dict(re.findall(r"^  (\d+)  (.+)$", arguments.EXIT_CODES, re.MULTILINE))
     table = rows(section(page("docs/operate.md"), "## Exit codes"))
-    assert {row[0]: row[1] for row in table} == told
-    assert {str(error.exit_code) for error in (SettingsError, MispError, MicrosoftError, RunActive)} <= told.keys()
+    assert {row[0]: row[1] for row in table} == listed
+    assert {str(error.exit_code) for error in (SettingsError, MispError, MicrosoftError, RunActive)} <= listed.keys()
 
 
 @pytest.mark.parametrize("message", LOG_MESSAGES)
@@ -323,14 +323,14 @@ def test_the_readme_is_short_and_begins_with_the_two_commands():
 
 def sample_rows() -> list[list[str]]:
     """Return the rows of the README's sample: label, count and the third column's words, put together again."""
-    made: list[list[str]] = []
+    sample: list[list[str]] = []
     for line in page("README.md").splitlines():
         cells = [cell.removeprefix(" ").rstrip() for cell in line.split("│")[1:-1]]
         if cells and cells[0]:
-            made.append(cells)
+            sample.append(cells)
         elif cells:
-            made[-1][2] += f" {cells[2]}"
-    return made
+            sample[-1][2] += f" {cells[2]}"
+    return sample
 
 
 def test_the_readmes_sample_is_what_the_reports_table_makes():
@@ -344,8 +344,8 @@ def test_the_readmes_sample_is_what_the_reports_table_makes():
     assert [name for name, _, _ in sample] == labels
     assert counts["attributes skipped"] == int(numbers[labels.index("attributes skipped")]) == sum(skipped.values())
     assert counts["indicators"] == counts["  accepted"] + counts["  rejected"] + counts["  pending"]
-    told = [row[2] for row in sample if row[0].strip() in reasons]
-    assert all(each.startswith(reason.value) for each, reason in zip(told, skipped, strict=True))
+    shown = [row[2] for row in sample if row[0].strip() in reasons]
+    assert all(words_of_row.startswith(reason.value) for words_of_row, reason in zip(shown, skipped, strict=True))
     assert sample[1][2] == str(words[1])
 
 
@@ -368,8 +368,8 @@ def test_what_the_readme_tells_to_make_can_be_made():
 
 
 def test_make_help_names_every_target():
-    told = set(re.findall(r'@echo "make ([a-z-]+) ', page("Makefile")))
-    assert told == targets() - {"help", "check"}
+    named = set(re.findall(r'@echo "make ([a-z-]+) ', page("Makefile")))
+    assert named == targets() - {"help", "check"}
 
 
 def test_every_page_is_reached_from_the_readme():

@@ -123,6 +123,6 @@ def test_hosts_of_the_government_cloud_are_fine_where_no_cloud_is_named():
     assert settings.ms_endpoints.authority == USGOV["authority"]
 
 
-def test_problems_of_the_cloud_are_told_with_the_others():
+def test_problems_of_the_cloud_are_reported_with_the_others():
     reported = problems(**{"ms_cloud": "usgov", "ms_auth.new_upload_api": "false", "days_to_expire": "soon"})
     assert sorted(problem.split()[0] for problem in reported) == ["days_to_expire", "ms_auth['new_upload_api']"]

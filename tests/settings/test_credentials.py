@@ -169,7 +169,7 @@ def test_a_certificate_that_cannot_be_used_is_a_problem_of_the_settings(box, tmp
 
 
 @pytest.mark.parametrize("path", ["/no/such/file.pem", "/"])
-def test_a_certificate_that_cannot_be_read_is_told_with_the_other_problems(box, tmp_path, path):
+def test_a_certificate_that_cannot_be_read_is_reported_with_the_other_problems(box, tmp_path, path):
     variables = environ(box, tmp_path, "certificate", certificate_path=path)
     reported = problems(variables | {"MISP2SENTINEL_DAYS_TO_EXPIRE": "soon"})
     assert [problem.split()[0] for problem in reported] == ["days_to_expire", "ms_auth['certificate_path']"]
@@ -297,7 +297,7 @@ def test_a_page_in_place_of_a_token(machine, tmp_path):
         source(settings_of(machine, tmp_path, "managed_identity", without=APP)).token()
 
 
-def test_a_token_of_an_identity_that_is_refused_is_asked_for_anew(machine, tmp_path):
+def test_a_token_of_an_identity_that_is_refused_is_asked_for_again(machine, tmp_path):
     tokens = source(settings_of(machine, tmp_path, "managed_identity", without=APP))
     first = tokens.token()
     assert tokens.token() == first
@@ -308,7 +308,7 @@ def test_a_token_of_an_identity_that_is_refused_is_asked_for_anew(machine, tmp_p
 # --- workload identities -----------------------------------------------------------------------------
 
 
-def test_a_federated_token_is_read_anew_for_each_request(box, tmp_path):
+def test_a_federated_token_is_read_again_for_each_request(box, tmp_path):
     path = written(tmp_path, FEDERATED.encode() + b"\n", "token")
     box.azure.federated_token = FEDERATED
     tokens = source(settings_of(box, tmp_path, "workload_identity", federated_token_file=path))
@@ -397,7 +397,7 @@ def test_what_a_credential_needs_is_asked_for_by_name(name):
     assert all(variable(name) in problem for name, problem in zip(plain, reported, strict=True))
 
 
-def test_keys_of_another_credential_are_told_where_they_came_from(box, tmp_path):
+def test_keys_of_another_credential_are_reported_with_where_they_came_from(box, tmp_path):
     variables = environ(box, tmp_path, "managed_identity", without=(), certificate_path="/etc/sync.pem")
     reported = problems(variables)
     assert [problem.partition(" belongs")[0] for problem in reported] == [

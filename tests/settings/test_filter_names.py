@@ -61,7 +61,7 @@ def test_the_table_is_misp_s_own_list():
 
 
 @recorded
-def test_every_name_that_was_seen_to_be_ignored_is_told_unless_nobody_misses_it():
+def test_every_name_that_was_seen_to_be_ignored_is_reported_unless_nobody_misses_it():
     _, ignored = measured()
     assert len(ignored) > 10
     for name in ignored:
@@ -69,7 +69,7 @@ def test_every_name_that_was_seen_to_be_ignored_is_told_unless_nobody_misses_it(
 
 
 @recorded
-def test_every_name_that_a_recording_shows_to_be_ignored_is_told():
+def test_every_name_that_a_recording_shows_to_be_ignored_is_reported():
     files = sorted(RECORDINGS.glob("events_restSearch_*_ignored.json"))
     assert len(files) >= 4
     for file in files:
@@ -84,7 +84,7 @@ def test_every_name_that_is_accepted_is_one_that_misp_knows_or_that_nobody_misse
 
 
 @given(name=st.text(max_size=20) | st.from_regex(r"[a-zA-Z_.-]{1,20}", fullmatch=True))
-def test_any_other_name_is_told(name):
+def test_any_other_name_is_reported(name):
     assert bool(warnings_for(name)) is (received(name) not in KNOWN | HARMLESS)
 
 
@@ -117,11 +117,11 @@ def test_what_was_meant_is_named(name):
         ("my_own", "take it out"),
     ],
 )
-def test_where_misp_has_no_such_filter_that_is_said(name, words):
+def test_where_misp_has_no_such_filter_that_is_reported(name, words):
     assert words in warnings_for(name)[0]
 
 
-def test_distribution_is_told_for_what_it_does():
+def test_distribution_is_reported_with_what_it_does():
     (words,) = warnings_for("distribution")
     assert "finds every event (0)" in words and "'sharing_group_id'" in words
 
@@ -136,11 +136,11 @@ def test_distribution_is_told_for_what_it_does():
         (("searchall", "value"), "'value', beside which MISP ignores searchall"),
     ],
 )
-def test_what_is_lost_beside_another_is_told(names, words):
+def test_what_is_lost_beside_another_is_reported(names, words):
     assert words in " ".join(warnings_for(*names))
 
 
-def test_what_goes_together_is_not_told():
+def test_what_goes_together_is_not_reported():
     names = ("tags", "org", "published", "publish_timestamp", "timestamp", "includeEventTags", "threat_level_id")
     assert warnings_for(*names) == []
     assert warnings_for("searchall", "published", "tags") == []
@@ -199,7 +199,7 @@ def test_a_page_of_the_list_that_misp_shortens_is_not_the_last(tmp_path, monkeyp
         assert [event.uuid for event in listed] == [misp_event(n)["uuid"] for n in (6, 9)]
 
 
-def test_beside_searchall_an_event_is_read_by_its_number_alone(box, tmp_path):
+def test_beside_searchall_an_event_is_read_only_by_its_number(box, tmp_path):
     reader = reader_for(box, tmp_path)
     filters = {"searchall": "host0%", "published": 1}
     list(reader.pages(reader.listing(filters), filters))
@@ -254,7 +254,7 @@ def test_a_tag_that_misp_does_not_have(tag, known, words):
     ],
     ids=str,
 )
-def test_what_misp_cannot_answer_for_its_shape_is_told(filters):
+def test_a_value_of_a_type_that_misp_cannot_answer_is_reported(filters):
     (warning,) = odd_filters(filters, "config.py")
     assert "which MISP cannot answer: write " in warning
 

@@ -27,7 +27,7 @@ def site(tmp_path):
         yield Site(box, tmp_path)
 
 
-def test_a_filter_that_misp_ignores_is_told_with_what_was_meant(site):
+def test_a_filter_that_misp_ignores_is_reported_with_what_was_meant(site):
     load(site)
     site.config.write_text(
         "misp_event_filters = {'published': 1, 'Tags': ['a'], 'threatlevel': 1, 'includeEventTags': 1}"
@@ -70,7 +70,7 @@ def test_a_decaying_model_that_misp_does_not_have_fails_check_and_warns_a_run(si
     assert "'old model', which is switched off in MISP" in warnings[1]
 
 
-def test_decaying_models_that_misp_has_are_not_told(site):
+def test_decaying_models_that_misp_has_are_not_reported(site):
     load(site)
     site.box.misp.decaying_models = {"NIDS Simple Decaying Model": True}
     environ = {"MISP2SENTINEL_FILTERS": DECAYING.format('["NIDS simple*", 1]')}
@@ -82,7 +82,7 @@ def test_decaying_models_that_misp_has_are_not_told(site):
     assert site.script(**environ).returncode == 0
 
 
-def test_each_destination_s_own_filters_are_looked_at(make_settings):
+def test_each_destination_s_own_filters_are_checked(make_settings):
     tenants = [{"name": name, "filters": filters} for name, filters in OWN.items()]
     settings = make_settings(filters={"exclude_decayed": True, "decaying_models": ["shared"]})
     settings = settings.model_copy(update={"ms_tenants": [Tenant.model_construct(**tenant) for tenant in tenants]})
@@ -93,7 +93,7 @@ def test_each_destination_s_own_filters_are_looked_at(make_settings):
     assert decaying_models.absent(settings.destinations()[1], [*models] * decaying_models.LISTED) == []
 
 
-def test_a_key_of_another_address_is_told_as_that(site):
+def test_a_key_of_another_address_is_reported_as_that(site):
     site.box.misp.for_elsewhere = {site.box.misp.readonly_key, site.box.misp.key}
     done = site.script("check")
     assert done.returncode == 3
@@ -104,7 +104,7 @@ def test_a_key_of_another_address_is_told_as_that(site):
     assert "refuses it from this machine's address" in site.script().stderr
 
 
-def test_a_key_that_may_not_be_used_from_here_any_more_is_told_as_that_in_the_middle_too(tmp_path):
+def test_a_key_that_may_no_longer_be_used_from_this_address_is_reported_as_that_during_a_run_too(tmp_path):
     with Sandbox() as box:
         reader = reader_for(box, tmp_path)
         reader.client.connect()

@@ -286,7 +286,7 @@ def test_needless_names_say_why(site, name, why):
     assert why in from_environment(**{variable(name): "1"}).warnings[0]
 
 
-def test_a_slip_is_a_warning_that_names_the_setting(site):
+def test_a_typo_is_a_warning_that_names_the_setting(site):
     loaded = site("misp_verifycerts = 'path'\nbreakfast = 1\nMISP_KEYS = 2\n_misp_keys = 3", ENVIRON)
     (warning,) = loaded.warnings
     assert "misp_verifycerts" in warning and "misp_verifycert?" in warning
@@ -548,7 +548,7 @@ def test_an_unknown_variable_is_a_warning(key, words):
     assert "hidden" not in warning
 
 
-def test_idle_variables_and_others_are_left_alone():
+def test_idle_and_other_variables_are_ignored():
     loaded = from_environment(
         MISP2SENTINEL_MS_ACTION="alert",
         MISP2SENTINEL_MS_AUTH__SUBSCRIPTION_ID=GUID,
@@ -632,7 +632,7 @@ def test_config_py_may_be_named_in_any_letter_case(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["misp_headers", "misp_proxies"])
-def test_one_wrong_key_is_told_once(site, name):
+def test_one_wrong_key_is_reported_once(site, name):
     reported = [problem for problem in problems(site, f"{name} = {{1: 2}}") if problem.startswith(name)]
     assert len(reported) == 1 and reported[0].startswith(f"{name}[1] ")
 
@@ -851,7 +851,7 @@ def test_placeholders_anywhere(site, text, shown):
     assert "placeholder" in problem
 
 
-def test_each_problem_of_filters_is_told_by_itself(site):
+def test_each_problem_of_filters_is_reported_by_itself(site):
     reported = problems(
         site, "", {**ENVIRON, "MISP2SENTINEL_FILTERS": '{"typs": 1, "max_tlp": 2, "types": ["a", "url"]}'}
     )
@@ -867,7 +867,7 @@ def test_filters_may_hold_dates(site):
     assert site(text, ENVIRON).settings.misp_event_filters["date_from"].year == 2026
 
 
-def test_all_problems_are_told_at_once(site, tmp_path):
+def test_all_problems_are_reported_at_once(site, tmp_path):
     reported = problems(
         site,
         "days_to_expire = '50'\nms_auth = {'tenant': '<tenant>', 'client_id': 'x'}\nmisp_headers = 5",

@@ -67,7 +67,7 @@ def test_nobodys_home_is_given_away(tmp_path, as_another, monkeypatch):
 
 
 @pytest.mark.parametrize("error", [refused("/tmp", errno.ENOSPC), OSError(errno.EACCES, "no name")])
-def test_nothing_is_said_of_other_troubles(as_another, error):
+def test_other_errors_get_no_hint(as_another, error):
     assert permission_hint(error) == ""
 
 
@@ -100,17 +100,17 @@ def shut(tmp_path):
         place.chmod(0o700)
 
 
-def test_a_log_in_a_directory_that_may_not_be_entered_is_told(shut):
+def test_a_log_in_a_directory_that_may_not_be_entered_is_reported(shut):
     with pytest.raises(SettingsError, match="log_file cannot be written"):
         log.try_out(shut / "misp2sentinel.log")
 
 
-def test_a_bundle_in_a_directory_that_may_not_be_entered_is_told(shut):
+def test_a_bundle_in_a_directory_that_may_not_be_entered_is_reported(shut):
     with pytest.raises(ValueError, match="may not read"):
         validators.certificates(str(shut / "ca.pem"))
 
 
-def test_a_ledger_in_a_directory_that_may_not_be_entered_is_told(shut):
+def test_a_ledger_in_a_directory_that_may_not_be_entered_is_reported(shut):
     for dry in (True, False):
         with pytest.raises(LedgerError, match="Permission denied"):
             Database(f"sqlite:///{shut / 'ledger.sqlite'}", dry=dry)

@@ -19,7 +19,7 @@ def test_white_space_of_any_kind_becomes_one_space():
     assert one_line(" two\n lines\tand\u2003more ") == "two lines and more"
 
 
-def test_a_slip_is_recognised_in_any_letter_case_and_a_stranger_is_not():
+def test_a_typo_is_recognised_in_any_letter_case_and_another_name_is_not():
     known = ("misp_domain", "misp_key")
     assert did_you_mean("MISP_DOMIAN", known) == "misp_domain"
     assert did_you_mean("weather", known) is None

@@ -136,15 +136,15 @@ def misp_event(number, attributes=(), **changes):
         "publish_timestamp": str(1_790_000_000 + number),
         "published": True,
         "Orgc": {"name": "EXAMPLE", "uuid": "90000000-0000-4000-8000-000000000001"},
-        "Attribute": [misp_attribute(number * 1_000_000 + n, each) for n, each in enumerate(attributes)],
+        "Attribute": [misp_attribute(number * 1_000_000 + n, attribute) for n, attribute in enumerate(attributes)],
         **changes,
     }
 
 
-def misp_attribute(number, given):
-    """An attribute with to_ids; ``given`` is (type, value) or what differs."""
-    if not isinstance(given, dict):
-        given = {"type": given[0], "value": given[1]}
+def misp_attribute(number, attribute):
+    """An attribute with to_ids; ``attribute`` is (type, value) or what differs."""
+    if not isinstance(attribute, dict):
+        attribute = {"type": attribute[0], "value": attribute[1]}
     return {
         "uuid": f"20000000-0000-4000-8000-{number:012d}",
         "category": "Network activity",
@@ -152,7 +152,7 @@ def misp_attribute(number, given):
         "timestamp": "1790000000",
         "deleted": False,
         "comment": "",
-        **given,
+        **attribute,
     }
 
 

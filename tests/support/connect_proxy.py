@@ -15,27 +15,27 @@ class Tunnel(BaseHTTPRequestHandler):
 
     def do_CONNECT(self):
         self.server.asked.append(self.path)
-        with socket.create_connection(("127.0.0.1", self.server.lead_to), timeout=10) as there:
+        with socket.create_connection(("127.0.0.1", self.server.lead_to), timeout=10) as host:
             self.send_response(200)
             self.end_headers()
-            self._carry(self.connection, there)
+            self._carry(self.connection, host)
         self.close_connection = True
 
     def log_message(self, *_):
         pass
 
     @staticmethod
-    def _carry(here, there):
-        other = {here: there, there: here}
+    def _carry(client, host):
+        opposite = {client: host, host: client}
         with selectors.DefaultSelector() as ready:
-            for each in other:
-                ready.register(each, selectors.EVENT_READ)
+            for side in opposite:
+                ready.register(side, selectors.EVENT_READ)
             while True:
                 for key, _ in ready.select(timeout=10):
                     content = key.fileobj.recv(SIZE)
                     if not content:
                         return
-                    other[key.fileobj].sendall(content)
+                    opposite[key.fileobj].sendall(content)
 
 
 class ConnectProxy(ThreadingHTTPServer):

@@ -17,8 +17,8 @@ from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.request_manager import RequestManager
 from helpers.settings import load
 from helpers.sync import delivery
-from helpers.sync import run as sync
 from helpers.sync.destination import RunOptions
+from helpers.sync.run import make_state_dir, run
 from sandbox.azure.app import AzureState
 from sandbox.azure.app import create_app as azure_app
 from sandbox.misp.app import MispState
@@ -70,8 +70,8 @@ class Line(WsgiAdapter):
         self._life = life
         self.last_headers = {}
 
-    def send(self, request, **given):
-        response = super().send(request, **given)
+    def send(self, request, **options):
+        response = super().send(request, **options)
         self.last_headers = response.headers
         self._life.step()
         return response
@@ -86,14 +86,14 @@ class StrictAzure(AzureState):
         self.patterns = {}
         self.wrong = []
 
-    def store(self, workspace_id, sourcesystem, thing):
-        said = super().store(workspace_id, sourcesystem, thing)
-        key = (workspace_id, sourcesystem, thing["id"])
-        if said:
-            self.wrong.append(f"{thing['id']}: {said}")
-        if self.patterns.setdefault(key, thing["pattern"]) != thing["pattern"]:
-            self.wrong.append(f"{thing['id']} was {self.patterns[key]} and is {thing['pattern']}")
-        return said
+    def store(self, workspace_id, sourcesystem, object_):
+        refusal = super().store(workspace_id, sourcesystem, object_)
+        key = (workspace_id, sourcesystem, object_["id"])
+        if refusal:
+            self.wrong.append(f"{object_['id']}: {refusal}")
+        if self.patterns.setdefault(key, object_["pattern"]) != object_["pattern"]:
+            self.wrong.append(f"{object_['id']} was {self.patterns[key]} and is {object_['pattern']}")
+        return refusal
 
 
 class OneProcess:
@@ -111,7 +111,7 @@ class OneProcess:
         environ |= {"MISP2SENTINEL_MISP_KEY": self.misp.key}
         environ |= {f"MISP2SENTINEL_{name}": value for name, value in settings.items()}
         self.settings = load(config, environ).settings
-        sync.make_state_dir(self.settings)
+        make_state_dir(self.settings)
         silence_libraries()
         self._misp_line = Line(misp_app(self.misp), self.life)
         self._azure_line = Line(azure_app(self.azure), self.life)
@@ -122,7 +122,7 @@ class OneProcess:
         with self.patched():
             try:
                 chosen = RunOptions(**options)
-                return sync.run(self.settings, chosen, clock=self.waiting.clock, now=lambda: self.seconds)
+                return run(self.settings, chosen, clock=self.waiting.clock, now=lambda: self.seconds)
             except Killed:
                 return None
 
@@ -145,11 +145,11 @@ class OneProcess:
     def live(self):
         """What Sentinel matches now: neither revoked nor expired."""
         now = self.azure.now_text().replace(" ", "T")
-        return {key: each for key, each in self.azure.live().items() if each["valid_until"] > now}
+        return {key: indicator for key, indicator in self.azure.live().items() if indicator["valid_until"] > now}
 
     def _patches(self):
         yield mock.patch.object(MortalLedger, "life", self.life)
-        yield mock.patch.object(sync, "Ledger", MortalLedger)
+        yield mock.patch("helpers.sync.run.Ledger", MortalLedger)
         # The reader does the uploading itself, so that every run goes the same way.
         yield mock.patch.object(delivery, "RequestManager", partial(RequestManager, workers=0))
         yield mock.patch.object(delivery, "MicrosoftClient", self.client)

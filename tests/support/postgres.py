@@ -102,15 +102,15 @@ def _programs():
     """Where initdb and pg_ctl are: on the path, or where Debian puts the newest version's."""
     on_path = shutil.which("initdb")
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    every = [*debian, *([Path(on_path)] if on_path else [])]
-    return every[-1].parent if every else None
+    candidates = [*debian, *([Path(on_path)] if on_path else [])]
+    return candidates[-1].parent if candidates else None
 
 
 def _somebody():
     """Whom the server runs as, where that is not us."""
     if os.geteuid() != 0:
         return {}
-    known = {each.pw_name for each in pwd.getpwall()}
+    known = {account.pw_name for account in pwd.getpwall()}
     name = "postgres" if "postgres" in known else "nobody"
     return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from helpers.ledger.store import Ledger
 from helpers.settings import load
-from helpers.sync import run as sync
 from helpers.sync.destination import RunOptions
+from helpers.sync.run import make_state_dir, run
 from sandbox.azure.app import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE_NAME, AzureState
 from sandbox.misp.app import MispState
 from sandbox.serve import Sandbox
@@ -52,8 +52,8 @@ class TlsSite:
         """Run an hour after whatever was before."""
         self.time.seconds += 3600
         settings = self.settings(**more)
-        sync.make_state_dir(settings)
-        return sync.run(settings, options or RunOptions(), clock=self.time.clock, now=self.time.now)
+        make_state_dir(settings)
+        return run(settings, options or RunOptions(), clock=self.time.clock, now=self.time.now)
 
     def lose_ledger(self):
         """Go on with a state directory of its own."""
@@ -64,10 +64,10 @@ class TlsSite:
         settings = self.settings(**more)
         return Ledger(settings.ledger_url, settings.ms_auth.workspace_id, settings.sourcesystem)
 
-    def keep(self, *things, sourcesystem="MISP"):
+    def keep(self, *indicators, sourcesystem="MISP"):
         """Put objects into Sentinel as somebody else."""
-        for thing in things:
-            assert self.azure.store(self.azure.workspace_id, sourcesystem, thing) is None
+        for indicator in indicators:
+            assert self.azure.store(self.azure.workspace_id, sourcesystem, indicator) is None
 
 
 def event_uuid(number):

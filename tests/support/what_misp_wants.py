@@ -36,10 +36,10 @@ class Site:
 
     @property
     def filters(self):
-        made = {"tags": {"NOT": ["not-for-us"]}}
-        made |= {"published": 1} if self.published else {}
-        made |= {"enforceWarninglist": 1} if self.warninglists else {}
-        return made | ({self.window[0]: f"{self.window[1]}d"} if self.window else {})
+        filters = {"tags": {"NOT": ["not-for-us"]}}
+        filters |= {"published": 1} if self.published else {}
+        filters |= {"enforceWarninglist": 1} if self.warninglists else {}
+        return filters | ({self.window[0]: f"{self.window[1]}d"} if self.window else {})
 
 
 @dataclass(frozen=True)
@@ -154,44 +154,44 @@ class Moment:
         return "leave", _mark(event) if event else replace(mark, published=False, held_since=None)
 
     def _read(self, holds, event):
-        made = {}
+        holds_now = {}
         inside = self.matches(event, windows=True)
-        for one in members(event):
-            if self._wanted(one):
-                for pattern in patterns(one):
-                    key = (one["uuid"], pattern)
+        for attribute in members(event):
+            if self._wanted(attribute):
+                for pattern in patterns(attribute):
+                    key = (attribute["uuid"], pattern)
                     before = holds.get(key, {None})
-                    made[key] = {self._facts(one, event, each, inside) for each in before}
-        return {key: facts - {None} for key, facts in made.items() if facts - {None}}
+                    holds_now[key] = {self._facts(attribute, event, earlier, inside) for earlier in before}
+        return {key: facts - {None} for key, facts in holds_now.items() if facts - {None}}
 
-    def _wanted(self, one):
-        if one["deleted"] or not one["to_ids"]:
+    def _wanted(self, attribute):
+        if attribute["deleted"] or not attribute["to_ids"]:
             return False
-        parts = {one["value"], *one["value"].split("|")}
+        parts = {attribute["value"], *attribute["value"].split("|")}
         return not (self.site.warninglists and parts & self.warninglist)
 
-    def _facts(self, one, event, before, inside):
-        """What an attribute asks for now; nothing when it never came and would be over already."""
-        moving = self.site.moving and not one["last_seen"]
-        until = self._until(one, before, moving, inside)
+    def _facts(self, attribute, event, before, inside):
+        """What an attribute asks for now; nothing when it never came and would have expired already."""
+        moving = self.site.moving and not attribute["last_seen"]
+        until = self._until(attribute, before, moving, inside)
         if not moving and until <= self.now and before is None:
             return None
-        own, inherited = names(one), names(event)
+        own, inherited = names(attribute), names(event)
         return Facts(
             tlp=_tlp(own) or _tlp(inherited) or "white",
             confidence=_confidence(own, _confidence(inherited, 50)),
             labels=frozenset(tag for tag in own | inherited if tag.startswith("label:")),
-            comment=one["comment"],
+            comment=attribute["comment"],
             until=until,
             moving=moving,
         )
 
-    def _until(self, one, before, moving, inside):
-        if one["last_seen"]:
-            return int(datetime.fromisoformat(one["last_seen"]).timestamp())
+    def _until(self, attribute, before, moving, inside):
+        if attribute["last_seen"]:
+            return int(datetime.fromisoformat(attribute["last_seen"]).timestamp())
         days = self.site.days * DAY
         if not moving:
-            return int(one["timestamp"]) + days
+            return int(attribute["timestamp"]) + days
         if before is not None and not (inside and (not before.moving or before.until - days // 2 <= self.now)):
             return before.until
         return self.now + days
@@ -199,13 +199,13 @@ class Moment:
 
 def members(event):
     """The attributes of an event, those in its objects too unless the whole object is deleted."""
-    return chain(event["Attribute"], *(thing["Attribute"] for thing in event["Object"] if not thing["deleted"]))
+    return chain(event["Attribute"], *(object_["Attribute"] for object_ in event["Object"] if not object_["deleted"]))
 
 
-def patterns(one):
+def patterns(attribute):
     """The STIX patterns that an attribute stands for."""
-    values = one["value"].split("|")
-    return [f"[{kind}:value = '{value}']" for kind, value in zip(PATTERNS[one["type"]], values, strict=True)]
+    values = attribute["value"].split("|")
+    return [f"[{kind}:value = '{value}']" for kind, value in zip(PATTERNS[attribute["type"]], values, strict=True)]
 
 
 def names(record):

@@ -20,9 +20,9 @@ from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.request_manager import RequestManager
 from helpers.settings import load
 from helpers.sync import delivery
-from helpers.sync import run as sync
 from helpers.sync.destination import RunOptions
 from helpers.sync.event_sync import EventSync
+from helpers.sync.run import make_state_dir, opened, run
 from sandbox.azure.app import AzureState
 from sandbox.azure.app import create_app as azure_app
 from sandbox.faults import Fault
@@ -60,11 +60,11 @@ class Watched(AzureState):
         self.expected = {}
         self.complete = threading.Event()
 
-    def store(self, workspace_id, sourcesystem, thing):
-        said = super().store(workspace_id, sourcesystem, thing)
-        if all(len(self.objects(each)) >= count for each, count in self.expected.items()):
+    def store(self, workspace_id, sourcesystem, object_):
+        refusal = super().store(workspace_id, sourcesystem, object_)
+        if all(len(self.objects(id_)) >= count for id_, count in self.expected.items()):
             self.complete.set()
-        return said
+        return refusal
 
 
 def workspace(number):
@@ -93,7 +93,7 @@ class Site:
         environ |= {"MISP2SENTINEL_MS_MAX_INDICATORS_REQUEST": "2"}
         environ |= {f"MISP2SENTINEL_{name}": value for name, value in settings.items()}
         self.settings = load(self.config, environ).settings
-        sync.make_state_dir(self.settings)
+        make_state_dir(self.settings)
         silence_libraries()
         self.misp.load([misp_event(1, hosts(ATTRIBUTES))])
 
@@ -118,11 +118,11 @@ class Site:
             line.last_headers = {}
             stack.enter_context(mock.patch("helpers.misp.client.PinnedHttpAdapter", lambda *_: line))
             chosen = RunOptions(**options)
-            return sync.run(self.settings, chosen, workspace=name, clock=self.time.clock, now=lambda: START)
+            return run(self.settings, chosen, workspace=name, clock=self.time.clock, now=lambda: START)
 
     def _wait(self, request):
         """Those that are late answer when the others have everything."""
-        if any(f"{each}/threat-intelligence" in request.url for each in self.late):
+        if any(f"{workspace_id}/threat-intelligence" in request.url for workspace_id in self.late):
             assert self.azure.complete.wait(60), "the others waited for those that are late"
 
     def hold_until_all_is_in_line(self, monkeypatch):
@@ -148,7 +148,7 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path):
+def make_site(tmp_path):
     return partial(Site, tmp_path)
 
 
@@ -156,26 +156,26 @@ def of(report, name):
     return next(part for part in report.parts if part.name == name)
 
 
-def test_who_fails_delays_and_fails_no_other(site, tmp_path_factory):
+def test_who_fails_delays_and_fails_no_other(make_site, tmp_path_factory):
     """One is throttled for a minute, one may not write, one is not reached; all three answer last."""
-    alone = Site(tmp_path_factory.mktemp("alone"), TimeOfEach(), MS_MAX_REQUESTS_MINUTE="10")
-    assert alone.run("site0").exit_code == 0
-    only_what_it_took = alone.time.seconds["upload site0"]
+    single = Site(tmp_path_factory.mktemp("alone"), TimeOfEach(), MS_MAX_REQUESTS_MINUTE="10")
+    assert single.run("site0").exit_code == 0
+    only_what_it_took = single.time.seconds["upload site0"]
     assert only_what_it_took > 60
 
-    here = site(TimeOfEach(), MS_MAX_REQUESTS_MINUTE="10", filters=lambda n: {"exclude_tags": [f"not:{n}"]})
+    site = make_site(TimeOfEach(), MS_MAX_REQUESTS_MINUTE="10", filters=lambda n: {"exclude_tags": [f"not:{n}"]})
     healthy = range(3, 10)
-    here.azure.expected = {workspace(number): ATTRIBUTES for number in healthy}
-    here.late = [workspace(number) for number in range(3)]
-    minute = {"when": lambda _: here.time.now() < START + 60}
-    here.fault(0, "status", status=429, body="Try again in 7 seconds.", **minute)
-    here.fault(1, "status", status=403)
-    here.fault(2, "reset-before")
-    report = here.run()
+    site.azure.expected = {workspace(number): ATTRIBUTES for number in healthy}
+    site.late = [workspace(number) for number in range(3)]
+    minute = {"when": lambda _: site.time.now() < START + 60}
+    site.fault(0, "status", status=429, body="Try again in 7 seconds.", **minute)
+    site.fault(1, "status", status=403)
+    site.fault(2, "reset-before")
+    report = site.run()
 
-    assert here.azure.complete.is_set(), "the seven did not wait for the three"
-    assert {here.time.seconds[f"upload {NAMES[number]}"] for number in healthy} == {only_what_it_took}
-    assert [here.live(number) for number in range(10)] == [ATTRIBUTES, 0, 0, *[ATTRIBUTES] * 7]
+    assert site.azure.complete.is_set(), "the seven did not wait for the three"
+    assert {site.time.seconds[f"upload {NAMES[number]}"] for number in healthy} == {only_what_it_took}
+    assert [site.live(number) for number in range(10)] == [ATTRIBUTES, 0, 0, *[ATTRIBUTES] * 7]
     assert report.exit_code == 1
     assert {part.name: part.exit_code for part in report.parts} == {
         **dict.fromkeys(NAMES, 0),
@@ -186,38 +186,38 @@ def test_who_fails_delays_and_fails_no_other(site, tmp_path_factory):
     assert "no answer" in of(report, "site2").given_up
     words = "\n".join(report.troubles())
     assert "site1: Microsoft failed" in words and "site2: Microsoft failed" in words and "site3" not in words
-    assert here.reading() == ["/events/restSearch"], "MISP was read once"
+    assert site.reading() == ["/events/restSearch"], "MISP was read once"
     assert of(report, "site2").states.total() == ATTRIBUTES
 
-    here.azure.faults.clear()
-    here.misp.requests.clear()
-    again = here.run()
+    site.azure.faults.clear()
+    site.misp.requests.clear()
+    again = site.run()
     assert again.exit_code == 0
-    assert [here.live(number) for number in range(10)] == [ATTRIBUTES] * 10
+    assert [site.live(number) for number in range(10)] == [ATTRIBUTES] * 10
     assert [part.indicators for part in again.parts] == [0, ATTRIBUTES, ATTRIBUTES, *[0] * 7]
 
 
-def test_what_microsoft_refuses_is_told_by_its_name_and_its_keys(site, caplog):
-    here = site(FakeTime(START))
-    here.azure.other_clients -= {client(3)}
-    here.azure.workspaces -= {workspace(5)}
+def test_what_microsoft_refuses_is_reported_by_its_name_and_its_keys(make_site, caplog):
+    site = make_site(FakeTime(START))
+    site.azure.other_clients -= {client(3)}
+    site.azure.workspaces -= {workspace(5)}
     with caplog.at_level(logging.INFO):
-        report = here.run()
+        report = site.run()
     assert report.exit_code == 1
     assert "ms_tenants['site3']['id'] is not an app of this tenant" in of(report, "site3").given_up
     assert "ms_tenants['site5']['workspaceId']" in of(report, "site5").given_up
     assert "ms_auth[" not in "\n".join(report.troubles())
-    said = [record.getMessage() for record in caplog.records]
+    messages = [record.getMessage() for record in caplog.records]
     for name in ("site3", "site5"):
-        assert [line for line in said if line.startswith(f"{name}: Microsoft is given up for this run: ")]
-    assert [line for line in said if line.startswith("site4: Indicators sent - request number: 1 / ")]
+        assert [line for line in messages if line.startswith(f"{name}: Microsoft is given up for this run: ")]
+    assert [line for line in messages if line.startswith("site4: Indicators sent - request number: 1 / ")]
 
 
-def test_why_one_took_nothing_is_said_also_of_a_single_batch(site):
+def test_why_a_destination_took_nothing_is_reported_for_a_single_batch_too(make_site):
     """Three batches in a row have to fail before a destination is given up."""
-    here = site(TimeOfEach(), MS_MAX_INDICATORS_REQUEST="100")
-    here.fault(2, "reset-before")
-    report = here.run()
+    site = make_site(TimeOfEach(), MS_MAX_INDICATORS_REQUEST="100")
+    site.fault(2, "reset-before")
+    report = site.run()
     assert {part.name: part.exit_code for part in report.parts} == {**dict.fromkeys(NAMES, 0), "site2": 1}
     assert report.troubles() == [
         f"site2: {ATTRIBUTES} indicators are pending (no answer from Microsoft (firewall, ms_proxies, ms_verifycert, "
@@ -225,63 +225,63 @@ def test_why_one_took_nothing_is_said_also_of_a_single_batch(site):
     ]
 
 
-def test_all_under_one_principal_keep_its_limit_and_take_turns(site, monkeypatch):
-    here = site(FakeTime(START), shared=True, MS_MAX_REQUESTS_MINUTE="50")
-    here.azure.requests_per_minute = 50
-    here.hold_until_all_is_in_line(monkeypatch)
-    assert here.run().exit_code == 0
-    assert {entry["status"] for entry in here.azure.uploads} == {200}
-    times = [entry["time"] for entry in here.azure.uploads]
+def test_all_under_one_principal_keep_its_limit_and_take_turns(make_site, monkeypatch):
+    site = make_site(FakeTime(START), shared=True, MS_MAX_REQUESTS_MINUTE="50")
+    site.azure.requests_per_minute = 50
+    site.hold_until_all_is_in_line(monkeypatch)
+    assert site.run().exit_code == 0
+    assert {entry["status"] for entry in site.azure.uploads} == {200}
+    times = [entry["time"] for entry in site.azure.uploads]
     assert max(sum(start <= other < start + 60 for other in times) for start in times) == 50
-    assert [here.live(number) for number in range(10)] == [ATTRIBUTES] * 10
-    half = here.azure.uploads[: len(here.azure.uploads) // 2]
+    assert [site.live(number) for number in range(10)] == [ATTRIBUTES] * 10
+    half = site.azure.uploads[: len(site.azure.uploads) // 2]
     progress = Counter(entry["workspace"] for entry in half)
     assert len(progress) == 10
     assert min(progress.values()) > len(half) / 10 / 2, "each is about as far as the others"
 
 
-def test_each_has_its_own_filters_and_skips(site):
-    here = site(FakeTime(START), filters=lambda n: {"types": ["ip-dst"]} if n else {})
-    report = here.run()
-    assert [here.live(number) for number in range(10)] == [ATTRIBUTES, *[0] * 9]
+def test_each_has_its_own_filters_and_skips(make_site):
+    site = make_site(FakeTime(START), filters=lambda n: {"types": ["ip-dst"]} if n else {})
+    report = site.run()
+    assert [site.live(number) for number in range(10)] == [ATTRIBUTES, *[0] * 9]
     assert [part.skipped.total() for part in report.parts] == [0, *[ATTRIBUTES] * 9]
     assert report.as_json()["destinations"][3]["skipped"] == {"filtered_type": ATTRIBUTES}
 
 
-def test_one_of_them_alone(site):
-    here = site(FakeTime(START))
-    report = here.run("site4")
+def test_a_single_destination(make_site):
+    site = make_site(FakeTime(START))
+    report = site.run("site4")
     assert (report.exit_code, report.parts) == (0, [])
-    assert [here.live(number) for number in range(10)] == [0] * 4 + [ATTRIBUTES] + [0] * 5
-    assert here.run(workspace(5)).exit_code == 0
+    assert [site.live(number) for number in range(10)] == [0] * 4 + [ATTRIBUTES] + [0] * 5
+    assert site.run(workspace(5)).exit_code == 0
     with pytest.raises(SettingsError, match="no destination paris: the settings name site0, site1"):
-        here.run("paris")
-    rest = here.run()
+        site.run("paris")
+    rest = site.run()
     assert sum(part.indicators for part in rest.parts) == 8 * ATTRIBUTES
 
 
-def test_a_first_dry_run_looks_at_all_of_them(site):
-    here = site(FakeTime(START))
-    here.settings = here.settings.model_copy(update={"dry_run": True})
-    report = here.run()
+def test_a_first_dry_run_covers_all_destinations(make_site):
+    site = make_site(FakeTime(START))
+    site.settings = site.settings.model_copy(update={"dry_run": True})
+    report = site.run()
     assert (report.exit_code, [part.failure for part in report.parts]) == (0, [""] * 10)
     assert [part.plans["new"] for part in report.parts] == [ATTRIBUTES] * 10
-    assert [here.live(number) for number in range(10)] == [0] * 10
+    assert [site.live(number) for number in range(10)] == [0] * 10
     assert report.as_json()["advice"].startswith("site0, site1, site2,")
     assert "site9: The ledger holds nothing for this destination yet." in report.as_json()["advice"]
 
 
-def test_one_that_another_run_holds_drops_out(site):
-    here = site(FakeTime(START))
-    with sync.opened(here.settings.destinations("site3")[0]) as ledger, ledger.hold_lock():
-        report = here.run()
+def test_a_destination_that_another_run_holds_drops_out(make_site):
+    site = make_site(FakeTime(START))
+    with opened(site.settings.destinations("site3")[0]) as ledger, ledger.hold_lock():
+        report = site.run()
     assert report.exit_code == 1
     assert "Another run is active" in of(report, "site3").failure
-    assert [here.live(number) for number in range(10)] == [ATTRIBUTES] * 3 + [0] + [ATTRIBUTES] * 6
+    assert [site.live(number) for number in range(10)] == [ATTRIBUTES] * 3 + [0] + [ATTRIBUTES] * 6
 
 
-def test_a_fault_of_ours_at_one_costs_no_other(site, monkeypatch):
-    here = site(FakeTime(START))
+def test_a_fault_of_ours_at_one_destination_costs_no_other(make_site, monkeypatch):
+    site = make_site(FakeTime(START))
     take = EventSync.take
 
     def stumbling(event_sync, converted, part):
@@ -290,27 +290,27 @@ def test_a_fault_of_ours_at_one_costs_no_other(site, monkeypatch):
         take(event_sync, converted, part)
 
     monkeypatch.setattr(EventSync, "take", stumbling)
-    report = here.run()
+    report = site.run()
     assert report.exit_code == 1
     assert of(report, "site3").faults[0].startswith(misp_event(1)["uuid"])
-    assert [here.live(number) for number in range(10)] == [ATTRIBUTES] * 3 + [0] + [ATTRIBUTES] * 6
+    assert [site.live(number) for number in range(10)] == [ATTRIBUTES] * 3 + [0] + [ATTRIBUTES] * 6
 
 
-def test_what_a_slow_one_has_not_taken_is_in_no_memory(site):
+def test_what_a_slow_destination_has_not_taken_is_in_no_memory(make_site):
     """The reader is done although nothing was taken yet, and what waits stands in the ledger."""
-    here = site(FakeTime(START))
+    site = make_site(FakeTime(START))
     seen = []
 
-    def look(_):
-        if not seen and here.reading():
-            with sync.opened(here.settings.destinations("site0")[0].model_copy(update={"dry_run": True})) as ledger:
+    def count_while_reading(_):
+        if not seen and site.reading():
+            with opened(site.settings.destinations("site0")[0].model_copy(update={"dry_run": True})) as ledger:
                 seen.append(ledger.count(START))
         return False
 
-    here.azure.expected = {workspace(number): ATTRIBUTES for number in range(1, 10)}
-    here.late = [workspace(0)]
-    here.fault(0, "status", when=look)
-    assert here.run().exit_code == 0
+    site.azure.expected = {workspace(number): ATTRIBUTES for number in range(1, 10)}
+    site.late = [workspace(0)]
+    site.fault(0, "status", when=count_while_reading)
+    assert site.run().exit_code == 0
     assert seen == [{"pending": ATTRIBUTES - 2, "sending": 2, "live": 2}]
 
 
@@ -341,14 +341,14 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_wrong_with_the_list_is_said(tmp_path, name):
-    given, words = BAD[name]
+def test_what_is_wrong_with_the_list_is_named(tmp_path, name):
+    tenants, words = BAD[name]
     config = tmp_path / "config.py"
     config.write_text("")
     environ = {
         "MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org",
         "MISP2SENTINEL_MISP_KEY": "k" * 40,
-        "tenants": json.dumps(given),
+        "tenants": json.dumps(tenants),
     }
     with pytest.raises(SettingsError, match=words) as error:
         load(config, environ)
@@ -357,11 +357,11 @@ def test_what_is_wrong_with_the_list_is_said(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "given", ["@Microsoft.KeyVault(VaultName=soc;SecretName=tenants)", "[{'name': 'paris'}]", "[{},]"]
+    "tenants", ["@Microsoft.KeyVault(VaultName=soc;SecretName=tenants)", "[{'name': 'paris'}]", "[{},]"]
 )
-def test_a_list_that_cannot_be_read_is_all_that_is_wrong(tmp_path, given):
+def test_a_list_that_cannot_be_read_is_all_that_is_wrong(tmp_path, tenants):
     (tmp_path / "config.py").write_text("")
-    environ = {"mispurl": "https://misp.example.org", "mispkey": "k" * 40, "tenants": given}
+    environ = {"mispurl": "https://misp.example.org", "mispkey": "k" * 40, "tenants": tenants}
     with pytest.raises(SettingsError) as error:
         load(tmp_path / "config.py", environ)
     (problem,) = error.value.problems
@@ -380,15 +380,15 @@ LEGACY = {"MISP2SENTINEL_MS_AUTH__NEW_UPLOAD_API": "false"}
         (LEGACY, [{}, {"name": "b", "cloud": "usgov"}], "run that destination by itself"),
     ],
 )
-def test_what_an_api_lacks_is_said_of_destinations_too(tmp_path, others, changes, words):
+def test_what_an_api_lacks_is_named_for_destinations_too(tmp_path, others, changes, words):
     """At Graph, two in one tenant would delete each other's indicators."""
     with pytest.raises(SettingsError, match=words):
-        destinations(tmp_path, [entry(**each) for each in changes], **others)
+        destinations(tmp_path, [entry(**change) for change in changes], **others)
 
 
 def test_a_destination_finds_its_federated_token_where_the_cluster_says(tmp_path):
-    given = [entry("secret", credential="workload_identity"), entry(name="b", workspaceId=workspace(2))]
-    first, second = destinations(tmp_path, given, AZURE_FEDERATED_TOKEN_FILE="/var/run/token")
+    tenants = [entry("secret", credential="workload_identity"), entry(name="b", workspaceId=workspace(2))]
+    first, second = destinations(tmp_path, tenants, AZURE_FEDERATED_TOKEN_FILE="/var/run/token")
     assert str(first.ms_auth.federated_token_file) == "/var/run/token"
     assert second.ms_auth.federated_token_file is None
 
@@ -396,5 +396,5 @@ def test_a_destination_finds_its_federated_token_where_the_cluster_says(tmp_path
 def destinations(folder, tenants, **others):
     config = folder / "config.py"
     config.write_text("")
-    here = {"MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org", "MISP2SENTINEL_MISP_KEY": "k" * 40}
-    return load(config, {**here, "tenants": json.dumps(tenants), **others}).settings.destinations()
+    environ = {"MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org", "MISP2SENTINEL_MISP_KEY": "k" * 40}
+    return load(config, {**environ, "tenants": json.dumps(tenants), **others}).settings.destinations()

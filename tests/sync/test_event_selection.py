@@ -87,5 +87,5 @@ def test_what_is_done_about_an_event_that_the_filters_do_not_find(event, existin
 
 def test_an_event_is_held_since_it_was_first_seen_so():
     assert decide_event(KNOWN, EDITED, None, RUN, never).held_since == NOW
-    held = replace(KNOWN, held_since=NOW - DAY)
-    assert decide_event(held, EDITED, None, RUN, never).held_since == NOW - DAY
+    held_event = replace(KNOWN, held_since=NOW - DAY)
+    assert decide_event(held_event, EDITED, None, RUN, never).held_since == NOW - DAY

@@ -65,11 +65,11 @@ class Recorder(AzureState):
         self.sent = []
         self.wrong = []
 
-    def store(self, workspace_id, sourcesystem, thing):
-        said = super().store(workspace_id, sourcesystem, thing)
-        self.sent.append((self.phase, thing["id"], bool(thing.get("revoked"))))
-        self.wrong += [said] if said else []
-        return said
+    def store(self, workspace_id, sourcesystem, object_):
+        refusal = super().store(workspace_id, sourcesystem, object_)
+        self.sent.append((self.phase, object_["id"], bool(object_.get("revoked"))))
+        self.wrong += [refusal] if refusal else []
+        return refusal
 
     def ids(self, phase):
         return Counter((id_, revoked) for when, id_, revoked in self.sent if when == phase)
@@ -81,8 +81,8 @@ class Trial:
     def __init__(self, box, place, state_url=""):
         self.box = box
         self.host = Host(box, place, state_url, MS_MAX_INDICATORS_REQUEST=str(BATCH), MISP_EVENT_LIMIT_PER_PAGE="2")
-        each = INDICATORS // EVENTS
-        box.misp.load(misp_event(number, hosts(each, f"e{number}h")) for number in range(1, EVENTS + 1))
+        per_event = INDICATORS // EVENTS
+        box.misp.load(misp_event(number, hosts(per_event, f"e{number}h")) for number in range(1, EVENTS + 1))
         self._counted = Counter()
         self._lock = threading.Lock()
 
@@ -96,12 +96,12 @@ class Trial:
         for event in list(self.box.misp.events()):
             members = list(event["Attribute"])
             few = max(1, len(members) * 8 // 100)
-            for one in members[:few]:
-                self.box.misp.edit_attribute(event["uuid"], one["uuid"], to_ids=False)
-            for one in members[few : 2 * few]:
-                self.box.misp.edit_attribute(event["uuid"], one["uuid"], value=f"new-{one['value']}")
-            for one in members[2 * few : len(members) // 2]:
-                self.box.misp.edit_attribute(event["uuid"], one["uuid"], comment="seen again")
+            for attribute in members[:few]:
+                self.box.misp.edit_attribute(event["uuid"], attribute["uuid"], to_ids=False)
+            for attribute in members[few : 2 * few]:
+                self.box.misp.edit_attribute(event["uuid"], attribute["uuid"], value=f"new-{attribute['value']}")
+            for attribute in members[2 * few : len(members) // 2]:
+                self.box.misp.edit_attribute(event["uuid"], attribute["uuid"], comment="seen again")
             self.box.misp.publish(event["uuid"])
 
     def count(self):
@@ -142,12 +142,14 @@ class Trial:
 
     def wanted(self):
         """The values of all attributes that are flagged."""
-        flagged = (one for event in self.box.misp.events() for one in event["Attribute"] if one["to_ids"])
-        return sorted(f"[domain-name:value = '{one['value']}']" for one in flagged)
+        flagged = (
+            attribute for event in self.box.misp.events() for attribute in event["Attribute"] if attribute["to_ids"]
+        )
+        return sorted(f"[domain-name:value = '{attribute['value']}']" for attribute in flagged)
 
     def verdict(self):
         """Lost, stale and sent twice."""
-        live = sorted(each["pattern"] for each in self.box.azure.live().values())
+        live = sorted(indicator["pattern"] for indicator in self.box.azure.live().values())
         killed, clean = self.box.azure.ids("killed"), self.box.azure.ids("clean")
         twice = sum((killed & clean).values()) + sum(n - 1 for n in (*killed.values(), *clean.values()))
         lost, stale = Counter(self.wanted()) - Counter(live), Counter(live) - Counter(self.wanted())
@@ -163,16 +165,16 @@ def expected(tmp_path_factory):
     """How many requests a first and a later run make to either service."""
     with sandbox() as box:
         trial = Trial(box, tmp_path_factory.mktemp("counted"))
-        found = {}
+        counts = {}
         for later in (False, True):
             trial.count()
             assert trial.phase("clean") == 0
-            found[later] = trial.requests
+            counts[later] = trial.requests
             trial.edit()
-        return found
+        return counts
 
 
-def killed_and_mended(when, expected, place, state_url=""):
+def killed_and_run_again(when, expected, place, state_url=""):
     """Kill a run, run again to the end; what came of it."""
     with sandbox() as box:
         trial = Trial(box, place, state_url)
@@ -189,7 +191,7 @@ def killed_and_mended(when, expected, place, state_url=""):
 
 @pytest.mark.parametrize("when", moments(MOMENTS), ids=str)
 def test_killed_at_any_moment(when, expected, tmp_path):
-    lost, stale, twice = killed_and_mended(when, expected, tmp_path)
+    lost, stale, twice = killed_and_run_again(when, expected, tmp_path)
     print(f"{when}: {lost} lost, {stale} stale, {twice} sent twice")
     assert (lost, stale) == (0, 0)
     assert twice <= WORKERS * BATCH
@@ -197,7 +199,7 @@ def test_killed_at_any_moment(when, expected, tmp_path):
 
 @pytest.mark.parametrize("when", [When(False, 0.6, False, True), When(True, 0.5, False, True)], ids=["first", "later"])
 def test_killed_with_a_ledger_in_postgresql(when, expected, tmp_path, postgres_url):
-    lost, stale, twice = killed_and_mended(when, expected, tmp_path, postgres_url)
+    lost, stale, twice = killed_and_run_again(when, expected, tmp_path, postgres_url)
     assert (lost, stale) == (0, 0)
     assert twice <= WORKERS * BATCH
 
@@ -222,7 +224,7 @@ def test_a_second_run_asks_little_and_sends_nothing(tmp_path):
         uploads, before = len(box.azure.uploads), len(box.misp.requests)
         assert trial.phase("second") == 0
         assert len(box.azure.uploads) == uploads
-        assert [(each["metadata"], each["excludeGalaxy"]) for each in asked(box, before)] == [(True, True)]
+        assert [(body["metadata"], body["excludeGalaxy"]) for body in asked(box, before)] == [(True, True)]
 
 
 def test_one_changed_attribute_is_one_upload_of_one_object(tmp_path):
@@ -234,6 +236,6 @@ def test_one_changed_attribute_is_one_upload_of_one_object(tmp_path):
         box.misp.edit_attribute(event["uuid"], event["Attribute"][3]["uuid"], comment="seen again")
         box.misp.publish(event["uuid"])
         assert trial.phase("second") == 0
-        assert [each["count"] for each in box.azure.uploads[uploads:]] == [1]
-        read = [each["eventid"] for each in asked(box, before) if not each.get("metadata")]
+        assert [upload["count"] for upload in box.azure.uploads[uploads:]] == [1]
+        read = [body["eventid"] for body in asked(box, before) if not body.get("metadata")]
         assert read == [[event["id"]]]

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from helpers.commands import adopt, explain, status
-from helpers.commands import withdraw as leave
+from helpers.commands import adopt, explain, status, withdraw
 from helpers.commands.check import Preflight
 from helpers.errors import NoLedger, RunActive
 from helpers.ledger.store import Ledger
@@ -27,22 +26,22 @@ FORGETS = "a run remembers nothing"
 
 @pytest.fixture
 def site(tmp_path):
-    here = OneProcess(tmp_path, START, MISP_EVENT_FILTERS='{"published": 1}', STATE_URL="none")
-    here.misp.load(misp_event(n, hosts(5, f"e{n}h")) for n in range(1, 4))
-    return here
+    site = OneProcess(tmp_path, START, MISP_EVENT_FILTERS='{"published": 1}', STATE_URL="none")
+    site.misp.load(misp_event(n, hosts(5, f"e{n}h")) for n in range(1, 4))
+    return site
 
 
 @pytest.fixture
 def over_tls(tmp_path):
     box, time = sandbox()
     with box:
-        here = TlsSite(box, time, tmp_path)
-        here.misp.load([misp_event(1, hosts(3))])
-        yield here
+        site = TlsSite(box, time, tmp_path)
+        site.misp.load([misp_event(1, hosts(3))])
+        yield site
 
 
 def counts(site):
-    return [each["count"] for each in site.azure.uploads]
+    return [upload["count"] for upload in site.azure.uploads]
 
 
 @pytest.mark.parametrize("deduplicate", ["attribute", "value"])
@@ -52,11 +51,13 @@ def test_each_run_sends_everything_under_the_same_ids(site, deduplicate):
     sent = site.live()
     site.seconds += DAY
     second = site.run()
-    assert [each.exit_code for each in (first, second)] == [0, 0]
+    assert [report.exit_code for report in (first, second)] == [0, 0]
     assert counts(site) == [15, 15]
     assert site.live().keys() == sent.keys()
     assert site.azure.wrong == []
-    assert all(seconds(each["valid_until"]) > seconds(sent[key]["valid_until"]) for key, each in site.live().items())
+    assert all(
+        seconds(indicator["valid_until"]) > seconds(sent[key]["valid_until"]) for key, indicator in site.live().items()
+    )
 
 
 def test_it_withdraws_nothing_and_keeps_no_database(site):
@@ -74,7 +75,7 @@ def test_it_withdraws_nothing_and_keeps_no_database(site):
 
 def test_it_does_not_ask_for_what_only_a_ledger_needs(site):
     site.run()
-    assert not [each.url for each in site._misp_line.requests if "/events/index" in each.url]
+    assert not [request.url for request in site._misp_line.requests if "/events/index" in request.url]
     assert site.run().advice == ""
 
 
@@ -92,7 +93,7 @@ def test_one_warning_says_so(tmp_path):
         load_events(box, 1, 2)
         run = Host(box, tmp_path / "state", "none").run("--json")
         log = (tmp_path / "state" / "misp2sentinel.log").read_text()
-    assert [each for each in warnings if FORGETS in each] == list(warnings)
+    assert [warning for warning in warnings if FORGETS in warning] == list(warnings)
     assert (run.returncode, json.loads(run.stdout)["accepted"]) == (0, 2)
     assert log.count(FORGETS) == 1
 
@@ -108,15 +109,15 @@ def test_one_run_at_a_time_still(site):
 
 @pytest.mark.parametrize("settings", [{"state_url": "none"}, {"dry_run": True}], ids=["no ledger", "dry run"])
 def test_several_destinations_do_not_lock_each_other_out(site, settings):
-    """In memory they are numbered anew in each run, so their locks go by their names."""
+    """In memory they are numbered from scratch in each run, so their locks go by their names."""
     site.azure.workspaces.add(SECOND)
     site.azure.allowed.add(SECOND)
-    there = {"tenantId": site.azure.tenant, "id": site.azure.client_id, "secret": site.azure.client_secret}
-    every = [
-        {**there, "name": "a", "workspaceId": site.azure.workspace_id},
-        {**there, "name": "b", "workspaceId": SECOND},
+    credentials = {"tenantId": site.azure.tenant, "id": site.azure.client_id, "secret": site.azure.client_secret}
+    tenants = [
+        {**credentials, "name": "a", "workspaceId": site.azure.workspace_id},
+        {**credentials, "name": "b", "workspaceId": SECOND},
     ]
-    several = environ_for(site.azure, tenants=json.dumps(every))
+    several = environ_for(site.azure, tenants=json.dumps(tenants))
     loaded = load(site.settings.state_path / "config.py", several).settings
     update = {"ms_tenants": loaded.ms_tenants, "state_url": "", **settings}
     site.settings = site.settings.model_copy(update=update)
@@ -124,34 +125,34 @@ def test_several_destinations_do_not_lock_each_other_out(site, settings):
     assert report.troubles() == []
     assert [part.indicators for part in report.parts] == [15, 15]
     with Ledger("sqlite://", SECOND, "MISP").hold_lock(site.settings.state_path):
-        held = site.run()
-    assert [part.failure != "" for part in held.parts] == [False, True]
+        refused = site.run()
+    assert [part.failure != "" for part in refused.parts] == [False, True]
 
 
 def test_commands_that_live_on_the_ledger_say_that_there_is_none(over_tls):
     settings = over_tls.settings(STATE_URL="none")
-    with pytest.raises(NoLedger, match="state_url") as told:
+    with pytest.raises(NoLedger, match="state_url") as caught:
         status.status(settings, print, max_age_hours=1, as_json=False)
-    assert told.value.exit_code == 2
+    assert caught.value.exit_code == 2
     with pytest.raises(NoLedger):
         adopt.adopt([settings], withdraw_unmatched=False, force_withdraw=False, line=None)
     with pytest.raises(NoLedger):
-        leave.withdraw_all(settings, settings.workspace_key, force_withdraw=True, line=None)
+        withdraw.withdraw_all(settings, settings.workspace_key, force_withdraw=True, line=None)
     assert over_tls.azure.uploads == []
 
 
 def test_explain_says_so_and_asks_misp(over_tls):
-    said = []
+    lines = []
     settings = over_tls.settings(STATE_URL="none")
-    assert explain.explain(settings, "host1.example.org", said.append, offline=False, as_json=False) == 0
-    assert said[0] == str(NoLedger())
-    assert "MISP now" in said and any("host1.example.org" in line for line in said[2:])
+    assert explain.explain(settings, "host1.example.org", lines.append, offline=False, as_json=False) == 0
+    assert lines[0] == str(NoLedger())
+    assert "MISP now" in lines and any("host1.example.org" in line for line in lines[2:])
 
 
 def test_check_tries_what_is_left(over_tls):
-    said = []
-    assert Preflight(over_tls.settings(STATE_URL="none"), said.append).run() == 0
-    assert any("log and lock in" in line for line in said)
+    lines = []
+    assert Preflight(over_tls.settings(STATE_URL="none"), lines.append).run() == 0
+    assert any("log and lock in" in line for line in lines)
 
 
 def test_its_address_ends_with_the_process(site):

@@ -25,8 +25,8 @@ from helpers.misp.reader import MispReader
 from helpers.misp.search_filters import NOTHING_FOUND
 from helpers.settings import loading
 from helpers.sync import destination
-from helpers.sync import run as sync
 from helpers.sync.destination import RunOptions
+from helpers.sync.run import make_state_dir, run
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
 from tests.support import FakeTime, environ_for, hosts, misp_event
@@ -58,8 +58,8 @@ class Site:
 
     def run(self, uuid="", progress=None, **environ):
         settings = loading.load(self.config, {**self.environ, **environ}).settings
-        sync.make_state_dir(settings)
-        return sync.run(settings, RunOptions(uuid), progress=progress, clock=self.time.clock)
+        make_state_dir(settings)
+        return run(settings, RunOptions(uuid), progress=progress, clock=self.time.clock)
 
     def script(self, *arguments, **environ):
         """Run script.py as cron would: no terminal."""
@@ -109,7 +109,7 @@ def test_a_run_takes_every_attribute_to_sentinel(site):
     report = accounted(site.run())
     assert report.exit_code == 0
     assert len(site.box.azure.live()) == report.indicators == 150
-    patterns = {each["pattern"] for each in site.box.azure.live().values()}
+    patterns = {indicator["pattern"] for indicator in site.box.azure.live().values()}
     assert "[domain-name:value = 'e3h7.example.org']" in patterns
 
 
@@ -206,10 +206,10 @@ def main_that_stumbles(site, monkeypatch, capsys, *arguments):
     for name, value in site.environ.items():
         monkeypatch.setenv(name, value)
 
-    def stumbling(*_given, **_named):
+    def stumbling(*_arguments, **_named):
         raise ZeroDivisionError(f"with {site.environ['MISP2SENTINEL_MISP_KEY']}")
 
-    monkeypatch.setattr(sync, "run", stumbling)
+    monkeypatch.setattr("helpers.sync.run.run", stumbling)
     monkeypatch.setattr(status, "status", stumbling)
     handlers = logging.getLogger().handlers[:]
     try:
@@ -221,7 +221,7 @@ def main_that_stumbles(site, monkeypatch, capsys, *arguments):
     return code, *capsys.readouterr()
 
 
-def test_a_fault_of_ours_is_told_as_one(site, monkeypatch, capsys):
+def test_a_fault_of_ours_is_reported_as_one(site, monkeypatch, capsys):
     code, out, err = main_that_stumbles(site, monkeypatch, capsys, "--json")
     assert (code, json.loads(out)) == (70, {"error": err.strip(), "exit_code": 70})
     assert err.startswith("A fault of MISP2Sentinel's own, please report it (the log has more): ZeroDivisionError")
@@ -284,16 +284,16 @@ def test_a_fault_in_any_step_of_an_event_costs_only_that_event(site, monkeypatch
     where, name = (destination.DestinationSync, "open") if step == "open" else (destination.EventSync, step)
     whole = getattr(where, name)
 
-    def stumbling(self, *given, **named):
-        uuid = given[0] if step == "open" else self.uuid
+    def stumbling(self, *arguments, **named):
+        uuid = arguments[0] if step == "open" else self.uuid
         if uuid == misp_event(2)["uuid"]:
             raise ZeroDivisionError
-        return whole(self, *given, **named)
+        return whole(self, *arguments, **named)
 
     monkeypatch.setattr(where, name, stumbling)
     report = site.run()
     assert report.exit_code == 1
-    assert [each.partition(":")[0] for each in report.faults] == [misp_event(2)["uuid"]]
+    assert [fault.partition(":")[0] for fault in report.faults] == [misp_event(2)["uuid"]]
     monkeypatch.undo()
     assert site.run().exit_code == 0
     assert len(site.box.azure.live()) == 90
@@ -317,10 +317,12 @@ def test_of_two_attributes_with_one_uuid_the_one_that_is_sent_stays(site):
     site.box.misp.load([{**event, "timestamp": "1790000900", "publish_timestamp": "1790000900"}])
     report = accounted(site.run())
     assert (report.exit_code, report.plans["changed"], report.withdrawals.total()) == (0, 1, 0)
-    assert [each["pattern"] for each in site.box.azure.live().values()] == ["[domain-name:value = 'a.example.org']"]
+    assert [indicator["pattern"] for indicator in site.box.azure.live().values()] == [
+        "[domain-name:value = 'a.example.org']"
+    ]
 
 
-def test_what_is_read_anew_and_need_not_be_sent_is_unchanged(site):
+def test_what_is_read_again_and_need_not_be_sent_is_unchanged(site):
     load(site, events=2, attributes=3)
     first = {"MISP2SENTINEL_DAYS_TO_EXPIRE_MAPPING": "{}"}
     site.run(**first)
@@ -406,7 +408,7 @@ def test_no_secret_in_any_file_or_output(site):
     verbose = {"MISP2SENTINEL_VERBOSE_LOG": "1", "MISP2SENTINEL_SENTINEL_WRITE_RESPONSE": "1"}
     done = site.script("--verbose", "--json", MISP2SENTINEL_WRITE_PARSED_INDICATORS="1", **verbose)
     assert done.returncode == 0
-    written = [done.stdout, done.stderr, *(each.read_bytes().decode(errors="replace") for each in site.state.iterdir())]
+    written = [done.stdout, done.stderr, *(path.read_bytes().decode(errors="replace") for path in site.state.iterdir())]
     tokens = list(site.box.azure._tokens)
     for text in written:
         for secret in (site.box.misp.readonly_key, "sandbox-secret", *tokens):
@@ -420,10 +422,10 @@ def test_files_are_private_and_new_each_run(site):
     site.script(**flags)
     site.script("--full", **flags, MISP2SENTINEL_DEFAULT_CONFIDENCE="51")
     sent = json.loads((site.state / "parsed_indicators.txt").read_text())
-    assert {each["id"] for each in sent} == set(site.box.azure.live())
+    assert {indicator["id"] for indicator in sent} == set(site.box.azure.live())
     assert f"Processing event 3 {misp_event(3)['uuid']}" in site.log
-    for each in site.state.iterdir():
-        assert stat.S_IMODE(each.stat().st_mode) == 0o600, each
+    for path in site.state.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
 
 def test_a_dump_that_is_a_link_is_refused_with_a_warning(site, tmp_path):
@@ -474,7 +476,7 @@ def test_check_says_what_works_and_where_the_settings_come_from(site):
     assert site.box.azure.objects() == {}
 
 
-def test_check_asks_about_https_and_shows_the_cause_alone(site):
+def test_check_asks_about_https_and_shows_only_the_cause(site):
     plain = site.box.misp_url.replace("https", "http")
     refused = site.script("check", MISP2SENTINEL_MISP_DOMAIN=plain).stdout
     assert f"FAIL MISP login: {plain}: misp_domain is http: does MISP want https?" in refused
@@ -511,7 +513,7 @@ def test_check_looks_for_the_ledger_where_state_url_says(site):
     assert "the ledger that state_url names can be used" in site.script("check", MISP2SENTINEL_STATE_URL=address).stdout
 
 
-def test_a_slip_in_a_filters_name_is_told_in_cron_and_fails_check(site):
+def test_a_typo_in_a_filters_name_is_a_warning_in_cron_and_fails_check(site):
     load(site)
     site.config.write_text("misp_event_filters = {'published': 1, 'publish_timestmp': '14d'}")
     done = site.script()
@@ -529,7 +531,7 @@ def test_other_warnings_do_not_break_the_silence_of_cron(site):
     assert "misp_verifcert" in site.log
 
 
-def test_filters_that_find_nothing_are_told_to_who_looks(site):
+def test_filters_that_find_nothing_are_reported_in_the_log_and_as_advice(site):
     done = site.script()
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert NOTHING_FOUND in site.log
@@ -547,11 +549,13 @@ def test_a_dry_run_shows_an_example_of_what_would_leave_for_each_reason(site):
     site.box.misp.soft_delete(misp_event(2)["uuid"], misp_event(2, hosts(1))["Attribute"][0]["uuid"])
     site.box.misp.publish(misp_event(2)["uuid"])
     report = site.run(MISP2SENTINEL_DRY_RUN="1", MISP2SENTINEL_MAX_WITHDRAW_PERCENT="100")
-    examples = {name: each for name, each in report.as_json()["examples"].items() if name.startswith("withdraw: ")}
-    assert [len(each) for each in examples.values()] == [1, 1]
+    examples = {name: values for name, values in report.as_json()["examples"].items() if name.startswith("withdraw: ")}
+    assert [len(values) for values in examples.values()] == [1, 1]
     names, _, words = (list(column.cells) for column in summary_table(report).columns)
-    told = [str(each) for name, each in zip(names, words, strict=True) if name == "would be withdrawn"]
-    assert sorted(told) == sorted(f"{name.removeprefix('withdraw: ')}; {each[0]}" for name, each in examples.items())
+    cells = [str(cell) for name, cell in zip(names, words, strict=True) if name == "would be withdrawn"]
+    assert sorted(cells) == sorted(
+        f"{name.removeprefix('withdraw: ')}; {values[0]}" for name, values in examples.items()
+    )
 
 
 def test_options_stand_on_either_side_of_the_command():
@@ -560,7 +564,7 @@ def test_options_stand_on_either_side_of_the_command():
 
 
 @pytest.mark.parametrize("hours", ["daily", "-1", "inf", "nan"])
-def test_what_is_no_number_of_hours_is_told(capsys, hours):
+def test_what_is_no_number_of_hours_is_refused(capsys, hours):
     with pytest.raises(SystemExit) as ended:
         parse(["status", f"--max-age={hours}"])
     assert ended.value.code == 2
@@ -584,7 +588,7 @@ def pwned(site):
 
 def commands(text):
     """The characters in a text that a terminal obeys, but for line ends."""
-    return {each for each in text if not each.isprintable() and each not in "\n\t"}
+    return {character for character in text if not character.isprintable() and character not in "\n\t"}
 
 
 def test_nothing_of_misp_s_or_microsoft_s_commands_the_terminal_or_the_log(site):
@@ -592,9 +596,9 @@ def test_nothing_of_misp_s_or_microsoft_s_commands_the_terminal_or_the_log(site)
     environ = {"MISP2SENTINEL_MISP_EVENT_LIMIT_PER_PAGE": "1", "MISP2SENTINEL_VERBOSE_LOG": "1"}
     listed = site.script("--dry-run", "--list", **environ)
     done = site.script("--verbose", **environ)
-    explained = [site.script(*each, **environ) for each in (("explain", "a"), ("status",), ("check",))]
-    told = [part for each in (listed, done, *explained) for part in (each.stdout, each.stderr)]
-    assert not commands("".join(told)) and not commands(site.log)
+    explained = [site.script(*command, **environ) for command in (("explain", "a"), ("status",), ("check",))]
+    output = [part for process in (listed, done, *explained) for part in (process.stdout, process.stderr)]
+    assert not commands("".join(output)) and not commands(site.log)
     assert r"send new indicator--" in listed.stdout and r"a\x1b[2Jb\x1b]0;pwn\x07c" in listed.stdout
     assert r"Rejected: " in done.stderr and r"Event could not be read: " in done.stderr
 
@@ -661,9 +665,9 @@ def test_a_signal_ends_a_run_in_good_order_and_the_next_one_goes_on(site):
         stderr=subprocess.PIPE,
         text=True,
     )
-    _, told = process.communicate(timeout=120)
+    _, stderr = process.communicate(timeout=120)
     assert process.returncode in (0, 130)
-    assert "Traceback" not in told
+    assert "Traceback" not in stderr
     site.script()
     assert len(site.box.azure.live()) == 300
 
@@ -716,13 +720,13 @@ def test_the_published_events_end_in_sentinel_or_have_a_reason(site, flatten):
     site.box.misp.load([{**event, "published": True} for event in events])
     report = site.run(MISP2SENTINEL_MISP_FLATTEN_ATTRIBUTES=flatten)
     counted = [
-        len(each.get("Attribute", [])) + sum(len(o["Attribute"]) for o in each.get("Object", [])) for each in events
+        len(event.get("Attribute", [])) + sum(len(o["Attribute"]) for o in event.get("Object", [])) for event in events
     ]
     assert (report.exit_code, report.events, report.attributes) == (0, 29, sum(counted))
     accepted = set(UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES)
-    members = [a for each in events for o in each.get("Object", []) for a in o["Attribute"]]
-    every = [a for each in events for a in each.get("Attribute", [])] + members
-    assert (report.exit_code, report.events, report.attributes) == (0, 29, len(every))
-    wanted = {f"indicator--{a['uuid'].lower()}" for a in every if a.get("to_ids") and a["type"] in accepted}
+    members = [a for event in events for o in event.get("Object", []) for a in o["Attribute"]]
+    attributes = [a for event in events for a in event.get("Attribute", [])] + members
+    assert (report.exit_code, report.events, report.attributes) == (0, 29, len(attributes))
+    wanted = {f"indicator--{a['uuid'].lower()}" for a in attributes if a.get("to_ids") and a["type"] in accepted}
     assert wanted <= set(site.box.azure.live())
-    assert report.skipped.total() == len(every) - len(wanted)
+    assert report.skipped.total() == len(attributes) - len(wanted)

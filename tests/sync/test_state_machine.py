@@ -142,8 +142,8 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.members)
     @rule(how=st.sampled_from(EDITS), which=WHICH, value=VALUES, comment=st.sampled_from(COMMENTS), publish=FLAG)
     def edit(self, how, which, value, comment, publish):
-        event, one = self._member(which)
-        uuids = (event["uuid"], one["uuid"])
+        event, attribute = self._member(which)
+        uuids = (event["uuid"], attribute["uuid"])
         if how == "add" and len(list(members(event))) < 3:
             self.misp.add_attribute(event["uuid"], self._attribute(value))
         elif how == "value":
@@ -151,9 +151,9 @@ class Machine(RuleBasedStateMachine):
         elif how == "comment":
             self.misp.edit_attribute(*uuids, comment=comment)
         elif how == "to_ids":
-            self.misp.edit_attribute(*uuids, to_ids=not one["to_ids"])
+            self.misp.edit_attribute(*uuids, to_ids=not attribute["to_ids"])
         elif how == "delete or restore":
-            (self.misp.restore if one["deleted"] else self.misp.soft_delete)(*uuids)
+            (self.misp.restore if attribute["deleted"] else self.misp.soft_delete)(*uuids)
         elif how == "hard delete":
             self.misp.hard_delete(*uuids)
         self._edited(event, publish)
@@ -161,9 +161,9 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.members)
     @rule(which=WHICH, days=st.integers(-2, 9), publish=FLAG)
     def last_seen(self, which, days, publish):
-        event, one = self._member(which)
+        event, attribute = self._member(which)
         end = datetime.fromtimestamp(self.process.seconds + days * DAY, UTC).isoformat() if days >= 0 else None
-        self.misp.edit_attribute(event["uuid"], one["uuid"], last_seen=end)
+        self.misp.edit_attribute(event["uuid"], attribute["uuid"], last_seen=end)
         self._edited(event, publish)
 
     @precondition(lambda self: self.events)
@@ -171,20 +171,22 @@ class Machine(RuleBasedStateMachine):
     def delete_object(self, which, publish):
         """The event's counter drifts by it, so that the event may leave the minimal index."""
         event = self._event(which)
-        for thing in [each for each in event["Object"] if not each["deleted"]]:
-            self.misp.delete_object(event["uuid"], thing["uuid"])
+        for object_ in [object_ for object_ in event["Object"] if not object_["deleted"]]:
+            self.misp.delete_object(event["uuid"], object_["uuid"])
             self._edited(event, publish)
 
     @precondition(lambda self: self.members)
     @rule(which=WHICH, tag=TAGS, local=FLAG, publish=FLAG, whole=FLAG)
     def tag_or_untag(self, which, tag, local, publish, whole):
-        event, one = self._member(which)
+        event, attribute = self._member(which)
         if whole or tag == "not-for-us":
             change = self.misp.untag_event if tag in names(event) else partial(self.misp.tag_event, local=local)
             change(event["uuid"], tag)
         else:
-            change = self.misp.untag_attribute if tag in names(one) else partial(self.misp.tag_attribute, local=local)
-            change(event["uuid"], one["uuid"], tag)
+            change = (
+                self.misp.untag_attribute if tag in names(attribute) else partial(self.misp.tag_attribute, local=local)
+            )
+            change(event["uuid"], attribute["uuid"], tag)
         self._edited(event, publish, local=not whole or not self._moment().matches(event, windows=True))
 
     @precondition(lambda self: self.events)
@@ -294,9 +296,9 @@ class Machine(RuleBasedStateMachine):
             return False
         row = None if event["protected"] or int(event["attribute_count"]) <= 0 else int(event["timestamp"])
         unmoved = row is None or any(mark and mark.timestamp == row for mark in memory.marks)
-        return unmoved and all(any(map(self._is_over, facts)) for facts in memory.holds.values())
+        return unmoved and all(any(map(self._has_expired, facts)) for facts in memory.holds.values())
 
-    def _is_over(self, facts):
+    def _has_expired(self, facts):
         return facts is None or facts.until <= self.process.seconds
 
     def _moment(self):
@@ -305,7 +307,7 @@ class Machine(RuleBasedStateMachine):
     def _compare(self):
         assert not self.azure.wrong
         assert self.azure.objects(sourcesystem="Somebody else") == {FOREIGN: self.foreign}
-        live = [_seen(each) for each in self.process.live().values()]
+        live = [_seen(indicator) for indicator in self.process.live().values()]
         if self.deduplicate == "value":
             self._compare_values(live)
         else:
@@ -313,25 +315,25 @@ class Machine(RuleBasedStateMachine):
 
     def _compare_attributes(self, live):
         """Each observable of each attribute is live as it may be, and nothing else is."""
-        found = {(each["attributes"][0], each["pattern"]): each for each in live}
-        assert len(found) == len(live), "two lives at once"
+        by_key = {(indicator["attributes"][0], indicator["pattern"]): indicator for indicator in live}
+        assert len(by_key) == len(live), "two lives at once"
         for memory in self.memories.values():
             for key, facts in memory.holds.items():
-                one = found.pop(key, None)
-                fitting = {each for each in facts if self._fits(one, each)}
-                assert fitting, f"{key}: {one} is none of {facts} at {self.process.seconds}"
+                indicator = by_key.pop(key, None)
+                fitting = {candidate for candidate in facts if self._fits(indicator, candidate)}
+                assert fitting, f"{key}: {indicator} is none of {facts} at {self.process.seconds}"
                 memory.holds[key] = fitting
-        assert not found, f"live, and nobody wants it: {found}"
+        assert not by_key, f"live, and nobody wants it: {by_key}"
 
-    def _fits(self, one, facts):
-        if self._is_over(facts):
-            return one is None
-        return one is not None and _described(facts).items() <= one.items()
+    def _fits(self, indicator, facts):
+        if self._has_expired(facts):
+            return indicator is None
+        return indicator is not None and _described(facts).items() <= indicator.items()
 
     def _compare_values(self, live):
         """Each value is live when an attribute wants it, with what all of its attributes say."""
-        found = {each["pattern"]: each for each in live}
-        assert len(found) == len(live), "two lives at once"
+        by_pattern = {indicator["pattern"]: indicator for indicator in live}
+        assert len(by_pattern) == len(live), "two lives at once"
         wanted: dict[str, list] = {}
         for memory in self.memories.values():
             for (attribute, pattern), facts in memory.holds.items():
@@ -339,25 +341,25 @@ class Machine(RuleBasedStateMachine):
                 uncertain = {None} if any(mark and mark.held_since is not None for mark in memory.marks) else set()
                 wanted.setdefault(pattern, []).append((attribute, facts, uncertain))
         for pattern, of_value in wanted.items():
-            self._compare_value(pattern, found.pop(pattern, None), of_value)
-        assert not found, f"live, and nobody wants it: {found}"
+            self._compare_value(pattern, by_pattern.pop(pattern, None), of_value)
+        assert not by_pattern, f"live, and nobody wants it: {by_pattern}"
 
-    def _compare_value(self, pattern, one, of_value):
+    def _compare_value(self, pattern, indicator, of_value):
         now = self.process.seconds
-        runs = [{each is not None and each.until > now for each in facts} for _, facts, _ in of_value]
-        doubtful = self.site.moving and any(False in each for each in runs)
-        certain = any(each == {True} for each in runs) and not doubtful
-        if one is None:
+        runs = [{fact is not None and fact.until > now for fact in facts} for _, facts, _ in of_value]
+        doubtful = self.site.moving and any(False in outcomes for outcomes in runs)
+        certain = any(outcomes == {True} for outcomes in runs) and not doubtful
+        if indicator is None:
             assert not certain, f"{pattern} is missing: {of_value} at {now}"
             return
-        assert any(True in each for each in runs), f"{pattern} is stale: {of_value} at {now}"
-        exact = all(len(facts | held) == 1 for _, facts, held in of_value)
-        if exact and all(each == {True} for each in runs):
-            every = [next(iter(facts)) for _, facts, _ in of_value]
-            assert one["attributes"] == sorted(attribute for attribute, *_ in of_value)
-            assert one["tlp"] == TLP[strictest(each.tlp for each in every)]
-            assert one["confidence"] == max(each.confidence for each in every)
-            assert one["labels"] == frozenset().union(*(each.labels for each in every))
+        assert any(True in outcomes for outcomes in runs), f"{pattern} is stale: {of_value} at {now}"
+        exact = all(len(facts | uncertain) == 1 for _, facts, uncertain in of_value)
+        if exact and all(outcomes == {True} for outcomes in runs):
+            certain_facts = [next(iter(facts)) for _, facts, _ in of_value]
+            assert indicator["attributes"] == sorted(attribute for attribute, *_ in of_value)
+            assert indicator["tlp"] == TLP[strictest(fact.tlp for fact in certain_facts)]
+            assert indicator["confidence"] == max(fact.confidence for fact in certain_facts)
+            assert indicator["labels"] == frozenset().union(*(fact.labels for fact in certain_facts))
 
     # -- which ----------------------------------------------------------------------------------------
 
@@ -367,7 +369,7 @@ class Machine(RuleBasedStateMachine):
 
     @property
     def members(self):
-        return [(event, one) for event in self.events for one in members(event)]
+        return [(event, attribute) for event in self.events for attribute in members(event)]
 
     def _event(self, which):
         return self.events[which % len(self.events)]
@@ -382,7 +384,7 @@ class Machine(RuleBasedStateMachine):
             "date": "2026-09-01",
             "published": published,
             "Orgc": {"name": "EXAMPLE", "uuid": OURS if own else THEIRS},
-            "Attribute": [self._attribute(each) for each in values],
+            "Attribute": [self._attribute(value) for value in values],
         }
 
     def _attribute(self, value):
@@ -433,16 +435,18 @@ def _settings(site, batch):
     }
 
 
-def _seen(thing):
+def _seen(indicator):
     """What of an object at Microsoft is compared."""
     return {
-        "pattern": thing["pattern"],
-        "attributes": sorted(each["external_id"] for each in thing["external_references"]),
-        "tlp": thing["object_marking_refs"][0].removeprefix("marking-definition--")[:8],
-        "confidence": thing["confidence"],
-        "labels": frozenset(label for label in thing["labels"] if label.startswith("label:")),
-        "comment": next((each for each in COMMENTS if each == thing["description"].partition("\n")[0]), ""),
-        "until": int(datetime.fromisoformat(thing["valid_until"]).timestamp()),
+        "pattern": indicator["pattern"],
+        "attributes": sorted(reference["external_id"] for reference in indicator["external_references"]),
+        "tlp": indicator["object_marking_refs"][0].removeprefix("marking-definition--")[:8],
+        "confidence": indicator["confidence"],
+        "labels": frozenset(label for label in indicator["labels"] if label.startswith("label:")),
+        "comment": next(
+            (comment for comment in COMMENTS if comment == indicator["description"].partition("\n")[0]), ""
+        ),
+        "until": int(datetime.fromisoformat(indicator["valid_until"]).timestamp()),
     }
 
 
@@ -469,8 +473,8 @@ CAREFUL = settings(
 @pytest.mark.parametrize("kind", [Machine, Values])
 def test_on_postgresql(kind, postgres_server):
     """The same with the ledger in a PostgreSQL, a fresh one for each sequence."""
-    some = settings(CAREFUL, max_examples=max(1, SEQUENCES // 8))
-    run_state_machine_as_test(lambda: kind(postgres_server.new()), settings=some)
+    shorter = settings(CAREFUL, max_examples=max(1, SEQUENCES // 8))
+    run_state_machine_as_test(lambda: kind(postgres_server.new()), settings=shorter)
 
 
 TestAttributes = Machine.TestCase

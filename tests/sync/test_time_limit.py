@@ -17,16 +17,16 @@ MOST_RUNS = 10
 @pytest.fixture
 def site(tmp_path):
     """A site with nine minutes for a run, whose MISP needs its time for each page of two events."""
-    here = OneProcess(
+    site = OneProcess(
         tmp_path,
         START,
         MISP_EVENT_FILTERS='{"published": 1}',
         MISP_EVENT_LIMIT_PER_PAGE="2",
         MAX_RUN_MINUTES="9",
     )
-    here.misp.load(misp_event(n, hosts(ATTRIBUTES, f"e{n}h")) for n in range(1, EVENTS + 1))
-    here.misp.faults.add(Fault("/events/restSearch", "status", when=lambda _: slow(here)))
-    return here
+    site.misp.load(misp_event(n, hosts(ATTRIBUTES, f"e{n}h")) for n in range(1, EVENTS + 1))
+    site.misp.faults.add(Fault("/events/restSearch", "status", when=lambda _: slow(site)))
+    return site
 
 
 def slow(site):
@@ -44,14 +44,14 @@ def runs(site, **options):
 
 
 def uploaded(site):
-    return sum(each["count"] for each in site.azure.uploads)
+    return sum(upload["count"] for upload in site.azure.uploads)
 
 
 def test_a_first_run_that_stops_and_those_that_go_on_send_each_object_once(site):
     reports = runs(site)
     assert len(reports) > 2, "or nothing was stopped"
-    assert [each.exit_code for each in reports] == [1] * (len(reports) - 1) + [0]
-    assert sum(each.events for each in reports) == EVENTS, "none was read twice"
+    assert [report.exit_code for report in reports] == [1] * (len(reports) - 1) + [0]
+    assert sum(report.events for report in reports) == EVENTS, "none was read twice"
     assert uploaded(site) == len(site.live()) == EVENTS * ATTRIBUTES
     assert site.run().indicators == 0
 
@@ -71,13 +71,13 @@ def test_a_full_run_goes_on_at_the_event_where_it_stopped(site, why):
     site.seconds += 8 * DAY if why == "due" else 600
     again = runs(site, full=why == "asked for")
     assert len(again) > 2, "or nothing was stopped"
-    assert [each.exit_code for each in again] == [1] * (len(again) - 1) + [0]
-    assert sum(each.events for each in again) == EVENTS, "each was read once over all of them"
+    assert [report.exit_code for report in again] == [1] * (len(again) - 1) + [0]
+    assert sum(report.events for report in again) == EVENTS, "each was read once over all of them"
     assert uploaded(site) == before, "nothing of it had changed"
     assert site.run().events == 0
 
 
-def test_without_a_ledger_it_says_that_the_next_one_begins_anew(site):
+def test_without_a_ledger_it_says_that_the_next_run_begins_from_scratch(site):
     site.settings = site.settings.model_copy(update={"state_url": "none"})
     first, second = site.run(), site.run()
     assert (first.exit_code, second.exit_code) == (1, 1)
@@ -118,8 +118,8 @@ def test_a_slow_microsoft_does_not_hold_a_run_beyond_its_time(site):
     """What was in the queue is pending, and nothing of it is lost or sent twice."""
     site.settings = site.settings.model_copy(update={"ms_max_indicators_request": 2})
     site.misp.faults.clear()
-    every = 60
-    site.misp.load([misp_event(EVENTS + 1, hosts(every))])
+    count = 60
+    site.misp.load([misp_event(EVENTS + 1, hosts(count))])
     for number in range(1, EVENTS + 1):
         site.misp.delete(misp_event(number)["uuid"])
     site.azure.faults.add(Fault(UPLOAD_PATH, "status", times=None, when=lambda _: slow_to_take(site)))
@@ -127,13 +127,13 @@ def test_a_slow_microsoft_does_not_hold_a_run_beyond_its_time(site):
     first = site.run()
     assert site.waiting.seconds - begun <= 9 * 60 + SECONDS_FOR_A_PAGE
     assert (first.exit_code, first.given_up) == (1, "")
-    assert 0 < first.states[OutcomeState.ACCEPTED] == len(site.live()) < every
-    assert first.states[OutcomeState.PENDING] == every - len(site.live())
+    assert 0 < first.states[OutcomeState.ACCEPTED] == len(site.live()) < count
+    assert first.states[OutcomeState.PENDING] == count - len(site.live())
     runs(site)
     site.azure.faults.clear()
     site.seconds += 600
     assert site.run().exit_code == 0
-    assert uploaded(site) == len(site.live()) == every
+    assert uploaded(site) == len(site.live()) == count
 
 
 def slow_to_take(site):

@@ -40,8 +40,8 @@ def test_the_second_on_another_connection_is_refused(postgres_url):
             pass
     with second.hold_lock():
         pass
-    for each in (first, second, elsewhere):
-        each.close()
+    for ledger in (first, second, elsewhere):
+        ledger.close()
 
 
 def test_a_process_that_is_killed_lets_go(postgres_url):
@@ -62,10 +62,10 @@ def test_a_process_that_is_killed_lets_go(postgres_url):
 def test_many_open_an_empty_database_at_once(postgres_url):
     with ThreadPoolExecutor(8) as pool:
         ledgers = list(pool.map(opened, [postgres_url] * 8))
-    assert len({each.destination for each in ledgers}) == 1
+    assert len({ledger.destination for ledger in ledgers}) == 1
     assert len(ledgers[0].destinations()) == 1
-    for each in ledgers:
-        each.close()
+    for ledger in ledgers:
+        ledger.close()
 
 
 @pytest.mark.parametrize("shared", ["state directory", "database"])
@@ -88,7 +88,7 @@ def test_two_runs_at_once(shared, request, tmp_path):
     assert (first.returncode, ended[0].returncode) == (0, 5)
     assert "Another run is active" in ended[0].stderr
     assert len(box.azure.live()) == 10
-    assert sum(each["count"] for each in box.azure.uploads) == 10
+    assert sum(upload["count"] for upload in box.azure.uploads) == 10
 
 
 def test_hosts_share_what_they_know(postgres_url, tmp_path):
@@ -116,7 +116,7 @@ def test_a_database_that_goes_away_in_the_middle_costs_nothing_but_the_run(postg
         assert PASSWORD not in broken.stderr
         box.misp.faults.clear()
         assert host.run().returncode == 0
-        assert len(box.azure.live()) == sum(each["count"] for each in box.azure.uploads) == 20
+        assert len(box.azure.live()) == sum(upload["count"] for upload in box.azure.uploads) == 20
 
 
 def ended(url):
