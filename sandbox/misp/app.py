@@ -12,6 +12,7 @@ from uuid import UUID
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Rule
 
 from sandbox.faults import Faults
 from sandbox.misp.accounts import Account, account, organisation
@@ -300,9 +301,22 @@ class Api:
         return error(403, "You do not have permission to use this functionality.")
 
 
+def _build_no_address(rule: Rule) -> None:
+    raise NotImplementedError(f"no address is built by {rule.rule}")
+
+
+class _MatchedRule(Rule):
+    """A rule that is matched, and that no address is built by: what would build it takes most of making an app."""
+
+    def _compile_builder(self, append_unknown: bool = True) -> Any:
+        del append_unknown
+        return _build_no_address
+
+
 def create_app(state: MispState) -> Flask:
     """Give the MISP that holds ``state``."""
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
+    app.url_rule_class = _MatchedRule
     Api(state).install(app)
     return app
 

@@ -11,7 +11,7 @@ import os
 from hypothesis import HealthCheck, Phase, settings
 
 EXAMPLES = os.environ.get("EXAMPLES") or "few"
-SHARE = 4
+SHARE = 6
 
 
 def load_profile() -> None:
@@ -25,5 +25,5 @@ def load_profile() -> None:
 
 
 def examples(number: int) -> int:
-    """Give how many of so many examples are tried: all, or one in four."""
+    """Give how many of so many examples are tried: all, or one in six."""
     return number // SHARE if EXAMPLES == "few" else number
