@@ -46,7 +46,7 @@ def test_a_page_that_has_to_be_halved_is_told_once_and_counted(box, tmp_path, ca
     assert len(read(reader)) == 8
     # the page three times, then two halves and four quarters once each
     assert (reader.detours.failed, reader.detours.singly) == (3 + 2 + 4, 8)
-    told = [each.getMessage() for each in caplog.records if LOGGED in each.getMessage()]
+    told = [record.getMessage() for record in caplog.records if LOGGED in record.getMessage()]
     assert len(told) == 1
     assert "8 events" in told[0] and "in halves" in told[0] and "Internal." in told[0]
     assert "eventid" in told[0] and "noShadowAttributes" in told[0]
@@ -185,7 +185,7 @@ def test_an_event_that_fails_for_good_is_not_called_read(box, tmp_path):
     box.misp.faults.add(Fault(ATTRIBUTES, "status", times=None))
     reader = reader_for(box, tmp_path)
     read(reader)
-    assert [each.uuid for each in reader.unread] == [misp_event(3)["uuid"]]
+    assert [unread.uuid for unread in reader.unread] == [misp_event(3)["uuid"]]
     # 3 and 4 are left of the halves
     assert reader.detours.singly == 1
 

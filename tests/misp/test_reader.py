@@ -32,8 +32,8 @@ def read(box, tmp_path):
         found = {}
         for page in reader.pages(reader.listing(filters), filters):
             for event in page.slices:
-                members = [one for each in event.get("Object", []) for one in each["Attribute"]]
-                values = [each["value"] for each in [*event.get("Attribute", []), *members]]
+                members = [attribute for object_ in event.get("Object", []) for attribute in object_["Attribute"]]
+                values = [attribute["value"] for attribute in [*event.get("Attribute", []), *members]]
                 found.setdefault(event["uuid"], []).extend(values)
         return found, reader
 
@@ -170,8 +170,8 @@ def test_members_of_an_object_stay_together_over_a_page(box, tmp_path, small_pag
     box.misp.load([misp_event(1, hosts(10), Object=objects)])
     reader = reader_for(box, tmp_path)
     slices = [event for page in reader.pages(reader.listing(FILTERS), FILTERS) for event in page.slices]
-    members = [each["Attribute"] for event in slices for each in event["Object"]]
-    assert sorted(len(each) for each in members) == [3] * 50
+    members = [object_["Attribute"] for event in slices for object_ in event["Object"]]
+    assert sorted(len(member) for member in members) == [3] * 50
     assert sum(len(event["Attribute"]) for event in slices) == 10
     assert {event["info"] for event in slices} == {"Event 1"}
 
@@ -189,11 +189,11 @@ def test_of_names_that_are_not_flagged_those_of_flagged_files_are_read_the_other
     box.misp.load([event])
     reader = reader_for(box, tmp_path)
     slices = [event for page in reader.pages(reader.listing(FILTERS), FILTERS) for event in page.slices]
-    assert sum(len(each["Attribute"]) for each in slices) == 99
-    (members,) = [each["Attribute"] for piece in slices for each in piece["Object"]]
-    assert [each["value"] for each in members] == [value for _, value in names]
-    assert [bool(each["to_ids"]) for each in members] == [True, True, False, True]
-    assert [each[UNASKED] for each in slices if UNASKED in each] == [70 + 4]
+    assert sum(len(slice_["Attribute"]) for slice_ in slices) == 99
+    (members,) = [object_["Attribute"] for piece in slices for object_ in piece["Object"]]
+    assert [member["value"] for member in members] == [value for _, value in names]
+    assert [bool(member["to_ids"]) for member in members] == [True, True, False, True]
+    assert [slice_[UNASKED] for slice_ in slices if UNASKED in slice_] == [70 + 4]
 
 
 @pytest.mark.parametrize(("to_ids", "names", "unasked"), [("1", 1, 2), (True, 1, 2), (0, 2, 0)])
@@ -208,9 +208,11 @@ def test_a_site_that_says_itself_what_is_to_be_flagged_is_not_told_that_the_rest
     box.misp.load([event])
     reader, filters = reader_for(box, tmp_path), {**FILTERS, "to_ids": to_ids}
     slices = [event for page in reader.pages(reader.listing(filters), filters) for event in page.slices]
-    every = [one for each in slices for holder in (each, *each["Object"]) for one in holder["Attribute"]]
-    assert sum(each["type"] == "filename" for each in every) == names
-    assert [each[UNASKED] for each in slices if UNASKED in each] == [unasked]
+    every = [
+        attribute for slice_ in slices for holder in (slice_, *slice_["Object"]) for attribute in holder["Attribute"]
+    ]
+    assert sum(attribute["type"] == "filename" for attribute in every) == names
+    assert [slice_[UNASKED] for slice_ in slices if UNASKED in slice_] == [unasked]
 
 
 PASSING = ["status", "html", "reset-before", "truncate"]
@@ -240,7 +242,7 @@ def test_an_event_that_cannot_be_delivered_is_named_and_costs_only_itself(box, r
     box.misp.faults.add(Fault(ATTRIBUTES, kind, times=None, body={"message": "Allowed memory size"}))
     found, reader = read()
     assert len(found) == 19
-    assert [each.uuid for each in reader.unread] == [misp_event(7)["uuid"]]
+    assert [unread.uuid for unread in reader.unread] == [misp_event(7)["uuid"]]
     if kind == "status":
         assert "Allowed memory size" in reader.unread[0].words
 
@@ -287,7 +289,7 @@ def test_a_large_event_that_breaks_off_is_named(box, read, small_pages):
     box.misp.load([misp_event(1, hosts(300)), misp_event(2, hosts(2))])
     box.misp.faults.add(Fault(ATTRIBUTES, "status", when=lambda body: body["page"] > 2, times=None))
     found, reader = read()
-    assert [each.uuid for each in reader.unread] == [misp_event(1)["uuid"]]
+    assert [unread.uuid for unread in reader.unread] == [misp_event(1)["uuid"]]
     assert len(found[misp_event(2)["uuid"]]) == 2
 
 
@@ -430,10 +432,10 @@ def test_groups_are_bounded_and_lose_nothing():
     sizes = [1, 5, 0, 9000, 3, 4096, 2, *[100] * 90, 4095, 1]
     listed = [ListedEvent(f"u{n}", str(n), 0, published=True, attributes=size) for n, size in enumerate(sizes)]
     groups = list(grouped(listed, 50, 4096))
-    assert [each for group in groups for each in group] == listed
+    assert [listed_event for group in groups for listed_event in group] == listed
     for group in groups:
         assert len(group) <= 50
-        assert len(group) == 1 or sum(each.attributes for each in group) <= 4096
+        assert len(group) == 1 or sum(listed_event.attributes for listed_event in group) <= 4096
 
 
 # --- decaying models -----------------------------------------------------------------------------------
@@ -445,9 +447,14 @@ def scored(box, tmp_path, **environ):
     """Read everything; the names of the models that scored each value."""
     reader = reader_for(box, tmp_path, **environ)
     events = [event for page in reader.pages(reader.listing(FILTERS), FILTERS) for event in page.slices]
-    members = [one for event in events for each in event.get("Object", []) for one in each["Attribute"]]
-    every = [*(one for event in events for one in event["Attribute"]), *members]
-    models = {one["value"]: [score["DecayingModel"]["name"] for score in one.get("decay_score", [])] for one in every}
+    members = [
+        attribute for event in events for object_ in event.get("Object", []) for attribute in object_["Attribute"]
+    ]
+    every = [*(attribute for event in events for attribute in event["Attribute"]), *members]
+    models = {
+        attribute["value"]: [score["DecayingModel"]["name"] for score in attribute.get("decay_score", [])]
+        for attribute in every
+    }
     return models, reader
 
 
@@ -493,8 +500,8 @@ def test_scores_come_with_the_pages_of_a_large_event(box, tmp_path, monkeypatch)
 
 def test_scores_are_asked_for_in_pages_to_the_end(box, tmp_path, monkeypatch):
     with_scores(box, events=1, attributes=100)
-    for each in misp_event(1, hosts(100))["Attribute"]:
-        box.misp.score(misp_event(1)["uuid"], each["uuid"], 40, "URLs")
+    for attribute in misp_event(1, hosts(100))["Attribute"]:
+        box.misp.score(misp_event(1)["uuid"], attribute["uuid"], 40, "URLs")
     monkeypatch.setattr(reader, "grouped", lambda listing, *_: [list(listing)])
     attribute_pages = PagedSearch.attribute_pages
 
@@ -506,14 +513,14 @@ def test_scores_are_asked_for_in_pages_to_the_end(box, tmp_path, monkeypatch):
     monkeypatch.setattr(PagedSearch, "attribute_pages", smaller)
     models, _ = scored(box, tmp_path, **DECAY)
     assert len(searches(box, ATTRIBUTES)) == 4
-    assert sum("URLs" in each for each in models.values()) == 100
+    assert sum("URLs" in model for model in models.values()) == 100
 
 
 def test_an_event_whose_scores_cannot_be_had_is_not_read(box, tmp_path):
     with_scores(box, events=2)
     box.misp.faults.add(Fault(ATTRIBUTES, "status", status=405, when=holds(1), times=None))
     models, reader = scored(box, tmp_path, **DECAY)
-    assert [each.uuid for each in reader.unread] == [misp_event(1)["uuid"]]
+    assert [unread.uuid for unread in reader.unread] == [misp_event(1)["uuid"]]
     assert set(models) == {"e2h0.example.org", "e2h1.example.org", "inner0.example.org"}
 
 

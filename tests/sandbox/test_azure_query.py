@@ -164,7 +164,7 @@ def test_pages_show_what_was_there_at_the_first(client, state):
     first = client.post({"maxPageSize": 2, "sortBy": {"field": "lastUpdatedTimeUtc", "direction": "DESC"}}).json
     state.store(state.workspace_id, "MISP", thing(9))
     second = client.follow(first["nextLink"]).json
-    assert not {one["name"] for one in first["value"]} & {one["name"] for one in second["value"]}
+    assert not {record["name"] for record in first["value"]} & {record["name"] for record in second["value"]}
 
 
 def test_a_page_is_a_hundred_unless_asked_otherwise(client, state):

@@ -178,7 +178,7 @@ def test_a_misp_without_events_is_told(box, key_file):
 def test_wrong_usage(arguments, words, key_file, capsys):
     path = key_file("k")
     with pytest.raises(SystemExit) as raised:
-        compare.main([path if each == "KEY" else each for each in arguments])
+        compare.main([path if argument == "KEY" else argument for argument in arguments])
     assert raised.value.code == 2 and words in capsys.readouterr().err
 
 

@@ -83,7 +83,7 @@ def recording(name):
 
 def events_of(name):
     body = recording(name)["response"]["json"]
-    return [one["Event"] for one in body.get("response", [body])]
+    return [row["Event"] for row in body.get("response", [body])]
 
 
 def series():
@@ -91,14 +91,14 @@ def series():
     known = {}
     for name in ("events_restSearch_page_text", "paging_shift_after_delete_page2"):
         for event in events_of(name):
-            related = {one["Event"]["uuid"]: one["Event"] for one in event["RelatedEvent"]}
+            related = {link["Event"]["uuid"]: link["Event"] for link in event["RelatedEvent"]}
             known = related | known | {event["uuid"]: event}
     return [event | {"published": True} for event in known.values()]
 
 
 def warninglist():
     attributes = recording("attributes_restSearch_includeWarninglistHits")["response"]["json"]["response"]
-    return {hit["value"] for one in attributes["Attribute"] for hit in one.get("warnings", ())}
+    return {hit["value"] for attribute in attributes["Attribute"] for hit in attribute.get("warnings", ())}
 
 
 def state_with(events=()):
@@ -127,8 +127,8 @@ def replay(state, name):
 def rows(body):
     """The records of an answer, each with the attributes in it."""
     if isinstance(body["response"], dict):
-        return [(one, []) for one in body["response"]["Attribute"]]
-    return [(one["Event"], one["Event"].get("Attribute", [])) for one in body["response"]]
+        return [(attribute, []) for attribute in body["response"]["Attribute"]]
+    return [(row["Event"], row["Event"].get("Attribute", [])) for row in body["response"]]
 
 
 def identities(body):
@@ -178,7 +178,9 @@ def test_series(name):
         state.unpublish("f33fc8cf-96ea-46be-a16e-770054480214")
     answer, response = replay(state, name)
     assert counts(answer.headers) == counts(response["headers"])
-    assert [one[:2] for one in identities(answer.json)] == [one[:2] for one in identities(response["json"])]
+    assert [identity[:2] for identity in identities(answer.json)] == [
+        identity[:2] for identity in identities(response["json"])
+    ]
 
 
 @recorded
@@ -187,7 +189,7 @@ def test_deleted_attributes_on_request():
     state = state_with([event])
     assert_same(*replay(state, "events_restSearch_deleted"))
     shown = replay(state, "events_restSearch_without_proposals")[0].json["response"][0]["Event"]
-    assert [one["deleted"] for one in shown["Attribute"]] == [False, False]
+    assert [attribute["deleted"] for attribute in shown["Attribute"]] == [False, False]
 
 
 def small(number, **changes):
@@ -211,13 +213,13 @@ def search(state, controller="events", **query):
 
 
 def found(state, **query):
-    return [one["Event"]["id"] for one in search(state, **query).json["response"]]
+    return [row["Event"]["id"] for row in search(state, **query).json["response"]]
 
 
 def test_published_false_is_applied_to_the_finished_page():
     state = state_with(small(number, published=number != 4) for number in range(1, 6))
     pages = [search(state, published=False, limit=2, page=page) for page in (1, 2, 3)]
-    assert [[one["Event"]["id"] for one in page.json["response"]] for page in pages] == [[], ["4"], []]
+    assert [[row["Event"]["id"] for row in page.json["response"]] for page in pages] == [[], ["4"], []]
     assert {page.headers["X-Result-Count"] for page in pages} == {"5"}
     assert found(state, published=0, limit=2) == found(state, published=[0]) == ["4"]
     assert found(state, published=[0, 1]) == ["1", "2", "3", "4", "5"]
@@ -302,8 +304,8 @@ def test_attribute_search_has_object_members_and_inherited_tags():
     thing = {"name": "file", "Attribute": [member]}
     state = state_with([small(1, Object=[thing], Tag=[{"name": "tlp:red"}])])
     answer = search(state, "attributes", includeEventTags=1, eventid="1").json["response"]["Attribute"]
-    assert [one["object_id"] for one in answer] == ["0", "1"]
-    assert [one["Tag"][0]["inherited"] for one in answer] == [1, 1]
+    assert [row["object_id"] for row in answer] == ["0", "1"]
+    assert [row["Tag"][0]["inherited"] for row in answer] == [1, 1]
 
 
 def test_loading_again_keeps_the_ids():
@@ -337,7 +339,7 @@ def test_pymisp_works_over_tls():
         event = misp.get_event(3, pythonify=True)
     assert [event.info for event in events] == ["event 1", "event 2"]
     assert [row["id"] for row in rows] == ["1", "2", "3"]
-    assert [one["value"] for one in attributes["Attribute"]] == ["n1.example", "n2.example", "n3.example"]
+    assert [attribute["value"] for attribute in attributes["Attribute"]] == ["n1.example", "n2.example", "n3.example"]
     assert event.attributes[0].value == "n3.example"
 
 

@@ -31,7 +31,7 @@ def post(misp, path, user="user", **body):
 
 def seen(misp, **query):
     answer = post(misp, "/sightings/restSearch", "reader", **query).json["response"]
-    return [(each["Sighting"]["attribute_id"], each["Sighting"]["date_sighting"]) for each in answer]
+    return [(row["Sighting"]["attribute_id"], row["Sighting"]["date_sighting"]) for row in answer]
 
 
 def test_a_sighting_moves_nothing_and_the_same_once_more_is_another(misp):
@@ -86,12 +86,12 @@ def cluster(number, distribution="3", owner="0"):
 def test_clusters(misp, user, query, expected):
     misp.clusters += [cluster(1), cluster(2, "0", ORGANISATION["id"]), cluster(3, "0", OTHERS["id"])]
     answer = post(misp, "/galaxy_clusters/restSearch", user, **query)
-    assert [each["GalaxyCluster"]["id"] for each in answer.json["response"]] == expected
+    assert [row["GalaxyCluster"]["id"] for row in answer.json["response"]] == expected
     assert answer.headers["X-Result-Count"] == str(len(expected))
 
 
 def found(misp, **query):
-    return [each["Event"]["id"] for each in post(misp, "/events/restSearch", **query).json["response"]]
+    return [row["Event"]["id"] for row in post(misp, "/events/restSearch", **query).json["response"]]
 
 
 def test_filters_that_are_applied_to_the_finished_page(misp):
@@ -108,7 +108,7 @@ def test_filters_that_are_applied_to_the_finished_page(misp):
 def test_a_uuid_is_that_of_an_event_or_of_an_attribute(misp):
     assert found(misp, uuid=HOST) == found(misp, uuid=EVENT) == ["1"]
     answer = post(misp, "/attributes/restSearch", uuid=EVENT).json["response"]["Attribute"]
-    assert [each["uuid"] for each in answer] == [HOST, MEMBER]
+    assert [row["uuid"] for row in answer] == [HOST, MEMBER]
 
 
 def test_an_event_without_attributes_is_not_found_where_their_state_is_asked_for(misp):

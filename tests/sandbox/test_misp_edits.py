@@ -68,19 +68,19 @@ def listing(misp, key=None, **query):
 
 
 def search(misp, key=None, **query):
-    return [one["Event"] for one in post(misp, "/events/restSearch", key, **query).json["response"]]
+    return [row["Event"] for row in post(misp, "/events/restSearch", key, **query).json["response"]]
 
 
 def attributes(misp, **query):
     answer = post(misp, "/attributes/restSearch", eventid=EVENT, **query).json["response"]["Attribute"]
-    return {one["uuid"]: one for one in answer}
+    return {row["uuid"]: row for row in answer}
 
 
 def members(misp):
     """All attributes of the event that live, as events/restSearch shows them."""
     (found,) = search(misp, uuid=EVENT)
-    inner = [one for thing in found["Object"] for one in thing["Attribute"]]
-    return {one["uuid"]: one for one in [*found["Attribute"], *inner]}
+    inner = [attribute for object_ in found["Object"] for attribute in object_["Attribute"]]
+    return {attribute["uuid"]: attribute for attribute in [*found["Attribute"], *inner]}
 
 
 MOVING = {
@@ -161,7 +161,7 @@ def test_what_does_not_move_the_row(misp, name):
     before = listing(misp)
     STILL[name](misp)
     assert listing(misp) == before
-    assert {one["timestamp"] for one in members(misp).values()} == {str(START)}
+    assert {member["timestamp"] for member in members(misp).values()} == {str(START)}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -287,7 +287,7 @@ def scores(misp, **query):
     found = post(misp, "/attributes/restSearch", misp.readonly_key, eventid=EVENT, **query).json["response"][
         "Attribute"
     ]
-    return {one["uuid"]: one.get("decay_score") for one in found}
+    return {entry["uuid"]: entry.get("decay_score") for entry in found}
 
 
 def test_scores_are_shown_to_who_asks_and_move_nothing(misp):
@@ -302,7 +302,9 @@ def test_scores_are_shown_to_who_asks_and_move_nothing(misp):
     ]
     assert [(each["decayed"], each["DecayingModel"]["id"]) for each in found[SECOND]] == [(True, "2")]
     assert not any(scores(misp).values())
-    assert not any("decay_score" in one for one in search(misp, uuid=EVENT, includeDecayScore=1)[0]["Attribute"])
+    assert not any(
+        "decay_score" in attribute for attribute in search(misp, uuid=EVENT, includeDecayScore=1)[0]["Attribute"]
+    )
     assert listing(misp, misp.readonly_key) == before
     with pytest.raises(KeyError):
         misp.score(EVENT, UNKNOWN, 1)

@@ -43,13 +43,13 @@ def ask():
 )
 def test_tags_are_found_by_like_in_any_letter_case(ask, body, names):
     _, _, found = ask("/tags/search", body)
-    assert [each["Tag"]["name"] for each in found] == names
-    assert all({"id", "org_id", "is_galaxy"} <= each["Tag"].keys() and "local" not in each["Tag"] for each in found)
+    assert [entry["Tag"]["name"] for entry in found] == names
+    assert all({"id", "org_id", "is_galaxy"} <= entry["Tag"].keys() and "local" not in entry["Tag"] for entry in found)
 
 
 def test_models_are_listed_with_whether_they_are_enabled(ask):
     _, _, found = ask("/decayingModel/index")
-    models = [each["DecayingModel"] for each in found]
+    models = [entry["DecayingModel"] for entry in found]
     assert [(each["id"], each["name"], each["enabled"]) for each in models] == [
         ("1", "NIDS", True),
         ("2", "Old model", False),
@@ -60,9 +60,9 @@ def test_models_are_listed_with_whether_they_are_enabled(ask):
 def test_models_have_the_fields_of_real_ones(ask):
     _, _, found = ask("/decayingModel/index")
     (real, *_) = json.loads((RECORDINGS / "decayingModel_index.json").read_text())["response"]["json"]
-    for each in found:
-        assert each.keys() == real.keys()
-        kinds = [{name: type(value) for name, value in one["DecayingModel"].items()} for one in (each, real)]
+    for entry in found:
+        assert entry.keys() == real.keys()
+        kinds = [{name: type(value) for name, value in one["DecayingModel"].items()} for one in (entry, real)]
         assert kinds[0] == kinds[1]
 
 
@@ -81,7 +81,7 @@ def test_models_have_the_fields_of_real_ones(ask):
 def test_some_filters_are_applied_to_a_page_already_cut(ask, filters, left):
     """Measured: X-Result-Count is that of all events, and a page of the first may be empty."""
     _, headers, found = ask("/events/restSearch", {"returnFormat": "json", **filters})
-    assert [each["Event"]["id"] for each in found["response"]] == left
+    assert [row["Event"]["id"] for row in found["response"]] == left
     assert headers["X-Result-Count"] == "2"
     _, _, found = ask("/events/restSearch", {"returnFormat": "json", "limit": 1, "page": 1, **filters})
-    assert [each["Event"]["id"] for each in found["response"]] == [each for each in left if each == "1"]
+    assert [row["Event"]["id"] for row in found["response"]] == [each for each in left if each == "1"]

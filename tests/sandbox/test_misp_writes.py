@@ -90,7 +90,7 @@ def test_an_edit_adds_what_it_names_and_keeps_the_rest():
     assert answer.status_code == response["status"]
     shown, expected = answer.json["Event"], response["json"]["Event"]
     assert (shown["info"], shown["published"], shown["publish_timestamp"]) == (expected["info"], False, "0")
-    assert {one["value"] for one in shown["Attribute"]} == {"pageset4.example.org", "edited-in.example.org"}
+    assert {attribute["value"] for attribute in shown["Attribute"]} == {"pageset4.example.org", "edited-in.example.org"}
     assert int(shown["timestamp"]) >= NOW
     assert set(shown) == set(expected) - {"Tag"}
 
@@ -141,7 +141,7 @@ def test_an_accepted_proposal_changes_the_event():
     accepted = post(misp, "/shadow_attributes/accept/1")
     assert accepted.json["name"] == recording("shadow_attributes_accept")["response"]["json"]["name"]
     changed = misp.event("254")
-    assert {one["value"] for one in changed["Attribute"]} == {"203.0.113.50", "proposed.example.org"}
+    assert {attribute["value"] for attribute in changed["Attribute"]} == {"203.0.113.50", "proposed.example.org"}
     assert changed["published"] is False
 
 
@@ -175,7 +175,7 @@ def test_an_edited_object_has_what_was_sent_and_nothing_else():
     new = {"object_relation": "new", "type": "text", "value": "new"}
     post(misp, f"/objects/edit/{made['uuid']}", thing(Attribute=[stays, new], first_seen="2026-11-20T08:00:00+00:00"))
     (kept,) = misp.event("254")["Object"]
-    live = {one["value"]: one["uuid"] for one in kept["Attribute"] if not one["deleted"]}
+    live = {attribute["value"]: attribute["uuid"] for attribute in kept["Attribute"] if not attribute["deleted"]}
     assert live.keys() == {"changed", "new"} and live["changed"] == stays["uuid"]
     assert kept["first_seen"] == "2026-11-20T08:00:00.000000+00:00"
     assert misp.event("254")["published"] is False
@@ -210,4 +210,4 @@ def test_a_sharing_group_decides_who_sees_an_event():
     seen = {user: post(misp, "/events/view/300", user=user).status_code for user in ("other_user", "third")}
     assert seen == {"other_user": 200, "third": 404}
     groups = {user: post(misp, "/sharingGroups/index", user=user).json["response"] for user in ("other_user", "third")}
-    assert [len(each) for each in groups.values()] == [1, 0]
+    assert [len(listed_event) for listed_event in groups.values()] == [1, 0]

@@ -44,7 +44,7 @@ def without_note(collected):
 def test_a_story_is_collected_as_it_was_shared(site):
     site.one(story(), publish=True)
     code, collected, said = site.collect()
-    assert code == 0 and [without_note(each) for each in collected] == [story()]
+    assert code == 0 and [without_note(story) for story in collected] == [story()]
     assert collected[0]["misp"] == {
         **OURS,
         "url": "https://misp.example.org/events/view/1",
@@ -67,8 +67,8 @@ def test_collecting_is_incremental_and_full_takes_all(site):
     assert len(site.collect()[1]) == 2
     assert site.collect()[1:] == ([], ["0 stories, 2 unchanged since the last collection"])
     site.one(story(id=SECOND, summary="New."))
-    assert [each["id"] for each in site.collect()[1]] == [SECOND]
-    assert [each["id"] for each in site.collect(full=True)[1]] == [STORY, SECOND]
+    assert [story["id"] for story in site.collect()[1]] == [SECOND]
+    assert [story["id"] for story in site.collect(full=True)[1]] == [STORY, SECOND]
 
 
 def test_an_event_that_comes_late_with_an_old_timestamp_is_collected(site):
@@ -76,7 +76,7 @@ def test_an_event_that_comes_late_with_an_old_timestamp_is_collected(site):
     site.collect()
     site.one(story(id=SECOND))
     site.event(SECOND)["timestamp"] = "1000000000"
-    assert [each["id"] for each in site.collect()[1]] == [SECOND]
+    assert [story["id"] for story in site.collect()[1]] == [SECOND]
 
 
 def test_what_others_extend_is_joined_and_sharing_it_changes_nothing(site):
@@ -84,37 +84,39 @@ def test_what_others_extend_is_joined_and_sharing_it_changes_nothing(site):
     more = story(news_items=[item(), other_item()])
     assert site.one(more, publish=True)["outcome"] == "proposed"
     _, collected, said = site.collect()
-    (one,) = collected
+    (stored,) = collected
     assert said == ["1 stories, 0 unchanged since the last collection"]
     assert site.collect()[2] == ["0 stories, 1 unchanged since the last collection"]
-    assert [each["id"] for each in one["news_items"]] == [ITEM, OTHER_ITEM]
-    note = one["misp"]
+    assert [item["id"] for item in stored["news_items"]] == [ITEM, OTHER_ITEM]
+    note = stored["misp"]
     assert {name: note[name] for name in THEIRS} == THEIRS
-    assert [{**each, "uuid": ""} for each in note["extensions"]] == [{**OURS, "uuid": "", "items": [OTHER_ITEM]}]
-    outcome = site.one(one)
+    assert [{**extension, "uuid": ""} for extension in note["extensions"]] == [
+        {**OURS, "uuid": "", "items": [OTHER_ITEM]}
+    ]
+    outcome = site.one(stored)
     assert (outcome["outcome"], site.wire.writes) == ("unchanged", [])
-    assert site.share_as_them(one)["outcome"] == "unchanged"
+    assert site.share_as_them(stored)["outcome"] == "unchanged"
     assert site.wire.writes == []
 
 
 def test_a_story_that_was_collected_elsewhere_is_shared_with_the_items_of_its_extensions(site, tmp_path):
     site.share_as_them(story())
     site.one(story(news_items=[item(), other_item()]))
-    (one,) = site.collect()[1]
+    (stored,) = site.collect()[1]
     (tmp_path / "another").mkdir()
     another = StorySite(tmp_path / "another")
-    assert another.one(one)["outcome"] == "created"
+    assert another.one(stored)["outcome"] == "created"
     assert sorted(another.values("hash")) == sorted([HASH, OTHER_HASH])
-    assert another.one(one)["outcome"] == "unchanged"
+    assert another.one(stored)["outcome"] == "unchanged"
 
 
 def test_what_was_collected_leaves_our_extension_its_title_and_tags(site):
     site.share_as_them(story())
     ours = story(title="Ours: 192.0.2.7", tags={}, attributes={}, news_items=[item(), other_item()])
     assert site.one(ours)["outcome"] == "proposed"
-    (one,) = site.collect()[1]
-    assert (site.one(one)["outcome"], site.wire.writes) == ("unchanged", [])
-    extension = one["misp"]["extensions"][0]["uuid"]
+    (stored,) = site.collect()[1]
+    assert (site.one(stored)["outcome"], site.wire.writes) == ("unchanged", [])
+    extension = stored["misp"]["extensions"][0]["uuid"]
     assert (site.event(extension)["info"], site.tags(extension)) == ("Ours: 192.0.2.7", set())
     changed = ours | {"title": "Ours again", "tags": {"green": {"name": "tlp:green"}}}
     assert site.one(changed)["outcome"] == "proposed"
@@ -126,8 +128,8 @@ def test_a_change_to_an_extension_alone_brings_the_whole_story_again(site):
     site.one(story(news_items=[item(), other_item()]))
     site.collect()
     site.one(story(news_items=[item(), other_item(title="New")]))
-    (one,) = site.collect()[1]
-    assert [each["title"] for each in one["news_items"]] == ["Loader seen", "New"]
+    (stored,) = site.collect()[1]
+    assert [item["title"] for item in stored["news_items"]] == ["Loader seen", "New"]
 
 
 def news(number, **changes):
@@ -150,23 +152,23 @@ def test_an_extension_of_an_extension_is_joined_also_where_events_extend_one_ano
     site.one(story())
     site.misp.load([extending(SECOND, STORY, 2), extending(THIRD, SECOND, 3)])
     site.event()["extends_uuid"] = above
-    (one,) = site.collect()[1]
-    assert [each["id"] for each in one["news_items"]] == [ITEM, "item 2", "item 3"]
-    assert (site.one(one)["outcome"], site.wire.writes) == ("unchanged", [])
+    (stored,) = site.collect()[1]
+    assert [item["id"] for item in stored["news_items"]] == [ITEM, "item 2", "item 3"]
+    assert (site.one(stored)["outcome"], site.wire.writes) == ("unchanged", [])
 
 
 def test_of_stories_that_extend_one_another_the_first_is_the_story(site):
     site.share(story(), story(id=SECOND, news_items=[other_item()]))
     site.event(STORY)["extends_uuid"], site.event(SECOND)["extends_uuid"] = SECOND, STORY
-    (one,) = site.collect()[1]
-    assert (one["id"], [each["id"] for each in one["news_items"]]) == (STORY, [ITEM, OTHER_ITEM])
+    (stored,) = site.collect()[1]
+    assert (stored["id"], [item["id"] for item in stored["news_items"]]) == (STORY, [ITEM, OTHER_ITEM])
 
 
 def test_a_story_that_extends_no_story_is_one_of_its_own(site):
     site.misp.load([{"uuid": SECOND, "info": "x", "distribution": "1", "Object": [news(2)]}])
     site.one(story())
     site.event()["extends_uuid"] = SECOND
-    assert [each["id"] for each in site.collect()[1]] == [STORY]
+    assert [story["id"] for story in site.collect()[1]] == [STORY]
 
 
 def test_an_extension_that_left_brings_the_story_again(site):
@@ -192,9 +194,9 @@ def test_what_is_in_our_extension_outside_the_sharing_group_is_collected_and_sta
     site.one(story(news_items=[item(), other_item()]))
     site.misp.load([extending(THIRD, STORY, 3)])
     in_group = site.settings(DISTRIBUTION="4", SHARING_GROUP_ID=group)
-    (one,) = site.collect(in_group)[1]
-    assert [each["id"] for each in one["news_items"]] == [ITEM, OTHER_ITEM]
-    assert site.share(one, settings=in_group)["unchanged"] == 1
+    (stored,) = site.collect(in_group)[1]
+    assert [item["id"] for item in stored["news_items"]] == [ITEM, OTHER_ITEM]
+    assert site.share(stored, settings=in_group)["unchanged"] == 1
     assert site.wire.writes == []
 
 
@@ -213,12 +215,12 @@ ODD_ITEMS = {
 @pytest.mark.parametrize("name", ODD_ITEMS)
 def test_what_others_wrote_is_collected_so_that_sharing_it_changes_nothing(site, name, owner):
     (site.one if owner is US else site.share_as_them)(story(news_items=[]))
-    for each in ODD_ITEMS[name]:
-        kept = site.misp.attach_object(site.event(), each | {"first_seen": None})
-        kept["first_seen"] = each.get("first_seen")
-    (one,) = site.collect()[1]
-    assert read_story(one).problems == () and len(one["news_items"]) == 1
-    assert (site.one(one)["outcome"], site.wire.writes) == ("unchanged", [])
+    for odd_item in ODD_ITEMS[name]:
+        kept = site.misp.attach_object(site.event(), odd_item | {"first_seen": None})
+        kept["first_seen"] = odd_item.get("first_seen")
+    (stored,) = site.collect()[1]
+    assert read_story(stored).problems == () and len(stored["news_items"]) == 1
+    assert (site.one(stored)["outcome"], site.wire.writes) == ("unchanged", [])
 
 
 @pytest.mark.parametrize("title", ["News 1", "Another"])
@@ -226,19 +228,19 @@ def test_an_item_of_anothers_that_is_there_twice_is_collected_once_and_stays(sit
     site.share_as_them(story(news_items=[]))
     for each in (news(1), news(1, title=title, hash="")):
         site.misp.attach_object(site.event(), each)
-    (one,) = site.collect()[1]
-    assert [each["title"] for each in one["news_items"]] == ["News 1"]
-    assert (site.one(one)["outcome"], site.wire.writes) == ("unchanged", [])
+    (stored,) = site.collect()[1]
+    assert [item["title"] for item in stored["news_items"]] == ["News 1"]
+    assert (site.one(stored)["outcome"], site.wire.writes) == ("unchanged", [])
 
 
 def test_an_item_with_one_hash_counts_once(site):
     site.share_as_them(story())
     made = {"uuid": SECOND, "info": "x", "extends_uuid": STORY, "Orgc": US, "orgc_id": "5"}
     site.misp.load([made | {"Object": site.objects("taranis-news-item")}])
-    for one in site.event(SECOND)["Object"][0]["Attribute"]:
-        one["value"] = "another" if one["object_relation"] == "id" else one["value"]
-    (one,) = site.collect()[1]
-    assert [each["hash"] for each in one["news_items"]] == [HASH]
+    for stored in site.event(SECOND)["Object"][0]["Attribute"]:
+        stored["value"] = "another" if stored["object_relation"] == "id" else stored["value"]
+    (stored,) = site.collect()[1]
+    assert [item["hash"] for item in stored["news_items"]] == [HASH]
 
 
 def test_pending_proposals_are_noted(site):
@@ -246,9 +248,9 @@ def test_pending_proposals_are_noted(site):
     members = site.objects("taranis-story")[0]["Attribute"]
     site.propose(members[2], value="Theirs.")
     site.propose(members[3], value="Theirs, too.")
-    (one,) = site.collect()[1]
-    assert one["misp"]["proposals"] == 2
-    assert one["description"] == "A loader."
+    (stored,) = site.collect()[1]
+    assert stored["misp"]["proposals"] == 2
+    assert stored["description"] == "A loader."
 
 
 def test_only_the_sharing_group_is_collected_when_one_is_set(tmp_path):
@@ -258,8 +260,8 @@ def test_only_the_sharing_group_is_collected_when_one_is_set(tmp_path):
     in_group = {"DISTRIBUTION": "4", "SHARING_GROUP_ID": group}
     settings = site.settings(**in_group)
     site.share(story(id=SECOND), settings=settings)
-    assert [each["id"] for each in site.collect(settings)[1]] == [SECOND]
-    assert [each["id"] for each in site.collect()[1]] == [STORY, SECOND]
+    assert [story["id"] for story in site.collect(settings)[1]] == [SECOND]
+    assert [story["id"] for story in site.collect()[1]] == [STORY, SECOND]
 
 
 def test_refresh_interval_is_kept_and_full_goes_on(site):
@@ -288,7 +290,7 @@ def test_days_without_change_leaves_out_the_old_unless_full(site):
 def test_events_that_are_no_stories_are_left_out(site):
     site.misp.load([{"uuid": SECOND, "info": "x", "Attribute": [{"type": "domain", "value": "a.example.org"}]}])
     site.one(story())
-    assert [each["id"] for each in site.collect()[1]] == [STORY]
+    assert [story["id"] for story in site.collect()[1]] == [STORY]
 
 
 def numbered(number):
@@ -328,21 +330,21 @@ def test_pages_of_objects_and_events_are_read_to_their_end(site, monkeypatch):
     site.misp.load(
         [{"uuid": numbered(n), "info": "x", "distribution": "1", "Object": story_objects(n)} for n in range(8)]
     )
-    assert [each["id"] for each in site.collect()[1]] == [numbered(n) for n in range(8)]
+    assert [story["id"] for story in site.collect()[1]] == [numbered(n) for n in range(8)]
     assert Counter(site.paths()) >= Counter({"/objects/restSearch": 5, "/events/restSearch": 3})
 
 
 def test_the_search_for_objects_is_asked_without_deleted_to_which_misp_answers_500(site):
     site.one(story())
     site.collect()
-    (asked,) = [json.loads(each.body) for each in site.wire.requests if each.path_url == "/objects/restSearch"]
+    (asked,) = [json.loads(request.body) for request in site.wire.requests if request.path_url == "/objects/restSearch"]
     assert asked["object_name"] == ["taranis-story", "taranis-news-item"] and asked.get("deleted") is None
 
 
 def test_a_story_that_was_deleted_is_none_though_misp_lists_its_object(site):
     site.share(story(), story(id=SECOND))
     site.objects("taranis-story")[0]["deleted"] = True
-    assert [each["id"] for each in site.collect()[1]] == [SECOND]
+    assert [story["id"] for story in site.collect()[1]] == [SECOND]
     assert f"/events/view/{STORY}" not in site.paths()
 
 
@@ -355,21 +357,21 @@ def test_what_holds_no_story_is_not_read_so_it_cannot_fail(site, name):
     site.fault(f"/events/view/{SECOND}", "status", status=500, times=None)
     site.fault(f"/events/view/{THIRD}", "status", status=500, times=None)
     code, collected, _ = site.collect()
-    assert (code, [each["id"] for each in collected]) == (0, [STORY])
+    assert (code, [story["id"] for story in collected]) == (0, [STORY])
 
 
 def test_an_extension_of_what_holds_nothing_itself_is_joined(site):
     site.one(story())
     site.misp.load([extending(SECOND, STORY, 2, Object=[]), extending(THIRD, SECOND, 3)])
-    (one,) = site.collect()[1]
-    assert [each["id"] for each in one["news_items"]] == [ITEM, "item 3"]
+    (stored,) = site.collect()[1]
+    assert [item["id"] for item in stored["news_items"]] == [ITEM, "item 3"]
     assert f"/events/view/{SECOND}" not in site.paths()
 
 
 def test_an_extension_of_an_event_that_the_key_cannot_see_is_passed_over(site):
     site.one(story())
     site.misp.load([extending(SECOND, THIRD, 2)])
-    assert [each["id"] for each in site.collect()[1]] == [STORY]
+    assert [story["id"] for story in site.collect()[1]] == [STORY]
 
 
 @pytest.fixture
@@ -396,16 +398,16 @@ def test_what_an_older_version_remembered_is_not_written_again(site, older_state
 def test_what_changed_since_an_older_version_is_written(site, older_state):
     site.one(story(summary="New."))
     site.misp.load([extending(numbered(1), SECOND, 4)])
-    assert [each["id"] for each in site.collect()[1]] == [STORY, SECOND]
+    assert [story["id"] for story in site.collect()[1]] == [STORY, SECOND]
 
 
 def test_an_event_that_cannot_be_read_costs_only_itself_and_comes_next_time(site):
     site.share(story(), story(id=SECOND))
     site.fault(f"/events/view/{STORY}", "status", status=500, times=3)
     code, collected, said = site.collect()
-    assert code == 3 and [each["id"] for each in collected] == [SECOND]
+    assert code == 3 and [story["id"] for story in collected] == [SECOND]
     assert said[0].startswith(f"event {STORY} could not be read: ")
-    assert [each["id"] for each in site.collect()[1]] == [STORY]
+    assert [story["id"] for story in site.collect()[1]] == [STORY]
 
 
 def test_the_state_is_private_and_kept_when_misp_fails(site):
@@ -418,7 +420,7 @@ def test_the_state_is_private_and_kept_when_misp_fails(site):
     with pytest.raises(MispError):
         site.collect()
     assert path.read_text() == before
-    assert [each.name for each in site.state.iterdir()] == [STATE]
+    assert [path.name for path in site.state.iterdir()] == [STATE]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"of": 1}', '{"of": null, "good_at": "x", "events": []}'])
@@ -477,8 +479,8 @@ def older_event():
 
 def test_an_older_event_is_read_leniently(site):
     site.misp.load([older_event()])
-    (one,) = site.collect()[1]
-    assert without_note(one) == {
+    (stored,) = site.collect()[1]
+    assert without_note(stored) == {
         "id": STORY,
         "title": "Old",
         "description": "",
@@ -532,7 +534,7 @@ STORIES = st.fixed_dictionaries(
     {"id": UUIDS, "title": NAMES},
     optional={
         **dict.fromkeys(("description", "summary", "comments"), WORDS),
-        "tags": st.lists(NAMES, max_size=2).map(lambda names: {each: {"name": each} for each in names}),
+        "tags": st.lists(NAMES, max_size=2).map(lambda names: {name: {"name": name} for name in names}),
         "attributes": st.dictionaries(NAMES, WORDS, max_size=2).map(
             lambda pairs: {key: {"key": key, "value": value} for key, value in pairs.items()}
         ),
@@ -558,7 +560,7 @@ def test_share_then_collect_then_share_changes_nothing(lasting, told):
         assert outcome["outcome"] == "failed"
         return
     assert (outcome["outcome"], outcome["reason"]) == ("created", "")
-    collected = next(each for each in lasting.collect()[1] if each["id"] == checked.story.id)
+    collected = next(story for story in lasting.collect()[1] if story["id"] == checked.story.id)
     expected = as_json(checked.story)
     expected["links"].sort(key=str)
     got = without_note(collected)
@@ -586,26 +588,29 @@ def test_whatever_others_wrote_is_collected_as_share_takes_it_and_sharing_it_cha
         lasting.misp.delete(event["uuid"])
     made = {"uuid": STORY, "info": "x", "Orgc": THEM, "orgc_id": "6", "distribution": "1"}
     objects = [
-        {"name": name, "Attribute": [{"type": "text", "object_relation": one, "value": text} for one, text in members]}
+        {
+            "name": name,
+            "Attribute": [{"type": "text", "object_relation": stored, "value": text} for stored, text in members],
+        }
         for name, members in [("taranis-story", []), *held]
     ]
     lasting.misp.load([made | {"Object": objects}])
-    (one,) = lasting.collect(full=True)[1]
-    assert read_story(one).problems == ()
-    assert (lasting.one(one)["outcome"], lasting.wire.writes) == ("unchanged", [])
+    (stored,) = lasting.collect(full=True)[1]
+    assert read_story(stored).problems == ()
+    assert (lasting.one(stored)["outcome"], lasting.wire.writes) == ("unchanged", [])
 
 
 def test_a_long_text_comes_back_whole(site):
     content = ("lorem ipsum dolor \n\n" * 12_000).strip()
     site.one(story(news_items=[item(content=content)]))
     assert len(site.values("content")) > 3
-    (one,) = site.collect()[1]
-    assert one["news_items"][0]["content"] == content
+    (stored,) = site.collect()[1]
+    assert stored["news_items"][0]["content"] == content
     changed = "Now, " + content
     assert site.one(story(news_items=[item(content=changed)]))["outcome"] == "updated"
-    (one,) = site.collect()[1]
-    assert one["news_items"][0]["content"] == changed
-    assert site.one(one)["outcome"] == "unchanged"
+    (stored,) = site.collect()[1]
+    assert stored["news_items"][0]["content"] == changed
+    assert site.one(stored)["outcome"] == "unchanged"
 
 
 def test_a_third_organisation_is_neither_ours_nor_theirs(site):
@@ -613,7 +618,7 @@ def test_a_third_organisation_is_neither_ours_nor_theirs(site):
     key = site.misp.add_user("Publisher", third)
     site.one(story())
     site.one(story(news_items=[item(), other_item()]), settings=site.settings(key, third["id"]))
-    (one,) = site.collect()[1]
-    assert [each["ours"] for each in one["misp"]["extensions"]] == [False]
-    outcome = site.one(one)
+    (stored,) = site.collect()[1]
+    assert [extension["ours"] for extension in stored["misp"]["extensions"]] == [False]
+    outcome = site.one(stored)
     assert (outcome["outcome"], site.wire.writes) == ("unchanged", [])

@@ -52,7 +52,7 @@ def test_a_story_becomes_an_event(site):
 def test_its_objects_are_those_of_taranis_ai(site):
     site.one(story())
     (about,) = site.objects("taranis-story")
-    said = [(one["object_relation"], one["type"], one["value"]) for one in about["Attribute"]]
+    said = [(attribute["object_relation"], attribute["type"], attribute["value"]) for attribute in about["Attribute"]]
     assert said == [
         ("id", "text", STORY),
         ("title", "text", "New loader spreads by invoice mails"),
@@ -64,7 +64,10 @@ def test_its_objects_are_those_of_taranis_ai(site):
         ("attributes", "text", '{"key": "TLP", "value": "amber"}'),
     ]
     (news,) = site.objects("taranis-news-item")
-    said = {one["object_relation"]: (one["type"], one["value"], one["to_ids"]) for one in news["Attribute"]}
+    said = {
+        attribute["object_relation"]: (attribute["type"], attribute["value"], attribute["to_ids"])
+        for attribute in news["Attribute"]
+    }
     assert said == {
         "id": ("text", ITEM, False),
         "title": ("text", "Loader seen", False),
@@ -83,7 +86,7 @@ def test_the_templates_are_those_that_pymisp_ships():
     for name, known in TEMPLATES.items():
         shipped = MISPObject(name)
         names = ("description", "meta-category", "template_uuid", "template_version")
-        assert known == {each: str(getattr(shipped, each)) for each in names}
+        assert known == {name: str(getattr(shipped, name)) for name in names}
 
 
 def test_sharing_again_changes_nothing_and_writes_nothing(site):
@@ -125,16 +128,20 @@ def test_what_changed_is_updated_and_nothing_else(site, name):
     outcome = site.one(changed)
     assert (outcome["outcome"], outcome["reason"], outcome["notes"]) == ("updated", "", [])
     assert {"/".join(path.split("/")[1:3]) for path in site.wire.writes} == writes
-    assert [each["uuid"] for each in site.event()["EventReport"]] == [report]
+    assert [report["uuid"] for report in site.event()["EventReport"]] == [report]
     assert site.one(changed)["outcome"] == "unchanged"
     assert site.wire.writes == []
 
 
 def test_members_that_stay_keep_their_uuids(site):
     site.one(story())
-    before = {one["object_relation"]: one["uuid"] for one in site.objects("taranis-story")[0]["Attribute"]}
+    before = {
+        attribute["object_relation"]: attribute["uuid"] for attribute in site.objects("taranis-story")[0]["Attribute"]
+    }
     site.one(story(summary="New."))
-    after = {one["object_relation"]: one["uuid"] for one in site.objects("taranis-story")[0]["Attribute"]}
+    after = {
+        attribute["object_relation"]: attribute["uuid"] for attribute in site.objects("taranis-story")[0]["Attribute"]
+    }
     assert after == before
 
 
@@ -147,7 +154,7 @@ def test_what_others_put_into_the_event_stays(site):
     site.misp.attach(site.event(), old, site.objects("taranis-story")[0])
     site.one(story(description="Nothing named any more.", news_items=[], tags={}))
     assert site.indicators() == {"theirs.example.org": True}
-    assert {each["name"] for each in site.event()["EventReport"]} == {"Analysis", story()["title"]}
+    assert {report["name"] for report in site.event()["EventReport"]} == {"Analysis", story()["title"]}
     assert site.tags() == {"tlp:amber", "workflow"}
     assert site.values("likes") == ["3"]
 
@@ -162,10 +169,10 @@ def test_an_item_that_is_there_twice_is_there_once_again(site):
 
 def test_an_item_that_has_another_id_is_known_by_its_hash(site):
     site.one(story(news_items=[item(), other_item()]))
-    before = {each["uuid"] for each in site.objects("taranis-news-item")}
+    before = {object_["uuid"] for object_ in site.objects("taranis-news-item")}
     renamed = story(news_items=[item(id="another"), other_item()], links=[])
     assert site.one(renamed)["outcome"] == "updated"
-    assert {each["uuid"] for each in site.objects("taranis-news-item")} == before
+    assert {object_["uuid"] for object_ in site.objects("taranis-news-item")} == before
     assert set(site.values("id")) == {STORY, "another", OTHER_ITEM}
     assert site.one(renamed)["outcome"] == "unchanged"
 
@@ -192,7 +199,9 @@ def test_an_indicator_that_the_story_names_again_is_added_again(site):
     outcome = site.one(story(news_items=[item(), other_item()]))
     assert (outcome["outcome"], outcome["notes"]) == ("updated", [])
     assert site.indicators() == {URL: False}
-    site.misp.soft_delete(STORY, next(one["uuid"] for one in site.event()["Attribute"] if not one["deleted"]))
+    site.misp.soft_delete(
+        STORY, next(attribute["uuid"] for attribute in site.event()["Attribute"] if not attribute["deleted"])
+    )
     assert site.one(story())["notes"] == [f"deleted in MISP, and left so: {URL}"]
 
 
@@ -309,7 +318,11 @@ def test_an_emoji_in_a_url_is_sent_as_clients_request_it_and_nothing_is_lost(sit
     ]
     encoded = "https://news.example.org/%F0%9F%92%A5/a"
     assert json.loads(*site.values("links"))["link"] == encoded
-    (link,) = [one for one in site.objects("taranis-news-item")[0]["Attribute"] if one["object_relation"] == "link"]
+    (link,) = [
+        attribute
+        for attribute in site.objects("taranis-news-item")[0]["Attribute"]
+        if attribute["object_relation"] == "link"
+    ]
     assert (link["type"], link["value"]) == ("link", encoded)
     assert (site.one(given)["outcome"], site.wire.writes) == ("unchanged", [])
     (collected,) = site.collect()[1]
@@ -413,7 +426,7 @@ def test_another_tools_report_stays_the_one_when_a_failure_parts_it_from_the_tit
     assert site.one(story(title="Another title"))["outcome"] == "failed"
     site.misp.faults.clear()
     assert site.one(story(title="Another title"))["outcome"] == "updated"
-    assert [each["name"] for each in site.event()["EventReport"]] == ["Another title"]
+    assert [report["name"] for report in site.event()["EventReport"]] == ["Another title"]
 
 
 def test_another_tools_report_is_found_although_somebody_renamed_the_event(site):
@@ -484,7 +497,7 @@ def test_misp_is_given_up_after_three_failures_in_a_row(site):
     stories = [story(id=f"0b5fd7a2-7c55-4a5e-9f0e-5a2f6c9f2d{number}") for number in range(20, 26)]
     answer = site.share(*stories)
     assert (answer["failed"], answer["exit_code"]) == (6, 1)
-    assert ["not tried" in each["reason"] for each in answer["stories"]] == [False] * 3 + [True] * 3
+    assert ["not tried" in story["reason"] for story in answer["stories"]] == [False] * 3 + [True] * 3
 
 
 def test_misp_that_cannot_be_asked_at_all_is_an_error_and_names_the_storys_settings(site):
@@ -554,7 +567,11 @@ def test_an_event_whose_lists_are_written_as_objects_is_read(site):
 
 
 def summary_of(site):
-    return next(one for one in site.objects("taranis-story")[0]["Attribute"] if one["object_relation"] == "summary")
+    return next(
+        attribute
+        for attribute in site.objects("taranis-story")[0]["Attribute"]
+        if attribute["object_relation"] == "summary"
+    )
 
 
 def test_others_proposals_stop_an_update(site):
@@ -608,16 +625,16 @@ def theirs(site):
 
 def pending(site):
     event = site.event()
-    members = [one for each in event["Object"] for one in each["Attribute"]]
-    found = [(one, each) for one in members for each in one["ShadowAttribute"]]
+    members = [attribute for object_ in event["Object"] for attribute in object_["Attribute"]]
+    found = [(member, proposal) for member in members for proposal in member["ShadowAttribute"]]
     return [(one["object_relation"], each["value"], each["comment"], each["proposal_to_delete"]) for one, each in found]
 
 
 def content_of(event):
     bare = json.loads(json.dumps(event))
-    for each in bare["Object"]:
-        for one in each["Attribute"]:
-            one["ShadowAttribute"] = []
+    for object_ in bare["Object"]:
+        for attribute in object_["Attribute"]:
+            attribute["ShadowAttribute"] = []
     return bare
 
 
@@ -703,7 +720,9 @@ def test_an_extension_that_another_tool_made_is_found(theirs):
     assert theirs.one(story(news_items=[item(), other_item()]))["outcome"] == "proposed"
     assert theirs.values("id", made) == [OTHER_ITEM]
     assert theirs.event(extension(theirs)) is None
-    (asked,) = [json.loads(each.body) for each in theirs.wire.requests if each.path_url == "/events/restSearch"]
+    (asked,) = [
+        json.loads(request.body) for request in theirs.wire.requests if request.path_url == "/events/restSearch"
+    ]
     assert (asked["eventsExtendingUuid"], asked["org"]) == (STORY, US["id"])
     assert not asked.keys() & {"limit", "page"}  # MISP would look on that page alone
 
@@ -748,8 +767,8 @@ def test_a_role_that_may_not_propose_is_told(tmp_path):
 def test_one_bad_story_costs_only_itself(site):
     lines = [json.dumps(story()), "{", json.dumps(story(id="x", news_items=[{"hash": "zz"}])), '"text"']
     answer = site.share(text="\n".join(lines))
-    assert [each["outcome"] for each in answer["stories"]] == ["created", "failed", "failed", "failed"]
-    reasons = [each["reason"] for each in answer["stories"][1:]]
+    assert [story["outcome"] for story in answer["stories"]] == ["created", "failed", "failed", "failed"]
+    reasons = [story["reason"] for story in answer["stories"][1:]]
     assert "line 2: it is not JSON" in reasons[0]
     assert reasons[1] == (
         "id is not a UUID; news_items[0].id is missing; news_items[0].hash is not a SHA-256 in hexadecimal digits"

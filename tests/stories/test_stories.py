@@ -112,7 +112,7 @@ def test_what_may_be_missing_is_empty():
 
 def test_items_with_an_equal_hash_count_once():
     found = read_story(story(news_items=[item(), other_item(hash=HASH.upper())]))
-    assert [each.id for each in found.story.news_items] == [ITEM]
+    assert [item.id for item in found.story.news_items] == [ITEM]
     assert found.notes == (f"news_items[1] has the hash of {ITEM} and was left out",)
 
 
@@ -152,7 +152,7 @@ def test_a_link_that_misp_would_refuse_or_rewrite_is_kept_as_text():
         "https://ä.org",
     ):
         members = item_object(read_story(story(news_items=[item(link=link)])).story.news_items[0])["Attribute"]
-        kinds[link] = next(each["type"] for each in members if each["object_relation"] == "link")
+        kinds[link] = next(member["type"] for member in members if member["object_relation"] == "link")
     assert list(kinds.values()) == ["link", "text", "text", "text", "text"]
 
 
@@ -173,7 +173,7 @@ def test_json_means_the_same_in_any_spelling():
 def test_an_event_without_anything_is_a_story_without_anything():
     found = read_event({"uuid": STORY, "info": "x", "Object": [{"name": "taranis-news-item", "uuid": "u"}]})
     assert found.story_object is None and found.story.title == "x"
-    assert [each.item.id for each in found.items] == ["u"]
+    assert [item.item.id for item in found.items] == ["u"]
 
 
 # --- indicators ------------------------------------------------------------------------------------
@@ -209,20 +209,20 @@ def test_indicators_are_found_wherever_they_are_named(name, place):
         given["news_items"] = [item(**{**told, place: text})]
     else:
         given[place] = text
-    assert set(indicators_in(read_story(given).story).indicators) == {StoryIndicator(*each) for each in expected}
+    assert set(indicators_in(read_story(given).story).indicators) == {StoryIndicator(*text) for text in expected}
 
 
 def test_each_indicator_counts_once_and_in_a_fixed_order():
     text = "192.0.2.7 192[.]0[.]2[.]7 a.example.org 192.0.2.1"
     found = indicators_in(read_story(story(description=text, summary=text, news_items=[])).story).indicators
-    assert [each.value for each in found] == ["a.example.org", "192.0.2.1", "192.0.2.7"]
+    assert [story.value for story in found] == ["a.example.org", "192.0.2.1", "192.0.2.7"]
 
 
 def test_a_long_text_is_looked_through_in_windows_cut_between_words():
     text = "".join(f"host{number}.example.com,\n" for number in range(5000))
     found = list(windows(text))
     assert "".join(found) == text and len(found) > 5
-    assert all(len(each) <= 16_384 and each[-1] in ",\n" for each in found)
+    assert all(len(story) <= 16_384 and story[-1] in ",\n" for story in found)
     told = read_story(story(description="", news_items=[item(content=text, link="", source="")]))
     assert len(indicators_in(told.story).indicators) == 5000
 
@@ -237,7 +237,7 @@ def test_a_word_that_is_longer_than_any_indicator_is_left_out():
 def urls_in(text):
     """The URLs that a text names, and what is unclear in it."""
     found = indicators_in(read_story(story(description=text, news_items=[], links=[])).story)
-    return [each.value for each in found.indicators if each.type == "url"], list(found.unclear)
+    return [indicator.value for indicator in found.indicators if indicator.type == "url"], list(found.unclear)
 
 
 SITE = "https://a.example.org"
@@ -307,7 +307,7 @@ HOSTS = {
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_host_is_found_whole_or_not_at_all(host):
     found = indicators_in(read_story(story(description=f"See {host} there", news_items=[])).story)
-    assert {each.value for each in found.indicators} == HOSTS[host]
+    assert {indicator.value for indicator in found.indicators} == HOSTS[host]
 
 
 def test_news_from_a_host_in_another_script_is_no_indicator():
@@ -339,8 +339,8 @@ def test_stdin_and_files_that_cannot_be_read(tmp_path):
     files = [Path("-"), binary, empty, lines, tmp_path / "deep"]
     (tmp_path / "deep").write_text("[" * 100_000)
     found = list(stories_in(files, io.StringIO(json.dumps(story(title="from stdin")))))
-    assert [each.title for each in found if each.story] == ["from stdin", story()["title"]]
-    problems = [each.problems[0] for each in found if not each.story]
+    assert [story.title for story in found if story.story] == ["from stdin", story()["title"]]
+    problems = [story.problems[0] for story in found if not story.story]
     assert problems[0].endswith("binary is not text in UTF-8")
     assert "lines, line 3: it is not JSON" in problems[1]
     assert "deep holds no story: it is not JSON" in problems[2]
@@ -353,7 +353,7 @@ def test_stdin_may_begin_with_a_byte_order_mark_and_holds_what_collect_wrote_be_
 
 def test_a_closed_stdin_is_named(monkeypatch):
     monkeypatch.setattr("sys.stdin", None)
-    assert [each.problems for each in stories_in([Path("-")])] == [("stdin cannot be read (it is closed)",)]
+    assert [story.problems for story in stories_in([Path("-")])] == [("stdin cannot be read (it is closed)",)]
 
 
 # --- settings --------------------------------------------------------------------------------------

@@ -251,7 +251,11 @@ def written(asked):
     recorded.organisations, recorded.tags, recorded.clusters = known.organisations, known.tags, known.clusters
     words = {*asked.path.split("/"), *IDENTIFIER.findall(json.dumps(asked.body)), *values_of(asked)}
     for event in about(asked).values():
-        named = [one for one in event.get("Attribute", ()) if words & {one["id"], one.get("uuid"), one.get("value")}]
+        named = [
+            attribute
+            for attribute in event.get("Attribute", ())
+            if words & {attribute["id"], attribute.get("uuid"), attribute.get("value")}
+        ]
         recorded.add_events([event | {"Attribute": named, "Object": [], "Tag": [], "EventReport": []}])
     return recorded
 
@@ -274,12 +278,12 @@ def about(asked):
 
 def is_named(number, event, asked):
     members = event.get("Attribute", ())
-    uuids = {event.get("uuid"), *(one.get("uuid") for one in members)}
+    uuids = {event.get("uuid"), *(member.get("uuid") for member in members)}
     if uuids.intersection(IDENTIFIER.findall(asked.path + json.dumps(asked.body))):
         return True
-    if values_of(asked) & {one.get("value") for one in members}:
+    if values_of(asked) & {member.get("value") for member in members}:
         return True
     controller, action, *names = asked.path.split("/")[1:]
     of_attribute = controller == "sightings" or (action in ("edit", "delete") and controller != "events")
-    numbers = {one["id"] for one in members} if of_attribute else {number, f"event_id:{number}"}
+    numbers = {member["id"] for member in members} if of_attribute else {number, f"event_id:{number}"}
     return bool(numbers & set(names))

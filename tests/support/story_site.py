@@ -83,7 +83,7 @@ class Wire(WsgiAdapter):
     @property
     def writes(self):
         reading = ("/view", "/index", "restSearch", "checkValue", "getVersion", "getPyMISPVersion", "describeTypes")
-        return [each.path_url for each in self.requests if not any(word in each.path_url for word in reading)]
+        return [request.path_url for request in self.requests if not any(word in request.path_url for word in reading)]
 
 
 class StorySite:
@@ -163,25 +163,29 @@ class StorySite:
     def paths(self):
         """What was asked since the last share or collection began, without PyMISP's and our own introductions."""
         first = ("/servers/", "/users/", "/attributes/describeTypes")
-        return [each.path_url for each in self.wire.requests if not each.path_url.startswith(first)]
+        return [request.path_url for request in self.wire.requests if not request.path_url.startswith(first)]
 
     def event(self, uuid=STORY):
         return self.misp.event(uuid)
 
     def objects(self, name, uuid=STORY):
-        return [each for each in self.event(uuid)["Object"] if each["name"] == name and not each["deleted"]]
+        return [object_ for object_ in self.event(uuid)["Object"] if object_["name"] == name and not object_["deleted"]]
 
     def values(self, relation, uuid=STORY):
         """All live values of a relation in the event's objects."""
         return [
-            one["value"]
-            for each in self.event(uuid)["Object"]
-            for one in each["Attribute"]
-            if not one["deleted"] and not each["deleted"] and one["object_relation"] == relation
+            attribute["value"]
+            for object_ in self.event(uuid)["Object"]
+            for attribute in object_["Attribute"]
+            if not attribute["deleted"] and not object_["deleted"] and attribute["object_relation"] == relation
         ]
 
     def indicators(self, uuid=STORY):
-        return {one["value"]: one["to_ids"] for one in self.event(uuid)["Attribute"] if not one["deleted"]}
+        return {
+            attribute["value"]: attribute["to_ids"]
+            for attribute in self.event(uuid)["Attribute"]
+            if not attribute["deleted"]
+        }
 
     def tags(self, uuid=STORY):
         return {tag["name"] for tag in self.event(uuid).get("Tag", ())}
