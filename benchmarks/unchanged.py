@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from uuid import UUID
 
 from benchmarks.sandboxed import Measured, attribute, event, parser, run, show, site
-from helpers.indicators import ConversionRules, Indicator, convert_event
+from helpers.indicators import DAY, ConversionRules, Indicator, convert_event
 from helpers.ledger import (
     AttributeRecord,
     DestinationFacts,
@@ -34,7 +34,7 @@ from helpers.ledger import (
 )
 from helpers.misp.responses import listed_event
 from helpers.settings import Settings, load
-from helpers.sync import DAY, DesiredObject, attribute_key, decide_objects, settings_fingerprint
+from helpers.sync import DesiredObject, attribute_key, decide_objects, settings_fingerprint
 from sandbox.misp.records import Record
 from sandbox.serve import Sandbox
 

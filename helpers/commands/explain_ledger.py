@@ -10,7 +10,7 @@ from typing import Any
 
 from constants import TLP_MARKINGS, Skip
 from helpers.commands import advice
-from helpers.indicators import Unsendable, event_url, normalise
+from helpers.indicators import DAY, Unsendable, event_url, normalise
 from helpers.ledger import (
     AttributeRecord,
     DestinationFacts,
@@ -22,7 +22,6 @@ from helpers.ledger import (
     Stage,
 )
 from helpers.settings import Settings
-from helpers.sync import DAY
 
 Json = dict[str, Any]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from helpers.commands.explain_ledger import Json, iso_time
 from helpers.errors import NoLedger
+from helpers.indicators import DAY
 from helpers.ledger import LedgerDestination, Stage, ledger_destinations
 from helpers.settings import Settings
-from helpers.sync import DAY
 
 EXPIRES_SOON = 7
 _MOST_FREQUENT = 5

@@ -8,7 +8,7 @@ from helpers.indicators.convert import (
     convert_prepared,
     through_misp_stix,
 )
-from helpers.indicators.dates import from_text, seconds, stix_time, stix_time_of
+from helpers.indicators.dates import DAY, from_text, seconds, stix_time, stix_time_of
 from helpers.indicators.filtering import Item, apply_filters
 from helpers.indicators.formats import FORMATS, IndicatorFormat, format_of
 from helpers.indicators.misp_fields import Json, dicts, event_url, is_true, stix_uuid, text_of
@@ -29,6 +29,7 @@ from helpers.indicators.values import Unsendable, Value, normalise, punycode
 
 __all__ = [
     "CHUNK",
+    "DAY",
     "EVENT_NAMES",
     "FORMATS",
     "NAMED",

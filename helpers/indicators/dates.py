@@ -18,6 +18,8 @@ from helpers.indicators.values import Unsendable
 if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
     from helpers.indicators.rules import ConversionRules
 
+DAY = 86_400  # seconds
+
 
 def stix_time(moment: datetime) -> str:
     """Return a moment as STIX writes it: UTC, three decimals, Z (STIX 2.1, section 3.2)."""

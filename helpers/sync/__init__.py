@@ -2,7 +2,7 @@
 
 from helpers.sync.delivery import Delivery
 from helpers.sync.destination import RunOptions
-from helpers.sync.event_selection import DAY, settings_fingerprint
+from helpers.sync.event_selection import settings_fingerprint
 from helpers.sync.object_planner import ObjectPlanner
 from helpers.sync.plan import VALUE_NAMESPACE, DesiredObject, attribute_key, decide_objects, value_in, value_key
 from helpers.sync.report import Report
@@ -10,7 +10,6 @@ from helpers.sync.run import Progress, make_state_dir, opened
 from helpers.sync.withdrawal_guard import WithdrawalGuard
 
 __all__ = [
-    "DAY",
     "VALUE_NAMESPACE",
     "Delivery",
     "DesiredObject",

@@ -13,13 +13,13 @@ from typing import Any
 
 from constants import LOG_EVENT_ERROR, WithdrawalReason
 from helpers.errors import SettingsError
-from helpers.indicators import ConversionRules
+from helpers.indicators import DAY, ConversionRules
 from helpers.ledger import EventRecord, FullRun, Ledger, RetryPolicy, Stage
 from helpers.microsoft import api_for
 from helpers.misp import ListedEvent
 from helpers.settings import Settings
 from helpers.sync.delivery import Delivery
-from helpers.sync.event_selection import DAY, RunConditions, needs_published
+from helpers.sync.event_selection import RunConditions, needs_published
 from helpers.sync.event_sync import EventSync, SyncContext
 from helpers.sync.object_planner import ObjectPlanner
 from helpers.sync.plan import Plan, renewal

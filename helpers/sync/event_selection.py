@@ -15,12 +15,10 @@ from enum import Enum, auto
 from typing import Any
 
 from constants import WithdrawalReason
-from helpers.indicators import ConversionRules
+from helpers.indicators import DAY, ConversionRules
 from helpers.ledger import EventRecord
 from helpers.misp import ListedEvent, is_on
 from helpers.settings import Settings
-
-DAY = 86_400
 
 
 class Action(Enum):

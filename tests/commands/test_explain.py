@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from constants import Skip, WithdrawalReason
 from helpers.commands import advice
 from helpers.commands.explain import MOST_SHOWN, explain
+from helpers.indicators import DAY
 from helpers.indicators.values import Unsendable, normalise
 from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, Source, Stage, packed
 from helpers.ledger.spellings import holds, shortest, spellings
@@ -17,7 +18,6 @@ from helpers.ledger.store import Ledger
 from helpers.settings import MsAuth
 from helpers.settings.sections import Tenant
 from helpers.sync.destination import RunOptions
-from helpers.sync.event_selection import DAY
 from helpers.sync.plan import attribute_key, value_in
 from sandbox.faults import Fault
 from tests.support import FakeTime, hosts, misp_event

@@ -9,10 +9,10 @@ import pytest
 
 from constants import WithdrawalReason
 from helpers.commands.status import status
+from helpers.indicators import DAY
 from helpers.ledger.records import EventRecord, Stage
 from helpers.ledger.store import Ledger
 from helpers.settings import MsAuth
-from helpers.sync.event_selection import DAY
 from sandbox.faults import Fault
 from tests.commands.test_explain import NOW, OTHER, WORKSPACE, object_record
 from tests.support import hosts, misp_event

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from constants import WithdrawalReason
+from helpers.indicators import DAY
 from helpers.ledger import EventRecord
 from helpers.misp import ListedEvent
-from helpers.sync.event_selection import DAY, Action, RunConditions, decide_event, decide_not_listed
+from helpers.sync.event_selection import Action, RunConditions, decide_event, decide_not_listed
 
 UUID = "10000000-0000-4000-8000-000000000001"
 OURS = "20000000-0000-4000-8000-000000000001"
