@@ -26,8 +26,14 @@ def box():
 def host_of(box, folder, role="Publisher", **settings):
     key = box.misp.add_user(role, US)
     box.misp.tags |= {"loader", "tlp:amber"}
-    given = {"API_KEY": key, "ORGANISATION_ID": US["id"], "DISTRIBUTION": "1", "SSL_CHECK": box.ca_file, **settings}
-    return Host(box, folder / "state", **{f"MISP_STORIES__{name}": value for name, value in given.items()})
+    stories_settings = {
+        "API_KEY": key,
+        "ORGANISATION_ID": US["id"],
+        "DISTRIBUTION": "1",
+        "SSL_CHECK": box.ca_file,
+        **settings,
+    }
+    return Host(box, folder / "state", **{f"MISP_STORIES__{name}": value for name, value in stories_settings.items()})
 
 
 def test_a_story_shared_and_published_reaches_sentinel_under_its_title(box, tmp_path):
@@ -41,10 +47,10 @@ def test_a_story_shared_and_published_reaches_sentinel_under_its_title(box, tmp_
     (outcome,) = json.loads(shared.stdout)["stories"]
     assert (outcome["outcome"], outcome["notes"]) == ("created", ["published"])
     assert host.run().returncode == 0
-    sent = {each["pattern"]: each for each in box.azure.live().values()}
+    sent = {indicator["pattern"]: indicator for indicator in box.azure.live().values()}
     assert set(sent) == {f"[url:value = '{URL}']", "[ipv4-addr:value = '192.0.2.7']"}
-    assert {each["name"] for each in sent.values()} == {story()["title"]}
-    assert all(STORY in json.dumps(each) for each in sent.values())
+    assert {indicator["name"] for indicator in sent.values()} == {story()["title"]}
+    assert all(STORY in json.dumps(indicator) for indicator in sent.values())
 
 
 def test_a_story_that_was_not_published_or_without_to_ids_does_not(box, tmp_path):

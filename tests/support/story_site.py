@@ -73,9 +73,9 @@ class Wire(WsgiAdapter):
         self.last_headers = {}
         self.bodies = []
 
-    def send(self, request, **given):
+    def send(self, request, **options):
         self.last_headers = {}
-        response = super().send(request, **given)
+        response = super().send(request, **options)
         self.last_headers = response.headers
         self.bodies.append(response.content)
         return response
@@ -83,7 +83,7 @@ class Wire(WsgiAdapter):
     @property
     def writes(self):
         reading = ("/view", "/index", "restSearch", "checkValue", "getVersion", "getPyMISPVersion", "describeTypes")
-        return [each.path_url for each in self.requests if not any(word in each.path_url for word in reading)]
+        return [request.path_url for request in self.requests if not any(word in request.path_url for word in reading)]
 
 
 class StorySite:
@@ -125,7 +125,7 @@ class StorySite:
         self.time.seconds += later
         self.wire.requests.clear()
         file = self.folder / "stories.json"
-        file.write_text("\n".join(json.dumps(each) for each in stories) if text is None else text, encoding="utf-8")
+        file.write_text("\n".join(json.dumps(story_) for story_ in stories) if text is None else text, encoding="utf-8")
         lines = []
         with self.wired():
             code = share(
@@ -140,48 +140,52 @@ class StorySite:
         assert code == answer["exit_code"]
         return answer
 
-    def one(self, story_, **options):
+    def share_one(self, story_, **options):
         """Share one story; its outcome."""
         (outcome,) = self.share(story_, **options)["stories"]
         return outcome
 
     def share_as_them(self, story_, **options):
         """Share a story as the other organisation does."""
-        return self.one(story_, settings=self.settings(self.their_key, THEM["id"]), **options)
+        return self.share_one(story_, settings=self.settings(self.their_key, THEM["id"]), **options)
 
-    def collect(self, settings=None, later=60, **given):
+    def collect(self, settings=None, later=60, **options):
         """Collect a minute later: exit code, the stories, what was said."""
         self.time.seconds += later
         self.wire.requests.clear()
         self.wire.bodies.clear()
-        out, said = io.StringIO(), []
+        out, messages = io.StringIO(), []
         with self.wired():
-            given = {"now": self.time.now, "sleep": self.time.sleep, **given}
-            code = collect(settings or self.settings(), out, said.append, **given)
-        return code, [json.loads(line) for line in out.getvalue().splitlines()], said
+            options = {"now": self.time.now, "sleep": self.time.sleep, **options}
+            code = collect(settings or self.settings(), out, messages.append, **options)
+        return code, [json.loads(line) for line in out.getvalue().splitlines()], messages
 
     def paths(self):
         """What was asked since the last share or collection began, without PyMISP's and our own introductions."""
         first = ("/servers/", "/users/", "/attributes/describeTypes")
-        return [each.path_url for each in self.wire.requests if not each.path_url.startswith(first)]
+        return [request.path_url for request in self.wire.requests if not request.path_url.startswith(first)]
 
     def event(self, uuid=STORY):
         return self.misp.event(uuid)
 
     def objects(self, name, uuid=STORY):
-        return [each for each in self.event(uuid)["Object"] if each["name"] == name and not each["deleted"]]
+        return [object_ for object_ in self.event(uuid)["Object"] if object_["name"] == name and not object_["deleted"]]
 
     def values(self, relation, uuid=STORY):
         """All live values of a relation in the event's objects."""
         return [
-            one["value"]
-            for each in self.event(uuid)["Object"]
-            for one in each["Attribute"]
-            if not one["deleted"] and not each["deleted"] and one["object_relation"] == relation
+            attribute["value"]
+            for object_ in self.event(uuid)["Object"]
+            for attribute in object_["Attribute"]
+            if not attribute["deleted"] and not object_["deleted"] and attribute["object_relation"] == relation
         ]
 
     def indicators(self, uuid=STORY):
-        return {one["value"]: one["to_ids"] for one in self.event(uuid)["Attribute"] if not one["deleted"]}
+        return {
+            attribute["value"]: attribute["to_ids"]
+            for attribute in self.event(uuid)["Attribute"]
+            if not attribute["deleted"]
+        }
 
     def tags(self, uuid=STORY):
         return {tag["name"] for tag in self.event(uuid).get("Tag", ())}
