@@ -83,7 +83,7 @@ def recording(name):
 
 def events_of(name):
     body = recording(name)["response"]["json"]
-    return [one["Event"] for one in body.get("response", [body])]
+    return [record["Event"] for record in body.get("response", [body])]
 
 
 def series():
@@ -91,14 +91,14 @@ def series():
     known = {}
     for name in ("events_restSearch_page_text", "paging_shift_after_delete_page2"):
         for event in events_of(name):
-            related = {one["Event"]["uuid"]: one["Event"] for one in event["RelatedEvent"]}
+            related = {record["Event"]["uuid"]: record["Event"] for record in event["RelatedEvent"]}
             known = related | known | {event["uuid"]: event}
     return [event | {"published": True} for event in known.values()]
 
 
 def warninglist():
     attributes = recording("attributes_restSearch_includeWarninglistHits")["response"]["json"]["response"]
-    return {hit["value"] for one in attributes["Attribute"] for hit in one.get("warnings", ())}
+    return {hit["value"] for attribute in attributes["Attribute"] for hit in attribute.get("warnings", ())}
 
 
 def state_with(events=()):
@@ -127,16 +127,16 @@ def replay(state, name):
 def rows(body):
     """The records of an answer, each with the attributes in it."""
     if isinstance(body["response"], dict):
-        return [(one, []) for one in body["response"]["Attribute"]]
-    return [(one["Event"], one["Event"].get("Attribute", [])) for one in body["response"]]
+        return [(attribute, []) for attribute in body["response"]["Attribute"]]
+    return [(record["Event"], record["Event"].get("Attribute", [])) for record in body["response"]]
 
 
 def identities(body):
-    return [(one["id"], one["uuid"], [inner["id"] for inner in members]) for one, members in rows(body)]
+    return [(record["id"], record["uuid"], [inner["id"] for inner in members]) for record, members in rows(body)]
 
 
 def keys(body):
-    return [(set(one), [set(inner) for inner in members]) for one, members in rows(body)]
+    return [(set(record), [set(inner) for inner in members]) for record, members in rows(body)]
 
 
 def counts(headers):
@@ -178,7 +178,7 @@ def test_series(name):
         state.unpublish("f33fc8cf-96ea-46be-a16e-770054480214")
     answer, response = replay(state, name)
     assert counts(answer.headers) == counts(response["headers"])
-    assert [one[:2] for one in identities(answer.json)] == [one[:2] for one in identities(response["json"])]
+    assert [row[:2] for row in identities(answer.json)] == [row[:2] for row in identities(response["json"])]
 
 
 @recorded
@@ -187,7 +187,7 @@ def test_deleted_attributes_on_request():
     state = state_with([event])
     assert_same(*replay(state, "events_restSearch_deleted"))
     shown = replay(state, "events_restSearch_without_proposals")[0].json["response"][0]["Event"]
-    assert [one["deleted"] for one in shown["Attribute"]] == [False, False]
+    assert [attribute["deleted"] for attribute in shown["Attribute"]] == [False, False]
 
 
 def small(number, **changes):
@@ -210,24 +210,24 @@ def search(state, controller="events", **query):
     return client.post(f"/{controller}/restSearch", json=query, headers={"Authorization": state.readonly_key})
 
 
-def found(state, **query):
-    return [one["Event"]["id"] for one in search(state, **query).json["response"]]
+def event_ids(state, **query):
+    return [record["Event"]["id"] for record in search(state, **query).json["response"]]
 
 
 def test_published_false_is_applied_to_the_finished_page():
     state = state_with(small(number, published=number != 4) for number in range(1, 6))
     pages = [search(state, published=False, limit=2, page=page) for page in (1, 2, 3)]
-    assert [[one["Event"]["id"] for one in page.json["response"]] for page in pages] == [[], ["4"], []]
+    assert [[record["Event"]["id"] for record in page.json["response"]] for page in pages] == [[], ["4"], []]
     assert {page.headers["X-Result-Count"] for page in pages} == {"5"}
-    assert found(state, published=0, limit=2) == found(state, published=[0]) == ["4"]
-    assert found(state, published=[0, 1]) == ["1", "2", "3", "4", "5"]
+    assert event_ids(state, published=0, limit=2) == event_ids(state, published=[0]) == ["4"]
+    assert event_ids(state, published=[0, 1]) == ["1", "2", "3", "4", "5"]
 
 
 def test_offset_paging_skips_after_a_deletion():
     state = state_with(small(number) for number in range(1, 6))
-    assert found(state, limit=2, page=1) == ["1", "2"]
+    assert event_ids(state, limit=2, page=1) == ["1", "2"]
     state.delete("00000000-0000-4000-8000-000000000001")
-    assert found(state, limit=2, page=2) == ["4", "5"]
+    assert event_ids(state, limit=2, page=2) == ["4", "5"]
 
 
 @pytest.mark.parametrize("checks", ["enforceWarninglist", "includeWarninglistHits"])
@@ -294,16 +294,16 @@ def test_filters(query, expected):
             extends_uuid="00000000-0000-4000-8000-000000000001",
         ),
     ]
-    assert found(state_with(events), **query) == expected
+    assert event_ids(state_with(events), **query) == expected
 
 
 def test_attribute_search_has_object_members_and_inherited_tags():
     member = {"type": "md5", "category": "Payload delivery", "value": "0" * 32, "object_relation": "md5"}
-    thing = {"name": "file", "Attribute": [member]}
-    state = state_with([small(1, Object=[thing], Tag=[{"name": "tlp:red"}])])
+    object_ = {"name": "file", "Attribute": [member]}
+    state = state_with([small(1, Object=[object_], Tag=[{"name": "tlp:red"}])])
     answer = search(state, "attributes", includeEventTags=1, eventid="1").json["response"]["Attribute"]
-    assert [one["object_id"] for one in answer] == ["0", "1"]
-    assert [one["Tag"][0]["inherited"] for one in answer] == [1, 1]
+    assert [attribute["object_id"] for attribute in answer] == ["0", "1"]
+    assert [attribute["Tag"][0]["inherited"] for attribute in answer] == [1, 1]
 
 
 def test_loading_again_keeps_the_ids():
@@ -337,7 +337,7 @@ def test_pymisp_works_over_tls():
         event = misp.get_event(3, pythonify=True)
     assert [event.info for event in events] == ["event 1", "event 2"]
     assert [row["id"] for row in rows] == ["1", "2", "3"]
-    assert [one["value"] for one in attributes["Attribute"]] == ["n1.example", "n2.example", "n3.example"]
+    assert [attribute["value"] for attribute in attributes["Attribute"]] == ["n1.example", "n2.example", "n3.example"]
     assert event.attributes[0].value == "n3.example"
 
 
@@ -349,7 +349,7 @@ def test_faults_reach_misp():
         json.loads(search(state).data)
     with pytest.raises(ConnectionResetError):
         search(state)
-    assert found(state) == ["1"]
+    assert event_ids(state) == ["1"]
 
 
 @pytest.mark.parametrize(
@@ -365,5 +365,5 @@ def test_faults_reach_misp():
     ],
     ids=str,
 )
-def test_shapes_at_which_misp_fails(query, status):
+def test_forms_at_which_misp_fails(query, status):
     assert search(state_with([small(1)]), **query).status_code == status

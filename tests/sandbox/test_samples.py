@@ -25,8 +25,10 @@ EVENTS = sample_events()
 
 
 def values(*types):
-    every = (one for event in EVENTS for one in attributes(event))
-    return [part for one in every if one["type"] in types for part in one["value"].split("|")]
+    every_attribute = (attribute for event in EVENTS for attribute in attributes(event))
+    return [
+        part for attribute in every_attribute if attribute["type"] in types for part in attribute["value"].split("|")
+    ]
 
 
 def is_documentation(value):
@@ -35,8 +37,8 @@ def is_documentation(value):
 
 
 def test_uuids_are_random_and_unique():
-    things = [*EVENTS, *(thing for event in EVENTS for thing in (*event["Object"], *attributes(event)))]
-    uuids = [UUID(thing["uuid"]) for thing in things]
+    records = [*EVENTS, *(record for event in EVENTS for record in (*event["Object"], *attributes(event)))]
+    uuids = [UUID(record["uuid"]) for record in records]
     assert {uuid.version for uuid in uuids} == {4}
     assert len(set(uuids)) == len(uuids)
 
@@ -45,7 +47,7 @@ def test_types_and_categories_are_those_of_misp():
     known = pymisp.MISPAttribute().describe_types["category_type_mappings"]
     for event in EVENTS:
         pymisp.MISPEvent().load(event)
-        assert all(one["type"] in known[one["category"]] for one in attributes(event))
+        assert all(attribute["type"] in known[attribute["category"]] for attribute in attributes(event))
 
 
 def test_addresses_and_names_are_for_documentation():
@@ -60,7 +62,7 @@ def test_times_move_together_until_the_newest_is_an_hour_old():
     assert max(int(event["timestamp"]) for event in moved) == NOW - 3600
     assert min(event["date"] for event in moved) == "2030-03-09"
     assert {event["publish_timestamp"] for event in moved if not event["published"]} == {"0"}
-    seen = [one["last_seen"] for event in moved for one in attributes(event) if one.get("last_seen")]
+    seen = [attribute["last_seen"] for event in moved for attribute in attributes(event) if attribute.get("last_seen")]
     assert sum(time > "2030-03-17" for time in seen) == 1
 
 
@@ -68,7 +70,7 @@ def test_demo_has_something_to_skip():
     state = demo_misp(lambda: NOW)
     events = list(state.events())
     assert [event["published"] for event in events].count(False) == 1
-    assert any(one["value"] in state.warninglist for event in events for one in attributes(event))
+    assert any(attribute["value"] in state.warninglist for event in events for attribute in attributes(event))
 
 
 def test_command_runs_with_the_config(tmp_path, capfd):
