@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.misp import rules as misp_rules
+from sandbox.misp import rules
 from sandbox.misp.records import ATTRIBUTE, Record, attributes, texts
 from sandbox.misp.store import Store
 
@@ -152,10 +152,10 @@ class Edits(Store):
 
     def attach(self, event: Record, fields: Record, object_: Record | None = None) -> tuple[Record, str]:
         """Put an attribute that was sent into an event or an object of it, or say why not; nothing is dated."""
-        kept, why = misp_rules.attribute(fields)
+        kept, why = rules.attribute(fields)
         kept_already = [other for other in event["Attribute"] if not other["deleted"]]
-        if not why and object_ is None and any(misp_rules.same(kept, other) for other in kept_already):
-            why = misp_rules.DUPLICATE
+        if not why and object_ is None and any(rules.same(kept, other) for other in kept_already):
+            why = rules.DUPLICATE
         if why:
             return kept, why
         attribute = self._filler.attribute(
@@ -168,7 +168,7 @@ class Edits(Store):
     def attach_object(self, event: Record, fields: Record) -> Record:
         """Put an object that was sent into an event; members that are not valid are dropped."""
         bare = {name: value for name, value in fields.items() if name != "Attribute"}
-        seen = {name: misp_rules.moment(fields.get(name)) for name in ("first_seen", "last_seen")}
+        seen = {name: rules.moment(fields.get(name)) for name in ("first_seen", "last_seen")}
         dated = {"distribution": "0", **bare, **seen, "timestamp": str(int(self.clock()))}
         object_ = self._filler.object(dated, event)
         event["Object"].append(object_)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flask import Response, g, request
 
-from sandbox.misp import rules as misp_rules
+from sandbox.misp import rules
 from sandbox.misp.answers import answer, error, in_parts
 from sandbox.misp.records import Record
 from sandbox.misp.writes import declined, done, fields_of, needing, refuse_wide_report, sent, visible
@@ -57,7 +57,7 @@ class PartWrites:
             return error(403, NOT_OWNER)
         content = sent("Attribute")
         several = content if isinstance(content, list) else [content]
-        misp_rules.refuse_wide(*(attribute.get("comment") for attribute in several))
+        rules.refuse_wide(*(attribute.get("comment") for attribute in several))
         added, wrong = [], {}
         for number, attribute in enumerate(several):
             kept, why = self.state.attach(event, attribute)
@@ -82,8 +82,8 @@ class PartWrites:
         if not g.user.owns(event):
             return error(403, NOT_OWNER)
         changes = sent("Attribute")
-        misp_rules.refuse_wide(changes.get("comment"))
-        kept, why = misp_rules.attribute({**attribute, **fields_of(changes)})
+        rules.refuse_wide(changes.get("comment"))
+        kept, why = rules.attribute({**attribute, **fields_of(changes)})
         if why:
             return declined("Attribute", {"value": [why]}, request.path, "edit")
         attribute.update(fields_of(kept))
@@ -114,9 +114,9 @@ class PartWrites:
         if not g.user.owns(event):
             return error(403, NOT_OWNER)
         content = sent("Object")
-        if not misp_rules.has_template(content):
+        if not rules.has_template(content):
             return declined("Object", NO_TEMPLATE, "/objects/add")
-        misp_rules.refuse_wide(content.get("comment"))
+        rules.refuse_wide(content.get("comment"))
         object_ = self.state.attach_object(event, content)
         self.state.touch(event)
         return answer({"Object": _object(object_)})
@@ -129,14 +129,14 @@ class PartWrites:
             return match
         event, object_ = match
         changes = sent("Object")
-        misp_rules.refuse_wide(changes.get("comment"))
+        rules.refuse_wide(changes.get("comment"))
         before = {member["uuid"]: member for member in object_["Attribute"] if not member["deleted"]}
         for member in changes.get("Attribute", ()):
             existing = before.pop(str(member.get("uuid")).lower(), None)
             if existing is None:
                 self.state.attach(event, {name: member[name] for name in member if name != "uuid"}, object_)
                 continue
-            kept, why = misp_rules.attribute({**existing, **fields_of(member)})
+            kept, why = rules.attribute({**existing, **fields_of(member)})
             if not why and any(existing[name] != kept[name] for name in ("value", "comment", "to_ids")):
                 existing.update(fields_of(kept))
                 self.state.touch(event, existing)
@@ -145,7 +145,7 @@ class PartWrites:
         for name in ("comment", "distribution"):
             object_[name] = str(changes.get(name, object_[name]))
         for name in ("first_seen", "last_seen"):
-            object_[name] = misp_rules.moment(changes[name]) if changes.get(name) else object_[name]
+            object_[name] = rules.moment(changes[name]) if changes.get(name) else object_[name]
         self.state.touch(event, object_)
         return answer({"Object": _object(object_)})
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from flask import Response, g, request
 
-from sandbox.misp import rules as misp_rules
+from sandbox.misp import rules
 from sandbox.misp.answers import answer, error
 from sandbox.misp.records import Record, attributes
 from sandbox.misp.writes import needing, sent
@@ -53,8 +53,8 @@ class Proposals:
         event = self._visible(identifier)
         if event is None:
             return error(404, "Invalid Event")
-        kept, why = misp_rules.attribute(sent("ShadowAttribute"))
-        misp_rules.refuse_wide(kept.get("comment"))
+        kept, why = rules.attribute(sent("ShadowAttribute"))
+        rules.refuse_wide(kept.get("comment"))
         if why:
             return error(404, f"Could not save the proposal. Errors: [value]: {why}\n")
         proposal = self._new(event, kept, str(uuid4()), "0")
@@ -69,10 +69,8 @@ class Proposals:
             return match
         event, attribute = match
         changes = {name: value for name, value in sent("ShadowAttribute").items() if value is not None}
-        misp_rules.refuse_wide(changes.get("comment"))
-        kept, why = misp_rules.attribute(
-            {**{name: attribute[name] for name in ("type", "category", "value")}, **changes}
-        )
+        rules.refuse_wide(changes.get("comment"))
+        kept, why = rules.attribute({**{name: attribute[name] for name in ("type", "category", "value")}, **changes})
         if why:
             return error(404, f"Could not save the proposal. Errors: [value]: {why}\n")
         proposal = self._new(event, kept, attribute["uuid"], attribute["id"])

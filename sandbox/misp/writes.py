@@ -13,7 +13,7 @@ from uuid import UUID
 
 from flask import Response, g, request
 
-from sandbox.misp import rules as misp_rules
+from sandbox.misp import rules
 from sandbox.misp.answers import View, answer, error
 from sandbox.misp.records import ORGANISATION, Record, texts
 
@@ -53,7 +53,7 @@ def needing(permission: str) -> Callable[[Route], Route]:
                 return error(403, NO_ROLE)
             try:
                 return route(*arguments, **keywords)
-            except misp_rules.InternalError:
+            except rules.InternalError:
                 return error(500, "An Internal Error Has Occurred.")
 
         return guarded  # type: ignore[return-value]
@@ -103,7 +103,7 @@ class Writes:
             return answer(body, location, status=404)
         if str(content.get("uuid", "")).lower() in self.state.blocklist:
             return error(403, "Event blocked by event blocklist.")
-        misp_rules.refuse_wide(content["info"])
+        rules.refuse_wide(content["info"])
         return self._event(self._add(content))
 
     def _add(self, fields: Record) -> Record:
@@ -112,22 +112,22 @@ class Writes:
         header = {name: value for name, value in fields.items() if name not in content}
         own = {"Org": g.user.organisation, "Orgc": g.user.organisation, "event_creator_email": g.user.email}
         own |= {f"{name}_id": g.user.organisation["id"] for name in ("org", "orgc")}
-        day = misp_rules.day(self.state.clock())
+        day = rules.day(self.state.clock())
         uuid = self.state.add_event({"date": day, **header, **own, "published": published})
         event = self.state.known(uuid)
         # A 500 from here on leaves the event there, without what was to follow.
-        misp_rules.refuse_wide(*(attribute.get("comment") for attribute in fields.get("Attribute", ())))
+        rules.refuse_wide(*(attribute.get("comment") for attribute in fields.get("Attribute", ())))
         for attribute in fields.get("Attribute", ()):
             self.state.attach(event, attribute)
         for object_ in fields.get("Object", ()):
-            if misp_rules.has_template(object_):
-                misp_rules.refuse_wide(object_.get("comment"))
+            if rules.has_template(object_):
+                rules.refuse_wide(object_.get("comment"))
                 self.state.attach_object(event, object_)
         for report in fields.get("EventReport", ()):
             refuse_wide_report(self.state, report)
             self.state.attach_report(event, report)
         for tag in fields.get("Tag", ()):
-            misp_rules.refuse_wide(tag["name"])
+            rules.refuse_wide(tag["name"])
             if self._may_tag(tag["name"]):
                 self.state.attach_tag(event, tag["name"])
         return event
@@ -144,7 +144,7 @@ class Writes:
         if "timestamp" in changes and int(changes["timestamp"]) <= int(event["timestamp"]):
             why = "Event could not be saved: Event in the request not newer than the local copy."
             return declined("Event", why, f"/events/edit/{event['id']}", "edit", id=event["id"])
-        misp_rules.refuse_wide(
+        rules.refuse_wide(
             changes.get("info"), *(attribute.get("comment") for attribute in changes.get("Attribute", ()))
         )
         event.update(texts({name: changes[name] for name in HEADER if name in changes}))
@@ -199,7 +199,7 @@ class Writes:
         if isinstance(event, Response):
             return event
         name, local = str(content["tag"]), content.get("local") in (1, "1", True)
-        misp_rules.refuse_wide(name)
+        rules.refuse_wide(name)
         if not self._may_tag(name):
             return error(404, "Invalid Tag. This tag can only be set as a local tag.")
         number = self.state.number_of_tag(name)
@@ -226,7 +226,7 @@ class Writes:
     def _tagged(self, content: Record) -> Record | Response:
         uuid = str(content.get("uuid"))
         if uuid.count("-") != 4:
-            raise misp_rules.InternalError
+            raise rules.InternalError
         event = visible(self.state, uuid)
         if event is None:
             return error(404, "Invalid Target.")
@@ -272,9 +272,9 @@ def visible(state: MispState, identifier: str) -> Record | None:
 
 def refuse_wide_report(state: MispState, report: Record) -> None:
     """Raise InternalError for what the database does not take of a report."""
-    misp_rules.refuse_wide(report.get("name"))
+    rules.refuse_wide(report.get("name"))
     if not state.utf8mb4:
-        misp_rules.refuse_wide(report.get("content"))
+        rules.refuse_wide(report.get("content"))
 
 
 def fields_of(attribute: Record) -> Record:

@@ -49,7 +49,7 @@ def take_over(site, *, withdraw_unmatched=False, force_withdraw=False, line=None
     )
 
 
-def remembered(site, **more):
+def records_by_id(site, **more):
     ledger = site.ledger(**more)
     try:
         return {record.id: record for record in ledger.search(*_every_object())}
@@ -168,7 +168,7 @@ def test_a_revoked_id_is_never_sent_again(site, deduplicate):
     assert (report.exit_code, report.plans["new"]) == (0, 2)
     assert len(site.azure.live()) == 2
     assert not dead & site.azure.live().keys()
-    assert {record.life for record in remembered(site, DEDUPLICATE=deduplicate).values() if record.live} == {2, 4}
+    assert {record.life for record in records_by_id(site, DEDUPLICATE=deduplicate).values() if record.live} == {2, 4}
     assert revoked in dead and len(others) == 1
 
 
@@ -238,7 +238,7 @@ def test_unmatched_objects_are_listed_and_left_alone(site, deduplicate):
     assert site.run(DEDUPLICATE=deduplicate).plans["new"] == 2
     assert site.run(DEDUPLICATE=deduplicate).indicators == 0
     assert {key: object_ for key, object_ in site.azure.objects().items() if key in before} == before
-    stages = {key: record.stage for key, record in remembered(site).items() if key in before}
+    stages = {key: record.stage for key, record in records_by_id(site).items() if key in before}
     assert stages == {
         key: Stage.WITHDRAWN if object_.get("revoked") else Stage.ACCEPTED for key, object_ in before.items()
     }
@@ -281,7 +281,7 @@ def test_an_attribute_that_appears_later_takes_its_indicator_over(full):
     assert id_of(4, 0) in full.azure.live()
 
 
-def test_other_source_systems_are_not_looked_at(full):
+def test_other_source_systems_are_not_read(full):
     full.keep(indicator(1), sourcesystem="other")
     assert take_over(full).adopted == {"matched": 9}
 
@@ -378,7 +378,7 @@ def test_a_fault_is_a_sentence_and_nothing_was_written(full, name):
         take_over(full)
     assert caught.value.exit_code == (3 if kind is MispError else 4)
     assert "sandbox-secret" not in str(caught.value)
-    assert remembered(full) == {}
+    assert records_by_id(full) == {}
 
 
 @pytest.mark.parametrize("kind", ["status", "reset-after", "truncate"])
@@ -444,7 +444,7 @@ def test_the_table_of_adopt_has_no_rows_of_a_run(full):
     assert names == ["indicators taken over", "  matched"]
 
 
-def test_a_destination_of_several_is_told_where_its_names_go(full):
+def test_for_a_destination_of_several_the_message_names_its_entry(full):
     entry = {"tenantId": GUID, "id": GUID, "secret": "s" * 8, "workspaceId": GUID, "name": "one"}
     nameless = {f"MS_AUTH__{name.upper()}": "" for name in adopt.NEEDED}
     with pytest.raises(SettingsError, match=r"of one: set it in its entry of ms_tenants \(environment .*MS_TENANTS\)"):

@@ -195,7 +195,7 @@ def test_the_worker_finds_one_timer_and_starts_a_run_each_time(unpacked, box, ap
     assert not any(secret in log_text for secret in secrets)
 
 
-def test_with_postgresql_a_run_remembers_the_one_before(unpacked, box, app_settings, postgres_url):
+def test_with_postgresql_a_run_knows_what_the_one_before_sent(unpacked, box, app_settings, postgres_url):
     settings = app_settings(MISP2SENTINEL_STATE_URL=postgres_url)
     assert fire(unpacked, settings)[0]["ended"] == [""]
     box.misp.unpublish(misp_event(1)["uuid"])
@@ -336,7 +336,7 @@ def test_a_function_has_defaults_of_its_own_which_a_setting_overrides(environ):
 
 @pytest.mark.parametrize("sign", FUNCTION)
 def test_each_sign_of_a_function_counts_and_only_there_is_a_file_refused(environ, sign, tmp_path):
-    here = {name: value for name, value in environ.items() if name not in (*FUNCTION, "MISP2SENTINEL_STATE_URL")}
-    assert settings(here).keeps_ledger
+    elsewhere = {name: value for name, value in environ.items() if name not in (*FUNCTION, "MISP2SENTINEL_STATE_URL")}
+    assert settings(elsewhere).keeps_ledger
     with pytest.raises(SettingsError, match=r"state_url .*a disk that a Function does not keep"):
-        settings({**here, sign: FUNCTION[sign]})
+        settings({**elsewhere, sign: FUNCTION[sign]})

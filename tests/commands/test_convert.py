@@ -120,7 +120,7 @@ def test_files_that_cannot_be_used_are_named_and_the_rest_converted(convert, tmp
     assert "Traceback" not in run.stderr
 
 
-def test_settings_count_and_bad_ones_are_told(convert, tmp_path):
+def test_settings_count_and_bad_ones_are_reported(convert, tmp_path):
     run = convert(event=EVENT, environ={"MISP2SENTINEL_SEND_PRIVATE_AND_CIDR": "true"})
     assert "[ipv4-addr:value = '10.0.0.1']" in patterns(run)
     run = convert(event=EVENT, environ={"MISP2SENTINEL_DAYS_TO_EXPIRE": "soon"})

@@ -35,7 +35,7 @@ STIX_ID = f"indicator--{ATTRIBUTE}"
 
 
 def object_record(value="evil.example.org", attribute=ATTRIBUTE, life=1, **changes):
-    """An object as a run would remember it."""
+    """An object as a run would record it."""
     pattern = f"[domain-name:value = '{value}']"
     indicator = {
         "id": f"indicator--{attribute}" if life == 1 else f"indicator--{attribute[:-1]}{life}",
@@ -181,7 +181,7 @@ STAGES = {
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_each_stage_is_told(explained, name):
+def test_each_stage_is_shown(explained, name):
     changes, standing, words, what_to_do = STAGES[name]
     explained.keep(objects=[object_record(**changes)])
     code, answer, text = explained.ask("evil.example.org")
@@ -196,7 +196,7 @@ def test_each_stage_is_told(explained, name):
     assert what_to_do in text
 
 
-def test_stages_are_all_told():
+def test_all_stages_are_shown():
     assert {changes.get("stage", Stage.ACCEPTED) for changes, *_ in STAGES.values()} == set(Stage)
 
 
@@ -253,7 +253,7 @@ def test_every_reason_has_advice_or_says_why_there_is_none():
 
 
 @pytest.mark.parametrize("skip", Skip)
-def test_each_reason_is_told_with_what_would_change_it(explained, skip):
+def test_each_reason_is_shown_with_what_would_change_it(explained, skip):
     explained.keep(attributes=[attribute_record(skip=skip.name, words="misp-stix's words")])
     code, answer, text = explained.ask("evil.example.org")
     assert code == 0
@@ -268,7 +268,7 @@ def test_a_reason_of_another_version_is_named(explained):
     assert "too_new" in explained.ask("evil.example.org")[2]
 
 
-def test_a_half_that_is_left_out_is_told(explained):
+def test_a_half_that_is_left_out_is_shown(explained):
     explained.keep(objects=[object_record()], attributes=[attribute_record("evil.example.org|10.0.0.1", "domain|ip")])
     _, _, text = explained.ask("10.0.0.1")
     assert "[domain-name:value = 'evil.example.org']" in text
@@ -536,7 +536,7 @@ def in_the_way(answer):
     return [obstacle["why"] for attribute in answer["misp"]["attributes"] for obstacle in attribute["in_the_way"]]
 
 
-def test_what_is_live_is_told_by_both(site):
+def test_ledger_and_misp_both_show_what_is_live(site):
     code, answer, text = ask(site, "hxxp://live0[.]example[.]org")
     assert code == 0
     assert answer["ledger"][0]["objects"][0]["standing"] == "live"
@@ -596,7 +596,7 @@ def test_decay_stands_in_the_way(site):
     assert in_the_way(answer) == [f"{Skip.DECAYED.value} (NIDS)"]
 
 
-def test_filters_and_their_time_windows_are_told_apart(site):
+def test_filters_and_their_time_windows_are_distinguished(site):
     add(site, ("domain", "new.example.org"), publish_timestamp="1700000000")
     site.config.write_text("misp_event_filters = {'published': 1, 'publish_timestamp': '14d'}\n")
     _, answer, text = ask(site, "new.example.org")
@@ -654,7 +654,7 @@ def test_a_half_of_a_composite_is_asked_of_misp(site):
     assert Skip.PRIVATE_ADDRESS.value in text
 
 
-def test_why_a_withdrawn_one_left_is_remembered(site):
+def test_why_an_object_was_withdrawn_is_kept(site):
     site.misp.edit_attribute(EVENT, ATTRIBUTE, to_ids=False)
     site.misp.publish(EVENT)
     site.run()
@@ -665,7 +665,7 @@ def test_why_a_withdrawn_one_left_is_remembered(site):
     assert advice.FOR_SKIP[Skip.NO_TO_IDS] in text
 
 
-def test_what_changed_its_value_or_left_misp_is_told(site):
+def test_what_changed_its_value_or_left_misp_is_shown(site):
     site.misp.edit_attribute(EVENT, ATTRIBUTE, value="changed.example.org")
     assert [attribute["value"] for attribute in ask(site, "live0.example.org")[1]["misp"]["attributes"]] == [
         "changed.example.org"
@@ -677,7 +677,7 @@ def test_what_changed_its_value_or_left_misp_is_told(site):
     assert "deleted for good, or out of sight" in text
 
 
-def test_a_held_event_is_told(site):
+def test_a_held_event_is_shown(site):
     site.misp.edit_info(EVENT, "Another name")
     site.run()
     _, answer, text = ask(site, "live0.example.org")

@@ -113,7 +113,7 @@ def test_held_events_are_counted(settings, keep):
     assert "2 events, edited and not published again yet" in text
 
 
-def test_the_last_run_is_told(settings, keep):
+def test_the_last_run_is_shown(settings, keep):
     keep(
         last_run={"at": NOW - 60, "exit_code": 3, "misp_error": "no answer", "refused_withdrawals": ["too many"]},
         last_good=NOW - DAY,
@@ -156,7 +156,7 @@ def test_what_has_no_answer_is_not_simply_live(settings, keep):
     assert "live           1, where what was sent and not yet answered counts" in ask(settings)[2]
 
 
-def test_a_destination_without_a_run_is_said_to_have_none(settings, keep):
+def test_a_destination_without_a_run_is_shown_as_such(settings, keep):
     keep(object_record(), workspace=OTHER)
     assert "it has had no run yet" in ask(settings)[2]
 
@@ -172,7 +172,7 @@ AGES = {
 
 
 @pytest.mark.parametrize("name", AGES)
-def test_monitoring_is_told_by_the_exit_code(settings, keep, name):
+def test_the_exit_code_is_for_monitoring(settings, keep, name):
     facts, max_age, expected = AGES[name]
     keep(**facts)
     code, answer, text = ask(settings, max_age)

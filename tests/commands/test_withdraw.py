@@ -50,10 +50,10 @@ def withdraw(site, workspace=WORKSPACE, *, force_withdraw=True, line=None, dry_r
 
 
 def test_a_destination_is_left_by_its_name_alone(site):
-    here = {"tenantId": site.azure.tenant, "id": site.azure.client_id, "secret": site.azure.client_secret}
+    credentials = {"tenantId": site.azure.tenant, "id": site.azure.client_id, "secret": site.azure.client_secret}
     places = {"one": (WORKSPACE, "MISP"), "two": (WORKSPACE, "second"), "three": (OTHER, "MISP")}
     tenants = [
-        {**here, "name": name, "workspaceId": workspace, "sourcesystem": source}
+        {**credentials, "name": name, "workspaceId": workspace, "sourcesystem": source}
         for name, (workspace, source) in places.items()
     ]
     report = withdraw(site, "TWO", MS_TENANTS=json.dumps(tenants))

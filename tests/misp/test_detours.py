@@ -39,20 +39,20 @@ def several(body):
     return not listing(body) and len(body["eventid"]) > 1
 
 
-def test_a_page_that_has_to_be_halved_is_told_once_and_counted(box, tmp_path, caplog):
+def test_a_page_that_has_to_be_halved_is_logged_once_and_counted(box, tmp_path, caplog):
     box.misp.load(misp_event(n, hosts(2)) for n in range(1, 9))
     box.misp.faults.add(Fault(EVENTS, "status", body={"message": "Internal."}, when=several, times=None))
     reader = reader_for(box, tmp_path)
     assert len(read(reader)) == 8
     # the page three times, then two halves and four quarters once each
     assert (reader.detours.failed, reader.detours.singly) == (3 + 2 + 4, 8)
-    told = [record.getMessage() for record in caplog.records if LOGGED in record.getMessage()]
-    assert len(told) == 1
-    assert "8 events" in told[0] and "in halves" in told[0] and "Internal." in told[0]
-    assert "eventid" in told[0] and "noShadowAttributes" in told[0]
+    messages = [record.getMessage() for record in caplog.records if LOGGED in record.getMessage()]
+    assert len(messages) == 1
+    assert "8 events" in messages[0] and "in halves" in messages[0] and "Internal." in messages[0]
+    assert "eventid" in messages[0] and "noShadowAttributes" in messages[0]
 
 
-def test_an_event_that_cannot_be_had_whole_is_counted_and_told_once(box, tmp_path, caplog):
+def test_an_event_that_cannot_be_read_whole_is_counted_and_logged_once(box, tmp_path, caplog):
     box.misp.load(misp_event(n, hosts(2)) for n in range(1, 9))
     box.misp.faults.add(Fault(EVENTS, "status", when=lambda body: not listing(body), times=None))
     reader = reader_for(box, tmp_path)
@@ -61,7 +61,7 @@ def test_an_event_that_cannot_be_had_whole_is_counted_and_told_once(box, tmp_pat
     assert caplog.text.count("by pages of its attributes") == 1
 
 
-def test_pages_that_are_made_smaller_are_told_once(box, tmp_path, caplog, monkeypatch):
+def test_smaller_pages_are_logged_once(box, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr("helpers.misp.paged_search.ATTRIBUTES_PER_PAGE", 128)
     box.misp.load([misp_event(1, hosts(300)), misp_event(2, hosts(300, "other"))])
     box.misp.faults.add(Fault(ATTRIBUTES, "status", when=lambda body: body["limit"] > 32, times=None))
@@ -100,7 +100,7 @@ def test_few_are_no_warning_and_more_are(what, count):
     assert report.troubles() == [f"Warning: {detours.warning}"]
 
 
-def test_several_destinations_are_told_once():
+def test_detours_are_reported_once_for_several_destinations():
     detours = Detours(failed=9, singly=50, reason="no")
     total = Report.of([Report("one", detours=detours), Report("two", detours=detours)], 3)
     assert total.troubles() == [f"Warning: {detours.warning}"]
@@ -185,7 +185,7 @@ def test_an_event_that_fails_for_good_is_not_called_read(box, tmp_path):
     box.misp.faults.add(Fault(ATTRIBUTES, "status", times=None))
     reader = reader_for(box, tmp_path)
     read(reader)
-    assert [unread.uuid for unread in reader.unread] == [misp_event(3)["uuid"]]
+    assert [event.uuid for event in reader.unread] == [misp_event(3)["uuid"]]
     # 3 and 4 are left of the halves
     assert reader.detours.singly == 1
 
@@ -225,7 +225,7 @@ def test_a_misp_that_was_given_up_is_not_called_slow():
     assert (report.troubles(), report.as_json()["warnings"]) == (["MISP failed: no answer"], [])
 
 
-def test_events_that_their_page_lacks_are_counted_when_they_are_had_alone(box, tmp_path, monkeypatch, caplog):
+def test_events_that_their_page_lacks_are_counted_when_they_are_read_singly(box, tmp_path, monkeypatch, caplog):
     box.misp.load(misp_event(n, hosts(2)) for n in range(1, 5))
     reader = reader_for(box, tmp_path)
     search = PagedSearch.search

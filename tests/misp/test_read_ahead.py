@@ -15,12 +15,12 @@ def test_what_is_given_comes_in_its_order():
         assert list(ahead) == [0, 1, 2, 3, 4]
 
 
-def test_the_next_one_is_made_while_this_one_is_worked_on_and_no_more():
-    made, second = [], threading.Event()
+def test_the_next_item_is_produced_while_the_current_one_is_worked_on_and_no_more():
+    produced, second = [], threading.Event()
 
     def items():
         for number in range(5):
-            made.append(number)
+            produced.append(number)
             if number == 1:
                 second.set()
             yield number
@@ -28,10 +28,10 @@ def test_the_next_one_is_made_while_this_one_is_worked_on_and_no_more():
     with closing(ReadAhead(items())) as ahead:
         assert next(iter(ahead)) == 0
         assert second.wait(10)
-        assert made == [0, 1]
+        assert produced == [0, 1]
 
 
-def test_an_error_comes_after_what_was_made_before_it():
+def test_an_error_comes_after_what_was_produced_before_it():
     def items():
         yield 1
         raise LookupError("gone")
@@ -43,19 +43,19 @@ def test_an_error_comes_after_what_was_made_before_it():
             next(taken)
 
 
-def test_who_stops_early_leaves_no_thread_behind():
+def test_stopping_early_leaves_no_thread_behind():
     before = threading.active_count()
     with closing(ReadAhead(iter(range(1000)))) as ahead:
         assert next(iter(ahead)) == 0
     assert threading.active_count() == before
 
 
-def test_who_is_interrupted_makes_nothing_more():
-    made = []
+def test_nothing_more_is_produced_after_an_interrupt():
+    produced = []
 
     def items():
         for number in range(1000):
-            made.append(number)
+            produced.append(number)
             yield number
 
     def work():
@@ -68,7 +68,7 @@ def test_who_is_interrupted_makes_nothing_more():
     with pytest.raises(KeyboardInterrupt):
         work()
     assert threading.active_count() == before
-    assert len(made) <= 5
+    assert len(produced) <= 5
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])

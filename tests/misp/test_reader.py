@@ -29,26 +29,26 @@ def read(box, tmp_path):
 
     def reading(filters=FILTERS, **environ):
         reader = reader_for(box, tmp_path, **environ)
-        found = {}
+        values_by_event = {}
         for page in reader.pages(reader.listing(filters), filters):
             for event in page.slices:
                 members = [attribute for object_ in event.get("Object", []) for attribute in object_["Attribute"]]
                 values = [attribute["value"] for attribute in [*event.get("Attribute", []), *members]]
-                found.setdefault(event["uuid"], []).extend(values)
-        return found, reader
+                values_by_event.setdefault(event["uuid"], []).extend(values)
+        return values_by_event, reader
 
     return reading
 
 
 def reader_for(box, tmp_path, **environ):
-    given = {
+    variables = {
         "MISP2SENTINEL_MISP_DOMAIN": box.misp_url,
         "MISP2SENTINEL_MISP_KEY": box.misp.readonly_key,
         "MISP2SENTINEL_MISP_VERIFYCERT": box.ca_file,
         "MISP2SENTINEL_MISP_TIMEOUT": "20",
         **environ,
     }
-    return MispReader(settings_for(box.azure, tmp_path, **given), FakeTime().sleep)
+    return MispReader(settings_for(box.azure, tmp_path, **variables), FakeTime().sleep)
 
 
 def listing(body):
@@ -66,17 +66,17 @@ def searches(box, path=EVENTS):
 
 def test_every_page_is_read(box, read):
     box.misp.load(misp_event(n, hosts(2)) for n in range(1, 8))
-    found, reader = read(MISP2SENTINEL_MISP_EVENT_LIMIT_PER_PAGE="3")
-    assert len(found) == reader.listed == 7
-    assert all(len(values) == 2 for values in found.values())
+    values_by_event, reader = read(MISP2SENTINEL_MISP_EVENT_LIMIT_PER_PAGE="3")
+    assert len(values_by_event) == reader.listed == 7
+    assert all(len(values) == 2 for values in values_by_event.values())
     read_whole = [body["eventid"] for body in searches(box) if not listing(body)]
     assert [len(ids) for ids in read_whole] == [3, 3, 1]
 
 
 def test_a_limit_in_the_filters_means_one_query(box, read):
     box.misp.load(misp_event(n, hosts(1)) for n in range(1, 8))
-    found, _ = read({**FILTERS, "limit": 2, "page": 2})
-    assert list(found) == [misp_event(3)["uuid"], misp_event(4)["uuid"]]
+    values_by_event, _ = read({**FILTERS, "limit": 2, "page": 2})
+    assert list(values_by_event) == [misp_event(3)["uuid"], misp_event(4)["uuid"]]
     assert sum(map(listing, searches(box))) == 1
 
 
@@ -85,10 +85,10 @@ def test_a_json_false_for_published_loses_nothing(box, read, monkeypatch, value)
     """MISP takes unpublished events out of the pages that it has picked, so short ones end a listing too soon."""
     monkeypatch.setattr(paged_search, "LISTED_PER_PAGE", 2)
     box.misp.load(misp_event(n, hosts(1), published=n % 2 == 0) for n in range(1, 10))
-    found, _ = read({"published": value})
-    assert len(found) == 5
+    values_by_event, _ = read({"published": value})
+    assert len(values_by_event) == 5
     sent = [body["published"] for body in searches(box)]
-    assert sent and all(each == 0 and not isinstance(each, bool) for each in sent)
+    assert sent and all(published == 0 and not isinstance(published, bool) for published in sent)
 
 
 @pytest.mark.parametrize("change", ["unpublish", "delete"])
@@ -105,8 +105,8 @@ def test_an_event_that_leaves_between_pages_hides_no_other(box, read, monkeypatc
         return answer
 
     monkeypatch.setattr(PagedSearch, "search", meanwhile)
-    found, reader = read()
-    assert set(found) == {misp_event(n)["uuid"] for n in range(1, 101) if n != 5}
+    values_by_event, reader = read()
+    assert set(values_by_event) == {misp_event(n)["uuid"] for n in range(1, 101) if n != 5}
     assert reader.unread == []
 
 
@@ -115,13 +115,13 @@ def test_an_event_that_leaves_after_the_listing_is_no_failure(box, read, monkeyp
     list_events = PagedSearch.list_events
 
     def meanwhile(self, filters):
-        found = list_events(self, filters)
+        listed = list_events(self, filters)
         box.misp.delete(misp_event(2)["uuid"])
-        return found
+        return listed
 
     monkeypatch.setattr(PagedSearch, "list_events", meanwhile)
-    found, reader = read()
-    assert len(found) == 3
+    values_by_event, reader = read()
+    assert len(values_by_event) == 3
     assert reader.unread == []
     assert f"Event {misp_event(2)['uuid']} left the filters" in caplog.text
 
@@ -129,9 +129,9 @@ def test_an_event_that_leaves_after_the_listing_is_no_failure(box, read, monkeyp
 def test_warninglists_work_and_keep_the_listing_alive(box, read):
     box.misp.warninglist = {"host0.example.org"}
     box.misp.load([misp_event(1, hosts(3)), misp_event(2, hosts(1))])
-    found, _ = read({**FILTERS, "enforceWarninglist": True})
-    assert found[misp_event(1)["uuid"]] == ["host1.example.org", "host2.example.org"]
-    assert found[misp_event(2)["uuid"]] == []
+    values_by_event, _ = read({**FILTERS, "enforceWarninglist": True})
+    assert values_by_event[misp_event(1)["uuid"]] == ["host1.example.org", "host2.example.org"]
+    assert values_by_event[misp_event(2)["uuid"]] == []
 
 
 @pytest.fixture
@@ -141,9 +141,9 @@ def small_pages(monkeypatch):
 
 def test_a_large_event_is_read_in_pages_of_attributes(box, read, small_pages):
     box.misp.load([misp_event(1, hosts(300)), misp_event(2, hosts(5))])
-    found, _ = read()
-    assert sorted(found[misp_event(1)["uuid"]]) == sorted(value for _, value in hosts(300))
-    assert len(found[misp_event(2)["uuid"]]) == 5
+    values_by_event, _ = read()
+    assert sorted(values_by_event[misp_event(1)["uuid"]]) == sorted(value for _, value in hosts(300))
+    assert len(values_by_event[misp_event(2)["uuid"]]) == 5
     asked = searches(box, ATTRIBUTES)
     assert [body["page"] for body in asked if body["to_ids"] == 1] == [1, 2, 3, 4, 5]
     assert [(body["to_ids"], body["type"]) for body in asked if body["to_ids"] != 1] == [(0, "filename")]
@@ -152,8 +152,8 @@ def test_a_large_event_is_read_in_pages_of_attributes(box, read, small_pages):
 def test_pages_that_warninglists_empty_are_not_the_end(box, read, small_pages):
     box.misp.warninglist = {f"host{n}.example.org" for n in range(200)}
     box.misp.load([misp_event(1, hosts(300))])
-    found, _ = read({**FILTERS, "enforceWarninglist": 1})
-    assert len(found[misp_event(1)["uuid"]]) == 100
+    values_by_event, _ = read({**FILTERS, "enforceWarninglist": 1})
+    assert len(values_by_event[misp_event(1)["uuid"]]) == 100
 
 
 def test_members_of_an_object_stay_together_over_a_page(box, tmp_path, small_pages):
@@ -171,7 +171,7 @@ def test_members_of_an_object_stay_together_over_a_page(box, tmp_path, small_pag
     reader = reader_for(box, tmp_path)
     slices = [event for page in reader.pages(reader.listing(FILTERS), FILTERS) for event in page.slices]
     members = [object_["Attribute"] for event in slices for object_ in event["Object"]]
-    assert sorted(len(member) for member in members) == [3] * 50
+    assert sorted(len(attributes) for attributes in members) == [3] * 50
     assert sum(len(event["Attribute"]) for event in slices) == 10
     assert {event["info"] for event in slices} == {"Event 1"}
 
@@ -181,38 +181,38 @@ def test_of_names_that_are_not_flagged_those_of_flagged_files_are_read_the_other
     names = [("filename", "second.exe"), ("md5", "0" * 32), ("filename", "third.exe"), ("sha1", "1" * 40)]
     whole = {"uuid": misp_event(8)["uuid"], "name": "file", "Attribute": misp_event(500, names)["Attribute"]}
     bare = {"uuid": misp_event(9)["uuid"], "name": "file", "Attribute": misp_event(600, names)["Attribute"]}
-    for each in (whole["Attribute"][2], *bare["Attribute"]):
-        each["to_ids"] = False
+    for attribute in (whole["Attribute"][2], *bare["Attribute"]):
+        attribute["to_ids"] = False
     event = misp_event(1, [*hosts(99), *(("filename", f"alone{n}.exe") for n in range(70))], Object=[whole, bare])
-    for each in event["Attribute"][99:]:
-        each["to_ids"] = False
+    for attribute in event["Attribute"][99:]:
+        attribute["to_ids"] = False
     box.misp.load([event])
     reader = reader_for(box, tmp_path)
     slices = [event for page in reader.pages(reader.listing(FILTERS), FILTERS) for event in page.slices]
-    assert sum(len(slice_["Attribute"]) for slice_ in slices) == 99
+    assert sum(len(event["Attribute"]) for event in slices) == 99
     (members,) = [object_["Attribute"] for piece in slices for object_ in piece["Object"]]
-    assert [member["value"] for member in members] == [value for _, value in names]
-    assert [bool(member["to_ids"]) for member in members] == [True, True, False, True]
-    assert [slice_[UNASKED] for slice_ in slices if UNASKED in slice_] == [70 + 4]
+    assert [attribute["value"] for attribute in members] == [value for _, value in names]
+    assert [bool(attribute["to_ids"]) for attribute in members] == [True, True, False, True]
+    assert [event[UNASKED] for event in slices if UNASKED in event] == [70 + 4]
 
 
 @pytest.mark.parametrize(("to_ids", "names", "unasked"), [("1", 1, 2), (True, 1, 2), (0, 2, 0)])
-def test_a_site_that_says_itself_what_is_to_be_flagged_is_not_told_that_the_rest_is_not(
+def test_what_is_not_flagged_is_counted_only_for_a_site_whose_filters_leave_it_out(
     box, tmp_path, small_pages, to_ids, names, unasked
 ):
     whole = {"uuid": misp_event(8)["uuid"], "name": "file"}
     whole["Attribute"] = misp_event(500, [("filename", "name.exe"), ("md5", "0" * 32)])["Attribute"]
     event = misp_event(1, [*hosts(99), ("filename", "alone.exe"), ("text", "words")], Object=[whole])
-    for each in (*event["Attribute"][99:], whole["Attribute"][0]):
-        each["to_ids"] = False
+    for attribute in (*event["Attribute"][99:], whole["Attribute"][0]):
+        attribute["to_ids"] = False
     box.misp.load([event])
     reader, filters = reader_for(box, tmp_path), {**FILTERS, "to_ids": to_ids}
     slices = [event for page in reader.pages(reader.listing(filters), filters) for event in page.slices]
-    every = [
-        attribute for slice_ in slices for holder in (slice_, *slice_["Object"]) for attribute in holder["Attribute"]
+    attributes = [
+        attribute for event in slices for holder in (event, *event["Object"]) for attribute in holder["Attribute"]
     ]
-    assert sum(attribute["type"] == "filename" for attribute in every) == names
-    assert [slice_[UNASKED] for slice_ in slices if UNASKED in slice_] == [unasked]
+    assert sum(attribute["type"] == "filename" for attribute in attributes) == names
+    assert [event[UNASKED] for event in slices if UNASKED in event] == [unasked]
 
 
 PASSING = ["status", "html", "reset-before", "truncate"]
@@ -223,16 +223,16 @@ PASSING = ["status", "html", "reset-before", "truncate"]
 def test_what_passes_costs_nothing(box, read, kind, where):
     box.misp.load(misp_event(n, hosts(2)) for n in range(1, 8))
     box.misp.faults.add(Fault(EVENTS, kind, when=where, times=2))
-    found, reader = read()
-    assert len(found) == 7
+    values_by_event, reader = read()
+    assert len(values_by_event) == 7
     assert reader.unread == []
 
 
 def test_a_read_that_times_out_is_asked_again(box, read):
     box.misp.load([misp_event(1, hosts(2))])
     box.misp.faults.add(Fault(EVENTS, "hang"))
-    found, _ = read(MISP2SENTINEL_MISP_TIMEOUT="0.3")
-    assert len(found) == 1
+    values_by_event, _ = read(MISP2SENTINEL_MISP_TIMEOUT="0.3")
+    assert len(values_by_event) == 1
 
 
 @pytest.mark.parametrize("kind", PASSING)
@@ -240,9 +240,9 @@ def test_an_event_that_cannot_be_delivered_is_named_and_costs_only_itself(box, r
     box.misp.load(misp_event(n, hosts(2)) for n in range(1, 21))
     box.misp.faults.add(Fault(EVENTS, kind, when=holds(7), times=None, body={"message": "Allowed memory size"}))
     box.misp.faults.add(Fault(ATTRIBUTES, kind, times=None, body={"message": "Allowed memory size"}))
-    found, reader = read()
-    assert len(found) == 19
-    assert [unread.uuid for unread in reader.unread] == [misp_event(7)["uuid"]]
+    values_by_event, reader = read()
+    assert len(values_by_event) == 19
+    assert [event.uuid for event in reader.unread] == [misp_event(7)["uuid"]]
     if kind == "status":
         assert "Allowed memory size" in reader.unread[0].words
 
@@ -250,8 +250,8 @@ def test_an_event_that_cannot_be_delivered_is_named_and_costs_only_itself(box, r
 def test_an_event_that_is_too_large_as_a_whole_is_read_in_pages(box, read):
     box.misp.load(misp_event(n, hosts(2)) for n in range(1, 4))
     box.misp.faults.add(Fault(EVENTS, "status", when=holds(2), times=None))
-    found, reader = read()
-    assert len(found[misp_event(2)["uuid"]]) == 2
+    values_by_event, reader = read()
+    assert len(values_by_event[misp_event(2)["uuid"]]) == 2
     assert reader.unread == []
 
 
@@ -272,25 +272,25 @@ def test_a_listing_too_large_for_misp_is_asked_for_in_smaller_pages(box, read):
     box.misp.load(misp_event(n, hosts(1)) for n in range(1, 300))
     too_large = {"when": lambda body: listing(body) and body["limit"] > 128, "times": None}
     box.misp.faults.add(Fault(EVENTS, "status", **too_large))
-    found, _ = read()
-    assert len(found) == 299
+    values_by_event, _ = read()
+    assert len(values_by_event) == 299
 
 
 def test_attribute_pages_too_large_for_misp_are_asked_for_in_smaller_ones(box, read, monkeypatch):
     monkeypatch.setattr(paged_search, "ATTRIBUTES_PER_PAGE", 256)
     box.misp.load([misp_event(1, hosts(300))])
     box.misp.faults.add(Fault(ATTRIBUTES, "truncate", when=lambda body: body["limit"] > 64, times=None))
-    found, reader = read()
-    assert len(found[misp_event(1)["uuid"]]) == 300
+    values_by_event, reader = read()
+    assert len(values_by_event[misp_event(1)["uuid"]]) == 300
     assert reader.unread == []
 
 
 def test_a_large_event_that_breaks_off_is_named(box, read, small_pages):
     box.misp.load([misp_event(1, hosts(300)), misp_event(2, hosts(2))])
     box.misp.faults.add(Fault(ATTRIBUTES, "status", when=lambda body: body["page"] > 2, times=None))
-    found, reader = read()
-    assert [unread.uuid for unread in reader.unread] == [misp_event(1)["uuid"]]
-    assert len(found[misp_event(2)["uuid"]]) == 2
+    values_by_event, reader = read()
+    assert [event.uuid for event in reader.unread] == [misp_event(1)["uuid"]]
+    assert len(values_by_event[misp_event(2)["uuid"]]) == 2
 
 
 def test_misp_is_given_up_after_three_events_in_a_row(box, read):
@@ -378,7 +378,7 @@ def test_the_settings_win_over_the_proxies_and_passwords_of_the_environment(box,
 
 
 def test_filters_travel_under_misp_s_names(box, read):
-    given = {
+    filters = {
         "published": 1,
         "type": ["domain"],
         "from": "2026-01-01",
@@ -391,9 +391,9 @@ def test_filters_travel_under_misp_s_names(box, read):
         "threat_level_id": [1, 2],
     }
     box.misp.load([misp_event(1, hosts(1), publish_timestamp=str(2_000_000_000), Tag=[{"name": "tlp:white"}])])
-    read(given)
+    read(filters)
     listed, whole = searches(box)[0], searches(box)[-1]
-    same = {key: given[key] for key in ("published", "type", "tags", "org", "threat_level_id", "publish_timestamp")}
+    same = {key: filters[key] for key in ("published", "type", "tags", "org", "threat_level_id", "publish_timestamp")}
     assert {key: listed[key] for key in same} == same
     assert listed["from"] and listed["to"]
     assert listed["enforceWarninglist"] == 0
@@ -407,8 +407,8 @@ def test_one_event_is_read_whenever_it_was_published(box, read):
     box.misp.load([misp_event(1, hosts(2)), misp_event(2, hosts(2))])
     narrow = {**FILTERS, "publish_timestamp": "1d", "limit": 1}
     assert read(narrow)[0] == {}
-    found, _ = read(search_filters.for_one_event(narrow, misp_event(2)["uuid"]))
-    assert list(found) == [misp_event(2)["uuid"]]
+    values_by_event, _ = read(search_filters.for_one_event(narrow, misp_event(2)["uuid"]))
+    assert list(values_by_event) == [misp_event(2)["uuid"]]
 
 
 def test_the_key_never_reaches_a_log(box, read, caplog):
@@ -432,10 +432,10 @@ def test_groups_are_bounded_and_lose_nothing():
     sizes = [1, 5, 0, 9000, 3, 4096, 2, *[100] * 90, 4095, 1]
     listed = [ListedEvent(f"u{n}", str(n), 0, published=True, attributes=size) for n, size in enumerate(sizes)]
     groups = list(grouped(listed, 50, 4096))
-    assert [listed_event for group in groups for listed_event in group] == listed
+    assert [event for group in groups for event in group] == listed
     for group in groups:
         assert len(group) <= 50
-        assert len(group) == 1 or sum(listed_event.attributes for listed_event in group) <= 4096
+        assert len(group) == 1 or sum(event.attributes for event in group) <= 4096
 
 
 # --- decaying models -----------------------------------------------------------------------------------
@@ -450,10 +450,10 @@ def scored(box, tmp_path, **environ):
     members = [
         attribute for event in events for object_ in event.get("Object", []) for attribute in object_["Attribute"]
     ]
-    every = [*(attribute for event in events for attribute in event["Attribute"]), *members]
+    attributes = [*(attribute for event in events for attribute in event["Attribute"]), *members]
     models = {
         attribute["value"]: [score["DecayingModel"]["name"] for score in attribute.get("decay_score", [])]
-        for attribute in every
+        for attribute in attributes
     }
     return models, reader
 
@@ -461,10 +461,10 @@ def scored(box, tmp_path, **environ):
 def with_scores(box, events=3, attributes=2):
     """Load events of which the first attribute has scores, and one that has a scored attribute in an object."""
     for number in range(1, events + 1):
-        given = misp_event(number, hosts(attributes, f"e{number}h"))
-        box.misp.load([given])
-        box.misp.score(given["uuid"], given["Attribute"][0]["uuid"], 12.5, "NIDS")
-        box.misp.score(given["uuid"], given["Attribute"][0]["uuid"], 70, "Phishing model")
+        event = misp_event(number, hosts(attributes, f"e{number}h"))
+        box.misp.load([event])
+        box.misp.score(event["uuid"], event["Attribute"][0]["uuid"], 12.5, "NIDS")
+        box.misp.score(event["uuid"], event["Attribute"][0]["uuid"], 70, "Phishing model")
     inner = misp_event(99, hosts(1, "inner"))["Attribute"]
     box.misp.load([misp_event(50, Object=[{"uuid": "30000000-0000-4000-8000-000000000001", "Attribute": inner}])])
     box.misp.score(misp_event(50)["uuid"], inner[0]["uuid"], 5)
@@ -513,14 +513,14 @@ def test_scores_are_asked_for_in_pages_to_the_end(box, tmp_path, monkeypatch):
     monkeypatch.setattr(PagedSearch, "attribute_pages", smaller)
     models, _ = scored(box, tmp_path, **DECAY)
     assert len(searches(box, ATTRIBUTES)) == 4
-    assert sum("URLs" in model for model in models.values()) == 100
+    assert sum("URLs" in names for names in models.values()) == 100
 
 
 def test_an_event_whose_scores_cannot_be_had_is_not_read(box, tmp_path):
     with_scores(box, events=2)
     box.misp.faults.add(Fault(ATTRIBUTES, "status", status=405, when=holds(1), times=None))
     models, reader = scored(box, tmp_path, **DECAY)
-    assert [unread.uuid for unread in reader.unread] == [misp_event(1)["uuid"]]
+    assert [event.uuid for event in reader.unread] == [misp_event(1)["uuid"]]
     assert set(models) == {"e2h0.example.org", "e2h1.example.org", "inner0.example.org"}
 
 

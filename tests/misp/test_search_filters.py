@@ -47,7 +47,7 @@ def test_each_clash_is_recorded(clash):
 def test_each_of_two_that_clash_is_answered_alone(name):
     body, status = sent(f"events_restSearch_{name}")
     assert status == 200
-    assert sum(bool(body.get(name)) for name in {name for clash in CLASHES for name in clash[:2]}) == 1
+    assert sum(bool(body.get(filter_)) for filter_ in {filter_ for clash in CLASHES for filter_ in clash[:2]}) == 1
 
 
 def every_question(site):
@@ -84,9 +84,9 @@ def test_every_question_of_a_site_is_answered_at_the_first_try(box, tmp_path, mo
     reader = reader_for(box, tmp_path)
     before = len(searches(box))
     listed = reader.listing(filters)
-    reader.find_events(filters, [listed_event.uuid for listed_event in listed])
+    reader.find_events(filters, [event.uuid for event in listed])
     events = [event for page in reader.pages(listed, filters) for event in page.slices]
-    assert {event["uuid"] for event in events} == {listed_event.uuid for listed_event in listed}
+    assert {event["uuid"] for event in events} == {event.uuid for event in listed}
     assert reader.unread == []
     # the list, which of them are found, a page, the large event's header before and after
     assert len(searches(box)) - before == 5

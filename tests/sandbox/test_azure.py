@@ -53,7 +53,7 @@ def identifier(number, kind="indicator"):
 
 
 def indicator(number=1, **changes):
-    thing = {
+    fields = {
         "type": "indicator",
         "spec_version": "2.1",
         "id": identifier(number),
@@ -63,7 +63,7 @@ def indicator(number=1, **changes):
         "pattern_type": "stix",
         "valid_from": "2026-11-20T08:00:00Z",
     }
-    return {name: value for name, value in (thing | changes).items() if value is not ...}
+    return {name: value for name, value in (fields | changes).items() if value is not ...}
 
 
 @pytest.fixture
@@ -322,11 +322,11 @@ def test_other_pattern_languages_are_not_parsed(state):
     assert state.observable(rule) is None
 
 
-def test_people_can_look(client, state):
+def test_people_can_read_what_is_stored(client, state):
     client.upload(indicator(1), indicator(2, revoked=True))
     assert "MISP  domain-name:value  1\n" in client.http.get("/").text
     shown = client.http.get(f"/workspaces/{state.workspace_id}/indicators").json
-    assert [thing["id"] for thing in shown["MISP"]] == [identifier(1), identifier(2)]
+    assert [object_["id"] for object_ in shown["MISP"]] == [identifier(1), identifier(2)]
 
 
 def test_fault_status_lets_the_first_through_and_ends(client, state):
@@ -378,16 +378,16 @@ def test_fault_in_process_raises(client, state, kind, error, stored):
 
 @pytest.fixture
 def session():
-    with requests.Session() as made:
-        made.trust_env = False
-        yield made
+    with requests.Session() as http_session:
+        http_session.trust_env = False
+        yield http_session
 
 
 @pytest.fixture
 def box(session):
-    with Sandbox() as made:
-        session.verify = made.ca_file
-        yield made
+    with Sandbox() as sandbox:
+        session.verify = sandbox.ca_file
+        yield sandbox
 
 
 def msal_token(box, session, secret=None):

@@ -38,7 +38,7 @@ class Client:
     def follow(self, link, method="GET"):
         return self.http.open(link, method=method, headers={"Authorization": "Bearer token"})
 
-    def every(self, **body):
+    def all_records(self, **body):
         """All records of a query, page by page."""
         answer = self.post(body).json
         records = answer["value"]
@@ -52,7 +52,7 @@ def identifier(number, kind="indicator"):
     return f"{kind}--00000000-0000-4000-8000-{number:012d}"
 
 
-def thing(number, kind="indicator", **changes):
+def stix_object(number, kind="indicator", **changes):
     return {"type": kind, "id": identifier(number, kind), "pattern": f"[domain-name:value = 'n{number}']"} | changes
 
 
@@ -78,17 +78,17 @@ def state(clock):
     """Three objects of MISP, the second revoked and the third expired, and two of others."""
     state = AzureState(clock=clock)
     state.add_workspace(OTHER)
-    things = [
-        ("MISP", thing(1)),
-        ("MISP", thing(2, revoked=True)),
-        ("MISP", thing(3, valid_until="2020-01-01T00:00:00Z")),
-        ("other", thing(4)),
-        ("MISP", thing(5, "identity")),
+    objects = [
+        ("MISP", stix_object(1)),
+        ("MISP", stix_object(2, revoked=True)),
+        ("MISP", stix_object(3, valid_until="2020-01-01T00:00:00Z")),
+        ("other", stix_object(4)),
+        ("MISP", stix_object(5, "identity")),
     ]
-    for source, one in things:
-        state.store(state.workspace_id, source, one)
+    for source, object_ in objects:
+        state.store(state.workspace_id, source, object_)
         clock.now += 1
-    state.store(OTHER, "MISP", thing(6))
+    state.store(OTHER, "MISP", stix_object(6))
     return state
 
 
@@ -98,10 +98,10 @@ def client(state):
 
 
 def test_record_has_the_whole_object_and_its_times(client, state, clock):
-    again = thing(1, labels=["again"])
+    again = stix_object(1, labels=["again"])
     clock.now = 1_800_000_060.5
     state.store(state.workspace_id, "MISP", again)
-    (record,) = client.every(condition=condition(clause("id", identifier(1))))
+    (record,) = client.all_records(condition=condition(clause("id", identifier(1))))
     source, _, stix_id = record["name"].partition("---")
     assert (b64decode(source), stix_id) == (b"MISP", identifier(1))
     place = URL.format(*NAMES).removesuffix("/threatIntelligence/main/query")
@@ -117,8 +117,8 @@ def test_record_has_the_whole_object_and_its_times(client, state, clock):
 
 @pytest.mark.parametrize(("kind", "name"), [("indicator", "Indicator"), ("attack-pattern", "AttackPattern")])
 def test_kind_is_named_as_in_the_example(client, state, kind, name):
-    state.store(state.workspace_id, "kinds", thing(7, kind))
-    (record,) = client.every(condition=condition(clause("source", "kinds"), kind=kind))
+    state.store(state.workspace_id, "kinds", stix_object(7, kind))
+    (record,) = client.all_records(condition=condition(clause("source", "kinds"), kind=kind))
     assert record["kind"] == name
 
 
@@ -139,14 +139,14 @@ def test_kind_is_named_as_in_the_example(client, state, kind, name):
     ],
 )
 def test_conditions(client, asked, expected):
-    assert sorted(numbers(client.every(condition=asked))) == expected
+    assert sorted(numbers(client.all_records(condition=asked))) == expected
 
 
 @pytest.mark.parametrize(("direction", "expected"), [("ASC", [2, 3, 1]), ("DESC", [1, 3, 2])])
 def test_sorting_by_the_last_update(client, state, direction, expected):
-    state.store(state.workspace_id, "MISP", thing(1))
+    state.store(state.workspace_id, "MISP", stix_object(1))
     order = {"field": "lastUpdatedTimeUtc", "direction": direction}
-    assert numbers(client.every(condition=condition(clause("source", "MISP")), sortBy=order)) == expected
+    assert numbers(client.all_records(condition=condition(clause("source", "MISP")), sortBy=order)) == expected
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -162,16 +162,16 @@ def test_pages(client, method):
 
 def test_pages_show_what_was_there_at_the_first(client, state):
     first = client.post({"maxPageSize": 2, "sortBy": {"field": "lastUpdatedTimeUtc", "direction": "DESC"}}).json
-    state.store(state.workspace_id, "MISP", thing(9))
+    state.store(state.workspace_id, "MISP", stix_object(9))
     second = client.follow(first["nextLink"]).json
     assert not {record["name"] for record in first["value"]} & {record["name"] for record in second["value"]}
 
 
 def test_a_page_is_a_hundred_unless_asked_otherwise(client, state):
     for number in range(10, 110):
-        state.store(state.workspace_id, "MISP", thing(number))
+        state.store(state.workspace_id, "MISP", stix_object(number))
     assert len(client.post({}).json["value"]) == 100
-    assert len(client.every()) == 105
+    assert len(client.all_records()) == 105
 
 
 def test_only_the_latest_answers_can_be_continued(client):
@@ -226,10 +226,10 @@ def test_faults_reach_the_query(client, state):
 
 
 def test_uploaded_objects_are_found(client, state):
-    indicator = thing(8, created="2026-11-20T08:00:00Z", modified="2026-11-20T08:00:00Z", pattern_type="stix")
+    indicator = stix_object(8, created="2026-11-20T08:00:00Z", modified="2026-11-20T08:00:00Z", pattern_type="stix")
     indicator["valid_from"] = "2026-11-20T08:00:00Z"
     url = f"/workspaces/{state.workspace_id}/threat-intelligence-stix-objects:upload?api-version=2024-02-01-preview"
     body = {"sourcesystem": "uploaded", "stixobjects": [indicator]}
     assert client.http.post(url, json=body, headers={"Authorization": "Bearer token"}).status_code == 200
-    (record,) = client.every(condition=condition(clause("source", "uploaded")))
+    (record,) = client.all_records(condition=condition(clause("source", "uploaded")))
     assert record["properties"]["data"] == indicator

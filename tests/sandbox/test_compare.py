@@ -57,15 +57,15 @@ def key_file(tmp_path):
     return of
 
 
-def told(box, key_file, **given):
+def compare_with(box, key_file, **options):
     lines = []
-    url, key = given.get("url", box.misp_url), given.get("key", box.misp.readonly_key)
+    url, key = options.get("url", box.misp_url), options.get("key", box.misp.readonly_key)
     code = compare.main(["--misp", url, "--key-file", key_file(key), "--ca", box.ca_file], lines.append, lambda _: None)
     return code, lines
 
 
 def test_the_sandbox_differs_nowhere_from_itself(box, key_file):
-    code, lines = told(box, key_file)
+    code, lines = compare_with(box, key_file)
     assert (code, len(lines)) == (0, 1), lines
     count = int(re.match(r"(\d+) requests compared; 0 answered otherwise", lines[0])[1])
     assert 100 < count < compare.MOST_REQUESTS
@@ -83,7 +83,7 @@ def test_a_misp_that_answers_as_recorded_differs_nowhere(key_file):
     state.users["k" * 40] = Account(user.id, user.email, user.role, user.organisation)
     with Sandbox(state_misp=state) as box:
         state.faults.add(Fault(me.path, "body", body=me.answer.body, times=None))
-        code, lines = told(box, key_file, key="k" * 40)
+        code, lines = compare_with(box, key_file, key="k" * 40)
     assert (code, len(lines)) == (0, 1), lines
 
 
@@ -95,23 +95,23 @@ def test_a_misp_that_answers_as_recorded_differs_nowhere(key_file):
         ("/events/index", lambda body: body[0].pop("published"), "[].published: MISP absent, sandbox flag 'True'"),
     ],
 )
-def test_what_misp_answers_otherwise_is_told_in_a_line(box, key_file, path, change, expected):
+def test_what_misp_answers_otherwise_is_reported_in_a_line(box, key_file, path, change, expected):
     client = create_app(box.misp).test_client()
     answer = client.open(path, json={"minimal": 1}, headers={"Authorization": box.misp.readonly_key}).json
     change(answer)
     box.misp.faults.add(Fault(path, "body", body=answer, times=None))
-    code, lines = told(box, key_file)
+    code, lines = compare_with(box, key_file)
     different = [line for line in lines if line.startswith(("GET ", "POST "))]
     assert (code, len(different)) == (1, 1), lines
     assert path in different[0] and different[0].endswith(expected)
 
 
-def test_a_refusal_that_the_sandbox_would_not_give_is_told(box, key_file):
+def test_a_refusal_that_the_sandbox_would_not_give_is_reported(box, key_file):
     def asks_for_hits(body):
         return bool(body) and "type" in body
 
     box.misp.faults.add(Fault("/events/restSearch", "status", status=500, times=None, when=asks_for_hits))
-    code, lines = told(box, key_file)
+    code, lines = compare_with(box, key_file)
     assert code == 1
     assert any('"type": ["domain", "hostname"]' in line and " status: MISP 500, sandbox 200" in line for line in lines)
 
@@ -127,13 +127,13 @@ def test_a_write_is_never_sent(box, request_line):
 
 def test_it_ends_after_so_many_requests(box, key_file, monkeypatch):
     monkeypatch.setattr(compare, "MOST_REQUESTS", 20)
-    code, lines = told(box, key_file)
+    code, lines = compare_with(box, key_file)
     assert code == 3 and "more than 20 requests" in lines[0]
     assert len(box.misp.requests) == 20
 
 
-def test_a_key_that_is_refused_is_told_and_never_shown(box, key_file):
-    code, lines = told(box, key_file, key="secretsecret" * 4)
+def test_a_key_that_is_refused_is_reported_and_never_shown(box, key_file):
+    code, lines = compare_with(box, key_file, key="secretsecret" * 4)
     assert code == 3 and "is refused" in lines[0]
     assert "secretsecret" not in "".join(lines)
 
@@ -144,7 +144,7 @@ def test_a_misp_that_shows_keys_does_not_get_them_printed(box, key_file):
     me["User"]["authkey"] = box.misp.readonly_key
     me["more"] = f"the key is {box.misp.readonly_key}"
     box.misp.faults.add(Fault("/users/view/me", "body", body=me, times=None))
-    code, lines = told(box, key_file)
+    code, lines = compare_with(box, key_file)
     assert code == 1 and "the key is ..." in lines[0]
     assert box.misp.readonly_key not in "".join(lines)
 
@@ -154,16 +154,19 @@ def test_http_and_a_path_before_misp_are_taken(box, key_file, path):
     app = create_app(box.misp)
     server = Server(0, DispatcherMiddleware(app, {"/misp": app}), None)
     try:
-        code, lines = told(box, key_file, url=f"http://127.0.0.1:{server.port}{path}")
+        code, lines = compare_with(box, key_file, url=f"http://127.0.0.1:{server.port}{path}")
     finally:
         server.close()
     assert (code, len(lines)) == (0, 1), lines
 
 
-def test_a_misp_without_events_is_told(box, key_file):
+def test_a_misp_without_events_is_reported(box, key_file):
     for event in list(box.misp.events()):
         box.misp.delete(event["uuid"])
-    assert told(box, key_file) == (3, ["MISP did not answer: it shows the key no published event to compare with"])
+    assert compare_with(box, key_file) == (
+        3,
+        ["MISP did not answer: it shows the key no published event to compare with"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -183,7 +186,7 @@ def test_wrong_usage(arguments, words, key_file, capsys):
 
 
 def test_a_misp_that_is_not_there(box, key_file):
-    code, lines = told(box, key_file, url="https://localhost:9")
+    code, lines = compare_with(box, key_file, url="https://localhost:9")
     assert code == 3 and lines[0].startswith("MISP did not answer")
     with pytest.raises(requests.ConnectionError):
         requests.get("https://localhost:9", timeout=1)

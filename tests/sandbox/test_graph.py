@@ -62,11 +62,11 @@ def test_an_item_that_is_wrong_fails_by_itself(client, item, words):
 
 
 def test_an_update_changes_what_may_be_changed(client):
-    _, (made,) = client.post("submitTiIndicators", [GOOD])
-    named = {"id": made["id"], "targetProduct": "Azure Sentinel", "expirationDateTime": GOOD["expirationDateTime"]}
+    _, (indicator,) = client.post("submitTiIndicators", [GOOD])
+    named = {"id": indicator["id"], "targetProduct": "Azure Sentinel", "expirationDateTime": GOOD["expirationDateTime"]}
     assert client.post("updateTiIndicators", [{**named, "tags": ["seen"]}])[0] == 200
-    assert client.state.ti_indicators[made["id"]]["tags"] == ["seen"]
-    for item in ({**named, "domainName": "other.example.org"}, {**named, "id": "other"}, {"id": made["id"]}):
+    assert client.state.ti_indicators[indicator["id"]]["tags"] == ["seen"]
+    for item in ({**named, "domainName": "other.example.org"}, {**named, "id": "other"}, {"id": indicator["id"]}):
         assert client.post("updateTiIndicators", [item])[0] == 206
 
 
@@ -80,8 +80,8 @@ def test_a_second_submit_is_a_second_indicator_and_both_go_by_their_external_id(
 
 
 def test_deleting_by_id(client):
-    _, (made,) = client.post("submitTiIndicators", [GOOD])
-    assert client.post("deleteTiIndicators", [made["id"], "other"])[0] == 206
+    _, (indicator,) = client.post("submitTiIndicators", [GOOD])
+    assert client.post("deleteTiIndicators", [indicator["id"], "other"])[0] == 206
     assert client.state.ti_indicators == {}
 
 

@@ -83,7 +83,7 @@ def recording(name):
 
 def events_of(name):
     body = recording(name)["response"]["json"]
-    return [row["Event"] for row in body.get("response", [body])]
+    return [record["Event"] for record in body.get("response", [body])]
 
 
 def series():
@@ -91,7 +91,7 @@ def series():
     known = {}
     for name in ("events_restSearch_page_text", "paging_shift_after_delete_page2"):
         for event in events_of(name):
-            related = {link["Event"]["uuid"]: link["Event"] for link in event["RelatedEvent"]}
+            related = {record["Event"]["uuid"]: record["Event"] for record in event["RelatedEvent"]}
             known = related | known | {event["uuid"]: event}
     return [event | {"published": True} for event in known.values()]
 
@@ -128,15 +128,15 @@ def rows(body):
     """The records of an answer, each with the attributes in it."""
     if isinstance(body["response"], dict):
         return [(attribute, []) for attribute in body["response"]["Attribute"]]
-    return [(row["Event"], row["Event"].get("Attribute", [])) for row in body["response"]]
+    return [(record["Event"], record["Event"].get("Attribute", [])) for record in body["response"]]
 
 
 def identities(body):
-    return [(one["id"], one["uuid"], [inner["id"] for inner in members]) for one, members in rows(body)]
+    return [(record["id"], record["uuid"], [inner["id"] for inner in members]) for record, members in rows(body)]
 
 
 def keys(body):
-    return [(set(one), [set(inner) for inner in members]) for one, members in rows(body)]
+    return [(set(record), [set(inner) for inner in members]) for record, members in rows(body)]
 
 
 def counts(headers):
@@ -178,9 +178,7 @@ def test_series(name):
         state.unpublish("f33fc8cf-96ea-46be-a16e-770054480214")
     answer, response = replay(state, name)
     assert counts(answer.headers) == counts(response["headers"])
-    assert [identity[:2] for identity in identities(answer.json)] == [
-        identity[:2] for identity in identities(response["json"])
-    ]
+    assert [row[:2] for row in identities(answer.json)] == [row[:2] for row in identities(response["json"])]
 
 
 @recorded
@@ -212,24 +210,24 @@ def search(state, controller="events", **query):
     return client.post(f"/{controller}/restSearch", json=query, headers={"Authorization": state.readonly_key})
 
 
-def found(state, **query):
-    return [row["Event"]["id"] for row in search(state, **query).json["response"]]
+def event_ids(state, **query):
+    return [record["Event"]["id"] for record in search(state, **query).json["response"]]
 
 
 def test_published_false_is_applied_to_the_finished_page():
     state = state_with(small(number, published=number != 4) for number in range(1, 6))
     pages = [search(state, published=False, limit=2, page=page) for page in (1, 2, 3)]
-    assert [[row["Event"]["id"] for row in page.json["response"]] for page in pages] == [[], ["4"], []]
+    assert [[record["Event"]["id"] for record in page.json["response"]] for page in pages] == [[], ["4"], []]
     assert {page.headers["X-Result-Count"] for page in pages} == {"5"}
-    assert found(state, published=0, limit=2) == found(state, published=[0]) == ["4"]
-    assert found(state, published=[0, 1]) == ["1", "2", "3", "4", "5"]
+    assert event_ids(state, published=0, limit=2) == event_ids(state, published=[0]) == ["4"]
+    assert event_ids(state, published=[0, 1]) == ["1", "2", "3", "4", "5"]
 
 
 def test_offset_paging_skips_after_a_deletion():
     state = state_with(small(number) for number in range(1, 6))
-    assert found(state, limit=2, page=1) == ["1", "2"]
+    assert event_ids(state, limit=2, page=1) == ["1", "2"]
     state.delete("00000000-0000-4000-8000-000000000001")
-    assert found(state, limit=2, page=2) == ["4", "5"]
+    assert event_ids(state, limit=2, page=2) == ["4", "5"]
 
 
 @pytest.mark.parametrize("checks", ["enforceWarninglist", "includeWarninglistHits"])
@@ -296,16 +294,16 @@ def test_filters(query, expected):
             extends_uuid="00000000-0000-4000-8000-000000000001",
         ),
     ]
-    assert found(state_with(events), **query) == expected
+    assert event_ids(state_with(events), **query) == expected
 
 
 def test_attribute_search_has_object_members_and_inherited_tags():
     member = {"type": "md5", "category": "Payload delivery", "value": "0" * 32, "object_relation": "md5"}
-    thing = {"name": "file", "Attribute": [member]}
-    state = state_with([small(1, Object=[thing], Tag=[{"name": "tlp:red"}])])
+    object_ = {"name": "file", "Attribute": [member]}
+    state = state_with([small(1, Object=[object_], Tag=[{"name": "tlp:red"}])])
     answer = search(state, "attributes", includeEventTags=1, eventid="1").json["response"]["Attribute"]
-    assert [row["object_id"] for row in answer] == ["0", "1"]
-    assert [row["Tag"][0]["inherited"] for row in answer] == [1, 1]
+    assert [attribute["object_id"] for attribute in answer] == ["0", "1"]
+    assert [attribute["Tag"][0]["inherited"] for attribute in answer] == [1, 1]
 
 
 def test_loading_again_keeps_the_ids():
@@ -351,7 +349,7 @@ def test_faults_reach_misp():
         json.loads(search(state).data)
     with pytest.raises(ConnectionResetError):
         search(state)
-    assert found(state) == ["1"]
+    assert event_ids(state) == ["1"]
 
 
 @pytest.mark.parametrize(
@@ -367,5 +365,5 @@ def test_faults_reach_misp():
     ],
     ids=str,
 )
-def test_shapes_at_which_misp_fails(query, status):
+def test_forms_at_which_misp_fails(query, status):
     assert search(state_with([small(1)]), **query).status_code == status

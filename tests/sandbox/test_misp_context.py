@@ -31,7 +31,7 @@ def post(misp, path, user="user", **body):
 
 def seen(misp, **query):
     answer = post(misp, "/sightings/restSearch", "reader", **query).json["response"]
-    return [(row["Sighting"]["attribute_id"], row["Sighting"]["date_sighting"]) for row in answer]
+    return [(record["Sighting"]["attribute_id"], record["Sighting"]["date_sighting"]) for record in answer]
 
 
 def test_a_sighting_moves_nothing_and_the_same_once_more_is_another(misp):
@@ -46,9 +46,9 @@ def test_sightings_are_found_by_source_type_and_time(misp):
     post(misp, f"/sightings/add/{HOST}", source="us", timestamp=NOW - 60)
     post(misp, f"/sightings/add/{MEMBER}", source="us", type="1", timestamp=NOW - 5 * DAY)
     post(misp, f"/sightings/add/{HOST}", "others", source="them", timestamp=NOW - 40 * DAY)
-    assert [each[0] for each in seen(misp, source="us")] == ["1", "2"]
+    assert [sighting[0] for sighting in seen(misp, source="us")] == ["1", "2"]
     assert seen(misp, source="us", type="1") == seen(misp, source="us", **{"from": NOW - 6 * DAY, "to": NOW - DAY})
-    assert [each[0] for each in seen(misp, last="1d")] == ["1"]
+    assert [sighting[0] for sighting in seen(misp, last="1d")] == ["1"]
     assert len(seen(misp)) == 2, "without a time, 30 days count"
     assert len(seen(misp, last="90d", limit=1)) == 3, "a limit changes nothing"
 
@@ -57,7 +57,7 @@ def test_a_value_is_seen_wherever_it_is(misp):
     answer = post(misp, "/sightings/add", values=["192.0.2.1"]).json["Sighting"]
     assert answer["attribute_id"] == "2"
     (shown,) = post(misp, f"/events/view/{EVENT}").json["Event"]["Object"][0]["Attribute"]
-    assert [each["attribute_uuid"] for each in shown["Sighting"]] == [MEMBER]
+    assert [sighting["attribute_uuid"] for sighting in shown["Sighting"]] == [MEMBER]
 
 
 def test_who_does_not_see_an_attribute_has_not_seen_it(misp):
@@ -68,8 +68,13 @@ def test_who_does_not_see_an_attribute_has_not_seen_it(misp):
 
 def cluster(number, distribution="3", owner="0"):
     galaxy = {"uuid": f"00000000-0000-4000-8000-0000000000b{number}"}
-    made = {"id": str(number), "uuid": f"00000000-0000-4000-8000-0000000000c{number}", "version": "1", "Galaxy": galaxy}
-    return made | {"tag_name": f"t{number}", "distribution": distribution, "org_id": owner, "sharing_group_id": None}
+    fields = {
+        "id": str(number),
+        "uuid": f"00000000-0000-4000-8000-0000000000c{number}",
+        "version": "1",
+        "Galaxy": galaxy,
+    }
+    return fields | {"tag_name": f"t{number}", "distribution": distribution, "org_id": owner, "sharing_group_id": None}
 
 
 @pytest.mark.parametrize(
@@ -86,34 +91,34 @@ def cluster(number, distribution="3", owner="0"):
 def test_clusters(misp, user, query, expected):
     misp.clusters += [cluster(1), cluster(2, "0", ORGANISATION["id"]), cluster(3, "0", OTHERS["id"])]
     answer = post(misp, "/galaxy_clusters/restSearch", user, **query)
-    assert [row["GalaxyCluster"]["id"] for row in answer.json["response"]] == expected
+    assert [record["GalaxyCluster"]["id"] for record in answer.json["response"]] == expected
     assert answer.headers["X-Result-Count"] == str(len(expected))
 
 
-def found(misp, **query):
-    return [row["Event"]["id"] for row in post(misp, "/events/restSearch", **query).json["response"]]
+def event_ids(misp, **query):
+    return [record["Event"]["id"] for record in post(misp, "/events/restSearch", **query).json["response"]]
 
 
 def test_filters_that_are_applied_to_the_finished_page(misp):
     first, second = (f"00000000-0000-4000-8000-00000000001{number}" for number in range(2))
     misp.load([{"uuid": EVENT[:-1] + "2", "extends_uuid": first, "sharing_group_id": "4", "distribution": "4"}])
     misp.load([{"uuid": EVENT[:-1] + "3", "extends_uuid": second}])
-    assert found(misp, sharing_group_id=4) == found(misp, distribution=4) == ["2"]
-    assert [found(misp, sharing_group_id=4, limit=1, page=page) for page in (1, 2)] == [[], ["2"]]
-    assert found(misp, eventsExtendingUuid=first) == ["2"]
-    assert found(misp, eventsExtendingUuid=[first, second]) == ["3"], "of a list the last one counts"
-    assert found(misp, eventsExtendingUuid=first, limit=1, page=1) == []
+    assert event_ids(misp, sharing_group_id=4) == event_ids(misp, distribution=4) == ["2"]
+    assert [event_ids(misp, sharing_group_id=4, limit=1, page=page) for page in (1, 2)] == [[], ["2"]]
+    assert event_ids(misp, eventsExtendingUuid=first) == ["2"]
+    assert event_ids(misp, eventsExtendingUuid=[first, second]) == ["3"], "of a list the last one counts"
+    assert event_ids(misp, eventsExtendingUuid=first, limit=1, page=1) == []
 
 
 def test_a_uuid_is_that_of_an_event_or_of_an_attribute(misp):
-    assert found(misp, uuid=HOST) == found(misp, uuid=EVENT) == ["1"]
+    assert event_ids(misp, uuid=HOST) == event_ids(misp, uuid=EVENT) == ["1"]
     answer = post(misp, "/attributes/restSearch", uuid=EVENT).json["response"]["Attribute"]
-    assert [row["uuid"] for row in answer] == [HOST, MEMBER]
+    assert [attribute["uuid"] for attribute in answer] == [HOST, MEMBER]
 
 
 def test_an_event_without_attributes_is_not_found_where_their_state_is_asked_for(misp):
     misp.load([{"uuid": EVENT[:-1] + "2"}])
-    assert (found(misp), found(misp, deleted=[0, 1]), found(misp, deleted=1)) == (["1", "2"], ["1"], [])
+    assert (event_ids(misp), event_ids(misp, deleted=[0, 1]), event_ids(misp, deleted=1)) == (["1", "2"], ["1"], [])
 
 
 def test_distribution_takes_attributes_away_as_well(misp):

@@ -12,7 +12,7 @@ EVENT = "00000000-0000-4000-8000-000000000001"
 FIRST = "00000000-0000-4000-8000-00000000000a"
 SECOND = "00000000-0000-4000-8000-00000000000b"
 GONE = "00000000-0000-4000-8000-00000000000c"
-THING = "00000000-0000-4000-8000-00000000000e"
+OBJECT = "00000000-0000-4000-8000-00000000000e"
 MEMBERS = [f"00000000-0000-4000-8000-0000000000f{number}" for number in range(3)]
 UNKNOWN = "00000000-0000-4000-8000-0000000000ff"
 THEIRS = "99999999-9999-4999-8999-999999999999"
@@ -27,12 +27,12 @@ class Clock:
 
 
 def attribute(uuid, **changes):
-    made = {"uuid": uuid, "type": "domain", "category": "Network activity", "value": f"{uuid[-2:]}.example"}
-    return made | {"to_ids": True, "timestamp": START} | changes
+    fields = {"uuid": uuid, "type": "domain", "category": "Network activity", "value": f"{uuid[-2:]}.example"}
+    return fields | {"to_ids": True, "timestamp": START} | changes
 
 
 def event(**changes):
-    made = {
+    fields = {
         "uuid": EVENT,
         "info": "one",
         "timestamp": START,
@@ -44,9 +44,9 @@ def event(**changes):
             attribute(SECOND),
             attribute(GONE, deleted=True),
         ],
-        "Object": [{"uuid": THING, "name": "file", "Attribute": [attribute(uuid) for uuid in MEMBERS]}],
+        "Object": [{"uuid": OBJECT, "name": "file", "Attribute": [attribute(uuid) for uuid in MEMBERS]}],
     }
-    return made | changes
+    return fields | changes
 
 
 @pytest.fixture
@@ -68,19 +68,19 @@ def listing(misp, key=None, **query):
 
 
 def search(misp, key=None, **query):
-    return [row["Event"] for row in post(misp, "/events/restSearch", key, **query).json["response"]]
+    return [record["Event"] for record in post(misp, "/events/restSearch", key, **query).json["response"]]
 
 
 def attributes(misp, **query):
     answer = post(misp, "/attributes/restSearch", eventid=EVENT, **query).json["response"]["Attribute"]
-    return {row["uuid"]: row for row in answer}
+    return {attribute["uuid"]: attribute for attribute in answer}
 
 
 def members(misp):
     """All attributes of the event that live, as events/restSearch shows them."""
-    (found,) = search(misp, uuid=EVENT)
-    inner = [attribute for object_ in found["Object"] for attribute in object_["Attribute"]]
-    return {attribute["uuid"]: attribute for attribute in [*found["Attribute"], *inner]}
+    (shown,) = search(misp, uuid=EVENT)
+    inner = [attribute for object_ in shown["Object"] for attribute in object_["Attribute"]]
+    return {attribute["uuid"]: attribute for attribute in [*shown["Attribute"], *inner]}
 
 
 MOVING = {
@@ -99,7 +99,7 @@ MOVING = {
     "soft delete": lambda misp: misp.soft_delete(EVENT, FIRST),
     "restore": lambda misp: misp.restore(EVENT, GONE),
     "hard delete": lambda misp: misp.hard_delete(EVENT, FIRST),
-    "object": lambda misp: misp.delete_object(EVENT, THING),
+    "object": lambda misp: misp.delete_object(EVENT, OBJECT),
 }
 STILL = {
     "local tag on event": lambda misp: misp.tag_event(EVENT, "new", local=True),
@@ -135,10 +135,10 @@ REFUSED = {
 @pytest.mark.parametrize("name", MOVING)
 def test_an_edit_moves_the_row_and_unpublishes(misp, clock, name):
     MOVING[name](misp)
-    (found,) = search(misp, uuid=EVENT, metadata=1)
-    assert (found["timestamp"], found["publish_timestamp"]) == (str(int(clock.now)), str(START + 5))
-    assert not found["published"]
-    dated = {uuid for uuid, one in members(misp).items() if one["timestamp"] == found["timestamp"]}
+    (shown,) = search(misp, uuid=EVENT, metadata=1)
+    assert (shown["timestamp"], shown["publish_timestamp"]) == (str(int(clock.now)), str(START + 5))
+    assert not shown["published"]
+    dated = {uuid for uuid, attribute in members(misp).items() if attribute["timestamp"] == shown["timestamp"]}
     assert dated == ({DATED[name]} if name in DATED else set())
 
 
@@ -161,7 +161,7 @@ def test_what_does_not_move_the_row(misp, name):
     before = listing(misp)
     STILL[name](misp)
     assert listing(misp) == before
-    assert {member["timestamp"] for member in members(misp).values()} == {str(START)}
+    assert {attribute["timestamp"] for attribute in members(misp).values()} == {str(START)}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -174,7 +174,7 @@ def test_what_is_refused_changes_nothing(misp, name):
 
 def test_the_row_leaves_with_drifted_counters_while_the_event_lives():
     misp = MispState([event(Attribute=[attribute(FIRST), attribute(SECOND), attribute(UNKNOWN)])])
-    misp.delete_object(EVENT, THING)
+    misp.delete_object(EVENT, OBJECT)
     assert listing(misp) == []
     assert (search(misp, uuid=EVENT)[0]["attribute_count"], set(members(misp))) == ("0", {FIRST, SECOND, UNKNOWN})
 
@@ -189,9 +189,9 @@ def test_publishing_moves_publish_timestamp_only(misp, clock):
     edited = misp.event(EVENT)["timestamp"]
     clock.now += 60
     misp.publish(EVENT)
-    (found,) = search(misp, metadata=1, excludeGalaxy=1)
-    assert (found["timestamp"], found["publish_timestamp"]) == (edited, str(int(clock.now)))
-    assert (found["published"], found["Galaxy"], "Attribute" in found) == (True, [], False)
+    (shown,) = search(misp, metadata=1, excludeGalaxy=1)
+    assert (shown["timestamp"], shown["publish_timestamp"]) == (edited, str(int(clock.now)))
+    assert (shown["published"], shown["Galaxy"], "Attribute" in shown) == (True, [], False)
 
 
 def test_unpublishing_keeps_the_timestamps(misp):
@@ -207,15 +207,15 @@ def test_local_tags_are_shown_as_such(misp):
     misp.tag_attribute(EVENT, SECOND, "mine", local=True)
     flags = {"global": False, "local": True, "mine": True}
     for query in ({"metadata": 1, "excludeGalaxy": 1}, {}):
-        (found,) = search(misp, **query)
-        assert {tag["name"]: tag["local"] for tag in found["Tag"]} == flags
+        (shown,) = search(misp, **query)
+        assert {tag["name"]: tag["local"] for tag in shown["Tag"]} == flags
     assert [(tag["name"], tag["local"]) for tag in attributes(misp)[SECOND]["Tag"]] == [("mine", True)]
 
 
 def test_tags_of_one_name_have_one_id_and_the_last_one_leaves_no_trace(misp):
     misp.tag_attribute(EVENT, SECOND, "global")
-    (found,) = search(misp, uuid=EVENT)
-    assert members(misp)[SECOND]["Tag"][0]["id"] == found["Tag"][0]["id"]
+    (shown,) = search(misp, uuid=EVENT)
+    assert members(misp)[SECOND]["Tag"][0]["id"] == shown["Tag"][0]["id"]
     misp.untag_attribute(EVENT, SECOND, "global")
     assert "Tag" not in members(misp)[SECOND]
 
@@ -236,7 +236,7 @@ def test_deleted_attributes_are_shown_on_request(misp):
 
 
 def test_members_of_a_deleted_object_are_shown_on_request(misp):
-    misp.delete_object(EVENT, THING)
+    misp.delete_object(EVENT, OBJECT)
     assert set(attributes(misp)) == {FIRST, SECOND}
     assert set(attributes(misp, deleted=[0, 1])) == {FIRST, SECOND, GONE, *MEMBERS}
 
@@ -250,12 +250,12 @@ def test_deleting_an_event(misp):
 def test_adding_an_event(misp, published, moment):
     bare = {"info": "two", "published": published, "Attribute": [{"type": "domain", "value": "x.example"}]}
     uuid = misp.add_event({"Event": bare})
-    (found,) = search(misp, uuid=uuid)
-    assert (found["timestamp"], found["publish_timestamp"]) == (str(START + 1000), moment)
-    assert (found["published"], found["attribute_count"]) == (published, "1")
-    assert found["Attribute"][0]["timestamp"] == str(START + 1000)
+    (shown,) = search(misp, uuid=uuid)
+    assert (shown["timestamp"], shown["publish_timestamp"]) == (str(START + 1000), moment)
+    assert (shown["published"], shown["attribute_count"]) == (published, "1")
+    assert shown["Attribute"][0]["timestamp"] == str(START + 1000)
     with pytest.raises(ValueError, match="already exists"):
-        misp.add_event(found)
+        misp.add_event(shown)
 
 
 def sees(misp, key):
@@ -284,10 +284,10 @@ def test_whose_an_event_is_follows_the_readers_organisation():
 
 
 def scores(misp, **query):
-    found = post(misp, "/attributes/restSearch", misp.readonly_key, eventid=EVENT, **query).json["response"][
+    answer = post(misp, "/attributes/restSearch", misp.readonly_key, eventid=EVENT, **query).json["response"][
         "Attribute"
     ]
-    return {entry["uuid"]: entry.get("decay_score") for entry in found}
+    return {attribute["uuid"]: attribute.get("decay_score") for attribute in answer}
 
 
 def test_scores_are_shown_to_who_asks_and_move_nothing(misp):
@@ -295,12 +295,12 @@ def test_scores_are_shown_to_who_asks_and_move_nothing(misp):
     misp.score(EVENT, FIRST, 12.5, "NIDS")
     misp.score(EVENT, FIRST, 30, "Phishing")
     misp.score(EVENT, SECOND, 45, "Phishing", threshold=50)
-    found = scores(misp, includeDecayScore=1)
-    assert [(each["score"], each["decayed"], each["DecayingModel"]) for each in found[FIRST]] == [
+    shown = scores(misp, includeDecayScore=1)
+    assert [(score["score"], score["decayed"], score["DecayingModel"]) for score in shown[FIRST]] == [
         (12.5, True, {"id": "1", "name": "NIDS"}),
         (30, False, {"id": "2", "name": "Phishing"}),
     ]
-    assert [(each["decayed"], each["DecayingModel"]["id"]) for each in found[SECOND]] == [(True, "2")]
+    assert [(score["decayed"], score["DecayingModel"]["id"]) for score in shown[SECOND]] == [(True, "2")]
     assert not any(scores(misp).values())
     assert not any(
         "decay_score" in attribute for attribute in search(misp, uuid=EVENT, includeDecayScore=1)[0]["Attribute"]
@@ -313,8 +313,8 @@ def test_scores_are_shown_to_who_asks_and_move_nothing(misp):
 def test_scores_bring_the_events_tags_along(misp):
     misp.tag_event(EVENT, "of the event")
     for query, shown in (({"includeDecayScore": 1}, True), ({}, False)):
-        found = post(misp, "/attributes/restSearch", eventid=EVENT, **query).json["response"]["Attribute"][0]
-        assert ("of the event" in [tag["name"] for tag in found.get("Tag", []) if tag.get("inherited")]) is shown
+        first = post(misp, "/attributes/restSearch", eventid=EVENT, **query).json["response"]["Attribute"][0]
+        assert ("of the event" in [tag["name"] for tag in first.get("Tag", []) if tag.get("inherited")]) is shown
 
 
 def me(misp, key):
@@ -326,8 +326,8 @@ def test_accounts_tell_the_keys_apart(misp):
     admin, reader = me(misp, misp.key), me(misp, misp.readonly_key)
     assert (admin["Role"]["perm_site_admin"], reader["Role"]["perm_site_admin"]) == (True, False)
     assert (admin["Organisation"]["uuid"], reader["Organisation"]["uuid"]) == (ORGANISATION["uuid"], THEIRS)
-    for one in (admin, reader):
-        assert one["User"]["org_id"] == one["Organisation"]["id"]
+    for account in (admin, reader):
+        assert account["User"]["org_id"] == account["Organisation"]["id"]
     for name in ("id", "email", "org_id"):
         assert admin["User"][name] != reader["User"][name]
 

@@ -42,15 +42,17 @@ def ask():
     ],
 )
 def test_tags_are_found_by_like_in_any_letter_case(ask, body, names):
-    _, _, found = ask("/tags/search", body)
-    assert [entry["Tag"]["name"] for entry in found] == names
-    assert all({"id", "org_id", "is_galaxy"} <= entry["Tag"].keys() and "local" not in entry["Tag"] for entry in found)
+    _, _, answer = ask("/tags/search", body)
+    assert [record["Tag"]["name"] for record in answer] == names
+    assert all(
+        {"id", "org_id", "is_galaxy"} <= record["Tag"].keys() and "local" not in record["Tag"] for record in answer
+    )
 
 
 def test_models_are_listed_with_whether_they_are_enabled(ask):
-    _, _, found = ask("/decayingModel/index")
-    models = [entry["DecayingModel"] for entry in found]
-    assert [(each["id"], each["name"], each["enabled"]) for each in models] == [
+    _, _, answer = ask("/decayingModel/index")
+    models = [record["DecayingModel"] for record in answer]
+    assert [(model["id"], model["name"], model["enabled"]) for model in models] == [
         ("1", "NIDS", True),
         ("2", "Old model", False),
     ]
@@ -58,11 +60,11 @@ def test_models_are_listed_with_whether_they_are_enabled(ask):
 
 @pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recordings of a real MISP are not here")
 def test_models_have_the_fields_of_real_ones(ask):
-    _, _, found = ask("/decayingModel/index")
+    _, _, answer = ask("/decayingModel/index")
     (real, *_) = json.loads((RECORDINGS / "decayingModel_index.json").read_text())["response"]["json"]
-    for entry in found:
-        assert entry.keys() == real.keys()
-        kinds = [{name: type(value) for name, value in one["DecayingModel"].items()} for one in (entry, real)]
+    for shown in answer:
+        assert shown.keys() == real.keys()
+        kinds = [{name: type(value) for name, value in record["DecayingModel"].items()} for record in (shown, real)]
         assert kinds[0] == kinds[1]
 
 
@@ -80,8 +82,8 @@ def test_models_have_the_fields_of_real_ones(ask):
 )
 def test_some_filters_are_applied_to_a_page_already_cut(ask, filters, left):
     """Measured: X-Result-Count is that of all events, and a page of the first may be empty."""
-    _, headers, found = ask("/events/restSearch", {"returnFormat": "json", **filters})
-    assert [row["Event"]["id"] for row in found["response"]] == left
+    _, headers, answer = ask("/events/restSearch", {"returnFormat": "json", **filters})
+    assert [record["Event"]["id"] for record in answer["response"]] == left
     assert headers["X-Result-Count"] == "2"
-    _, _, found = ask("/events/restSearch", {"returnFormat": "json", "limit": 1, "page": 1, **filters})
-    assert [row["Event"]["id"] for row in found["response"]] == [each for each in left if each == "1"]
+    _, _, answer = ask("/events/restSearch", {"returnFormat": "json", "limit": 1, "page": 1, **filters})
+    assert [record["Event"]["id"] for record in answer["response"]] == [number for number in left if number == "1"]

@@ -29,13 +29,20 @@ TAGS = [("366", WORKFLOW), ("323", "tlp:white"), ("322", "tlp:green"), ("660", "
 
 
 def event(number, uuid, distribution="0", **changes):
-    made = {"id": number, "uuid": uuid, "info": f"event {number}", "distribution": distribution, "Org": US, "Orgc": US}
-    return made | {"date": "2026-11-21", "timestamp": NOW - 100} | changes
+    fields = {
+        "id": number,
+        "uuid": uuid,
+        "info": f"event {number}",
+        "distribution": distribution,
+        "Org": US,
+        "Orgc": US,
+    }
+    return fields | {"date": "2026-11-21", "timestamp": NOW - 100} | changes
 
 
 def attribute(number, **changes):
-    made = {"id": number, "uuid": f"dddddddd-0000-4000-8000-00000000{number}", "type": "ip-dst"}
-    return made | {"category": "Network activity", "value": "203.0.113.50", "to_ids": True} | changes
+    fields = {"id": number, "uuid": f"dddddddd-0000-4000-8000-00000000{number}", "type": "ip-dst"}
+    return fields | {"category": "Network activity", "value": "203.0.113.50", "to_ids": True} | changes
 
 
 def state():
@@ -54,7 +61,7 @@ def state():
         ],
         clock=lambda: NOW,
     )
-    misp.keys = {"admin": misp.key, **{name: misp.add_user(*given) for name, given in USERS.items()}}
+    misp.keys = {"admin": misp.key, **{name: misp.add_user(*role_and_owner) for name, role_and_owner in USERS.items()}}
     return misp
 
 
@@ -78,7 +85,7 @@ def common(value):
     """What two MISPs say alike: everything but numbers, moments and owners, of which only that they are there."""
     if isinstance(value, dict):
         return {key: "..." if key in OWN else common(inner) for key, inner in value.items()}
-    return [common(each) for each in value] if isinstance(value, list) else value
+    return [common(item) for item in value] if isinstance(value, list) else value
 
 
 @recorded
@@ -101,9 +108,9 @@ def test_proposals_are_listed_as_recorded():
     for name in ("add", "add_duplicate", "add_own_event", "edit_propose_change", "propose_delete"):
         replay(misp, f"shadow_attributes_{name}")
     answer, response = replay(misp, "shadow_attributes_index_event")
-    shown = [common(each["ShadowAttribute"]) for each in answer.json]
-    expected = [common(each["ShadowAttribute"]) for each in response["json"]]
-    assert [each["value"] for each in shown[:4]] == [each["value"] for each in expected[:4]]
+    shown = [common(record["ShadowAttribute"]) for record in answer.json]
+    expected = [common(record["ShadowAttribute"]) for record in response["json"]]
+    assert [proposal["value"] for proposal in shown[:4]] == [proposal["value"] for proposal in expected[:4]]
     assert shown[:4] == expected[:4]
     assert shown[4]["proposal_to_delete"] is True
     of_all = recording("shadow_attributes_index")["response"]["json"][-1]["ShadowAttribute"]
@@ -118,8 +125,8 @@ def test_proposals_come_with_their_event_as_recorded():
     answer, response = replay(misp, "events_view_with_proposals")
     shown, expected = answer.json["Event"], response["json"]["Event"]
     assert common(shown["ShadowAttribute"]) == common(expected["ShadowAttribute"])
-    mine, real = (common(each["Attribute"][0]["ShadowAttribute"]) for each in (shown, expected))
-    bare = [{name: value for name, value in each.items() if name != "warnings"} for each in real]
+    mine, real = (common(event["Attribute"][0]["ShadowAttribute"]) for event in (shown, expected))
+    bare = [{name: value for name, value in proposal.items() if name != "warnings"} for proposal in real]
     assert mine == bare
 
 
@@ -149,7 +156,7 @@ def test_an_accepted_proposal_changes_the_event():
 def test_a_failure_over_an_emoji_leaves_the_event_without_attributes():
     misp = state()
     replay(misp, "emoji_attribute_in_events_add")
-    (left,) = [each for each in misp.events() if each["info"] == "emoji attr"]
+    (left,) = [event for event in misp.events() if event["info"] == "emoji attr"]
     assert left["Attribute"] == []
 
 
@@ -160,20 +167,24 @@ def post(misp, path, body=None, user="admin"):
     return create_app(misp).test_client().post(path, json=body or {}, headers={"Authorization": misp.keys[user]})
 
 
-def thing(**changes):
+def object_body(**changes):
     member = {"object_relation": "id", "type": "text", "value": "one"}
-    made = {"name": "thing", "meta-category": "misc", "description": "x", "template_uuid": OWNER}
-    return {"Object": made | {"template_version": "1", "Attribute": [member]} | changes}
+    fields = {"name": "thing", "meta-category": "misc", "description": "x", "template_uuid": OWNER}
+    return {"Object": fields | {"template_version": "1", "Attribute": [member]} | changes}
 
 
 def test_an_edited_object_has_what_was_sent_and_nothing_else():
     misp = state()
     two = [{"object_relation": relation, "type": "text", "value": relation} for relation in ("stays", "goes")]
-    made = post(misp, f"/objects/add/{OWNER}", thing(Attribute=two)).json["Object"]
+    added = post(misp, f"/objects/add/{OWNER}", object_body(Attribute=two)).json["Object"]
     misp.publish(OWNER)
-    stays = made["Attribute"][0] | {"value": "changed"}
+    stays = added["Attribute"][0] | {"value": "changed"}
     new = {"object_relation": "new", "type": "text", "value": "new"}
-    post(misp, f"/objects/edit/{made['uuid']}", thing(Attribute=[stays, new], first_seen="2026-11-20T08:00:00+00:00"))
+    post(
+        misp,
+        f"/objects/edit/{added['uuid']}",
+        object_body(Attribute=[stays, new], first_seen="2026-11-20T08:00:00+00:00"),
+    )
     (kept,) = misp.event("254")["Object"]
     live = {attribute["value"]: attribute["uuid"] for attribute in kept["Attribute"] if not attribute["deleted"]}
     assert live.keys() == {"changed", "new"} and live["changed"] == stays["uuid"]
@@ -182,13 +193,13 @@ def test_an_edited_object_has_what_was_sent_and_nothing_else():
 
 
 @pytest.mark.parametrize("user", ["other_user", "other_publisher"])
-@pytest.mark.parametrize("path", ["objects/edit/{thing}", "objects/delete/{thing}", "eventReports/edit/{report}"])
+@pytest.mark.parametrize("path", ["objects/edit/{object}", "objects/delete/{object}", "eventReports/edit/{report}"])
 def test_others_objects_and_reports_are_not_edited(path, user):
     misp = state()
-    made = post(misp, f"/objects/add/{OWNER}", thing()).json["Object"]
+    added = post(misp, f"/objects/add/{OWNER}", object_body()).json["Object"]
     report = post(misp, "/eventReports/add/254", {"name": "r", "content": "c"}).json["EventReport"]
     before = json.dumps(misp.event("254"))
-    answer = post(misp, f"/{path.format(thing=made['uuid'], report=report['id'])}", thing(), user)
+    answer = post(misp, f"/{path.format(object=added['uuid'], report=report['id'])}", object_body(), user)
     assert answer.status_code == 403 and json.dumps(misp.event("254")) == before
 
 
@@ -210,4 +221,4 @@ def test_a_sharing_group_decides_who_sees_an_event():
     seen = {user: post(misp, "/events/view/300", user=user).status_code for user in ("other_user", "third")}
     assert seen == {"other_user": 200, "third": 404}
     groups = {user: post(misp, "/sharingGroups/index", user=user).json["response"] for user in ("other_user", "third")}
-    assert [len(listed_event) for listed_event in groups.values()] == [1, 0]
+    assert [len(answer) for answer in groups.values()] == [1, 0]

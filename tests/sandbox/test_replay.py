@@ -74,14 +74,14 @@ def test_each_entry_is_about_a_recording():
 
 def test_what_is_meant_to_differ_still_does():
     seen = {why for name in COMPARED for _, why in result(name).meant}
-    recorded = [each for each in MEANT if any(each.concerns(exchange(name)) for name in COMPARED)]
-    assert [each for each in recorded if each not in seen] == []
+    recorded = [meant for meant in MEANT if any(meant.concerns(exchange(name)) for name in COMPARED)]
+    assert [meant for meant in recorded if meant not in seen] == []
 
 
 def test_count(capsys):
     results = [result(name) for name in COMPARED]
-    equal = sum(not each.meant and not each.differences for each in results)
-    meant = sum(len(each.meant) for each in results)
+    equal = sum(not comparison.meant and not comparison.differences for comparison in results)
+    meant = sum(len(comparison.meant) for comparison in results)
     with capsys.disabled():
         print(
             f"\n{len(NAMES)} recordings: {len(LEFT_OUT)} left out, {len(COMPARED)} compared, {equal} equal, "

@@ -25,8 +25,10 @@ EVENTS = sample_events()
 
 
 def values(*types):
-    every = (attribute for event in EVENTS for attribute in attributes(event))
-    return [part for attribute in every if attribute["type"] in types for part in attribute["value"].split("|")]
+    every_attribute = (attribute for event in EVENTS for attribute in attributes(event))
+    return [
+        part for attribute in every_attribute if attribute["type"] in types for part in attribute["value"].split("|")
+    ]
 
 
 def is_documentation(value):
@@ -35,8 +37,8 @@ def is_documentation(value):
 
 
 def test_uuids_are_random_and_unique():
-    things = [*EVENTS, *(attribute for event in EVENTS for attribute in (*event["Object"], *attributes(event)))]
-    uuids = [UUID(thing["uuid"]) for thing in things]
+    records = [*EVENTS, *(record for event in EVENTS for record in (*event["Object"], *attributes(event)))]
+    uuids = [UUID(record["uuid"]) for record in records]
     assert {uuid.version for uuid in uuids} == {4}
     assert len(set(uuids)) == len(uuids)
 

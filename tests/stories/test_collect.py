@@ -1,4 +1,4 @@
-"""``collect``: the stories in MISP, in the shape that ``share`` reads; and the round trip."""
+"""``collect``: the stories in MISP, in the form that ``share`` reads; and the round trip."""
 
 import json
 import stat
@@ -42,9 +42,9 @@ def without_note(collected):
 
 
 def test_a_story_is_collected_as_it_was_shared(site):
-    site.one(story(), publish=True)
-    code, collected, said = site.collect()
-    assert code == 0 and [without_note(story) for story in collected] == [story()]
+    site.share_one(story(), publish=True)
+    code, collected, messages = site.collect()
+    assert code == 0 and [without_note(story_) for story_ in collected] == [story()]
     assert collected[0]["misp"] == {
         **OURS,
         "url": "https://misp.example.org/events/view/1",
@@ -52,13 +52,13 @@ def test_a_story_is_collected_as_it_was_shared(site):
         "proposals": 0,
         "extensions": [],
     }
-    assert said == ["1 stories, 0 unchanged since the last collection"]
+    assert messages == ["1 stories, 0 unchanged since the last collection"]
 
 
 def test_sharing_what_was_collected_changes_nothing(site):
-    site.one(story(), publish=True, to_ids=True)
+    site.share_one(story(), publish=True, to_ids=True)
     _, collected, _ = site.collect()
-    outcome = site.one(collected[0])
+    outcome = site.share_one(collected[0])
     assert (outcome["outcome"], site.wire.writes) == ("unchanged", [])
 
 
@@ -66,70 +66,69 @@ def test_collecting_is_incremental_and_full_takes_all(site):
     site.share(story(), story(id=SECOND))
     assert len(site.collect()[1]) == 2
     assert site.collect()[1:] == ([], ["0 stories, 2 unchanged since the last collection"])
-    site.one(story(id=SECOND, summary="New."))
-    assert [story["id"] for story in site.collect()[1]] == [SECOND]
-    assert [story["id"] for story in site.collect(full=True)[1]] == [STORY, SECOND]
+    site.share_one(story(id=SECOND, summary="New."))
+    assert [story_["id"] for story_ in site.collect()[1]] == [SECOND]
+    assert [story_["id"] for story_ in site.collect(full=True)[1]] == [STORY, SECOND]
 
 
 def test_an_event_that_comes_late_with_an_old_timestamp_is_collected(site):
-    site.one(story())
+    site.share_one(story())
     site.collect()
-    site.one(story(id=SECOND))
+    site.share_one(story(id=SECOND))
     site.event(SECOND)["timestamp"] = "1000000000"
-    assert [story["id"] for story in site.collect()[1]] == [SECOND]
+    assert [story_["id"] for story_ in site.collect()[1]] == [SECOND]
 
 
 def test_what_others_extend_is_joined_and_sharing_it_changes_nothing(site):
     site.share_as_them(story(), publish=True)
     more = story(news_items=[item(), other_item()])
-    assert site.one(more, publish=True)["outcome"] == "proposed"
-    _, collected, said = site.collect()
-    (stored,) = collected
-    assert said == ["1 stories, 0 unchanged since the last collection"]
+    assert site.share_one(more, publish=True)["outcome"] == "proposed"
+    _, (collected,), messages = site.collect()
+    assert messages == ["1 stories, 0 unchanged since the last collection"]
     assert site.collect()[2] == ["0 stories, 1 unchanged since the last collection"]
-    assert [item["id"] for item in stored["news_items"]] == [ITEM, OTHER_ITEM]
-    note = stored["misp"]
+    assert [news_item["id"] for news_item in collected["news_items"]] == [ITEM, OTHER_ITEM]
+    note = collected["misp"]
     assert {name: note[name] for name in THEIRS} == THEIRS
     assert [{**extension, "uuid": ""} for extension in note["extensions"]] == [
         {**OURS, "uuid": "", "items": [OTHER_ITEM]}
     ]
-    outcome = site.one(stored)
+    outcome = site.share_one(collected)
     assert (outcome["outcome"], site.wire.writes) == ("unchanged", [])
-    assert site.share_as_them(stored)["outcome"] == "unchanged"
+    assert site.share_as_them(collected)["outcome"] == "unchanged"
     assert site.wire.writes == []
 
 
 def test_a_story_that_was_collected_elsewhere_is_shared_with_the_items_of_its_extensions(site, tmp_path):
     site.share_as_them(story())
-    site.one(story(news_items=[item(), other_item()]))
-    (stored,) = site.collect()[1]
+    site.share_one(story(news_items=[item(), other_item()]))
+    (collected,) = site.collect()[1]
     (tmp_path / "another").mkdir()
     another = StorySite(tmp_path / "another")
-    assert another.one(stored)["outcome"] == "created"
+    assert another.share_one(collected)["outcome"] == "created"
     assert sorted(another.values("hash")) == sorted([HASH, OTHER_HASH])
-    assert another.one(stored)["outcome"] == "unchanged"
+    assert another.share_one(collected)["outcome"] == "unchanged"
 
 
 def test_what_was_collected_leaves_our_extension_its_title_and_tags(site):
     site.share_as_them(story())
     ours = story(title="Ours: 192.0.2.7", tags={}, attributes={}, news_items=[item(), other_item()])
-    assert site.one(ours)["outcome"] == "proposed"
-    (stored,) = site.collect()[1]
-    assert (site.one(stored)["outcome"], site.wire.writes) == ("unchanged", [])
-    extension = stored["misp"]["extensions"][0]["uuid"]
+    assert site.share_one(ours)["outcome"] == "proposed"
+    (collected,) = site.collect()[1]
+    assert (site.share_one(collected)["outcome"], site.wire.writes) == ("unchanged", [])
+    extension = collected["misp"]["extensions"][0]["uuid"]
     assert (site.event(extension)["info"], site.tags(extension)) == ("Ours: 192.0.2.7", set())
     changed = ours | {"title": "Ours again", "tags": {"green": {"name": "tlp:green"}}}
-    assert site.one(changed)["outcome"] == "proposed"
+    assert site.share_one(changed)["outcome"] == "proposed"
     assert (site.event(extension)["info"], site.tags(extension)) == ("Ours again", {"tlp:green"})
 
 
 def test_a_change_to_an_extension_alone_brings_the_whole_story_again(site):
     site.share_as_them(story())
-    site.one(story(news_items=[item(), other_item()]))
+    site.share_one(story(news_items=[item(), other_item()]))
     site.collect()
-    site.one(story(news_items=[item(), other_item(title="New")]))
-    (stored,) = site.collect()[1]
-    assert [item["title"] for item in stored["news_items"]] == ["Loader seen", "New"]
+    site.share_one(story(news_items=[item(), other_item(title="New")]))
+    (collected,) = site.collect()[1]
+    assert [news_item["title"] for news_item in collected["news_items"]] == ["Loader seen", "New"]
 
 
 def news(number, **changes):
@@ -149,30 +148,30 @@ THIRD = "0b5fd7a2-7c55-4a5e-9f0e-5a2f6c9f2d13"
 
 @pytest.mark.parametrize("above", ["", THIRD, STORY])
 def test_an_extension_of_an_extension_is_joined_also_where_events_extend_one_another(site, above):
-    site.one(story())
+    site.share_one(story())
     site.misp.load([extending(SECOND, STORY, 2), extending(THIRD, SECOND, 3)])
     site.event()["extends_uuid"] = above
-    (stored,) = site.collect()[1]
-    assert [item["id"] for item in stored["news_items"]] == [ITEM, "item 2", "item 3"]
-    assert (site.one(stored)["outcome"], site.wire.writes) == ("unchanged", [])
+    (collected,) = site.collect()[1]
+    assert [news_item["id"] for news_item in collected["news_items"]] == [ITEM, "item 2", "item 3"]
+    assert (site.share_one(collected)["outcome"], site.wire.writes) == ("unchanged", [])
 
 
 def test_of_stories_that_extend_one_another_the_first_is_the_story(site):
     site.share(story(), story(id=SECOND, news_items=[other_item()]))
     site.event(STORY)["extends_uuid"], site.event(SECOND)["extends_uuid"] = SECOND, STORY
-    (stored,) = site.collect()[1]
-    assert (stored["id"], [item["id"] for item in stored["news_items"]]) == (STORY, [ITEM, OTHER_ITEM])
+    (collected,) = site.collect()[1]
+    assert (collected["id"], [news_item["id"] for news_item in collected["news_items"]]) == (STORY, [ITEM, OTHER_ITEM])
 
 
 def test_a_story_that_extends_no_story_is_one_of_its_own(site):
     site.misp.load([{"uuid": SECOND, "info": "x", "distribution": "1", "Object": [news(2)]}])
-    site.one(story())
+    site.share_one(story())
     site.event()["extends_uuid"] = SECOND
-    assert [story["id"] for story in site.collect()[1]] == [STORY]
+    assert [story_["id"] for story_ in site.collect()[1]] == [STORY]
 
 
 def test_an_extension_that_left_brings_the_story_again(site):
-    site.one(story())
+    site.share_one(story())
     site.misp.load([extending(SECOND, STORY, 2)])
     assert len(site.collect()[1][0]["news_items"]) == 2
     site.misp.delete(SECOND)
@@ -180,7 +179,7 @@ def test_an_extension_that_left_brings_the_story_again(site):
 
 
 def test_an_event_that_is_out_of_sight_for_a_moment_is_collected_later(site):
-    site.one(story())
+    site.share_one(story())
     site.fault(f"/events/view/{STORY}", "status", status=404, body={"message": "Invalid event"})
     assert site.collect()[:2] == (0, [])
     assert len(site.collect()[1]) == 1
@@ -191,12 +190,12 @@ def test_what_is_in_our_extension_outside_the_sharing_group_is_collected_and_sta
     group = site.misp.add_sharing_group("both", US, THEM)
     site.share_as_them(story())
     site.event().update(distribution="4", sharing_group_id=group)
-    site.one(story(news_items=[item(), other_item()]))
+    site.share_one(story(news_items=[item(), other_item()]))
     site.misp.load([extending(THIRD, STORY, 3)])
     in_group = site.settings(DISTRIBUTION="4", SHARING_GROUP_ID=group)
-    (stored,) = site.collect(in_group)[1]
-    assert [item["id"] for item in stored["news_items"]] == [ITEM, OTHER_ITEM]
-    assert site.share(stored, settings=in_group)["unchanged"] == 1
+    (collected,) = site.collect(in_group)[1]
+    assert [news_item["id"] for news_item in collected["news_items"]] == [ITEM, OTHER_ITEM]
+    assert site.share(collected, settings=in_group)["unchanged"] == 1
     assert site.wire.writes == []
 
 
@@ -214,83 +213,83 @@ ODD_ITEMS = {
 @pytest.mark.parametrize("owner", [US, THEM])
 @pytest.mark.parametrize("name", ODD_ITEMS)
 def test_what_others_wrote_is_collected_so_that_sharing_it_changes_nothing(site, name, owner):
-    (site.one if owner is US else site.share_as_them)(story(news_items=[]))
-    for odd_item in ODD_ITEMS[name]:
-        kept = site.misp.attach_object(site.event(), odd_item | {"first_seen": None})
-        kept["first_seen"] = odd_item.get("first_seen")
-    (stored,) = site.collect()[1]
-    assert read_story(stored).problems == () and len(stored["news_items"]) == 1
-    assert (site.one(stored)["outcome"], site.wire.writes) == ("unchanged", [])
+    (site.share_one if owner is US else site.share_as_them)(story(news_items=[]))
+    for object_ in ODD_ITEMS[name]:
+        kept = site.misp.attach_object(site.event(), object_ | {"first_seen": None})
+        kept["first_seen"] = object_.get("first_seen")
+    (collected,) = site.collect()[1]
+    assert read_story(collected).problems == () and len(collected["news_items"]) == 1
+    assert (site.share_one(collected)["outcome"], site.wire.writes) == ("unchanged", [])
 
 
 @pytest.mark.parametrize("title", ["News 1", "Another"])
 def test_an_item_of_anothers_that_is_there_twice_is_collected_once_and_stays(site, title):
     site.share_as_them(story(news_items=[]))
-    for each in (news(1), news(1, title=title, hash="")):
-        site.misp.attach_object(site.event(), each)
-    (stored,) = site.collect()[1]
-    assert [item["title"] for item in stored["news_items"]] == ["News 1"]
-    assert (site.one(stored)["outcome"], site.wire.writes) == ("unchanged", [])
+    for object_ in (news(1), news(1, title=title, hash="")):
+        site.misp.attach_object(site.event(), object_)
+    (collected,) = site.collect()[1]
+    assert [news_item["title"] for news_item in collected["news_items"]] == ["News 1"]
+    assert (site.share_one(collected)["outcome"], site.wire.writes) == ("unchanged", [])
 
 
 def test_an_item_with_one_hash_counts_once(site):
     site.share_as_them(story())
-    made = {"uuid": SECOND, "info": "x", "extends_uuid": STORY, "Orgc": US, "orgc_id": "5"}
-    site.misp.load([made | {"Object": site.objects("taranis-news-item")}])
-    for stored in site.event(SECOND)["Object"][0]["Attribute"]:
-        stored["value"] = "another" if stored["object_relation"] == "id" else stored["value"]
-    (stored,) = site.collect()[1]
-    assert [item["hash"] for item in stored["news_items"]] == [HASH]
+    event = {"uuid": SECOND, "info": "x", "extends_uuid": STORY, "Orgc": US, "orgc_id": "5"}
+    site.misp.load([event | {"Object": site.objects("taranis-news-item")}])
+    for attribute in site.event(SECOND)["Object"][0]["Attribute"]:
+        attribute["value"] = "another" if attribute["object_relation"] == "id" else attribute["value"]
+    (collected,) = site.collect()[1]
+    assert [news_item["hash"] for news_item in collected["news_items"]] == [HASH]
 
 
 def test_pending_proposals_are_noted(site):
-    site.one(story())
+    site.share_one(story())
     members = site.objects("taranis-story")[0]["Attribute"]
     site.propose(members[2], value="Theirs.")
     site.propose(members[3], value="Theirs, too.")
-    (stored,) = site.collect()[1]
-    assert stored["misp"]["proposals"] == 2
-    assert stored["description"] == "A loader."
+    (collected,) = site.collect()[1]
+    assert collected["misp"]["proposals"] == 2
+    assert collected["description"] == "A loader."
 
 
 def test_only_the_sharing_group_is_collected_when_one_is_set(tmp_path):
     site = StorySite(tmp_path)
     group = site.misp.add_sharing_group("both", US, THEM)
-    site.one(story())
+    site.share_one(story())
     in_group = {"DISTRIBUTION": "4", "SHARING_GROUP_ID": group}
     settings = site.settings(**in_group)
     site.share(story(id=SECOND), settings=settings)
-    assert [story["id"] for story in site.collect(settings)[1]] == [SECOND]
-    assert [story["id"] for story in site.collect()[1]] == [STORY, SECOND]
+    assert [story_["id"] for story_ in site.collect(settings)[1]] == [SECOND]
+    assert [story_["id"] for story_ in site.collect()[1]] == [STORY, SECOND]
 
 
 def test_refresh_interval_is_kept_and_full_goes_on(site):
     site.stories_settings["REFRESH_INTERVAL"] = "10"
-    site.one(story())
+    site.share_one(story())
     site.collect()
-    site.one(story(summary="New."))
-    code, collected, said = site.collect()
+    site.share_one(story(summary="New."))
+    code, collected, messages = site.collect()
     assert (code, collected, site.wire.requests) == (0, [], [])
-    assert said == ["nothing to do: the last good collection is less than 10 minutes old (refresh_interval)"]
+    assert messages == ["nothing to do: the last good collection is less than 10 minutes old (refresh_interval)"]
     assert len(site.collect(full=True)[1]) == 1
     assert len(site.collect(later=700)[1]) == 0
-    site.one(story(summary="Newer."))
+    site.share_one(story(summary="Newer."))
     assert len(site.collect(later=700)[1]) == 1
 
 
 def test_days_without_change_leaves_out_the_old_unless_full(site):
     site.stories_settings["DAYS_WITHOUT_CHANGE"] = "2"
-    site.one(story())
+    site.share_one(story())
     assert site.collect(later=3 * 86_400)[1] == []
     assert len(site.collect(full=True)[1]) == 1
-    site.one(story(summary="New."))
+    site.share_one(story(summary="New."))
     assert len(site.collect()[1]) == 1
 
 
 def test_events_that_are_no_stories_are_left_out(site):
     site.misp.load([{"uuid": SECOND, "info": "x", "Attribute": [{"type": "domain", "value": "a.example.org"}]}])
-    site.one(story())
-    assert [story["id"] for story in site.collect()[1]] == [STORY]
+    site.share_one(story())
+    assert [story_["id"] for story_ in site.collect()[1]] == [STORY]
 
 
 def numbered(number):
@@ -330,12 +329,12 @@ def test_pages_of_objects_and_events_are_read_to_their_end(site, monkeypatch):
     site.misp.load(
         [{"uuid": numbered(n), "info": "x", "distribution": "1", "Object": story_objects(n)} for n in range(8)]
     )
-    assert [story["id"] for story in site.collect()[1]] == [numbered(n) for n in range(8)]
+    assert [story_["id"] for story_ in site.collect()[1]] == [numbered(n) for n in range(8)]
     assert Counter(site.paths()) >= Counter({"/objects/restSearch": 5, "/events/restSearch": 3})
 
 
 def test_the_search_for_objects_is_asked_without_deleted_to_which_misp_answers_500(site):
-    site.one(story())
+    site.share_one(story())
     site.collect()
     (asked,) = [json.loads(request.body) for request in site.wire.requests if request.path_url == "/objects/restSearch"]
     assert asked["object_name"] == ["taranis-story", "taranis-news-item"] and asked.get("deleted") is None
@@ -344,39 +343,39 @@ def test_the_search_for_objects_is_asked_without_deleted_to_which_misp_answers_5
 def test_a_story_that_was_deleted_is_none_though_misp_lists_its_object(site):
     site.share(story(), story(id=SECOND))
     site.objects("taranis-story")[0]["deleted"] = True
-    assert [story["id"] for story in site.collect()[1]] == [SECOND]
+    assert [story_["id"] for story_ in site.collect()[1]] == [SECOND]
     assert f"/events/view/{STORY}" not in site.paths()
 
 
 @pytest.mark.parametrize("name", ["Taranis-Story", "taranis-news-item", "news-media"])
 def test_what_holds_no_story_is_not_read_so_it_cannot_fail(site, name):
-    site.one(story())
+    site.share_one(story())
     held = [{"name": name, "Attribute": story_objects(1)[0]["Attribute"]}]
     site.misp.load([{"uuid": SECOND, "info": "x", "distribution": "1", "Object": held}])
     site.misp.load([extending(THIRD, STORY, 3, Object=[] if name == "taranis-news-item" else held)])
     site.fault(f"/events/view/{SECOND}", "status", status=500, times=None)
     site.fault(f"/events/view/{THIRD}", "status", status=500, times=None)
     code, collected, _ = site.collect()
-    assert (code, [story["id"] for story in collected]) == (0, [STORY])
+    assert (code, [story_["id"] for story_ in collected]) == (0, [STORY])
 
 
 def test_an_extension_of_what_holds_nothing_itself_is_joined(site):
-    site.one(story())
+    site.share_one(story())
     site.misp.load([extending(SECOND, STORY, 2, Object=[]), extending(THIRD, SECOND, 3)])
-    (stored,) = site.collect()[1]
-    assert [item["id"] for item in stored["news_items"]] == [ITEM, "item 3"]
+    (collected,) = site.collect()[1]
+    assert [news_item["id"] for news_item in collected["news_items"]] == [ITEM, "item 3"]
     assert f"/events/view/{SECOND}" not in site.paths()
 
 
 def test_an_extension_of_an_event_that_the_key_cannot_see_is_passed_over(site):
-    site.one(story())
+    site.share_one(story())
     site.misp.load([extending(SECOND, THIRD, 2)])
-    assert [story["id"] for story in site.collect()[1]] == [STORY]
+    assert [story_["id"] for story_ in site.collect()[1]] == [STORY]
 
 
 @pytest.fixture
 def older_state(site):
-    """What a version remembered that listed every event: two stories, an extension that holds nothing, no story."""
+    """What a version recorded that listed every event: two stories, an extension that holds nothing, no story."""
     site.share(story(), story(id=SECOND))
     site.misp.load([extending(THIRD, STORY, 3, Object=[])])
     site.misp.load(no_stories(1))
@@ -390,28 +389,28 @@ def older_state(site):
     return path
 
 
-def test_what_an_older_version_remembered_is_not_written_again(site, older_state):
+def test_what_an_older_version_recorded_is_not_written_again(site, older_state):
     assert site.collect()[2] == ["0 stories, 2 unchanged since the last collection"]
     assert json.loads(older_state.read_text())["events"].keys() == {STORY, SECOND}
 
 
 def test_what_changed_since_an_older_version_is_written(site, older_state):
-    site.one(story(summary="New."))
+    site.share_one(story(summary="New."))
     site.misp.load([extending(numbered(1), SECOND, 4)])
-    assert [story["id"] for story in site.collect()[1]] == [STORY, SECOND]
+    assert [story_["id"] for story_ in site.collect()[1]] == [STORY, SECOND]
 
 
 def test_an_event_that_cannot_be_read_costs_only_itself_and_comes_next_time(site):
     site.share(story(), story(id=SECOND))
     site.fault(f"/events/view/{STORY}", "status", status=500, times=3)
-    code, collected, said = site.collect()
-    assert code == 3 and [story["id"] for story in collected] == [SECOND]
-    assert said[0].startswith(f"event {STORY} could not be read: ")
-    assert [story["id"] for story in site.collect()[1]] == [STORY]
+    code, collected, messages = site.collect()
+    assert code == 3 and [story_["id"] for story_ in collected] == [SECOND]
+    assert messages[0].startswith(f"event {STORY} could not be read: ")
+    assert [story_["id"] for story_ in site.collect()[1]] == [STORY]
 
 
 def test_the_state_is_private_and_kept_when_misp_fails(site):
-    site.one(story())
+    site.share_one(story())
     site.collect()
     path = site.state / STATE
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -420,25 +419,25 @@ def test_the_state_is_private_and_kept_when_misp_fails(site):
     with pytest.raises(MispError):
         site.collect()
     assert path.read_text() == before
-    assert [path.name for path in site.state.iterdir()] == [STATE]
+    assert [file.name for file in site.state.iterdir()] == [STATE]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"of": 1}', '{"of": null, "good_at": "x", "events": []}'])
 def test_a_state_that_cannot_be_read_makes_everything_new(site, text):
-    site.one(story())
+    site.share_one(story())
     site.state.mkdir()
     (site.state / STATE).write_text(text)
     assert len(site.collect()[1]) == 1
 
 
 def test_the_state_of_another_organisation_does_not_count(site):
-    site.one(story())
+    site.share_one(story())
     site.collect()
     assert len(site.collect(site.settings(site.their_key, THEM["id"]))[1]) == 1
 
 
-def test_a_state_dir_that_cannot_be_used_is_said(site):
-    site.one(story())
+def test_a_state_dir_that_cannot_be_used_is_reported(site):
+    site.share_one(story())
     site.state.write_text("a file")
     with pytest.raises(SettingsError, match="state_dir cannot be used"):
         site.collect()
@@ -479,8 +478,8 @@ def older_event():
 
 def test_an_older_event_is_read_leniently(site):
     site.misp.load([older_event()])
-    (stored,) = site.collect()[1]
-    assert without_note(stored) == {
+    (collected,) = site.collect()[1]
+    assert without_note(collected) == {
         "id": STORY,
         "title": "Old",
         "description": "",
@@ -539,7 +538,7 @@ STORIES = st.fixed_dictionaries(
             lambda pairs: {key: {"key": key, "value": value} for key, value in pairs.items()}
         ),
         "links": st.lists(st.builds(lambda link: {"link": link, "news_item_id": "x"}, NAMES), max_size=2),
-        "news_items": st.lists(ITEMS, max_size=3, unique_by=lambda each: each["id"]),
+        "news_items": st.lists(ITEMS, max_size=3, unique_by=lambda news_item: news_item["id"]),
     },
 )
 
@@ -549,26 +548,26 @@ def lasting(tmp_path_factory):
     return StorySite(tmp_path_factory.mktemp("round-trip"), role="admin")
 
 
-@given(told=STORIES)
+@given(shared=STORIES)
 @hypothesis_settings(max_examples=60)
-def test_share_then_collect_then_share_changes_nothing(lasting, told):
+def test_share_then_collect_then_share_changes_nothing(lasting, shared):
     for event in list(lasting.misp.events()):
         lasting.misp.delete(event["uuid"])
-    checked = read_story(told)
-    outcome = lasting.one(told)
+    checked = read_story(shared)
+    outcome = lasting.share_one(shared)
     if checked.story is None:
         assert outcome["outcome"] == "failed"
         return
     assert (outcome["outcome"], outcome["reason"]) == ("created", "")
-    collected = next(story for story in lasting.collect()[1] if story["id"] == checked.story.id)
+    collected = next(story_ for story_ in lasting.collect()[1] if story_["id"] == checked.story.id)
     expected = as_json(checked.story)
     expected["links"].sort(key=str)
     got = without_note(collected)
     got["links"].sort(key=str)
     assert got == json.loads(json.dumps(expected))
-    again = lasting.one(collected)
+    again = lasting.share_one(collected)
     assert (again["outcome"], lasting.wire.writes) == ("unchanged", [])
-    assert lasting.one(told)["outcome"] == "unchanged"
+    assert lasting.share_one(shared)["outcome"] == "unchanged"
 
 
 RELATIONS = ("id", "title", "content", "hash", "source", "link", "links", "tags", "attributes", "summary", "likes")
@@ -586,39 +585,39 @@ OBJECTS = st.lists(st.tuples(st.sampled_from(["taranis-story", "taranis-news-ite
 def test_whatever_others_wrote_is_collected_as_share_takes_it_and_sharing_it_changes_nothing(lasting, held):
     for event in list(lasting.misp.events()):
         lasting.misp.delete(event["uuid"])
-    made = {"uuid": STORY, "info": "x", "Orgc": THEM, "orgc_id": "6", "distribution": "1"}
+    fields = {"uuid": STORY, "info": "x", "Orgc": THEM, "orgc_id": "6", "distribution": "1"}
     objects = [
         {
             "name": name,
-            "Attribute": [{"type": "text", "object_relation": stored, "value": text} for stored, text in members],
+            "Attribute": [{"type": "text", "object_relation": relation, "value": text} for relation, text in members],
         }
         for name, members in [("taranis-story", []), *held]
     ]
-    lasting.misp.load([made | {"Object": objects}])
-    (stored,) = lasting.collect(full=True)[1]
-    assert read_story(stored).problems == ()
-    assert (lasting.one(stored)["outcome"], lasting.wire.writes) == ("unchanged", [])
+    lasting.misp.load([fields | {"Object": objects}])
+    (collected,) = lasting.collect(full=True)[1]
+    assert read_story(collected).problems == ()
+    assert (lasting.share_one(collected)["outcome"], lasting.wire.writes) == ("unchanged", [])
 
 
 def test_a_long_text_comes_back_whole(site):
     content = ("lorem ipsum dolor \n\n" * 12_000).strip()
-    site.one(story(news_items=[item(content=content)]))
+    site.share_one(story(news_items=[item(content=content)]))
     assert len(site.values("content")) > 3
-    (stored,) = site.collect()[1]
-    assert stored["news_items"][0]["content"] == content
+    (collected,) = site.collect()[1]
+    assert collected["news_items"][0]["content"] == content
     changed = "Now, " + content
-    assert site.one(story(news_items=[item(content=changed)]))["outcome"] == "updated"
-    (stored,) = site.collect()[1]
-    assert stored["news_items"][0]["content"] == changed
-    assert site.one(stored)["outcome"] == "unchanged"
+    assert site.share_one(story(news_items=[item(content=changed)]))["outcome"] == "updated"
+    (collected,) = site.collect()[1]
+    assert collected["news_items"][0]["content"] == changed
+    assert site.share_one(collected)["outcome"] == "unchanged"
 
 
 def test_a_third_organisation_is_neither_ours_nor_theirs(site):
     third = organisation(7, "THIRD", "77777777-0000-4000-8000-000000000007")
     key = site.misp.add_user("Publisher", third)
-    site.one(story())
-    site.one(story(news_items=[item(), other_item()]), settings=site.settings(key, third["id"]))
-    (stored,) = site.collect()[1]
-    assert [extension["ours"] for extension in stored["misp"]["extensions"]] == [False]
-    outcome = site.one(stored)
+    site.share_one(story())
+    site.share_one(story(news_items=[item(), other_item()]), settings=site.settings(key, third["id"]))
+    (collected,) = site.collect()[1]
+    assert [extension["ours"] for extension in collected["misp"]["extensions"]] == [False]
+    outcome = site.share_one(collected)
     assert (outcome["outcome"], site.wire.writes) == ("unchanged", [])

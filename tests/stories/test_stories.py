@@ -72,9 +72,9 @@ PROBLEMS = {
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_what_is_missing_or_malformed_is_named_by_path(name):
     changes, problem = PROBLEMS[name]
-    given = {key: value for key, value in story(**changes).items() if value is not ...}
-    found = read_story(given)
-    assert (found.story, found.problems) == (None, (problem,))
+    fields = {key: value for key, value in story(**changes).items() if value is not ...}
+    parsed = read_story(fields)
+    assert (parsed.story, parsed.problems) == (None, (problem,))
 
 
 def test_all_problems_of_a_story_are_named():
@@ -95,36 +95,36 @@ def test_a_story_that_is_nested_too_deeply_costs_only_itself(name, tmp_path):
 
 
 def test_tags_of_which_the_same_key_is_left_stay_two():
-    found = read_story(
+    parsed = read_story(
         story(tags={"\U0001f525": {"name": "fire"}, "\U0001f4a5": {"name": "boom"}, "\ufffd": {"name": "x"}})
     )
-    assert list(found.story.tags) == ["fire", "boom", "x"]
+    assert list(parsed.story.tags) == ["fire", "boom", "x"]
 
 
 def test_what_may_be_missing_is_empty():
-    found = read_story({"id": STORY, "title": "x", "news_items": [{"id": ITEM}], "likes": 3}).story
-    assert found.model_dump(exclude={"news_items", "id", "title"}) == {
+    story_ = read_story({"id": STORY, "title": "x", "news_items": [{"id": ITEM}], "likes": 3}).story
+    assert story_.model_dump(exclude={"news_items", "id", "title"}) == {
         **dict.fromkeys(("description", "summary", "comments"), ""),
         **{"tags": {}, "attributes": {}, "links": [], "misp": {}},
     }
-    assert found.news_items[0].source == "manual" and found.news_items[0].story_id == STORY
+    assert story_.news_items[0].source == "manual" and story_.news_items[0].story_id == STORY
 
 
 def test_items_with_an_equal_hash_count_once():
-    found = read_story(story(news_items=[item(), other_item(hash=HASH.upper())]))
-    assert [item.id for item in found.story.news_items] == [ITEM]
-    assert found.notes == (f"news_items[1] has the hash of {ITEM} and was left out",)
+    parsed = read_story(story(news_items=[item(), other_item(hash=HASH.upper())]))
+    assert [news_item.id for news_item in parsed.story.news_items] == [ITEM]
+    assert parsed.notes == (f"news_items[1] has the hash of {ITEM} and was left out",)
 
 
 def test_times_are_in_utc():
-    found = read_story(story(news_items=[item(published="2026-11-20T01:00:00+03:00")])).story
-    assert found.news_items[0].published == "2026-11-19T22:00:00"
+    story_ = read_story(story(news_items=[item(published="2026-11-20T01:00:00+03:00")])).story
+    assert story_.news_items[0].published == "2026-11-19T22:00:00"
 
 
 def test_half_a_character_and_nul_are_replaced():
-    found = read_story(story(description="a\ud83d b\x00 c"))
-    assert found.story.description == "a\ufffd b\ufffd c"
-    assert found.notes == ("characters that MISP cannot store were replaced by \ufffd in description",)
+    parsed = read_story(story(description="a\ud83d b\x00 c"))
+    assert parsed.story.description == "a\ufffd b\ufffd c"
+    assert parsed.notes == ("characters that MISP cannot store were replaced by \ufffd in description",)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_link_that_misp_would_refuse_or_rewrite_is_kept_as_text():
         "https://ä.org",
     ):
         members = item_object(read_story(story(news_items=[item(link=link)])).story.news_items[0])["Attribute"]
-        kinds[link] = next(member["type"] for member in members if member["object_relation"] == "link")
+        kinds[link] = next(attribute["type"] for attribute in members if attribute["object_relation"] == "link")
     assert list(kinds.values()) == ["link", "text", "text", "text", "text"]
 
 
@@ -171,9 +171,9 @@ def test_json_means_the_same_in_any_spelling():
 
 
 def test_an_event_without_anything_is_a_story_without_anything():
-    found = read_event({"uuid": STORY, "info": "x", "Object": [{"name": "taranis-news-item", "uuid": "u"}]})
-    assert found.story_object is None and found.story.title == "x"
-    assert [item.item.id for item in found.items] == ["u"]
+    story_in_misp = read_event({"uuid": STORY, "info": "x", "Object": [{"name": "taranis-news-item", "uuid": "u"}]})
+    assert story_in_misp.story_object is None and story_in_misp.story.title == "x"
+    assert [object_.item.id for object_ in story_in_misp.items] == ["u"]
 
 
 # --- indicators ------------------------------------------------------------------------------------
@@ -203,28 +203,30 @@ TEXTS = {
 @pytest.mark.parametrize("place", ["title", "description", "summary", "comments", "content", "review"])
 def test_indicators_are_found_wherever_they_are_named(name, place):
     text, expected = TEXTS[name]
-    told = {"content": "", "title": "x"}
-    given = story(description="", summary="", news_items=[item(**told)])
+    empty = {"content": "", "title": "x"}
+    fields = story(description="", summary="", news_items=[item(**empty)])
     if place in ("content", "review"):
-        given["news_items"] = [item(**{**told, place: text})]
+        fields["news_items"] = [item(**{**empty, place: text})]
     else:
-        given[place] = text
-    assert set(indicators_in(read_story(given).story).indicators) == {StoryIndicator(*text) for text in expected}
+        fields[place] = text
+    assert set(indicators_in(read_story(fields).story).indicators) == {
+        StoryIndicator(*type_and_value) for type_and_value in expected
+    }
 
 
 def test_each_indicator_counts_once_and_in_a_fixed_order():
     text = "192.0.2.7 192[.]0[.]2[.]7 a.example.org 192.0.2.1"
-    found = indicators_in(read_story(story(description=text, summary=text, news_items=[])).story).indicators
-    assert [story.value for story in found] == ["a.example.org", "192.0.2.1", "192.0.2.7"]
+    indicators = indicators_in(read_story(story(description=text, summary=text, news_items=[])).story).indicators
+    assert [indicator.value for indicator in indicators] == ["a.example.org", "192.0.2.1", "192.0.2.7"]
 
 
-def test_a_long_text_is_looked_through_in_windows_cut_between_words():
+def test_a_long_text_is_searched_in_windows_cut_between_words():
     text = "".join(f"host{number}.example.com,\n" for number in range(5000))
-    found = list(windows(text))
-    assert "".join(found) == text and len(found) > 5
-    assert all(len(story) <= 16_384 and story[-1] in ",\n" for story in found)
-    told = read_story(story(description="", news_items=[item(content=text, link="", source="")]))
-    assert len(indicators_in(told.story).indicators) == 5000
+    parts = list(windows(text))
+    assert "".join(parts) == text and len(parts) > 5
+    assert all(len(part) <= 16_384 and part[-1] in ",\n" for part in parts)
+    parsed = read_story(story(description="", news_items=[item(content=text, link="", source="")]))
+    assert len(indicators_in(parsed.story).indicators) == 5000
 
 
 def test_a_word_that_is_longer_than_any_indicator_is_left_out():
@@ -236,8 +238,8 @@ def test_a_word_that_is_longer_than_any_indicator_is_left_out():
 
 def urls_in(text):
     """The URLs that a text names, and what is unclear in it."""
-    found = indicators_in(read_story(story(description=text, news_items=[], links=[])).story)
-    return [indicator.value for indicator in found.indicators if indicator.type == "url"], list(found.unclear)
+    result = indicators_in(read_story(story(description=text, news_items=[], links=[])).story)
+    return [indicator.value for indicator in result.indicators if indicator.type == "url"], list(result.unclear)
 
 
 SITE = "https://a.example.org"
@@ -306,16 +308,18 @@ HOSTS = {
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_host_is_found_whole_or_not_at_all(host):
-    found = indicators_in(read_story(story(description=f"See {host} there", news_items=[])).story)
-    assert {indicator.value for indicator in found.indicators} == HOSTS[host]
+    result = indicators_in(read_story(story(description=f"See {host} there", news_items=[])).story)
+    assert {indicator.value for indicator in result.indicators} == HOSTS[host]
 
 
 def test_news_from_a_host_in_another_script_is_no_indicator():
-    told = story(description="https://näws.example.org/a", news_items=[item(link="https://näws.example.org/b")])
-    assert indicators_in(read_story(told).story).indicators == (StoryIndicator("url", "http://evil.example.org/a"),)
+    fields = story(description="https://näws.example.org/a", news_items=[item(link="https://näws.example.org/b")])
+    assert indicators_in(read_story(fields).story).indicators == (StoryIndicator("url", "http://evil.example.org/a"),)
 
 
-ANY = st.characters(exclude_characters='<>"|`()[]{}', exclude_categories=["Cs"]).filter(lambda one: not one.isspace())
+ANY = st.characters(exclude_characters='<>"|`()[]{}', exclude_categories=["Cs"]).filter(
+    lambda character: not character.isspace()
+)
 
 
 @given(st.text(ANY, max_size=12), st.sampled_from(["https://", "hxxp://", ""]), st.sampled_from(["/", "/a/", "?x="]))
@@ -338,39 +342,39 @@ def test_stdin_and_files_that_cannot_be_read(tmp_path):
     lines.write_text("\ufeff" + json.dumps(story()) + "\n\n[[[\n")
     files = [Path("-"), binary, empty, lines, tmp_path / "deep"]
     (tmp_path / "deep").write_text("[" * 100_000)
-    found = list(stories_in(files, io.StringIO(json.dumps(story(title="from stdin")))))
-    assert [story.title for story in found if story.story] == ["from stdin", story()["title"]]
-    problems = [story.problems[0] for story in found if not story.story]
+    results = list(stories_in(files, io.StringIO(json.dumps(story(title="from stdin")))))
+    assert [parsed.title for parsed in results if parsed.story] == ["from stdin", story()["title"]]
+    problems = [parsed.problems[0] for parsed in results if not parsed.story]
     assert problems[0].endswith("binary is not text in UTF-8")
     assert "lines, line 3: it is not JSON" in problems[1]
     assert "deep holds no story: it is not JSON" in problems[2]
 
 
 def test_stdin_may_begin_with_a_byte_order_mark_and_holds_what_collect_wrote_be_it_nothing():
-    assert [each.id for each in stories_in([Path("-")], io.StringIO("\ufeff" + json.dumps(story())))] == [STORY]
+    assert [parsed.id for parsed in stories_in([Path("-")], io.StringIO("\ufeff" + json.dumps(story())))] == [STORY]
     assert list(stories_in([Path("-")], io.StringIO(""))) == []
 
 
 def test_a_closed_stdin_is_named(monkeypatch):
     monkeypatch.setattr("sys.stdin", None)
-    assert [story.problems for story in stories_in([Path("-")])] == [("stdin cannot be read (it is closed)",)]
+    assert [parsed.problems for parsed in stories_in([Path("-")])] == [("stdin cannot be read (it is closed)",)]
 
 
 # --- settings --------------------------------------------------------------------------------------
 
 
 def environ(**changes):
-    given = {"API_KEY": "k" * 40, "ORGANISATION_ID": "1", **changes}
-    named_so = {f"MISP2SENTINEL_MISP_STORIES__{name}": value for name, value in given.items() if value is not None}
+    values = {"API_KEY": "k" * 40, "ORGANISATION_ID": "1", **changes}
+    named_so = {f"MISP2SENTINEL_MISP_STORIES__{name}": value for name, value in values.items() if value is not None}
     return named_so | {"MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org"}
 
 
 @pytest.fixture
 def stories_of(tmp_path):
-    def loaded(given, **named_so):
+    def loaded(variables, **named_so):
         config = tmp_path / "config.py"
         config.write_text("")
-        return load(config, given, stories=True, **named_so).settings.misp_stories
+        return load(config, variables, stories=True, **named_so).settings.misp_stories
 
     return loaded
 
@@ -413,12 +417,12 @@ def test_stories_need_nothing_of_microsofts_and_the_default_distribution_follows
 
 
 def test_an_address_of_its_own_needs_no_misp_domain(stories_of):
-    given = environ(URL="https://stories.example.org/")
-    del given["MISP2SENTINEL_MISP_DOMAIN"]
-    assert stories_of(given).url == "https://stories.example.org"
-    del given["MISP2SENTINEL_MISP_STORIES__URL"]
+    variables = environ(URL="https://stories.example.org/")
+    del variables["MISP2SENTINEL_MISP_DOMAIN"]
+    assert stories_of(variables).url == "https://stories.example.org"
+    del variables["MISP2SENTINEL_MISP_STORIES__URL"]
     with pytest.raises(SettingsError, match="misp_domain is missing"):
-        stories_of(given)
+        stories_of(variables)
 
 
 def test_a_run_asks_for_a_half_configuration_to_be_completed(tmp_path):

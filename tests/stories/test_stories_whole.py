@@ -26,8 +26,14 @@ def box():
 def host_of(box, folder, role="Publisher", **settings):
     key = box.misp.add_user(role, US)
     box.misp.tags |= {"loader", "tlp:amber"}
-    given = {"API_KEY": key, "ORGANISATION_ID": US["id"], "DISTRIBUTION": "1", "SSL_CHECK": box.ca_file, **settings}
-    return Host(box, folder / "state", **{f"MISP_STORIES__{name}": value for name, value in given.items()})
+    stories_settings = {
+        "API_KEY": key,
+        "ORGANISATION_ID": US["id"],
+        "DISTRIBUTION": "1",
+        "SSL_CHECK": box.ca_file,
+        **settings,
+    }
+    return Host(box, folder / "state", **{f"MISP_STORIES__{name}": value for name, value in stories_settings.items()})
 
 
 def test_a_story_shared_and_published_reaches_sentinel_under_its_title(box, tmp_path):

@@ -81,8 +81,8 @@ def day_of(asked):
 
 
 def restored(state):
-    event, one = state.find_attribute("8278")
-    state.restore(event["uuid"], one["uuid"])
+    event, attribute = state.find_attribute("8278")
+    state.restore(event["uuid"], attribute["uuid"])
 
 
 def limited(calls):
@@ -115,9 +115,9 @@ def related(name):
 
 
 def shifted(state, name):
-    there = {event["id"] for event in events_of(name)}
+    shown = {event["id"] for event in events_of(name)}
     of_series = related(name) if name == "paging_shift_after_delete_page2" else related("events_restSearch_page_text")
-    state.load(event for number, event in of_series.items() if number not in there)
+    state.load(event for number, event in of_series.items() if number not in shown)
 
 
 def shifted_by_unpublishing(state):
@@ -127,8 +127,8 @@ def shifted_by_unpublishing(state):
 
 def tagged(state):
     """The tag that was asked for was cut out of the answer."""
-    one = {"type": "text", "value": "x", "Tag": [{"name": "tlp:green"}]}
-    state.load([state.event("61") | {"Attribute": [one]}])
+    attribute = {"type": "text", "value": "x", "Tag": [{"name": "tlp:green"}]}
+    state.load([state.event("61") | {"Attribute": [attribute]}])
 
 
 def in_small_letters(state):
@@ -139,8 +139,8 @@ def stories(state):
     """What was asked for is a member of an object, which the answer does not show."""
     member = {"type": "text", "object_relation": "story_id"}
     numbers = [event["id"] for event in events_of("events_restSearch_object_relation")]
-    thing = {"name": "story", "Attribute": [member]}
-    state.load([state.event(number) | {"Object": [thing]} for number in numbers])
+    object_ = {"name": "story", "Attribute": [member]}
+    state.load([state.event(number) | {"Object": [object_]} for number in numbers])
 
 
 def earlier_clusters(state):
@@ -217,7 +217,10 @@ def users_of(day):
     shown = [exchange(name) for name in NAMES if name.startswith("users_view_me")]
     known = {asked.user: account_of(asked.answer.body) for asked in shown if day_of(asked) == day}
     numbered = enumerate(USERS.items(), 90)
-    return {name: Account(str(number), f"{name}@example.org", *given) for number, (name, given) in numbered} | known
+    return {
+        name: Account(str(number), f"{name}@example.org", *role_and_owner)
+        for number, (name, role_and_owner) in numbered
+    } | known
 
 
 def read(asked):
@@ -239,8 +242,8 @@ def read(asked):
 def was_cut(asked):
     """Say whether the list of what was found was cut when it was recorded."""
     body = raw(asked.name)["response"].get("json")
-    found = body.get("response", body) if isinstance(body, dict) else body
-    listed = found.get("Attribute", []) if isinstance(found, dict) else found
+    answer = body.get("response", body) if isinstance(body, dict) else body
+    listed = answer.get("Attribute", []) if isinstance(answer, dict) else answer
     return isinstance(listed, list) and bool(listed) and isinstance(listed[-1], str)
 
 
@@ -278,12 +281,12 @@ def about(asked):
 
 def is_named(number, event, asked):
     members = event.get("Attribute", ())
-    uuids = {event.get("uuid"), *(member.get("uuid") for member in members)}
+    uuids = {event.get("uuid"), *(attribute.get("uuid") for attribute in members)}
     if uuids.intersection(IDENTIFIER.findall(asked.path + json.dumps(asked.body))):
         return True
-    if values_of(asked) & {member.get("value") for member in members}:
+    if values_of(asked) & {attribute.get("value") for attribute in members}:
         return True
     controller, action, *names = asked.path.split("/")[1:]
     of_attribute = controller == "sightings" or (action in ("edit", "delete") and controller != "events")
-    numbers = {member["id"] for member in members} if of_attribute else {number, f"event_id:{number}"}
+    numbers = {attribute["id"] for attribute in members} if of_attribute else {number, f"event_id:{number}"}
     return bool(numbers & set(names))

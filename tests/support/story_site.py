@@ -73,9 +73,9 @@ class Wire(WsgiAdapter):
         self.last_headers = {}
         self.bodies = []
 
-    def send(self, request, **given):
+    def send(self, request, **options):
         self.last_headers = {}
-        response = super().send(request, **given)
+        response = super().send(request, **options)
         self.last_headers = response.headers
         self.bodies.append(response.content)
         return response
@@ -125,7 +125,7 @@ class StorySite:
         self.time.seconds += later
         self.wire.requests.clear()
         file = self.folder / "stories.json"
-        file.write_text("\n".join(json.dumps(each) for each in stories) if text is None else text, encoding="utf-8")
+        file.write_text("\n".join(json.dumps(story_) for story_ in stories) if text is None else text, encoding="utf-8")
         lines = []
         with self.wired():
             code = share(
@@ -140,25 +140,25 @@ class StorySite:
         assert code == answer["exit_code"]
         return answer
 
-    def one(self, story_, **options):
+    def share_one(self, story_, **options):
         """Share one story; its outcome."""
         (outcome,) = self.share(story_, **options)["stories"]
         return outcome
 
     def share_as_them(self, story_, **options):
         """Share a story as the other organisation does."""
-        return self.one(story_, settings=self.settings(self.their_key, THEM["id"]), **options)
+        return self.share_one(story_, settings=self.settings(self.their_key, THEM["id"]), **options)
 
-    def collect(self, settings=None, later=60, **given):
+    def collect(self, settings=None, later=60, **options):
         """Collect a minute later: exit code, the stories, what was said."""
         self.time.seconds += later
         self.wire.requests.clear()
         self.wire.bodies.clear()
-        out, said = io.StringIO(), []
+        out, messages = io.StringIO(), []
         with self.wired():
-            given = {"now": self.time.now, "sleep": self.time.sleep, **given}
-            code = collect(settings or self.settings(), out, said.append, **given)
-        return code, [json.loads(line) for line in out.getvalue().splitlines()], said
+            options = {"now": self.time.now, "sleep": self.time.sleep, **options}
+            code = collect(settings or self.settings(), out, messages.append, **options)
+        return code, [json.loads(line) for line in out.getvalue().splitlines()], messages
 
     def paths(self):
         """What was asked since the last share or collection began, without PyMISP's and our own introductions."""
