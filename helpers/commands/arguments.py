@@ -31,7 +31,7 @@ _COMMANDS = {
     "check": ("try the settings, MISP, the token and the upload, read-only", {}),
     "convert": ("show, offline, what MISP event files would become", {}),
     "status": ("show each destination: what is live, held, pending, rejected; the last run", _REPORTS),
-    "explain": ("say where a value, an attribute or an indicator stands, or why it is not there", _REPORTS),
+    "explain": ("show where a value, an attribute or an indicator stands, or why it is not there", _REPORTS),
     "adopt": ("fill an empty ledger from what Sentinel holds", {**_REPORTS, **_PLANS}),
     "share": ("share stories to MISP, each as an event", _REPORTS),
     "collect": (

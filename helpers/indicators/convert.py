@@ -29,15 +29,11 @@ CHUNK = 500
 class ConversionResult:
     """What became of some attributes of one event.
 
-    ``indicators`` are ready for upload; ``attributes`` counts the attributes that this is about; ``unchanged`` counts
-    those that stand as they were sent before; ``skipped`` has the ones of which nothing is sent and ``left_out``
-    halves of others; ``unasked`` counts those, of a large event, that MISP was not asked for, since they are not
-    flagged.
+    ``indicators`` are ready for upload; ``attributes`` counts the attributes that this is about; ``skipped`` has the
+    ones of which nothing is sent and ``left_out`` halves of others.
     """
 
     attributes: int = 0
-    unasked: int = 0
-    unchanged: int = 0
     indicators: list[Indicator] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     left_out: list[Skipped] = field(default_factory=list)

@@ -96,7 +96,6 @@ class PreparedAttribute:
     uuid: str
     raw: Json
     value: Value
-    object_uuid: str = ""
     object_name: str = ""
     file_name: str = ""
     hashes: tuple[str, ...] = ()
@@ -242,7 +241,6 @@ class RequestObjectEvent:
                 uuid,
                 raw,
                 value,
-                object_uuid=stix_uuid(parent.get("uuid")),
                 object_name=text_of(parent.get("name")),
                 file_name=value.file_name or (file_name if value.type in self.rules.hash_types else ""),
             )

@@ -188,7 +188,7 @@ class DestinationFacts:
         names = {field.name for field in fields(cls)}
         known = {_FACTS_READ.get(key, key): value for key, value in stored.items()}
         begun = known.get("full_begun")
-        known["full_begun"] = FullRun(begun["at"], begun["shape"]) if begun else None
+        known["full_begun"] = FullRun(begun.get("at", 0), begun.get("shape", "")) if begun else None
         known["refused_events"] = tuple(known.get("refused_events", ()))
         return cls(**{name: value for name, value in known.items() if name in names})
 

@@ -21,7 +21,7 @@ from helpers.misp.pymisp_errors import SettingNames, checked_answer, declined, i
 from helpers.settings import Settings
 
 # What asks one question, given the PyMISP client.
-Question = Callable[[Any], Any]
+PyMispCall = Callable[[Any], Any]
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class MispClient:
 
     def ask(
         self,
-        question: Question,
+        question: PyMispCall,
         tries: int = TRIES,
         *,
         read: Callable[[Any], Any] = _unread,
@@ -127,7 +127,7 @@ class MispClient:
         pymisp = self.connect()
         return self._ask(lambda: self._read_answer(question(pymisp), read), tries, setting)
 
-    def write(self, question: Question) -> Any:
+    def write(self, question: PyMispCall) -> Any:
         """Ask once what changes something; again only when MISP said that it did not even begin: its rate limit.
 
         After a timeout nobody knows whether it was carried out. Raises MispError.

@@ -22,16 +22,16 @@ class ReadAhead(Generic[Item]):
     """
 
     def __init__(self, items: Iterator[Item]) -> None:
-        """Begin with the first item at once."""
+        """Nothing is read before the first item is asked for."""
         self._items = items
         self._results: queue.SimpleQueue[tuple[list[Item], BaseException | None]] = queue.SimpleQueue()
         self._wanted = threading.Semaphore()
         self._closed = False
         self._thread = threading.Thread(target=self._read, name="read ahead", daemon=True)
-        self._thread.start()
 
     def __iter__(self) -> Iterator[Item]:
-        """Take the items."""
+        """Take the items; the thread begins with the first."""
+        self._thread.start()
         while True:
             items, error = self._results.get()
             if error:
@@ -45,7 +45,8 @@ class ReadAhead(Generic[Item]):
         """Read nothing more."""
         self._closed = True
         self._wanted.release()
-        self._thread.join(PATIENCE)
+        if self._thread.ident:
+            self._thread.join(PATIENCE)
 
     def _read(self) -> None:
         try:

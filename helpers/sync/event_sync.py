@@ -134,6 +134,8 @@ class EventSync:
         It is planned, the intent is written, and only then it is enqueued.
         """
         context, mine = self.context, converted.for_attributes(self._changed)
+        context.report.add_attributes(mine.attributes)
+        context.report.add_skips(mine.skipped, mine.left_out)
         wanted = self._wanted(mine)
         context.ledger.keep(sources=wanted)
         desired = context.planner.desired(wanted)
@@ -145,8 +147,7 @@ class EventSync:
         going_out = {record.key for record in plan.send}
         attributes = {source.attribute for source in wanted}
         unchanged = attributes - {source.attribute for source in wanted if source.key in going_out}
-        context.report.add_attributes(mine.attributes, unchanged=len(unchanged))
-        context.report.add_skips(mine.skipped, mine.left_out)
+        context.report.unchanged += len(unchanged)
 
     def finish(self, *, may_withdraw: bool) -> bool:
         """Remember the event, which was read to its end; let go of what it no longer wants, if that may leave.

@@ -94,13 +94,14 @@ def run(
     chosen = settings.destinations(workspace)
     clock = clock or Clock()
     seconds = 60 * settings.max_run_minutes or float("inf")
-    rate_limiters = RateLimiters(clock, clock.now() + seconds)
-    for destination in chosen:
-        rate_limiters.announce(principal_of(api_for(destination)))
-    read_until = clock.now() + READING * seconds
-    this_run = _Run(settings, options or RunOptions(), clock, int(now()), rate_limiters, read_until, line)
     with ExitStack() as stack:
         database = stack.enter_context(database_of(settings))
+        # The run's time begins here: what opening the ledger takes, an upgrade of it above all, is not reading's.
+        rate_limiters = RateLimiters(clock, clock.now() + seconds)
+        for destination in chosen:
+            rate_limiters.announce(principal_of(api_for(destination)))
+        read_until = clock.now() + READING * seconds
+        this_run = _Run(settings, options or RunOptions(), clock, int(now()), rate_limiters, read_until, line)
         destinations, busy = _lock_destinations(this_run, chosen, database, stack)
         events = _read_and_send(this_run, destinations, progress or Progress()) if destinations else 0
     reports = [destination.report for destination in destinations] + busy

@@ -17,15 +17,13 @@ from helpers.errors import MispError, SyncError, TimeUp
 from helpers.indicators import ConversionRules, Item
 from helpers.ledger import DatabaseTrouble
 from helpers.log import DestinationLogger
-from helpers.misp import ListedEvent, MispReader, Page, ReadAhead, decaying_models, search_filters
+from helpers.misp import Event, ListedEvent, MispReader, Page, ReadAhead, decaying_models, search_filters
 from helpers.settings import Settings
 from helpers.sync.destination import DestinationRun, DestinationSync, RunOptions, begin_sync
 from helpers.sync.event_selection import settings_fingerprint
 from helpers.sync.event_sync import EventSync, PreparedSlice
 
 logger = logging.getLogger(__name__)
-
-Event = Mapping[str, Any]
 
 
 @dataclass
@@ -103,11 +101,11 @@ class SharedReading:
         except DatabaseTrouble:  # the ledger is everybody's
             raise
         except Exception as error:
+            destination.report.fail(error)  # what the run records of itself says so, whoever raises it
             if len(self.destinations) == 1:
                 raise
             unexpected = None if isinstance(error, SyncError) else error
             logger.error("%s drops out: %s", destination.report.name, error, exc_info=unexpected)
-            destination.report.fail(error)
 
     @contextmanager
     def _or_drop_out(self, sync: DestinationSync) -> Iterator[None]:

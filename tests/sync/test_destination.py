@@ -5,10 +5,12 @@ from collections import Counter
 import pytest
 
 from constants import Skip, WithdrawalReason
+from helpers.errors import SettingsError
 from helpers.misp import paged_search
 from helpers.misp.paged_search import PagedSearch
+from helpers.sync import RunOptions, settings_fingerprint
 from helpers.sync.plan import seconds
-from helpers.sync.run import opened
+from helpers.sync.run import opened, run
 from sandbox.faults import Fault
 from tests.support import hosts, misp_event
 from tests.support.in_process import UPLOAD_PATH, OneProcess
@@ -439,3 +441,53 @@ def test_scores_that_cannot_be_had_change_nothing(make_site):
     assert len(failed.unread) == 2 and patterns(site) == live
     site.misp.faults.clear()
     assert later(site).exit_code == 0 and patterns(site) == live
+
+
+# Settings that shape what is sent, with another value than before; the other one, where it is true or false (None).
+SHAPING = {
+    "misp_event_filters": {"published": 1, "tags": []},
+    "misp_domain": "https://misp.example.com",
+    "misp_flatten_attributes": None,
+    "misp_remove_eventreports": None,
+    "default_confidence": 17,
+    "days_to_expire": 17,
+    "days_to_expire_start": "valid_from",
+    "days_to_expire_mapping": {"url": 17},
+    "days_to_expire_ignore_misp_last_seen": None,
+    "ignore_localtags": None,
+    "send_private_and_cidr": None,
+    "network_ignore_direction": None,
+    "ms_target_product": "Microsoft Defender ATP",
+    "ms_action": "block",
+    "ms_passiveonly": None,
+    "filters": {"exclude_types": ["url"]},
+    "ms_api_version": "2030-01-01",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), SHAPING.items(), ids=SHAPING)
+def test_a_run_with_another_setting_reads_everything(make_site, name, value):
+    site = make_site()
+    load(site)
+    site.run()
+    assert later(site).events == 0
+    before = getattr(site.settings, name)
+    value = not before if value is None else value
+    assert before != value
+    site.settings = site.settings.model_copy(update={name: value})
+    assert settings_fingerprint(site.settings) != settings_fingerprint(site.settings.model_copy(update={name: before}))
+    with site.patched():
+        report = run(site.settings, RunOptions(force_withdraw=True), clock=site.waiting.clock, now=lambda: site.seconds)
+    assert report.events == 3
+
+
+def test_a_run_that_was_refused_is_recorded_as_one_that_failed(make_site):
+    site = make_site()
+    load(site)
+    site.run()
+    site.settings = site.settings.model_copy(update={"deduplicate": "value"})
+    with pytest.raises(SettingsError):
+        later(site)
+    with opened(site.settings) as ledger:
+        facts = ledger.facts()
+    assert (facts.last_run["exit_code"], facts.last_good) == (2, START)
