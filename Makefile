@@ -12,10 +12,11 @@ LOG := $(BOX)/state/misp2sentinel.log
 PYTEST := $(BIN)/pytest -n auto --dist worksteal
 # Tests of what neither starts a server nor waits: the pure packages, the settings, and the project's own rules.
 QUICK := tests/indicators tests/settings tests/shared tests/misp/test_search_filters.py tests/stories/test_stories.py \
-  tests/microsoft/test_rate_limit.py tests/sync/test_event_selection.py tests/project/test_architecture.py \
-  tests/project/test_docs.py
+  tests/microsoft/test_rate_limit.py tests/sync/test_event_selection.py tests/project/test_architecture.py
 # Tests that try as many examples as tests/support/examples.py says.
-SLOW := tests/sync/test_state_machine.py tests/sync/test_kill.py tests/microsoft/test_graph.py
+SLOW := tests/sync/test_state_machine.py tests/sync/test_kill.py tests/microsoft/test_graph.py \
+  tests/indicators/test_conversion.py tests/indicators/test_patterns.py tests/indicators/test_tags.py \
+  tests/indicators/test_values.py
 
 .PHONY: help demo check test test-quick test-all test-rest function-zip clean
 

@@ -27,6 +27,7 @@ from helpers.indicators.patterns import observables
 from helpers.indicators.request_event import RequestObjectEvent
 from helpers.indicators.rules import ConversionRules
 from helpers.indicators.values import is_digest
+from tests.support.examples import examples
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 345_678, tzinfo=UTC)
 EVENT_UUID = "cccccccc-0000-4000-8000-000000000001"
@@ -887,7 +888,7 @@ def dicts(value):
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
-@hypothesis_settings(max_examples=250)
+@hypothesis_settings(max_examples=examples(250))
 @given(misp_event=EVENTS, flatten=st.booleans(), private=st.booleans(), reports=st.booleans())
 def test_every_attribute_is_sent_or_skipped_whatever_it_is(make_settings, misp_event, flatten, private, reports):
     settings = make_settings(
@@ -913,7 +914,7 @@ def test_every_attribute_is_sent_or_skipped_whatever_it_is(make_settings, misp_e
     assert all(isinstance(skip.reason, Skip) and str(skip) for skip in skipped)
 
 
-@hypothesis_settings(max_examples=150)
+@hypothesis_settings(max_examples=examples(150))
 @given(kind=st.sampled_from(["url", "filename", "mutex", "email-subject", "user-agent", "regkey"]), value=st.text())
 def test_values_of_any_text_reach_sentinel_unchanged_or_have_a_reason(make_settings, kind, value):
     value = "http://a.example/" + value if kind == "url" else value
@@ -927,7 +928,7 @@ def test_values_of_any_text_reach_sentinel_unchanged_or_have_a_reason(make_setti
         assert {skip.reason for part in (first, *rest) for skip in part.skipped} <= {Skip.BAD_VALUE, Skip.REFUSED}
 
 
-@hypothesis_settings(max_examples=120)
+@hypothesis_settings(max_examples=examples(120))
 @given(member=ATTRIBUTES, name=st.sampled_from(["file", "url", "ip-port", "domain-ip", "email"]))
 def test_no_member_of_an_object_costs_another(make_settings, member, name):
     good = {

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from stix2patterns.validator import run_validator
 
 from helpers.indicators.patterns import Observable, address_path, observables
+from tests.support.examples import examples
 
 IP = "network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.value = '203.0.113.7'"
 
@@ -120,7 +121,7 @@ PATHS = st.sampled_from(
 TEXTS = st.one_of(st.text(max_size=40), st.text(alphabet="\\'\"\n\r\t[]()= AND\x00\u2028\U0001f600", max_size=20))
 
 
-@hypothesis_settings(max_examples=300)
+@hypothesis_settings(max_examples=examples(300))
 @given(path=PATHS, value=TEXTS)
 @example(path="mutex:name", value="\\")
 @example(path="mutex:name", value="' OR mutex:name = 'x")

@@ -15,6 +15,7 @@ from helpers.indicators import tags
 from helpers.indicators.rules import ConversionRules
 from helpers.indicators.tags import Tag, read_tags
 from helpers.settings.model import Settings
+from tests.support.examples import examples
 
 RULES = ConversionRules.of(Settings(default_confidence=60))
 
@@ -190,7 +191,7 @@ RAW_TAGS = st.lists(
 )
 
 
-@hypothesis_settings(max_examples=400)
+@hypothesis_settings(max_examples=examples(400))
 @given(own=RAW_TAGS, of_event=RAW_TAGS)
 def test_no_tag_of_any_text_raises(own, of_event):
     own, of_event = read_tags(own), read_tags(of_event)

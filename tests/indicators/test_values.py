@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from constants import HASH_TYPES, UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES, Skip
 from helpers.indicators.values import Unsendable, normalise
+from tests.support.examples import examples
 
 MD5 = "D41D8CD98F00B204E9800998ECF8427E"
 
@@ -250,7 +251,7 @@ HOSTILE = st.one_of(
 )
 
 
-@hypothesis_settings(max_examples=600)
+@hypothesis_settings(max_examples=examples(600))
 @given(kind=st.sampled_from(UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES), text=HOSTILE, send=st.booleans())
 @example(kind="domain", text="a[(dot)]b", send=False)
 @example(kind="domain", text="ü［．］a", send=False)
