@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import TypeVar
 
-Item = TypeVar("Item")
+Element = TypeVar("Element")
 
 
 def shorten(text: str, most: int, mark: str = "…") -> str:
@@ -39,7 +39,7 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.8) -> str | 
     return nearest[0] if nearest else None
 
 
-def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+def batched(items: Iterable[Element], size: int) -> Iterator[list[Element]]:
     """Cut items into lists of at most ``size`` (itertools.batched comes with Python 3.12)."""
     remaining = iter(items)
     while batch := list(islice(remaining, size)):

@@ -53,7 +53,7 @@ from helpers.sync import (
     value_in,
     value_key,
 )
-from helpers.text import batched
+from helpers.text import batched, shorten
 
 NEEDED = ("subscription_id", "resourceGroupName", "workspaceName")
 BATCH = 500
@@ -240,7 +240,7 @@ class Adoption:
             lives: dict[str, list[ObjectRecord]] = {}
             for record in self.ledger.objects(keys):
                 lives.setdefault(record.key, []).append(record)
-            self.ledger.keep(objects=[record for of_key in lives.values() for record in settled(of_key)])
+            self.ledger.keep(objects=[record for of_key in lives.values() for record in one_live_object(of_key)])
 
 
 def completed(indicator: Indicator) -> Indicator:
@@ -281,7 +281,7 @@ def life_of(indicator: Indicator, attribute: UUID | None) -> int | None:
     return next(lives, None)
 
 
-def settled(lives: Iterable[ObjectRecord]) -> Iterator[ObjectRecord]:
+def one_live_object(lives: Iterable[ObjectRecord]) -> Iterator[ObjectRecord]:
     """Yield what changes where a key has several objects: the live one becomes its last life, others leave."""
     # What Microsoft keeps revoked comes first, so that the current one is live, if any of them is.
     *others, current = sorted(lives, key=lambda record: (not record.revoked, record.life, record.id))
@@ -302,7 +302,7 @@ def _prepared(raw: dict[str, Any]) -> PreparedAttribute:
 
 def _attribute_record(event: str, attribute: PreparedAttribute) -> AttributeRecord:
     """Return an attribute without a fingerprint, so that the next run looks at it, and misses it if it is gone."""
-    return AttributeRecord(event, attribute.uuid, "", attribute.value.type, attribute.value.text[:1000])
+    return AttributeRecord(event, attribute.uuid, "", attribute.value.type, shorten(attribute.value.text, 1000, ""))
 
 
 def _refuse_missing(settings: Settings) -> None:

@@ -21,7 +21,7 @@ class IndicatorFormat(Protocol):
 
     @property
     def name(self) -> str:
-        """What the format is called in ``FORMATS``."""
+        """What the format is called."""
 
     @property
     def takes_objects(self) -> bool:
@@ -114,9 +114,16 @@ class TiIndicators:
         return ti_indicator(indicator)
 
 
-FORMATS: Mapping[str, IndicatorFormat] = {format_.name: format_ for format_ in (StixIndicators(), TiIndicators())}
+_STIX = StixIndicators()
+# By what the settings call the API (Settings.upload_api).
+FORMATS: Mapping[str, IndicatorFormat] = {
+    "stix": _STIX,
+    "legacy": _STIX,
+    "legacy-value": _STIX,
+    "graph": TiIndicators(),
+}
 
 
 def format_of(settings: Settings) -> IndicatorFormat:
     """Return the format of the indicators that the API of these settings takes."""
-    return FORMATS["graph" if settings.graph else "stix"]
+    return FORMATS[settings.upload_api]

@@ -15,7 +15,7 @@ from typing import Any
 from helpers.indicators import external_id
 from helpers.microsoft.batch import Batch
 from helpers.microsoft.responses import MOST_WORDS, Answer, NextStep, Verdict, parse_json_or_none, words_of
-from helpers.text import one_line
+from helpers.text import one_line, shorten
 
 
 class Operation(StrEnum):
@@ -110,4 +110,4 @@ def _error(item: Mapping[str, Any], operation: str) -> tuple[str, str]:
         return "", ""
     sub_code = str(details.get("subCode") or details.get("subcode") or "").removeprefix("0")
     words = ": ".join(filter(None, [str(details.get("code") or ""), message, sub_code])) or "no reason given"
-    return code, one_line(words)[:MOST_WORDS]
+    return code, shorten(one_line(words), MOST_WORDS, "")

@@ -12,7 +12,7 @@ from helpers.log import redact
 from helpers.microsoft.responses import MOST_WORDS
 from helpers.settings import FROM_VAULT, MsAuth, Settings, certificates, clouds
 from helpers.settings import validators as check
-from helpers.text import one_line
+from helpers.text import one_line, shorten
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -128,4 +128,4 @@ def _read(client: SecretClient, settings: Settings, name: str) -> str:
 
 
 def _words(error: Exception) -> str:
-    return f"Microsoft's words: {one_line(error)[:MOST_WORDS]}"
+    return f"Microsoft's words: {shorten(one_line(error), MOST_WORDS, '')}"

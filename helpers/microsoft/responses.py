@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from typing import Any
 
-from helpers.text import one_line
+from helpers.text import one_line, shorten
 
 # How much of Microsoft's own words is shown.
 MOST_WORDS = 500
@@ -95,7 +95,7 @@ def words_of(answer: Answer) -> str:
     message: Any = body.get("message") if isinstance(body, dict) else None
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         message = f"{body['error'].get('code', '')}: {body['error'].get('message', '')}"
-    text = one_line(message or answer.text)[:MOST_WORDS]
+    text = shorten(one_line(message or answer.text), MOST_WORDS, "")
     return f"{answer.status} {text}".strip() if answer.status else text
 
 

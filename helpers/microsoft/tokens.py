@@ -17,7 +17,7 @@ from helpers.log import redact
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.responses import MOST_WORDS
 from helpers.settings import MsAuth, Settings, certificates, credentials
-from helpers.text import one_line
+from helpers.text import one_line, shorten
 
 # So many seconds before it runs out, a token is renewed.
 EARLY = 300.0
@@ -190,7 +190,7 @@ def _strict_session(session: requests.Session, passing: Collection[int]) -> requ
 
 def _refuse_passing(response: requests.Response, *, passing: Collection[int], **_: Any) -> None:
     """Raise _Passing for a status that may pass, and for what no token service answers, as a proxy's page."""
-    words = f"HTTP {response.status_code}: {one_line(response.text)[:200]}"
+    words = f"HTTP {response.status_code}: {shorten(one_line(response.text), 200, '')}"
     if response.status_code in passing or response.status_code >= 500:
         raise _Passing(words)
     if not response.is_redirect and not _is_object(response):
@@ -220,4 +220,4 @@ def _certificate(auth: MsAuth) -> dict[str, str]:
 
 def _no_token(authority: str, words: str) -> str:
     hint = next((f"{hint} " for code, hint in _HINTS.items() if re.search(rf"{code}\b", words)), "")
-    return f"{authority} gives no token. {hint}Microsoft's words: {one_line(words)[:MOST_WORDS]}"
+    return f"{authority} gives no token. {hint}Microsoft's words: {shorten(one_line(words), MOST_WORDS, '')}"

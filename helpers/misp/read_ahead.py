@@ -8,28 +8,28 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Generic, TypeVar
 
-Item = TypeVar("Item")
+Element = TypeVar("Element")
 
 # How long a thread that is no longer wanted is waited for, in seconds; it dies with the process.
 PATIENCE = 5.0
 
 
-class ReadAhead(Generic[Item]):
+class ReadAhead(Generic[Element]):
     """Gives what an iterator gives, and has it read at most one item more than was taken.
 
     What the iterator raises is raised here, in its turn. After ``close`` nothing more is read; a thread that is in the
     middle of an item by then ends with it.
     """
 
-    def __init__(self, items: Iterator[Item]) -> None:
+    def __init__(self, items: Iterator[Element]) -> None:
         """Nothing is read before the first item is asked for."""
         self._items = items
-        self._results: queue.SimpleQueue[tuple[list[Item], BaseException | None]] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[list[Element], BaseException | None]] = queue.SimpleQueue()
         self._wanted = threading.Semaphore()
         self._closed = False
         self._thread = threading.Thread(target=self._read, name="read ahead", daemon=True)
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[Element]:
         """Take the items; the thread begins with the first."""
         self._thread.start()
         while True:

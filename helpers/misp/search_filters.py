@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 from helpers.indicators import is_true
 from helpers.settings import filter_names
 
-Filters = Mapping[str, Any]
-
 
 class Clash(NamedTuple):
     """Two parameters that MISP 2.5.1 answers with HTTP 500 together, and either of them by itself with events.
@@ -72,18 +70,18 @@ _FLAGS = frozenset({"published", "to_ids"})
 _FOR_ATTRIBUTES = _WARNINGLIST | {"to_ids", "sharinggroup", "sharing_group_id", "excludeLocalTags"}
 
 
-def for_listing(filters: Filters) -> dict[str, Any]:
+def for_listing(filters: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments that list the events, without their attributes and without paging."""
     kept = _translated(_without(filters, _PAGING | _OURS))
     return answerable({**kept, "metadata": True, "excludeGalaxy": True})
 
 
-def without_time_windows(filters: Filters) -> dict[str, Any]:
+def without_time_windows(filters: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments that ask whether the filters, time windows set aside, still find an event."""
     return for_listing(_without(filters, TIME_WINDOWS))
 
 
-def for_reading(filters: Filters, *, reports: bool = False) -> dict[str, Any]:
+def for_reading(filters: Mapping[str, Any], *, reports: bool = False) -> dict[str, Any]:
     """The arguments that read listed events whole: time windows have done their work in the listing.
 
     What no indicator is made of stays where it is: galaxies, proposals (where MISP can leave them) and, unless
@@ -100,7 +98,7 @@ def answerable(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if filter_names.received(name) not in dropped}
 
 
-def for_attributes(filters: Filters) -> dict[str, Any]:
+def for_attributes(filters: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments that read what is flagged of one event's attributes in pages, soft-deleted ones too.
 
     With them in the answer, deleting an attribute moves no other one to an earlier page.
@@ -114,12 +112,12 @@ def for_scores(*, wanted: bool) -> dict[str, Any]:
     return {"includeDecayScore": True} if wanted else {}
 
 
-def for_one_event(filters: Filters, uuid: str) -> dict[str, Any]:
+def for_one_event(filters: Mapping[str, Any], uuid: str) -> dict[str, Any]:
     """The site's filters narrowed to one event, whenever it was changed or published; see ``by_uuid``."""
     return {**_without(filters, TIME_WINDOWS | _PAGING), **by_uuid(filters, uuid)}
 
 
-def by_uuid(filters: Filters, uuids: Any) -> dict[str, Any]:
+def by_uuid(filters: Mapping[str, Any], uuids: Any) -> dict[str, Any]:
     """The parameter that names events by UUID beside the site's filters, which may hold the usual one.
 
     Nothing when they hold both, or ``searchall``: then what they find has to be looked through.
@@ -134,11 +132,11 @@ def is_on(value: object) -> bool:
     return is_true(value) or value == "true"
 
 
-def _without(filters: Filters, names: frozenset[str]) -> dict[str, Any]:
+def _without(filters: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
     return {name: value for name, value in filters.items() if name not in names}
 
 
-def _translated(filters: Filters) -> dict[str, Any]:
+def _translated(filters: Mapping[str, Any]) -> dict[str, Any]:
     return {_PYMISP_NAMES.get(name, name): _sent(name, value) for name, value in filters.items()}
 
 

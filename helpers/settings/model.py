@@ -16,10 +16,10 @@ from helpers.settings import clouds, validators
 from helpers.settings.attribute_filters import AttributeFilters
 from helpers.settings.sections import (
     KEY_IN_TENANT,
+    AttributeFilterSettings,
     Certificates,
     Endpoints,
     File,
-    Filters,
     FrozenModel,
     Headers,
     MispStories,
@@ -98,7 +98,7 @@ class Settings(BaseModel):
     days_to_expire_ignore_misp_last_seen: bool = False
     ignore_localtags: bool = True
     send_private_and_cidr: bool = False
-    filters: Filters = {}
+    filters: AttributeFilterSettings = {}
 
     state_dir: File = None
     log_file: Annotated[Path | None, BeforeValidator(validators.path)] = None

@@ -33,7 +33,7 @@ HeaderName = Annotated[str, AfterValidator(validators.header_name)]
 HeaderValue = Annotated[str, AfterValidator(validators.header_value)]
 Headers = Annotated[dict[HeaderName, HeaderValue], Field(repr=False)]
 UserAgent = Annotated[str, AfterValidator(validators.user_agent)]
-Filters = Annotated[dict[str, Any], AfterValidator(validators.attribute_filters)]
+AttributeFilterSettings = Annotated[dict[str, Any], AfterValidator(validators.attribute_filters)]
 
 # What misp2sentinel calls the keys of a destination that have another name in ms_auth.
 _KEY_IN_AUTH = {"tenantId": "tenant", "id": "client_id", "secret": "client_secret", "workspaceId": "workspace_id"}
@@ -91,7 +91,7 @@ class Tenant(FrozenModel):
     certificate_password: SecretStr | None = None
     managed_identity_client_id: Guid = ""
     federated_token_file: File = None
-    filters: Filters = {}
+    filters: AttributeFilterSettings = {}
     subscription_id: Guid = ""
     resourceGroupName: AzureName = ""  # noqa: N815
     workspaceName: AzureName = ""  # noqa: N815

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from helpers.indicators import is_true
 from helpers.misp import Event, whole_number
-from helpers.stories.story import EARLIEST, MANUAL, NO_DATA, Link, NewsItem, Story, StoryAttribute, Tag, sha256
+from helpers.stories.story import EARLIEST, MANUAL, NO_DATA, Link, NewsItem, Story, StoryAttribute, StoryTag, sha256
 
 Part = TypeVar("Part", bound=BaseModel)
 
@@ -251,7 +251,7 @@ def _objects_named(name: str, event: Mapping[str, Any]) -> Iterator[Event]:
 
 def _read_story(event: Event, object_: Event | None, items: list[NewsItem]) -> Story:
     values = _values_by_relation(object_ or {})
-    tags = _read_parts(Tag, values.get("tags", ()))
+    tags = _read_parts(StoryTag, values.get("tags", ()))
     attributes = _read_parts(StoryAttribute, values.get("attributes", ()))
     fields: dict[str, Any] = {name: _first_text(values, name) for name in STORY_TEXTS[1:]}
     fields |= {"id": str(event["uuid"]).lower(), "title": str(event.get("info") or "").strip()}

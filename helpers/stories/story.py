@@ -130,7 +130,7 @@ class _TextPart(_StoryPart):
         return json.dumps(self.model_dump(), sort_keys=True)
 
 
-class Tag(_TextPart):
+class StoryTag(_TextPart):
     """A tag of a story."""
 
     name: Annotated[RequiredText, AfterValidator(_fits_a_tag)]
@@ -196,7 +196,7 @@ class Story(_StoryPart):
     description: Text = ""
     summary: Text = ""
     comments: Text = ""
-    tags: Annotated[dict[str, Tag], BeforeValidator(_none_as_object)] = {}
+    tags: Annotated[dict[str, StoryTag], BeforeValidator(_none_as_object)] = {}
     attributes: Annotated[dict[str, StoryAttribute], BeforeValidator(_none_as_object)] = {}
     links: Annotated[list[Link], BeforeValidator(_none_as_list)] = []
     news_items: Annotated[list[NewsItem], BeforeValidator(_none_as_list)] = []

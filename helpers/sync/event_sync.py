@@ -35,6 +35,7 @@ from helpers.settings import AttributeFilters
 from helpers.sync.object_planner import ObjectPlanner
 from helpers.sync.report import Report
 from helpers.sync.send_queue import SendQueue
+from helpers.text import shorten
 
 _LONGEST_VALUE = 1000
 
@@ -255,7 +256,7 @@ class EventSync:
 
     def _row(self, attribute: PreparedAttribute, fingerprint: str) -> AttributeRecord:
         kind, value = (text_of(attribute.raw.get(name)) for name in ("type", "value"))
-        return AttributeRecord(self.uuid, attribute.uuid, fingerprint, kind, value[:_LONGEST_VALUE])
+        return AttributeRecord(self.uuid, attribute.uuid, fingerprint, kind, shorten(value, _LONGEST_VALUE, ""))
 
 
 def fingerprint(header: EventHeader, attribute: PreparedAttribute, settings: str) -> str:

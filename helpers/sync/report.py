@@ -16,6 +16,7 @@ from helpers.log import DestinationLogger
 from helpers.microsoft import Outcome, OutcomeState
 from helpers.misp import Detours
 from helpers.sync.plan import Plan
+from helpers.text import shorten
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +133,9 @@ class Report:
             if outcome.state is OutcomeState.PENDING:
                 self.unsent = outcome.words
             elif outcome.state is OutcomeState.REJECTED and len(self.rejections) < EXAMPLES:
-                self.rejections.append(f"{outcome.object.id} {outcome.object.pattern[:120]}: {outcome.words}")
+                self.rejections.append(
+                    f"{outcome.object.id} {shorten(outcome.object.pattern, 120, '')}: {outcome.words}"
+                )
 
     def add_plan(self, plan: Plan) -> None:
         """Count what is to be sent."""
@@ -153,7 +156,7 @@ class Report:
         """Count an object that the ledger takes over."""
         self.adopted[kind] += 1
         if kind is AdoptionKind.UNMATCHED and len(self.unmatched) < EXAMPLES:
-            self.unmatched.append(f"{record.id} {record.pattern[:120]}")
+            self.unmatched.append(f"{record.id} {shorten(record.pattern, 120, '')}")
         self.say(f"adopt {kind} {record.id} {record.pattern}")
 
     def _example(self, kind: str, text: str) -> None:

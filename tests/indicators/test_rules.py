@@ -180,7 +180,12 @@ def test_an_expiry_moves_with_the_run_unless_misp_or_the_settings_fix_it(setting
 
 
 def test_the_format_is_that_of_the_api():
-    assert {name: format_.name for name, format_ in FORMATS.items()} == {"stix": "stix", "graph": "graph"}
+    assert {name: format_.name for name, format_ in FORMATS.items()} == {
+        "stix": "stix",
+        "legacy": "stix",
+        "legacy-value": "stix",
+        "graph": "graph",
+    }
     assert format_of(Settings()) is FORMATS["stix"]
     assert format_of(Settings(ms_auth=MsAuth(new_upload_api=False))) is FORMATS["stix"]
     assert format_of(Settings(ms_auth=GRAPH)) is FORMATS["graph"]
