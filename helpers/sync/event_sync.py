@@ -104,6 +104,7 @@ class EventSync:
     _taken_back: list[Source] = field(default_factory=list)
     _reasons: dict[str, str] = field(default_factory=dict)
     _event: Json = field(default_factory=dict)
+    _organisation: str = ""
     _changed: Mapping[str, PreparedAttribute] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -118,14 +119,15 @@ class EventSync:
 
     def compare(self, part: PreparedSlice) -> list[Item]:
         """Compare a slice with what the ledger knows, and return what of it changed and is to be converted."""
-        self._event = part.prepared.event
+        self._event, header = part.prepared.event, part.prepared.header
+        self._organisation = header.organisation_uuid
         passing = apply_filters(part.prepared, *self.context.filters)
         self._count_what_is_not_sent(passing.skipped, passing.left_out)
         self._keep_skips(_of_others(passing.skipped, passing.items), {})
         changed = [item for item in passing.items if any(self._differs(member, part) for member in _members([item]))]
         self._changed = {member.uuid: member for member in _members(changed)}
         attributes = _members(passing.items)
-        self._count_unchanged([attribute for attribute in attributes if attribute.uuid not in self._changed])
+        self._count_unchanged([attribute for attribute in attributes if attribute.uuid not in self._changed], header)
         self._seen |= {attribute.uuid for attribute in attributes}
         return changed
 
@@ -196,7 +198,7 @@ class EventSync:
             uuid=self.uuid,
             timestamp=whole_number(self._event.get("timestamp")),
             published=is_true(self._event.get("published")),
-            organisation=EventHeader.of(self._event).organisation_uuid,
+            organisation=self._organisation,
             listing=self.listed.listing if self.listed else "",
             listed=self.listed is not None,
             todo=True,
@@ -215,9 +217,8 @@ class EventSync:
         report.add_attributes(len(skipped))
         report.add_skips(skipped, left_out)
 
-    def _count_unchanged(self, attributes: Sequence[PreparedAttribute]) -> None:
+    def _count_unchanged(self, attributes: Sequence[PreparedAttribute], header: EventHeader) -> None:
         """Count attributes that are as they were: sent before, or skipped for the reason that is known."""
-        header = EventHeader.of(self._event)
         rows = [(attribute, self._known[attribute.uuid]) for attribute in attributes]
         skipped = [attribute.skipped(header, Skip[row.skip], row.words) for attribute, row in rows if row.skip]
         self.context.report.add_attributes(len(rows), unchanged=len(rows) - len(skipped))

@@ -103,20 +103,17 @@ class Report:
 
     def add_skips(self, skipped: Iterable[Skipped], left_out: Iterable[Skipped]) -> None:
         """Count and log attributes, and halves of attributes, that are not sent."""
+        log = DestinationLogger(logger, self.name)
         for skip in skipped:
             self.skipped[skip.reason] += 1
-            self._log_skip(skip)
+            log.debug("Skipped: %s", skip)
+            if skip.reason is Skip.NO_VALID_UNTIL:
+                log.warning(LOG_NO_VALID_UNTIL.format(skip))
             self.say(f"skip {skip}")
             examples = self.examples.setdefault(skip.reason, [])
             if len(examples) < EXAMPLES:
                 examples.append(f"{skip.type} {skip.value} {f'({skip.words})' if skip.words else ''}".strip())
         self.left_out.update(half.reason for half in left_out)
-
-    def _log_skip(self, skip: Skipped) -> None:
-        log = DestinationLogger(logger, self.name)
-        log.debug("Skipped: %s", skip)
-        if skip.reason is Skip.NO_VALID_UNTIL:
-            log.warning(LOG_NO_VALID_UNTIL.format(skip))
 
     def add_unasked(self, count: int) -> None:
         """Count attributes of a large event that MISP was not asked for, since they are not flagged."""
