@@ -100,7 +100,7 @@ def _objects(model: Indicator, event: Record, then: int) -> Iterator[Rows]:
         indicator = {**model, "id": f"indicator--{uuid}", "pattern": f"[domain-name:value = '{value}']"}
         source = Source(attribute_key(indicator, uuid), event["uuid"], uuid)
         want = DesiredObject(source.key, indicator, UUID(uuid), indicator["id"], lifetime=300 * DAY)
-        (new,) = decide_objects({want.key: want}, {}, [], {}, RetryPolicy(then), in_window=True).new
+        (new,) = decide_objects({want.key: want}, {}, [], (), RetryPolicy(then), in_window=True).new
         print_ = hashlib.sha256(uuid.encode()).hexdigest()
         record = AttributeRecord(event["uuid"], uuid, print_, "domain", value)
         yield record, source, replace(new, stage=Stage.ACCEPTED, live=True, sent_at=then, accepted_at=then)

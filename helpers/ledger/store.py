@@ -120,6 +120,10 @@ class Ledger(LedgerRows):
         """Return objects by their STIX ids."""
         return {record.id: record for record in self._in(ObjectRecord, OBJECTS, OBJECTS.c.id, ids)}
 
+    def known_ids(self, ids: Iterable[str]) -> set[str]:
+        """Return those of these STIX ids that an object has, or had."""
+        return self._values_where(OBJECTS.c.id, OBJECTS.c.id, ids)
+
     def leaving(self) -> list[ObjectRecord]:
         """Return the objects that are to be withdrawn."""
         return list(self._rows(ObjectRecord, OBJECTS, OBJECTS.c.leaving > ""))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from constants import WithdrawalReason
 from helpers.indicators import ConversionRules, Indicator, PreparedAttribute, seconds
-from helpers.ledger import Ledger, RetryPolicy, Source
+from helpers.ledger import Ledger, ObjectRecord, RetryPolicy, Source
 from helpers.sync.plan import (
     Cause,
     DesiredObject,
+    Life,
     Plan,
     attribute_key,
     contribution,
     decide_objects,
     desired_by_all,
     desired_by_one,
+    lives_to_begin,
     value_key,
 )
 
@@ -68,8 +71,24 @@ class ObjectPlanner:
     ) -> Plan:
         """Decide on objects by an event; ``in_window``: the site's filters find it, time windows included."""
         known = self.ledger.objects([*desired, *unwanted])
-        taken = self.ledger.by_id(wanted.first_id for wanted in desired.values())
+        taken = self._taken(desired, known)
         return decide_objects(desired, unwanted, known, taken, self.policy, in_window=in_window, event=event)
+
+    def _taken(self, desired: Mapping[str, DesiredObject], known: Sequence[ObjectRecord]) -> set[str]:
+        """Return those ids of lives to begin that the ledger has, until each object has one that it does not have.
+
+        Twice as many are looked up each time, so that it ends soon for somebody who has taken many on purpose.
+        """
+        asked, taken, ahead = set[str](), set[str](), 1
+        while True:
+            begun = lives_to_begin(desired, known, taken)
+            candidates = [(desired[key], life) for key, life in begun.items() if life.id not in asked]
+            if not candidates:
+                return taken
+            ids = {life.id for wanted, first in candidates for life in _in_a_row(wanted, first, ahead)} - asked
+            taken |= self.ledger.known_ids(ids)
+            asked |= ids
+            ahead *= 2
 
     def plan_without(self, event: str, sources: Sequence[Source], reasons: Mapping[str, str]) -> Plan:
         """Decide on the objects of sources that an event takes back: one without any other source leaves.
@@ -87,6 +106,11 @@ class ObjectPlanner:
         }
         desired = desired_by_sources(staying) if self.shared else {}
         return self.plan(desired, unwanted, event=event, in_window=False)
+
+
+def _in_a_row(wanted: DesiredObject, first: Life, number: int) -> Iterable[Life]:
+    """Return so many lives of an object, from one on."""
+    return islice(wanted.lives_after(first.number - 1), number)
 
 
 def desired_by_sources(sources: Iterable[Source]) -> dict[str, DesiredObject]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
@@ -30,6 +31,13 @@ class Cause(NamedTuple):
 
     reason: str
     event: str
+
+
+class Life(NamedTuple):
+    """One of the lives of what an object stands for: which one, from 1, and its STIX id."""
+
+    number: int
+    id: str
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,13 @@ class DesiredObject:
     def pattern(self) -> str:
         """The STIX pattern."""
         return str(self.indicator["pattern"])
+
+    def lives_after(self, number: int) -> Iterator[Life]:
+        """Yield its lives after this one, without end; 0 stands before the first."""
+        return (Life(life, self._id_of(life)) for life in count(number + 1))
+
+    def _id_of(self, life: int) -> str:
+        return self.first_id if life == 1 else f"indicator--{uuid5(self.namespace, f'{self.pattern}#{life}')}"
 
     @cached_property
     def fingerprint(self) -> str:
@@ -134,11 +149,30 @@ def merged(indicators: Iterable[Indicator]) -> Indicator:
     }
 
 
+def lives_to_begin(
+    desired: Mapping[str, DesiredObject], known: Iterable[ObjectRecord], taken: Container[str]
+) -> dict[str, Life]:
+    """Return the life of each desired object that has none now, by key: the lowest whose id nobody ever had.
+
+    ``known`` has every life of these keys, ``taken`` the ids that the ledger has. Anybody can give an attribute the
+    UUID of an id that comes later, so no id is free because of what it was made from.
+    """
+    lives, given = _by_key(known), set[str]()
+    begun: dict[str, Life] = {}
+    for key, wanted in desired.items():
+        of_key = lives.get(key, [])
+        if _current(of_key) is None:
+            after = wanted.lives_after(of_key[-1].life if of_key else 0)
+            begun[key] = next(life for life in after if life.id not in taken and life.id not in given)
+            given.add(begun[key].id)
+    return begun
+
+
 def decide_objects(
     desired: Mapping[str, DesiredObject],
     unwanted: Mapping[str, Cause],
-    known: Iterable[ObjectRecord],
-    taken: Mapping[str, ObjectRecord],
+    known: Sequence[ObjectRecord],
+    taken: Container[str],
     policy: RetryPolicy,
     *,
     in_window: bool,
@@ -147,23 +181,32 @@ def decide_objects(
     """Decide on the objects of some keys.
 
     ``unwanted`` has, for each key that no attribute asks for any more, the reason and the event that let it go;
-    ``known`` every life of all these keys; ``taken`` what the ledger has under the first ids of the desired ones;
+    ``known`` every life of all these keys; ``taken`` what of the ids of ``lives_to_begin`` the ledger has;
     ``in_window`` whether their event, which is ``event``, matches the site's filters, time windows included.
     """
-    lives: dict[str, list[ObjectRecord]] = {}
-    for record in sorted(known, key=lambda record: record.life):
-        lives.setdefault(record.key, []).append(record)
+    lives, begun = _by_key(known), lives_to_begin(desired, known, taken)
     plan = Plan()
     for key, cause in unwanted.items():
         _withdraw(lives.get(key, []), cause, policy.now, plan)
     for key, wanted in desired.items():
-        of_key = lives.get(key, [])
-        current = of_key[-1] if of_key and not of_key[-1].revoked else None
-        if current is None:
-            _begin_life(wanted, of_key, taken.get(wanted.first_id), policy.now, plan)
+        if key in begun:
+            _begin_life(wanted, begun[key], policy.now, plan)
         else:
-            _bring_up_to_date(current, wanted, policy, plan, in_window=in_window, event=event)
+            _bring_up_to_date(lives[key][-1], wanted, policy, plan, in_window=in_window, event=event)
     return plan
+
+
+def _by_key(known: Iterable[ObjectRecord]) -> dict[str, list[ObjectRecord]]:
+    """Return the lives of each key, the latest last."""
+    lives: dict[str, list[ObjectRecord]] = {}
+    for record in sorted(known, key=lambda record: record.life):
+        lives.setdefault(record.key, []).append(record)
+    return lives
+
+
+def _current(lives: Sequence[ObjectRecord]) -> ObjectRecord | None:
+    """Return the object under the latest life; none where its id may be revoked, which is for ever."""
+    return lives[-1] if lives and not lives[-1].revoked else None
 
 
 def renewal(record: ObjectRecord, now: int, *, moves: bool) -> ObjectRecord:
@@ -176,11 +219,9 @@ def renewal(record: ObjectRecord, now: int, *, moves: bool) -> ObjectRecord:
     return replace(record, stage=Stage.PENDING, valid_until=until, renew_at=until - lifetime // 2, body=body)
 
 
-def _begin_life(
-    wanted: DesiredObject, lives: list[ObjectRecord], first: ObjectRecord | None, now: int, plan: Plan
-) -> None:
+def _begin_life(wanted: DesiredObject, life: Life, now: int, plan: Plan) -> None:
     """Send what has no object, or one that is revoked for ever; unless it has expired already."""
-    record = _next_life(wanted, lives, first, now)
+    record = _first_sent(wanted, life, now)
     if record.valid_until > now:
         plan.new.append(record)
 
@@ -215,19 +256,15 @@ def _withdraw(lives: list[ObjectRecord], cause: Cause, now: int, plan: Plan) -> 
         plan.forget.append(current)
 
 
-def _next_life(wanted: DesiredObject, lives: list[ObjectRecord], first: ObjectRecord | None, now: int) -> ObjectRecord:
-    """Return an object under the lowest life whose id was never revoked nor used for another pattern."""
-    used = lives[-1].life if lives else int(first is not None)
-    life = used + 1
-    new_id = wanted.first_id if life == 1 else f"indicator--{uuid5(wanted.namespace, f'{wanted.pattern}#{life}')}"
+def _first_sent(wanted: DesiredObject, life: Life, now: int) -> ObjectRecord:
     until = max(wanted.fixed_until, now + wanted.lifetime if wanted.lifetime else 0)
-    indicator = {**wanted.indicator, "id": new_id, "modified": stix_time_of(now), "valid_until": stix_time_of(until)}
+    indicator = {**wanted.indicator, "id": life.id, "modified": stix_time_of(now), "valid_until": stix_time_of(until)}
     return ObjectRecord(
-        id=new_id,
+        id=life.id,
         key=wanted.key,
         pattern=wanted.pattern,
         value=value_in(wanted.pattern),
-        life=life,
+        life=life.number,
         fingerprint=wanted.fingerprint,
         valid_until=until,
         renew_at=until - wanted.lifetime // 2 if wanted.lifetime else None,
