@@ -7,7 +7,8 @@
     │   └── NoLedger              … since state_url is "none"
     ├── MispError                 exit 3: MISP gave no usable answer
     │   ├── MispRefused           … and asking again will not help (key, role, address)
-    │   │   └── MispDeclined      … one write or question of several, in MISP's own words
+    │   │   ├── MispDeclined      … one write or question of several, in MISP's own words
+    │   │   └── MispMoved         exit 2: it answers at another address
     │   └── MispBusy              … and asking again, later or for less, may help
     ├── StoryStopped              never ends the process: the outcome of one story, blocked or failed
     ├── TimeUp                    never ends the process: a run stops in good order, and the next one continues
@@ -91,6 +92,12 @@ class MispDeclined(MispRefused):
     def __init__(self, status: int, words: str) -> None:
         self.status = status
         super().__init__(words)
+
+
+class MispMoved(MispRefused):
+    """MISP's address leads to another one, where no request follows."""
+
+    exit_code = ExitCode.SETTINGS
 
 
 class MispBusy(MispError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from helpers import log
 from helpers.commands.share import key_owner
-from helpers.errors import MispError, MispRefused, RunActive, SettingsError, SyncError
+from helpers.errors import MispError, MispMoved, MispRefused, RunActive, SettingsError, SyncError
 from helpers.microsoft import Api, BatchSender, Clock, MicrosoftClient, RateLimiters, api_for, key_vault
 from helpers.misp import NOTHING_FOUND, MispReader, decaying_models
 from helpers.settings import Settings, credentials, filter_names, written
@@ -130,6 +130,8 @@ def _login(reader: MispReader) -> str:
     address = reader.settings.misp_domain
     try:
         return f"logged in at {address}, MISP {reader.version()}"
+    except MispMoved:  # it names the address
+        raise
     except MispError as error:
         raise MispError(f"{address}: {error}") from error
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import requests
 
-from helpers.http import PinnedHttpAdapter, innermost_cause, session
+from helpers.http import PinnedHttpAdapter, Redirected, innermost_cause, session
 from helpers.log import DestinationLogger, redact
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.responses import Answer, NextStep, Verdict
@@ -55,11 +55,12 @@ class MicrosoftClient:
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            # A redirect would take the token to an address that nobody has set.
             response = self._http.request(
                 method, url, data=body, headers=headers, timeout=READ_SECONDS, allow_redirects=False
             )
             return Answer(response.status_code, redact(response.text), response.headers)
+        except Redirected as error:
+            return Answer(error.status, f"{error}: does ms_endpoints name Microsoft's own address?")
         except requests.RequestException as error:
             self._log.info("No answer from Microsoft: %s", error)
             hint = "firewall, ms_proxies, ms_verifycert, ms_endpoints?"

@@ -65,7 +65,8 @@ def _client(settings: Settings) -> SecretClient:
         from azure.keyvault.secrets import SecretClient  # noqa: PLC0415
 
         adapter = PinnedHttpAdapter(settings.ms_verifycert, settings.ms_proxies or None, READ_SECONDS)
-        transport = RequestsTransport(session=session(adapter, settings.ms_useragent), session_owner=False)
+        http = session(adapter, settings.ms_useragent, bodies_to=settings.ms_endpoints.authority)
+        transport = RequestsTransport(session=http, session_owner=False)
         credential = _credential(settings, transport=transport, retry_total=TRIES_MORE)
     except ModuleNotFoundError as error:
         raise SettingsError([_INSTALL.format(error.name)]) from error

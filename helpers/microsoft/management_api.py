@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import tenacity
 
 from helpers.errors import MicrosoftError
+from helpers.http import same_origin, shown
 from helpers.indicators import Indicator
 from helpers.microsoft.client import MicrosoftClient, Reply
 from helpers.microsoft.rate_limit import Clock
@@ -49,8 +50,8 @@ class ManagementApi:
 
     def _on_our_host(self, link: str) -> str:
         """Return the address of the next page if it is on the same host: the token goes there. Else MicrosoftError."""
-        if _host(link) != _host(self._settings.ms_endpoints.management):
-            raise MicrosoftError(f"The management API names a next page on another host: {urlsplit(link).hostname}.")
+        if not same_origin(link, self._settings.ms_endpoints.management):
+            raise MicrosoftError(f"The management API names a next page on another host: {shown(link)}.")
         return link
 
     def _ask(self, method: str, url: str, body: bytes | None = None) -> dict[str, Any]:
@@ -111,11 +112,6 @@ def _indicators(page: dict[str, Any]) -> Iterator[Indicator]:
         if not isinstance(indicator, dict) or not all(isinstance(indicator.get(key), str) for key in ("id", "pattern")):
             raise MicrosoftError("The management API answered with a record that holds no indicator.")
         yield indicator
-
-
-def _host(url: str) -> tuple[str, str | None, int]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or 443
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

@@ -79,7 +79,8 @@ def interpret(answer: Answer, size: int, now: datetime) -> Verdict:
         return Verdict(NextStep.THROTTLED, words, _wait_asked_for(answer, now))
     if answer.status == 401:
         return Verdict(NextStep.NEW_TOKEN, words)
-    if answer.status in (403, 404):  # no role, no workspace: no other batch fares better until somebody acts
+    # No role, no workspace, another address: no other batch fares better until somebody acts.
+    if answer.status in (403, 404) or 300 <= answer.status < 400:
         return Verdict(NextStep.STOP, words)
     if answer.status in _REFUSED:
         return _refused_whole(answer, size, words)

@@ -12,7 +12,7 @@ import requests
 import tenacity
 
 from helpers.errors import MicrosoftError
-from helpers.http import innermost_cause
+from helpers.http import ForeignAddress, OneOriginSession, Redirected, innermost_cause
 from helpers.log import redact
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.responses import MOST_WORDS
@@ -53,6 +53,8 @@ _NO_IDENTITY = (
     "Service or the Function, or choose another ms_auth['credential']."
 )
 _UNREACHABLE = "Is it reachable from this host (firewall, ms_proxies, ms_verifycert, ms_endpoints['authority'])?"
+
+_ADDRESS = "ms_endpoints['authority'] must be Microsoft's own login, and nothing in between may answer for it."
 
 
 class _Passing(Exception):
@@ -118,6 +120,8 @@ class TokenSource:
 
         try:
             answer = self._ask_identity(msal) if self._is_identity else self._ask_login(msal)
+        except (Redirected, ForeignAddress) as error:
+            raise MicrosoftError(f"{self._where} gives no token: {error}. {_ADDRESS}") from error
         except (requests.RequestException, msal.exceptions.MsalServiceError) as error:
             raise _Passing(innermost_cause(error)) from error
         except ValueError as error:
@@ -142,7 +146,7 @@ class TokenSource:
                 client_credential=self._client_credential(),
                 authority=self._authority,
                 instance_discovery=False,
-                http_client=_strict_session(self._session, _PASSING),
+                http_client=self._strict_session(_PASSING),
                 http_cache=self._http_cache,
             )
         self._app.remove_tokens_for_client()
@@ -155,9 +159,19 @@ class TokenSource:
             msal.UserAssignedManagedIdentity(client_id=client) if client else msal.SystemAssignedManagedIdentity()
         )
         # A new one each time: the old one would hand out from memory the token that is to be renewed.
-        app = msal.ManagedIdentityClient(identity, http_client=_strict_session(self._session, _PASSING_OF_IDENTITY))
+        app = msal.ManagedIdentityClient(identity, http_client=self._strict_session(_PASSING_OF_IDENTITY))
         answer: dict[str, Any] = app.acquire_token_for_client(resource=self._auth.scope.removesuffix("/.default"))
         return answer
+
+    def _strict_session(self, passing: Collection[int]) -> requests.Session:
+        """Return a session over the same adapters that sends secrets to the authority alone.
+
+        An answer that may pass is an error in it, as msal tries once only.
+        """
+        strict = OneOriginSession(self._authority)
+        strict.trust_env, strict.headers, strict.adapters = False, self._session.headers, self._session.adapters
+        strict.hooks["response"].append(partial(_refuse_passing, passing=passing))
+        return strict
 
     def _client_credential(self) -> Any:
         """Return what msal takes for the credential. Raises MicrosoftError."""
@@ -180,20 +194,12 @@ class TokenSource:
         return text
 
 
-def _strict_session(session: requests.Session, passing: Collection[int]) -> requests.Session:
-    """Return a session over the same adapters in which an answer that may pass is an error, as msal tries once only."""
-    strict = requests.Session()
-    strict.trust_env, strict.headers, strict.adapters = False, session.headers, session.adapters
-    strict.hooks["response"].append(partial(_refuse_passing, passing=passing))
-    return strict
-
-
 def _refuse_passing(response: requests.Response, *, passing: Collection[int], **_: Any) -> None:
     """Raise _Passing for a status that may pass, and for what no token service answers, as a proxy's page."""
     words = f"HTTP {response.status_code}: {shorten(one_line(response.text), 200, '')}"
     if response.status_code in passing or response.status_code >= 500:
         raise _Passing(words)
-    if not response.is_redirect and not _is_object(response):
+    if not _is_object(response):
         raise _Passing(f"It gave an answer that is no token service's (a proxy's page?): {words}")
 
 

@@ -164,7 +164,9 @@ class MispClient:
         if seconds_left <= 0:
             raise TimeUp("there was no time left to ask MISP")
         self._adapter.read_seconds = min(self.connection.timeout, seconds_left)
-        return checked_answer(question, lambda: self.last_headers, self.connection.setting_names, setting)
+        return checked_answer(
+            question, lambda: self.last_headers, self.connection.setting_names, self.connection.url, setting
+        )
 
     def _read_answer(self, answer: Any, read: Callable[[Any], Any]) -> Any:
         """Read an answer, but leave one that says that something went wrong to ``checked_answer``."""
@@ -205,21 +207,26 @@ class MispClient:
     def _log_in(self) -> Any:
         from pymisp import PyMISP  # noqa: PLC0415  takes 0.2 s to import
 
-        connection = self.connection
-        pymisp = PyMISP(
+        connection, adapter = self.connection, self._adapter
+
+        class PinnedPyMISP(PyMISP):
+            """PyMISP mounts an adapter for https alone, and asks while it is made; ours is for every request."""
+
+            def _prepare_request(self, *arguments: Any, **options: Any) -> requests.Response:
+                vars(self)["_PyMISP__session"].mount("http://", adapter)
+                return super()._prepare_request(*arguments, **options)
+
+        return PinnedPyMISP(
             connection.url,
             connection.key.get_secret_value(),
             ssl=connection.verify,
             proxies=dict(connection.proxies) or None,
             timeout=(CONNECT_SECONDS, connection.timeout),
             http_headers=dict(connection.headers) or None,
-            https_adapter=self._adapter,
+            https_adapter=adapter,
             auth=_KeepKey(),
             tool=connection.user_agent,
         )
-        # PyMISP mounts an adapter for https alone; without ours, nobody hears how long a rate limit lasts.
-        vars(pymisp)["_PyMISP__session"].mount("http://", self._adapter)
-        return pymisp
 
 
 class _KeepKey(requests.auth.AuthBase):

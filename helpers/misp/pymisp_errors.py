@@ -10,16 +10,18 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import requests
 
-from helpers.errors import MispBusy, MispDeclined, MispError, MispRefused
-from helpers.http import innermost_cause
+from helpers.errors import MispBusy, MispDeclined, MispError, MispMoved, MispRefused
+from helpers.http import Redirected, found_in, innermost_cause, same_origin, shown
 from helpers.misp.responses import excerpt, whole_number
 
 _LONGEST_WAIT = 900
 _UNAUTHORISED, _FORBIDDEN, _TOO_MANY = 401, 403, 429
 _MAINTENANCE = "MISP sends every request to its login page: it is in maintenance, or the key belongs to no API user"
+_LOGIN_PAGE = "/users/login"
 _KEY_REFUSED = "Authentication failed"
 # MISP, AppController: the key is right, and its allowed IPs do not hold the address that the request came from.
 _ADDRESS_REFUSED = "from your IP address"
@@ -54,7 +56,6 @@ class SettingNames(NamedTuple):
         """What to say by a piece of what PyMISP raised; the first piece that is in it decides."""
         untrusted = f"the certificate is not trusted ({self.verify} can name a CA bundle)"
         return {
-            "redirects": _MAINTENANCE,
             _KEY_REFUSED: self.key_refused,
             _ADDRESS_REFUSED: self.address_refused,
             "NO_CERTIFICATE_OR_CRL_FOUND": f"the file that {self.verify} names holds no certificate",
@@ -67,11 +68,15 @@ class SettingNames(NamedTuple):
 
 
 def checked_answer(
-    question: Callable[[], Any], headers: Callable[[], Mapping[str, str]], names: SettingNames, setting: str = ""
+    question: Callable[[], Any],
+    headers: Callable[[], Mapping[str, str]],
+    names: SettingNames,
+    address: str,
+    setting: str = "",
 ) -> Any:
     """Ask PyMISP a question and return the answer; ``headers`` are those of the last response.
 
-    ``setting`` is the name of the setting that is part of the question, if one is.
+    ``address`` is MISP's, ``setting`` the name of the setting that is part of the question, if one is.
 
     Raises MispBusy for what may pass, MispRefused for what will not, MispError for the rest.
     """
@@ -79,12 +84,8 @@ def checked_answer(
 
     try:
         answer = question()
-    except requests.TooManyRedirects as error:
-        raise MispRefused(_MAINTENANCE) from error
-    except requests.RequestException as error:
-        raise MispBusy(f"no answer from MISP: {excerpt(innermost_cause(error))}") from error
-    except PyMISPError as error:
-        raise _raised(excerpt(error), names) from error
+    except (requests.RequestException, PyMISPError) as error:  # what PyMISP raises at its login may hide requests' own
+        raise _of_transport(error, names, address) or _raised(excerpt(error), names) from error
     except (ValueError, TypeError) as error:
         raise MispRefused(f"PyMISP does not take {setting or 'what it was asked'}: {excerpt(error)}") from error
     except (LookupError, AttributeError, RecursionError) as error:
@@ -92,6 +93,33 @@ def checked_answer(
     if isinstance(answer, dict) and "errors" in answer:
         raise _returned(answer["errors"], headers(), names)
     return answer
+
+
+def _of_transport(error: Exception, names: SettingNames, address: str) -> MispError | None:
+    """Return what a fault on the way to MISP means; None for one of PyMISP's own."""
+    redirected = found_in(error, Redirected)
+    if redirected:
+        return _moved(redirected, names, address)
+    if isinstance(error, requests.RequestException):
+        return MispBusy(f"no answer from MISP: {excerpt(innermost_cause(error))}")
+    return None
+
+
+def _moved(redirected: Redirected, names: SettingNames, address: str) -> MispError:
+    """Say which address to write, or that MISP shows its login page to whoever asks."""
+    if same_origin(redirected.asked, redirected.target) and _LOGIN_PAGE in redirected.target:
+        return MispRefused(_MAINTENANCE)
+    new_address = moved_address(address, redirected.asked, redirected.target)
+    return MispMoved(
+        f"{names.url} is redirected to {new_address}, where the key does not follow: write that in {names.url}. (If it "
+        "is a gateway's login page, let the gateway pass this program.)"
+    )
+
+
+def moved_address(address: str, asked: str, target: str) -> str:
+    """Return the address that MISP has now: where the request was led to, without what was asked for there."""
+    asked_for = urlsplit(asked).path.removeprefix(urlsplit(address).path.rstrip("/"))
+    return shown(target).removesuffix(asked_for)
 
 
 def declined(answer: Any) -> MispDeclined | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from constants import LOG_NO_VALID_UNTIL, AdoptionKind, Skip
-from helpers.errors import ExitCode, SyncError
+from helpers.errors import ExitCode, MispError, SyncError
 from helpers.indicators import Skipped
 from helpers.ledger import ObjectRecord
 from helpers.log import DestinationLogger
@@ -48,6 +48,7 @@ class Report:
     unread: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     misp_error: str = ""
+    misp_exit_code: int = ExitCode.MISP
     given_up: str = ""
     unsent: str = ""
     unchanged: int = 0
@@ -81,7 +82,8 @@ class Report:
             for part in parts:
                 getattr(total, name).update(getattr(part, name))
         total.detours = max((part.detours for part in parts), key=lambda detours: detours.failed)
-        total.misp_error = next((part.misp_error for part in parts if part.misp_error), "")
+        at_misp = next((part for part in parts if part.misp_error), total)
+        total.misp_error, total.misp_exit_code = at_misp.misp_error, at_misp.misp_exit_code
         total.stopped = any(part.stopped for part in parts)
         total.advice = _first_advice(parts)
         total.warnings = list(dict.fromkeys(warning for part in parts for warning in part.warnings))
@@ -95,6 +97,10 @@ class Report:
         known = isinstance(error, SyncError)
         self.failure = str(error) if known else f"{type(error).__name__}: {error}"
         self.failure_code = error.exit_code if isinstance(error, SyncError) else ExitCode.UNFINISHED
+
+    def fail_at_misp(self, error: MispError) -> None:
+        """Note that MISP was given up, and why."""
+        self.misp_error, self.misp_exit_code = str(error), error.exit_code
 
     def add_attributes(self, count: int, unchanged: int = 0) -> None:
         """Count attributes that were decided on; of ``unchanged`` nothing has to be sent."""
@@ -178,7 +184,9 @@ class Report:
         """0 done; 3 MISP, 4 Microsoft failed; 1 done, but some objects were rejected or are pending."""
         if self.parts:
             return _together([part.exit_code for part in self.parts])
-        if self.misp_error or self.unread:
+        if self.misp_error:
+            return self.misp_exit_code
+        if self.unread:
             return ExitCode.MISP
         if self.failure:
             return self.failure_code

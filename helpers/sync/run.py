@@ -156,7 +156,7 @@ def _read_and_send(this_run: _Run, destinations: Sequence[DestinationRun], progr
         read_to_the_end = True
     except MispError as error:
         for destination in destinations:
-            destination.report.misp_error = str(error)
+            destination.report.fail_at_misp(error)
     except KeyboardInterrupt:
         _abandon(destinations)
         raise

@@ -140,7 +140,7 @@ class SharedReading:
                 self._read_all()
         except MispError as error:
             for sync in self._active:
-                sync.report.misp_error = str(error)
+                sync.report.fail_at_misp(error)
 
     def _read_one(self) -> None:
         filters = search_filters.for_one_event(self.settings.misp_event_filters, self.options.uuid)

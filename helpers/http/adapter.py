@@ -1,4 +1,4 @@
-"""How a request travels: certificate checks, proxies and timeouts as the settings say, and no other way.
+"""The one adapter that every request goes through.
 
 requests lets REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, the proxy variables and ~/.netrc win over a session's
 own settings; here they count only where the settings say nothing. The identity endpoint of an Azure host
@@ -7,7 +7,6 @@ is on that host, or link-local, and is asked without any proxy.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,13 +17,14 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies, should_bypass_proxies
 
+from helpers.http.faults import Redirected
+from helpers.http.origin import joined, same_origin
+
 CONNECT_SECONDS = 15.0
 IDENTITY_CONNECT_SECONDS = 2.0
-
-_WRAPPED = ("ConnectionPool(", "Connection aborted")
-_OBJECT = re.compile(r"<[^<>]* at 0x[0-9a-f]+>(?:, |: )?")
-_INNERMOST = re.compile(r"""^.*\b[A-Za-z]+\((?:\d+, )?(['"])(.*?)(?:\1\)*)?$""", re.DOTALL)
-_CONNECTION = re.compile(r"^HTTPS?Connection(?:Pool)?\([^()]*\): ")
+# The redirects that keep method and body (RFC 9110, sections 15.4.8 and 15.4.9), and how many are followed in a row.
+_KEEPS_REQUEST = frozenset({307, 308})
+MOST_REDIRECTS = 5
 
 
 class PinnedHttpAdapter(HTTPAdapter):
@@ -46,15 +46,28 @@ class PinnedHttpAdapter(HTTPAdapter):
     def send(
         self, request: requests.PreparedRequest, *_: Any, stream: bool = False, **options: Any
     ) -> requests.Response:
-        """Send one request; what the caller or the environment say of verify, proxies and timeout is ignored."""
+        """Send one request; what the caller or the environment say of verify, proxies and timeout is ignored.
+
+        Requests carry secrets: a redirect is followed only where it keeps the request and leads to the same scheme,
+        host and port; no session gets to see one. Raises Redirected for the others, and requests' own errors.
+        """
+        for _redirects in range(MOST_REDIRECTS + 1):
+            response = self._send_once(request, stream=stream, cert=options.get("cert"))
+            if not response.is_redirect:
+                return response
+            response.close()
+            request = _redirected(request, response)
+        raise requests.TooManyRedirects(f"more than {MOST_REDIRECTS} redirects, one after the other")
+
+    def _send_once(self, request: requests.PreparedRequest, *, stream: bool, cert: Any) -> requests.Response:
         self.last_headers = CaseInsensitiveDict()
-        to_identity = _goes_to_identity_endpoint(request)
+        to_identity = goes_to_identity_endpoint(request)
         response = super().send(
             request,
             stream=stream,
             timeout=(IDENTITY_CONNECT_SECONDS if to_identity else CONNECT_SECONDS, self.read_seconds),
             verify=self._verify,
-            cert=options.get("cert"),
+            cert=cert,
             proxies={} if to_identity else self._proxies_for(request.url or ""),
         )
         self.last_headers = response.headers
@@ -66,30 +79,17 @@ class PinnedHttpAdapter(HTTPAdapter):
         return {} if should_bypass_proxies(url, no_proxy=self._proxies.get("no_proxy", "")) else self._proxies
 
 
-def _goes_to_identity_endpoint(request: requests.PreparedRequest) -> bool:
+def goes_to_identity_endpoint(request: requests.PreparedRequest) -> bool:
     """Say whether this goes to a host's own identity endpoint (Azure Instance Metadata Service)."""
     return "Metadata" in request.headers or (urlsplit(request.url or "").hostname or "").startswith("169.254.")
 
 
-def session(adapter: HTTPAdapter, user_agent: str) -> requests.Session:
-    """Return a session that sends every request through this adapter, and reads nothing from the environment."""
-    pinned = requests.Session()
-    pinned.trust_env = False
-    pinned.headers["User-Agent"] = user_agent
-    pinned.mount("https://", adapter)
-    pinned.mount("http://", adapter)
-    return pinned
-
-
-def innermost_cause(error: object) -> str:
-    """Return the innermost cause that an exception's text names: ``[Errno 111] Connection refused`` and the like.
-
-    Text that neither requests nor urllib3 wrote is returned as it is.
-    """
-    text = str(error)
-    if not any(mark in text for mark in _WRAPPED):
-        return text
-    without_objects = _OBJECT.sub("", text)
-    innermost = _INNERMOST.match(without_objects)
-    cause = _CONNECTION.sub("", innermost[2] if innermost else without_objects)
-    return f"Unable to connect to proxy: {cause}" if "ProxyError(" in text else cause
+def _redirected(request: requests.PreparedRequest, response: requests.Response) -> requests.PreparedRequest:
+    """Return the request for the address that a redirect names. Raises Redirected when it must not go there."""
+    asked = request.url or ""
+    target = joined(asked, response.headers["Location"])
+    if response.status_code not in _KEEPS_REQUEST or not same_origin(asked, target):
+        raise Redirected(response.status_code, asked, target)
+    moved = request.copy()
+    moved.prepare_url(target, None)
+    return moved

@@ -1,0 +1,58 @@
+"""Why a request has no answer that can be used: faults of our own, and what others' say at their innermost. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TypeVar
+
+import requests
+
+from helpers.http.origin import shown
+
+_WRAPPED = ("ConnectionPool(", "Connection aborted")
+_OBJECT = re.compile(r"<[^<>]* at 0x[0-9a-f]+>(?:, |: )?")
+_INNERMOST = re.compile(r"""^.*\b[A-Za-z]+\((?:\d+, )?(['"])(.*?)(?:\1\)*)?$""", re.DOTALL)
+_CONNECTION = re.compile(r"^HTTPS?Connection(?:Pool)?\([^()]*\): ")
+
+Fault = TypeVar("Fault", bound=BaseException)
+
+
+class Redirected(requests.RequestException):
+    """The answer, with this ``status``, leads from the address that was ``asked`` to a ``target`` that gets nothing."""
+
+    def __init__(self, status: int, asked: str, target: str) -> None:
+        self.status, self.asked, self.target = status, asked, target
+        super().__init__(f"a redirect to {shown(target)}, which is not followed")
+
+
+class ForeignAddress(requests.RequestException):
+    """An answer names an address at another origin for what is for one origin alone."""
+
+    def __init__(self, address: str, origin: str) -> None:
+        super().__init__(f"it names an address that is not at {shown(origin)} and gets nothing: {shown(address)}")
+
+
+def innermost_cause(error: object) -> str:
+    """Return the innermost cause that an exception's text names: ``[Errno 111] Connection refused`` and the like.
+
+    Text that neither requests nor urllib3 wrote is returned as it is.
+    """
+    text = str(error)
+    if not any(mark in text for mark in _WRAPPED):
+        return text
+    without_objects = _OBJECT.sub("", text)
+    innermost = _INNERMOST.match(without_objects)
+    cause = _CONNECTION.sub("", innermost[2] if innermost else without_objects)
+    return f"Unable to connect to proxy: {cause}" if "ProxyError(" in text else cause
+
+
+def found_in(error: BaseException, kind: type[Fault]) -> Fault | None:
+    """Return the fault of a kind that an error is, or was raised from; None where there is none."""
+    return next((cause for cause in _causes(error) if isinstance(cause, kind)), None)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
