@@ -9,17 +9,17 @@ import json
 import logging
 import os
 import sys
-import traceback
 from typing import TYPE_CHECKING
 
 from helpers import interrupts
 from helpers.commands import COMMANDS
 from helpers.commands.arguments import parse
-from helpers.errors import ExitCode, SyncError
-from helpers.log import is_kept, redact, safe_to_show
+from helpers.errors import ExitCode, SettingsError, SyncError
+from helpers.log import is_kept, redact, safe_to_show, traceback_to_show
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Sequence
 
     from helpers.settings import Settings
 
@@ -43,7 +43,8 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return ExitCode.UNFINISHED
     except SyncError as error:
-        _say_error(str(error), error.exit_code, as_json=arguments.json)
+        problems = error.problems if isinstance(error, SettingsError) else [str(error)]
+        _say_error(problems, error.exit_code, as_json=arguments.json)
         return error.exit_code
     except KeyboardInterrupt:
         logger.error("Stopped from outside")
@@ -103,20 +104,21 @@ def _say(line: str) -> None:
     print(safe_to_show(line))
 
 
-def _say_error(words: str, exit_code: int, *, as_json: bool) -> None:
-    print(safe_to_show(words, keep="\n"), file=sys.stderr)
+def _say_error(lines: Sequence[str], exit_code: int, *, as_json: bool) -> None:
+    for line in lines:  # what strangers say makes no line of its own
+        print(safe_to_show(line), file=sys.stderr)
     if as_json:
-        print(json.dumps({"error": redact(words), "exit_code": exit_code}))
+        print(json.dumps({"error": redact("\n".join(lines)), "exit_code": exit_code}))
 
 
 def _say_own_fault(error: Exception, *, as_json: bool) -> None:
     """Say that the fault is ours, with the traceback in the log or, where there is none, on stderr."""
     logger.critical("MISP2Sentinel stumbled", exc_info=error)
     if not is_kept():
-        print(safe_to_show("".join(traceback.format_exception(error)), keep="\n\t"), file=sys.stderr)
+        print(traceback_to_show(error), file=sys.stderr)
     where = " (the log has more)" if is_kept() else ""
     words = safe_to_show(f"A fault of MISP2Sentinel's own, please report it{where}: {type(error).__name__}: {error}")
-    _say_error(words, ExitCode.OWN_FAULT, as_json=as_json)
+    _say_error([words], ExitCode.OWN_FAULT, as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Files that only their owner may read: opening one, and what to do when the system refuses it.
+"""Files and directories that only their owner may read: making one, and what to do when the system refuses it.
 
 Mostly root ran once, and cron's user comes after.
 """
@@ -10,17 +10,69 @@ import os
 import pwd
 import shlex
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 _REFUSED = (errno.EACCES, errno.EPERM)
+_FOR_OWNER = stat.S_IRUSR | stat.S_IWUSR
+_KINDS = {
+    stat.S_IFREG: "a file",
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class OddFile(OSError):
+    """What stands in the place of a file or a directory of ours is a link, a pipe, a device or the like."""
+
+
+def open_file(path: Path, flags: int) -> int:
+    """Open a file, and nothing else: no link is followed, and no pipe is waited for.
+
+    So nobody can have us read or write somewhere else. Raises OddFile for anything but a file, and OSError.
+    """
+    with suppress(FileNotFoundError):
+        _refuse_odd(path, path.lstat().st_mode, stat.S_IFREG)
+    # What is put there right now is not waited for either.
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY, _FOR_OWNER)
+    try:
+        _refuse_odd(path, os.fstat(descriptor).st_mode, stat.S_IFREG)
+    except OddFile:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def open_private(path: Path, flags: int) -> int:
-    """Open a file that only its owner may read, and never through a symbolic link. Raises OSError."""
-    descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW, stat.S_IRUSR | stat.S_IWUSR)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
+    """Open a file as ``open_file`` does, that only its owner may read; it is made if it is not there."""
+    descriptor = open_file(path, flags | os.O_CREAT)
+    try:
+        os.fchmod(descriptor, _FOR_OWNER)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
+
+
+def make_private_directory(path: Path) -> None:
+    """Make a directory that only its owner may enter, and those above it; one that is there stays as it is.
+
+    Raises OddFile for a symbolic link, also to a directory, and OSError.
+    """
+    with suppress(FileNotFoundError):
+        _refuse_odd(path, path.lstat().st_mode, stat.S_IFDIR)
+    path.mkdir(parents=True, exist_ok=True, mode=stat.S_IRWXU)
+
+
+def _refuse_odd(path: Path, mode: int, wanted: int) -> None:
+    kind = stat.S_IFMT(mode)
+    if kind == stat.S_IFLNK:
+        raise OddFile(f"{path} is a symbolic link to {path.parent / path.readlink()}, which is refused")
+    if kind != wanted:
+        raise OddFile(f"{path} is {_KINDS.get(kind, 'of an odd kind')}, which is refused")
 
 
 def user_name(uid: int | None = None) -> str:

@@ -1,4 +1,7 @@
-"""The log: private to its owner, without secrets, and on the terminal only when that is asked for."""
+"""The log: private to its owner, without secrets, and on the terminal only when that is asked for.
+
+Each record is made clean where it is made, so every handler gets clean text, also those of a host that runs us.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterable, MutableMapping
+import traceback
+from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from helpers.errors import SettingsError
-from helpers.files import open_private, permission_hint
+from helpers.files import OddFile, open_private, permission_hint
 from helpers.text import printable
 
 _SHORTEST_SECRET = 4
@@ -66,22 +72,49 @@ def safe_to_show(text: str, keep: str = "") -> str:
     return printable(redact(text), keep)
 
 
-class _Formatter(logging.Formatter):
-    """Formats a record, its traceback too, without secrets; a message stays on its line, whatever is in it."""
+def traceback_to_show(error: BaseException) -> str:
+    """Return a traceback as people may see it; it is indented, so that no line of it looks like one of the log's."""
+    lines = safe_to_show("".join(traceback.format_exception(error)).rstrip("\n"), keep="\n\t")
+    return "  " + lines.replace("\n", "\n  ")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's own
-        """Format a record without its traceback."""
-        return safe_to_show(super().formatMessage(record))
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Format a record."""
-        return safe_to_show(super().format(record), keep="\n\t")
+@dataclass(frozen=True)
+class _CleanRecords:
+    """Makes records whose message stays on its line, without secrets; of an exception, only the text is left."""
+
+    make: Callable[..., logging.LogRecord]
+
+    def __call__(self, *arguments: Any, **named: Any) -> logging.LogRecord:
+        record = self.make(*arguments, **named)
+        record.msg, record.args = safe_to_show(_message(record)), None
+        if record.exc_info and record.exc_info[1]:
+            record.exc_text = traceback_to_show(record.exc_info[1])
+        record.exc_info = None
+        return record
+
+
+def _make_clean_records() -> None:
+    make = logging.getLogRecordFactory()
+    if not isinstance(make, _CleanRecords):
+        logging.setLogRecordFactory(_CleanRecords(make))
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # a library's arguments do not fit, which handlers report; making a record must not fail
+        return str(record.msg)
 
 
 class _LogFile(logging.FileHandler):
     """A log that says once, in one line, when it can no longer be written."""
 
     _reported = False
+
+    def _open(self) -> TextIOWrapper:
+        """Open the file as ``open_private`` does, each time that logging opens it."""
+        descriptor = open_private(Path(self.baseFilename), os.O_WRONLY | os.O_APPEND)
+        return os.fdopen(descriptor, "a", encoding=self.encoding, errors=self.errors)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  logging's own
         """Say that the log cannot be written; the run goes on."""
@@ -115,26 +148,18 @@ def set_up(path: Path, *, detailed: bool, on_terminal: bool) -> None:
         root.removeHandler(handler)
         handler.close()
     for handler in handlers:
-        handler.setFormatter(_Formatter(_FORMAT))
+        handler.setFormatter(logging.Formatter(_FORMAT))
         root.addHandler(handler)
     root.setLevel(logging.DEBUG if detailed or on_terminal else logging.INFO)
+    _make_clean_records()
     silence_libraries()
 
 
 def leave_to_host(*, detailed: bool) -> None:
-    """Write no log of our own: the host that runs us has one, which gets every message, without secrets."""
-    for handler in logging.getLogger().handlers:
-        if _take_secrets_out not in handler.filters:
-            handler.addFilter(_take_secrets_out)
+    """Write no log of our own: the host that runs us has one, which gets what ours would get."""
+    _make_clean_records()
     logging.getLogger("helpers").setLevel(logging.DEBUG if detailed else logging.INFO)
     silence_libraries()
-
-
-def _take_secrets_out(record: logging.LogRecord) -> bool:
-    record.msg, record.args = redact(record.getMessage()), None
-    if record.exc_info:
-        record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
-    return True
 
 
 def silence_libraries() -> None:
@@ -156,12 +181,9 @@ def try_out(path: Path) -> None:
 
 def _file_handler(path: Path) -> logging.Handler:
     try:
-        if path.is_symlink():
-            raise SettingsError([f"log_file is a symbolic link ({path}), which is refused: name the file itself"])
-        if path.is_fifo():
-            raise SettingsError([f"log_file is a pipe ({path}), which would stop the run: name a file"])
-        os.close(open_private(path, os.O_WRONLY | os.O_APPEND))
         return _LogFile(path, encoding="utf-8", errors="backslashreplace")
+    except OddFile as error:
+        raise SettingsError([f"log_file cannot be used: {error}: name a plain file"]) from error
     except OSError as error:
         advice = permission_hint(error) or "name a file that this user may write"
         raise SettingsError([f"log_file cannot be written ({error}): {advice}"]) from error

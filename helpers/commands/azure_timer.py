@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from helpers import log
 from helpers.errors import ExitCode, SyncError
-from helpers.log import redact
+from helpers.log import redact, safe_to_show
+from helpers.text import one_line
 
 if TYPE_CHECKING:
     from helpers.sync.report import Report
@@ -30,10 +31,10 @@ def run_on_timer(environ: Mapping[str, str]) -> None:
     try:
         failure = _report_failure(_run(environ))
     except SyncError as error:
-        failure = redact(str(error))
+        failure = safe_to_show(one_line(error))
     except Exception as error:
         logger.exception("A fault of MISP2Sentinel's own, please report it")
-        failure = redact(f"{type(error).__name__}: {error}")
+        failure = safe_to_show(one_line(f"{type(error).__name__}: {error}"))
     if failure:  # not inside of except: Azure would write the first error down too, as it is
         raise RunFailed(failure)
 
@@ -56,7 +57,7 @@ def _run(environ: Mapping[str, str]) -> Report:
 def _report_failure(report: Report) -> str:
     """Log how a run went; return why it failed, empty when it did not."""
     logger.info("Summary: %s", json.dumps(redact.within(report.as_json())))
-    troubles = [redact(trouble) for trouble in report.troubles()]
+    troubles = [safe_to_show(one_line(trouble)) for trouble in report.troubles()]
     for trouble in troubles:
         logger.warning("%s", trouble)
     return f"Exit code {report.exit_code}: {'; '.join(troubles)}" if report.exit_code > ExitCode.UNFINISHED else ""

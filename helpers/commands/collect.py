@@ -21,7 +21,7 @@ from typing import Any, TextIO
 
 from helpers.commands.share import FAILURES_IN_A_ROW, key_owner
 from helpers.errors import ExitCode, MispDeclined, MispError, SettingsError
-from helpers.files import open_private
+from helpers.files import make_private_directory, open_file, open_private
 from helpers.indicators import event_url, is_true
 from helpers.log import safe_to_show
 from helpers.misp import Event, dictionary_in, whole_number
@@ -123,7 +123,8 @@ class Memory:
     def read(self) -> Known:
         """Return what was written for this MISP, organisation and sharing group; nothing if that cannot be read."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            content = json.loads(self.path.read_text(encoding="utf-8"))
+            with os.fdopen(open_file(self.path, os.O_RDONLY), encoding="utf-8") as file:
+                content = json.load(file)
             if content["of"] == self._source():
                 events = {str(uuid): str(stamps) for uuid, stamps in content["events"].items()}
                 return Known(int(content["good_at"]), events, older=content.get("form") != _FORM)
@@ -134,7 +135,7 @@ class Memory:
         content = {"of": self._source(), "form": _FORM, "good_at": known.good_at, "events": known.events}
         temporary = self.path.with_name(f"{STATE}.{os.getpid()}")
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_directory(self.path.parent)
             with os.fdopen(open_private(temporary, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
                 file.write(json.dumps(content))
             temporary.replace(self.path)

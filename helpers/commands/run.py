@@ -16,7 +16,7 @@ from helpers.microsoft import OutcomeState
 from helpers.misp import Detours
 from helpers.settings import Settings
 from helpers.sync import Progress, Report, RunOptions, run
-from helpers.text import printable, shorten
+from helpers.text import shorten
 
 logger = logging.getLogger(__name__)
 
@@ -81,15 +81,18 @@ def show_report(report: Report, settings: Settings, *, as_json: bool) -> None:
 
 def summary_table(report: Report) -> Any:
     """Return the summary as a table for rich to print."""
-    from rich.table import Table  # noqa: PLC0415  only for a terminal
+    from rich.markup import escape  # noqa: PLC0415  only for a terminal
+    from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(title=_title(report), title_justify="left", caption=report.advice or None, caption_justify="left")
+    # What MISP and Microsoft say may look like rich's markup.
+    caption = escape(safe_to_show(report.advice)) or None
+    table = Table(title=_title(report), title_justify="left", caption=caption, caption_justify="left")
     table.add_column("what")
     table.add_column("count", justify="right")
     table.add_column("why, or for example", overflow="fold")
     for name, count, words in _rows(report):
-        table.add_row(name, f"{count:,}", Text(printable(words)))  # not as rich's markup, which values may look like
+        table.add_row(name, f"{count:,}", Text(safe_to_show(words)))
     return table
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from helpers.files import open_private
+from helpers.files import OddFile, make_private_directory, open_private
 from helpers.log import redact
 from helpers.microsoft import Answer
 
@@ -81,7 +81,7 @@ class AnswerFiles:
         self._destination = destination
         self._name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{{}}.json"
         self._numbers = count(1)
-        self._broken = not _written(directory, lambda: directory.mkdir(parents=True, exist_ok=True, mode=0o700))
+        self._broken = not _written(directory, lambda: make_private_directory(directory))
 
     def add(self, answer: Answer) -> None:
         """Write one answer."""
@@ -104,8 +104,10 @@ def _written(path: Path, write: Callable[[], None]) -> bool:
     """Write a dump; False, and a warning, where that cannot be done."""
     try:
         write()
+    except OddFile as error:
+        logger.warning("The dump %s: take it away", error)
+        return False
     except OSError as error:
-        trouble = "is a symbolic link, which is refused" if path.is_symlink() else f"cannot be written: {error}"
-        logger.warning("The dump %s %s", path, trouble)
+        logger.warning("The dump %s cannot be written: %s", path, error)
         return False
     return True

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from constants import LOG_RECEIVED
 from helpers.errors import ExitCode, MispError, RunActive, SettingsError
-from helpers.files import permission_hint
+from helpers.files import OddFile, make_private_directory, permission_hint
 from helpers.ledger import Database, Ledger, lost
 from helpers.log import DestinationLogger
 from helpers.microsoft import Clock, RateLimiters, api_for, principal_of
@@ -231,8 +231,10 @@ def opened(settings: Settings) -> Iterator[Ledger]:
 def make_state_dir(settings: Settings) -> None:
     """Create the state directory for its owner alone. Raises SettingsError when that cannot be done."""
     try:
-        settings.state_path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_directory(settings.state_path)
     except OSError as error:
         where = settings.source_of("state_dir")
+        if isinstance(error, OddFile):
+            raise SettingsError([f"state_dir ({where}) cannot be used: {error}: name the directory itself."]) from error
         advice = permission_hint(error) or "Name a directory that this user may write."
         raise SettingsError([f"state_dir ({where}) cannot be used: {error}. {advice}"]) from error

@@ -18,7 +18,7 @@ import pytest
 from azure_function import build
 from helpers import log
 from helpers.commands.azure_timer import RunFailed, run_on_timer
-from helpers.errors import SettingsError
+from helpers.errors import MispError, SettingsError
 from helpers.log import redact
 from helpers.microsoft.batch import OutcomeState
 from helpers.settings import environment
@@ -235,9 +235,27 @@ def test_a_reference_that_azure_could_not_resolve_says_so(unpacked, app_settings
 
 
 @pytest.fixture
-def environ(app_settings):
-    yield app_settings(MISP2SENTINEL_STATE_URL="none")
+def own_logging():
+    """What the host's logging was is as before afterwards."""
+    factory = logging.getLogRecordFactory()
+    yield
+    logging.setLogRecordFactory(factory)
     logging.getLogger("helpers").setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def hosts_log(own_logging):
+    """What the handler of the host writes, message by message."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    logging.getLogger().addHandler(handler)
+    yield stream
+    logging.getLogger().removeHandler(handler)
+
+
+@pytest.fixture
+def environ(app_settings, own_logging):
+    return app_settings(MISP2SENTINEL_STATE_URL="none")
 
 
 @pytest.mark.parametrize(
@@ -281,22 +299,33 @@ def test_a_fault_of_ours_shows_no_secret(environ, monkeypatch, caplog):
     assert secret not in caplog.text
 
 
-def test_the_hosts_log_gets_each_line_once_and_no_secret():
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    root = logging.getLogger()
-    root.addHandler(handler)
+def test_the_hosts_log_gets_each_line_once_and_what_our_own_would_get(hosts_log):
+    """No secret, nothing that a terminal obeys, and no line that only looks like one."""
     redact.add(["a-secret-of-the-hosts-test"])
-    try:
-        log.leave_to_host(detailed=False)
-        log.leave_to_host(detailed=False)
-        logging.getLogger("helpers.sync.run").info("%s is %s", "the key", "a-secret-of-the-hosts-test")
-        logging.getLogger("helpers.sync.run").debug("not shown")
-    finally:
-        root.removeHandler(handler)
-        logging.getLogger("helpers").setLevel(logging.NOTSET)
-    assert stream.getvalue() == "the key is [secret]\n"
-    assert len(handler.filters) == 1
+    log.leave_to_host(detailed=False)
+    log.leave_to_host(detailed=False)
+    own = logging.getLogger("helpers.sync.run")
+    own.info("%s is %s", "the key", "a-secret-of-the-hosts-test")
+    own.debug("not shown")
+    own.warning("Event %s", "\x1b[2J\r\nINFO forged\u2028")
+    own.error("broken", exc_info=RuntimeError("a-secret-of-the-hosts-test\nINFO forged"))
+    assert hosts_log.getvalue().splitlines() == [
+        "the key is [secret]",
+        r"Event \x1b[2J\r\nINFO forged\u2028",
+        "broken",
+        "  RuntimeError: [secret]",
+        "  INFO forged",
+    ]
+
+
+def test_a_failed_invocation_says_why_on_one_line(environ, monkeypatch):
+    def broken(_settings):
+        raise MispError("MISP says \x1b]0;pwn\x07\nINFO forged")
+
+    monkeypatch.setattr("helpers.sync.run.run", broken)
+    with pytest.raises(RunFailed) as caught:
+        run_on_timer(environ)
+    assert str(caught.value) == r"MISP says \x1b]0;pwn\x07 INFO forged"
 
 
 # --- settings --------------------------------------------------------------------------------------

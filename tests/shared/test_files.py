@@ -2,16 +2,19 @@
 
 import errno
 import os
+from contextlib import closing
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from helpers import files, log
 from helpers.errors import LedgerError, SettingsError
-from helpers.files import permission_hint, user_name
+from helpers.files import OddFile, make_private_directory, open_file, open_private, permission_hint, user_name
 from helpers.ledger import database
 from helpers.ledger.database import Database
 from helpers.settings import validators
+from tests.support.odd_files import ODD_FILES
 
 OTHER = os.geteuid() + 4321
 
@@ -114,3 +117,75 @@ def test_a_ledger_in_a_directory_that_may_not_be_entered_is_reported(shut):
     for dry in (True, False):
         with pytest.raises(LedgerError, match="Permission denied"):
             Database(f"sqlite:///{shut / 'ledger.sqlite'}", dry=dry)
+
+
+# --- nothing but files and directories -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("opened", [open_file, open_private])
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_WRONLY | os.O_APPEND, os.O_WRONLY | os.O_TRUNC, os.O_RDWR])
+@pytest.mark.parametrize("odd", ODD_FILES)
+def test_nothing_but_a_file_is_opened(odd, flags, opened, tmp_path):
+    ODD_FILES[odd](tmp_path / "dump")
+    with pytest.raises(OddFile, match=f"dump is {odd}.*, which is refused"):
+        opened(tmp_path / "dump", flags)
+    assert not (tmp_path / "precious").exists()
+
+
+@pytest.mark.parametrize("odd", ["a symbolic link", "a pipe"])
+def test_what_is_put_there_while_it_is_opened_is_refused_and_not_waited_for(odd, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(tmp_path), "lstat", lambda path: Path(__file__).stat())
+    ODD_FILES[odd](tmp_path / "dump")
+    with pytest.raises(OSError):
+        open_private(tmp_path / "dump", os.O_WRONLY)
+    with pytest.raises(OSError):
+        open_private(tmp_path / "dump", os.O_RDWR)
+
+
+def test_a_device_is_no_file():
+    with pytest.raises(OddFile, match="/dev/null is a device, which is refused"):
+        open_private(Path(os.devnull), os.O_WRONLY)
+
+
+def test_a_refused_file_is_left_as_it_is(tmp_path):
+    os.mkfifo(tmp_path / "dump", 0o644)
+    with pytest.raises(OddFile):
+        open_private(tmp_path / "dump", os.O_RDWR)
+    assert (tmp_path / "dump").stat().st_mode & 0o777 == 0o644
+
+
+def test_no_descriptor_is_left_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.os, "fchmod", lambda *_: (_ for _ in ()).throw(refused(tmp_path)))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(PermissionError):
+        open_private(tmp_path / "dump", os.O_WRONLY)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_directory_is_none_that_a_link_leads_to(tmp_path):
+    (tmp_path / "far").mkdir(mode=0o755)
+    (tmp_path / "logs").symlink_to("far")
+    with pytest.raises(OddFile, match=f"logs is a symbolic link to {tmp_path}/far, which is refused"):
+        make_private_directory(tmp_path / "logs")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OddFile, match="file is a file, which is refused"):
+        make_private_directory(tmp_path / "file")
+
+
+def test_a_directory_below_a_link_is_made_for_its_owner_alone(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "near").symlink_to("far")
+    make_private_directory(tmp_path / "near" / "state")
+    make_private_directory(tmp_path / "near" / "state")
+    assert (tmp_path / "far" / "state").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("odd", ODD_FILES)
+@pytest.mark.parametrize("name", ["ledger.sqlite", "ledger.sqlite.1.lock"])
+def test_ledger_and_lock_are_files_and_nothing_else(odd, name, tmp_path):
+    ODD_FILES[odd](tmp_path / name)
+    with pytest.raises(LedgerError, match=f"{name} is {odd}.*, which is refused"):
+        database = Database(f"sqlite:///{tmp_path}/ledger.sqlite")
+        with closing(database), database.hold_lock(1):
+            pass
+    assert not (tmp_path / "precious").exists()

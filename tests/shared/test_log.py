@@ -1,13 +1,17 @@
 """What people and programs see: no secret in any form, and nothing that a terminal obeys."""
 
+import io
 import json
 import logging
+import stat
 
 import pytest
 
 from helpers import log
+from helpers.errors import SettingsError
 from helpers.log import Redactor
 from helpers.text import printable
+from tests.support.odd_files import ODD_FILES
 
 SECRETS = [
     "a\\b-secret",
@@ -38,14 +42,88 @@ def test_what_commands_a_terminal_is_shown_and_not_obeyed():
     assert printable("half \ud800") == "half \\ud800"
 
 
-def test_a_message_in_the_log_stays_on_its_line_and_a_traceback_has_its_own():
+FORGED = "2026-11-01 02:17:00,000 INFO Finished uploading indicators"
+
+
+@pytest.fixture
+def records():
+    """Clean records for one test, with what a handler of somebody else's writes."""
+    factory, stream = logging.getLogRecordFactory(), io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    own = logging.getLogger("records")
+    own.addHandler(handler)
+    log._make_clean_records()
+    yield own, stream
+    own.removeHandler(handler)
+    logging.setLogRecordFactory(factory)
+
+
+def test_a_message_in_the_log_stays_on_its_line_and_a_traceback_has_its_own(records):
+    own, stream = records
     try:
-        int(ODD + "\x1b")
+        int(f"{ODD}\x1b")
     except ValueError as error:
-        record = logging.LogRecord(
-            "x", logging.ERROR, "", 0, "Event %s", (ODD,), (ValueError, error, error.__traceback__)
-        )
-    first, *rest = log._Formatter("%(levelname)s %(message)s").format(record).split("\n")
-    assert first == f"ERROR Event {SEEN}"
-    assert rest[0] == "Traceback (most recent call last):"
-    assert not set("\x1b\x07\r\u202e\u2028\x9b") & set("".join(rest))
+        error.add_note(FORGED)
+        own.exception("Event %s\n%s", ODD, FORGED)
+    first, second, *rest = stream.getvalue().splitlines()
+    assert first == f"ERROR Event {SEEN}\\n{FORGED}"
+    assert second == "  Traceback (most recent call last):"
+    assert rest[-1].strip() == FORGED
+    assert all(line.startswith("  ") for line in rest), "no line of a traceback looks like one of the log's"
+    assert not set("\x1b\x07\r\u202e\u2028\x9b") & set(stream.getvalue())
+
+
+def test_a_record_keeps_nothing_that_a_handler_could_show_as_it_was(records, monkeypatch):
+    """Application Insights takes the exception from the record, and its arguments."""
+    own, _ = records
+    kept = []
+    monkeypatch.setattr(own, "handle", kept.append)
+    log.redact.add(["a-secret-of-the-records-test"])
+    own.error("%s", "a-secret-of-the-records-test", exc_info=ValueError("with a-secret-of-the-records-test"))
+    (record,) = kept
+    assert record.exc_info is None and record.args is None
+    assert "a-secret-of-the-records-test" not in str(vars(record))
+
+
+def test_what_does_not_fit_its_arguments_is_logged_as_it_is(records):
+    own, stream = records
+    own.error("one %s and two %s", "argument")
+    assert stream.getvalue() == "ERROR one %s and two %s\n"
+
+
+def test_records_are_made_clean_once_and_by_whoever_made_them(records):
+    first = logging.getLogRecordFactory()
+    log._make_clean_records()
+    assert logging.getLogRecordFactory() is first
+    assert isinstance(first.make("x", logging.INFO, "", 0, "m", (), None), logging.LogRecord)
+
+
+# --- the file --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("odd", ODD_FILES)
+def test_a_log_is_a_file_and_nothing_else(odd, tmp_path):
+    path = tmp_path / "misp2sentinel.log"
+    ODD_FILES[odd](path)
+    with pytest.raises(SettingsError, match=f"log_file cannot be used: .*{odd}.*which is refused"):
+        log.try_out(path)
+
+
+def test_a_log_that_becomes_a_link_later_is_not_followed(tmp_path):
+    handler = log._file_handler(tmp_path / "misp2sentinel.log")
+    handler.close()
+    (tmp_path / "misp2sentinel.log").unlink()
+    (tmp_path / "misp2sentinel.log").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="symbolic link"):
+        handler._open()
+    assert not (tmp_path / "precious").exists()
+
+
+def test_a_log_may_lie_in_a_directory_that_others_use(tmp_path):
+    """As /tmp does; it belongs to whoever made it."""
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    log.try_out(shared / "misp2sentinel.log")
+    assert stat.S_IMODE((shared / "misp2sentinel.log").stat().st_mode) == 0o600

@@ -13,6 +13,7 @@ from helpers.commands.collect import STATE
 from helpers.errors import MispError, SettingsError
 from helpers.stories.story import as_json, read_story
 from sandbox.misp.accounts import organisation
+from tests.support.odd_files import ODD_FILES
 from tests.support.story_site import (
     HASH,
     ITEM,
@@ -69,6 +70,17 @@ def test_collecting_is_incremental_and_full_takes_all(site):
     site.share_one(story(id=SECOND, summary="New."))
     assert [story_["id"] for story_ in site.collect()[1]] == [SECOND]
     assert [story_["id"] for story_ in site.collect(full=True)[1]] == [STORY, SECOND]
+
+
+@pytest.mark.parametrize("odd", [odd for odd in ODD_FILES if odd != "a directory"])
+def test_what_stands_in_the_place_of_the_memory_is_neither_read_nor_written_through(site, odd):
+    site.state.mkdir()
+    ODD_FILES[odd](site.state / STATE)
+    site.share(story())
+    assert len(site.collect()[1]) == 1
+    assert site.collect()[1] == []
+    assert not (site.state / "precious").exists()
+    assert stat.S_ISREG((site.state / STATE).lstat().st_mode)
 
 
 def test_an_event_that_comes_late_with_an_old_timestamp_is_collected(site):

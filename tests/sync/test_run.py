@@ -1,5 +1,6 @@
 """Whole runs over TLS: MISP to Sentinel, the command line, files, exit codes, two runs at once."""
 
+import io
 import json
 import logging
 import os
@@ -26,10 +27,12 @@ from helpers.misp.search_filters import NOTHING_FOUND
 from helpers.settings import loading
 from helpers.sync import destination
 from helpers.sync.destination import RunOptions
+from helpers.sync.report import Report
 from helpers.sync.run import make_state_dir, run
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
 from tests.support import FakeTime, environ_for, hosts, misp_event
+from tests.support.odd_files import ODD_FILES
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "misp-events"
@@ -428,15 +431,23 @@ def test_files_are_private_and_new_each_run(site):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
 
-def test_a_dump_that_is_a_link_is_refused_with_a_warning(site, tmp_path):
+@pytest.mark.parametrize("odd", ODD_FILES)
+def test_a_dump_that_is_no_file_is_refused_with_a_warning(site, odd, caplog):
     load(site)
     site.state.mkdir(parents=True)
-    (tmp_path / "precious").write_text("precious")
-    (site.state / "parsed_indicators.txt").symlink_to(tmp_path / "precious")
-    done = site.script(MISP2SENTINEL_WRITE_PARSED_INDICATORS="1")
-    assert done.returncode == 0
-    assert "symbolic link" in site.log
-    assert (tmp_path / "precious").read_text() == "precious"
+    (site.state / "precious").write_text("precious")
+    for name in ("parsed_indicators.txt", "sentinel_response.txt", "logs"):
+        ODD_FILES["a symbolic link" if name == "logs" else odd](site.state / name)
+    site.box.azure.faults.add(Fault(UPLOAD_PATH, "status", status=503, body="busy"))
+    names = ("WRITE_PARSED_INDICATORS", "SENTINEL_WRITE_RESPONSE", "WRITE_POST_JSON")
+    report = site.run(**{f"MISP2SENTINEL_{name}": "1" for name in names})
+    assert (report.exit_code, report.indicators) == (0, 150)
+    for name in ("parsed_indicators.txt", "sentinel_response.txt"):
+        assert caplog.text.count(f"{site.state}/{name} is {odd}") == 1
+    assert (
+        f"{site.state}/logs is a symbolic link to {site.state}/precious, which is refused: take it away" in caplog.text
+    )
+    assert (site.state / "precious").read_text() == "precious"
 
 
 def test_a_log_that_is_a_link_is_refused(site, tmp_path):
@@ -446,6 +457,18 @@ def test_a_log_that_is_a_link_is_refused(site, tmp_path):
     assert done.returncode == 2
     assert "symbolic link" in done.stderr
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("command", [[], ["check"]])
+def test_a_state_directory_that_is_a_link_is_refused(site, tmp_path, command):
+    (tmp_path / "elsewhere").mkdir()
+    site.state.symlink_to("elsewhere")
+    done = site.script(*command)
+    assert done.returncode == 2
+    said = done.stdout + done.stderr
+    assert said.count("state_dir (environment MISP2SENTINEL_STATE_DIR) cannot be used: ") == 1
+    assert f"is a symbolic link to {tmp_path}/elsewhere, which is refused: name the directory itself" in said
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_responses_that_are_no_success_are_kept(site):
@@ -730,3 +753,16 @@ def test_the_published_events_end_in_sentinel_or_have_a_reason(site, flatten):
     wanted = {f"indicator--{a['uuid'].lower()}" for a in attributes if a.get("to_ids") and a["type"] in accepted}
     assert wanted <= set(site.box.azure.live())
     assert report.skipped.total() == len(attributes) - len(wanted)
+
+
+def test_what_strangers_say_makes_no_line_of_its_own_on_stderr(capsys):
+    script._say_error(["MISP says\nExit code 0\x1b[2J", "and\r\u2028more"], 3, as_json=False)
+    assert capsys.readouterr().err == "MISP says\\nExit code 0\\x1b[2J\nand\\r\\u2028more\n"
+
+
+def test_what_strangers_say_is_no_markup_of_the_table_and_nothing_that_a_terminal_obeys():
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(summary_table(Report(advice="[red]advice[/red] \x1b[2J", given_up="[link=x]words[/link] \x9b")))
+    shown = console.export_text()
+    assert "[red]advice[/red] \\x1b[2J" in shown
+    assert "[link=x]words[/link] \\x9b" in shown
