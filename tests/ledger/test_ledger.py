@@ -236,7 +236,7 @@ def test_a_path_that_cannot_be_written_is_reported(tmp_path, dry):
     with pytest.raises(LedgerError, match=r"cannot be used \(state_url\): .*No such file or directory, so make it"):
         Ledger(f"sqlite:///{tmp_path / 'absent' / 'ledger.sqlite'}", "workspace", "MISP", dry=dry)
     (tmp_path / "directory").mkdir()
-    with pytest.raises(LedgerError, match=r"cannot be used \(state_url\): .*Is a directory"):
+    with pytest.raises(LedgerError, match=r"cannot be used \(state_url\): .*is a directory, which is refused"):
         Ledger(f"sqlite:///{tmp_path / 'directory'}", "workspace", "MISP", dry=dry)
 
 
