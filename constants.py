@@ -89,6 +89,7 @@ class Skip(Enum):
     RULE_LANGUAGE = "a rule (yara, sigma, snort, ...) is not something that Sentinel can match"
     BAD_UUID = "the attribute's UUID is missing or malformed"
     DUPLICATE_UUID = "another attribute of the same event has this UUID"
+    TOO_LONG = "the value is longer than any value of the attribute's type (LONGEST_VALUES)"
     BAD_VALUE = "the value is empty or is not a value of the attribute's type"
     CIDR = "a block of addresses matches no rule of Sentinel's (send_private_and_cidr is off)"
     PRIVATE_ADDRESS = (
@@ -240,6 +241,73 @@ GRAPH_EDITABLE: Final = (
 
 # STIX 2.1, section 2.11 asks for this name and for phases in lower case with hyphens.
 KILL_CHAIN_NAME: Final = "lockheed-martin-cyber-kill-chain"
+
+# How many hexadecimal digits a hash has; ssdeep and impfuzzy are written in three parts.
+HASH_DIGITS: Final = {
+    "md5": 32,
+    "sha1": 40,
+    "sha224": 56,
+    "sha256": 64,
+    "sha384": 96,
+    "sha512": 128,
+    "sha512/224": 56,
+    "sha512/256": 64,
+    "tlsh": 70,
+    "imphash": 32,
+    "authentihash": 64,
+    "pehash": 40,
+}
+
+# The longest value of each type, in characters as MISP has it: a longer one is not taken apart.
+# MISP itself keeps 65,535 bytes of each half of a value (MySQL's TEXT).
+MISP_TEXT: Final = 65_535
+_PATH: Final = 4_096  # PATH_MAX of Linux
+_NAME: Final = 2 * 253  # RFC 1035, section 2.3.4; twice, as each dot may be written in brackets
+_ADDRESS: Final = 128  # RFC 4291: 45 characters; a zone, a prefix, and each colon or dot in brackets
+_EMAIL: Final = 2 * 320  # RFC 3696, erratum 1690: 64 before the @, 255 behind it; its dots in brackets
+_HEADER: Final = 8_192  # RFC 9110, section 5.4 leaves it to servers: Apache's LimitRequestFieldSize is 8,190
+_PORT: Final = 1 + 5  # 65535, behind its pipe or colon
+_NUMBER: Final = 64  # RFC 5396: AS65535.65535; 2**64 has 20 digits
+_HASHES: Final = {
+    **HASH_DIGITS,
+    "tlsh": 72,  # with its version, T1
+    "ssdeep": 148 + 3 + _PATH,  # ssdeep's FUZZY_MAX_RESULT, then a comma and the file's name in quotes
+    "impfuzzy": 148,
+}
+LONGEST_VALUES: Final = {
+    "AS": _NUMBER,
+    "port": _NUMBER,
+    "size-in-bytes": _NUMBER,
+    "email": _EMAIL,
+    "email-dst": _EMAIL,
+    "email-src": _EMAIL,
+    "email-src-display-name": _HEADER,
+    "email-subject": _HEADER,
+    "email-x-mailer": _HEADER,
+    "user-agent": _HEADER,
+    "domain": _NAME,
+    "hostname": _NAME,
+    "hostname|port": _NAME + _PORT,
+    "ip-src": _ADDRESS,
+    "ip-dst": _ADDRESS,
+    "ip-src|port": _ADDRESS + _PORT,
+    "ip-dst|port": _ADDRESS + _PORT,
+    "domain|ip": _NAME + 1 + _ADDRESS,
+    "url": 16_384,  # RFC 9110, section 4.1 asks for 8,000 octets; twice that
+    "filename": _PATH,
+    "mutex": _PATH,  # Windows: MAX_PATH, 260; elsewhere a file's path
+    "malware-type": 1_024,
+    "malware-sample": _PATH + 1 + HASH_DIGITS["md5"],
+    "regkey": 32_767,  # Windows: UNICODE_STRING, in which the kernel names a key
+    "regkey|value": 32_767 + 1 + MISP_TEXT,
+    "x509-fingerprint-md5": 3 * 16,  # bytes of two digits, with a colon or a blank between them
+    "x509-fingerprint-sha1": 3 * 20,
+    "x509-fingerprint-sha256": 3 * 32,
+    **_HASHES,
+    **{f"filename|{name}": _PATH + 1 + longest for name, longest in _HASHES.items()},
+}
+# Of types that are not named there.
+LONGEST_OTHER: Final = _HEADER
 
 # STIX names of hashes that misp-stix files under another algorithm's name.
 TRUE_HASH_NAMES: Final = {"sha512/224": "SHA-512/224", "sha512/256": "SHA-512/256"}

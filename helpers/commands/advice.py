@@ -19,6 +19,8 @@ FOR_SKIP: Final = {
     "that it looks for",
     Skip.BAD_UUID: f"give the attribute a valid UUID: delete it in MISP and add it again, then {_PUBLISH}",
     Skip.DUPLICATE_UUID: f"delete one of the two attributes in MISP and add it again, then {_PUBLISH}",
+    Skip.TOO_LONG: "correct the attribute in MISP; where the value is a real one, raise its type in LONGEST_VALUES in "
+    "constants.py",
     Skip.BAD_VALUE: f"correct the value or the type of the attribute in MISP, then {_PUBLISH}",
     Skip.CIDR: "set send_private_and_cidr = True; rules of your own must then match blocks",
     Skip.PRIVATE_ADDRESS: "set send_private_and_cidr = True",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import idna
 
-from constants import HASH_TYPES, Skip
+from constants import HASH_DIGITS, HASH_TYPES, LONGEST_OTHER, LONGEST_VALUES, Skip
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -23,22 +23,7 @@ _HALVES = ("domain", "ip-dst")  # of a domain|ip
 _EMAIL_TYPES = frozenset({"email", "email-src", "email-dst"})
 _CASELESS_HASHES = frozenset(HASH_TYPES) - {"ssdeep", "impfuzzy"}
 _TLSH_WITH_VERSION = 72
-# How many hexadecimal digits misp-stix asks for; the two others are written in three parts.
-_HEXADECIMAL_DIGITS = {
-    "md5": 32,
-    "sha1": 40,
-    "sha224": 56,
-    "sha256": 64,
-    "sha384": 96,
-    "sha512": 128,
-    "sha512/224": 56,
-    "sha512/256": 64,
-    "tlsh": 70,
-    "imphash": 32,
-    "authentihash": 64,
-    "pehash": 40,
-}
-_DIGESTS = {kind: re.compile(f"[0-9a-f]{{{digits}}}") for kind, digits in _HEXADECIMAL_DIGITS.items()}
+_DIGESTS = {kind: re.compile(f"[0-9a-f]{{{digits}}}") for kind, digits in HASH_DIGITS.items()}
 _DIGESTS |= dict.fromkeys(("ssdeep", "impfuzzy"), re.compile(r"[0-9]+:[^:]+:[^:]+"))
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # What stands before a colon is a scheme unless a port comes after it (RFC 3986, sections 3 and 3.2.3).
@@ -109,11 +94,18 @@ def normalise(misp_type: str, value: object, *, send_private_and_cidr: bool, sen
     ``send_private_and_cidr`` is the setting; ``send_cidr`` is for a format that has a property for blocks of addresses.
     Raises Unsendable with the reason when there is no such part.
     """
-    text = _text(value)
+    text = _no_longer(misp_type, _text(value))
 
     def address(part: str) -> str:
         return _address(part, send_private_and_cidr, send_cidr)
 
+    normal = _normalised(misp_type, text, address)
+    for kind, part in normal.typed_parts:
+        _no_longer(kind, part)  # punycode is longer than what it stands for
+    return normal
+
+
+def _normalised(misp_type: str, text: str, address: Callable[[str], str]) -> Value:
     if misp_type.startswith("filename|") or misp_type == "malware-sample":
         name, _, digest = text.rpartition("|")
         kind = "md5" if misp_type == "malware-sample" else misp_type.removeprefix("filename|")
@@ -144,12 +136,22 @@ def _text(value: object) -> str:
         raise Unsendable(Skip.BAD_VALUE, "the value is empty or not text")
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise Unsendable(Skip.BAD_VALUE, "the value holds half a character (a lone surrogate)")
+    if "\0" in text:
+        raise Unsendable(Skip.BAD_VALUE, "the value holds NUL, at which MISP's and PostgreSQL's texts end")
+    return text
+
+
+def _no_longer(kind: str, text: str) -> str:
+    """Return a value of a type, or raise Unsendable: what is too long costs no more than being counted."""
+    longest = LONGEST_VALUES.get(kind, LONGEST_OTHER)
+    if len(text) > longest:
+        raise Unsendable(Skip.TOO_LONG, f"{len(text):,} characters, where {kind} has at most {longest:,}")
     return text
 
 
 def _simple(kind: str, text: str, address: Callable[[str], str]) -> str:
     """Normalise a value that is not a composite."""
-    text = _text(text)
+    text = _no_longer(kind, _text(text))
     if kind in _ADDRESS_TYPES:
         return address(text)
     if kind in _HOST_TYPES:
