@@ -22,6 +22,7 @@ from helpers import interrupts
 from helpers.errors import LedgerError, RunActive
 from helpers.files import open_private, permission_hint
 from helpers.ledger.tables import ABOUT, DESTINATIONS, METADATA, SCHEMA, upgrade
+from helpers.settings import without_secrets
 
 # What a database says when it is gone; it concerns every destination.
 DatabaseTrouble = SQLAlchemyError
@@ -221,7 +222,7 @@ def lost(url: str) -> Iterator[None]:
         if _interrupted(error):
             raise KeyboardInterrupt from error
         words = str(getattr(error, "orig", None) or error).strip().splitlines()
-        where = make_url(url).render_as_string(hide_password=True)
+        where = without_secrets(url)
         raise LedgerError(f"The ledger at {where} was lost (state_url): {words[0] if words else error}") from error
 
 
@@ -292,7 +293,7 @@ def _explained(url: str) -> Iterator[None]:
         yield
     except (SQLAlchemyError, OSError, ValueError, ImportError) as error:
         words = str(getattr(error, "orig", None) or error).strip().splitlines()
-        where = make_url(url).render_as_string(hide_password=True) if "://" in url else "state_url"
+        where = without_secrets(url) if "://" in url else "state_url"
         advice = f". {permission_hint(error)}" if isinstance(error, OSError) and permission_hint(error) else ""
         raise LedgerError(
             f"The ledger at {where} cannot be used (state_url): {words[0] if words else error}{advice}"

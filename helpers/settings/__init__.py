@@ -1,5 +1,6 @@
 """``config.py`` and the environment as one frozen ``Settings``; every problem is named at once."""
 
+from helpers.settings.addresses import secrets_in, without_secrets
 from helpers.settings.attribute_filters import AttributeFilters, NamePatterns
 from helpers.settings.config_file import written
 from helpers.settings.environment import variable
@@ -14,6 +15,8 @@ __all__ = [
     "NamePatterns",
     "Settings",
     "load",
+    "secrets_in",
     "variable",
+    "without_secrets",
     "written",
 ]

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr, SecretStr, model_validator
 
 from constants import LEGACY_API_VERSION, STIX_API_VERSION
 from helpers.errors import SettingsError
 from helpers.settings import clouds, validators
+from helpers.settings.addresses import secrets_in
 from helpers.settings.attribute_filters import AttributeFilters
 from helpers.settings.sections import (
     KEY_IN_TENANT,
@@ -296,8 +296,7 @@ class Settings(BaseModel):
         values += [*self.misp_stories.additional_headers.values(), *self.misp_headers.values()]
         proxies = (*self.misp_proxies.values(), *self.ms_proxies.values(), self.misp_stories.proxy_server)
         for address in (*proxies, self.state_url):
-            password = _password_in(address)
-            values += [password, unquote(password)]
+            values += secrets_in(address)
         return tuple(dict.fromkeys(value for value in values if value))
 
     # -- files --
@@ -327,12 +326,6 @@ class Settings(BaseModel):
         if not self.keeps_ledger:
             return "sqlite://"
         return self.state_url or f"sqlite:///{self.state_path / 'ledger.sqlite'}"
-
-
-def _password_in(address: str) -> str:
-    """Return the password in a URL, even one with characters that should have been escaped."""
-    user_and_password = address.partition("://")[2].rpartition("@")[0] or address.rpartition("@")[0]
-    return user_and_password.partition(":")[2]
 
 
 def _setting_types(model: type[BaseModel]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ PROXY_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "sock
 API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:-preview)?")
 # Microsoft's own connectors take these for sources that are not the upload API.
 RESERVED_SOURCES = frozenset({"microsoft sentinel", "azure sentinel", "securitygraph"})
+SQLITE = "sqlite:///"
 NETWORK_DATABASES = ("postgresql://", "postgresql+psycopg://")
 NO_LEDGER = "none"
 ANY_TENANT = frozenset({"common", "organizations", "consumers"})
@@ -203,12 +204,41 @@ def certificates(value: Any) -> bool | str:
 
 def state_url(value: str) -> str:
     """Accept the address of a database that the ledger can live in, or "none"; the default is a file in state_dir."""
-    if value and value != NO_LEDGER and not value.startswith(("sqlite:///", *NETWORK_DATABASES)):
+    if value in ("", NO_LEDGER):
+        return value
+    if not value.startswith((SQLITE, *NETWORK_DATABASES)):
         raise ValueError(
             "must begin with postgresql:// or sqlite:///, or be none: postgresql://user@db.example.org/misp2sentinel."
         )
-    if value.startswith(NETWORK_DATABASES) and value.count("@") > 1:  # else a part of the password becomes the host
+    if value != value.strip() or not value.isprintable():
+        raise ValueError("begins or ends with a space, or has a line break or an odd character in it: take it away.")
+    return _sqlite_address(value) if value.startswith(SQLITE) else _postgresql_address(value)
+
+
+def _sqlite_address(value: str) -> str:
+    """What stands after the three slashes is the path of a file, as it is; SQLite's memory would keep nothing."""
+    if value.removeprefix(SQLITE) in ("", ":memory:"):
+        raise ValueError('names no file: write its path after sqlite:///, or "none" for no ledger.')
+    return value
+
+
+def _postgresql_address(value: str) -> str:
+    if value.count("@") > 1:  # else a part of the password becomes the host
         raise ValueError("has more than one @: write the one in the password as %40, and % as %25.")
+    server = re.split("[/?]", value.partition("://")[2].rpartition("@")[2], maxsplit=1)[0]
+    host, colon, port = server.rpartition(":") if re.search(r":[^\]]*$", server) else (server, "", "")
+    if re.search(r"[\[\]]", host) and not re.fullmatch(r"\[[0-9A-Fa-f:.]+(?:%\w+)?\]", host):
+        raise ValueError(
+            "has a bracket out of place: write an address of IPv6 as in postgresql://user@[2001:db8::1]/db."
+        )
+    if ":" in host.strip("[]") and not host.startswith("["):
+        raise ValueError("has more than one colon after the user: write an address of IPv6 in brackets, [2001:db8::1].")
+    if colon and not (re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
+        raise ValueError("has no number as its port: the port must be a number from 1 to 65535, or left out.")
+    if re.search(r"[\s<>\\#]", host):
+        raise ValueError(
+            "has a space or an odd character in its host: write it as in postgresql://user@db.example.org/db."
+        )
     return value
 
 

@@ -32,6 +32,7 @@ PURE = {
     *(name for name in HELPERS if name.startswith("indicators.")),
     *("text", "http.faults", "http.origin", "settings.clouds", "settings.credentials", "settings.attribute_filters"),
     *(
+        "settings.addresses",
         "settings.filter_names",
         "misp.search_filters",
         "misp.detours",

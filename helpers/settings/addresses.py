@@ -1,0 +1,56 @@
+"""What is secret in an address: a URL of a database, a proxy or a service. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote, unquote_plus
+
+_HIDDEN = "***"
+# What stands between two names and values, and in a value up to the next "&": it may hold the rest of them.
+_NAMED = re.compile(r"(?<=[?#&;])([^=?#&;]*)=(?=([^&]*))")
+_SECRET_NAME = re.compile(
+    r".*(?:pass(?:word|wd|phrase)|pwd|secret|token|api[-_]?key|(?:access|account|client|server|subscription)[-_]?key).*"
+    r"|pass|pw|key|code|auth|authorization|sas|sig|(?:.*-)?signature",
+    re.IGNORECASE,
+)
+
+
+def secrets_in(address: str) -> tuple[str, ...]:
+    """Return every secret in an address, as it stands there and as the other side gets it; () where there is none."""
+    raw = [address[start:end] for start, end in _places(address)]
+    return tuple(dict.fromkeys(form for text in raw for form in (text, unquote(text), unquote_plus(text)) if form))
+
+
+def without_secrets(address: str) -> str:
+    """Return an address as people may see it: *** stands for each secret in it."""
+    shown, shown_to = "", 0
+    for start, end in sorted(_places(address)):
+        if end > shown_to:
+            shown += address[shown_to:start] + _HIDDEN
+            shown_to = end
+    return shown + address[shown_to:]
+
+
+def _places(address: str) -> Iterator[tuple[int, int]]:
+    """Yield where the secrets of an address begin and end; what SQLite has is the path of a file."""
+    if address.startswith("sqlite:"):
+        return
+    yield from _place_beside_user(address)
+    for named in _NAMED.finditer(address):
+        if named[2] and _SECRET_NAME.fullmatch(unquote(named[1]).strip()):
+            yield named.start(2), named.end(2)
+
+
+def _place_beside_user(address: str) -> Iterator[tuple[int, int]]:
+    """Yield where the password is, even one with characters that should have been escaped.
+
+    A user without one is a token, but for a database, which may know its users otherwise.
+    """
+    scheme, mark, _ = address.partition("://")
+    begin, end = len(scheme + mark) if mark else 0, address.rfind("@")
+    user = address[begin:end].partition(":")[0]
+    if end > begin and begin + len(user) + 1 < end:
+        yield begin + len(user) + 1, end
+    elif end > begin and user and not scheme.startswith("postgresql"):
+        yield begin, begin + len(user)

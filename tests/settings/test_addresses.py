@@ -1,0 +1,68 @@
+"""What is secret in an address, wherever it stands there."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.settings import Settings
+from helpers.settings.addresses import secrets_in, without_secrets
+
+HIDDEN = "Zq7-hidden"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://user:{}@db.example.org/ledger", "postgresql://user:***@db.example.org/ledger"),
+        ("postgresql://user:a/b?c#{}@db.example.org/x", "postgresql://user:***@db.example.org/x"),
+        ("postgresql://db.example.org/x?user=a&password={}&sslmode=require", "…?user=a&password=***&sslmode=require"),
+        ("postgresql://db.example.org/x?PassWord={};x#y", "postgresql://db.example.org/x?PassWord=***"),
+        ("postgresql://db.example.org/x?pass%77ord={}", "postgresql://db.example.org/x?pass%77ord=***"),
+        ("postgresql://db.example.org/x?sslkey=/etc/key&sslpassword={}", "…?sslkey=/etc/key&sslpassword=***"),
+        ("postgresql://db.example.org/x?oauth_client_secret={}", "…?oauth_client_secret=***"),
+        ("postgresql://db.example.org/x#password={}", "postgresql://db.example.org/x#password=***"),
+        ("postgresql://db.example.org/x?sslmode=require#password={}", "…?sslmode=require#password=***"),
+        ("postgresql://user:one@db.example.org/x?password={}", "postgresql://user:***@db.example.org/x?password=***"),
+        ("http://user:{}@proxy.example.org:3128", "http://user:***@proxy.example.org:3128"),
+        ("user:{}@proxy.example.org:3128", "user:***@proxy.example.org:3128"),
+        ("http://{}@proxy.example.org:3128", "http://***@proxy.example.org:3128"),
+        ("http://{}:@proxy.example.org:3128", "http://***:@proxy.example.org:3128"),
+        ("https://proxy.example.org/?token={}", "https://proxy.example.org/?token=***"),
+        ("https://store.example.org/x?sv=2024&sig={}&se=1", "https://store.example.org/x?sv=2024&sig=***&se=1"),
+    ],
+)
+def test_a_secret_is_known_and_not_shown(address, shown):
+    address = address.format(HIDDEN)
+    assert any(HIDDEN in secret for secret in secrets_in(address))
+    assert without_secrets(address) == shown.replace("…", address.partition("?")[0])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "none",
+        "postgresql://user@db.example.org:5432/ledger?sslmode=verify-full&sslrootcert=/etc/ca.pem&passfile=/etc/pgpass",
+        "sqlite:////srv/a:b@c/ledger.sqlite?password=x",
+        "http://proxy.example.org:3128",
+    ],
+)
+def test_what_is_no_secret_is_shown(address):
+    assert secrets_in(address) == ()
+    assert without_secrets(address) == address
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_a_secret_is_known_as_it_is_written_and_as_it_is_sent(password):
+    for address in ("postgresql://user:{}@db.example.org/x", "postgresql://db.example.org/x?a=b&password={}"):
+        known = secrets_in(address.format(quote(password, safe="")))
+        assert {password, quote(password, safe="")} <= set(known)
+
+
+def test_a_token_in_a_proxy_s_address_is_a_secret_of_the_settings():
+    settings = Settings(ms_proxies={"https": f"http://{HIDDEN}@proxy.example.org:3128"})
+    assert settings.secret_values() == (HIDDEN,)
