@@ -1,4 +1,4 @@
-"""How a request travels: certificate checks, proxies, timeouts and redirects as the settings say, and no other way."""
+"""How a request travels: certificate checks, proxies, timeouts and redirects as the settings say."""
 
 from helpers.http.adapter import CONNECT_SECONDS, PinnedHttpAdapter
 from helpers.http.faults import ForeignAddress, Redirected, found_in, innermost_cause

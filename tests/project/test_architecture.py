@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 # From left to right: each may import what stands before it. The first four stand for what all share.
-ORDER = ("shared", "settings", "indicators", "misp", "ledger", "microsoft", "sync", "stories", "commands")
+ORDER = ("shared", "http", "settings", "indicators", "misp", "ledger", "microsoft", "sync", "stories", "commands")
 PACKAGES = ORDER[1:]
 
 
