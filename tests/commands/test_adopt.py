@@ -404,7 +404,7 @@ def test_a_token_that_is_refused_is_renewed_once(full):
         ({"value": 1}, "no list"),
         ({"value": [{"properties": {"data": {"id": "x"}}}]}, "no indicator"),
         ({"value": [None]}, "no indicator"),
-        ({"value": [], "nextLink": "https://elsewhere.example.org/x"}, "another host: elsewhere.example.org"),
+        ({"value": [], "nextLink": "https://elsewhere.example.org/x"}, "another host: https://elsewhere.example.org/x"),
     ],
 )
 def test_answers_that_are_not_the_documented_ones(full, body, words):
