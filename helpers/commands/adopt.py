@@ -6,9 +6,10 @@ recorded too, so that no id of theirs is used again, and stay where they are unl
 
 from __future__ import annotations
 
+import json
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -69,7 +70,15 @@ _TIMES = {
     "valid_from": "1970-01-01T00:00:00.000Z",
     "valid_until": "9999-12-31T23:59:59.000Z",
 }
-_LISTS = ("indicator_types", "labels", "kill_chain_phases", "external_references")
+# What an indicator's lists hold, and which other fields are texts; whatever is something else counts as missing.
+_PHASE = ("kill_chain_name", "phase_name")
+_LISTS: Mapping[str, Callable[[Any], bool]] = {
+    "indicator_types": lambda entry: isinstance(entry, str),
+    "labels": lambda entry: isinstance(entry, str),
+    "kill_chain_phases": lambda entry: isinstance(entry, dict) and all(isinstance(entry.get(n), str) for n in _PHASE),
+    "external_references": lambda entry: isinstance(entry, dict),
+}
+_TEXTS = ("name", "description", "pattern_type", "spec_version")
 
 
 def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
@@ -249,19 +258,28 @@ def completed(indicator: Indicator) -> Indicator:
     Microsoft, "ThreatIntelIndicators": keys with empty values are dropped from what is stored. How times
     are written back is not documented, nor does anything keep others from uploading less.
     """
-    stored = {name: value for name, value in indicator.items() if value not in (None, False)}
+    # Half characters (lone surrogates) can neither be kept nor be part of an id.
+    whole = json.loads(json.dumps(indicator, ensure_ascii=False).encode(errors="replace"))
+    stored = {name: value for name, value in whole.items() if value not in (None, False)}
     times = {name: from_text(stored.get(name)) for name in _TIMES}
-    markings = [marking for marking in stored.get("object_marking_refs", ()) if marking in TLP_MARKINGS.values()]
+    markings = [marking for marking in _list(stored.get("object_marking_refs")) if marking in TLP_MARKINGS.values()]
     default = TLP_MARKINGS[SENTINEL_DEFAULT_TLP.removeprefix("tlp:")]
-    references = stored.get("external_references", ())
     return {
-        **{name: [] for name in _LISTS},
-        "confidence": 0,
-        **stored,
-        "external_references": [reference for reference in references if isinstance(reference, dict)],
+        "pattern_type": "stix",
+        **{name: value for name, value in stored.items() if name not in _TEXTS or isinstance(value, str)},
+        "confidence": _confidence(stored.get("confidence")),
+        **{name: [entry for entry in _list(stored.get(name)) if fits(entry)] for name, fits in _LISTS.items()},
         **{name: stix_time(moment) if moment else _TIMES[name] for name, moment in times.items()},
         "object_marking_refs": markings[:1] or [default],
     }
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _confidence(value: object) -> int:
+    return min(max(value, 0), 100) if type(value) is int else 0
 
 
 def attribute_uuids(indicator: Indicator) -> list[str]:

@@ -16,6 +16,15 @@ from tests.support import hosts, indicator, misp_event
 from tests.support.tls_site import TlsSite, attribute_uuid, event_uuid, sandbox
 from tests.sync.test_run import Site
 
+ODD_FIELDS = (
+    "labels",
+    "indicator_types",
+    "kill_chain_phases",
+    "object_marking_refs",
+    "confidence",
+    "name",
+    "pattern_type",
+)
 GUID = "11111111-2222-4333-8444-555555555555"
 QUERY = "threatIntelligence/main/query"
 
@@ -145,6 +154,25 @@ def test_empty_lists_and_times_in_another_form_make_no_difference(full):
         full.keep({**bare, "created": object_["created"].replace(".000Z", "Z"), "revoked": False})
     take_over(full)
     assert full.run().indicators == 0
+
+
+@pytest.mark.parametrize("odd", [5, -1, 10**30, True, "x", {"a": []}, [[]], [None, 1, {}], "\ud83d"])
+@pytest.mark.parametrize("deduplicate", ["attribute", "value"])
+def test_a_field_of_another_kind_counts_as_missing_and_costs_no_other_record(full, odd, deduplicate):
+    for number, name in enumerate(ODD_FIELDS):
+        full.keep({**full.azure.objects()[id_of(1, 0)], "id": indicator(number)["id"], name: odd})
+    assert take_over(full, DEDUPLICATE=deduplicate).adopted == {"matched": 9 + len(ODD_FIELDS)}
+    assert full.run(DEDUPLICATE=deduplicate).exit_code == 0
+    assert sorted(object_["pattern"] for object_ in full.azure.live().values()) == sorted(
+        _pattern(f"e{n}h{k}") for n in range(1, 4) for k in range(3)
+    )
+
+
+def test_half_a_character_in_a_pattern_costs_no_other_record(full):
+    full.keep({**full.azure.objects()[id_of(1, 0)], "id": indicator(1)["id"], "pattern": _pattern("\ud83d")})
+    assert take_over(full).adopted == {"matched": 10}
+    assert full.run().exit_code == 0
+    assert len(full.azure.live()) == 9
 
 
 # -- ids ---------------------------------------------------------------------------------------------------
