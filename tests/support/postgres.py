@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -68,14 +69,20 @@ class Server:
 @pytest.fixture(scope="session")
 def postgres_server():
     """The server; without its programs tests are skipped, and fail where CI runs."""
-    programs = _programs()
-    if programs is None:
+    if programs() is None:
         (pytest.fail if os.environ.get("CI", "").lower() == "true" else pytest.skip)(MISSING)
+    with running_server() as server:
+        yield server
+
+
+@contextmanager
+def running_server():
+    """A server for as long as it is used; its programs must be there."""
     place = Path(tempfile.mkdtemp(prefix="pg-"))
     owner = _somebody().get("user")
     if owner:
         shutil.chown(place, owner)
-    server = Server(programs, place)
+    server = Server(programs(), place)
     try:
         server.start()
         yield server
@@ -98,7 +105,7 @@ def ledger_url(request, tmp_path):
     return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
 
 
-def _programs():
+def programs():
     """Where initdb and pg_ctl are: on the path, or where Debian puts the newest version's."""
     on_path = shutil.which("initdb")
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))

@@ -47,7 +47,11 @@ class Host:
             text=True,
         )
         with self.process as process:
-            out, err = process.communicate(timeout=1200)
+            try:
+                out, err = process.communicate(timeout=1200)
+            except BaseException:
+                process.kill()  # nothing would end it, and leaving the block waits for its end
+                raise
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def kill(self):
