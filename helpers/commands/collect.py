@@ -228,9 +228,10 @@ class Collection:
     def _joined(self, parent: Event, extensions: list[Event]) -> Story:
         """Return the story of an event with the items of its extensions, and what MISP knows beside it."""
         items: list[NewsItem] = []
+        ids: set[str] = set()
         notes = []
         for event in (parent, *extensions):
-            new = _new_items(read_event(event), items)
+            new = _new_items(read_event(event), ids)
             items += new
             notes.append({**self._organisation(event), "uuid": event["uuid"], "items": [item.id for item in new]})
         misp = self.settings.misp_stories.url or self.settings.misp_domain
@@ -257,21 +258,23 @@ class Collection:
 
 def _root(uuid: str, listed: Mapping[str, Mapping[str, Any]]) -> str:
     """Follow an extension to the last story above it, where stories extend one another to the first; "" for none."""
-    path = [uuid]
-    while (above := extends(listed[path[-1]])) in listed and above not in path:
-        path.append(above)
-    circle = path[path.index(above) :] if above in path else []
+    seen = {uuid: 0}
+    above = extends(listed[uuid])
+    while above in listed and above not in seen:
+        seen[above] = len(seen)
+        above = extends(listed[above])
+    path = list(seen)
+    circle = path[seen[above] :] if above in seen else []
     stories = [step for step in path if STORY in listed[step][HOLDS]]
     return min(set(circle) & set(stories), default=stories[-1] if stories else "")
 
 
-def _new_items(event: StoryInMisp, items: Iterable[NewsItem]) -> list[NewsItem]:
-    """Return the items of an event that are not among these yet; one id, or one hash, counts once."""
-    ids, hashes = {item.id for item in items}, {item.hash for item in items if item.hash}
+def _new_items(event: StoryInMisp, known: set[str]) -> list[NewsItem]:
+    """Return the items of an event that are not known yet, and note them; one id, or one hash, counts once."""
     new = []
     for item in (in_misp.item for in_misp in event.items):
-        if item.id not in ids and item.hash not in hashes:
+        names = {f"id {item.id}", f"hash {item.hash}"} - {"hash "}
+        if not names & known:
             new.append(item)
-            ids.add(item.id)
-            hashes |= {item.hash} - {""}
+            known |= names
     return new

@@ -24,7 +24,7 @@ from helpers.stories.misp_event import (
     event_report,
     is_deleted,
     item_object,
-    mean_the_same,
+    meaning,
     member_attribute,
     members_of,
     not_deleted,
@@ -131,8 +131,8 @@ def deleted_by_others(desired: DesiredEvent, current: StoryInMisp) -> list[str]:
     """Return the indicators that somebody deleted in MISP, which are not added again."""
     attributes = (attribute for attribute in current.event.get("Attribute") or () if is_deleted(attribute))
     deleted = {_as_indicator(attribute) for attribute in attributes if attribute.get("comment") != TAKEN_BACK}
-    present = {_as_indicator(attribute) for attribute in not_deleted(current.event, "Attribute")}
-    return [indicator.value for indicator in desired.indicators if indicator in deleted - present]
+    gone = deleted - {_as_indicator(attribute) for attribute in not_deleted(current.event, "Attribute")}
+    return [indicator.value for indicator in desired.indicators if indicator in gone]
 
 
 def _title_changes(desired: DesiredEvent, current: StoryInMisp) -> Iterator[Change]:
@@ -164,8 +164,10 @@ def _item_changes(desired: DesiredEvent, current: Iterable[ItemInMisp]) -> Itera
     for known in current:
         if by_id.setdefault(known.item.id, known) is not known:
             repeated.append(known)
+    desired_ids = {item.id for item in desired.items}
+    by_hash = {known.item.hash: known for known in reversed(by_id.values()) if known.item.id not in desired_ids}
     for item in desired.items:
-        counterpart = by_id.pop(item.id, None) or _pop_same_hash(item, by_id, desired)
+        counterpart = by_id.pop(item.id, None) or _pop_same_hash(item, by_id, by_hash)
         object_ = item_object(item)
         if counterpart is None:
             yield Change(ChangeKind.ADD_OBJECT, f"news item {item.id}", desired.uuid, object_)
@@ -177,12 +179,12 @@ def _item_changes(desired: DesiredEvent, current: Iterable[ItemInMisp]) -> Itera
         yield Change(ChangeKind.DELETE_OBJECT, f"news item {known.item.id}", str(known.misp_object["uuid"]))
 
 
-def _pop_same_hash(item: NewsItem, by_id: dict[str, ItemInMisp], desired: DesiredEvent) -> ItemInMisp | None:
+def _pop_same_hash(
+    item: NewsItem, by_id: dict[str, ItemInMisp], by_hash: Mapping[str, ItemInMisp]
+) -> ItemInMisp | None:
     """Take the object of an item that is the same by its hash: items with one hash count once (Taranis AI)."""
-    desired_ids = {other.id for other in desired.items}
-    same_hash = (known for known in by_id.values() if item.hash and known.item.hash == item.hash)
-    counterpart = next((known for known in same_hash if known.item.id not in desired_ids), None)
-    return by_id.pop(counterpart.item.id) if counterpart else None
+    counterpart = by_hash.get(item.hash) if item.hash else None
+    return by_id.pop(counterpart.item.id, None) if counterpart else None
 
 
 def is_same_item(desired: NewsItem, current: NewsItem) -> bool:
@@ -214,25 +216,26 @@ def _has_first_seen_of(desired: Event, current: Event) -> bool:
 
 def _kept_attributes(desired: Sequence[Member], current: list[tuple[Member, Event]]) -> Iterator[Event]:
     """Yield an attribute for each member, under the UUID and in the spelling of the one that MISP has for it."""
-    unused = list(current)
+    unused: dict[tuple[str, str, str], list[tuple[Member, Event]]] = {}
+    for pair in reversed(current):
+        unused.setdefault(_place(pair[0]), []).append(pair)
     # The parts of a text have an order, which MISP takes from their ids: all of them are new when one is.
     parts = [member.value for member, _ in current if member.relation == "content"]
     new_content = parts != [member.value for member in desired if member.relation == "content"]
     for member in desired:
         attribute = member_attribute(member)
-        counterpart = next((pair for pair in unused if _stands_for(member, pair[0])), None)
-        if counterpart is None or (new_content and member.relation == "content"):
+        counterparts = unused.get(_place(member))
+        if not counterparts or (new_content and member.relation == "content"):
             yield attribute
         else:
-            unused.remove(counterpart)
-            value = counterpart[0].value if mean_the_same(member, counterpart[0]) else member.value
-            yield attribute | {"uuid": counterpart[1]["uuid"], "value": value}
+            known, known_attribute = counterparts.pop()
+            value = known.value if meaning(member) == meaning(known) else member.value
+            yield attribute | {"uuid": known_attribute["uuid"], "value": value}
 
 
-def _stands_for(member: Member, other: Member) -> bool:
-    if member.relation != other.relation or member.type != other.type:
-        return False
-    return member.relation not in _REPEATED or mean_the_same(member, other)
+def _place(member: Member) -> tuple[str, str, str]:
+    """Return what two members have in common of which one stands for the other."""
+    return member.relation, member.type, meaning(member) if member.relation in _REPEATED else ""
 
 
 def _as_member(attribute: Event) -> Member:
@@ -271,18 +274,18 @@ def _our_report(story_id: str, name: str, current: StoryInMisp) -> Event | None:
 
 def _tag_changes(desired: DesiredEvent, current: StoryInMisp) -> Iterator[Change]:
     present = {str(tag.get("name")).casefold() for tag in current.event.get("Tag") or ()}
-    wanted = {name.casefold() for name in desired.tags}
+    surplus = present - {name.casefold() for name in desired.tags}
     for name in desired.tags:
         if name.casefold() not in present:
             yield Change(ChangeKind.ATTACH_TAG, f"tag {name}", desired.uuid, {"name": name})
     for name in tag_names(current.story):
-        if name.casefold() in present - wanted:
+        if name.casefold() in surplus:
             yield Change(ChangeKind.DETACH_TAG, f"tag {name}", desired.uuid, {"name": name})
 
 
 def _indicator_changes(desired: DesiredEvent, current: StoryInMisp) -> Iterator[Change]:
     present = {_as_indicator(attribute): attribute for attribute in not_deleted(current.event, "Attribute")}
-    deleted = deleted_by_others(desired, current)
+    deleted, named = set(deleted_by_others(desired, current)), set(desired.indicators)
     new = [indicator for indicator in desired.indicators if indicator not in present and indicator.value not in deleted]
     if new:
         what = ", ".join(f"{indicator.type} {indicator.value}" for indicator in new)
@@ -290,7 +293,7 @@ def _indicator_changes(desired: DesiredEvent, current: StoryInMisp) -> Iterator[
         yield Change(ChangeKind.ADD_ATTRIBUTES, what, desired.uuid, {"attributes": attributes})
     for indicator, attribute in present.items():
         what = f"{indicator.type} {indicator.value}"
-        if indicator not in desired.indicators:
+        if indicator not in named:
             yield from _take_back(what, attribute)
         elif desired.to_ids and not is_true(attribute.get("to_ids")):
             body = {**attribute_body(attribute), "to_ids": True}

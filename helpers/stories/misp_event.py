@@ -19,7 +19,18 @@ from pydantic import BaseModel, ValidationError
 
 from helpers.indicators import is_true
 from helpers.misp import Event, whole_number
-from helpers.stories.story import EARLIEST, MANUAL, NO_DATA, Link, NewsItem, Story, StoryAttribute, StoryTag, sha256
+from helpers.stories.story import (
+    EARLIEST,
+    LONGEST,
+    MANUAL,
+    NO_DATA,
+    Link,
+    NewsItem,
+    Story,
+    StoryAttribute,
+    StoryTag,
+    sha256,
+)
 
 Part = TypeVar("Part", bound=BaseModel)
 
@@ -233,13 +244,10 @@ def _as_member(attribute: Mapping[str, Any]) -> Member:
     return Member(relation, str(attribute.get("type")), str(attribute.get("value")))
 
 
-def mean_the_same(member: Member, other: Member) -> bool:
-    """Say whether two members mean the same, whatever the spelling of their JSON."""
-    if member.relation != other.relation:
-        return False
-    if member.relation in _JSON:
-        return member.value == other.value or _parsed_fields(member.value) == _parsed_fields(other.value)
-    return member.value.strip() == other.value.strip()
+def meaning(member: Member) -> str:
+    """Return what a member says, the same for every spelling of its JSON."""
+    fields = _parsed_fields(member.value) if member.relation in _JSON else {}
+    return json.dumps(fields, sort_keys=True, default=str) if fields else member.value.strip()
 
 
 _JSON = frozenset({"links", "tags", "attributes"})
@@ -298,6 +306,8 @@ def _read_parts(model: type[Part], values: Iterable[str]) -> list[Part]:
 
 
 def _parsed_fields(text: str) -> dict[str, Any]:
+    if len(text) > LONGEST:
+        return {}
     for parse in (json.loads, ast.literal_eval):
         try:
             value = parse(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from helpers.indicators import is_true
@@ -38,6 +39,13 @@ class Proposals:
     missing: list[NewsItem] = field(default_factory=list)
     waiting: int = 0
 
+    @cached_property
+    def _pending_on(self) -> dict[str, list[Mapping[str, Any]]]:
+        by_attribute: dict[str, list[Mapping[str, Any]]] = {}
+        for proposal in self.pending:
+            by_attribute.setdefault(str(proposal.get("old_id")), []).append(proposal)
+        return by_attribute
+
     def compare(self, desired: DesiredEvent, current: StoryInMisp) -> Proposals:
         """Compare a story with the event."""
         if desired.story and current.story_object:
@@ -50,8 +58,9 @@ class Proposals:
                 self._compare_item(item, counterpart)
             else:
                 self.missing.append(item)
+        ids, hashes = {item.id for item in desired.items}, {item.hash for item in desired.items} - {""}
         for known in unpaired:
-            if not any(_counts_as_one(item, known.item) for item in desired.items):  # it may be in the event twice
+            if known.item.id not in ids and known.item.hash not in hashes:  # it may be in the event twice
                 self._ask_to_remove(known)
         return self
 
@@ -104,15 +113,13 @@ class Proposals:
 
     def _propose(self, kind: ChangeKind, what: str, attribute: Event, body: Event) -> None:
         change = Change(kind, what, str(attribute["uuid"]), body if kind is ChangeKind.PROPOSE_EDIT else {})
-        if any(_is_proposed_by(proposal, attribute, change) for proposal in self.pending):
+        if any(_is_proposed_by(proposal, change) for proposal in self._pending_on.get(str(attribute["id"]), ())):
             self.waiting += 1
         else:
             self.changes.append(change)
 
 
-def _is_proposed_by(proposal: Mapping[str, Any], attribute: Event, change: Change) -> bool:
-    if str(proposal.get("old_id")) != str(attribute["id"]):
-        return False
+def _is_proposed_by(proposal: Mapping[str, Any], change: Change) -> bool:
     to_delete = is_true(proposal.get("proposal_to_delete"))
     if to_delete or change.kind is ChangeKind.PROPOSE_DELETE:
         return to_delete and change.kind is ChangeKind.PROPOSE_DELETE
@@ -120,24 +127,18 @@ def _is_proposed_by(proposal: Mapping[str, Any], attribute: Event, change: Chang
 
 
 def _paired(items: Sequence[NewsItem], current: Iterable[ItemInMisp]) -> tuple[dict[str, ItemInMisp], list[ItemInMisp]]:
-    """Find the object of each item by its id, and by its hash where none has the id; return what is not paired too."""
-    unpaired = list(current)
+    """Find the object of each item by its id, and by its hash where none has the id; return what is not paired too.
+
+    Items with one hash count once (Taranis AI).
+    """
+    unpaired = dict(enumerate(current))
     counterparts: dict[str, ItemInMisp] = {}
-    for is_same in (_has_same_id, _counts_as_one):
+    for name in ("id", "hash"):
+        places: dict[str, list[int]] = {}
+        for place, known in reversed(unpaired.items()):
+            places.setdefault(getattr(known.item, name), []).append(place)
         for item in items:
-            if item.id in counterparts:
-                continue
-            counterpart = next((known for known in unpaired if is_same(item, known.item)), None)
-            if counterpart is not None:
-                counterparts[item.id] = counterpart
-                unpaired.remove(counterpart)
-    return counterparts, unpaired
-
-
-def _has_same_id(item: NewsItem, other: NewsItem) -> bool:
-    return item.id == other.id
-
-
-def _counts_as_one(item: NewsItem, other: NewsItem) -> bool:
-    """Items with one hash count once (Taranis AI)."""
-    return item.id == other.id or bool(item.hash and item.hash == other.hash)
+            value = getattr(item, name)
+            if item.id not in counterparts and value and places.get(value):
+                counterparts[item.id] = unpaired.pop(places[value].pop())
+    return counterparts, list(unpaired.values())

@@ -21,7 +21,7 @@ from helpers.stories.changes import (
     needed_changes,
     new_event,
 )
-from helpers.stories.indicators import StoryIndicator, indicators_in
+from helpers.stories.indicators import WINDOW, StoryIndicator, indicators_in
 from helpers.stories.misp_event import (
     StoryInMisp,
     extension_uuid,
@@ -101,8 +101,10 @@ class StoryShare:
         )
 
     def _indicators(self, story: Story) -> tuple[StoryIndicator, ...]:
-        indicators, unclear = indicators_in(story)
+        indicators, unclear, long_words = indicators_in(story)
         notes = self.outcome.notes
+        if long_words:
+            notes.append(f"words of more than {WINDOW:,} characters are no indicators: {long_words} were left out")
         notes += [f"{address} is no indicator: it is not clear what is requested with it" for address in unclear]
         values = [indicator.value for indicator in indicators]
         listed = self.writer.on_warninglists(values) if values else {}

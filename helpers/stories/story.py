@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 from pydantic_core import ErrorDetails
 
 from helpers.stories.urls import LOST, encoded
+from helpers.text import shorten
 
 # Measured on MISP 2.5.1: it answers 500 to characters above U+FFFF, or turns them into "?" unasked. PyMISP
 # cannot send half a surrogate pair, and MariaDB's text ends at NUL.
@@ -29,6 +31,10 @@ MANUAL = "manual"
 LONGEST = 65_535
 # MISP's column for a tag's name is a VARCHAR(255).
 LONGEST_TAG = 255
+# What of all its texts together is searched for indicators, and written to MISP.
+MOST_TEXT = 2_000_000
+# Of problems and notes of one story, as many are named.
+_MOST_NAMED = 20
 # MISP keeps times as seconds since 1970.
 EARLIEST = 1970
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
@@ -234,21 +240,39 @@ def _read(value: Any) -> ParsedStory:
     replaced = _UnstorableCharacters()
     try:
         fields = {name: value[name] for name in Story.model_fields if name in value}
+        if (length := _length(fields)) > MOST_TEXT:
+            words = f"the story has {length:,} characters of text, more than the {MOST_TEXT:,} that are shared"
+            return ParsedStory(shorten(story_id, LONGEST_TAG), shorten(title, LONGEST_TAG), problems=(words,))
         story = Story.model_validate(replaced.within(fields))
     except ValidationError as error:
-        return ParsedStory(story_id, title, problems=tuple(map(_sentence, error.errors(include_url=False))))
+        sentences = map(_sentence, error.errors(include_url=False))
+        return ParsedStory(story_id, title, problems=_first(sentences, error.error_count()))
     problems = _repeated_ids(story)
     if problems:
-        return ParsedStory(story.id, title, problems=problems)
+        return ParsedStory(story.id, title, problems=_first(problems, len(problems)))
     unique, notes = _without_repetitions(story)
-    return ParsedStory(story.id, unique.title, unique, (*replaced.notes(), *notes))
+    return ParsedStory(story.id, unique.title, unique, (*replaced.notes(), *_first(notes, len(notes))))
+
+
+def _length(value: Any) -> int:
+    """Count the characters of all texts in a part of a story; whatever else is in it counts as one."""
+    if isinstance(value, str):
+        return len(value)
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return 1 + sum(map(_length, parts))
+
+
+def _first(sentences: Iterable[str], count: int) -> tuple[str, ...]:
+    """Return as many sentences as somebody reads, and how many more there are."""
+    named = tuple(islice(sentences, _MOST_NAMED))
+    return named if count == len(named) else (*named, f"and {count - len(named):,} more")
 
 
 @dataclass
 class _UnstorableCharacters:
     """Replaces what MISP cannot store, and remembers where; in URLs it is percent-encoded, and nothing is lost."""
 
-    paths: list[str] = field(default_factory=list)
+    paths: dict[str, None] = field(default_factory=dict)
 
     def within(self, value: Any, path: str = "") -> Any:
         if isinstance(value, str):
@@ -272,15 +296,16 @@ class _UnstorableCharacters:
     def _text(self, value: str, path: str) -> str:
         requested = encoded(value, _ABOVE)
         text = _UNSTORABLE.sub(REPLACEMENT, requested)
-        if text != requested and path not in self.paths:
-            self.paths.append(path)
+        if text != requested:
+            self.paths[path] = None
         return text
 
     def notes(self) -> list[str]:
         shared = [path for path in self.paths if not path.startswith("misp")]
         if not shared:
             return []
-        return [f"characters that MISP cannot store were replaced by {REPLACEMENT} in {', '.join(shared)}"]
+        where = ", ".join(_first(shared, len(shared)))
+        return [f"characters that MISP cannot store were replaced by {REPLACEMENT} in {where}"]
 
 
 def _below(path: str, key: str) -> str:

@@ -28,7 +28,7 @@ _URL = re.compile(
     re.IGNORECASE,
 )
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_NEXT = re.compile(r"[,;']+(?=[a-z][a-z0-9+.-]{1,30}://)", re.IGNORECASE)
+_NEXT = re.compile(r"(?<![,;'])[,;']+(?=[a-z][a-z0-9+.-]{1,30}://)", re.IGNORECASE)
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 # RFC 3986: what may stand behind the host, and what is percent-encoded already.
 _ALLOWED = "/?#:@!$&'()*+,;=%-._~"

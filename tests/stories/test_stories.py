@@ -2,20 +2,24 @@
 
 import io
 import json
+import re
 import unicodedata
 from pathlib import Path
 from urllib.parse import unquote
 
+import ioc_finder.ioc_finder
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from pymisp.tools.attributevalidationtool import AttributeValidationTool
 
+from constants import LONGEST_OTHER, LONGEST_VALUES
 from helpers.commands.share import stories_in
 from helpers.errors import SettingsError
 from helpers.settings import load
-from helpers.stories.indicators import StoryIndicator, indicators_in, windows
-from helpers.stories.misp_event import Member, item_object, mean_the_same, read_event, split_long_text, tag_names
+from helpers.stories.indicators import WINDOW, StoryIndicator, indicators_in, windows
+from helpers.stories.misp_event import Member, item_object, meaning, read_event, split_long_text, tag_names
 from helpers.stories.story import LONGEST, read_story
 from tests.support.story_site import HASH, ITEM, OTHER_HASH, STORY, item, other_item, story
 
@@ -165,9 +169,9 @@ def test_parts_of_a_text_neither_begin_nor_end_with_white_space():
 
 
 def test_json_means_the_same_in_any_spelling():
-    assert mean_the_same(Member("tags", "text", '{"a": 1, "b": 2}'), Member("tags", "text", "{'b': 2, 'a': 1}"))
-    assert not mean_the_same(Member("tags", "text", '{"a": 1}'), Member("links", "text", '{"a": 1}'))
-    assert not mean_the_same(Member("tags", "text", '{"a": 1}'), Member("tags", "text", '{"a": 2}'))
+    assert meaning(Member("tags", "text", '{"a": 1, "b": 2}')) == meaning(Member("tags", "text", "{'b': 2, 'a': 1}"))
+    assert meaning(Member("tags", "text", '{"a": 1}')) != meaning(Member("tags", "text", '{"a": 2}'))
+    assert meaning(Member("title", "text", " x ")) == meaning(Member("title", "text", "x"))
 
 
 def test_an_event_without_anything_is_a_story_without_anything():
@@ -224,7 +228,7 @@ def test_a_long_text_is_searched_in_windows_cut_between_words():
     text = "".join(f"host{number}.example.com,\n" for number in range(5000))
     parts = list(windows(text))
     assert "".join(parts) == text and len(parts) > 5
-    assert all(len(part) <= 16_384 and part[-1] in ",\n" for part in parts)
+    assert all(len(part) <= WINDOW and part[-1] == "\n" for part in parts)
     parsed = read_story(story(description="", news_items=[item(content=text, link="", source="")]))
     assert len(indicators_in(parsed.story).indicators) == 5000
 
@@ -234,6 +238,96 @@ def test_a_word_that_is_longer_than_any_indicator_is_left_out():
     assert list(windows(f"x.example.com {long} y.example.com")) == ["x.example.com ", "y.example.com"]
     assert list(windows(long)) == [""]
     assert list(windows("")) == [""]
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ("https://a.example.org/" + "x" * 3_900, "https://a.example.org/" + "x" * 3_900),
+        ("evil [.] example [.] com", "evil.example.com"),
+        ("someone (at) example [dot] com", "someone@example.com"),
+        ("2001:db8::7", "2001:db8::7"),
+        (HASH, HASH),
+    ],
+)
+@pytest.mark.parametrize("before", range(4_060, 4_100, 3))
+def test_what_is_named_where_windows_meet_is_not_cut(named, expected, before):
+    filled = f"{'word ' * 900}"[:before].rstrip()
+    text = f"{filled} {named} {'word ' * 900}"
+    parsed = read_story(story(description="", news_items=[item(content=text, link="", source="")], links=[]))
+    assert [indicator.value for indicator in indicators_in(parsed.story).indicators] == [expected]
+
+
+HOSTILE = ("(", "[", "([)]", " ", "a@b ", "a@", ".", "a.", "[.]", "(dot)", "http://", "hxxp[:]//", "-", "é/",
+           "\U0001f600", "^", "http://a.example.org/é", "a@example.com ", ",", "'", "x")  # fmt: skip
+
+
+@pytest.fixture
+def searched(monkeypatch):
+    """The texts that reach ioc-fanger and ioc-finder, and the values that reach PyMISP."""
+    texts, values = [], []
+    prepare, find = ioc_finder.ioc_finder.prepare_text, ioc_finder.find_iocs
+    validate = AttributeValidationTool.validate
+    monkeypatch.setattr(ioc_finder.ioc_finder, "prepare_text", lambda text: texts.append(text) or prepare(text))
+    monkeypatch.setattr(ioc_finder, "find_iocs", lambda text, **how: texts.append(text) or find(text, **how))
+    monkeypatch.setattr(AttributeValidationTool, "validate", lambda *pair: values.append(pair) or validate(*pair))
+    return texts, values
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_nothing_longer_than_a_window_is_searched(piece, searched):
+    text = (piece * 20_000)[:20_000] + " b.example.org https://b.example.org/" + "é" * 1_500
+    parsed = read_story(story(description="", news_items=[item(content=text, link="", source="")], links=[]))
+    assert "b.example.org" in {indicator.value for indicator in indicators_in(parsed.story).indicators}
+    texts, values = searched
+    assert len(texts) > 1 and max(map(len, texts)) <= WINDOW + WINDOW // 8  # what is defanged may grow by a colon
+    assert [len(value) for kind, value in values if len(value) > LONGEST_VALUES.get(kind, LONGEST_OTHER)] == []
+
+
+@pytest.mark.parametrize("piece", ["(", "[", "([)]", "[ [", "- - ("])
+def test_brackets_that_hold_nothing_are_not_searched(piece, searched):
+    """ioc-fanger takes time with the square of their number."""
+    text = piece * 4_000 + "a[.]example[.]org" + piece * 4_000
+    parsed = read_story(story(description="", news_items=[item(content=text, link="", source="")], links=[]))
+    assert [indicator.value for indicator in indicators_in(parsed.story).indicators] == [
+        "a.example.org"
+    ] or " " in piece
+    longest = max(len(run) for text in searched[0] for run in re.findall(r"[-\[\](){}]+", text))
+    assert longest < 64
+
+
+def test_a_word_that_is_too_long_is_counted():
+    text = f"a.example.org {'x' * 5_000} {SITE}/{'y' * 4_096} b.example.org"
+    parsed = read_story(story(description=text, summary="", news_items=[], links=[]))
+    found = indicators_in(parsed.story)
+    assert [indicator.value for indicator in found.indicators] == ["a.example.org", "b.example.org"]
+    assert found.long_words == 2
+
+
+def texts_of(length):
+    return story(description="", summary="", comments="", news_items=[item(content="x " * (length // 2), link="")])
+
+
+def test_a_story_has_at_most_two_million_characters():
+    assert read_story(texts_of(1_990_000)).story
+    parsed = read_story({**texts_of(2_000_000), "title": "long " * 100})
+    assert parsed.story is None and len(parsed.title) == 255
+    (problem,) = parsed.problems
+    assert problem.startswith("the story has 2,00") and problem.endswith("more than the 2,000,000 that are shared")
+
+
+@pytest.mark.parametrize("values", [[None] * 50_000, [5, [[["x"]]], None, "x"] * 12_000])
+def test_many_odd_items_are_a_few_problems(values):
+    problems = read_story(story(news_items=values)).problems
+    assert len(problems) == 21 and problems[0] == "news_items[0] must be an object"
+    assert problems[-1] == f"and {len(values) - 20:,} more"
+
+
+def test_of_many_notes_a_few_are_named():
+    items = [item(id=f"{number}", title="\U0001f600", hash="") for number in range(1_000)]
+    parsed = read_story(story(news_items=items, description="", summary=""))
+    (note,) = parsed.notes
+    assert note.endswith("news_items[19].title, and 980 more")
 
 
 def urls_in(text):
