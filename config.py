@@ -106,7 +106,7 @@ deduplicate = "attribute"  # one indicator for each "attribute", or for each "va
 state_url = ""  # the ledger's database: postgresql://... or sqlite:///...; "": a file in state_dir; "none": no ledger
 full_sync_days = 7  # days after which a run reads everything again
 unpublished_grace_days = 7  # days that an event is held after an edit, until it is published again
-max_withdraw_percent = 20  # withdrawing more of what is live at once, and more than 100, needs --force-withdraw
+max_withdraw_percent = 20  # to withdraw more of it (and over 100 at once, 20 in a day) needs --force-withdraw
 refresh_days = 0  # days after which a valid indicator is sent again; 0: never
 
 # --- This script -----------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ from helpers.sync import (
     Report,
     attribute_key,
     make_state_dir,
+    named,
     opened,
     value_in,
     value_key,
@@ -122,7 +123,8 @@ def adopt(
         elif not (withdraw_unmatched and ledger.facts().adopted_at):
             raise LedgerError(_NOT_EMPTY)
         if withdraw_unmatched:
-            withdrawal = Withdrawal(settings, ledger, report, clock, moment, force_withdraw)
+            command = ("adopt", *named(settings), "--withdraw-unmatched")
+            withdrawal = Withdrawal(settings, ledger, report, clock, moment, force_withdraw, command)
             withdrawal.withdraw(
                 ledger.without_source(WithdrawalReason.NOT_IN_MISP, moment), WithdrawalReason.NOT_IN_MISP
             )

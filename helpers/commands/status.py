@@ -68,7 +68,7 @@ def standing(destination: LedgerDestination, settings: Settings, now: int) -> Js
         "name": destination.name_in(settings) or "",
         "in_settings": destination.is_of(settings),
         "live": counted["live"],
-        f"expiring_in_{EXPIRES_SOON}_days": destination.expiring(now, now + EXPIRES_SOON * DAY),
+        f"expiring_in_{EXPIRES_SOON}_days": destination.ledger.expiring(now, now + EXPIRES_SOON * DAY),
         "held_events": destination.held_events(),
         "pending": counted.get(Stage.PENDING, 0),
         "in_flight": counted.get(Stage.SENDING, 0) + counted.get(Stage.WITHDRAWING, 0),

@@ -13,7 +13,7 @@ from helpers.errors import LedgerError, NoLedger
 from helpers.ledger import Ledger, ObjectRecord, known_destinations
 from helpers.microsoft import Clock, RateLimiters
 from helpers.settings import Settings
-from helpers.sync import Delivery, Report, WithdrawalGuard, make_state_dir, opened
+from helpers.sync import Delivery, Report, WithdrawalLimits, accepting, make_state_dir, opened
 
 
 def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
@@ -30,7 +30,10 @@ def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """Objects on their way out of one destination; ``now`` is in seconds since 1970."""
+    """Objects on their way out of one destination; ``now`` is in seconds since 1970.
+
+    ``command`` has the words of the command line that asked for it, which a refusal names.
+    """
 
     settings: Settings
     ledger: Ledger
@@ -38,6 +41,7 @@ class Withdrawal:
     clock: Clock
     now: int
     force: bool
+    command: Sequence[str]
 
     def withdraw(self, objects: Sequence[ObjectRecord], reason: str, *, forget: bool = False) -> None:
         """Withdraw objects, unless it looks like a mistake; ``forget`` all that they were made of as well."""
@@ -53,12 +57,12 @@ class Withdrawal:
     def _may(self, count: int) -> bool:
         live = self.ledger.count(self.now)["live"]
         percent = self.settings.max_withdraw_percent
-        if WithdrawalGuard(live, percent, self.force).allows(count):
+        if WithdrawalLimits(live, percent, self.force).allows_at_once(count):
             return True
         self.report.refuse(
             f"{count} objects would leave {self.settings.sourcesystem} in workspace "
             f"{self.settings.workspace_key}, where {live} are live, more than max_withdraw_percent "
-            f"({percent}) allows"
+            f"({percent}) allows. To accept it: {accepting(self.settings, *self.command)}"
         )
         return False
 
@@ -96,7 +100,8 @@ def withdraw_all(
     for destination in _destinations(settings, workspace):
         with opened(destination) as ledger, ledger.hold_lock(destination.state_path):
             ledger.recover()
-            withdrawal = Withdrawal(destination, ledger, report, clock or Clock(), int(now()), force_withdraw)
+            command = ("withdraw", "--workspace", workspace)
+            withdrawal = Withdrawal(destination, ledger, report, clock or Clock(), int(now()), force_withdraw, command)
             objects = ledger.every_live_object(withdrawal.now)
             withdrawal.withdraw(objects, WithdrawalReason.WORKSPACE_LEFT, forget=True)
     report.seconds = time.monotonic() - started

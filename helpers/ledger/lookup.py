@@ -90,11 +90,6 @@ class LedgerDestination:
         """Count the objects that Microsoft rejected, by its words."""
         return self.ledger.tally(OBJECTS.c.words, OBJECTS.c.stage == Stage.REJECTED)
 
-    def expiring(self, since: int, until: int) -> int:
-        """Count the live objects that expire in a span of time."""
-        span = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > since, OBJECTS.c.live_until <= until)
-        return sum(self.ledger.tally(OBJECTS.c.live, span).values())
-
     def objects_of_event(self, event: str, now: int) -> dict[str, int]:
         """Count an event's objects: live, and by stage."""
         keys = sql.select(SOURCES.c.key).where(

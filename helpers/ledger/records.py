@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from helpers.indicators import Indicator
 
@@ -160,6 +160,13 @@ class FullRun:
     settings_fingerprint: str
 
 
+class LiveCount(NamedTuple):
+    """How many objects were live when a run had ended; ``at`` is that run's time, in seconds since 1970."""
+
+    at: int
+    live: int
+
+
 @dataclass(frozen=True)
 class DestinationFacts:
     """What is known of a destination as a whole. Times are seconds since 1970, None or 0 for what never was.
@@ -169,6 +176,10 @@ class DestinationFacts:
     ``settings_fingerprint`` that of the settings that it read by. ``refused_events`` are those of which nothing was
     withdrawn since it looked like a mistake; ``last_run`` is the report of the last run, ``last_good`` when one last
     ended well, and ``adopted_at`` when the ledger was filled from Sentinel.
+
+    What the guards go by: ``live_counts``, the oldest first; ``forced_at``, when runs were told to withdraw whatever
+    it was; ``view``, who read MISP by which filters in the last run that was refused nothing, which was at ``view_at``;
+    ``surveyed_at``, when MISP was last asked which events there are, and ``blind``, that it showed none of ours then.
     """
 
     misp: Mapping[str, str] | None = None
@@ -181,6 +192,12 @@ class DestinationFacts:
     last_run: Mapping[str, Any] | None = None
     last_good: int | None = None
     adopted_at: int | None = None
+    live_counts: tuple[LiveCount, ...] = ()
+    forced_at: tuple[int, ...] = ()
+    view: Mapping[str, str] | None = None
+    view_at: int = 0
+    surveyed_at: int = 0
+    blind: bool = False
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> DestinationFacts:
@@ -190,6 +207,7 @@ class DestinationFacts:
         begun = known.get("full_begun")
         known["full_begun"] = FullRun(begun.get("at", 0), begun.get("shape", "")) if begun else None
         known["refused_events"] = tuple(known.get("refused_events", ()))
+        known |= {name: read(known.get(name)) for name, read in _READERS.items()}
         return cls(**{name: value for name, value in known.items() if name in names})
 
     def stored(self) -> dict[str, Any]:
@@ -203,3 +221,37 @@ class DestinationFacts:
 # Ledgers that are in use call the settings' fingerprint so.
 _FACTS_STORED = {"settings_fingerprint": "shape"}
 _FACTS_READ = {key: name for name, key in _FACTS_STORED.items()}
+
+
+def _counts(stored: Any) -> tuple[LiveCount, ...]:
+    rows = stored if isinstance(stored, list) else []
+    pairs = (row for row in rows if isinstance(row, list) and len(row) == 2 and all(map(_is_number, row)))
+    return tuple(LiveCount(*pair) for pair in pairs)
+
+
+def _moments(stored: Any) -> tuple[int, ...]:
+    return tuple(filter(_is_number, stored)) if isinstance(stored, list) else ()
+
+
+def _moment(stored: Any) -> int:
+    return stored if _is_number(stored) else 0
+
+
+def _texts(stored: Any) -> Mapping[str, str] | None:
+    known = isinstance(stored, dict) and all(isinstance(value, str) for value in stored.values())
+    return stored if known else None
+
+
+def _is_number(stored: Any) -> bool:
+    return isinstance(stored, int) and not isinstance(stored, bool)
+
+
+# What is of another form in a ledger counts as never noted.
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "live_counts": _counts,
+    "forced_at": _moments,
+    "view": _texts,
+    "view_at": _moment,
+    "surveyed_at": _moment,
+    "blind": bool,
+}

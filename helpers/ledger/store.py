@@ -234,6 +234,22 @@ class Ledger(LedgerRows):
             counted = {str(stage): int(count) for stage, count in connection.execute(stages)}
             return {**counted, "live": int(connection.scalar(live) or 0)}
 
+    def expiring(self, since: int, until: int) -> int:
+        """Count the live objects that expire in a span of time."""
+        span = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > since, OBJECTS.c.live_until <= until)
+        return sum(self.tally(OBJECTS.c.live, span).values())
+
+    def withdrawn_since(self, moment: int, *, but: Collection[str] = (), not_at: Collection[int] = ()) -> int:
+        """Count the objects that were withdrawn after a moment, or whose withdrawal is in flight since then.
+
+        Those with a reason of ``but``, and those of the runs of ``not_at``, do not count. What a clock that was ahead
+        has dated in the future does.
+        """
+        reason = sql.case((OBJECTS.c.stage == Stage.WITHDRAWN, OBJECTS.c.words), else_=OBJECTS.c.leaving)
+        left = OBJECTS.c.stage.in_((Stage.WITHDRAWING, Stage.WITHDRAWN))
+        counted = sql.and_(OBJECTS.c.sent_at > moment, reason.not_in(but), OBJECTS.c.sent_at.not_in(not_at))
+        return sum(self.tally(OBJECTS.c.stage, sql.and_(left, counted)).values())
+
     def duplicate_keys(self) -> list[str]:
         """Return the keys that have more than one object."""
         where = OBJECTS.c.destination == self.destination
@@ -370,10 +386,15 @@ class Ledger(LedgerRows):
 
 
 def _in_flight(stage: Stage, now: int) -> dict[str, Any]:
-    """What is written down of objects that are on their way; the later of two ends counts until there is an answer."""
+    """What is written down of objects that are on their way; the later of two ends counts until there is an answer.
+
+    A withdrawal that is repeated, since it had no answer, is of the run that sent it first.
+    """
     before = sql.case((OBJECTS.c.live, OBJECTS.c.live_until), else_=0)
     later = sql.case((OBJECTS.c.valid_until > before, OBJECTS.c.valid_until), else_=before)
-    return {"stage": stage, "live": True, "sent_at": now, "live_until": later}
+    repeated = sql.and_(OBJECTS.c.stage == Stage.WITHDRAWING, OBJECTS.c.sent_at.is_not(None))
+    sent_at = sql.case((repeated, OBJECTS.c.sent_at), else_=now)
+    return {"stage": stage, "live": True, "sent_at": sent_at, "live_until": later}
 
 
 def _live_without_index(now: int) -> list[sql.ColumnElement[bool]]:

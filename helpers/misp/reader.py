@@ -168,7 +168,7 @@ class MispReader:
     # -- MISP itself -------------------------------------------------------------------------------
 
     def identity(self) -> dict[str, Any]:
-        """Return who reads which MISP: its address and UUID, the user, the organisation, site admin or not.
+        """Return who reads which MISP: its address and UUID, the user, the role, the organisation, site admin or not.
 
         Raises MispError when MISP does not say who it is that reads.
         """
@@ -177,12 +177,14 @@ class MispReader:
         user = dictionary_in(owner, "User")
         if not user.get("id"):
             raise MispError("MISP does not say whose key (misp_key) it is: its answer about the user is of no use")
+        role = dictionary_in(owner, "Role")
         return {
             "url": self.settings.misp_domain,
             "uuid": str(server.get("uuid", "")) if isinstance(server, dict) else "",
             "user": str(user["id"]),
+            "role": str(role.get("name", "")),
             "organisation": str(dictionary_in(owner, "Organisation").get("uuid", "")),
-            "site_admin": bool(dictionary_in(owner, "Role").get("perm_site_admin")),
+            "site_admin": bool(role.get("perm_site_admin")),
         }
 
     def role(self) -> dict[str, Any]:

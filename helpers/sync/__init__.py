@@ -7,7 +7,7 @@ from helpers.sync.object_planner import ObjectPlanner
 from helpers.sync.plan import VALUE_NAMESPACE, DesiredObject, attribute_key, decide_objects, value_in, value_key
 from helpers.sync.report import Report
 from helpers.sync.run import Progress, make_state_dir, opened
-from helpers.sync.withdrawal_guard import WithdrawalGuard
+from helpers.sync.withdrawals import WithdrawalLimits, accepting, named
 
 __all__ = [
     "VALUE_NAMESPACE",
@@ -17,10 +17,12 @@ __all__ = [
     "Progress",
     "Report",
     "RunOptions",
-    "WithdrawalGuard",
+    "WithdrawalLimits",
+    "accepting",
     "attribute_key",
     "decide_objects",
     "make_state_dir",
+    "named",
     "opened",
     "settings_fingerprint",
     "value_in",

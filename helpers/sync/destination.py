@@ -14,7 +14,7 @@ from typing import Any
 from constants import LOG_EVENT_ERROR, WithdrawalReason
 from helpers.errors import SettingsError
 from helpers.indicators import DAY, ConversionRules
-from helpers.ledger import EventRecord, FullRun, Ledger, RetryPolicy, Stage
+from helpers.ledger import DestinationFacts, EventRecord, FullRun, Ledger, RetryPolicy, Stage
 from helpers.microsoft import api_for
 from helpers.misp import ListedEvent
 from helpers.settings import Settings
@@ -26,15 +26,28 @@ from helpers.sync.plan import Plan, renewal
 from helpers.sync.report import Report
 from helpers.sync.send_queue import SendQueue
 from helpers.sync.survey import Departure, Survey, Surveyor
-from helpers.sync.withdrawal_guard import WithdrawalGuard
+from helpers.sync.withdrawals import (
+    ASKED_FOR,
+    MOST_FORCED,
+    WithdrawalLimits,
+    accepting,
+    changes_since,
+    count_a_day_ago,
+    named,
+    refusal,
+    view_of,
+    with_count,
+    without_days,
+)
 
 logger = logging.getLogger(__name__)
 
 _IDENTITY = ("url", "uuid", "user", "organisation")
 _DEDUPLICATE = (
     "deduplicate was {!r} and is {!r} now: every indicator would leave Sentinel and come back under another id. "
-    "Set it back, or run once with --force-withdraw."
+    "Set it back, or accept it: {}"
 )
+_NO_EVENT = "MISP shows no event at all, and {} live objects came from events of it"
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,13 @@ class DestinationRun:
         """Whether the site's filters have MISP list some events only, so that what is not listed means nothing."""
         return bool(self.settings.misp_event_filters.get("limit"))
 
+    def refuse(self, reason: str, options: RunOptions, view: Mapping[str, str]) -> None:
+        """Keep why nothing was withdrawn, with what may have led to it, and the command that accepts it."""
+        facts, words = self.ledger.facts(), ["--uuid", options.uuid] if options.uuid else []
+        changed = changes_since(facts.view or {}, facts.view_at, view)
+        command = accepting(self.settings, *named(self.settings), *words)
+        self.report.refuse(refusal(reason, changed, command))
+
 
 def begin_sync(
     destination: DestinationRun, options: RunOptions, fingerprint: str, identity: Mapping[str, Any], now: int
@@ -73,9 +93,9 @@ def begin_sync(
     """
     ledger, settings = destination.ledger, destination.settings
     ledger.recover()
-    live = ledger.count(now)["live"]
     unsent = set(ledger.to_send_again(now))
-    trusted = _knows_this_misp(destination, options, identity)
+    view = view_of(settings, identity)
+    trusted = _knows_this_misp(destination, options, identity, view)
     other_keys = _has_other_keys(destination, options)
     _begin_full_run(destination, options, fingerprint, now)
     facts, shared = ledger.facts(), settings.deduplicate == "value"
@@ -98,21 +118,40 @@ def begin_sync(
         site_admin=identity["site_admin"],
         force=options.force_withdraw,
     )
-    guard = WithdrawalGuard(live, settings.max_withdraw_percent, options.force_withdraw)
+    limits = _withdrawal_limits(destination, options, now)
     known = ledger.events()
     survey = Surveyor(ledger, known, conditions, policy, facts.refused_events, destination.narrowed)
-    return DestinationSync(destination, options, fingerprint, context, survey, guard, trusted)
+    return DestinationSync(destination, options, fingerprint, context, survey, limits, view, trusted)
 
 
-def _knows_this_misp(destination: DestinationRun, options: RunOptions, identity: Mapping[str, Any]) -> bool:
+def _withdrawal_limits(destination: DestinationRun, options: RunOptions, now: int) -> WithdrawalLimits:
+    """Return what may leave in this run; how many were live a day ago is taken from what is live where nothing tells.
+
+    A run that is told to withdraw whatever it is is noted before it does.
+    """
+    ledger, facts = destination.ledger, destination.ledger.facts()
+    if options.force_withdraw:
+        facts = replace(facts, forced_at=(*facts.forced_at, now)[-MOST_FORCED:])
+        ledger.save_facts(facts)
+    live = ledger.count(now)["live"]
+    left = ledger.withdrawn_since(now - DAY, but=ASKED_FOR, not_at=facts.forced_at)
+    counted = count_a_day_ago(facts.live_counts, now)
+    before = counted.live - ledger.expiring(counted.at, now - DAY) if counted else live + left
+    percent = destination.settings.max_withdraw_percent
+    return WithdrawalLimits(live, percent, options.force_withdraw, left, before)
+
+
+def _knows_this_misp(
+    destination: DestinationRun, options: RunOptions, identity: Mapping[str, Any], view: Mapping[str, str]
+) -> bool:
     """Whether this MISP, read by this user, is the one that the ledger knows; a first one is noted."""
     facts = destination.ledger.facts()
     seen = {name: str(identity[name]) for name in _IDENTITY}
     known = facts.misp or seen
     changed = [f"{name} {known.get(name)} is now {seen[name]}" for name in seen if known.get(name) != seen[name]]
     if changed and not options.force_withdraw:
-        destination.report.refuse(
-            f"another MISP, or another user's view of it, is read than before ({', '.join(changed)})"
+        destination.refuse(
+            f"another MISP, or another user's view of it, is read than before ({', '.join(changed)})", options, view
         )
         return False
     destination.ledger.save_facts(replace(facts, misp=seen))
@@ -128,7 +167,9 @@ def _has_other_keys(destination: DestinationRun, options: RunOptions) -> bool:
     before = facts.deduplicate or wanted
     whole = not (options.uuid or destination.narrowed)
     if before != wanted and not (options.force_withdraw and whole):
-        raise SettingsError([_DEDUPLICATE.format(before, wanted)])
+        raise SettingsError(
+            [_DEDUPLICATE.format(before, wanted, accepting(destination.settings, *named(destination.settings)))]
+        )
     destination.ledger.save_facts(replace(facts, deduplicate=wanted))
     return before != wanted
 
@@ -151,7 +192,8 @@ class DestinationSync:
     """One destination being brought in step: it surveys events, opens those that are read, and concludes.
 
     ``to_read`` has the events that are to be read for this destination, by UUID, with their row where the site's
-    filters find them, time windows included. ``trusted`` says that MISP is the one that the ledger knows.
+    filters find them, time windows included. ``view`` is who reads MISP by which filters, ``trusted`` says that MISP
+    is the one that the ledger knows.
     """
 
     destination: DestinationRun
@@ -159,13 +201,15 @@ class DestinationSync:
     fingerprint: str
     context: SyncContext
     surveyor: Surveyor
-    guard: WithdrawalGuard
+    limits: WithdrawalLimits
+    view: Mapping[str, str]
     trusted: bool
     to_read: dict[str, ListedEvent | None] = field(default_factory=dict)
     _rows: dict[str, ListedEvent] = field(default_factory=dict)
     _asked: Sequence[str] = ()
     _departures: list[Departure] = field(default_factory=list)
     _surveyed: bool = False
+    _blind: bool = False
     _decided: set[str] = field(default_factory=set)
     _failed: set[str] = field(default_factory=set)
 
@@ -189,6 +233,8 @@ class DestinationSync:
     def survey_listing(self, index: Mapping[str, ListedEvent], listed: Mapping[str, ListedEvent]) -> Sequence[str]:
         """Decide on every event known or listed; return the known ones that MISP is to be asked for by UUID."""
         self._rows = {**listed, **index}
+        if self.destination.ledger.facts().blind:
+            self._lengthen_grace()
         survey = self.surveyor.by_listing(index, listed)
         self._carry_out(survey)
         self._asked = survey.ask
@@ -197,8 +243,39 @@ class DestinationSync:
     def survey_answers(self, found: Mapping[str, ListedEvent], existing: Mapping[str, ListedEvent]) -> None:
         """Decide by MISP's answer: the events that its filters find, time windows set aside, and those that exist."""
         self._rows |= found
+        if not (self._rows or existing):
+            self._shown_no_event()
+        self._note_sight(blind=self._blind or not self.trusted)
+        if self._blind:
+            return
         self._carry_out(self.surveyor.by_answers(self._asked, found, existing))
         self._surveyed = True
+
+    def _shown_no_event(self) -> None:
+        """Refuse to take it that every event is gone, from the first day, where anything is live: at any number.
+
+        A MISP without events looks the same as one of which this key sees nothing any more.
+        """
+        live = self.destination.ledger.live_of(self.surveyor.known, self._now)
+        if live and self._absence_counts and not self.options.force_withdraw:
+            self._blind = True
+            self.destination.refuse(_NO_EVENT.format(live), self.options, self.view)
+
+    def _note_sight(self, *, blind: bool) -> None:
+        """Note whether MISP shows anything of ours; the days on which it does not count towards no grace."""
+        if blind:
+            self._lengthen_grace()
+        ledger = self.destination.ledger
+        ledger.save_facts(replace(ledger.facts(), blind=blind, surveyed_at=self._now))
+
+    def _lengthen_grace(self) -> None:
+        """Have held events wait as if no time had passed since MISP was last asked which events there are."""
+        ledger, now = self.destination.ledger, self._now
+        facts, known = ledger.facts(), self.surveyor.known
+        held = without_days(known.values(), now - facts.surveyed_at if facts.surveyed_at else 0, now)
+        ledger.keep(events=held)
+        ledger.save_facts(replace(facts, surveyed_at=now))
+        self.surveyor = replace(self.surveyor, known={**known, **{event.uuid: event for event in held}})
 
     def _carry_out(self, survey: Survey) -> None:
         self.report.held += len(survey.held)
@@ -270,12 +347,23 @@ class DestinationSync:
         """Save what the next run goes by, once Microsoft has answered; ``complete``: nothing stopped the run."""
         ledger = self.destination.ledger
         ledger.settle_events(self._decided)
-        whole = complete and not (self._failed or self.report.misp_error or self.options.uuid or self._narrowed)
-        facts = ledger.facts()
+        missed = self._failed or self.report.misp_error or self._narrowed or self._blind
+        whole = complete and not (missed or self.options.uuid)
+        facts = self._facts_for_the_guards()
+        ledger.save_facts(facts)
         if whole and self.surveyor.conditions.full_run and facts.full_begun:
             ledger.save_facts(
                 replace(facts, full_at=facts.full_begun.at, full_begun=None, settings_fingerprint=self.fingerprint)
             )
+
+    def _facts_for_the_guards(self) -> DestinationFacts:
+        """Return what is known of the destination with what the guards of later runs go by."""
+        ledger, now = self.destination.ledger, self._now
+        facts = ledger.facts()
+        facts = replace(facts, live_counts=with_count(facts.live_counts, now, ledger.count(now)["live"]))
+        if self.report.refusals or self.options.uuid:
+            return facts
+        return replace(facts, view=self.view, view_at=now)
 
     @property
     def _narrowed(self) -> bool:
@@ -284,7 +372,7 @@ class DestinationSync:
     @property
     def _absence_counts(self) -> bool:
         """Whether what MISP does not show may leave: this MISP is the right one, and it showed all that it has."""
-        return self.trusted and not self._narrowed
+        return self.trusted and not (self._narrowed or self._blind)
 
     @property
     def _now(self) -> int:
@@ -338,13 +426,10 @@ class DestinationSync:
     def _may_withdraw(self, count: int) -> bool:
         if not self._absence_counts:  # MISP is not the one that the ledger knows, or did not list everything
             return False
-        if self.guard.allows(count):
-            return True
-        self.report.refuse(
-            f"{count} of {self.guard.live} live objects would leave Sentinel, more than max_withdraw_percent "
-            f"({self.guard.percent}) allows: look at status and at MISP"
-        )
-        return False
+        reason = self.limits.refusal(count)
+        if reason:
+            self.destination.refuse(reason, self.options, self.view)
+        return not reason
 
     def _let_event_go(self, departure: Departure) -> None:
         """Write down that nothing of an event is wanted any more, and enqueue what changes by that."""
@@ -373,8 +458,9 @@ class DestinationSync:
             self.report.say(f"refused: withdraw all of event {departure.event.uuid} ({departure.reason})")
         ledger.keep(events=[replace(departure.event, listed=False) for departure in self._departures])
         if not self.options.uuid:
-            refused = tuple(sorted(departure.event.uuid for departure in self._departures))
-            ledger.save_facts(replace(ledger.facts(), refused_events=refused))
+            facts, departing = ledger.facts(), {departure.event.uuid for departure in self._departures}
+            before = () if self._absence_counts else facts.refused_events
+            ledger.save_facts(replace(facts, refused_events=tuple(sorted({*before, *departing}))))
 
     def _withdraw(self, leaving: Sequence[str]) -> None:
         """Send withdrawals; those that had no answer are repeated, whatever else may be withdrawn."""

@@ -258,7 +258,7 @@ class Report:
             f"A fault of MISP2Sentinel's own, please report it (the log has more); event {fault}"
             for fault in self.faults
         ]
-        sentences += [f"Nothing was withdrawn: {refusal}. --force-withdraw accepts it." for refusal in self.refusals]
+        sentences += [f"Nothing was withdrawn: {refusal}" for refusal in self.refusals]
         sentences += [f"Microsoft failed: {self.given_up}"] if self.given_up else []
         sentences += [f"Nothing was done here: {self.failure}"] if self.failure else []
         sentences += [_TIME_UP.format(_GOES_ON if self.keeps_ledger else _BEGINS_AGAIN)] if self.stopped else []

@@ -16,6 +16,7 @@ from helpers.ledger.records import (
     DestinationFacts,
     EventRecord,
     FullRun,
+    LiveCount,
     ObjectRecord,
     RetryPolicy,
     Source,
@@ -284,6 +285,12 @@ def test_facts_come_back_as_they_were_saved(ledger):
         last_run={"exit_code": 0},
         last_good=NOW,
         adopted_at=NOW,
+        live_counts=(LiveCount(NOW, 5), LiveCount(LATER, 6)),
+        forced_at=(NOW, LATER),
+        view={"the key's role": "User"},
+        view_at=NOW,
+        surveyed_at=LATER,
+        blind=True,
     )
     ledger.save_facts(facts)
     assert ledger.facts() == facts

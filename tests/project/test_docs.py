@@ -27,7 +27,7 @@ from helpers.settings import clouds, credentials
 from helpers.settings.model import Settings
 from helpers.sync.report import Report
 from helpers.sync.run import ADOPT_NEXT
-from helpers.sync.withdrawal_guard import WithdrawalGuard
+from helpers.sync.withdrawals import WithdrawalLimits
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
@@ -222,11 +222,16 @@ def test_the_ledgers_settings_and_guards_are_explained():
 
 
 def test_the_numbers_of_the_guard_are_those_of_the_docs():
-    percent = Settings().max_withdraw_percent
-    assert WithdrawalGuard(100, percent).allows(100) and WithdrawalGuard(505, percent).allows(101)
-    assert not WithdrawalGuard(504, percent).allows(101)
-    assert WithdrawalGuard(504, percent, force=True).allows(101)
-    assert "more than 100 objects" in section(page("docs/ledger.md"), "### Guards")
+    percent, guards = Settings().max_withdraw_percent, section(page("docs/ledger.md"), "### Guards")
+    assert WithdrawalLimits(100, percent, live_before=500).allows_at_once(100)
+    assert WithdrawalLimits(505, percent).allows_at_once(101)
+    assert not WithdrawalLimits(504, percent).allows_at_once(101)
+    assert WithdrawalLimits(504, percent, force=True).allows_at_once(101)
+    assert "more than 100 objects" in guards
+    assert WithdrawalLimits(0, percent, live_before=20).allows_in_a_day(20)
+    assert WithdrawalLimits(0, percent, live_before=105).allows_in_a_day(21)
+    assert not WithdrawalLimits(0, percent, live_before=104).allows_in_a_day(21)
+    assert "more than 20 objects" in guards
 
 
 # --- troubleshoot ----------------------------------------------------------------------------------
