@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("misp2sentinel")
 
+STOPPED = "Stopped from outside; what was not finished is taken up by the next run."
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
@@ -48,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         logger.error("Stopped from outside")
-        print("Stopped from outside; what was not finished is taken up by the next run.", file=sys.stderr)
+        _say_error(STOPPED, ExitCode.STOPPED, as_json=arguments.json)
         return ExitCode.STOPPED
     except Exception as error:  # the front door: nobody else can say it
         _say_own_fault(error, as_json=arguments.json)

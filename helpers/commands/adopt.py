@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from constants import SENTINEL_DEFAULT_TLP, TLP_MARKINGS, AdoptionKind, WithdrawalReason
+from helpers import interrupts
 from helpers.commands.run import show_report
 from helpers.commands.withdraw import Withdrawal
 from helpers.errors import LedgerError, MispError, NoLedger, SettingsError
@@ -165,6 +166,7 @@ class Adoption:
             with self.ledger.single_transaction():
                 identity = self.reader.identity()
                 for batch in batched(indicators, BATCH):
+                    interrupts.end_if_stopped()  # a transaction puts a signal off
                     self._take_batch([completed(indicator) for indicator in batch])
                 self._one_for_each_key()
                 misp = {name: identity[name] for name in ("url", "uuid", "user", "organisation")}

@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
+from helpers import interrupts
 from helpers.commands.share import FAILURES_IN_A_ROW, key_owner
 from helpers.errors import ExitCode, MispDeclined, MispError, SettingsError
 from helpers.files import make_private_directory, open_file, open_private
@@ -62,7 +63,7 @@ def collect(
     *,
     full: bool = False,
     now: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] = interrupts.sleep,
 ) -> int:
     """Write each story that is new or changed since the last good collection, with ``full`` every story.
 

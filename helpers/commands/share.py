@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import sys
-import time
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from helpers import interrupts
 from helpers.errors import ExitCode, MispDeclined, MispError, SettingsError, StoryStopped
 from helpers.settings import Settings
 from helpers.stories import KeyOwner, MispWriter, ParsedStory, ShareOptions, ShareOutcome, StoryShare, read_story
@@ -37,7 +37,7 @@ def share(
     *,
     as_json: bool = False,
     stdin: TextIO | None = None,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] = interrupts.sleep,
 ) -> int:
     """Share each story and say what became of it; return 0 when none failed or is blocked, else 1.
 

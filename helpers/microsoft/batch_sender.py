@@ -10,6 +10,7 @@ from functools import partial
 import tenacity
 
 from constants import LOG_PAUSING, LOG_SENT, LOG_SUBMIT_ERROR
+from helpers import interrupts
 from helpers.errors import MicrosoftError
 from helpers.log import DestinationLogger
 from helpers.microsoft.api import Api, principal_of
@@ -25,6 +26,7 @@ TRIES_WHEN_THROTTLED = 10
 # Who is told to wait longer leaves the batch to the next run.
 LONGEST_WAIT = 900.0
 TIME_UP = "the run's time was up (max_run_minutes)"
+STOPPED = "the run was stopped from outside"
 
 
 class _TimeUp(Exception):
@@ -80,6 +82,8 @@ class BatchSender:
 
     def send(self, batch: Batch) -> Verdict:
         """Send one batch until Microsoft has answered, in bounded tries."""
+        if interrupts.stopped():
+            return Verdict(NextStep.TIME_UP, STOPPED)
         if self._clock.now() > self._until:  # not even a token is asked for
             return Verdict(NextStep.TIME_UP, TIME_UP)
         retrying = tenacity.Retrying(
@@ -95,6 +99,8 @@ class BatchSender:
             return Verdict(NextStep.STOP, str(error))
         except _TimeUp:
             return Verdict(NextStep.TIME_UP, TIME_UP)
+        except interrupts.Stopped:
+            return Verdict(NextStep.TIME_UP, STOPPED)
         return verdict
 
     def _try(self, batch: Batch) -> Verdict:

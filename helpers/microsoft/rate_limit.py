@@ -12,6 +12,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from helpers import interrupts
+
 WINDOW = 60.0
 # When a request has reached Microsoft is known to be before its answer; one that takes longer is counted from here.
 ON_THE_WAY = 2.0
@@ -19,10 +21,10 @@ ON_THE_WAY = 2.0
 
 @dataclass(frozen=True)
 class Clock:
-    """Where time comes from: ``now`` in seconds that only grow, and ``sleep``."""
+    """Where time comes from: ``now`` in seconds that only grow, and ``sleep``, which raises Stopped on a signal."""
 
     now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] = interrupts.sleep
 
 
 @dataclass

@@ -15,7 +15,7 @@ from helpers import interrupts
 from helpers.log import DestinationLogger
 from helpers.microsoft.api import Api, principal_of
 from helpers.microsoft.batch import Batch, Outbox, Outcome, OutcomeState, OutgoingObject, all_alike, settled
-from helpers.microsoft.batch_sender import BatchSender, UploadCounts
+from helpers.microsoft.batch_sender import STOPPED, BatchSender, UploadCounts
 from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.rate_limit import RateLimiters
 from helpers.microsoft.responses import NextStep, Verdict
@@ -89,19 +89,20 @@ class RequestManager:
             self._changed.notify_all()
 
     def finish(self) -> None:
-        """Send what remains and wait until every object has its outcome."""
-        self.no_more()
-        for thread in self._threads:
-            thread.join()
-        if not self._workers:
-            self._work(wait=False)
-        self._settle_unsent()
+        """Send what remains and wait until every object has its outcome; after a signal, no more is sent."""
+        with interrupts.put_off(interrupts.LONGEST_END):
+            self.no_more()
+            for thread in self._threads:
+                thread.join()
+            if not self._workers:
+                self._work(wait=False)
+            self._settle_unsent()
         if not self._ended:
             self._log.info(LOG_FINISHED)
 
     def abandon(self) -> None:
         """Send nothing more: what has no outcome yet is pending."""
-        self._give_up("the run was stopped from outside")
+        self._end(STOPPED)
 
     # -- the outbox --------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -14,6 +13,7 @@ import requests
 import tenacity
 from pydantic import SecretStr
 
+from helpers import interrupts
 from helpers.errors import MispBusy, MispDeclined, MispError, MispRefused, TimeUp
 from helpers.http import CONNECT_SECONDS, PinnedHttpAdapter
 from helpers.misp.detours import FEW, Detours
@@ -80,7 +80,7 @@ class MispClient:
     """
 
     connection: MispConnection
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] = interrupts.sleep
     seconds_left: Callable[[], float] = lambda: math.inf
     waiting: Callable[[str], None] = print_waiting
     detours: Detours = field(default_factory=Detours)
@@ -160,6 +160,7 @@ class MispClient:
 
     def _ask_in_time(self, question: Callable[[], Any], setting: str) -> Any:
         """Ask, if there is time; what is not answered by its end is not waited for."""
+        interrupts.end_if_stopped()
         seconds_left = self.seconds_left()
         if seconds_left <= 0:
             raise TimeUp("there was no time left to ask MISP")

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from helpers import interrupts
 from helpers.errors import MispBusy, MispError, MispRefused
 from helpers.misp import decaying_models, paged_search, search_filters
 from helpers.misp.client import TRIES, MispClient, MispConnection, print_waiting
@@ -70,7 +70,7 @@ class MispReader:
     def __init__(
         self,
         settings: Settings,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = interrupts.sleep,
         seconds_left: Callable[[], float] = lambda: math.inf,
         waiting: Callable[[str], None] = print_waiting,
         *,

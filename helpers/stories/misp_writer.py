@@ -6,11 +6,11 @@ out, so whoever called looks at what is there and works out again what is left t
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from helpers import interrupts
 from helpers.errors import MispBusy, MispDeclined, MispError
 from helpers.indicators import is_true
 from helpers.misp import (
@@ -81,7 +81,7 @@ class MispWriter:
     def __init__(
         self,
         settings: Settings,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = interrupts.sleep,
         *,
         client: MispClient | None = None,
     ) -> None:

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 
 from constants import LOG_RECEIVED
+from helpers import interrupts
 from helpers.errors import ExitCode, MispError, RunActive, SettingsError
 from helpers.files import OddFile, make_private_directory, permission_hint
 from helpers.ledger import Database, Ledger, lost
@@ -161,8 +162,9 @@ def _read_and_send(this_run: _Run, destinations: Sequence[DestinationRun], progr
         _abandon(destinations)
         raise
     finally:
-        for destination in _as_answered(destinations):
-            _finish(this_run, reading, destination, read_to_the_end)
+        with interrupts.put_off(interrupts.LONGEST_END):  # uploads end by themselves
+            for destination in _as_answered(destinations):
+                _finish(this_run, reading, destination, read_to_the_end)
     logger.info(LOG_RECEIVED.format(sum(destination.report.indicators for destination in destinations)))
     return reading.events_done
 
@@ -172,18 +174,15 @@ def _as_answered(destinations: Sequence[DestinationRun]) -> Iterator[Destination
     for destination in destinations:
         destination.delivery.no_more()
     with ThreadPoolExecutor(len(destinations)) as pool:
-        try:
-            answers = {pool.submit(destination.delivery.finish): destination for destination in destinations}
-            for answered in as_completed(answers):
-                answered.result()
-                yield answers[answered]
-        except KeyboardInterrupt:
-            _abandon(destinations)
-            raise
+        answers = {pool.submit(destination.delivery.finish): destination for destination in destinations}
+        for answered in as_completed(answers):
+            answered.result()
+            yield answers[answered]
 
 
 def _abandon(destinations: Sequence[DestinationRun]) -> None:
     for destination in destinations:
+        destination.report.stopped = True
         destination.delivery.abandon()
 
 

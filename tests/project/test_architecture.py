@@ -214,6 +214,11 @@ def is_name(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
 
 
+def test_every_wait_is_one_that_a_signal_ends():
+    sleeping = [name for name, path in HELPERS.items() if "time.sleep" in path.read_text(encoding="utf-8")]
+    assert not sleeping, "interrupts.sleep is for that"
+
+
 def test_only_the_client_talks_to_misp():
     with_client = {name for name, path in HELPERS.items() if imports(path) & {"pymisp", "pymisp.PyMISP", "pymisp.*"}}
     assert with_client == {"misp.client"}

@@ -1,26 +1,36 @@
 """A signal ends a run wherever it comes, and never keeps a lock that others wait for."""
 
+import contextlib
 import signal
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from helpers import interrupts
 from helpers.ledger.database import Database
 
+LEAVE_LATE = interrupts._leave_late
+
 
 @pytest.fixture(autouse=True)
-def signals():
+def left(monkeypatch):
+    """How often the process would have ended on the spot."""
+    left = []
+    monkeypatch.setattr(interrupts, "_leave", lambda: left.append(True))
+    monkeypatch.setattr(interrupts, "_leave_late", lambda *_: None)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     interrupts.end_on_signals()
-    yield
+    yield left
+    interrupts.end_on_signals()
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
 def with_a_signal_at(number, use):
     """Call with SIGTERM before the bytecode instruction with this number; whether there were so many."""
+    interrupts.end_on_signals()
     count = 0
 
     def trace(frame, event, _):
@@ -111,3 +121,74 @@ def test_what_another_thread_puts_off_does_not_hold_the_main_thread_up():
         signal.raise_signal(signal.SIGTERM)
     over.set()
     thread.join()
+
+
+def raise_signal():
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_every_wait_ends_with_the_first_signal():
+    ended = threading.Barrier(4)
+
+    def wait():
+        with pytest.raises(interrupts.Stopped):
+            interrupts.sleep(600)
+        ended.wait(30)
+
+    for _ in range(3):
+        threading.Thread(target=wait, daemon=True).start()
+    raise_signal()
+    ended.wait(30)
+
+
+def test_a_wait_ends_where_the_signal_itself_is_put_off():
+    with pytest.raises(KeyboardInterrupt), interrupts.put_off():
+        signal.raise_signal(signal.SIGINT)
+        for end in (lambda: interrupts.sleep(600), interrupts.end_if_stopped):
+            with pytest.raises(interrupts.Stopped):
+                end()
+
+
+@pytest.mark.parametrize("seconds", [0, -1.5])
+def test_a_wait_of_no_time_ends_by_itself(seconds):
+    interrupts.sleep(seconds)
+    interrupts.end_if_stopped()
+    assert not interrupts.stopped()
+
+
+def test_a_second_signal_ends_the_process_on_the_spot(left):
+    raise_signal()
+    assert (interrupts.stopped(), left) == (True, [])
+    with interrupts.put_off():
+        with contextlib.suppress(RuntimeError):  # here it goes on; the lock is free already
+            signal.raise_signal(signal.SIGINT)
+        assert left == [True]
+
+
+def test_a_process_that_does_not_come_to_its_end_is_ended(left):
+    pauses = []
+    raise_signal()
+    LEAVE_LATE(interrupts._process, 0.0, pauses.append)
+    assert (pauses, left) == ([0.0, interrupts.LONGEST_END], [True])
+
+
+@pytest.mark.parametrize("longest", [interrupts.LONGEST_PUT_OFF, 3.0])
+def test_what_puts_a_signal_off_has_its_time(left, monkeypatch, longest):
+    started, pauses = [], []
+    monkeypatch.setattr(interrupts, "_leave_late", lambda *about: started.append(about[:2]))
+    monkeypatch.setattr(interrupts, "_thread", SimpleNamespace(start_new_thread=lambda call, given: call(*given)))
+    with pytest.raises(KeyboardInterrupt), interrupts.put_off(longest), interrupts.put_off(600):
+        signal.raise_signal(signal.SIGTERM)
+        LEAVE_LATE(*started[0], pauses.append)
+        assert (pauses, left) == ([longest], [True])
+    LEAVE_LATE(*started[0], pauses.append)
+    assert pauses[1:] == [longest, interrupts.LONGEST_END], "it came to its end, and now the process has its time"
+
+
+def test_what_began_anew_is_not_ended_for_an_old_signal(left):
+    raise_signal()
+    before = interrupts._process
+    interrupts.end_on_signals()
+    LEAVE_LATE(before, 0.0, lambda _seconds: None)
+    assert not left

@@ -39,20 +39,23 @@ class Host:
 
     def run(self, *arguments):
         """Run script.py to its end, or to its death; how it ended."""
-        self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "script.py"), "--config", str(self.config), *arguments],
-            env=self.environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        with self.process as process:
+        with self.start(*arguments) as process:
             try:
                 out, err = process.communicate(timeout=1200)
             except BaseException:
                 process.kill()  # nothing would end it, and leaving the block waits for its end
                 raise
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def start(self, *arguments, **options):
+        """Start script.py; the process, whose output is to be read."""
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "script.py"), "--config", str(self.config), *arguments],
+            env=self.environ,
+            text=True,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        )
+        return self.process
 
     def kill(self):
         """End the process that runs now as kill -9 does."""
