@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         logger.error("Stopped from outside")
-        _say_error(STOPPED, ExitCode.STOPPED, as_json=arguments.json)
+        _say_error([STOPPED], ExitCode.STOPPED, as_json=arguments.json)
         return ExitCode.STOPPED
     except Exception as error:  # the front door: nobody else can say it
         _say_own_fault(error, as_json=arguments.json)
