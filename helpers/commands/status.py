@@ -23,6 +23,7 @@ _IN_FLIGHT = ", where what was sent and not yet answered counts, since it may ha
 _HELD = ", edited and not published again yet, or out of sight"
 _LEAVING = " to be withdrawn; what the guards hold back leaves with --force-withdraw"
 _REFUSED = ", whose withdrawals a guard held back; they leave with --force-withdraw"
+_UNKNOWN = ", and a run of the future counts as unknown"
 _RESULTS = {0: "done", 1: "done, but not all of it", 3: "MISP failed", 4: "Microsoft failed"}
 
 
@@ -60,6 +61,7 @@ def standing(destination: LedgerDestination, settings: Settings, now: int) -> Js
     """Count what a destination holds, and say how its last run went."""
     counted = destination.ledger.count(now)
     facts = destination.ledger.facts()
+    known = facts.known_at(now)
     leaving = destination.leaving()
     rejections = destination.rejections()
     return {
@@ -79,8 +81,9 @@ def standing(destination: LedgerDestination, settings: Settings, now: int) -> Js
         "leaving_reasons": leaving,
         "refused_events": len(facts.refused_events),
         "last_run": _last_run(facts.last_run),
-        "last_good_run": iso_time(facts.last_good),
-        "last_full_run": iso_time(facts.full_at or None),
+        "last_good_run": iso_time(known.last_good),
+        "last_full_run": iso_time(known.full_at or None),
+        "in_the_future": iso_time(facts.latest()) if facts.latest() > now else None,
         "misp": facts.misp,
     }
 
@@ -111,7 +114,8 @@ def _lines(answer: Json) -> Iterator[str]:
         if not destination["in_settings"]:
             yield f"  The settings don't name this destination. {_how_to_empty(destination, destinations)}"
     if answer["late"]:
-        yield f"LATE: no good run in the last {answer['max_age_hours']:g} hours (--max-age)."
+        ahead = any(destination["in_settings"] and destination["in_the_future"] for destination in destinations)
+        yield f"LATE: no good run in the last {answer['max_age_hours']:g} hours (--max-age){_UNKNOWN if ahead else ''}."
 
 
 def _destination_lines(destination: Json) -> Iterator[str]:
@@ -137,6 +141,8 @@ def _rows(destination: Json) -> Iterator[tuple[str, str]]:
     yield "last run", _result(destination["last_run"])
     yield "last good run", destination["last_good_run"] or "none yet"
     yield "last full run", destination["last_full_run"] or "none yet"
+    if destination["in_the_future"]:
+        yield "clock", f"was ahead: the ledger has a run of {destination['in_the_future']}{_UNKNOWN}"
     if destination["misp"]:
         yield "MISP", str(destination["misp"].get("url"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -154,10 +154,14 @@ class RetryPolicy:
 
 @dataclass(frozen=True)
 class FullRun:
-    """A full run that has begun: when, in seconds since 1970, and by which settings."""
+    """A full run that has begun: when, in seconds since 1970, and by which settings.
+
+    ``afresh``: it converts every attribute again, since a clock was wrong when they were decided on.
+    """
 
     at: int
     settings_fingerprint: str
+    afresh: bool = False
 
 
 class LiveCount(NamedTuple):
@@ -180,6 +184,9 @@ class DestinationFacts:
     What the guards go by: ``live_counts``, the oldest first; ``forced_at``, when runs were told to withdraw whatever
     it was; ``view``, who read MISP by which filters in the last run that was refused nothing, which was at ``view_at``;
     ``surveyed_at``, when MISP was last asked which events there are, and ``blind``, that it showed none of ours then.
+
+    ``doubted`` is a moment that lay in the future when a run found one: an earlier run's clock was ahead, or that one's
+    behind.
     """
 
     misp: Mapping[str, str] | None = None
@@ -198,6 +205,28 @@ class DestinationFacts:
     view_at: int = 0
     surveyed_at: int = 0
     blind: bool = False
+    doubted: int = 0
+
+    def latest(self) -> int:
+        """Return the last moment at which anything is said to have happened; 0 where nothing has."""
+        begun_at = self.full_begun.at if self.full_begun else 0
+        return max(self.full_at, begun_at, self.last_good or 0, self.surveyed_at, self.ran_at)
+
+    @property
+    def ran_at(self) -> int:
+        """When the last run was; 0 where there was none."""
+        return _moment(self.last_run.get("at")) if self.last_run else 0
+
+    def known_at(self, now: int) -> DestinationFacts:
+        """Return the facts as they can be believed at ``now``: a moment after it, of a wrong clock, is unknown."""
+        begun = self.full_begun if self.full_begun and self.full_begun.at <= now else None
+        return replace(
+            self,
+            full_begun=begun,
+            full_at=self.full_at if self.full_at <= now else 0,
+            last_good=self.last_good if (self.last_good or 0) <= now else None,
+            surveyed_at=self.surveyed_at if self.surveyed_at <= now else 0,
+        )
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> DestinationFacts:
@@ -205,7 +234,7 @@ class DestinationFacts:
         names = {field.name for field in fields(cls)}
         known = {_FACTS_READ.get(key, key): value for key, value in stored.items()}
         begun = known.get("full_begun")
-        known["full_begun"] = FullRun(begun.get("at", 0), begun.get("shape", "")) if begun else None
+        known["full_begun"] = _full_run(begun) if begun else None
         known["refused_events"] = tuple(known.get("refused_events", ()))
         known |= {name: read(known.get(name)) for name, read in _READERS.items()}
         return cls(**{name: value for name, value in known.items() if name in names})
@@ -214,13 +243,19 @@ class DestinationFacts:
         """Return the facts as a ledger holds them; what is not known is not there."""
         known = {field.name: getattr(self, field.name) for field in fields(self)}
         if self.full_begun:
-            known["full_begun"] = {"at": self.full_begun.at, "shape": self.full_begun.settings_fingerprint}
+            afresh = {"afresh": True} if self.full_begun.afresh else {}
+            known["full_begun"] = {"at": self.full_begun.at, "shape": self.full_begun.settings_fingerprint, **afresh}
         return {_FACTS_STORED.get(name, name): value for name, value in known.items() if value not in (None, "", 0, ())}
 
 
+_END_OF_TIME = 253_402_300_800  # the year 10000
 # Ledgers that are in use call the settings' fingerprint so.
 _FACTS_STORED = {"settings_fingerprint": "shape"}
 _FACTS_READ = {key: name for name, key in _FACTS_STORED.items()}
+
+
+def _full_run(stored: Mapping[str, Any]) -> FullRun:
+    return FullRun(stored.get("at", 0), stored.get("shape", ""), bool(stored.get("afresh")))
 
 
 def _counts(stored: Any) -> tuple[LiveCount, ...]:
@@ -234,7 +269,7 @@ def _moments(stored: Any) -> tuple[int, ...]:
 
 
 def _moment(stored: Any) -> int:
-    return stored if _is_number(stored) else 0
+    return stored if _is_number(stored) and 0 <= stored < _END_OF_TIME else 0
 
 
 def _texts(stored: Any) -> Mapping[str, str] | None:
@@ -254,4 +289,5 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "view_at": _moment,
     "surveyed_at": _moment,
     "blind": bool,
+    "doubted": _moment,
 }

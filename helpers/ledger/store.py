@@ -15,6 +15,7 @@ from typing import Any
 
 import sqlalchemy as sql
 
+from constants import WithdrawalReason
 from helpers.ledger.database import Database
 from helpers.ledger.records import (
     UNSETTLED,
@@ -140,6 +141,13 @@ class Ledger(LedgerRows):
         live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now, for_this, ~sql.exists().where(same))
         return list(self._rows(ObjectRecord, OBJECTS, live))
 
+    def ownerless(self, now: int) -> list[ObjectRecord]:
+        """Return the objects, possibly live and not expired, of which no attribute is known; adopt's are others'."""
+        same = sql.and_(SOURCES.c.destination == self.destination, SOURCES.c.key == OBJECTS.c.key)
+        live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now, ~sql.exists().where(same))
+        staying = sql.and_(OBJECTS.c.leaving == "", OBJECTS.c.words != WithdrawalReason.NOT_IN_MISP)
+        return list(self._rows(ObjectRecord, OBJECTS, sql.and_(live, staying)))
+
     def leaving_ids(self, now: int, done: Container[str]) -> list[str]:
         """Return the ids of the objects that may be withdrawn now: what has expired leaves by itself.
 
@@ -177,8 +185,9 @@ class Ledger(LedgerRows):
         return self._ids(sql.and_(_SETTLED_AND_STAYING, OBJECTS.c.renew_at <= now, of_event))
 
     def to_refresh(self, now: int, before: int) -> list[str]:
-        """Return the ids of valid objects that were accepted before a time, and whose event is not held."""
-        valid = sql.and_(OBJECTS.c.accepted_at <= before, OBJECTS.c.valid_until > now)
+        """Return the ids of valid objects that were accepted before a time, or nobody knows when, and are not held."""
+        old = sql.or_(OBJECTS.c.accepted_at <= before, OBJECTS.c.accepted_at > now)
+        valid = sql.and_(old, OBJECTS.c.valid_until > now)
         return self._ids(sql.and_(_SETTLED_AND_STAYING, valid, self._of_event(EVENTS.c.held_since.is_(None))))
 
     def to_send_again(self, now: int) -> list[str]:
@@ -193,8 +202,8 @@ class Ledger(LedgerRows):
             yield list(self._rows(ObjectRecord, OBJECTS, OBJECTS.c.id.in_(batch)))
 
     def unsettled_keys(self, keys: Iterable[str], policy: RetryPolicy) -> set[str]:
-        """Return those of these keys of whose objects no answer of Microsoft's stands."""
-        unsettled = sql.or_(OBJECTS.c.stage.in_(UNSETTLED), _rejected_before(policy))
+        """Return those of these keys of whose objects no answer of Microsoft's stands, or which may end too late."""
+        unsettled = sql.or_(OBJECTS.c.stage.in_(UNSETTLED), _rejected_before(policy), _ends_too_late(policy.now))
         return self._values_where(OBJECTS.c.key, OBJECTS.c.key, keys, unsettled)
 
     def events_of(self, keys: Iterable[str]) -> dict[str, set[str]]:
@@ -409,6 +418,12 @@ def _rejected_before(policy: RetryPolicy) -> sql.ColumnElement[bool]:
     """Objects that Microsoft rejected, and whose rejection does not stand."""
     rejected = OBJECTS.c.stage == Stage.REJECTED
     return rejected if policy.retry_rejected else sql.and_(rejected, OBJECTS.c.program != policy.program)
+
+
+def _ends_too_late(now: int) -> sql.ColumnElement[bool]:
+    """Objects whose end moves and was set by a clock that was ahead; of a shared one a fixed end may be as late."""
+    begin = 2 * OBJECTS.c.renew_at - OBJECTS.c.valid_until  # half of its days are between the two
+    return sql.and_(OBJECTS.c.stage.in_((Stage.ACCEPTED, Stage.REJECTED)), begin > now + 1)
 
 
 def _by_words(words: Mapping[str, str]) -> dict[str, list[str]]:

@@ -13,8 +13,9 @@ from typing import Any
 
 from constants import LOG_EVENT_ERROR, WithdrawalReason
 from helpers.errors import SettingsError
-from helpers.indicators import DAY, ConversionRules
+from helpers.indicators import DAY, ConversionRules, stix_time_of
 from helpers.ledger import DestinationFacts, EventRecord, FullRun, Ledger, RetryPolicy, Stage
+from helpers.log import DestinationLogger
 from helpers.microsoft import api_for
 from helpers.misp import ListedEvent
 from helpers.settings import Settings
@@ -42,10 +43,16 @@ from helpers.sync.withdrawals import (
 
 logger = logging.getLogger(__name__)
 
+# Runs that are further apart may be so since the clock of the one before was behind.
+_GAP = 2 * DAY
 _IDENTITY = ("url", "uuid", "user", "organisation")
 _DEDUPLICATE = (
     "deduplicate was {!r} and is {!r} now: every indicator would leave Sentinel and come back under another id. "
     "Set it back, or accept it: {}"
+)
+_CLOCK = (
+    "A clock was wrong: an earlier run was at {}, and this one is at {}. Everything is read again, and what ends too "
+    "late or too early is sent again. Look at the clock of each machine that runs this."
 )
 _NO_EVENT = "MISP shows no event at all, and {} live objects came from events of it"
 
@@ -108,6 +115,7 @@ def begin_sync(
         report=destination.report,
         full_run=facts.full_run,
         changed_reason=WithdrawalReason.DEDUPLICATE_CHANGED if other_keys else WithdrawalReason.CHANGED,
+        afresh=bool(facts.full_begun and facts.full_begun.afresh),
     )
     conditions = RunConditions(
         now=now,
@@ -176,15 +184,35 @@ def _has_other_keys(destination: DestinationRun, options: RunOptions) -> bool:
 
 def _begin_full_run(destination: DestinationRun, options: RunOptions, fingerprint: str, now: int) -> None:
     """Number a full run that is due; one that was cut off is the same one still, as long as it is young."""
+    if options.uuid:
+        return
+    afresh = _clock_was_wrong(destination, now)
     facts, span = destination.ledger.facts(), destination.settings.full_sync_days * DAY
-    due = options.full or now - facts.full_at >= span or facts.settings_fingerprint != fingerprint
-    if options.uuid or not due:
+    due = options.full or afresh or now - facts.full_at >= span or facts.settings_fingerprint != fingerprint
+    if not due:
         return
     begun = facts.full_begun
     goes_on = begun is not None and begun.settings_fingerprint == fingerprint and now - begun.at < span
-    if options.full or not goes_on:
-        begun = FullRun(now, fingerprint)
+    if options.full or afresh or not goes_on:
+        begun = FullRun(now, fingerprint, afresh or bool(begun and begun.afresh))
         destination.ledger.save_facts(replace(facts, full_run=facts.full_run + 1, full_begun=begun))
+
+
+def _clock_was_wrong(destination: DestinationRun, now: int) -> bool:
+    """Whether an earlier run's clock was ahead of this one's, or that of the run which found so was behind itself.
+
+    Then everything is read again, and what the ledger has of the future is forgotten.
+    """
+    facts = destination.ledger.facts()
+    ahead = facts.latest() if facts.latest() > now else 0
+    behind = facts.doubted if facts.ran_at + _GAP < facts.doubted <= now else 0
+    if ahead or behind:
+        words = _CLOCK.format(*map(stix_time_of, (ahead or facts.ran_at, now)))
+        DestinationLogger(logger, destination.report.name).warning(words)
+        destination.report.warnings.append(words)
+    doubted = ahead or (facts.doubted if facts.doubted > now else 0)
+    destination.ledger.save_facts(replace(facts.known_at(now), doubted=doubted))
+    return bool(ahead or behind)
 
 
 @dataclass
@@ -411,6 +439,7 @@ class DestinationSync:
         What was refused is decided again by each run, whether or not rows move, until somebody accepts it.
         """
         ledger, departing = self.destination.ledger, {departure.event.uuid for departure in self._departures}
+        self._miss_what_is_ownerless()
         decided = self._decided | departing
         leaving = ledger.leaving_ids(self._now, decided)
         count = len(leaving) + ledger.live_of(departing, self._now)
@@ -422,6 +451,13 @@ class DestinationSync:
         if not self.options.uuid and self._absence_counts:
             ledger.save_facts(replace(ledger.facts(), refused_events=()))
         return ledger.leaving_ids(self._now, decided)
+
+    def _miss_what_is_ownerless(self) -> None:
+        """Have leave what was let go of without a word to Microsoft, since by a clock that was ahead it had expired."""
+        whole = not (self.options.uuid or self._failed or self.report.misp_error)
+        if self.context.afresh and whole and self._absence_counts:
+            ledger, reason = self.destination.ledger, WithdrawalReason.NOT_SHOWN
+            ledger.keep(objects=[replace(record, leaving=reason) for record in ledger.ownerless(self._now)])
 
     def _may_withdraw(self, count: int) -> bool:
         if not self._absence_counts:  # MISP is not the one that the ledger knows, or did not list everything

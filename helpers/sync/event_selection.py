@@ -133,7 +133,8 @@ def moved(event: EventRecord, row: ListedEvent) -> bool:
 
 
 def _hold(event: EventRecord, run: RunConditions, reason: str) -> Decision:
-    since = run.now if event.held_since is None else event.held_since
+    known = event.held_since is not None and event.held_since <= run.now  # a later one is of a clock that was ahead
+    since = event.held_since if known and event.held_since is not None else run.now
     if run.now - since >= run.grace:  # unpublished_grace_days have passed
         return Decision(Action.LET_GO, reason)
     return Decision(Action.HOLD, reason, since)

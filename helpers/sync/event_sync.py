@@ -74,7 +74,7 @@ class SyncContext:
     """What all events of one destination share in a run.
 
     ``full_run`` is the number of the latest full run, ``changed_reason`` the reason for what is no longer wanted of an
-    attribute of which something else is.
+    attribute of which something else is. ``afresh`` says that nothing is taken to be as it was.
     """
 
     filters: Sequence[AttributeFilters]
@@ -84,6 +84,7 @@ class SyncContext:
     report: Report
     full_run: int = 0
     changed_reason: str = WithdrawalReason.CHANGED
+    afresh: bool = False
 
 
 @dataclass
@@ -207,7 +208,7 @@ class EventSync:
 
     def _differs(self, attribute: PreparedAttribute, part: PreparedSlice) -> bool:
         known = self._known.get(attribute.uuid)
-        if known is None or attribute.uuid in self._unsettled:
+        if known is None or attribute.uuid in self._unsettled or self.context.afresh:
             return True
         return known.fingerprint != part.fingerprints[attribute.uuid]
 

@@ -230,7 +230,8 @@ def _bring_up_to_date(
     current: ObjectRecord, wanted: DesiredObject, policy: RetryPolicy, plan: Plan, *, in_window: bool, event: str
 ) -> None:
     staying = replace(current, leaving="", left_event="")  # it was to leave, and is wanted again
-    if policy.is_settled(current) and current.fingerprint == wanted.fingerprint:
+    as_it_is = current.fingerprint == wanted.fingerprint and not _ends_too_late(current, wanted, policy.now)
+    if policy.is_settled(current) and as_it_is:
         plan.stay.append(staying)
         return
     sent, now = _sent(staying, wanted, policy.now, in_window), policy.now
@@ -299,6 +300,11 @@ def _sent(current: ObjectRecord, wanted: DesiredObject, now: int, in_window: boo
         body=packed(indicator),
         words="",
     )
+
+
+def _ends_too_late(current: ObjectRecord, wanted: DesiredObject, now: int) -> bool:
+    """Whether an end that moves was set by a clock that was ahead."""
+    return bool(wanted.lifetime) and current.valid_until > max(wanted.fixed_until, now + wanted.lifetime)
 
 
 def _lifetime(record: ObjectRecord) -> int:

@@ -290,6 +290,7 @@ def test_facts_come_back_as_they_were_saved(ledger):
         view={"the key's role": "User"},
         view_at=NOW,
         surveyed_at=LATER,
+        doubted=LATER,
         blind=True,
     )
     ledger.save_facts(facts)
