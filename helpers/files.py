@@ -6,6 +6,7 @@ Mostly root ran once, and cron's user comes after.
 from __future__ import annotations
 
 import errno
+import grp
 import os
 import pwd
 import shlex
@@ -15,6 +16,7 @@ from pathlib import Path
 
 _REFUSED = (errno.EACCES, errno.EPERM)
 _FOR_OWNER = stat.S_IRUSR | stat.S_IWUSR
+_MOST_LINKS = 40  # as the system follows (path_resolution(7))
 _KINDS = {
     stat.S_IFREG: "a file",
     stat.S_IFDIR: "a directory",
@@ -75,6 +77,29 @@ def _refuse_odd(path: Path, mode: int, wanted: int) -> None:
         raise OddFile(f"{path} is {_KINDS.get(kind, 'of an odd kind')}, which is refused")
 
 
+def steps_to(path: Path) -> list[tuple[str, os.stat_result]]:
+    """Return what the system passes on its way to a path, each with its status: directories, links, the end last.
+
+    A link is followed and stands there itself. What is missing or may not be seen ends the way.
+    """
+    steps: dict[str, os.stat_result] = {}
+    here, waiting, links = Path("/"), list(reversed(path.absolute().parts)), 0
+    while waiting and links <= _MOST_LINKS:
+        part = waiting.pop()
+        here = here.parent if part == ".." else here / part
+        try:
+            status = here.lstat()
+        except OSError:
+            break
+        steps.pop(str(here), None)  # what is passed again comes last
+        steps[str(here)] = status
+        if stat.S_ISLNK(status.st_mode):
+            links += 1
+            waiting += reversed(here.readlink().parts)
+            here = here.parent
+    return list(steps.items())
+
+
 def user_name(uid: int | None = None) -> str:
     """Return the name of a user, or of the one that this process runs as; the number of one without a name."""
     number = os.geteuid() if uid is None else uid
@@ -82,6 +107,27 @@ def user_name(uid: int | None = None) -> str:
         return pwd.getpwuid(number).pw_name
     except KeyError:
         return str(number)
+
+
+def group_name(gid: int) -> str:
+    """Return the name of a group; the number of one without a name."""
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def is_own_group(gid: int) -> bool:
+    """Say whether nobody is named as a member of a group but the user that this process runs as."""
+    try:
+        return {*grp.getgrgid(gid).gr_mem} <= {user_name()}
+    except KeyError:
+        return True
+
+
+def homes() -> frozenset[str]:
+    """Return the paths of all users' homes."""
+    return frozenset(user.pw_dir for user in pwd.getpwall())
 
 
 def permission_hint(error: OSError) -> str:
@@ -109,7 +155,7 @@ def permission_hint(error: OSError) -> str:
 
 def _is_private(directory: Path) -> bool:
     """Say whether only its owner may enter a directory, and it is nobody's home."""
-    return not directory.stat().st_mode & 0o077 and str(directory) not in {user.pw_dir for user in pwd.getpwall()}
+    return not directory.stat().st_mode & 0o077 and str(directory) not in homes()
 
 
 def _nearest_visible(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from helpers.commands.share import key_owner
 from helpers.errors import MispError, MispMoved, MispRefused, RunActive, SettingsError, SyncError
 from helpers.microsoft import Api, BatchSender, Clock, MicrosoftClient, RateLimiters, api_for, key_vault
 from helpers.misp import NOTHING_FOUND, MispReader, decaying_models
-from helpers.settings import Settings, credentials, filter_names, written
+from helpers.settings import Settings, credentials, cross_checks, filter_names, written
 from helpers.stories import MispWriter
 from helpers.sync import make_state_dir, opened
 
@@ -40,6 +41,8 @@ class Preflight:
         """
         self.settings.destinations(workspace)
         self._tell("ok  ", "settings", "all settings are valid", "")
+        for name, warning in cross_checks.distrusted_places(self.settings, os.environ):
+            self._tell("warn", name, warning, "")
         state = {"state_dir", "state_url"} if self.settings.state_url else {"state_dir"}
         self._step("state", lambda: _state(self.settings), state)
         if self.settings.vault_secrets and not self._step("Key Vault", self._vault, {"key_vault_name"}):

@@ -26,7 +26,7 @@ from helpers.files import make_private_directory, open_file, open_private
 from helpers.indicators import event_url, is_true
 from helpers.log import safe_to_show
 from helpers.misp import Event, dictionary_in, whole_number
-from helpers.settings import Settings
+from helpers.settings import Settings, cross_checks
 from helpers.stories import (
     HOLDS,
     STORY,
@@ -68,8 +68,10 @@ def collect(
     """Write each story that is new or changed since the last good collection, with ``full`` every story.
 
     ``note`` takes what people should know, ``now`` gives seconds since 1970. Return 0, or 3 when some events could
-    not be read. Raises SettingsError when the key is another organisation's, MispError when MISP cannot be asked.
+    not be read. Raises SettingsError when the key is another organisation's or others may change state_dir,
+    MispError when MISP cannot be asked.
     """
+    cross_checks.refuse_foreign_state(settings, os.environ)
     memory = Memory(settings)
     known = memory.read()
     moment = int(now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, S
 from helpers.ledger.spellings import holds, shortest, spellings
 from helpers.ledger.store import Ledger
 from helpers.ledger.tables import ATTRIBUTES, EVENTS, OBJECTS, SOURCES
-from helpers.settings import Settings
+from helpers.settings import Settings, cross_checks
 
 MOST = 1000
 _STIX = "indicator--"
@@ -161,8 +162,13 @@ class LedgerDestination:
 
 @contextmanager
 def ledger_destinations(settings: Settings) -> Iterator[list[LedgerDestination]]:
-    """Open every destination that the ledger knows, to look and change nothing; none when there is no ledger."""
+    """Open every destination that the ledger knows, to look and change nothing; none when there is no ledger.
+
+    Raises LedgerError, and SettingsError where root would use a ledger that others may change.
+    """
     url = settings.ledger_url
+    if not settings.state_url:
+        cross_checks.refuse_foreign_state(settings, os.environ)
     known = known_destinations(url) if settings.keeps_ledger else []
     if not known:
         yield []

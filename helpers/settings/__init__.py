@@ -2,7 +2,7 @@
 
 from helpers.settings.addresses import secrets_in, without_secrets
 from helpers.settings.attribute_filters import AttributeFilters, NamePatterns
-from helpers.settings.config_file import written
+from helpers.settings.config.config_file import written
 from helpers.settings.environment import variable
 from helpers.settings.loading import DEFAULT_CONFIG, load
 from helpers.settings.model import FROM_VAULT, Settings

@@ -7,13 +7,15 @@ so it cannot name all problems together.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_origin
 
 from helpers.settings import messages, validators
-from helpers.settings.config_file import MEANT, NEEDLESS, RENAMED, Problems, SourcedValue, by_dotted_name
+from helpers.settings.config import places
+from helpers.settings.config.config_file import MEANT, NEEDLESS, RENAMED, Problems, SourcedValue, by_dotted_name
 from helpers.text import did_you_mean
 
 PREFIX = "MISP2SENTINEL_"
@@ -210,6 +212,11 @@ FUNCTION_DEFAULTS: Mapping[str, Any] = {
 def is_function(environ: Mapping[str, str]) -> bool:
     """Say whether these are the variables of a Function."""
     return any(environ.get(sign) for sign in FUNCTION_SIGNS)
+
+
+def is_root_on_a_host(environ: Mapping[str, str]) -> bool:
+    """Say whether this is root where others may be too: neither a container's nor a Function's only user."""
+    return os.geteuid() == 0 and not is_function(environ) and not places.in_container(environ)
 
 
 def function_problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from helpers.errors import SettingsError
 from helpers.settings import clouds, credentials, cross_checks, environment, messages
-from helpers.settings.config_file import Problems, SourcedValue, read_config_file, written
+from helpers.settings.config.config_file import Problems, SourcedValue, read_config_file, written
 from helpers.settings.cross_checks import CREDENTIAL
 from helpers.settings.environment import read_environment, variable
 from helpers.settings.model import FROM_VAULT, SETTING_TYPES, Settings
@@ -101,6 +101,7 @@ def load(
             _report(environment.function_problems(values), sourced, problems)
     if settings is None or problems.errors:
         raise SettingsError([*problems.errors, *problems.warnings])
+    settings._config_file = _config_file(config_path, environ)
     return Loaded(settings, (*problems.warnings, *cross_checks.doubts(settings)))
 
 
@@ -109,10 +110,9 @@ def load(
 
 def _read(config_path: Path | None, environ: Mapping[str, str], offline: bool, problems: Problems) -> SourcedSettings:
     """Return what the environment sets, and of the rest what config.py sets, by dotted name."""
-    path = config_path or _config_path_in(environ)
-    sourced: SourcedSettings = {}
-    if path or DEFAULT_CONFIG.exists():
-        sourced = read_config_file((path or DEFAULT_CONFIG).absolute(), SETTING_TYPES, problems)
+    path = _config_file(config_path, environ)
+    as_root = environment.is_root_on_a_host(environ)
+    sourced = read_config_file(path, SETTING_TYPES, problems, as_root=as_root) if path else {}
     not_needed = (*NEEDED, *_CREDENTIAL_KEYS, "ms_auth") if offline else ()
     sourced |= read_environment(environ, SETTING_TYPES, problems, not_needed=not_needed)
     sourced = {
@@ -125,6 +125,11 @@ def _read(config_path: Path | None, environ: Mapping[str, str], offline: bool, p
         defaults = environment.FUNCTION_DEFAULTS
         sourced = {name: SourcedValue(value, "default in a Function") for name, value in defaults.items()} | sourced
     return sourced
+
+
+def _config_file(config_path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    path = config_path or _config_path_in(environ) or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
+    return path and path.absolute()
 
 
 def _config_path_in(environ: Mapping[str, str]) -> Path | None:

@@ -118,6 +118,7 @@ class Settings(BaseModel):
     max_run_minutes: Annotated[int, Field(ge=0)] = 0
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+    _config_file: Path | None = PrivateAttr(None)
     _name: str = PrivateAttr("")
     _own_filters: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -130,9 +131,13 @@ class Settings(BaseModel):
 
     @property
     def config(self) -> str:
-        """The path of the config.py that settings came from; its name alone where none did."""
-        files = (source for source in self._sources.values() if not source.startswith("environment "))
-        return next(files, "config.py")
+        """The path of the config.py that was run; its name alone where there was none."""
+        return str(self._config_file or "config.py")
+
+    @property
+    def config_file(self) -> Path | None:
+        """The config.py that was run; None where there was none."""
+        return self._config_file
 
     def source_of(self, name: str) -> str:
         """Say where a setting (``misp_key``, ``ms_auth.tenant``) came from; KeyError if there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -17,7 +18,7 @@ from helpers.ledger import Database, Ledger, lost
 from helpers.log import DestinationLogger
 from helpers.microsoft import Clock, RateLimiters, api_for, principal_of
 from helpers.misp import MispReader
-from helpers.settings import Settings
+from helpers.settings import Settings, cross_checks
 from helpers.sync.delivery import Delivery
 from helpers.sync.destination import DestinationRun, RunOptions
 from helpers.sync.report import Report
@@ -228,7 +229,11 @@ def opened(settings: Settings) -> Iterator[Ledger]:
 
 
 def make_state_dir(settings: Settings) -> None:
-    """Create the state directory for its owner alone. Raises SettingsError when that cannot be done."""
+    """Create the state directory for its owner alone.
+
+    Raises SettingsError when that cannot be done, or when root would write where others may.
+    """
+    cross_checks.refuse_foreign_state(settings, os.environ)
     try:
         make_private_directory(settings.state_path)
     except OSError as error:

@@ -17,7 +17,7 @@ from helpers.errors import MicrosoftError, SettingsError
 from helpers.log import redact
 from helpers.microsoft import key_vault
 from helpers.settings import load
-from helpers.settings.config_file import written
+from helpers.settings.config.config_file import written
 from helpers.settings.environment import variable
 from sandbox.azure.app import IDENTITY
 from sandbox.faults import Fault

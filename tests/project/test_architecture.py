@@ -33,6 +33,7 @@ PURE = {
     *("text", "http.faults", "http.origin", "settings.clouds", "settings.credentials", "settings.attribute_filters"),
     *(
         "settings.addresses",
+        "settings.config.trust",
         "settings.filter_names",
         "misp.search_filters",
         "misp.detours",
@@ -49,7 +50,8 @@ PURE = {
 # The only modules of others that a pure module may use, beside what cannot reach out.
 HARMLESS = {
     *("__future__", "collections", "dataclasses", "datetime", "email", "enum", "functools", "ipaddress", "itertools"),
-    *("ast", "difflib", "hashlib", "json", "math", "re", "typing", "unicodedata", "uuid", "urllib", "zlib"),
+    *("ast", "difflib", "hashlib", "json", "math", "re", "shlex", "stat", "typing", "unicodedata", "uuid"),
+    *("urllib", "zlib"),
 }
 LIBRARIES = {
     "http.faults": {"requests"},  # its exceptions, see below

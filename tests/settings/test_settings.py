@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from helpers.errors import SettingsError
 from helpers.files import user_name
-from helpers.settings.config_file import MEANT, NEEDLESS, RENAMED, written
+from helpers.settings.config.config_file import MEANT, NEEDLESS, RENAMED, written
 from helpers.settings.environment import variable
 from helpers.settings.loading import (
     DEFAULT_CONFIG,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import runpy
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
 from helpers.files import user_name
+from helpers.settings.config import places
 from helpers.text import did_you_mean
 
 RENAMED = {
@@ -63,17 +64,22 @@ def written(name: str) -> str:
     return re.sub(r"^(\w+)\.(\w+)", r"\1['\2']", name)
 
 
-def read_config_file(path: Path, types: Mapping[str, Any], problems: Problems) -> dict[str, SourcedValue]:
+def read_config_file(
+    path: Path, types: Mapping[str, Any], problems: Problems, *, as_root: bool = False
+) -> dict[str, SourcedValue]:
     """Run the file at ``path`` and return its settings by dotted name (``ms_auth.tenant``).
 
-    ``types`` has every dotted name, and for a setting with fixed keys its own name too.
+    ``types`` has every dotted name, and for a setting with fixed keys its own name too. ``as_root``: a file that others
+    may change is a problem, and is not run.
     """
-    problem = _unreadable(path)
     names: dict[str, Any] = {}
-    if problem is None:
-        names, problem = _run(path)
-    if problem:
-        problems.errors.append(f"{path} {problem}")
+    problem = _unreadable(path)
+    source, wrong = (b"", [problem]) if problem else _read(path, as_root=as_root)
+    if not wrong:
+        names, problem = _run(path, source, imports=not as_root or places.imports_are_safe(path.parent))
+        wrong = [problem] if problem else []
+    if wrong:
+        problems.errors += [f"{path} {problem}" for problem in wrong]
         problems.reported.update(types)  # what the file would have set is not missing
     return _settings_in(names, str(path), types, problems)
 
@@ -160,26 +166,46 @@ def _unreadable(path: Path) -> str | None:
     return None
 
 
-def _run(path: Path) -> tuple[dict[str, Any], str | None]:
-    """Return the names that the file sets, and why it stopped, if it did."""
+def _read(path: Path, *, as_root: bool) -> tuple[bytes, list[str]]:
+    """Return the file's content, and why it is not used; what is judged is what was opened, whatever is there later."""
     try:
-        with _importing_from(path.parent):
-            return runpy.run_path(str(path)), None
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)  # a pipe is not waited for
+    except OSError as error:
+        return b"", [f"cannot be read ({error.strerror}): name a config.py that is there."]
+    with open(descriptor, "rb") as file:  # noqa: PTH123  it is open already
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) and status.st_rdev != Path(os.devnull).stat().st_rdev:
+            return b"", ["is a pipe or the like: name a file."]
+        if as_root and (distrusted := places.of_config(path, status)):
+            return b"", [f"is not run as root, who would do whatever it says: {reason}" for reason in distrusted]
+        return file.read(), []
+
+
+def _run(path: Path, source: bytes, *, imports: bool) -> tuple[dict[str, Any], str | None]:
+    """Return the names that the file sets, and why it stopped, if it did."""
+    module = ModuleType("<config.py>")
+    module.__file__ = str(path)
+    try:
+        with _importing_from(path.parent if imports else None, module):
+            exec(compile(source, str(path), "exec", dont_inherit=True), vars(module))  # noqa: S102  it is the site's
+        return vars(module), None
     # A site's SystemExit would end the run before the other problems are reported.
     except (Exception, SystemExit) as error:
         return {}, _failure(error, path)
 
 
 @contextmanager
-def _importing_from(folder: Path) -> Iterator[None]:
-    """Let config.py import from its folder, and leave no bytecode there."""
+def _importing_from(folder: Path | None, module: ModuleType) -> Iterator[None]:
+    """Let config.py import from its folder, and leave no bytecode there; its classes find it among the modules."""
     wrote_bytecode, sys.dont_write_bytecode = not sys.dont_write_bytecode, True
-    sys.path.insert(0, str(folder))
+    sys.path[:0] = [str(folder)] if folder else []
+    sys.modules[module.__name__] = module
     try:
         yield
     finally:
         sys.dont_write_bytecode = not wrote_bytecode
-        if str(folder) in sys.path:
+        del sys.modules[module.__name__]
+        if folder and str(folder) in sys.path:
             sys.path.remove(str(folder))
 
 
