@@ -57,7 +57,9 @@ misp_key = "<misp_key>"  # authentication key; a read-only one is enough
 misp_verifycert = True  # True, or the path of a CA bundle; False checks nothing
 misp_proxies = {}  # such as {"https": "http://proxy.example.org:3128"}
 misp_headers = {}  # HTTP headers to send along, for a gateway before MISP
-misp_timeout = 120  # seconds to wait for an answer
+misp_timeout = 120  # seconds that MISP may be silent
+misp_answer_minutes = 15  # minutes that an answer may take, from its first byte to its last
+misp_answer_mib = 512  # MiB that an answer may have when it is decoded
 misp_event_filters = {  # which events, in the names of MISP's REST search
     "published": 1,
     "enforceWarninglist": True,

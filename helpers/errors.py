@@ -10,6 +10,7 @@
     │   │   ├── MispDeclined      … one write or question of several, in MISP's own words
     │   │   └── MispMoved         exit 2: it answers at another address
     │   └── MispBusy              … and asking again, later or for less, may help
+    │       └── MispTooMuch       … and only asking for less: the answer has no end, or is too large
     ├── StoryStopped              never ends the process: the outcome of one story, blocked or failed
     ├── TimeUp                    never ends the process: a run stops in good order, and the next one continues
     ├── MicrosoftError            exit 4: no token, no answer or a refusal, in check, adopt and the like
@@ -106,6 +107,10 @@ class MispBusy(MispError):
     def __init__(self, words: str, wait: float = 0) -> None:
         self.wait = wait
         super().__init__(words)
+
+
+class MispTooMuch(MispBusy):
+    """MISP's answer is larger, or takes longer, than the settings allow."""
 
 
 class StoryStopped(SyncError):

@@ -23,7 +23,7 @@ from pydantic import SecretStr
 
 from helpers.commands.explain_misp import MispView
 from helpers.errors import MispError, MispRefused
-from helpers.http import PinnedHttpAdapter
+from helpers.http import MIB, Limits, PinnedHttpAdapter
 from helpers.ledger.lookup import Question
 from helpers.log import silence_libraries
 from helpers.misp import ListedEvent, MispClient, MispConnection, MispReader
@@ -75,7 +75,7 @@ class Recorder(PinnedHttpAdapter):
 
     def __init__(self, verify: bool | str, scheme: str, prefix: str) -> None:
         """``scheme`` is how MISP is reached; PyMISP leaves what is http to other adapters, so it is told https."""
-        super().__init__(verify, None, 120)
+        super().__init__(verify, None, Limits(silence_seconds=120, answer_seconds=900, most_bytes=512 * MIB))
         self._scheme, self._prefix = scheme, prefix
         self.exchanges: list[Exchange] = []
 

@@ -1,16 +1,30 @@
 """How a request travels: certificate checks, proxies, timeouts and redirects as the settings say."""
 
 from helpers.http.adapter import CONNECT_SECONDS, PinnedHttpAdapter
-from helpers.http.faults import ForeignAddress, Redirected, found_in, innermost_cause
+from helpers.http.faults import (
+    AnswerTooLarge,
+    AnswerTooSlow,
+    ForeignAddress,
+    Redirected,
+    Unacceptable,
+    found_in,
+    innermost_cause,
+)
+from helpers.http.limits import MIB, Limits
 from helpers.http.origin import same_origin, shown
 from helpers.http.sessions import OneOriginSession, session
 
 __all__ = [
     "CONNECT_SECONDS",
+    "MIB",
+    "AnswerTooLarge",
+    "AnswerTooSlow",
     "ForeignAddress",
+    "Limits",
     "OneOriginSession",
     "PinnedHttpAdapter",
     "Redirected",
+    "Unacceptable",
     "found_in",
     "innermost_cause",
     "same_origin",

@@ -7,7 +7,8 @@ is on that host, or link-local, and is asked without any proxy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +18,9 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies, should_bypass_proxies
 
-from helpers.http.faults import Redirected
+from helpers.http.connection import time_answers, timed_by
+from helpers.http.faults import AnswerTooLarge, AnswerTooSlow, Redirected
+from helpers.http.limits import MIB, Allowance, Limits
 from helpers.http.origin import joined, same_origin
 
 CONNECT_SECONDS = 15.0
@@ -25,53 +28,94 @@ IDENTITY_CONNECT_SECONDS = 2.0
 # The redirects that keep method and body (RFC 9110, sections 15.4.8 and 15.4.9), and how many are followed in a row.
 _KEEPS_REQUEST = frozenset({307, 308})
 MOST_REDIRECTS = 5
+_CHUNK = 65536
 
 
 class PinnedHttpAdapter(HTTPAdapter):
     """An adapter for requests whose certificate check, proxies and timeouts are fixed when it is made.
 
     ``verify`` is True, False or the path of a CA bundle; ``proxies`` None means those of the environment.
-    ``read_seconds`` is how long the other side may be silent; it may be changed between requests.
+    ``limits`` may be changed between requests; ``now`` is a clock in seconds.
     """
 
-    def __init__(self, verify: bool | str, proxies: Mapping[str, str] | None, read_seconds: float) -> None:
+    def __init__(
+        self,
+        verify: bool | str,
+        proxies: Mapping[str, str] | None,
+        limits: Limits,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._verify = verify
         self._proxies = proxies
-        self.read_seconds = read_seconds
+        self.limits = limits
+        self._now = now
         if verify is False:  # the settings' own warning says it once; urllib3 would say it for each request
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self.last_headers: Mapping[str, str] = CaseInsensitiveDict()
         super().__init__()
 
-    def send(
-        self, request: requests.PreparedRequest, *_: Any, stream: bool = False, **options: Any
-    ) -> requests.Response:
-        """Send one request; what the caller or the environment say of verify, proxies and timeout is ignored.
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Make the manager of direct connections."""
+        super().init_poolmanager(*arguments, **options)
+        time_answers(self.poolmanager)
+
+    def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
+        """Return the manager of the connections through a proxy."""
+        manager = super().proxy_manager_for(*arguments, **options)
+        time_answers(manager)
+        return manager
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
+        """Send one request and read its answer; what is said otherwise of verify, proxies and timeout is ignored.
 
         Requests carry secrets: a redirect is followed only where it keeps the request and leads to the same scheme,
-        host and port; no session gets to see one. Raises Redirected for the others, and requests' own errors.
+        host and port; no session gets to see one. Raises Redirected for the others, AnswerTooLarge, AnswerTooSlow, and
+        requests' own errors.
         """
         for _redirects in range(MOST_REDIRECTS + 1):
-            response = self._send_once(request, stream=stream, cert=options.get("cert"))
+            response = self._send_once(request, options.get("cert"))
             if not response.is_redirect:
                 return response
-            response.close()
             request = _redirected(request, response)
         raise requests.TooManyRedirects(f"more than {MOST_REDIRECTS} redirects, one after the other")
 
-    def _send_once(self, request: requests.PreparedRequest, *, stream: bool, cert: Any) -> requests.Response:
+    def _send_once(self, request: requests.PreparedRequest, cert: Any) -> requests.Response:
         self.last_headers = CaseInsensitiveDict()
+        allowance = Allowance(self.limits, self._now)
+        try:
+            with timed_by(allowance):
+                return self._exchange(request, cert)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            if allowance.used_up:
+                raise AnswerTooSlow(min(self.limits.answer_seconds, self.limits.request_seconds)) from error
+            if isinstance(error, requests.RequestException):
+                raise
+            raise requests.ConnectionError(error, request=request) from error  # requests lets some of urllib3's through
+
+    def _exchange(self, request: requests.PreparedRequest, cert: Any) -> requests.Response:
         to_identity = goes_to_identity_endpoint(request)
         response = super().send(
             request,
-            stream=stream,
-            timeout=(IDENTITY_CONNECT_SECONDS if to_identity else CONNECT_SECONDS, self.read_seconds),
+            timeout=(IDENTITY_CONNECT_SECONDS if to_identity else CONNECT_SECONDS, self.limits.silence_seconds),
             verify=self._verify,
             cert=cert,
             proxies={} if to_identity else self._proxies_for(request.url or ""),
         )
         self.last_headers = response.headers
+        # Who asks finds the content read. All of them speak JSON; what an answer calls its encoding may be anything.
+        response._content, response.encoding = self._content_of(response), "utf-8"
         return response
+
+    def _content_of(self, response: requests.Response) -> bytes:
+        """Read and decode an answer, and count meanwhile. Raises AnswerTooLarge."""
+        chunks, size = [], 0
+        for chunk in response.iter_content(_CHUNK):
+            size += len(chunk)
+            if size > self.limits.most_bytes:
+                response.close()
+                raise AnswerTooLarge(self.limits.most_bytes / MIB)
+            chunks.append(chunk)
+        return b"".join(chunks)
 
     def _proxies_for(self, url: str) -> Mapping[str, str]:
         if self._proxies is None:

@@ -18,7 +18,11 @@ _CONNECTION = re.compile(r"^HTTPS?Connection(?:Pool)?\([^()]*\): ")
 Fault = TypeVar("Fault", bound=BaseException)
 
 
-class Redirected(requests.RequestException):
+class Unacceptable(requests.RequestException):
+    """An answer that is not taken; the same question would get another one like it."""
+
+
+class Redirected(Unacceptable):
     """The answer, with this ``status``, leads from the address that was ``asked`` to a ``target`` that gets nothing."""
 
     def __init__(self, status: int, asked: str, target: str) -> None:
@@ -26,11 +30,25 @@ class Redirected(requests.RequestException):
         super().__init__(f"a redirect to {shown(target)}, which is not followed")
 
 
-class ForeignAddress(requests.RequestException):
+class ForeignAddress(Unacceptable):
     """An answer names an address at another origin for what is for one origin alone."""
 
     def __init__(self, address: str, origin: str) -> None:
         super().__init__(f"it names an address that is not at {shown(origin)} and gets nothing: {shown(address)}")
+
+
+class AnswerTooLarge(Unacceptable):
+    """The answer has more than so many ``mib`` when it is decoded."""
+
+    def __init__(self, mib: float) -> None:
+        super().__init__(f"the answer is larger than {mib:g} MiB")
+
+
+class AnswerTooSlow(Unacceptable):
+    """The answer was not complete in its time, in ``seconds``."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the answer was not complete after {seconds / 60:g} minutes")
 
 
 def innermost_cause(error: object) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import requests
 
-from helpers.http import PinnedHttpAdapter, Redirected, innermost_cause, session
+from helpers.http import MIB, Limits, PinnedHttpAdapter, Redirected, Unacceptable, innermost_cause, session
 from helpers.log import DestinationLogger, redact
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.responses import Answer, NextStep, Verdict
@@ -17,7 +17,7 @@ from helpers.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-READ_SECONDS = 60.0
+LIMITS = Limits(silence_seconds=60, answer_seconds=300, most_bytes=16 * MIB)
 
 
 class Reply(NamedTuple):
@@ -32,7 +32,7 @@ class MicrosoftClient:
 
     def __init__(self, settings: Settings, clock: Clock, http: requests.Session | None = None) -> None:
         self._log = DestinationLogger(logger, settings.name)
-        adapter = PinnedHttpAdapter(settings.ms_verifycert, settings.ms_proxies or None, READ_SECONDS)
+        adapter = PinnedHttpAdapter(settings.ms_verifycert, settings.ms_proxies or None, LIMITS)
         self._http = http or session(adapter, settings.ms_useragent)
         self._tokens = TokenSource(settings, self._http, clock)
 
@@ -56,11 +56,13 @@ class MicrosoftClient:
             headers["Content-Type"] = "application/json"
         try:
             response = self._http.request(
-                method, url, data=body, headers=headers, timeout=READ_SECONDS, allow_redirects=False
+                method, url, data=body, headers=headers, timeout=LIMITS.silence_seconds, allow_redirects=False
             )
             return Answer(response.status_code, redact(response.text), response.headers)
         except Redirected as error:
             return Answer(error.status, f"{error}: does ms_endpoints name Microsoft's own address?")
+        except Unacceptable as error:
+            return Answer(0, f"no answer of Microsoft's: {error}", may_pass=False)
         except requests.RequestException as error:
             self._log.info("No answer from Microsoft: %s", error)
             hint = "firewall, ms_proxies, ms_verifycert, ms_endpoints?"

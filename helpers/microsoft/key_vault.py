@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from helpers.errors import MicrosoftError, SettingsError
-from helpers.http import PinnedHttpAdapter, session
+from helpers.http import MIB, Limits, PinnedHttpAdapter, session
 from helpers.log import redact
 from helpers.microsoft.responses import MOST_WORDS
 from helpers.settings import FROM_VAULT, MsAuth, Settings, certificates, clouds
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from azure.keyvault.secrets import SecretClient
 
-READ_SECONDS = 30.0
+LIMITS = Limits(silence_seconds=30, answer_seconds=300, most_bytes=16 * MIB)
 TRIES_MORE = 2
 _INSTALL = (
     "key_vault_name needs packages that are not installed ({}): run .venv/bin/pip install -r requirements-keyvault.txt."
@@ -64,7 +64,7 @@ def _client(settings: Settings) -> SecretClient:
         from azure.core.pipeline.transport import RequestsTransport  # noqa: PLC0415  heavy, and optional
         from azure.keyvault.secrets import SecretClient  # noqa: PLC0415
 
-        adapter = PinnedHttpAdapter(settings.ms_verifycert, settings.ms_proxies or None, READ_SECONDS)
+        adapter = PinnedHttpAdapter(settings.ms_verifycert, settings.ms_proxies or None, LIMITS)
         http = session(adapter, settings.ms_useragent, bodies_to=settings.ms_endpoints.authority)
         transport = RequestsTransport(session=http, session_owner=False)
         credential = _credential(settings, transport=transport, retry_total=TRIES_MORE)

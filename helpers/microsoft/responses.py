@@ -41,11 +41,12 @@ class NextStep(Enum):
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer, or none: then ``status`` is 0 and ``text`` says what happened."""
+    """An HTTP answer, or none: then ``status`` is 0, ``text`` says what happened, ``may_pass`` that it may come yet."""
 
     status: int
     text: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    may_pass: bool = True
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ def interpret(answer: Answer, size: int, now: datetime) -> Verdict:
         return Verdict(NextStep.STOP, words)
     if answer.status in _REFUSED:
         return _refused_whole(answer, size, words)
+    if not answer.may_pass:
+        return Verdict(NextStep.FAILED, words)
     # What had no answer may have arrived; an upload that is repeated replaces what is there.
     if answer.status == 0 or answer.status in _PASSING or answer.status >= 500:
         return Verdict(NextStep.RETRY, words, _wait_asked_for(answer, now))

@@ -12,7 +12,7 @@ import requests
 import tenacity
 
 from helpers.errors import MicrosoftError
-from helpers.http import ForeignAddress, OneOriginSession, Redirected, innermost_cause
+from helpers.http import OneOriginSession, Unacceptable, innermost_cause
 from helpers.log import redact
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.responses import MOST_WORDS
@@ -120,7 +120,7 @@ class TokenSource:
 
         try:
             answer = self._ask_identity(msal) if self._is_identity else self._ask_login(msal)
-        except (Redirected, ForeignAddress) as error:
+        except Unacceptable as error:
             raise MicrosoftError(f"{self._where} gives no token: {error}. {_ADDRESS}") from error
         except (requests.RequestException, msal.exceptions.MsalServiceError) as error:
             raise _Passing(innermost_cause(error)) from error

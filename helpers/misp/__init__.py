@@ -1,6 +1,6 @@
 """Everything that talks to MISP: what is asked, how it is read, what its answers mean."""
 
-from helpers.misp.client import MispClient, MispConnection
+from helpers.misp.client import MispClient, MispConnection, limits_of
 from helpers.misp.detours import Detours
 from helpers.misp.event_slices import UNASKED
 from helpers.misp.paged_search import LISTED_PER_PAGE
@@ -35,6 +35,7 @@ __all__ = [
     "dictionary_in",
     "events_in",
     "is_on",
+    "limits_of",
     "whole_event",
     "whole_number",
 ]

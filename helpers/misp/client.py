@@ -6,7 +6,7 @@ import logging
 import math
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import requests
@@ -14,8 +14,8 @@ import tenacity
 from pydantic import SecretStr
 
 from helpers import interrupts
-from helpers.errors import MispBusy, MispDeclined, MispError, MispRefused, TimeUp
-from helpers.http import CONNECT_SECONDS, PinnedHttpAdapter
+from helpers.errors import MispBusy, MispDeclined, MispError, MispRefused, MispTooMuch, TimeUp
+from helpers.http import CONNECT_SECONDS, MIB, Limits, PinnedHttpAdapter
 from helpers.misp.detours import FEW, Detours
 from helpers.misp.pymisp_errors import SettingNames, checked_answer, declined, is_taken_in_part
 from helpers.settings import Settings
@@ -31,7 +31,7 @@ LONGEST_WAIT = 30
 
 @dataclass(frozen=True)
 class MispConnection:
-    """Which MISP is asked, as whom, and how a request gets there; ``timeout`` is in seconds.
+    """Which MISP is asked, as whom, how a request gets there, and what an answer may take.
 
     ``verify`` is True, False or the path of a CA bundle; without ``proxies``, those of the environment count.
     """
@@ -41,7 +41,7 @@ class MispConnection:
     verify: bool | str
     proxies: Mapping[str, str] = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
-    timeout: float
+    limits: Limits
     user_agent: str
     setting_names: SettingNames = field(default_factory=SettingNames)
 
@@ -54,9 +54,14 @@ class MispConnection:
             verify=settings.misp_verifycert,
             proxies=settings.misp_proxies,
             headers=settings.misp_headers,
-            timeout=settings.misp_timeout,
+            limits=limits_of(settings, settings.misp_timeout),
             user_agent=settings.ms_useragent,
         )
+
+
+def limits_of(settings: Settings, silence_seconds: float) -> Limits:
+    """Return what an answer of MISP's may take."""
+    return Limits(silence_seconds, 60 * settings.misp_answer_minutes, settings.misp_answer_mib * MIB)
 
 
 def print_waiting(words: str) -> None:
@@ -92,7 +97,7 @@ class MispClient:
         """Prepare the transport; nothing is asked yet."""
         connection = self.connection
         proxies = connection.proxies or None
-        self._adapter = self.adapter or PinnedHttpAdapter(connection.verify, proxies, connection.timeout)
+        self._adapter = self.adapter or PinnedHttpAdapter(connection.verify, proxies, connection.limits)
 
     @property
     def last_headers(self) -> Mapping[str, str]:
@@ -104,6 +109,8 @@ class MispClient:
         if self._pymisp is None:
             try:
                 self._pymisp = self._ask(self._log_in, TRIES)
+            except MispTooMuch:
+                raise
             except MispBusy as error:
                 if self.connection.url.lower().startswith("http://"):
                     name = self.connection.setting_names.url
@@ -164,10 +171,14 @@ class MispClient:
         seconds_left = self.seconds_left()
         if seconds_left <= 0:
             raise TimeUp("there was no time left to ask MISP")
-        self._adapter.read_seconds = min(self.connection.timeout, seconds_left)
-        return checked_answer(
-            question, lambda: self.last_headers, self.connection.setting_names, self.connection.url, setting
-        )
+        self._adapter.limits = replace(self.connection.limits, request_seconds=seconds_left)
+        names, address = self.connection.setting_names, self.connection.url
+        try:
+            return checked_answer(question, lambda: self.last_headers, names, address, setting)
+        except MispTooMuch as error:
+            if self.seconds_left() <= 0:
+                raise TimeUp("there was no time left for MISP's answer") from error
+            raise
 
     def _read_answer(self, answer: Any, read: Callable[[Any], Any]) -> Any:
         """Read an answer, but leave one that says that something went wrong to ``checked_answer``."""
@@ -222,7 +233,7 @@ class MispClient:
             connection.key.get_secret_value(),
             ssl=connection.verify,
             proxies=dict(connection.proxies) or None,
-            timeout=(CONNECT_SECONDS, connection.timeout),
+            timeout=(CONNECT_SECONDS, connection.limits.silence_seconds),
             http_headers=dict(connection.headers) or None,
             https_adapter=adapter,
             auth=_KeepKey(),
@@ -238,7 +249,7 @@ class _KeepKey(requests.auth.AuthBase):
 
 
 def _is_busy(error: BaseException | None) -> bool:
-    return isinstance(error, MispBusy)
+    return isinstance(error, MispBusy) and not isinstance(error, MispTooMuch)
 
 
 def _is_rate_limited(error: BaseException | None) -> bool:

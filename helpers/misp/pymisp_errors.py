@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from helpers.errors import MispBusy, MispDeclined, MispError, MispMoved, MispRefused
-from helpers.http import Redirected, found_in, innermost_cause, same_origin, shown
+from helpers.errors import MispBusy, MispDeclined, MispError, MispMoved, MispRefused, MispTooMuch
+from helpers.http import AnswerTooLarge, AnswerTooSlow, Redirected, found_in, innermost_cause, same_origin, shown
 from helpers.misp.responses import excerpt, whole_number
 
 _LONGEST_WAIT = 900
@@ -25,6 +25,8 @@ _LOGIN_PAGE = "/users/login"
 _KEY_REFUSED = "Authentication failed"
 # MISP, AppController: the key is right, and its allowed IPs do not hold the address that the request came from.
 _ADDRESS_REFUSED = "from your IP address"
+_TOO_MUCH = {AnswerTooLarge: "misp_answer_mib", AnswerTooSlow: "misp_answer_minutes"}
+_ASK_FOR_LESS = "misp_event_limit_per_page and misp_event_filters ask for less"
 _USER_SETTINGS_MESSAGE = re.compile(
     r"Unable to get the user settings: \(\d+, \{.*'message': (?P<quote>['\"])(?P<words>.*?)(?P=quote)"
 )
@@ -100,6 +102,9 @@ def _of_transport(error: Exception, names: SettingNames, address: str) -> MispEr
     redirected = found_in(error, Redirected)
     if redirected:
         return _moved(redirected, names, address)
+    for kind, setting in _TOO_MUCH.items():
+        if fault := found_in(error, kind):
+            return MispTooMuch(f"{fault} ({setting} allows no more; {_ASK_FOR_LESS})")
     if isinstance(error, requests.RequestException):
         return MispBusy(f"no answer from MISP: {excerpt(innermost_cause(error))}")
     return None

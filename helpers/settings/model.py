@@ -71,6 +71,8 @@ class Settings(BaseModel):
     misp_proxies: Proxies = {}
     misp_headers: Headers = {}
     misp_timeout: Seconds = 120
+    misp_answer_minutes: Annotated[float, Field(gt=0, le=1440, allow_inf_nan=False)] = 15
+    misp_answer_mib: Annotated[int, Field(ge=1, le=65536)] = 512
     misp_event_filters: Annotated[dict[str, Any], AfterValidator(validators.event_filters)] = {
         "published": 1,
         "enforceWarninglist": True,

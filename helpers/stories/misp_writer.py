@@ -22,6 +22,7 @@ from helpers.misp import (
     dictionaries_in,
     dictionary_in,
     events_in,
+    limits_of,
     whole_event,
     whole_number,
 )
@@ -55,7 +56,7 @@ def stories_connection(settings: Settings) -> MispConnection:
         verify=stories.ssl_check,
         proxies={"http": proxy, "https": proxy} if proxy else {},
         headers=stories.additional_headers,
-        timeout=stories.request_timeout,
+        limits=limits_of(settings, stories.request_timeout),
         user_agent=stories.user_agent,
         setting_names=_SETTING_NAMES,
     )

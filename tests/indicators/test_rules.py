@@ -49,6 +49,7 @@ LEDGER = "says what is remembered and withdrawn, and when"
 SHAPES_NOTHING = {
     **dict.fromkeys(("ms_cloud", "ms_endpoints", "ms_verifycert", "ms_proxies", "ms_useragent"), CONNECTION),
     **dict.fromkeys(("misp_key", "misp_verifycert", "misp_proxies", "misp_headers", "misp_timeout"), CONNECTION),
+    **dict.fromkeys(("misp_answer_minutes", "misp_answer_mib"), CONNECTION),
     **dict.fromkeys(("key_vault_name", "key_vault_misp_key", "key_vault_client_secret"), CONNECTION),
     "ms_tenants": "says which destinations there are; what one has of its own is in its settings, see own_filters",
     **dict.fromkeys(("ms_api_version", "ms_legacy_upload_key"), f"{SENDING}: the envelope, not the indicator"),

@@ -17,6 +17,7 @@ from helpers.commands.check import Preflight
 from helpers.errors import MicrosoftError, SettingsError
 from helpers.http import PinnedHttpAdapter, session
 from helpers.log import redact
+from helpers.microsoft.client import LIMITS
 from helpers.microsoft.tokens import TokenSource
 from helpers.settings import certificates, credentials, load
 from helpers.settings.environment import variable
@@ -81,7 +82,7 @@ def settings_of(box, tmp_path, credential, **more):
 
 
 def source(settings, time=None):
-    adapter = PinnedHttpAdapter(settings.ms_verifycert, settings.ms_proxies or None, 10)
+    adapter = PinnedHttpAdapter(settings.ms_verifycert, settings.ms_proxies or None, LIMITS)
     return TokenSource(settings, session(adapter, "test"), (time or FakeTime()).clock)
 
 
@@ -272,7 +273,7 @@ def test_the_identity_endpoint_is_asked_without_a_proxy(request, tmp_path, monke
     assert source(settings).token()
     assert snare.asked == []
     with pytest.raises(requests.RequestException):
-        session(PinnedHttpAdapter(True, proxies, 10), "test").get("http://misp.example.org/").raise_for_status()
+        session(PinnedHttpAdapter(True, proxies, LIMITS), "test").get("http://misp.example.org/").raise_for_status()
     assert snare.asked == ["http://misp.example.org/"], "the proxy itself works"
 
 

@@ -17,6 +17,7 @@ from pymisp.tools.attributevalidationtool import AttributeValidationTool
 from constants import LONGEST_OTHER, LONGEST_VALUES
 from helpers.commands.share import stories_in
 from helpers.errors import SettingsError
+from helpers.http import Limits
 from helpers.settings import load
 from helpers.stories.indicators import WINDOW, StoryIndicator, indicators_in, windows
 from helpers.stories.misp_event import Member, item_object, meaning, read_event, split_long_text, tag_names
@@ -539,7 +540,8 @@ def test_its_secrets_are_secret_and_its_transport_is_its_own(tmp_path):
     assert not [secret for secret in ("k" * 40, "headervalue", "proxypass") if secret in repr(settings)]
     connection = stories_connection(settings)
     assert connection.proxies == {"http": proxy, "https": proxy}
-    assert (connection.headers, connection.timeout, connection.user_agent) == ({"X-A": "headervalue"}, 90, "Stories/1")
+    assert (connection.headers, connection.user_agent) == ({"X-A": "headervalue"}, "Stories/1")
+    assert connection.limits == Limits(90, 15 * 60, 512 * 2**20)
     assert connection.key.get_secret_value() == "k" * 40
     assert connection.url == "https://misp.example.org"
     assert not [secret for secret in ("k" * 40, "headervalue", "proxypass") if secret in repr(connection)]

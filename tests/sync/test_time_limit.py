@@ -102,7 +102,8 @@ def test_a_misp_that_is_silent_does_not_hold_a_run_beyond_its_time(site, path):
 
 
 def silent(site):
-    site.waiting.seconds += site._misp_line.read_seconds
+    limits = site._misp_line.limits
+    site.waiting.seconds += min(limits.silence_seconds, limits.request_seconds)
     return True
 
 

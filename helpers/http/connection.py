@@ -1,0 +1,92 @@
+"""Connections whose answers have an end: each read of the socket waits as long as the answer may still take.
+
+requests and urllib3 know the longest silence only, so a byte a second would go on for ever; and a status line, headers,
+chunks, trailers and the answer to a proxy's CONNECT are read in loops of their own. What all of them read from is this.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import Any
+
+from urllib3 import HTTPConnectionPool, PoolManager
+
+from helpers.http.limits import Allowance, AnswerTime
+
+# The request that this thread sends.
+_allowance: ContextVar[Allowance] = ContextVar("allowance")
+
+
+@contextmanager
+def timed_by(allowance: Allowance) -> Iterator[None]:
+    """Let an allowance count for the answers that this thread reads."""
+    token = _allowance.set(allowance)
+    try:
+        yield
+    finally:
+        _allowance.reset(token)
+
+
+def time_answers(manager: PoolManager) -> None:
+    """Make a manager's connections read answers in their time."""
+    pools = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {scheme: _timed(pool) for scheme, pool in pools.items()}
+
+
+@cache
+def _timed(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+    """Return a kind of pool with connections like its own, that through a SOCKS proxy too, whose answers are timed."""
+    if issubclass(getattr(pool.ConnectionCls, "response_class", object), TimedResponse):
+        return pool
+    connection = type(f"Timed{pool.ConnectionCls.__name__}", (pool.ConnectionCls,), {"response_class": TimedResponse})
+    return type(f"Timed{pool.__name__}", (pool,), {"ConnectionCls": connection})
+
+
+class TimedResponse(http.client.HTTPResponse):
+    """An answer that is read from a socket in its time."""
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        as_file: Any = _TimedSocket(sock)
+        super().__init__(as_file, *arguments, **options)
+
+
+class _TimedSocket:
+    """The part of a socket that http.client reads an answer from."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_TimedFile(self._socket, AnswerTime(_allowance.get())))
+
+
+class _TimedFile(io.RawIOBase):
+    """A socket's bytes, each read of which waits no longer than the answer may still take."""
+
+    def __init__(self, sock: socket.socket, time: AnswerTime) -> None:
+        super().__init__()
+        self._socket, self._time = sock, time
+        self._file = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._socket.settimeout(self._time.seconds_to_wait())
+        try:
+            count = self._file.readinto(buffer)
+        except TimeoutError:
+            self._time.seconds_to_wait()  # it was the answer's end that was waited for, and not the silence's
+            raise
+        self._time.heard()
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
