@@ -308,6 +308,12 @@ LONGEST_VALUES: Final = {
 }
 # Of types that are not named there.
 LONGEST_OTHER: Final = _HEADER
+# What an event says of all its attributes stands in each indicator: as much of its info as Log Analytics shows of a
+# description, and more tags than any event has (58 at most, of those that were recorded).
+LONGEST_INFO: Final = 1_000
+MOST_LABELS: Final = 500
+# MISP's columns for names, tags among them, are VARCHAR(255).
+LONGEST_NAME: Final = 255
 
 # STIX names of hashes that misp-stix files under another algorithm's name.
 TRUE_HASH_NAMES: Final = {"sha512/224": "SHA-512/224", "sha512/256": "SHA-512/256"}

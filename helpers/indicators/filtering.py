@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from constants import TLP_2_LEVELS, Skip
@@ -22,7 +21,7 @@ from helpers.indicators.request_event import (
     Skipped,
     excerpt,
 )
-from helpers.indicators.tags import Tag
+from helpers.indicators.tags import Tags
 from helpers.indicators.values import Unsendable
 from helpers.settings import AttributeFilters, NamePatterns
 
@@ -69,11 +68,12 @@ def _refused(prepared: RequestObjectEvent, active: Sequence[AttributeFilters]) -
 
 def _names_in_descriptions(prepared: RequestObjectEvent, refused: Collection[str]) -> dict[str, Skipped]:
     """Return the names of files that are in the description of a hash that the filters let pass."""
-    return {
-        attribute.uuid: attribute.skipped(prepared.header, Skip.FILE_NAME)
-        for attribute in _attributes(prepared)
-        if attribute.uuid not in refused and any(hash_ not in refused for hash_ in attribute.hashes)
-    }
+    named = [attribute for attribute in _attributes(prepared) if attribute.hashes and attribute.uuid not in refused]
+    # All names of an object have the same hashes, which may be many.
+    lists = {id(attribute.hashes): attribute.hashes for attribute in named}
+    sent = {key for key, hashes in lists.items() if any(hash_ not in refused for hash_ in hashes)}
+    carried = (attribute for attribute in named if id(attribute.hashes) in sent)
+    return {attribute.uuid: attribute.skipped(prepared.header, Skip.FILE_NAME) for attribute in carried}
 
 
 def refusal(
@@ -109,11 +109,11 @@ class _Examination:
 
     def missing_tag(self) -> str | None:
         wanted = self.filters.include_tags
-        return "" if wanted and not wanted.first(self._tag_names) else None
+        return "" if wanted and not self._first_tag(wanted) else None
 
     def unwanted_tag(self) -> str | None:
         unwanted = self.filters.exclude_tags
-        return (unwanted.first(self._tag_names) or None) if unwanted else None
+        return (self._first_tag(unwanted) or None) if unwanted else None
 
     def confidence(self) -> str | None:
         if not self.filters.min_confidence:
@@ -134,13 +134,16 @@ class _Examination:
             return None
         return ", ".join(sorted(score.model for score in scores))
 
-    @cached_property
-    def _own(self) -> list[Tag]:
+    @property
+    def _own(self) -> Tags:
         return self.attribute.tags
 
-    @cached_property
-    def _tag_names(self) -> list[str]:
-        return [tag.name for tag in (*self._own, *self.header.tags)]
+    def _first_tag(self, names: NamePatterns) -> str:
+        return _first_of(self._own, names) or self.header.tags.once(_first_of, names)
+
+
+def _first_of(all_tags: Tags, names: NamePatterns) -> str:
+    return names.first(tag.name for tag in all_tags)
 
 
 _CHECKS: dict[Skip, Callable[[_Examination], str | None]] = {

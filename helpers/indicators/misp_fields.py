@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
+from constants import LONGEST_NAME
 from helpers.indicators.values import storable
+from helpers.text import shorten
 
 # An event, or a part of one, in MISP's REST form.
 Json = Mapping[str, Any]
@@ -22,6 +24,11 @@ def text_of(value: object) -> str:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return ""
     return storable(str(value)).strip()
+
+
+def name_of(value: object) -> str:
+    """Return the same of a field in which MISP keeps no more than a name."""
+    return shorten(text_of(value), LONGEST_NAME)
 
 
 def stix_uuid(value: object) -> str:

@@ -5,16 +5,19 @@ Pure: no network, no clock, no disk; the run's time comes in.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from constants import RULE_LANGUAGES, Skip
+from constants import LONGEST_INFO, LONGEST_VALUES, MOST_LABELS, RULE_LANGUAGES, Skip
 from helpers.indicators.dates import begin_of, end_of, from_timestamp
-from helpers.indicators.misp_fields import Json, dicts, is_true, stix_uuid, text_of
-from helpers.indicators.tags import Tag, read_tags
+from helpers.indicators.misp_fields import Json, dicts, is_true, name_of, stix_uuid, text_of
+from helpers.indicators.tags import Tags, read_tags
 from helpers.indicators.values import Unsendable, Value, is_digest, normalise
 from helpers.text import printable, shorten
 
@@ -55,7 +58,7 @@ class EventHeader:
     organisation: str
     organisation_uuid: str
     created: datetime | None
-    tags: tuple[Tag, ...]
+    tags: Tags
     published: bool = False
     threat_actors: tuple[str, ...] = ()
     malware: tuple[str, ...] = ()
@@ -68,17 +71,29 @@ class EventHeader:
         names = _values_of_types(event, EVENT_NAMES)
         return cls(
             uuid=stix_uuid(event.get("uuid")),
-            id=text_of(event.get("id")),
-            info=text_of(event.get("info")) or "(no info)",
-            date=text_of(event.get("date")),
-            organisation=text_of(organisation.get("name")),
+            id=name_of(event.get("id")),
+            info=shorten(text_of(event.get("info")), LONGEST_INFO) or "(no info)",
+            date=name_of(event.get("date")),
+            organisation=name_of(organisation.get("name")),
             organisation_uuid=stix_uuid(organisation.get("uuid")),
             created=from_timestamp(event.get("timestamp")),
-            tags=tuple(read_tags(event.get("Tag"))),
+            tags=read_tags(event.get("Tag")),
             published=is_true(event.get("published")),
             threat_actors=names["threat-actor"],
             malware=names["malware-type"],
         )
+
+    def said_by(self, rules: str) -> hashlib._Hash:
+        """Return a SHA-256 of the beginning of a list in JSON: the rules' fingerprint and what the event says."""
+        if rules not in self._said:
+            said = [self.uuid, self.id, self.info, self.date, self.organisation, self.organisation_uuid]
+            all_tags = sorted([tag.name, tag.local] for tag in self.tags)
+            self._said[rules] = hashlib.sha256(json.dumps([rules, said, all_tags])[:-1].encode())
+        return self._said[rules].copy()
+
+    @cached_property
+    def _said(self) -> dict[str, hashlib._Hash]:
+        return {}
 
     @property
     def name(self) -> str:
@@ -110,11 +125,11 @@ class PreparedAttribute:
             "value": self.value.text,
             "to_ids": True,
             "timestamp": str(int(timestamp.timestamp())) if timestamp else "1",
-            "object_relation": text_of(self.raw.get("object_relation")) or self.value.type,
+            "object_relation": name_of(self.raw.get("object_relation")) or self.value.type,
         }
 
-    @property
-    def tags(self) -> list[Tag]:
+    @cached_property
+    def tags(self) -> Tags:
         """The attribute's own tags."""
         return read_tags(self.raw.get("Tag"))
 
@@ -186,7 +201,7 @@ class RequestObjectEvent:
     def _object(self, raw: Json) -> None:
         members = dicts(raw.get("Attribute"))
         names = dict.fromkeys(text_of(member.get("value")) for member in members if _names_file(member))
-        file_name = ", ".join(filter(None, names))
+        file_name = shorten(", ".join(filter(None, names)), LONGEST_VALUES["filename"])
         prepared = self._with_hashes(
             [attribute for member in members for attribute in self._attribute(member, raw, file_name)]
         )
@@ -197,8 +212,9 @@ class RequestObjectEvent:
         elif prepared:
             single = _names_without_hashes(prepared, self.rules.hash_types)
             self.prepared += single
-            members_together = tuple(attribute for attribute in prepared if attribute not in single)
-            name, category = text_of(raw.get("name")), text_of(raw.get("meta-category"))
+            apart = {attribute.uuid for attribute in single}
+            members_together = tuple(attribute for attribute in prepared if attribute.uuid not in apart)
+            name, category = name_of(raw.get("name")), name_of(raw.get("meta-category"))
             self.objects.append(PreparedObject(uuid, name, category, members_together))
 
     def _take_apart_ambiguous_objects(self) -> None:
@@ -241,7 +257,7 @@ class RequestObjectEvent:
                 uuid,
                 raw,
                 value,
-                object_name=text_of(parent.get("name")),
+                object_name=name_of(parent.get("name")),
                 file_name=value.file_name or (file_name if value.type in self.rules.hash_types else ""),
             )
         ]
@@ -299,9 +315,9 @@ def _values_of_types(event: Json, types: Sequence[str]) -> dict[str, tuple[str, 
     members = (member for object_ in dicts(event.get("Object")) for member in dicts(object_.get("Attribute")))
     by_type: dict[str, dict[str, None]] = {type_: {} for type_ in types}
     for attribute in (*dicts(event.get(NAMED)), *dicts(event.get("Attribute")), *members):
-        if attribute.get("type") in types and not _is_deleted(attribute) and (value := text_of(attribute.get("value"))):
+        if attribute.get("type") in types and not _is_deleted(attribute) and (value := name_of(attribute.get("value"))):
             by_type[attribute["type"]][value] = None
-    return {type_: tuple(sorted(values)) for type_, values in by_type.items()}
+    return {type_: tuple(sorted(values)[:MOST_LABELS]) for type_, values in by_type.items()}
 
 
 def _is_deleted(raw: Json) -> bool:

@@ -7,20 +7,21 @@ where it means the same, so that the plan treats both alike; ``graph`` holds the
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import constants
-from constants import GRAPH_NUMBERS, THREAT_TYPES, TLP_MARKINGS, Skip
+from constants import GRAPH_NUMBERS, MOST_LABELS, THREAT_TYPES, TLP_MARKINGS, Skip
 from helpers.indicators import misp_stix, tags
 from helpers.indicators.dates import stix_time
 from helpers.indicators.misp_fields import text_of
 from helpers.indicators.request_event import PreparedAttribute
 from helpers.indicators.request_indicator import Indicator, RequestObject
-from helpers.indicators.tags import Tag
+from helpers.indicators.tags import Tag, Tags
 from helpers.indicators.values import Unsendable, Value, port_of
 
 if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
@@ -61,7 +62,7 @@ class RequestObjectGraph(RequestObject):
             "pattern": pattern_of({**observables, "threatType": threat}),
             "valid_until": stix_time(self.now + timedelta(days=self.rules.days_to_expire)),
             "confidence": tags.confidence(own, inherited, self.rules),
-            "labels": _labels([*own, *inherited], self.rules),
+            "labels": _labels(own, inherited, self.rules),
             "external_references": [self.reference],
             "object_marking_refs": [TLP_MARKINGS[tlp]],
             "graph": {**observables, **self._statements},
@@ -87,13 +88,13 @@ class RequestObjectGraph(RequestObject):
     def _statements(self) -> Fields:
         """What is said of the observable, and may be changed later; what is empty takes back what was said before."""
         own, inherited = self.attribute.tags, self.event.tags
-        phases = [phase["phase_name"] for phase in tags.kill_chain_phases([*own, *inherited])]
+        phases = [phase["phase_name"] for phase in tags.kill_chain_phases(own, inherited)]
         kill_chain = [constants.GRAPH_KILL_CHAIN[phase] for phase in phases if phase in constants.GRAPH_KILL_CHAIN]
         return {
             "action": self.rules.ms_action,
             "activityGroupNames": list(self.event.threat_actors),
             "description": shortened(text_of(self.attribute.raw.get("comment")) or self.event.info),
-            "diamondModel": next(filter(None, map(_diamond, [*own, *inherited])), "unknown"),
+            "diamondModel": own.once(_diamonds, None) or inherited.once(_diamonds, None) or "unknown",
             "isActive": self.event.published,
             "killChain": list(dict.fromkeys(kill_chain)),
             "malwareFamilyNames": list(self.event.malware),
@@ -207,19 +208,29 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
-def _labels(all_tags: Sequence[Tag], rules: ConversionRules) -> list[str]:
+def _labels(own: Tags, inherited: Tags, rules: ConversionRules) -> list[str]:
     """Return the tags that no property says, those among them whose words Microsoft does not know."""
-    rest = [tag for tag in all_tags if not _diamond(tag)]
-    with_unknown_words = (tag.name for tag in _with_unknown_words(rest) if not (rules.ignore_localtags and tag.local))
-    return list(dict.fromkeys([*tags.labels(rest, rules), *with_unknown_words]))
+    said = [name for all_tags in (own, inherited) for name in all_tags.once(_said_otherwise, rules)]
+    unknown = [name for all_tags in (own, inherited) for name in all_tags.once(_with_unknown_words, rules)]
+    return list(dict.fromkeys([*said, *unknown]))[:MOST_LABELS]
 
 
-def _with_unknown_words(all_tags: Sequence[Tag]) -> Iterator[Tag]:
-    for tag in all_tags:
-        phases = [phase["phase_name"] for phase in tags.kill_chain_phases([tag])]
-        threats = tags.threat_types([tag], (), THREAT_TYPES[0])
-        if set(phases) - set(constants.GRAPH_KILL_CHAIN) or set(threats) - set(THREAT_TYPES):
-            yield tag
+def _said_otherwise(all_tags: Tags, rules: ConversionRules) -> list[str]:
+    return tags.labels((tag for tag in all_tags if not _diamond(tag)), rules)
+
+
+def _with_unknown_words(all_tags: Tags, rules: ConversionRules) -> list[str]:
+    unknown = (tag for tag in all_tags if not _diamond(tag) and _has_unknown_words(Tags([tag])))
+    names = (tag.name for tag in unknown if not (rules.ignore_localtags and tag.local))
+    return list(islice(names, MOST_LABELS))
+
+
+def _has_unknown_words(tag: Tags) -> bool:
+    return bool(set(tag.phases) - set(constants.GRAPH_KILL_CHAIN) or set(tag.threat_types) - set(THREAT_TYPES))
+
+
+def _diamonds(all_tags: Tags, _rules: None) -> str:
+    return next(filter(None, map(_diamond, all_tags)), "")
 
 
 def _diamond(tag: Tag) -> str:

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
-from constants import TLP_MARKINGS
+from constants import MISP_TEXT, TLP_MARKINGS
 from helpers.indicators import tags
 from helpers.indicators.dates import begin_of, end_of, stix_time
 from helpers.indicators.misp_fields import Json, event_url, text_of
 from helpers.indicators.patterns import Observable
 from helpers.indicators.request_event import EventHeader, PreparedAttribute
-from helpers.indicators.tags import Tag
+from helpers.text import shorten
 
 if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
     from helpers.indicators.rules import ConversionRules
@@ -42,7 +42,7 @@ class RequestObject:
         """The comment, then what leads back to MISP; Log Analytics shows the first 1,000 characters."""
         attribute = self.attribute
         lines = [
-            text_of(attribute.raw.get("comment")),
+            shorten(text_of(attribute.raw.get("comment")), MISP_TEXT),
             f"File name: {attribute.file_name}" if attribute.file_name else "",
             f"Part of a MISP object: {attribute.object_name}" if attribute.object_name else "",
             self._origin,
@@ -102,21 +102,22 @@ class RequestObjectIndicator(RequestObject):
             "valid_from": stix_time(self.created),
             "valid_until": stix_time(self.valid_until),
             "confidence": tags.confidence(own, inherited, self.rules),
-            "labels": self._labels([*own, *inherited]),
+            "labels": self._labels,
             "external_references": [self.reference],
             "object_marking_refs": [TLP_MARKINGS[tlp]],
         }
-        if phases := self._category_phases() + tags.kill_chain_phases([*own, *inherited]):
+        if phases := self._category_phases() + tags.kill_chain_phases(own, inherited):
             indicator["kill_chain_phases"] = phases
         if self.event.organisation_uuid:
             indicator["created_by_ref"] = f"identity--{self.event.organisation_uuid}"
         return indicator
 
-    def _labels(self, all_tags: list[Tag]) -> list[str]:
+    @property
+    def _labels(self) -> list[str]:
         """What misp-stix says of type and category, as the attribute has them, then the tags."""
         raw = self.attribute.raw
         own = [f'misp:{key}="{text_of(raw.get(key))}"' for key in ("type", "category") if text_of(raw.get(key))]
-        return own + tags.labels(all_tags, self.rules)
+        return own + tags.labels(self.attribute.tags, self.rules, self.event.tags)
 
     def _category_phases(self) -> list[dict[str, str]]:
         """misp-stix's phases, with the attribute's own category for the one that its type would have."""

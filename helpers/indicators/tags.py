@@ -6,13 +6,15 @@ a local ``tlp:red`` is respected, and are left out of the labels when ``ignore_l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from constants import (
     KILL_CHAIN_NAME,
+    LONGEST_NAME,
+    MOST_LABELS,
     THREAT_TYPES,
     TLP_2_LEVELS,
     TLP_BY_STRICTNESS,
@@ -23,6 +25,9 @@ from helpers.indicators.values import storable
 
 if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
     from helpers.indicators.rules import ConversionRules
+
+Rules = TypeVar("Rules")
+Found = TypeVar("Found")
 
 _CONFIDENCE = "misp:confidence-level"
 _SAME_LEVEL_IN_TLP_1 = frozenset({"clear", "amber+strict"})
@@ -45,16 +50,57 @@ class Tag:
         return (taxonomy, predicate, value.strip().removeprefix('"').removesuffix('"').strip())
 
 
-def read_tags(raw: Any) -> list[Tag]:
+class Tags(list[Tag]):
+    """The tags of an event or of an attribute; what they mean is worked out once, however many attributes ask."""
+
+    @classmethod
+    def of(cls, tags: Iterable[Tag]) -> Tags:
+        """Return tags as such."""
+        return tags if isinstance(tags, Tags) else cls(tags)
+
+    @cached_property
+    def tlp(self) -> str:
+        """The strictest word of TLP among them; empty where there is none."""
+        words = [word for tag in self if (word := _tlp(tag)) in TLP_2_LEVELS]
+        return max(words, key=TLP_2_LEVELS.__getitem__, default="")
+
+    @cached_property
+    def confidence_words(self) -> frozenset[str]:
+        """What they say after ``misp:confidence-level``."""
+        return frozenset(map(_confidence_word, self)) - {""}
+
+    @cached_property
+    def threat_types(self) -> list[str]:
+        """The sentinel-threattype words, each once."""
+        return _some(filter(None, map(_threat_type, self)))
+
+    @cached_property
+    def phases(self) -> list[str]:
+        """The phases that kill-chain tags name, each once."""
+        return _some(filter(None, map(_phase, self)))
+
+    @cached_property
+    def _known(self) -> dict[Any, tuple[Any, Any]]:
+        return {}
+
+    def once(self, read: Callable[[Tags, Rules], Found], rules: Rules) -> Found:
+        """Return what a function finds in them by some rules, without asking it again."""
+        key = (read, id(rules))
+        if key not in self._known:
+            self._known[key] = (rules, read(self, rules))  # which keeps the rules, and so their id
+        return cast("Found", self._known[key][1])
+
+
+def read_tags(raw: Any) -> Tags:
     """Return the tags of an event or attribute; what is no tag, or only inherited, is left out."""
-    return [
+    return Tags(
         Tag(storable(tag["name"]).strip(), local=is_true(tag.get("local")))
         for tag in (raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, list) else [])
         if isinstance(tag, dict)
         and isinstance(tag.get("name"), str)
         and tag["name"].strip()
         and not is_true(tag.get("inherited"))
-    ]
+    )
 
 
 def tlp_level(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], default: str) -> str:
@@ -64,42 +110,48 @@ def tlp_level(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], default:
 
 def tlp_word(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], default: str) -> str:
     """Return the same as the tag says it, ``clear`` and ``amber+strict`` included."""
-    for tags in (attribute_tags, event_tags, (Tag(default),)):
-        words = [word for tag in tags if (word := _tlp(tag)) in TLP_2_LEVELS]
-        if words:
-            return max(words, key=TLP_2_LEVELS.__getitem__)
-    return TLP_BY_STRICTNESS[0]
+    words = (Tags.of(tags).tlp for tags in (attribute_tags, event_tags, (Tag(default),)))
+    return next(filter(None, words), TLP_BY_STRICTNESS[0])
 
 
 def confidence(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], rules: ConversionRules) -> int:
     """Return 0 to 100: the lowest on the attribute, else on the event, else the default."""
     for tags in (attribute_tags, event_tags):
-        levels = rules.confidence_levels
-        values = [levels[word] for tag in tags if (word := _confidence_word(tag)) in levels]
-        if values:
+        words = Tags.of(tags).confidence_words
+        if values := [level for word, level in rules.confidence_levels.items() if word in words]:
             return min(values)
     return rules.default_confidence
 
 
 def threat_types(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], default: str) -> list[str]:
     """Return the sentinel-threattype words on the attribute, else on the event, else the default."""
-    for tags in (attribute_tags, event_tags):
-        words = [word for tag in tags if (word := _threat_type(tag))]
-        if words:
-            return list(dict.fromkeys(words))
-    return [default]
+    return list(Tags.of(attribute_tags).threat_types or Tags.of(event_tags).threat_types or [default])
 
 
-def kill_chain_phases(tags: Iterable[Tag]) -> list[dict[str, str]]:
+def kill_chain_phases(*tags: Iterable[Tag]) -> list[dict[str, str]]:
     """Return the phases that kill-chain tags name, in STIX's form, each once."""
-    phases = dict.fromkeys(filter(None, map(_phase, tags)))
+    phases = _some(phase for some in tags for phase in Tags.of(some).phases)
     return [{"kill_chain_name": KILL_CHAIN_NAME, "phase_name": phase} for phase in phases]
 
 
-def labels(tags: Sequence[Tag], rules: ConversionRules) -> list[str]:
+def labels(attribute_tags: Iterable[Tag], rules: ConversionRules, event_tags: Iterable[Tag] = ()) -> list[str]:
     """Return the names of the tags that mean nothing else, under the ignore and allow lists, each once."""
-    names = (tag.name for tag in tags if not (rules.ignore_localtags and tag.local) and _is_label(tag, rules))
-    return list(dict.fromkeys(names))
+    return _some(name for tags in (attribute_tags, event_tags) for name in Tags.of(tags).once(_labels, rules))
+
+
+def _labels(tags: Tags, rules: ConversionRules) -> list[str]:
+    return _some(tag.name for tag in tags if not (rules.ignore_localtags and tag.local) and _is_label(tag, rules))
+
+
+def _some(names: Iterable[str]) -> list[str]:
+    """Return the first names, each once; longer ones than MISP's are none."""
+    distinct: dict[str, None] = {}
+    for name in names:
+        if len(name) <= LONGEST_NAME:
+            distinct[name] = None
+        if len(distinct) == MOST_LABELS:
+            break
+    return list(distinct)
 
 
 def _tlp(tag: Tag) -> str:

@@ -126,8 +126,8 @@ def is_digest(kind: str, text: str) -> bool:
 
 
 def storable(text: str) -> str:
-    """Return a text that UTF-8 can hold: half characters (lone surrogates) become question marks."""
-    return text.encode(errors="replace").decode()
+    """Return a text that UTF-8 and PostgreSQL can hold: half characters (lone surrogates) and NUL become "?"."""
+    return text.encode(errors="replace").decode().replace("\0", "?")
 
 
 def _text(value: object) -> str:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -264,14 +263,13 @@ class EventSync:
 def fingerprint(header: EventHeader, attribute: PreparedAttribute, settings: str) -> str:
     """Return what changes with anything that an attribute's indicators are made of: it, its event, the settings."""
     made_of = [
-        settings,
-        [header.uuid, header.id, header.info, header.date, header.organisation, header.organisation_uuid],
-        sorted([tag.name, tag.local] for tag in header.tags),
         [attribute.raw.get(name) for name in ("type", "category", "value", "comment", "timestamp", "last_seen")],
         sorted([tag.name, tag.local] for tag in attribute.tags),
         [attribute.object_name, attribute.file_name],
     ]
-    return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()
+    said = header.said_by(settings)
+    said.update(f", {json.dumps(made_of, sort_keys=True, default=str)[1:]}".encode())
+    return said.hexdigest()
 
 
 def _of_others(skipped: Iterable[Skipped], items: Iterable[Item]) -> list[Skipped]:

@@ -169,3 +169,38 @@ def attributes_in(value):
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for part in parts:
         yield from attributes_in(part)
+
+
+def indicators(event_):
+    return [indicator for result in convert_event(event_, RULES, NOW) for indicator in result.indicators]
+
+
+def test_what_an_event_says_of_all_its_attributes_is_cut():
+    long = {"info": "i" * 10_000_000, "Orgc": {"name": "o" * 10_000_000}, "date": "d" * 10_000_000}
+    attributes = [attribute(number, "domain", f"e{number}.example.org") for number in range(50)]
+    sent = indicators(event(*attributes, **long))
+    assert len(sent) == 50
+    assert max(len(json.dumps(indicator)) for indicator in sent) < 5_000
+    assert sent[0]["name"] == "i" * 999 + "…"
+
+
+def test_an_attribute_s_comment_is_cut_where_misp_s_column_ends():
+    (sent,) = indicators(event({**attribute(1, "domain", "a.example.org"), "comment": "c" * 10_000_000}))
+    assert len(sent["description"].partition("\n")[0]) == 65_535
+
+
+def test_the_names_of_a_file_are_cut():
+    names = [{**attribute(number, "filename", f"{number}.exe"), "to_ids": False} for number in range(1, 20_000)]
+    hash_ = attribute(0, "md5", "a" * 32)
+    object_ = {"uuid": "bbbbbbbb-0000-4000-8000-000000000001", "name": "n" * 70_000, "Attribute": [hash_, *names]}
+    (sent,) = indicators(event(Object=[object_]))
+    assert 4_000 < len(sent["description"]) < 5_000
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b", "\0", "\udfff"])
+def test_what_cannot_be_stored_is_replaced_in_what_is_only_read(text):
+    raw = {**attribute(1, "domain", "a.example.org"), "comment": text, "category": text}
+    stated = {"info": text, "Orgc": {"name": text}, "Tag": [{"name": text}], "id": text, "date": text}
+    (sent,) = indicators(event(raw, **stated))
+    written = json.dumps(sent, ensure_ascii=False)
+    assert written.encode() and "\\u0000" not in written and "?" in sent["description"]

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from constants import KILL_CHAIN_NAME, THREAT_TYPES, TLP_MARKINGS
+from constants import KILL_CHAIN_NAME, MOST_LABELS, THREAT_TYPES, TLP_MARKINGS
 from helpers.indicators import tags
 from helpers.indicators.rules import ConversionRules
-from helpers.indicators.tags import Tag, read_tags
+from helpers.indicators.tags import Tag, Tags, read_tags
 from helpers.settings.model import Settings
 from tests.support.examples import examples
 
@@ -211,4 +211,26 @@ def test_a_hundred_kilobytes_of_tag(form):
     name = form.format(" " * 100_000)
     read = read_tags([{"name": name}])
     assert tags.tlp_level(read, read, "tlp:white") == "white"
-    assert tags.labels(read, RULES) == [name]
+    assert tags.labels(read, RULES) == []
+
+
+def test_a_tag_has_at_most_as_many_characters_as_misp_keeps():
+    assert tags.labels(named("x" * 255, "y" * 256), RULES) == ["x" * 255]
+    assert tags.threat_types(named(f"sentinel-threattype:{'x' * 256}"), [], "WatchList") == ["WatchList"]
+
+
+def test_of_very_many_tags_the_first_become_labels_and_all_count_for_what_they_mean():
+    many = named(*(f"a:{number}" for number in range(2_000)), "tlp:red", 'misp:confidence-level="unconfident"')
+    assert tags.labels(named("own"), RULES, many) == ["own", *(f"a:{number}" for number in range(MOST_LABELS - 1))]
+    assert tags.tlp_level([], many, "tlp:white") == "red"
+    assert tags.confidence([], many, RULES) == 0
+    assert len(tags.kill_chain_phases(named(*(f"kill-chain:{number}" for number in range(2_000))))) == MOST_LABELS
+
+
+def test_what_an_event_s_tags_say_is_worked_out_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(tags, "_has_meaning", lambda tag, _rules: asked.append(tag))
+    of_event = Tags(named("a", "b"))
+    assert [tags.labels([], RULES, of_event) for _ in range(3)] == [["a", "b"]] * 3
+    assert len(asked) == 2
+    assert tags.labels([], replace(RULES, ignored_tags=["a"]), of_event) == ["b"]
