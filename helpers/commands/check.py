@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,7 +40,7 @@ class Preflight:
         """
         self.settings.destinations(workspace)
         self._tell("ok  ", "settings", "all settings are valid", "")
-        for name, warning in cross_checks.distrusted_places(self.settings, os.environ):
+        for name, warning in cross_checks.distrusted_places(self.settings):
             self._tell("warn", name, warning, "")
         state = {"state_dir", "state_url"} if self.settings.state_url else {"state_dir"}
         self._step("state", lambda: _state(self.settings), state)

@@ -71,7 +71,7 @@ def collect(
     not be read. Raises SettingsError when the key is another organisation's or others may change state_dir,
     MispError when MISP cannot be asked.
     """
-    cross_checks.refuse_foreign_state(settings, os.environ)
+    cross_checks.refuse_foreign_state(settings)
     memory = Memory(settings)
     known = memory.read()
     moment = int(now())

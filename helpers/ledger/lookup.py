@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -168,7 +167,7 @@ def ledger_destinations(settings: Settings) -> Iterator[list[LedgerDestination]]
     """
     url = settings.ledger_url
     if not settings.state_url:
-        cross_checks.refuse_foreign_state(settings, os.environ)
+        cross_checks.refuse_foreign_state(settings)
     known = known_destinations(url) if settings.keeps_ledger else []
     if not known:
         yield []

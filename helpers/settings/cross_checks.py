@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.errors import SettingsError
-from helpers.settings import clouds, credentials, environment, filter_names, messages, validators
+from helpers.settings import clouds, credentials, filter_names, messages, validators
 from helpers.settings.config import places
 from helpers.settings.model import LEGACY_API_VERSIONS, SOURCE_SYSTEM, Settings
 
@@ -110,18 +110,18 @@ def _path_in(value: Any) -> Path | None:
 # -- places that others may change --------------------------------------------------------------------
 
 
-def refuse_foreign_state(settings: Settings, environ: Mapping[str, str]) -> None:
+def refuse_foreign_state(settings: Settings) -> None:
     """Raise SettingsError where root would write into a state directory that others may change."""
-    if environment.is_root_on_a_host(environ):
+    if settings.for_root_on_a_host:
         where = settings.source_of("state_dir")
         problems = places.of_state_dir(settings.state_path, refuse=True)
         if problems:
             raise SettingsError(f"state_dir ({where}) is not used by root: {problem}" for problem in problems)
 
 
-def distrusted_places(settings: Settings, environ: Mapping[str, str]) -> Iterator[Problem]:
+def distrusted_places(settings: Settings) -> Iterator[Problem]:
     """Yield (config.py or setting, who else may change it and what to do) where that is no reason to refuse it."""
-    if environment.is_root_on_a_host(environ):
+    if settings.for_root_on_a_host:
         return
     if settings.config_file:
         yield from (("config.py", problem) for problem in places.of_config(settings.config_file))

@@ -102,6 +102,7 @@ def load(
     if settings is None or problems.errors:
         raise SettingsError([*problems.errors, *problems.warnings])
     settings._config_file = _config_file(config_path, environ)
+    settings._for_root_on_a_host = environment.is_root_on_a_host(environ)
     return Loaded(settings, (*problems.warnings, *cross_checks.doubts(settings)))
 
 

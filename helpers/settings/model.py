@@ -121,6 +121,7 @@ class Settings(BaseModel):
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _config_file: Path | None = PrivateAttr(None)
+    _for_root_on_a_host: bool = PrivateAttr(False)
     _name: str = PrivateAttr("")
     _own_filters: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -140,6 +141,11 @@ class Settings(BaseModel):
     def config_file(self) -> Path | None:
         """The config.py that was run; None where there was none."""
         return self._config_file
+
+    @property
+    def for_root_on_a_host(self) -> bool:
+        """Whether root uses these settings where others may be too, so that what those may change is refused."""
+        return self._for_root_on_a_host
 
     def source_of(self, name: str) -> str:
         """Say where a setting (``misp_key``, ``ms_auth.tenant``) came from; KeyError if there is none."""

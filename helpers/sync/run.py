@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -233,7 +232,7 @@ def make_state_dir(settings: Settings) -> None:
 
     Raises SettingsError when that cannot be done, or when root would write where others may.
     """
-    cross_checks.refuse_foreign_state(settings, os.environ)
+    cross_checks.refuse_foreign_state(settings)
     try:
         make_private_directory(settings.state_path)
     except OSError as error:

@@ -401,7 +401,7 @@ def test_elsewhere_it_is_a_warning_for_check(spoil, elsewhere, etc, on_a_host, m
     loaded = load(etc.config, {**environ, "MISP2SENTINEL_STATE_DIR": str(tmp_path / "state")}, offline=True)
     assert etc.trace.exists()
     assert not [warning for warning in loaded.warnings if "may be changed" in warning]
-    ((name, warning),) = cross_checks.distrusted_places(loaded.settings, environ)
+    ((name, warning),) = cross_checks.distrusted_places(loaded.settings)
     assert name == "config.py" and "may be changed by" in warning
     assert "runuser" not in warning
 
@@ -418,11 +418,15 @@ def test_what_is_mounted_read_only_is_no_warning(etc, on_a_host, monkeypatch):
 # --- state_dir -------------------------------------------------------------------------------------
 
 
+def settings_with(place, **environ):
+    return load(Path(os.devnull), {"MISP2SENTINEL_STATE_DIR": str(place), **environ}, offline=True).settings
+
+
 @pytest.fixture
-def state(tmp_path, make_settings):
+def state(tmp_path, on_a_host):
     place = tmp_path / "lib" / "state"
     place.parent.mkdir()
-    return make_settings(state_dir=place)
+    return settings_with(place)
 
 
 def refused_state(settings):
@@ -442,16 +446,18 @@ def refused_state(settings):
         (0, 0, 0o1777, "may be changed by everybody: name a directory of its own in it"),
     ],
 )
-def test_root_does_not_use_a_state_directory_that_others_may_change(uid, gid, mode, line, state, on_a_host):
+def test_root_does_not_use_a_state_directory_that_others_may_change(uid, gid, mode, line, state):
     state.state_path.mkdir()
     owned(state.state_path, uid, gid, mode)
     (problem,) = refused_state(state)
-    assert problem.startswith(f"state_dir (default) is not used by root: {state.state_path} {line}")
+    assert problem.startswith(
+        f"state_dir (environment MISP2SENTINEL_STATE_DIR) is not used by root: {state.state_path} {line}"
+    )
     assert list(state.state_path.iterdir()) == []
 
 
 @as_root
-def test_a_state_directory_is_not_made_where_others_may_exchange_it(state, on_a_host):
+def test_a_state_directory_is_not_made_where_others_may_exchange_it(state):
     owned(state.state_path.parent, mode=0o777)
     assert f"chmod o-w {state.state_path.parent}" in refused_state(state)[0]
     assert not state.state_path.exists()
@@ -460,7 +466,7 @@ def test_a_state_directory_is_not_made_where_others_may_exchange_it(state, on_a_
 
 
 @as_root
-def test_root_after_runs_of_cron_s_user_is_told_both_ways(state, on_a_host):
+def test_root_after_runs_of_cron_s_user_is_told_both_ways(state):
     """What is in the directory counts too, and only what is ours."""
     make_state_dir(state)
     ours = ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite.1.lock", "misp2sentinel.log", "parsed_indicators.txt"]
@@ -478,7 +484,7 @@ def test_root_after_runs_of_cron_s_user_is_told_both_ways(state, on_a_host):
 
 @as_root
 @pytest.mark.parametrize("uses", ["status", "collect"])
-def test_what_reads_in_it_is_refused_as_well(uses, state, on_a_host, make_settings):
+def test_what_reads_in_it_is_refused_as_well(uses, state):
     state.state_path.mkdir()
     owned(state.state_path, WWW, WWW, 0o700)
     with pytest.raises(SettingsError, match="is not used by root"):
@@ -503,11 +509,11 @@ VOLUMES = {
 
 
 @pytest.fixture
-def volume(make_settings):
+def volume():
     """The settings of a container whose state_dir is a volume; any user may come as far."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        yield make_settings(state_dir=Path(folder) / "volume")
+        yield settings_with(Path(folder) / "volume", **{places.CONTAINER_VARIABLE: "192.0.2.1"})
 
 
 @contextmanager
@@ -525,7 +531,6 @@ def acting_as(user, group):
 @pytest.mark.parametrize("user", [0, SOC])
 @pytest.mark.parametrize("kind", VOLUMES)
 def test_the_volumes_of_containers_work_and_check_warns(kind, user, volume, monkeypatch):
-    monkeypatch.setenv(places.CONTAINER_VARIABLE, "192.0.2.1")
     uid, gid, mode, deaf = VOLUMES[kind]
     volume.state_path.mkdir()
     owned(volume.state_path, uid, gid, mode)
@@ -535,19 +540,30 @@ def test_the_volumes_of_containers_work_and_check_warns(kind, user, volume, monk
         make_state_dir(volume)
         try_out(volume.log_path)
         Database(volume.ledger_url).close()
-        warnings = [warning for _, warning in cross_checks.distrusted_places(volume, os.environ)]
+        warnings = [warning for _, warning in cross_checks.distrusted_places(volume)]
     mine = user == SOC and kind == "fsGroup of a disk"
     assert any(f"{volume.state_path} may be changed by" in warning for warning in warnings) is not mine
 
 
 @as_root
-def test_without_a_container_another_user_is_warned_only(state, on_a_host, monkeypatch):
+def test_without_a_container_another_user_is_warned_only(state, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: WWW)
+    state = settings_with(state.state_path)
     state.state_path.mkdir()
     owned(state.state_path, WWW, WWW, 0o777)
-    monkeypatch.setattr(os, "geteuid", lambda: WWW)
     make_state_dir(state)
-    ((name, warning),) = cross_checks.distrusted_places(state, {})
+    ((name, warning),) = cross_checks.distrusted_places(state)
     assert (name, warning) == (
         "state_dir",
         f"{state.state_path} may be changed by everybody: as root, chmod go-w {state.state_path}",
     )
+
+
+@as_root
+@pytest.mark.parametrize("sign", environment.FUNCTION_SIGNS)
+def test_a_function_is_one_by_the_environment_that_its_settings_came_from(sign, state):
+    """Not every plan shows it to the process."""
+    state.state_path.mkdir()
+    owned(state.state_path, mode=0o777)
+    assert refused_state(state)
+    make_state_dir(settings_with(state.state_path, **{sign: "python", "MISP2SENTINEL_STATE_URL": "none"}))
