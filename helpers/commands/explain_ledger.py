@@ -32,14 +32,16 @@ _STANDING = {
     Stage.REJECTED: "rejected by Microsoft",
     Stage.WITHDRAWING: "its withdrawal was sent, and not yet answered",
     Stage.WITHDRAWN: "withdrawn",
+    Stage.REVOKED: "revoked at Microsoft, by another hand than this program's",
 }
 # An object at one of these has Microsoft's words, if it has any; at the others they say why it left.
-_WORDS_ARE_MICROSOFTS = (Stage.PENDING, Stage.SENDING, Stage.REJECTED, Stage.WITHDRAWING)
+_WORDS_ARE_MICROSOFTS = (Stage.PENDING, Stage.SENDING, Stage.REJECTED, Stage.WITHDRAWING, Stage.REVOKED)
 _ADVICE = {
     Stage.PENDING: advice.NEXT_RUN,
     Stage.SENDING: advice.NEXT_RUN,
     Stage.WITHDRAWING: advice.NEXT_RUN,
     Stage.REJECTED: advice.RETRY,
+    Stage.REVOKED: advice.NEXT_RUN,
 }
 
 

@@ -21,9 +21,10 @@ class Stage(StrEnum):
     REJECTED = "rejected"
     WITHDRAWING = "withdrawing"  # in flight, revoked
     WITHDRAWN = "withdrawn"
+    REVOKED = "revoked"  # at Microsoft, which the ledger did not know; what is wanted of it comes under its next life
 
 
-UNSETTLED = (Stage.PENDING, Stage.SENDING)
+UNSETTLED = (Stage.PENDING, Stage.SENDING, Stage.REVOKED)
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class ObjectRecord:
     @property
     def revoked(self) -> bool:
         """Whether its id may be revoked, which is for ever."""
-        return self.stage in (Stage.WITHDRAWING, Stage.WITHDRAWN)
+        return self.stage in (Stage.WITHDRAWING, Stage.WITHDRAWN, Stage.REVOKED)
 
 
 def packed(indicator: Indicator) -> bytes:

@@ -218,8 +218,8 @@ class Ledger(LedgerRows):
         return next(iter(self._rows(EventRecord, EVENTS, EVENTS.c.uuid == uuid)), None)
 
     def events_with_rejected_objects(self, policy: RetryPolicy) -> set[str]:
-        """Return the events of objects that Microsoft rejected, and that are tried again."""
-        return self._events_where(_rejected_before(policy))
+        """Return the events of objects that Microsoft rejected, and that are tried again, or that need another id."""
+        return self._events_where(sql.or_(_rejected_before(policy), OBJECTS.c.stage == Stage.REVOKED))
 
     def live_of(self, events: Collection[str], now: int) -> int:
         """Count the objects, possibly live and not expired, that came from these events and no others."""
@@ -357,6 +357,12 @@ class Ledger(LedgerRows):
             self._change(ids, {"words": text}, OBJECTS.c.stage == Stage.WITHDRAWING)
             refused = {"stage": Stage.REJECTED, "live": lives, "words": text, "program": program}
             self._change(ids, refused, OBJECTS.c.stage == Stage.SENDING)
+
+    def revoked(self, words: Mapping[str, str]) -> None:
+        """Write down that Microsoft keeps the ids of objects as revoked, of which the ledger did not know."""
+        for text, ids in _by_words(words).items():
+            dead = {"stage": Stage.REVOKED, "live": False, "doubt": False, "words": text, "renew_at": None}
+            self._change(ids, dead, OBJECTS.c.stage == Stage.SENDING)
 
     def unanswered(self, words: Mapping[str, str]) -> None:
         """Write down that objects were sent, perhaps, and that Microsoft did not say what became of them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -11,6 +12,7 @@ from helpers.microsoft.responses import Answer, Verdict
 
 # Microsoft publishes no limit for the size of a request; larger ones are cut before they are refused.
 BYTES_PER_REQUEST = 1_000_000
+_OF_REVOKED = re.compile(r"\bproperty\s*=\s*revoked\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,15 @@ class Outcome:
     state: OutcomeState
     words: str = ""
     remote_id: str = ""
+
+    @property
+    def refused_as_revoked(self) -> bool:
+        """Whether Microsoft keeps the id as revoked: an object that is not revoked is at fault for that property.
+
+        Microsoft, "Upload API": revoking is for ever, and an error names the property, ``Error for Property=id: ...``.
+        """
+        refused = self.state is OutcomeState.REJECTED and not self.object.revoked
+        return refused and bool(_OF_REVOKED.search(self.words))
 
 
 def settled(batch: Batch, verdict: Verdict) -> list[Outcome]:

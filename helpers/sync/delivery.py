@@ -157,7 +157,10 @@ class Delivery:
         accepted = [outcome.object for outcome in outcomes if outcome.state is OutcomeState.ACCEPTED]
         ledger.accepted([object_.id for object_ in accepted if not object_.revoked], self._now)
         ledger.withdrawn([object_.id for object_ in accepted if object_.revoked])
-        ledger.rejected(_words_by_id(outcomes, OutcomeState.REJECTED), self._api.program)
+        rejected = _words_by_id(outcomes, OutcomeState.REJECTED)
+        revoked = {outcome.object.id for outcome in outcomes if outcome.refused_as_revoked}
+        ledger.revoked({id_: words for id_, words in rejected.items() if id_ in revoked})
+        ledger.rejected({id_: words for id_, words in rejected.items() if id_ not in revoked}, self._api.program)
         ledger.unanswered(_words_by_id(outcomes, OutcomeState.PENDING))
         self._report.settle(outcomes)
 

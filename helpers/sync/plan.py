@@ -190,7 +190,7 @@ def decide_objects(
         _withdraw(lives.get(key, []), cause, policy.now, plan)
     for key, wanted in desired.items():
         if key in begun:
-            _begin_life(wanted, begun[key], policy.now, plan)
+            _begin_life(wanted, lives.get(key, []), begun[key], policy.now, plan)
         else:
             _bring_up_to_date(lives[key][-1], wanted, policy, plan, in_window=in_window, event=event)
     return plan
@@ -219,8 +219,9 @@ def renewal(record: ObjectRecord, now: int, *, moves: bool) -> ObjectRecord:
     return replace(record, stage=Stage.PENDING, valid_until=until, renew_at=until - lifetime // 2, body=body)
 
 
-def _begin_life(wanted: DesiredObject, life: Life, now: int, plan: Plan) -> None:
+def _begin_life(wanted: DesiredObject, lives: Sequence[ObjectRecord], life: Life, now: int, plan: Plan) -> None:
     """Send what has no object, or one that is revoked for ever; unless it has expired already."""
+    plan.stay += [_replaced(dead) for dead in lives[-1:] if dead.stage == Stage.REVOKED]
     record = _first_sent(wanted, life, now)
     if record.valid_until > now:
         plan.new.append(record)
@@ -255,6 +256,11 @@ def _withdraw(lives: list[ObjectRecord], cause: Cause, now: int, plan: Plan) -> 
         plan.stay.append(replace(current, leaving="", left_event=""))
     else:  # Microsoft never had it
         plan.forget.append(current)
+
+
+def _replaced(dead: ObjectRecord) -> ObjectRecord:
+    """Return an object whose id is revoked, by another hand than ours, when its next life begins."""
+    return replace(dead, stage=Stage.WITHDRAWN, sent_at=None)
 
 
 def _first_sent(wanted: DesiredObject, life: Life, now: int) -> ObjectRecord:

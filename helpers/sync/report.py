@@ -22,6 +22,11 @@ logger = logging.getLogger(__name__)
 
 EXAMPLES = 3
 _TIME_UP = "The run's time was up (max_run_minutes): {}."
+_REVOKED = (
+    "Microsoft keeps {} ids as revoked of which the ledger did not know: it is an older one (restored from a backup?), "
+    "or somebody else revoked them. The next run sends these indicators under new ids; what else may differ, and how "
+    "to have all of it right at once, is in docs/ledger.md#when-the-ledger-and-sentinel-differ."
+)
 _GOES_ON = "the next run goes on"
 _BEGINS_AGAIN = 'the next run begins from scratch and may never come to the end, since state_url is "none"'
 
@@ -53,6 +58,7 @@ class Report:
     unsent: str = ""
     unchanged: int = 0
     held: int = 0
+    revoked_ids: int = 0
     plans: Counter[str] = field(default_factory=Counter)
     withdrawals: Counter[str] = field(default_factory=Counter)
     refusals: list[str] = field(default_factory=list)
@@ -76,7 +82,7 @@ class Report:
     def of(cls, parts: Sequence[Report], events: int) -> Report:
         """Return the sums over several destinations; ``events`` were read, once for all of them."""
         total = cls(dry_run=parts[0].dry_run, events=events, parts=list(parts))
-        for name in ("attributes", "indicators", "unchanged", "held", "requests"):
+        for name in ("attributes", "indicators", "unchanged", "held", "revoked_ids", "requests"):
             setattr(total, name, sum(getattr(part, name) for part in parts))
         for name in ("states", "skipped", "left_out", "plans", "withdrawals"):
             for part in parts:
@@ -132,6 +138,7 @@ class Report:
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Count what became of objects."""
         self.states.update(outcome.state for outcome in outcomes)
+        self.revoked_ids += sum(outcome.refused_as_revoked for outcome in outcomes)
         for outcome in outcomes:
             if outcome.state is OutcomeState.PENDING:
                 self.unsent = outcome.words
@@ -209,6 +216,7 @@ class Report:
             "withdrawals": dict(self.withdrawals),
             "refused_withdrawals": self.refusals,
             "held_events": self.held,
+            "revoked_ids": self.revoked_ids,
             "adopted": dict(self.adopted),
             "unmatched": self.unmatched,
             "advice": self.advice,
@@ -263,6 +271,7 @@ class Report:
         sentences += [f"Nothing was done here: {self.failure}"] if self.failure else []
         sentences += [_TIME_UP.format(_GOES_ON if self.keeps_ledger else _BEGINS_AGAIN)] if self.stopped else []
         sentences += self._warned
+        sentences += [_REVOKED.format(self.revoked_ids)] if self.revoked_ids else []
         sentences += [f"Rejected: {rejection}" for rejection in self.rejections]
         if self.states[OutcomeState.PENDING] and not self.dry_run:
             why = "" if self.given_up else f" ({self.unsent})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from math import ceil
 from threading import RLock
@@ -120,6 +120,12 @@ class AzureState:
         now, key = self.clock(), (workspace_id, sourcesystem, object_["id"])
         self._times[key] = (self._times.get(key, (now, now))[0], now)
         return None
+
+    def remove(self, ids: Iterable[str], sourcesystem: str = "MISP") -> None:
+        """Take objects out of the workspace, as somebody may by hand."""
+        with self.lock:
+            for key in list(ids):
+                del self._stored[self.workspace_id, sourcesystem][key]
 
     def kept(self, workspace_id: str) -> list[Kept]:
         """Give all objects of a workspace, those of every source and revoked ones too."""

@@ -165,6 +165,12 @@ STAGES = {
         WithdrawalReason.GONE,
         advice.NEXT_RUN,
     ),
+    "revoked by others": (
+        {"stage": Stage.REVOKED, "live": False, "words": "Error for Property=revoked: no"},
+        "revoked at Microsoft, by another hand than this program's",
+        "Error for Property=revoked: no",
+        advice.NEXT_RUN,
+    ),
     "withdrawn": (
         {"stage": Stage.WITHDRAWN, "live": False, "words": WithdrawalReason.LEFT_FILTERS},
         "withdrawn",
