@@ -14,6 +14,7 @@ UNASKED = "_unasked"
 FILE_NAME = "filename"
 # The object id of an attribute that is no member of any.
 _NO_OBJECT = "0"
+_LONGEST_ID = 20
 
 
 def split_open_object(attributes: list[Attribute]) -> tuple[list[Attribute], list[Attribute]]:
@@ -65,10 +66,14 @@ class UnflaggedFileNames:
 
 def object_id(attribute: Mapping[str, Any]) -> str:
     """Return the id of the object that an attribute is a member of; "0" for none."""
-    id_ = str(attribute.get("object_id"))
-    return id_ if id_.isdecimal() else _NO_OBJECT
+    return str(_number(attribute.get("object_id")))
 
 
 def _by_object_and_id(attribute: Attribute) -> tuple[str, int]:
-    id_ = str(attribute.get("id"))
-    return object_id(attribute), int(id_) if id_.isdecimal() else 0
+    return object_id(attribute), _number(attribute.get("id"))
+
+
+def _number(id_: object) -> int:
+    """Return one of MISP's ids as the number that it is; 0 for what is none."""
+    text = str(id_)
+    return int(text) if text.isdecimal() and len(text) <= _LONGEST_ID else 0

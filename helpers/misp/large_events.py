@@ -20,16 +20,21 @@ _CHANGES_WITH_ATTRIBUTES = ("timestamp", "published", "attribute_count")
 
 @dataclass
 class LargeEventReader:
-    """Reads what is flagged in an event; objects come without their names, members together."""
+    """Reads what is flagged in an event; objects come without their names, members together.
+
+    ``damaged`` counts the rows of the event read last that are no attributes.
+    """
 
     settings: Settings
     search: PagedSearch
+    damaged: int = 0
 
     def slices(self, listed: ListedEvent, filters: Mapping[str, Any]) -> Generator[Event, None, bool]:
         """Yield the event in slices, each with its header; return whether it changed meanwhile. Raises MispError.
 
         Of what is not flagged, the names of files that have flagged members are read; the last slice counts the rest.
         """
+        self.damaged = 0
         header = {**self._header(listed, filters), **self._event_names(listed)}
         file_names = UnflaggedFileNames(self._unflagged_file_names(listed, filters))
         scores = search_filters.for_scores(wanted=self.settings.needs_decay_scores)
@@ -37,6 +42,7 @@ class LargeEventReader:
         unasked = whole_number(header.get("attribute_count")) if _only_flagged(arguments) else 0
         held_back: list[Attribute] = []
         for page in self.search.attribute_pages(arguments, listed.attributes):
+            self.damaged += page.damaged
             complete, held_back = split_open_object(held_back + page.attributes)
             names = file_names.take(complete)
             live = sum(not attribute.get("deleted") for attribute in page.attributes)

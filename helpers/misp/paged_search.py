@@ -10,7 +10,16 @@ from typing import Any, NamedTuple
 from helpers.errors import MispBusy, MispError
 from helpers.misp import search_filters
 from helpers.misp.client import TRIES, MispClient
-from helpers.misp.responses import Attribute, ListedEvent, attributes_in, hidden_count, listed_events, result_count
+from helpers.misp.page_bounds import PageBounds
+from helpers.misp.responses import (
+    Attribute,
+    ListedEvent,
+    attributes_in,
+    damaged_rows,
+    hidden_count,
+    listed_events,
+    result_count,
+)
 
 Arguments = Mapping[str, Any]
 
@@ -20,14 +29,14 @@ ATTRIBUTES_PER_PAGE = 4096
 LISTED_PER_PAGE = 2048
 SMALLEST_PAGE = 32
 LISTING_PASSES = 5
-_SAME_PAGE = "MISP, or a cache in front of it, answers every page with the same one"
 
 
 class AttributePage(NamedTuple):
-    """A page of attributes, and how many the warninglists took from it."""
+    """A page of attributes, how many the warninglists took from it, and how many rows of it are no attributes."""
 
     attributes: list[Attribute]
     hidden: int
+    damaged: int = 0
 
 
 @dataclass
@@ -62,6 +71,7 @@ class PagedSearch:
         """List events page by page; return them, and how many pages they filled."""
         events: list[ListedEvent] = []
         offset, size, page_count, tries = 0, LISTED_PER_PAGE, 0, TRIES
+        bounds = PageBounds()
         while True:
             try:
                 page = {**arguments, "limit": size, "page": offset // size + 1}
@@ -70,10 +80,9 @@ class PagedSearch:
                 self.log_detour("in smaller pages", f"{size} events could not be listed at once", error)
                 size, tries = _smaller(size, error), 1
                 continue
-            if listed and not {event.id for event in listed} - {event.id for event in events}:
-                raise MispError(_SAME_PAGE)
             events += listed
             offset, page_count = offset + size, page_count + 1
+            bounds.check((event.id for event in listed), offset)
             if len(listed) < size and offset >= result_count(self.client.last_headers):
                 return events, page_count
 
@@ -83,25 +92,23 @@ class PagedSearch:
         ``counted`` is how many there are by MISP's own counters, for when it does not say how many it left out.
         """
         offset, size, tries = 0, ATTRIBUTES_PER_PAGE, TRIES
-        previous_ids: set[Any] = set()
+        bounds = PageBounds()
         while True:
             try:
                 page = {**arguments, "limit": size, "page": offset // size + 1}
-                attributes = attributes_in(self.search("attributes", page, tries))
+                answer = self.search("attributes", page, tries)
+                attributes, damaged = attributes_in(answer), damaged_rows(answer)
             except MispBusy as error:
                 self.log_detour("in smaller pages", f"{size} attributes could not be read at once", error)
                 size, tries = _smaller(size, error), 1
                 continue
-            ids = {attribute.get("id") for attribute in attributes}
-            if attributes and ids == previous_ids:
-                raise MispError(_SAME_PAGE)
-            previous_ids = ids
-            hidden = hidden_count(self.client.last_headers)
-            yield AttributePage(attributes, hidden or 0)
             offset += size
+            bounds.check((attribute.get("id") for attribute in attributes), offset)
+            hidden = hidden_count(self.client.last_headers)
+            yield AttributePage(attributes, hidden or 0, damaged)
             if hidden is None and offset < counted:
                 continue
-            if len(attributes) + (hidden or 0) < size:
+            if len(attributes) + damaged + (hidden or 0) < size:
                 return
 
     def log_detour(self, how: str, what: str, error: MispError) -> None:

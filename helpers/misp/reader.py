@@ -16,6 +16,7 @@ from typing import Any
 
 from helpers import interrupts
 from helpers.errors import MispBusy, MispError, MispRefused
+from helpers.indicators import text_of
 from helpers.misp import decaying_models, paged_search, search_filters
 from helpers.misp.client import TRIES, MispClient, MispConnection, print_waiting
 from helpers.misp.detours import Detours
@@ -28,6 +29,8 @@ from helpers.misp.responses import (
     attributes_of,
     attributes_of_events,
     attributes_with_context,
+    damage_in_words,
+    damage_of,
     dictionaries_in,
     dictionary_in,
     events_in,
@@ -144,6 +147,8 @@ class MispReader:
         if changed:
             logger.warning("Event %s changed while it was read", listed.uuid)
             self.changed.add(listed.uuid)
+        if self._large_events.damaged:
+            self.unread.append(Unread(listed.uuid, damage_in_words(self._large_events.damaged)))
         self._failures = 0
 
     # -- attributes --------------------------------------------------------------------------------
@@ -153,7 +158,8 @@ class MispReader:
         by_uuid: dict[str, Attribute] = {}
         for batch in batched(sorted(uuids), paged_search.LISTED_PER_PAGE):
             answer = self._search.search("attributes", {"uuid": batch, "deleted": [0, 1]})
-            by_uuid |= {str(attribute["uuid"]).lower(): attribute for attribute in attributes_of_events(answer)}
+            attributes = attributes_of_events(answer)
+            by_uuid |= {uuid.lower(): found for found in attributes if (uuid := text_of(found.get("uuid")))}
         return by_uuid
 
     def find_attributes(self, **wanted: Any) -> list[Attribute]:
@@ -219,7 +225,8 @@ class MispReader:
         wanted = search_filters.for_reading(filters, reports=reports)
         arguments = {**wanted, "eventid": [event.id for event in group]}
         try:
-            events = events_in(self._search.search("events", arguments, tries))
+            answered = {text_of(event.get("uuid")).lower(): event for event in self._search_events(arguments, tries)}
+            events = [answered[listed.uuid] for listed in group if listed.uuid in answered]
             self._attach_scores(events, group)
         except MispRefused:
             raise
@@ -234,6 +241,7 @@ class MispReader:
             return self._read_halves(group, filters)
         self._failures = 0
         self.detours.singly += len(events) if len(group) == 1 and not planned else 0
+        self._note_damage(events)
         return events + self._read_missing(group, events, filters)
 
     def _read_halves(self, group: list[ListedEvent], filters: Mapping[str, Any]) -> list[Event]:
@@ -254,8 +262,8 @@ class MispReader:
 
     def _read_missing(self, group: list[ListedEvent], events: list[Event], filters: Mapping[str, Any]) -> list[Event]:
         """Ask once more for what was listed and not delivered; what is still missing left the filters."""
-        delivered = {str(event.get("id")) for event in events}
-        missing = [listed for listed in group if listed.id not in delivered]
+        delivered = {str(event["uuid"]).lower() for event in events}
+        missing = [listed for listed in group if listed.uuid not in delivered]
         if len(group) == 1:
             for listed in missing:
                 logger.warning("Event %s left the filters while they were read", listed.uuid)
@@ -265,6 +273,14 @@ class MispReader:
             words = f"{len(missing)} of {len(group)} events were not in their page"
             self._search.log_detour("one by one", words, MispError("MISP listed them, and did not deliver them"))
         return [event for listed in missing for event in self._read([listed], filters, 2, planned=False)]
+
+    def _search_events(self, arguments: Mapping[str, Any], tries: int) -> list[Event]:
+        return events_in(self._search.search("events", arguments, tries))
+
+    def _note_damage(self, events: Iterable[Event]) -> None:
+        """Note the events of which something is damaged: what can be read is taken, and nothing of them leaves."""
+        damage = {str(event["uuid"]).lower(): damage_of(event) for event in events}
+        self.unread += [Unread(uuid, words) for uuid, words in damage.items() if words]
 
     def _note_unread(self, listed: ListedEvent, error: MispError) -> None:
         """Note an event that could not be read. Raises MispError when there are too many in a row."""
@@ -284,14 +300,14 @@ class MispReader:
         arguments = {**self._for_scores, "eventid": [listed.id for listed in group], "to_ids": 1}
         counted = sum(listed.attributes for listed in group)
         scores = {
-            attribute.get("uuid"): attribute["decay_score"]
+            text_of(attribute.get("uuid")): attribute["decay_score"]
             for page in self._search.attribute_pages(arguments, counted)
             for attribute in page.attributes
             if "decay_score" in attribute
         }
         for attribute in attributes_of(events):
-            if attribute.get("uuid") in scores:
-                attribute["decay_score"] = scores[attribute["uuid"]]
+            if (uuid := text_of(attribute.get("uuid"))) in scores:
+                attribute["decay_score"] = scores[uuid]
 
 
 def _key_owner(pymisp: Any) -> Any:

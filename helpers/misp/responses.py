@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from helpers.errors import MispBusy
 from helpers.indicators import dicts, is_true, read_tags
@@ -68,8 +68,13 @@ def listed_events(answer: Any) -> list[ListedEvent]:
 
 def attributes_in(answer: Any) -> list[Attribute]:
     """Return the attributes of a search, without the event that MISP repeats in each."""
-    attributes = (attribute for attribute in _attribute_list(answer) if isinstance(attribute, dict))
+    attributes = filter(_is_row, _attribute_list(answer))
     return [{name: value for name, value in attribute.items() if name != "Event"} for attribute in attributes]
+
+
+def damaged_rows(answer: Any) -> int:
+    """Return how many rows of a search for attributes are no attributes: they may be anything that was there before."""
+    return sum(not _is_row(attribute) for attribute in _attribute_list(answer))
 
 
 def attributes_of_events(answer: Any) -> list[Attribute]:
@@ -92,6 +97,32 @@ def attributes_of(events: Iterable[Mapping[str, Any]]) -> Iterator[Attribute]:
     for event in events:
         for holder in (event, *dicts(event.get("Object"))):
             yield from dicts(holder.get("Attribute"))
+
+
+def damage_of(event: Event) -> str:
+    """Say what of an event that was read whole is no list, or no attribute or object; empty when all of it is.
+
+    MISP writes an empty list where there is nothing. What is damaged may be what was sent before.
+    """
+    if "Attribute" not in event:
+        return "MISP answered without a list of its attributes"
+    holders = [event, *dicts(event.get("Object"))]
+    lists = [holder.get(name) for holder in holders for name in ("Attribute", "Object")]
+    if not all(rows is None or isinstance(rows, list | dict) for rows in lists):
+        return "MISP answered with something else in the place of its attributes or objects"
+    rows = [row for rows in lists for row in (rows.values() if isinstance(rows, dict) else rows or ())]
+    damaged = sum(not _is_row(row) for row in rows)
+    return damage_in_words(damaged) if damaged else ""
+
+
+def damage_in_words(damaged: int) -> str:
+    """Say that so many rows of an event are damaged."""
+    return f"MISP answered with rows that are no attributes or objects ({damaged:,}); the others were taken"
+
+
+def _is_row(row: Any) -> TypeGuard[Attribute]:
+    """Whether this is a row of MISP's, which may have no UUID, but none that is no text."""
+    return isinstance(row, dict) and isinstance(row.get("uuid"), str | None)
 
 
 # -- one event whole -----------------------------------------------------------------------------------

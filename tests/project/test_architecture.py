@@ -39,6 +39,7 @@ PURE = {
         "misp.detours",
         "misp.decaying_models",
         "misp.event_slices",
+        "misp.page_bounds",
         "misp.pymisp_errors",
         "misp.responses",
     ),
