@@ -13,6 +13,7 @@ from benchmarks import (
     memory,
     one_change,
     reading,
+    scaling,
     side_by_side,
     start,
     transfer,
@@ -152,3 +153,18 @@ def test_what_stays_in_misp_is_not_transferred():
     assert measured["this project"]["bytes"] < measured["whole events"]["bytes"]
     assert measured["this project"]["indicators"] == measured["whole events"]["indicators"] == 5
     assert measured["this project"]["skips"] == measured["whole events"]["skips"]
+
+
+@pytest.mark.parametrize("name", scaling.CASES)
+def test_what_a_stranger_writes_costs_no_more_than_its_length(name):
+    """Processor time, the best of five, and no time of a clock; what else the machine does may spoil one try."""
+    tries = (scaling.measure(scaling.CASES[name]) for _ in range(3))
+    assert any(measured["times"] <= 2.5 for measured in tries)
+
+
+def test_what_costs_the_square_of_its_length_is_seen(monkeypatch):
+    monkeypatch.setattr(scaling, "seconds_of", lambda work, times=1: times * work())
+    square = scaling.measure(scaling.Case(lambda size: lambda: size * size / 1e6, 100, 1_000_000))
+    assert square["times"] == 4 and square["seconds"] >= scaling.LONG_ENOUGH
+    short = scaling.measure(scaling.Case(lambda size: lambda: size / 1e6, 100, 20_000))
+    assert short["times"] == 2 and short["size"] == 10_000 and short["seconds"] >= scaling.LONG_ENOUGH
