@@ -9,6 +9,9 @@ from typing import TypeVar
 
 Element = TypeVar("Element")
 
+# Words may begin with white space: so many times as much of them is looked at as is kept.
+_LOOKED_AT = 4
+
 
 def shorten(text: str, most: int, mark: str = "…") -> str:
     """Return a text of at most ``most`` characters; ``mark`` at its end says that more was cut off."""
@@ -28,6 +31,14 @@ def printable(text: str, keep: str = "") -> str:
         letter if letter.isprintable() or letter in keep else letter.encode("unicode_escape").decode()
         for letter in text
     )
+
+
+def excerpt(words: object, most: int, mark: str = "…") -> str:
+    """Return somebody else's words as they are kept and shown: printable, on one line, at most ``most`` characters.
+
+    However long they are, no more is looked at than may be needed for that.
+    """
+    return shorten(printable(one_line(str(words)[: most * _LOOKED_AT])), most, mark)
 
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.8) -> str | None:

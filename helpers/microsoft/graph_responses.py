@@ -14,8 +14,7 @@ from typing import Any
 
 from helpers.indicators import external_id
 from helpers.microsoft.batch import Batch
-from helpers.microsoft.responses import MOST_WORDS, Answer, NextStep, Verdict, parse_json_or_none, words_of
-from helpers.text import one_line, shorten
+from helpers.microsoft.responses import Answer, NextStep, Verdict, own_words, parse_json_or_none, words_of
 
 
 class Operation(StrEnum):
@@ -28,6 +27,9 @@ class Operation(StrEnum):
 
 
 _GONE = re.compile(r"not\s*found|doesn.t exist|does not exist|no such", re.IGNORECASE)
+_SERVER_ERROR = re.compile("5[0-9]{2}")
+# An id of Graph's, which the ledger keeps; 36 characters at the time of writing.
+_REMOTE_ID = re.compile(r"[\w.~=+/-]{1,200}", re.ASCII)
 _SUCCESS = frozenset({"", "0", "200", "201", "202", "204", "ok", "success", "succeeded", "none", "noerror"})
 _PASSING = frozenset({"408", "425", "429", "toomanyrequests", "serviceunavailable", "gatewaytimeout", "timeout"})
 _DELETIONS = frozenset({Operation.DELETE, Operation.DELETE_BY_EXTERNAL_ID})
@@ -55,7 +57,7 @@ def interpret_items(answer: Answer, batch: Batch) -> Verdict:
         words,
         rejected=failures[_Result.REJECTED],
         failed=failures[_Result.FAILED],
-        remote_ids={position: str(item["id"]) for position, item in by_position.items() if item.get("id")},
+        remote_ids={position: id_ for position, item in by_position.items() if (id_ := _remote_id(item))},
         lost=frozenset(failures[_Result.LOST]),
     )
 
@@ -73,7 +75,7 @@ def _result(code: str, message: str, operation: str) -> _Result:
         return _Result.DONE
     if operation in (*_DELETIONS, Operation.UPDATE) and (code == "404" or _GONE.search(message)):
         return _Result.DONE if operation == Operation.DELETE_BY_EXTERNAL_ID else _Result.LOST
-    passing = code in _PASSING or (code.isdigit() and 500 <= int(code) < 600)
+    passing = code in _PASSING or _SERVER_ERROR.fullmatch(code)
     return _Result.FAILED if passing else _Result.REJECTED
 
 
@@ -98,6 +100,12 @@ def _by_position(items: Sequence[Any], batch: Batch) -> dict[int, Mapping[str, A
     return by_position
 
 
+def _remote_id(item: Mapping[str, Any]) -> str:
+    """Return Graph's id of an item; empty where it is none that could be kept and asked for again."""
+    id_ = str(item.get("id") or "")
+    return id_ if _REMOTE_ID.fullmatch(id_) else ""
+
+
 def _error(item: Mapping[str, Any], operation: str) -> tuple[str, str]:
     """Return code and words of a failure; no words where the item speaks of none."""
     error = item.get("error")
@@ -110,4 +118,4 @@ def _error(item: Mapping[str, Any], operation: str) -> tuple[str, str]:
         return "", ""
     sub_code = str(details.get("subCode") or details.get("subcode") or "").removeprefix("0")
     words = ": ".join(filter(None, [str(details.get("code") or ""), message, sub_code])) or "no reason given"
-    return code, shorten(one_line(words), MOST_WORDS, "")
+    return code, own_words(words)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from helpers import interrupts
 from helpers.errors import MicrosoftError, SettingsError
 from helpers.http import MIB, Limits, PinnedHttpAdapter, session
 from helpers.log import redact
-from helpers.microsoft.responses import MOST_WORDS
+from helpers.microsoft.responses import own_words
 from helpers.settings import FROM_VAULT, MsAuth, Settings, certificates, clouds
 from helpers.settings import validators as check
-from helpers.text import one_line, shorten
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 LIMITS = Limits(silence_seconds=30, answer_seconds=300, most_bytes=16 * MIB)
 TRIES_MORE = 2
+# The SDK waits as long as it is told to, without a bound of its own.
+LONGEST_WAIT = 60.0
+# What the SDK raises over an answer that is not what it should be.
+_UNREADABLE = (LookupError, AttributeError, TypeError, ValueError, ArithmeticError, RecursionError)
 _INSTALL = (
     "key_vault_name needs packages that are not installed ({}): run .venv/bin/pip install -r requirements-keyvault.txt."
 )
@@ -67,6 +71,7 @@ def _client(settings: Settings) -> SecretClient:
         adapter = PinnedHttpAdapter(settings.ms_verifycert, settings.ms_proxies or None, LIMITS)
         http = session(adapter, settings.ms_useragent, bodies_to=settings.ms_endpoints.authority)
         transport = RequestsTransport(session=http, session_owner=False)
+        transport.sleep = lambda seconds: interrupts.sleep(min(seconds, LONGEST_WAIT))
         credential = _credential(settings, transport=transport, retry_total=TRIES_MORE)
     except ModuleNotFoundError as error:
         raise SettingsError([_INSTALL.format(error.name)]) from error
@@ -126,7 +131,9 @@ def _read(client: SecretClient, settings: Settings, name: str) -> str:
     except exceptions.AzureError as error:
         hint = "Is key_vault_name right, and the vault reachable from this host (firewall, ms_proxies, ms_verifycert)?"
         raise MicrosoftError(f"No answer from {where}. {hint} {_words(error)}") from error
+    except _UNREADABLE as error:
+        raise MicrosoftError(f"{where} gave an answer that cannot be read: {own_words(repr(error))}") from error
 
 
 def _words(error: Exception) -> str:
-    return f"Microsoft's words: {shorten(one_line(error), MOST_WORDS, '')}"
+    return f"Microsoft's words: {own_words(error)}"

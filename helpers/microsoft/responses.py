@@ -15,10 +15,10 @@ from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from typing import Any
 
-from helpers.text import one_line, shorten
+from helpers.text import excerpt
 
-# How much of Microsoft's own words is shown.
-MOST_WORDS = 500
+# How much of Microsoft's own words is kept and shown.
+_MOST_WORDS = 500
 _TRY_AGAIN = re.compile(r"try again in (\d+(?:\.\d+)?)\s*second", re.IGNORECASE)
 # Of the 4xx, those that say that the same request may be taken later.
 _PASSING = frozenset({408, 425})
@@ -93,13 +93,18 @@ def interpret(answer: Answer, size: int, now: datetime) -> Verdict:
     return Verdict(NextStep.FAILED, words)
 
 
+def own_words(words: object) -> str:
+    """Return words of Microsoft's as they are kept, in the ledger too, and shown."""
+    return excerpt(words, _MOST_WORDS, "")
+
+
 def words_of(answer: Answer) -> str:
     """Return Microsoft's own words in any of its envelopes, on one line and not too many."""
     body = parse_json_or_none(answer.text)
     message: Any = body.get("message") if isinstance(body, dict) else None
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         message = f"{body['error'].get('code', '')}: {body['error'].get('message', '')}"
-    text = shorten(one_line(message or answer.text), MOST_WORDS, "")
+    text = own_words(message or answer.text)
     return f"{answer.status} {text}".strip() if answer.status else text
 
 
@@ -137,7 +142,7 @@ def _by_record(body: Mapping[str, Any], size: int, words: str) -> Verdict | None
         index = error.get("recordIndex") if isinstance(error, dict) else None
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < size:
             return Verdict(NextStep.SPLIT, words)
-        rejected[index] = "; ".join(filter(None, [rejected.get(index, ""), _messages(error)]))
+        rejected[index] = own_words("; ".join(filter(None, [rejected.get(index, ""), _messages(error)])))
     return Verdict(NextStep.SETTLED, rejected=rejected)
 
 

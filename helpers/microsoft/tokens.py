@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -15,13 +15,16 @@ from helpers.errors import MicrosoftError
 from helpers.http import OneOriginSession, Unacceptable, innermost_cause
 from helpers.log import redact
 from helpers.microsoft.rate_limit import Clock
-from helpers.microsoft.responses import MOST_WORDS
+from helpers.microsoft.responses import own_words
 from helpers.settings import MsAuth, Settings, certificates, credentials
-from helpers.text import one_line, shorten
+from helpers.text import excerpt
 
 # So many seconds before it runs out, a token is renewed.
 EARLY = 300.0
 TRIES = 4
+# Microsoft's tokens have some 2,000 characters and are good for 28 hours at most; more than this is no token's.
+LONGEST_TOKEN = 32_768
+LONGEST_LIFETIME = 30 * 86_400.0
 
 _HINTS = {
     "Unable to get authority configuration": "ms_auth['tenant'] is not a tenant that this authority knows.",
@@ -106,7 +109,7 @@ class TokenSource:
         except _Passing as error:
             hint = _NO_IDENTITY if self._is_identity else _UNREACHABLE
             raise MicrosoftError(f"No token from {self._where}. {hint} {error}") from error
-        lifetime = float(answer.get("expires_in", 0))
+        lifetime = _lifetime(answer) or 0
         self._token = answer["access_token"]
         redact.add([self._token])
         self._good_until = self._clock.now() + max(lifetime - EARLY, lifetime / 2)
@@ -132,6 +135,8 @@ class TokenSource:
             raise MicrosoftError(_no_token(self._where, str(answer.get("error_description") or answer)))
         if not _is_token(answer.get("access_token")):
             raise _Passing("It gave an answer without a token in it")
+        if _lifetime(answer) is None:
+            raise _Passing(f"It gave a token for a time that is none: {excerpt(answer.get('expires_in'), 40)}")
         return answer
 
     @property
@@ -196,7 +201,7 @@ class TokenSource:
 
 def _refuse_passing(response: requests.Response, *, passing: Collection[int], **_: Any) -> None:
     """Raise _Passing for a status that may pass, and for what no token service answers, as a proxy's page."""
-    words = f"HTTP {response.status_code}: {shorten(one_line(response.text), 200, '')}"
+    words = f"HTTP {response.status_code}: {excerpt(response.text, 200, '')}"
     if response.status_code in passing or response.status_code >= 500:
         raise _Passing(words)
     if not _is_object(response):
@@ -211,8 +216,17 @@ def _is_object(response: requests.Response) -> bool:
 
 
 def _is_token(token: object) -> bool:
-    """Whether this can stand in a header (RFC 6750): visible ASCII characters."""
-    return isinstance(token, str) and re.fullmatch(r"[!-~]+", token) is not None
+    """Whether this can stand in a header (RFC 6750): visible ASCII characters, and no more than servers take."""
+    return isinstance(token, str) and len(token) <= LONGEST_TOKEN and re.fullmatch(r"[!-~]+", token) is not None
+
+
+def _lifetime(answer: Mapping[str, Any]) -> float | None:
+    """Return for how many seconds a token is good, 0 where that is not said; None for what is no time."""
+    try:
+        seconds = float(answer.get("expires_in", 0))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return seconds if 0 <= seconds <= LONGEST_LIFETIME else None
 
 
 def _certificate(auth: MsAuth) -> dict[str, str]:
@@ -226,4 +240,4 @@ def _certificate(auth: MsAuth) -> dict[str, str]:
 
 def _no_token(authority: str, words: str) -> str:
     hint = next((f"{hint} " for code, hint in _HINTS.items() if re.search(rf"{code}\b", words)), "")
-    return f"{authority} gives no token. {hint}Microsoft's words: {shorten(one_line(words), MOST_WORDS, '')}"
+    return f"{authority} gives no token. {hint}Microsoft's words: {own_words(words)}"

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from helpers import text
 from helpers.errors import MispBusy
 from helpers.indicators import dicts, is_true, read_tags
-from helpers.text import one_line, shorten
 
 Event = dict[str, Any]
 Attribute = dict[str, Any]
@@ -35,14 +35,19 @@ def listed_event(row: Mapping[str, Any]) -> ListedEvent:
     """Return what MISP's index, or its listing, shows of an event."""
     organisation = row.get("Orgc") if isinstance(row.get("Orgc"), Mapping) else {}
     return ListedEvent(
-        uuid=str(row.get("uuid")).lower(),
-        id=str(row.get("id")),
+        uuid=_encodable(row.get("uuid")).lower(),
+        id=_encodable(row.get("id")),
         timestamp=whole_number(row.get("timestamp")),
         published=is_true(row.get("published")),
-        organisation=str(row.get("orgc_uuid") or (organisation or {}).get("uuid") or ""),
+        organisation=_encodable(row.get("orgc_uuid") or (organisation or {}).get("uuid") or ""),
         attributes=whole_number(row.get("attribute_count")),
         listing=listing_fingerprint(row),
     )
+
+
+def _encodable(value: object) -> str:
+    """Return a text that a ledger can hold: JSON may name half a character (RFC 8259, section 8.2)."""
+    return str(value).encode(errors="replace").decode()
 
 
 def listing_fingerprint(row: Mapping[str, Any]) -> str:
@@ -210,5 +215,5 @@ def _checked_list(answer: Any) -> list[Any]:
 
 
 def excerpt(words: object) -> str:
-    """Return somebody's words on one line, and not the whole body that an error may hold."""
-    return shorten(one_line(words), _LONGEST_WORDS)
+    """Return somebody's words, and not the whole body that an error may hold."""
+    return text.excerpt(words, _LONGEST_WORDS)

@@ -29,7 +29,7 @@ from helpers.misp import (
 from helpers.settings import Settings
 from helpers.stories.changes import Change, ChangeKind
 from helpers.stories.misp_event import ITEM, STORY, extends, is_deleted
-from helpers.text import batched, one_line, shorten
+from helpers.text import batched, excerpt
 
 _SETTING_NAMES = SettingNames(
     url='misp_stories["url"]',
@@ -231,20 +231,20 @@ def _warninglists_in(answer: Any) -> dict[str, str]:
     if answer == []:
         return {}
     if not isinstance(answer, dict) or not all(isinstance(lists, list) for lists in answer.values()):
-        raise MispBusy(f"MISP does not say what is on its warninglists: {_excerpt(answer)}")
+        raise MispBusy(f"MISP does not say what is on its warninglists: {excerpt(answer, 100)}")
     return {value: str(lists[0].get("name")) for value, lists in answer.items() if lists}
 
 
 def _check_success(answer: Any) -> None:
     if not isinstance(answer, dict) or not answer.get("success"):
-        raise MispBusy(f"MISP does not say that it published the event: {_excerpt(answer)}")
+        raise MispBusy(f"MISP does not say that it published the event: {excerpt(answer, 100)}")
 
 
 def _event_rows(answer: Any) -> list[Event]:
     """Return the events of a listing. Raises MispBusy when one of them has no UUID."""
     rows = events_in(answer)
     if not all(isinstance(row.get("uuid"), str) for row in rows):
-        raise MispBusy(f"MISP answered with a list of something else than events: {_excerpt(answer)}")
+        raise MispBusy(f"MISP answered with a list of something else than events: {excerpt(answer, 100)}")
     return rows
 
 
@@ -252,9 +252,5 @@ def _objects_in(answer: Any) -> list[Event]:
     """Return the objects of a listing. Raises MispBusy when one of them is in no event."""
     objects = [dictionary_in(row, "Object") for row in dictionaries_in(answer)]
     if not all(object_.get("event_id") for object_ in objects):
-        raise MispBusy(f"MISP answered with a list of something else than objects: {_excerpt(answer)}")
+        raise MispBusy(f"MISP answered with a list of something else than objects: {excerpt(answer, 100)}")
     return objects
-
-
-def _excerpt(answer: Any) -> str:
-    return shorten(one_line(answer), 100)

@@ -1,0 +1,60 @@
+"""Whatever MISP answers, with absurd numbers, forms or letters in it, is a fault of MISP's and never ours."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.faults import Fault
+from tests.support import hosts, misp_event
+from tests.support.tls_site import TlsSite, sandbox
+
+BODIES = [
+    "9" * 5000,
+    "[" * 100_000,
+    '{"response":' * 100_000,
+    "[" * 900 + "]" * 900,
+    "NaN",
+    "1e999",
+    '"\\ud800"',
+    '{"errors": "\\ud800\\u001b[2J"}',
+    '{"version": "' + "9" * 5000 + '.1.1"}',
+    '{"version": ["2"]}',
+    '{"User": [], "Role": 5, "UserSetting": {"a": NaN}}',
+    '[{"Event": {"uuid": "\\ud800", "id": ' + "9" * 4000 + ', "timestamp": NaN, "published": []}}]',
+    '[{"uuid": {}, "timestamp": 1e999, "orgc_uuid": ["\\ud800"], "Tag": 5}]',
+    '{"response": {"Attribute": [{"Event": NaN}]}}',
+    "\x00\xff",
+    "",
+]
+PATHS = ["/servers/getVersion", "/users/view", "/attributes/describeTypes", "/events/index", "/events/restSearch"]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    box, time = sandbox()
+    with box:
+        box.misp.load([misp_event(1, hosts(2))])
+        yield TlsSite(box, time, tmp_path_factory.mktemp("site"))
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
+@pytest.mark.parametrize("status", [200, 400])
+def test_no_answer_of_misps_is_a_fault_of_ours(site, tmp_path, path, body, status):
+    site.state = tmp_path
+    site.misp.faults.clear()
+    site.misp.faults.add(Fault(path, "body" if status == 200 else "status", status=status, body=body, times=None))
+    report = site.run()
+    assert report.exit_code in (0, 1, 3) and not report.faults and not report.failure
+    assert all(trouble.isprintable() for trouble in report.troubles())
+
+
+@pytest.mark.parametrize("wait", ["9" * 5000, "1e400", "nan", "-1", "²", "", "x"])
+def test_no_rate_limit_is_waited_for_without_a_bound(site, tmp_path, wait):
+    site.state = tmp_path
+    site.misp.faults.clear()
+    headers = {"X-Rate-Limit-Reset": wait}
+    site.misp.faults.add(Fault("/events/restSearch", "status", 429, headers=headers, times=None))
+    begun = len(site.time.slept)
+    assert site.run().exit_code == 3
+    assert sum(site.time.slept[begun:]) < 3000
