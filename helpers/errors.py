@@ -5,6 +5,7 @@
     ├── InputError                exit 2: a file named to convert cannot be read
     ├── LedgerError               exit 2: the ledger cannot be used
     │   └── NoLedger              … since state_url is "none"
+    ├── LedgerRefusal             exit 2: the ledger takes one row of many not, which costs a run only its event
     ├── MispError                 exit 3: MISP gave no usable answer
     │   ├── MispRefused           … and asking again will not help (key, role, address)
     │   │   ├── MispDeclined      … one write or question of several, in MISP's own words
@@ -62,7 +63,7 @@ class InputError(SyncError):
 
 
 class LedgerError(SyncError):
-    """The ledger cannot be opened, or is newer than this program."""
+    """The ledger cannot be opened or went away, is damaged, or newer than this program; its destinations share that."""
 
     exit_code = ExitCode.SETTINGS
 
@@ -75,6 +76,12 @@ class NoLedger(LedgerError):
             'There is no ledger, since state_url is "none": what was sent is not known. Name a database in state_url, '
             "and runs remember from then on."
         )
+
+
+class LedgerRefusal(SyncError):
+    """The ledger does not take a row: a number too large for it, for instance."""
+
+    exit_code = ExitCode.SETTINGS
 
 
 class MispError(SyncError):

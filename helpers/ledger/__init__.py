@@ -1,6 +1,6 @@
 """What is known of each destination, and where: SQLite or PostgreSQL."""
 
-from helpers.ledger.database import Database, DatabaseTrouble, known_destinations, lost
+from helpers.ledger.database import Database, known_destinations
 from helpers.ledger.lookup import Found, LedgerDestination, Question, ledger_destinations
 from helpers.ledger.records import (
     AttributeRecord,
@@ -21,7 +21,6 @@ from helpers.ledger.store import Ledger
 __all__ = [
     "AttributeRecord",
     "Database",
-    "DatabaseTrouble",
     "DestinationFacts",
     "EventRecord",
     "Found",
@@ -37,7 +36,6 @@ __all__ = [
     "holds",
     "known_destinations",
     "ledger_destinations",
-    "lost",
     "packed",
     "unpacked",
 ]

@@ -6,29 +6,30 @@ is one transaction that is never committed.
 
 from __future__ import annotations
 
-import errno
-import os
+import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from helpers import interrupts
 from helpers.errors import LedgerError, RunActive
-from helpers.files import open_private, permission_hint
+from helpers.ledger import sqlite
 from helpers.ledger.tables import ABOUT, DESTINATIONS, METADATA, SCHEMA, upgrade
+from helpers.ledger.trouble import explained
 from helpers.settings import without_secrets
+from helpers.text import shorten
 
-# What a database says when it is gone; it concerns every destination.
-DatabaseTrouble = SQLAlchemyError
 _LOCK = 0x4D325345
 # Rows after which PostgreSQL is to look at its tables for the first time.
 _ANALYZE_FIRST_AT = 500
+_ALTERED = (
+    "Restore the backup, or move the ledger away and let adopt fill a new one (docs/ledger.md#when-the-ledger-is-lost)."
+)
 
 
 class Database:
@@ -40,26 +41,24 @@ class Database:
         ``dry`` keeps nothing of what is written.
         """
         self.dry = dry
+        self._url = url
         self._together = False
+        self._lost = ""
         self.lock = threading.RLock()
-        self._locks: sql.Connection | None = None
         self._written, self._analyze_at = 0, _ANALYZE_FIRST_AT
-        with _explained(url):
-            _check_file_can_be_made(url)
-            self.engine = _engine(url, dry)
+        with explained(url):
+            self.engine = _engine(url, dry=dry)
             self.connection = self.engine.connect()
-            try:
-                self._open()
-            except BaseException:
-                self.close()
-                raise
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let go of the database; a dry run's writing goes with it."""
         with self.lock:
-            if self._locks:
-                self._locks.invalidate()
-            self.connection.rollback()
+            self._roll_back()
             self.connection.close()
             self.engine.dispose()
 
@@ -80,15 +79,36 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sql.Connection]:
-        """Give the connection; what was done with it is kept when all went well."""
-        with interrupts.put_off(), self.lock:
+        """Give the connection; what was done with it is kept when all went well. Raises LedgerError."""
+        with interrupts.put_off(), self.lock, self._on_the_same_connection(), explained(self._url):
             try:
                 yield self.connection
             except BaseException:
-                self.connection.rollback()
+                self._roll_back()
                 raise
             if not (self.dry or self._together):
                 self.connection.commit()
+
+    @contextmanager
+    def _on_the_same_connection(self) -> Iterator[None]:
+        """Refuse everything after a loss, with its reason: SQLAlchemy would connect anew, without the lock."""
+        if self._is_lost():
+            raise LedgerError(self._lost or f"The ledger at {without_secrets(self._url)} was lost (state_url).")
+        try:
+            yield
+        except LedgerError as error:
+            self._lost = str(error) if self._is_lost() else ""
+            raise
+
+    def _is_lost(self) -> bool:
+        return self.connection.invalidated
+
+    def _roll_back(self) -> None:
+        """Undo what was not kept; a connection that cannot even do that is of no use any more."""
+        try:
+            self.connection.rollback()
+        except SQLAlchemyError:
+            self.connection.invalidate()
 
     def analyze_if_grown(self, rows: int) -> None:
         """Note that so many rows were written; PostgreSQL is to look at its tables whenever they may have doubled.
@@ -111,7 +131,7 @@ class Database:
             try:
                 yield
             except BaseException:
-                self.connection.rollback()
+                self._roll_back()
                 raise
             finally:
                 self._together = False
@@ -122,41 +142,30 @@ class Database:
     def hold_lock(self, destination: int, beside: Path | None = None) -> Iterator[None]:
         """Hold a destination against other runs, on other hosts too. Raises RunActive.
 
-        On PostgreSQL an advisory lock on a connection of its own, which ends with the process; for SQLite a
-        lock beside the file, or the lock ``beside`` where there is no file.
+        On PostgreSQL an advisory lock, which ends with the connection that writes; for SQLite a lock beside the
+        file, or the lock ``beside`` where there is no file.
         """
         file = self.engine.url.database
         if self.is_postgresql:
             with self._advisory_lock(destination):
                 yield
         elif file or beside:
-            with _file_lock(Path(f"{file}.{destination}.lock") if file else Path(beside or "")):
+            with sqlite.file_lock(Path(f"{file}.{destination}.lock") if file else Path(beside or "")):
                 yield
         else:
             yield
 
     @contextmanager
     def _advisory_lock(self, destination: int) -> Iterator[None]:
-        with self.lock:
-            if self._locks is None:
-                self._locks = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            taken = self._locks.scalar(sql.select(sql.func.pg_try_advisory_lock(_LOCK, destination)))
+        with self.transaction() as connection:
+            taken = connection.scalar(sql.select(sql.func.pg_try_advisory_lock(_LOCK, destination)))
         if not taken:
             raise RunActive("Another run is active for this destination, perhaps on another host.")
         try:
             yield
         finally:
-            with self.lock:
-                self._let_go(destination)
-
-    def _let_go(self, destination: int) -> None:
-        """Give an advisory lock back; a connection that is broken has lost it already."""
-        try:
-            if self._locks:
-                self._locks.scalar(sql.select(sql.func.pg_advisory_unlock(_LOCK, destination)))
-        except SQLAlchemyError:
-            self._locks.invalidate() if self._locks else None
-            self._locks = None
+            with suppress(LedgerError), self.transaction() as connection:  # one that is lost took the lock along
+                connection.scalar(sql.select(sql.func.pg_advisory_unlock(_LOCK, destination)))
 
     # -- opening ------------------------------------------------------------------------------------
 
@@ -166,6 +175,8 @@ class Database:
                 self._create(connection)
             if self._version(connection) < SCHEMA:
                 self._upgrade(connection)
+            for table in METADATA.sorted_tables:  # one that was altered is found now, and not in the middle of a run
+                connection.execute(sql.select(table).limit(0))
 
     def _create(self, connection: sql.Connection) -> None:
         """Create the tables, unless another run was faster."""
@@ -179,7 +190,13 @@ class Database:
         upgrade(connection, self._version(connection))
 
     def _version(self, connection: sql.Connection) -> int:
-        version = int(connection.scalar(sql.select(ABOUT.c.value).where(ABOUT.c.name == "schema")) or 0)
+        text = str(connection.scalar(sql.select(ABOUT.c.value).where(ABOUT.c.name == "schema")))
+        version = int(text) if re.fullmatch("[1-9][0-9]{0,8}", text) else 0
+        if not version:
+            raise LedgerError(
+                f"The ledger at {without_secrets(self._url)} cannot be used (state_url): its schema is "
+                f"{shorten(text, 20)!r}, which no version of this program wrote. {_ALTERED}"
+            )
         if version > SCHEMA:
             raise LedgerError(
                 f"The ledger was written by a newer MISP2Sentinel (its schema is {version}, this program knows "
@@ -196,8 +213,14 @@ class Database:
 
 
 def known_destinations(url: str) -> list[tuple[str, str]]:
-    """Return workspace and source system of each destination in a ledger; none when there is no ledger yet."""
-    with _explained(url):
+    """Return workspace and source system of each destination in a ledger; none when there is no ledger yet.
+
+    Raises LedgerError.
+    """
+    file = sqlite.file_of(url)
+    if file and not file.exists():
+        return []
+    with explained(url):
         engine = _engine(url, dry=True)
         try:
             with engine.connect() as connection:
@@ -210,91 +233,12 @@ def known_destinations(url: str) -> list[tuple[str, str]]:
             engine.dispose()
 
 
-@contextmanager
-def lost(url: str) -> Iterator[None]:
-    """Turn a database that goes away in the middle into a sentence. Raises LedgerError.
+def _engine(url: str, *, dry: bool) -> sql.Engine:
+    kind = url.partition(":")[0].partition("+")[0]
+    if kind == "postgresql":
+        from helpers.ledger import postgresql  # noqa: PLC0415  slow to import
 
-    SQLAlchemy gives a connection up in which a signal arrived; what fails because of that is the signal's doing.
-    """
-    try:
-        yield
-    except SQLAlchemyError as error:
-        if _interrupted(error):
-            raise KeyboardInterrupt from error
-        words = str(getattr(error, "orig", None) or error).strip().splitlines()
-        where = without_secrets(url)
-        raise LedgerError(f"The ledger at {where} was lost (state_url): {words[0] if words else error}") from error
-
-
-def _interrupted(error: BaseException | None) -> bool:
-    """Whether an error came up while an interruption was dealt with."""
-    seen: list[BaseException] = []
-    while error is not None and error not in seen:
-        seen.append(error)
-        error = error.__context__
-    return any(isinstance(raised, KeyboardInterrupt) for raised in seen)
-
-
-@contextmanager
-def _file_lock(path: Path) -> Iterator[None]:
-    import filelock  # noqa: PLC0415
-
-    lock = filelock.FileLock(path, timeout=0, mode=0o600)
-    try:
-        os.close(open_private(path, os.O_RDWR))  # filelock takes a pipe or a device too
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise RunActive(f"Another run is active (it holds {path}); this one does nothing.") from error
-    except OSError as error:
-        advice = permission_hint(error) or "Name a state_dir that this user may write."
-        raise LedgerError(f"{path} cannot be used: {error}. {advice}") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _engine(url: str, dry: bool) -> sql.Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "postgresql":
-        return sql.create_engine(parsed.set(drivername="postgresql+psycopg"), connect_args={"connect_timeout": 15})
-    if parsed.get_backend_name() != "sqlite":
-        raise LedgerError(f"state_url names {parsed.get_backend_name()}; sqlite and postgresql are supported.")
-    if dry and parsed.database and not Path(parsed.database).exists():
-        parsed = parsed.set(database="")
-    if parsed.database:
-        os.close(open_private(Path(parsed.database), os.O_RDWR))
-    engine = sql.create_engine(parsed, poolclass=sql.StaticPool, connect_args={"check_same_thread": False})
-    sql.event.listen(engine, "connect", _tune)
-    return engine
-
-
-def _check_file_can_be_made(url: str) -> None:
-    """Raise OSError where SQLite's file is not and cannot be made: a dry run, which makes none, has to say so too."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or Path(parsed.database).exists():
-        return
-    place = Path(parsed.database).parent
-    if not place.is_dir():
-        raise FileNotFoundError(errno.ENOENT, f"{os.strerror(errno.ENOENT)}, so make it first", str(place))
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
-
-
-def _tune(connection: Any, _record: Any) -> None:
-    """Write-ahead logging lets status and explain read during a run."""
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 15000"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-@contextmanager
-def _explained(url: str) -> Iterator[None]:
-    try:
-        yield
-    except (SQLAlchemyError, OSError, ValueError, ImportError) as error:
-        words = str(getattr(error, "orig", None) or error).strip().splitlines()
-        where = without_secrets(url) if "://" in url else "state_url"
-        advice = f". {permission_hint(error)}" if isinstance(error, OSError) and permission_hint(error) else ""
-        raise LedgerError(
-            f"The ledger at {where} cannot be used (state_url): {words[0] if words else error}{advice}"
-        ) from error
+        return postgresql.engine_of(url)
+    if kind != "sqlite":
+        raise LedgerError("state_url names neither sqlite nor postgresql: these are supported.")
+    return sqlite.engine_of(url, dry=dry)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from constants import LOG_FINISHED
 from helpers import interrupts
+from helpers.errors import LedgerError
 from helpers.log import DestinationLogger
 from helpers.microsoft.api import Api, principal_of
 from helpers.microsoft.batch import Batch, Outbox, Outcome, OutcomeState, OutgoingObject, all_alike, settled
@@ -59,6 +60,7 @@ class RequestManager:
         self._no_more = False
         self._failures = 0
         self._ended = ""
+        self._ledger_error: LedgerError | None = None
         self.given_up = ""
 
     @property
@@ -89,7 +91,10 @@ class RequestManager:
             self._changed.notify_all()
 
     def finish(self) -> None:
-        """Send what remains and wait until every object has its outcome; after a signal, no more is sent."""
+        """Send what remains and wait until every object has its outcome; after a signal, no more is sent.
+
+        Raises LedgerError where outcomes cannot be kept.
+        """
         with interrupts.put_off(interrupts.LONGEST_END):
             self.no_more()
             for thread in self._threads:
@@ -97,6 +102,8 @@ class RequestManager:
             if not self._workers:
                 self._work(wait=False)
             self._settle_unsent()
+        if self._ledger_error:
+            raise self._ledger_error
         if not self._ended:
             self._log.info(LOG_FINISHED)
 
@@ -133,6 +140,9 @@ class RequestManager:
     def _dequeue(self, *, in_flight: bool) -> list[OutgoingObject]:
         try:
             objects = self._outbox.dequeue(self._batch_size, in_flight=in_flight) if self._waiting else []
+        except LedgerError as error:
+            self._stop_for(error)
+            objects = []
         except Exception as error:  # whoever keeps the objects failed: the next run finds what waits
             self._log.exception("The next batch could not be taken")
             self._give_up(f"the next batch could not be taken: {type(error).__name__}: {error}")
@@ -156,6 +166,8 @@ class RequestManager:
             with self._settling:
                 self._counts.count_unsettled(-count)
                 self._outbox.settle(outcomes)
+        except LedgerError as error:
+            self._stop_for(error)
         except Exception as error:  # whoever keeps the outcomes failed: sending more would lose them
             self._log.exception("The outcomes of a batch could not be kept")
             self._give_up(f"outcomes could not be kept: {type(error).__name__}: {error}")
@@ -215,6 +227,11 @@ class RequestManager:
         if self._end(words):
             self.given_up = words
             self._log.error("Microsoft is given up for this run: %s", words)
+
+    def _stop_for(self, error: LedgerError) -> None:
+        """Send nothing more, since nothing more can be recorded; it is not Microsoft's doing."""
+        self._ledger_error = self._ledger_error or error
+        self._end(str(error))
 
     def _end(self, words: str) -> bool:
         """Send nothing more; False when that was so already."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from constants import LOG_RECEIVED
 from helpers import interrupts
-from helpers.errors import ExitCode, MispError, RunActive, SettingsError
+from helpers.errors import ExitCode, LedgerError, MispError, RunActive, SettingsError
 from helpers.files import OddFile, make_private_directory, permission_hint
-from helpers.ledger import Database, Ledger, lost
+from helpers.ledger import Database, Ledger
 from helpers.log import DestinationLogger
 from helpers.microsoft import Clock, RateLimiters, api_for, principal_of
 from helpers.misp import MispReader
@@ -158,7 +158,7 @@ def _read_and_send(this_run: _Run, destinations: Sequence[DestinationRun], progr
     except MispError as error:
         for destination in destinations:
             destination.report.fail_at_misp(error)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, LedgerError):
         _abandon(destinations)
         raise
     finally:
@@ -215,8 +215,7 @@ def _advice(destination: DestinationRun) -> str:
 @contextmanager
 def database_of(settings: Settings) -> Iterator[Database]:
     """Open the ledger's database. Raises LedgerError, also when it goes away in the middle."""
-    url = settings.ledger_url
-    with closing(Database(url, dry=settings.dry_run)) as database, lost(url):
+    with closing(Database(settings.ledger_url, dry=settings.dry_run)) as database:
         yield database
 
 

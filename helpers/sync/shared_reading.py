@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from constants import LOG_EVENT_ERROR, LOG_MISP_PAGE, LOG_PROCESSED
-from helpers.errors import MispError, SyncError, TimeUp
+from helpers.errors import LedgerError, MispError, SyncError, TimeUp
 from helpers.indicators import ConversionRules, Item
-from helpers.ledger import DatabaseTrouble
 from helpers.log import DestinationLogger
 from helpers.misp import Event, ListedEvent, MispReader, Page, ReadAhead, decaying_models, search_filters
 from helpers.settings import Settings
@@ -98,7 +97,7 @@ class SharedReading:
         """Of several destinations, let one that fails cost the others nothing; what fails alone is the run's."""
         try:
             yield
-        except DatabaseTrouble:  # the ledger is everybody's
+        except LedgerError:  # the ledger is everybody's
             raise
         except Exception as error:
             destination.report.fail(error)  # what the run records of itself says so, whoever raises it
@@ -123,7 +122,7 @@ class SharedReading:
         """Let a fault of ours in an event cost that event, at this destination."""
         try:
             yield
-        except DatabaseTrouble:
+        except LedgerError:
             raise
         except Exception as error:
             self._open = [(other, event) for other, event in self._open if other is not sync]
@@ -248,7 +247,7 @@ class SharedReading:
                 for sync, event_sync in list(self._open):
                     with self._or_stumble(sync, event_sync.uuid):
                         event_sync.take(converted, part)
-        except DatabaseTrouble:
+        except LedgerError:
             raise
         except Exception as error:
             for sync, event_sync in self._open:

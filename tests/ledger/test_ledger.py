@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 
-from helpers.errors import LedgerError
-from helpers.ledger.database import lost
+from helpers.errors import LedgerError, LedgerRefusal
 from helpers.ledger.records import (
     AttributeRecord,
     DestinationFacts,
@@ -26,6 +25,7 @@ from helpers.ledger.records import (
 )
 from helpers.ledger.store import Ledger
 from helpers.ledger.tables import ABOUT, ATTRIBUTES, OBJECTS, SCHEMA
+from helpers.ledger.trouble import explained
 from tests.support.postgres import PASSWORD, ledger_url, postgres_server, postgres_url
 
 __all__ = ["ledger_url", "postgres_server", "postgres_url"]
@@ -173,12 +173,12 @@ def test_only_its_owner_may_read_a_new_file(tmp_path):
 
 
 def test_a_database_that_is_given_up_for_a_signal_ends_the_run_as_the_signal_does(ledger_url):
-    with pytest.raises(KeyboardInterrupt), lost(ledger_url):
+    with pytest.raises(KeyboardInterrupt), explained(ledger_url):
         try:
             raise KeyboardInterrupt
         finally:
             raise sql.exc.PendingRollbackError("the connection was given up")
-    with pytest.raises(LedgerError, match="was lost"), lost(ledger_url):
+    with pytest.raises(LedgerError, match="cannot be used"), explained(ledger_url):
         raise sql.exc.OperationalError("", {}, Exception("gone"))
 
 
@@ -465,7 +465,7 @@ def test_what_is_named_goes_and_the_rest_stays(ledger):
 
 def test_a_transaction_that_fails_leaves_nothing(ledger):
     broken = replace(attribute(1), value=None)
-    with pytest.raises(sql.exc.IntegrityError):
+    with pytest.raises(LedgerRefusal, match="does not take a row like this"):
         ledger.keep(events=[EventRecord(EVENT, NOW, True)], attributes=[broken])
     assert ledger.events() == {}
     ledger.keep(events=[EventRecord(EVENT, NOW, True)])
