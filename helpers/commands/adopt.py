@@ -41,7 +41,7 @@ from helpers.ledger import (
     Stage,
     packed,
 )
-from helpers.microsoft import Clock, ManagementApi, api_for
+from helpers.microsoft import NAMES, Clock, ManagementApi, api_for
 from helpers.misp import MispReader
 from helpers.settings import Settings, variable
 from helpers.sync import (
@@ -58,7 +58,6 @@ from helpers.sync import (
 )
 from helpers.text import batched, shorten
 
-NEEDED = ("subscription_id", "resourceGroupName", "workspaceName")
 BATCH = 500
 MOST_LIVES = 1000
 
@@ -330,7 +329,7 @@ def _attribute_record(event: str, attribute: PreparedAttribute) -> AttributeReco
 def _refuse_missing(settings: Settings) -> None:
     if words := api_for(settings).why_no_adoption:
         raise SettingsError([words])
-    missing = [name for name in NEEDED if not getattr(settings.ms_auth, name)]
+    missing = [name for name in NAMES if not getattr(settings.ms_auth, name)]
     if missing and settings.name:
         origin = settings.source_of("ms_tenants")
         raise SettingsError(

@@ -4,12 +4,13 @@ from helpers.microsoft.api import Api, api_for, principal_of
 from helpers.microsoft.batch import Outcome, OutcomeState, OutgoingObject
 from helpers.microsoft.batch_sender import BatchSender
 from helpers.microsoft.client import MicrosoftClient
-from helpers.microsoft.management_api import ManagementApi
+from helpers.microsoft.management_api import NAMES, ManagementApi, is_named
 from helpers.microsoft.rate_limit import Clock, RateLimiters
 from helpers.microsoft.request_manager import RequestManager
 from helpers.microsoft.responses import Answer
 
 __all__ = [
+    "NAMES",
     "Answer",
     "Api",
     "BatchSender",
@@ -22,5 +23,6 @@ __all__ = [
     "RateLimiters",
     "RequestManager",
     "api_for",
+    "is_named",
     "principal_of",
 ]

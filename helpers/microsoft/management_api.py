@@ -1,6 +1,7 @@
 """The management API: every indicator that Sentinel holds for a source system, revoked and expired ones too.
 
-Rules: Microsoft, operation ThreatIntelligence_Query of version 2025-07-01-preview, and its example.
+Rules: Microsoft, operations ThreatIntelligence_Query and ThreatIntelligence_Count of version 2025-07-01-preview, and
+the example of the first.
 """
 
 from __future__ import annotations
@@ -28,17 +29,32 @@ TRIES = 6
 LONGEST_WAIT = 900.0
 _PATH = (
     "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.OperationalInsights/workspaces/{}"
-    "/providers/Microsoft.SecurityInsights/threatIntelligence/main/query?api-version="
+    "/providers/Microsoft.SecurityInsights/threatIntelligence/main/{}?api-version="
 )
+# What the workspace is called here, which uploading needs no names for.
+NAMES = ("subscription_id", "resourceGroupName", "workspaceName")
 
 
 class ManagementApi:
     """Reads one workspace, page by page."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, client: MicrosoftClient | None = None) -> None:
         self._settings = settings
         self._clock = clock
-        self._client = MicrosoftClient(settings, clock)
+        self._client = client or MicrosoftClient(settings, clock)
+
+    def count(self) -> int:
+        """Return how many indicators there are, in one try. Raises MicrosoftError."""
+        body = json.dumps({"condition": _condition(self._settings)}).encode()
+        ask = partial(self._ask_once, "POST", address(self._settings, "count"), body)
+        answer, verdict = self._client.with_token(ask)
+        if answer.status != 200:
+            raise MicrosoftError(f"{_hint(self._settings, answer.status)} Microsoft's words: {verdict.words}")
+        counted = parse_json_or_none(answer.text)
+        number = counted.get("count") if isinstance(counted, dict) else None
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            raise MicrosoftError("The management API answered with something that is no count of indicators.")
+        return number
 
     def indicators(self) -> Iterator[Indicator]:
         """Yield each indicator as it was uploaded. Raises MicrosoftError with what to do."""
@@ -85,17 +101,24 @@ def _interpret(answer: Answer) -> Verdict:
     return Verdict(NextStep.RETRY, f"an answer that is not Microsoft's (a proxy's page?): {words_of(answer)}")
 
 
-def address(settings: Settings) -> str:
-    """Return the address of the query."""
-    auth = settings.ms_auth
-    names = (auth.subscription_id, auth.resourceGroupName, auth.workspaceName)
-    return f"{settings.ms_endpoints.management}{_PATH.format(*map(quote, names))}{VERSION}"
+def is_named(settings: Settings) -> bool:
+    """Whether the settings have the names that this API needs."""
+    return all(getattr(settings.ms_auth, name) for name in NAMES)
+
+
+def address(settings: Settings, operation: str = "query") -> str:
+    """Return the address of the query, or of another operation."""
+    names = [quote(getattr(settings.ms_auth, name)) for name in NAMES]
+    return f"{settings.ms_endpoints.management}{_PATH.format(*names, operation)}{VERSION}"
 
 
 def _query(settings: Settings) -> dict[str, Any]:
+    return {"condition": _condition(settings), "minPageSize": PER_PAGE, "maxPageSize": PER_PAGE}
+
+
+def _condition(settings: Settings) -> dict[str, Any]:
     source = {"field": "source", "operator": "Equals", "values": [settings.sourcesystem]}
-    condition = {"stixObjectType": "indicator", "conditionConnective": "And", "clauses": [source]}
-    return {"condition": condition, "minPageSize": PER_PAGE, "maxPageSize": PER_PAGE}
+    return {"stixObjectType": "indicator", "conditionConnective": "And", "clauses": [source]}
 
 
 def _page(text: str) -> dict[str, Any]:

@@ -6,12 +6,16 @@ costs rows and no memory, and nobody waits for it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Protocol
 
+from helpers.errors import MicrosoftError
 from helpers.ledger import Ledger, ObjectRecord
+from helpers.log import DestinationLogger
 from helpers.microsoft import (
     Answer,
+    ManagementApi,
     MicrosoftClient,
     Outcome,
     OutcomeState,
@@ -19,6 +23,7 @@ from helpers.microsoft import (
     RateLimiters,
     RequestManager,
     api_for,
+    is_named,
 )
 from helpers.settings import Settings
 from helpers.sync.debug_files import (
@@ -31,6 +36,8 @@ from helpers.sync.debug_files import (
     file_name,
 )
 from helpers.sync.report import Report
+
+logger = logging.getLogger(__name__)
 
 
 class Uploader(Protocol):
@@ -98,6 +105,7 @@ class Delivery:
         self._ledger = ledger
         self._report = report
         self._now = now
+        self._settings, self._clock = settings, rate_limiters.clock
         self._api = api_for(settings)
         path = settings.state_path
         dump = path / file_name(PARSED_INDICATORS, settings.name)
@@ -112,6 +120,20 @@ class Delivery:
                 self._all_answers = AnswerFiles(path / ANSWERS, settings.name)
             client = MicrosoftClient(settings, rate_limiters.clock)
             self._uploader = RequestManager(self._api, client, self, rate_limiters)
+
+    def count_there(self) -> int | None:
+        """Return how many indicators of ours the destination says it has; None where it cannot be asked, or says no.
+
+        Microsoft's words about that are in the log.
+        """
+        settings = self._settings
+        if settings.dry_run or self._api.why_no_adoption or not is_named(settings):
+            return None
+        try:
+            return ManagementApi(settings, self._clock, MicrosoftClient(settings, self._clock)).count()
+        except MicrosoftError as error:
+            DestinationLogger(logger, settings.name).warning("The workspace does not say what it has: %s", error)
+            return None
 
     def start(self) -> None:
         """Begin to send what is enqueued."""

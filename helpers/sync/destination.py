@@ -34,6 +34,7 @@ from helpers.sync.withdrawals import (
     accepting,
     changes_since,
     count_a_day_ago,
+    difference,
     named,
     refusal,
     view_of,
@@ -53,6 +54,10 @@ _DEDUPLICATE = (
 _CLOCK = (
     "A clock was wrong: an earlier run was at {}, and this one is at {}. Everything is read again, and what ends too "
     "late or too early is sent again. Look at the clock of each machine that runs this."
+)
+_DIFFERS = (
+    "The workspace and the ledger differ: {}. Was it emptied, or an older ledger restored? What to do: "
+    "docs/ledger.md#when-the-ledger-and-sentinel-differ."
 )
 _NO_EVENT = "MISP shows no event at all, and {} live objects came from events of it"
 
@@ -126,6 +131,8 @@ def begin_sync(
         site_admin=identity["site_admin"],
         force=options.force_withdraw,
     )
+    if facts.full_begun and not (destination.first or options.uuid):
+        _compare_with_workspace(destination, now)
     limits = _withdrawal_limits(destination, options, now)
     known = ledger.events()
     survey = Surveyor(ledger, known, conditions, policy, facts.refused_events, destination.narrowed)
@@ -213,6 +220,18 @@ def _clock_was_wrong(destination: DestinationRun, now: int) -> bool:
     doubted = ahead or (facts.doubted if facts.doubted > now else 0)
     destination.ledger.save_facts(replace(facts.known_at(now), doubted=doubted))
     return bool(ahead or behind)
+
+
+def _compare_with_workspace(destination: DestinationRun, now: int) -> None:
+    """Warn where the workspace has far fewer indicators of ours than the ledger takes to be live, or far more."""
+    there = destination.delivery.count_there()
+    counted = destination.ledger.count(now)
+    live = counted.pop("live")
+    words = difference(there, live, sum(counted.values())) if there is not None else ""
+    if words:
+        warning = _DIFFERS.format(words)
+        DestinationLogger(logger, destination.report.name).warning(warning)
+        destination.report.warnings.append(warning)
 
 
 @dataclass

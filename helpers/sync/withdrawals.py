@@ -88,6 +88,25 @@ def count_a_day_ago(counts: Iterable[LiveCount], now: int) -> LiveCount | None:
     return max(old, key=lambda count: count.at, default=None)
 
 
+# -- what the workspace has ---------------------------------------------------------------------------
+
+
+def difference(there: int, live: int, known: int) -> str:
+    """Say how far a workspace's count of ours is from what the ledger has live, or knows at all; nothing where near.
+
+    The workspace counts what is revoked or has expired as well, and its count may lag.
+    """
+    if live - there > _far(live):
+        return f"it has {there} indicators of this sourcesystem, and by the ledger {live} are live there"
+    if there - known > _far(known):
+        return f"it has {there} indicators of this sourcesystem, and the ledger knows of {known}"
+    return ""
+
+
+def _far(count: int) -> int:
+    return max(ALWAYS_ALLOWED_IN_A_DAY, count // 10)
+
+
 # -- the days of grace --------------------------------------------------------------------------------
 
 

@@ -33,6 +33,7 @@ WORKSPACE = (
     "/providers/Microsoft.SecurityInsights"
 )
 ROUTE = WORKSPACE.format("<subscription>", "<group>", "<name>") + "/threatIntelligence/main/query"
+COUNT_ROUTE = ROUTE.removesuffix("query") + "count"
 FIELDS: dict[str, Callable[[Kept], str]] = {
     "source": lambda kept: kept.source,
     "id": lambda kept: str(kept.object_["id"]),
@@ -51,12 +52,21 @@ class Query:
     def install(self, app: Flask) -> None:
         """Add the route to ``app``."""
         app.add_url_rule(ROUTE, view_func=self.query, methods=["GET", "POST"])
+        app.add_url_rule(COUNT_ROUTE, view_func=self.count, methods=["POST"])
 
     def query(self, subscription: str, group: str, name: str) -> Response:
         """Give a page of the objects that the body asks for, or the page of a ``nextLink``."""
         try:
             workspace = self._admit(subscription, group, name)
             return self._page(workspace, WORKSPACE.format(subscription, group, name))
+        except Refused as refused:
+            return refused.response
+
+    def count(self, subscription: str, group: str, name: str) -> Response:
+        """Give how many objects the body asks for."""
+        try:
+            workspace = self._admit(subscription, group, name)
+            return jsonify({"count": len(_matching(_body(), self.state.kept(workspace)))})
         except Refused as refused:
             return refused.response
 

@@ -10,6 +10,7 @@ from helpers.commands import adopt
 from helpers.commands.run import summary_table
 from helpers.errors import LedgerError, MicrosoftError, MispError, RunActive, SettingsError
 from helpers.ledger.records import Stage
+from helpers.microsoft import NAMES
 from helpers.sync.run import ADOPT_FIRST, ADOPT_NEXT
 from sandbox.faults import Fault
 from tests.support import hosts, indicator, misp_event
@@ -474,7 +475,7 @@ def test_the_table_of_adopt_has_no_rows_of_a_run(full):
 
 def test_for_a_destination_of_several_the_message_names_its_entry(full):
     entry = {"tenantId": GUID, "id": GUID, "secret": "s" * 8, "workspaceId": GUID, "name": "one"}
-    nameless = {f"MS_AUTH__{name.upper()}": "" for name in adopt.NEEDED}
+    nameless = {f"MS_AUTH__{name.upper()}": "" for name in NAMES}
     with pytest.raises(SettingsError, match=r"of one: set it in its entry of ms_tenants \(environment .*MS_TENANTS\)"):
         adopt.adopt(
             full.settings(MS_TENANTS=json.dumps([entry]), **nameless).destinations(),
@@ -502,4 +503,4 @@ def test_the_command(tmp_path):
             del commands.environ[f"MISP2SENTINEL_MS_AUTH__{name}"]
         missing = commands.script("adopt")
         assert missing.returncode == 2
-        assert all(name in missing.stderr for name in adopt.NEEDED)
+        assert all(name in missing.stderr for name in NAMES)

@@ -1,6 +1,7 @@
 """A ledger that is older than what Sentinel has, and a workspace that somebody emptied or revoked in by hand."""
 
 import shutil
+from unittest import mock
 
 import pytest
 
@@ -8,11 +9,20 @@ from helpers.commands.run import summary_table
 from helpers.ledger import Stage
 from helpers.microsoft import Outcome, OutcomeState, OutgoingObject
 from helpers.sync.run import opened
+from helpers.sync.withdrawals import difference
+from sandbox.azure.app import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE_NAME
+from sandbox.faults import Fault
 from tests.sync.test_destination import edited, later, load, make_site, patterns, uuid
 
 __all__ = ["make_site"]
 MOVING = {"DAYS_TO_EXPIRE": "12", "DAYS_TO_EXPIRE_MAPPING": "{}"}
-REFUSED = "A revoked object cannot be restored"
+NAMES = {
+    "MS_AUTH__SUBSCRIPTION_ID": SUBSCRIPTION,
+    "MS_AUTH__RESOURCEGROUPNAME": RESOURCE_GROUP,
+    "MS_AUTH__WORKSPACENAME": WORKSPACE_NAME,
+}
+COUNT = "threatIntelligence/main/count"
+DIFFER = "The workspace and the ledger differ: it has "
 
 
 def ledger_file(site):
@@ -136,3 +146,80 @@ def test_a_workspace_that_was_emptied_is_filled_again_without_the_old_ledger(mak
 def test_a_refusal_for_revocation_is_told_from_others(words, state, withdrawn, expected):
     object_ = OutgoingObject("indicator--1", "p", b"{}", revoked=withdrawn)
     assert Outcome(object_, state, words).refused_as_revoked is expected
+
+
+# --- the workspace's own count -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("there", "live", "known", "words"),
+    [
+        (1000, 1000, 1000, ""),
+        (900, 1000, 1500, ""),  # it lags
+        (899, 1000, 1500, "it has 899 indicators of this sourcesystem, and by the ledger 1000 are live there"),
+        (0, 20, 20, ""),
+        (0, 21, 21, "it has 0 indicators of this sourcesystem, and by the ledger 21 are live there"),
+        (1650, 1000, 1500, ""),  # what is revoked or has expired counts there too
+        (1651, 1000, 1500, "it has 1651 indicators of this sourcesystem, and the ledger knows of 1500"),
+        (21, 0, 0, "it has 21 indicators of this sourcesystem, and the ledger knows of 0"),
+    ],
+)
+def test_how_far_the_counts_may_be_apart(there, live, known, words):
+    assert difference(there, live, known) == words
+
+
+def test_a_full_run_notices_a_workspace_that_was_emptied(make_site):
+    site = make_site(**NAMES)
+    load(site, events=1, attributes=30)
+    assert site.run().warnings == []
+    site.azure.remove(site.azure.live())
+    assert later(site).warnings == [], "it is asked in full runs only"
+    report = later(site, full=True)
+    (warning,) = report.warnings
+    assert warning.startswith(f"{DIFFER}0 indicators of this sourcesystem, and by the ledger 30 are live there.")
+    assert report.exit_code == 0
+
+
+def test_a_full_run_notices_an_older_ledger(make_site):
+    site = make_site(**NAMES)
+    load(site, events=1, attributes=3)
+    site.run()
+    backup(site)
+    load(site, events=9)
+    later(site)
+    assert later(site, full=True).warnings == []
+    restore(site)
+    (warning,) = later(site, full=True).warnings
+    assert warning.startswith(f"{DIFFER}27 indicators of this sourcesystem, and the ledger knows of 3.")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 403},
+        {"kind": "status", "status": 500},
+        {"kind": "reset-before"},
+        {"kind": "body", "body": {"count": "many"}},
+        {"kind": "body", "body": {"count": -1}},
+        {"kind": "body", "body": [7]},
+    ],
+)
+def test_a_workspace_that_does_not_say_what_it_has_costs_nothing(make_site, fault, caplog):
+    site = make_site(**NAMES)
+    load(site)
+    site.run()
+    site.azure.faults.add(Fault(COUNT, times=None, **fault))
+    report = later(site, full=True)
+    assert (report.exit_code, report.warnings) == (0, [])
+    assert "The workspace does not say what it has" in caplog.text
+
+
+@pytest.mark.parametrize(("names", "changes"), [({}, {}), (NAMES, {"dry_run": True})])
+def test_without_the_names_and_in_a_dry_run_nobody_asks(make_site, names, changes):
+    site = make_site(**names)
+    load(site)
+    site.run()
+    site.settings = site.settings.model_copy(update=changes)
+    with mock.patch("helpers.sync.delivery.ManagementApi", side_effect=AssertionError):
+        assert later(site, full=True).exit_code == 0
+        assert later(site).exit_code == 0

@@ -31,9 +31,9 @@ class Client:
         self.http = create_app(state).test_client()
         state.grant("token")
 
-    def post(self, body, names=NAMES, token="token", version=VERSION):
+    def post(self, body, names=NAMES, token="token", version=VERSION, url=URL):
         headers = {"Authorization": f"Bearer {token}"}
-        return self.http.post(f"{URL.format(*names)}?api-version={version}", json=body, headers=headers)
+        return self.http.post(f"{url.format(*names)}?api-version={version}", json=body, headers=headers)
 
     def follow(self, link, method="GET"):
         return self.http.open(link, method=method, headers={"Authorization": "Bearer token"})
@@ -95,6 +95,14 @@ def state(clock):
 @pytest.fixture
 def client(state):
     return Client(state)
+
+
+def test_a_count_is_of_what_a_query_gives(client):
+    url = URL.removesuffix("query") + "count"
+    ours = condition(clause("source", "MISP"))
+    assert client.post({"condition": ours}, url=url).json == {"count": len(client.all_records(condition=ours))}
+    assert client.post({}, url=url).json == {"count": 5}
+    assert client.post({"condition": ours}, url=url, token="another").status_code == 401
 
 
 def test_record_has_the_whole_object_and_its_times(client, state, clock):
