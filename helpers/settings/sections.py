@@ -106,7 +106,8 @@ class Tenant(FrozenModel):
             for key, problem in credentials.misplaced_keys(self.credential, present)
         ]
         if problems:
-            raise ValueError(f"does not fit its credential, {self.credential!r}: {'; '.join(problems)}")
+            wrong = "; ".join(problems).rstrip(".")
+            raise ValueError(f"does not fit its credential, {self.credential!r}: {wrong}.")
         return self
 
     @property

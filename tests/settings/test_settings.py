@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -1073,6 +1073,7 @@ JSONS = st.recursive(
 
 
 @given(values=st.dictionaries(st.sampled_from(sorted(Settings.model_fields)), JSONS, max_size=6))
+@example(values={"ms_tenants": [{}]})
 @hypothesis_settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_any_value_gives_settings_or_sentences(values, tmp_path):
     config = tmp_path / "config.py"
