@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
-import io
 import json
 import logging
 import os
 import sys
 from typing import TYPE_CHECKING
 
-from helpers import interrupts
+from helpers import interrupts, streams
 from helpers.commands import COMMANDS
 from helpers.commands.arguments import parse
 from helpers.errors import ExitCode, SettingsError, SyncError
@@ -27,13 +27,22 @@ logger = logging.getLogger("misp2sentinel")
 
 STOPPED = "Stopped from outside; what was not finished is taken up by the next run."
 
+STDOUT_LOST = "What there was to say could not be written to stdout (%s); what was done is done."
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    arguments = parse(argv)
+    streams.guard()
+    try:
+        arguments = parse(argv)
+    except SystemExit as ended:  # --help, or a mistake
+        return _printed(int(ended.code or ExitCode.DONE))
     interrupts.end_on_signals()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a title may have letters that the locale lacks
-        sys.stdout.reconfigure(errors="backslashreplace")
+    return _printed(_outcome(arguments))
+
+
+def _outcome(arguments: Namespace) -> int:
+    """Run a command and return its exit code; what goes wrong is said."""
     try:
         return _run_command(arguments)
     except ModuleNotFoundError as error:
@@ -41,8 +50,7 @@ def main(argv: list[str] | None = None) -> int:
             f"The package {error.name} is missing: run .venv/bin/python script.py (docs/install.md).", file=sys.stderr
         )
         return ExitCode.SETTINGS
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except streams.StdoutLost:
         return ExitCode.UNFINISHED
     except SyncError as error:
         problems = error.problems if isinstance(error, SettingsError) else [str(error)]
@@ -104,6 +112,19 @@ def _prepare_log(settings: Settings, arguments: Namespace) -> None:
 
 def _say(line: str) -> None:
     print(safe_to_show(line))
+    streams.end_if_lost()
+
+
+def _printed(code: int) -> int:
+    """Return the exit code, which is none of success where stdout was lost; what was done by then stays done."""
+    trouble = streams.stdout_trouble()
+    if trouble is None:
+        return code
+    if is_kept():
+        logger.error(STDOUT_LOST, trouble.strerror)
+    if trouble.errno != errno.EPIPE:  # whoever read it has seen enough
+        print(STDOUT_LOST % trouble.strerror, file=sys.stderr)
+    return code or ExitCode.UNFINISHED
 
 
 def _say_error(lines: Sequence[str], exit_code: int, *, as_json: bool) -> None:

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
-from helpers import interrupts
+from helpers import interrupts, streams
 from helpers.commands.share import FAILURES_IN_A_ROW, key_owner
 from helpers.errors import ExitCode, MispDeclined, MispError, SettingsError
 from helpers.files import make_private_directory, open_file, open_private
@@ -83,7 +83,7 @@ def collect(
     collection = Collection(settings, writer, key_owner(writer, settings), Known() if full else known, full, moment)
     for line in collection.lines():
         out.write(line + "\n")
-    out.flush()
+        streams.end_if_lost()
     for uuid, words in collection.unread.items():
         note(f"event {uuid} could not be read: {words}")
     good_at = known.good_at if collection.unread else moment

@@ -287,7 +287,7 @@ def test_the_front_door_opens_on_helpers_only():
 
 
 def test_the_command_line_is_parsed_before_anything_of_others_is_imported():
-    first = {"commands", "commands.arguments", "errors", "files", "interrupts", "log", "text"}
+    first = {"commands", "commands.arguments", "errors", "files", "interrupts", "log", "streams", "text"}
     at_once = {name for name in imports(ROOT / "script.py", at_once=True) if name.startswith("helpers")}
     assert {module_of(name, HELPERS) for name in at_once} <= first
     for name in first:
