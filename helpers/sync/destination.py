@@ -513,9 +513,8 @@ class DestinationSync:
             self.report.say(f"refused: withdraw all of event {departure.event.uuid} ({departure.reason})")
         ledger.keep(events=[replace(departure.event, listed=False) for departure in self._departures])
         if not self.options.uuid:
-            facts, departing = ledger.facts(), {departure.event.uuid for departure in self._departures}
-            before = () if self._absence_counts else facts.refused_events
-            ledger.save_facts(replace(facts, refused_events=tuple(sorted({*before, *departing}))))
+            refused = tuple(sorted(departure.event.uuid for departure in self._departures))
+            ledger.save_facts(replace(ledger.facts(), refused_events=refused))
 
     def _withdraw(self, leaving: Sequence[str]) -> None:
         """Send withdrawals; those that had no answer are repeated, whatever else may be withdrawn."""

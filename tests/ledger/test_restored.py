@@ -77,13 +77,13 @@ def test_what_was_withdrawn_after_the_backup_comes_back_under_its_next_life(make
 
 
 def test_of_an_event_that_is_not_read_too_what_is_renewed_in_vain_comes_back(make_site):
-    site = make_site(**MOVING)
+    site = make_site(**MOVING, FULL_SYNC_DAYS="30")
     load(site)
     site.run()
     revoke(site, 4)
     assert later(site).exit_code == 0, "nobody has asked yet"
     report = later(site, days=7)
-    assert (report.plans["renewed"], report.revoked_ids) == (9, 4)
+    assert (report.events, report.plans["renewed"], report.revoked_ids) == (0, 9, 4)
     assert later(site).exit_code == 0
     assert len(site.live()) == 9
     assert later(site).indicators == 0

@@ -135,6 +135,20 @@ def test_a_clock_that_was_behind_once_costs_nothing_for_long(make_site, settings
     assert (report.events, report.indicators, report.warnings) == (0, 0, [])
 
 
+def test_what_was_new_to_a_clock_that_was_behind_ends_as_it_should(make_site):
+    site = make_site(**FIXED)
+    load(site, events=1)
+    site.run()
+    ends_of_the_first = ends(site)
+    load(site, events=2)
+    site.seconds -= 400 * DAY
+    site.run()
+    site.seconds += 400 * DAY
+    later(site)
+    assert len(site.live()) == 6
+    assert min(ends(site)) >= min(ends_of_the_first) - 0.2
+
+
 def test_an_event_held_since_the_future_is_held_from_now_on():
     event = EventRecord("e", 1, published=True, held_since=START + AHEAD)
     unpublished = replace(event, held_since=START)

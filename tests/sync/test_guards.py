@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from constants import WithdrawalReason
 from helpers.ledger import DestinationFacts, EventRecord, LiveCount, Stage
+from helpers.settings import Settings
 from helpers.sync.run import opened
 from helpers.sync.withdrawals import (
     ALWAYS_ALLOWED,
     ALWAYS_ALLOWED_IN_A_DAY,
     WithdrawalLimits,
+    accepting,
     changes_since,
     count_a_day_ago,
     refusal,
@@ -140,6 +142,10 @@ def test_a_refusal_is_whole_with_and_without_a_change():
     assert refusal("too many", "A is B.", "this") == "too many: look at status and at MISP. A is B. To accept it: this"
 
 
+def test_the_shipped_config_need_not_be_named():
+    assert accepting(Settings()) == "python script.py --force-withdraw"
+
+
 # --- whole runs --------------------------------------------------------------------------------------
 
 
@@ -148,6 +154,10 @@ def flags(site, numbers, to_ids=False):
     for position in numbers:
         site.misp.edit_attribute(uuid(1), attribute(1, position), to_ids=to_ids)
     site.misp.publish(uuid(1))
+
+
+def accepted_by(site, words=""):
+    return f" To accept it: python script.py --config {site.settings.config} {words}--force-withdraw"
 
 
 def deleted(site, *numbers):
@@ -168,7 +178,7 @@ def test_three_runs_in_a_day_do_not_take_more_together_than_one_may(make_site):
     assert len(site.live()) == 165
     refused = later(site)
     assert "105 within 24 hours of the 200 that were live before" in refused.refusals[0]
-    assert refused.refusals[0].endswith("To accept it: python script.py --force-withdraw")
+    assert refused.refusals[0].endswith(accepted_by(site))
     assert later(site, days=1).exit_code == 1, "a day later 70 would leave, of 165"
     assert later(site, force_withdraw=True).exit_code == 0
     assert len(site.live()) == 95
@@ -235,7 +245,7 @@ def test_of_a_misp_that_shows_nothing_nothing_leaves_however_little_is_live(make
         report = later(site, days=days)
         assert report.exit_code == 1
         assert f"{NO_EVENT}, and 2 live objects came from events of it" in report.refusals[0]
-        assert report.refusals[0].endswith("To accept it: python script.py --force-withdraw")
+        assert report.refusals[0].endswith(accepted_by(site))
         assert (len(site.live()), report.held, report.indicators) == (2, 0, 0)
     assert later(site, force_withdraw=True).exit_code == 0
     assert site.live() == {}
@@ -326,10 +336,10 @@ def test_a_refusal_of_one_event_and_of_one_destination_names_that(make_site):
     site.run()
     flags(site, range(30))
     (words,) = later(site, uuid=uuid(1)).refusals
-    assert words.endswith(f"To accept it: python script.py --uuid {uuid(1)} --force-withdraw")
+    assert words.endswith(accepted_by(site, f"--uuid {uuid(1)} "))
     site.settings._name = "north america"
     (words,) = later(site).refusals
-    assert words.endswith("To accept it: python script.py --workspace 'north america' --force-withdraw")
+    assert words.endswith(accepted_by(site, "--workspace 'north america' "))
 
 
 def test_what_was_refused_before_blind_days_is_not_forgotten_by_them(make_site):
