@@ -11,11 +11,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from helpers import interrupts, streams
 from helpers.commands import COMMANDS
 from helpers.commands.arguments import parse
 from helpers.errors import ExitCode, SettingsError, SyncError
 from helpers.log import is_kept, redact, safe_to_show, traceback_to_show
+from helpers.process import interrupts, streams
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -16,7 +16,6 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from constants import SENTINEL_DEFAULT_TLP, TLP_MARKINGS, AdoptionKind, WithdrawalReason
-from helpers import interrupts
 from helpers.commands.run import show_report
 from helpers.commands.withdraw import Withdrawal
 from helpers.errors import LedgerError, MispError, NoLedger, SettingsError
@@ -43,6 +42,7 @@ from helpers.ledger import (
 )
 from helpers.microsoft import NAMES, Clock, ManagementApi, api_for
 from helpers.misp import MispReader
+from helpers.process import interrupts
 from helpers.settings import Settings, variable
 from helpers.sync import (
     VALUE_NAMESPACE,

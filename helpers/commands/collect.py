@@ -19,13 +19,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
-from helpers import interrupts, streams
 from helpers.commands.share import FAILURES_IN_A_ROW, key_owner
 from helpers.errors import ExitCode, MispDeclined, MispError, SettingsError
 from helpers.files import make_private_directory, open_file, open_private
 from helpers.indicators import event_url, is_true
 from helpers.log import safe_to_show
 from helpers.misp import Event, dictionary_in, whole_number
+from helpers.process import interrupts, streams
 from helpers.settings import Settings, cross_checks
 from helpers.stories import (
     HOLDS,

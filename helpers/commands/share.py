@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from helpers import interrupts
 from helpers.errors import ExitCode, MispDeclined, MispError, SettingsError, StoryStopped
+from helpers.process import interrupts
 from helpers.settings import Settings
 from helpers.stories import KeyOwner, MispWriter, ParsedStory, ShareOptions, ShareOutcome, StoryShare, read_story
 

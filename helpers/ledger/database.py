@@ -16,11 +16,11 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.exc import SQLAlchemyError
 
-from helpers import interrupts
 from helpers.errors import LedgerError, RunActive
 from helpers.ledger import sqlite
 from helpers.ledger.tables import ABOUT, DESTINATIONS, METADATA, SCHEMA, upgrade
 from helpers.ledger.trouble import explained
+from helpers.process import interrupts
 from helpers.settings import without_secrets
 from helpers.text import shorten
 

@@ -10,7 +10,6 @@ from functools import partial
 import tenacity
 
 from constants import LOG_PAUSING, LOG_SENT, LOG_SUBMIT_ERROR
-from helpers import interrupts
 from helpers.errors import MicrosoftError
 from helpers.log import DestinationLogger
 from helpers.microsoft.api import Api, principal_of
@@ -18,6 +17,7 @@ from helpers.microsoft.batch import Batch, Outbox
 from helpers.microsoft.client import MicrosoftClient, Reply
 from helpers.microsoft.rate_limit import RateLimiters
 from helpers.microsoft.responses import NextStep, Verdict
+from helpers.process import interrupts
 
 logger = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from helpers import interrupts
 from helpers.errors import MicrosoftError, SettingsError
 from helpers.http import MIB, Limits, PinnedHttpAdapter, session
 from helpers.log import redact
 from helpers.microsoft.responses import own_words
+from helpers.process import interrupts
 from helpers.settings import FROM_VAULT, MsAuth, Settings, certificates, clouds
 from helpers.settings import validators as check
 

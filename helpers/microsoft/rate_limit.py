@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from helpers import interrupts
+from helpers.process import interrupts
 
 WINDOW = 60.0
 # When a request has reached Microsoft is known to be before its answer; one that takes longer is counted from here.

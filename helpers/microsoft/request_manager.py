@@ -11,7 +11,6 @@ import threading
 from collections.abc import Sequence
 
 from constants import LOG_FINISHED
-from helpers import interrupts
 from helpers.errors import LedgerError
 from helpers.log import DestinationLogger
 from helpers.microsoft.api import Api, principal_of
@@ -20,6 +19,7 @@ from helpers.microsoft.batch_sender import STOPPED, BatchSender, UploadCounts
 from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.rate_limit import RateLimiters
 from helpers.microsoft.responses import NextStep, Verdict
+from helpers.process import interrupts
 
 logger = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ import requests
 import tenacity
 from pydantic import SecretStr
 
-from helpers import interrupts
 from helpers.errors import MispBusy, MispDeclined, MispError, MispRefused, MispTooMuch, TimeUp
 from helpers.http import CONNECT_SECONDS, MIB, Limits, PinnedHttpAdapter
 from helpers.misp.detours import FEW, Detours
 from helpers.misp.pymisp_errors import SettingNames, checked_answer, declined, is_taken_in_part
+from helpers.process import interrupts
 from helpers.settings import Settings
 
 # What asks one question, given the PyMISP client.

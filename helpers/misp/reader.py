@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from helpers import interrupts
 from helpers.errors import MispBusy, MispError, MispRefused
 from helpers.indicators import text_of
 from helpers.misp import decaying_models, paged_search, search_filters
@@ -37,6 +36,7 @@ from helpers.misp.responses import (
     listed_event,
     listed_events,
 )
+from helpers.process import interrupts
 from helpers.settings import Settings
 from helpers.text import batched
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from helpers import interrupts
 from helpers.errors import MispBusy, MispDeclined, MispError
 from helpers.indicators import is_true
 from helpers.misp import (
@@ -26,6 +25,7 @@ from helpers.misp import (
     whole_event,
     whole_number,
 )
+from helpers.process import interrupts
 from helpers.settings import Settings
 from helpers.stories.changes import Change, ChangeKind
 from helpers.stories.misp_event import ITEM, STORY, extends, is_deleted

@@ -10,13 +10,13 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 
 from constants import LOG_RECEIVED
-from helpers import interrupts
 from helpers.errors import ExitCode, LedgerError, MispError, RunActive, SettingsError
 from helpers.files import OddFile, make_private_directory, permission_hint
 from helpers.ledger import Database, Ledger
 from helpers.log import DestinationLogger
 from helpers.microsoft import Clock, RateLimiters, api_for, principal_of
 from helpers.misp import MispReader
+from helpers.process import interrupts
 from helpers.settings import Settings, cross_checks
 from helpers.sync.delivery import Delivery
 from helpers.sync.destination import DestinationRun, RunOptions

@@ -273,7 +273,7 @@ def test_no_answer_of_a_vault_is_a_fault_of_ours(vault, body):
 def test_a_vault_is_not_waited_for_as_long_as_it_likes(vault, monkeypatch, wait):
     box, settings = vault
     slept = []
-    monkeypatch.setattr("helpers.interrupts.sleep", slept.append)
+    monkeypatch.setattr("helpers.process.interrupts.sleep", slept.append)
     box.azure.faults.add(Fault("/secrets", "status", 429, headers={"Retry-After": wait}, times=None))
     with pytest.raises(MicrosoftError):
         key_vault.with_secrets(settings)

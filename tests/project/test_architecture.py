@@ -13,7 +13,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 # From left to right: each may import what stands before it. The first four stand for what all share.
-ORDER = ("shared", "http", "settings", "indicators", "misp", "ledger", "microsoft", "sync", "stories", "commands")
+ORDER = (
+    *("shared", "process", "http", "settings", "indicators", "misp", "ledger", "microsoft", "sync", "stories"),
+    "commands",
+)
 PACKAGES = ORDER[1:]
 
 
@@ -287,7 +290,17 @@ def test_the_front_door_opens_on_helpers_only():
 
 
 def test_the_command_line_is_parsed_before_anything_of_others_is_imported():
-    first = {"commands", "commands.arguments", "errors", "files", "interrupts", "log", "streams", "text"}
+    first = {
+        "commands",
+        "commands.arguments",
+        "errors",
+        "files",
+        "log",
+        "process",
+        "process.interrupts",
+        "process.streams",
+        "text",
+    }
     at_once = {name for name in imports(ROOT / "script.py", at_once=True) if name.startswith("helpers")}
     assert {module_of(name, HELPERS) for name in at_once} <= first
     for name in first:

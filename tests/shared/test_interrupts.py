@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers import interrupts
 from helpers.ledger.database import Database
+from helpers.process import interrupts
 
 LEAVE_LATE = interrupts._leave_late
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from helpers import streams
+from helpers.process import streams
 from helpers.sync.debug_files import IndicatorDump
 from sandbox.azure.app import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE_NAME
 from sandbox.serve import Sandbox
