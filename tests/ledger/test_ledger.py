@@ -515,3 +515,35 @@ def execute(url, *statements):
 def tables(url):
     with connected(url) as connection:
         return sql.inspect(connection).get_table_names()
+
+
+def test_what_the_guards_ask_is_answered_by_every_database(ledger):
+    left = {"stage": Stage.WITHDRAWN, "words": "gone"}
+    records = [
+        object_record(1, **left, sent_at=NOW),
+        object_record(2, **left, sent_at=LATER + 1),
+        object_record(3, stage=Stage.WITHDRAWING, leaving="asked for", live=True, sent_at=NOW),
+        object_record(4, stage=Stage.ACCEPTED, live=True, renew_at=LATER - 10),
+        object_record(5, stage=Stage.ACCEPTED, live=True, renew_at=NOW),
+    ]
+    ledger.keep(objects=records, sources=[Source("key-5", EVENT, "a")])
+    assert ledger.withdrawn_since(NOW - 1) == 3
+    assert ledger.withdrawn_since(NOW - 1, but=["asked for"], not_at=[LATER + 1]) == 1
+    assert [record.id for record in ledger.ownerless(NOW)] == ["indicator--4"]
+    assert ledger.expiring(NOW, LATER) == 3
+    assert ledger.unsettled_keys(["key-4", "key-5"], RetryPolicy(NOW)) == {"key-4"}
+
+
+def test_an_id_that_is_revoked_elsewhere_is_no_live_one_and_is_read_again(ledger):
+    ledger.keep(
+        events=[EventRecord(EVENT, 1, published=True)],
+        objects=[object_record(1), object_record(2)],
+        sources=[Source("key-1", EVENT, "a"), Source("key-2", OTHER, "b")],
+    )
+    in_flight(ledger, ["indicator--1", "indicator--2"])
+    ledger.revoked({"indicator--1": "No."})
+    ledger.accepted(["indicator--2"], NOW)
+    record = stored_object(ledger, 1)
+    assert (record.stage, record.live, record.words, record.revoked) == (Stage.REVOKED, False, "No.", True)
+    assert ledger.events_with_rejected_objects(RetryPolicy(NOW)) == {EVENT}
+    assert ledger.unsettled_keys(["key-1", "key-2"], RetryPolicy(NOW)) == {"key-1"}
