@@ -10,7 +10,7 @@ from helpers.commands.adopt import adopt
 from helpers.sync.destination import RunOptions
 from sandbox.azure.app import AzureState
 from sandbox.misp.app import MispState
-from tests.attack.answers import OddSandbox
+from tests.attack.answers import COMMON, OddSandbox
 from tests.attack.outcome import LOST, TAKEN
 from tests.attack.site import FILTERS, START, Watch, flagged, pair
 from tests.attack.texts import hostile
@@ -46,6 +46,7 @@ def _round(outcome, chance, site, numbers):
     for record in records:
         site.azure.store(site.azure.workspace_id, "MISP", record)
     before = deepcopy(site.azure.objects())
+    _answered_oddly(outcome, chance, site, what)
     adopted = outcome.attempt(f"{what}: adopt", lambda: _adopt(site), SECONDS)
     if adopted != 0:
         outcome.note(LOST, f"{what}: nothing was taken over (exit {adopted})")
@@ -53,6 +54,15 @@ def _round(outcome, chance, site, numbers):
     for full in (False, True):
         outcome.attempt(f"{what}: full {full}", partial(_run, site, full), SECONDS)
     _compare(outcome, site, what, before)
+
+
+def _answered_oddly(outcome, chance, site, what):
+    """Ask a management API that answers oddly; what it makes of that is lost, as all of it is."""
+    odd, server = chance.choice(COMMON), site.box.azure_server
+    server.odd = lambda path: odd if "/query" in path else None
+    outcome.attempt(f"{what}: adopt from {odd.name}", lambda: _adopt(site), SECONDS)
+    server.odd = None
+    site.lose_ledger()
 
 
 def _run(site, full):

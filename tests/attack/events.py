@@ -6,6 +6,7 @@ from tests.attack.outcome import TAKEN
 from tests.attack.site import HostileSite, Watch, flagged, pair
 from tests.attack.tricks import trick
 from tests.support import misp_event
+from tests.support.what_misp_wants import PATTERNS
 
 VICTIMS, ROUNDS, STAY = 6, 8, 25
 
@@ -111,12 +112,21 @@ class Rounds:
         return {pair(object_) for object_ in self.site.live().values() if pair(object_)[0] in strange}
 
     def _compare_texts(self, what):
-        """What is live of a good event says so itself: its UUID is the lowest, so that it is the owner."""
-        infos = {key: event["info"] for event in map(self.site.misp.event, self.good) for key in flagged([event])}
+        """What several events want with one UUID says what the event with the lowest UUID says."""
+        owners = {}
+        for event in sorted(self.site.misp.events(), key=lambda event: event["uuid"], reverse=True):
+            if event["uuid"] not in self.site.twists:
+                owners |= dict.fromkeys(self._asked(event), event["info"])
+        victims = {attribute["uuid"] for uuid in self.good for attribute in self.site.misp.event(uuid)["Attribute"]}
         for id_, object_ in self.site.live().items():
-            expected = infos.get(pair(object_))
+            expected = owners.get(pair(object_)) if pair(object_)[0] in victims else None
             if expected and object_["name"] != expected:
                 self.outcome.note(TAKEN, f"{what}: {id_} of {expected!r} says {object_['name']!r}")
+
+    def _asked(self, event):
+        """What an event asks for of what the victims are."""
+        known = [attribute for attribute in event["Attribute"] if attribute["type"] in PATTERNS]
+        return flagged([event | {"Attribute": known}])
 
 
 def _code(report):

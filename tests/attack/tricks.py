@@ -7,7 +7,7 @@ its way out, if anything does.
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID, uuid5
 
 from sandbox.misp.records import ATTRIBUTE, EVENT
@@ -34,12 +34,11 @@ ATTRIBUTE_FIELDS = sorted({*ATTRIBUTE, "Tag"} - {"uuid"})
 
 @dataclass
 class Hostile:
-    """An event, how many of its first attributes are good, and its twist; ``strange`` must not be asked about."""
+    """An event, how many of its first attributes are good, and its twist."""
 
     event: dict
     twist: object = None
     good: int = GOOD
-    victims: set = field(default_factory=set)
 
     @property
     def wanted(self):
@@ -124,7 +123,10 @@ def _same_uuid_elsewhere(chance, number, victims):
     other = {"type": "domain", "value": f"stolen{number}.example.org"}
     last_seen = chance.choice([None, "2026-09-24T00:00:00Z"])
     stolen = {"uuid": victim["uuid"], "comment": "stolen", "last_seen": last_seen, **chance.choice([same, other])}
-    return Hostile(_event(chance, number, [stolen]), victims={victim["uuid"]})
+    event = _event(chance, number, [stolen])
+    if chance.randrange(3) == 0:  # whose UUID is lower owns what several events want
+        event["uuid"] = f"00000000-0000-4000-8000-{number:012d}"
+    return Hostile(event)
 
 
 def _next_life(chance, number, victims):
