@@ -46,11 +46,13 @@ def collected(outcome, chance, size, place):
             if chance.randrange(2):
                 twists[event["uuid"]] = _twist(chance)
         for full in (True, False):
-            _collect(outcome, site, ours, f"stories {numbers}, full: {full}", full)
+            _collect(outcome, site, ours, f"stories {numbers}, full: {full}", full=full)
+        twists.clear()
+        _collect(outcome, site, ours, f"stories {numbers}, then well", full=True)
 
 
-def _collect(outcome, site, ours, what, full):
-    """Collect; our story comes as it was shared, and nobody else's comes in its place."""
+def _collect(outcome, site, ours, what, *, full):
+    """Collect; our story comes as it was shared unless MISP fails, and nobody else's comes in its place."""
     found = []
 
     def call():
@@ -60,7 +62,9 @@ def _collect(outcome, site, ours, what, full):
 
     code = outcome.attempt(what, call, SECONDS)
     mine = [each for each in found if each["id"] == STORY and each["misp"]["ours"]]
-    if full and code is not None and len(mine) != 1:
+    if what.endswith("then well") and code != 0:
+        outcome.note(LOST, f"{what}: the stories cannot be collected (exit {code})")
+    if full and code == 0 and len(mine) != 1:
         outcome.note(TWICE if mine else LOST, f"{what}: our story came {len(mine)} times (exit {code})")
     if any(each["id"] == STORY and not each["misp"]["ours"] for each in found):
         outcome.note(TAKEN, f"{what}: a stranger's story came under the id of ours")
