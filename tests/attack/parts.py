@@ -31,9 +31,9 @@ class Part:
 PARTS = {
     "values": Part("attack.values.attack", 5000, 150, 240),
     "events": Part("attack.events.attack", 300, 12, 240),
-    "microsoft": Part("attack.services.microsoft", 30, 4, 240),
-    "misp": Part("attack.services.misp", 30, 4, 240),
-    "token": Part("attack.services.token", 30, 4, 240),
+    "microsoft": Part("attack.services.microsoft", 60, 4, 240),
+    "misp": Part("attack.services.misp", 60, 4, 240),
+    "token": Part("attack.services.token", 60, 4, 240),
     "collect": Part("attack.stories.collected", 120, 8, 120),
     "share": Part("attack.stories.shared", 60, 4, 240),
     "adopt": Part("attack.adoption.attack", 300, 20, 120),

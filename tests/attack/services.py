@@ -76,17 +76,24 @@ def misp(outcome, chance, size, place):
 
 
 def _attack(outcome, chance, size, place, server, own, paths):
-    """Try all odd answers of a service's own, and of the common ones and redirects as many as are asked for."""
+    """Try so many odd answers, one after the other."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     time = FakeTime(START)
     with ExitStack() as stack:
         box = stack.enter_context(OddSandbox(AzureState(clock=time.now), MispState(clock=time.now)))
         trial = Trial(outcome, box, TlsSite(box, time, place), getattr(box, server))
-        common = [*COMMON, *redirects(box.azure_url.replace("localhost", "127.0.0.1"))]
-        odd = chance.sample([*own, *common], len(own) + len(common))[:size]
         trial.prepare()
-        for answer in odd:
+        for answer in _chosen(chance, [*own, *redirects(box.azure_url.replace("localhost", "127.0.0.1"))], size):
             trial.answered(answer, chance, chance.choice(paths))
+
+
+def _chosen(chance, own, size):
+    """So many answers: a service's own and redirects, and of those that any service may give what there is room for."""
+    if size < len(own):
+        return chance.sample([*own, *COMMON], size)
+    answers = [*own, *chance.sample(COMMON, min(len(COMMON), size - len(own)))]
+    chance.shuffle(answers)
+    return answers
 
 
 class Trial:
