@@ -61,13 +61,13 @@ def listing_fingerprint(row: Mapping[str, Any]) -> str:
 
 
 def events_in(answer: Any) -> list[Event]:
-    """Return the events of a search, without the ``Event`` around each. Raises MispBusy when it is no list."""
-    events = [row.get("Event", row) for row in dictionaries_in(answer)]
-    return [event for event in events if isinstance(event, dict)]
+    """Return the events of a search, without the ``Event`` around each. Raises MispBusy when it is no list of any."""
+    rows = [row.get("Event", row) for row in dictionaries_in(answer)]
+    return [event for event in _checked_records(rows) if isinstance(event, dict)]
 
 
 def listed_events(answer: Any) -> list[ListedEvent]:
-    """Return the rows of a search for events. Raises MispBusy when it is no list."""
+    """Return the rows of a search for events. Raises MispBusy when it is no list of any."""
     return [listed_event(event) for event in events_in(answer)]
 
 
@@ -90,11 +90,12 @@ def attributes_of_events(answer: Any) -> list[Attribute]:
 
 def attributes_with_context(answer: Any) -> list[Attribute]:
     """Return the attributes of a search as they are. Raises MispBusy when it is a list of something else."""
-    return dictionaries_in(answer.get("Attribute", []) if isinstance(answer, dict) else answer)
+    return dictionaries_in(_attribute_list(answer))
 
 
 def _attribute_list(answer: Any) -> list[Any]:
-    return _checked_list(answer.get("Attribute", []) if isinstance(answer, dict) else answer)
+    found = answer["Attribute"] if isinstance(answer, dict) and "Attribute" in answer else answer
+    return _checked_records(_checked_list(found))
 
 
 def attributes_of(events: Iterable[Mapping[str, Any]]) -> Iterator[Attribute]:
@@ -199,6 +200,13 @@ def dictionaries_in(answer: Any) -> list[dict[str, Any]]:
     if items and not dictionaries:
         raise MispBusy(f"MISP answered with a list of something else than was asked for: {excerpt(answer)}")
     return dictionaries
+
+
+def _checked_records(rows: list[Any]) -> list[Any]:
+    """Return the rows of an answer. Raises MispBusy when there are some and not one has a UUID: they are of no use."""
+    if rows and not any(isinstance(row.get("uuid"), str) for row in rows if isinstance(row, dict)):
+        raise MispBusy(f"MISP answered with a list of something else than was asked for: {excerpt(rows)}")
+    return rows
 
 
 def dictionary_in(answer: Any, name: str) -> dict[str, Any]:

@@ -428,6 +428,33 @@ def test_a_search_that_answers_with_no_list_is_an_error(box, read):
         read()
 
 
+@pytest.mark.parametrize("rows", [[{}], [{"Event": {"info": "x"}}, {"Event": {"uuid": None}}], [{"Event": []}]])
+def test_a_list_without_any_event_is_not_a_listing_without_this_site_s_events(box, read, rows):
+    box.misp.load([misp_event(1, hosts(1))])
+    box.misp.faults.add(Fault(EVENTS, "body", body={"response": rows}, times=None))
+    with pytest.raises(MispError, match="something else than was asked for"):
+        read()
+
+
+@pytest.mark.parametrize(
+    "found", [{}, {"version": []}, {"Attribute": [{}]}, {"Attribute": [None, {"uuid": 5}, {"Event": 5}]}, [{"id": "1"}]]
+)
+def test_an_answer_without_any_attribute_does_not_empty_an_event(box, read, found):
+    box.misp.load([misp_event(1, hosts(2), attribute_count="5000"), misp_event(2, hosts(2))])
+    box.misp.faults.add(Fault(ATTRIBUTES, "body", body={"response": found}, times=None))
+    values_by_event, reader = read()
+    assert [event.uuid for event in reader.unread] == [misp_event(1)["uuid"]]
+    assert list(values_by_event) == [misp_event(2)["uuid"]]
+
+
+@pytest.mark.parametrize("found", [[], {"Attribute": []}])
+def test_an_answer_with_no_attribute_is_an_event_without_attributes(box, read, found):
+    box.misp.load([misp_event(1, hosts(2), attribute_count="5000")])
+    box.misp.faults.add(Fault(ATTRIBUTES, "body", body={"response": found}, times=None))
+    values_by_event, reader = read()
+    assert (reader.unread, values_by_event) == ([], {misp_event(1)["uuid"]: []})
+
+
 def test_groups_are_bounded_and_lose_nothing():
     sizes = [1, 5, 0, 9000, 3, 4096, 2, *[100] * 90, 4095, 1]
     listed = [ListedEvent(f"u{n}", str(n), 0, published=True, attributes=size) for n, size in enumerate(sizes)]
