@@ -19,7 +19,7 @@ MIB = 2**20
 # Larger than any answer may be.
 BOMB, ENDLESS = 700, 700
 TRAP = "/trap"
-DEEP, DIGITS = 100_000, 10_000
+DEEP, DIGITS, DRIPS = 100_000, 10_000, 500
 
 
 @dataclass
@@ -106,6 +106,8 @@ COMMON = [
     Odd("endless", headers={"Connection": "close"}, body=lambda: repeat(b"[" + b" " * (MIB - 1), ENDLESS)),
     Odd("endless, chunked", headers=CHUNKED, body=lambda: repeat(b"100000\r\n" + b" " * MIB + b"\r\n", ENDLESS)),
     Odd("endless with 400", "400 Bad", {"Connection": "close"}, lambda: repeat(b'"' + b"x" * MIB, ENDLESS)),
+    Odd("drip", headers={"Connection": "close"}, body=lambda: repeat(b" ", DRIPS), pause=0.2),
+    Odd("drip with 400", "400 Bad", {"Connection": "close"}, lambda: repeat(b"x", DRIPS), pause=0.2),
     Odd("cut short", headers={"Content-Length": "1000"}, body=b'{"response": ['),
     Odd("no chunk", headers=CHUNKED, body=b"zz\r\n{}\r\n0\r\n\r\n"),
     Odd("chunk without end", headers=CHUNKED, body=b"2\r\n{}\r\n"),
@@ -122,7 +124,6 @@ COMMON = [
     ),
     Odd("many continues", raw=True, body=b"HTTP/1.1 100 Continue\r\n\r\n" * 500 + b"HTTP/1.1 200 OK\r\n\r\n{}"),
 ]
-DRIP = Odd("drip", headers={"Connection": "close"}, body=lambda: repeat(b" ", 3000), pause=0.1)
 
 
 def redirects(elsewhere):

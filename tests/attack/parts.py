@@ -25,7 +25,7 @@ class Part:
     size: int
     quick: int
     seconds: int
-    quick_seconds: int = 60
+    quick_seconds: int = 180
 
 
 PARTS = {
