@@ -12,7 +12,7 @@ from sandbox.azure.app import AzureState
 from sandbox.misp.app import MispState
 from tests.attack.answers import COMMON, OddSandbox
 from tests.attack.outcome import LOST, TAKEN
-from tests.attack.site import FILTERS, START, Watch, flagged, pair
+from tests.attack.site import FILTERS, START, Watch, flagged, hurried, pair
 from tests.attack.texts import hostile
 from tests.attack.tricks import ODD
 from tests.support import FakeTime, hosts, indicator, misp_event
@@ -31,7 +31,7 @@ def attack(outcome, chance, size, place):
     for first in range(0, size, PER_ROUND):
         folder, time = place / str(first), FakeTime(START)
         folder.mkdir()
-        with OddSandbox(AzureState(clock=time.now), MispState(clock=time.now)) as box:
+        with hurried(), OddSandbox(AzureState(clock=time.now), MispState(clock=time.now)) as box:
             _round(outcome, chance, TlsSite(box, time, folder), range(first, min(first + PER_ROUND, size)))
 
 

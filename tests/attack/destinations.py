@@ -9,7 +9,7 @@ from sandbox.azure.app import AzureState
 from sandbox.misp.app import MispState
 from tests.attack.answers import COMMON, OddSandbox
 from tests.attack.outcome import FAULT, LOST
-from tests.attack.site import FILTERS, START, Watch, flagged
+from tests.attack.site import FILTERS, START, Watch, flagged, hurried
 from tests.support import FakeTime, hosts, misp_event
 from tests.support.tls_site import TlsSite
 
@@ -22,7 +22,7 @@ LIMITS = {"MAX_WITHDRAW_PERCENT": "100"}
 def attack(outcome, chance, size, place):
     """Edit, run against an odd answer for one of the two, run well, as often as is asked for."""
     time = FakeTime(START)
-    with OddSandbox(AzureState(clock=time.now), MispState(clock=time.now)) as box:
+    with hurried(), OddSandbox(AzureState(clock=time.now), MispState(clock=time.now)) as box:
         box.azure.other_clients = {CLIENT}
         for workspace in (GOOD, BAD):
             box.azure.add_workspace(workspace)

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import resource
 from contextlib import ExitStack
-from dataclasses import replace
-from unittest import mock
 
-from helpers.microsoft import client
 from helpers.sync.destination import RunOptions
 from sandbox.azure.app import AzureState
 from sandbox.misp.app import MispState
 from tests.attack.answers import COMMON, ENDLESS, OddSandbox, redirects, said
 from tests.attack.outcome import LATE, LOST, TAKEN
-from tests.attack.site import FILTERS, START, Watch, flagged
+from tests.attack.site import ANSWER, FILTERS, START, Watch, flagged, hurried
 from tests.support import FakeTime, hosts, misp_event
 from tests.support.tls_site import TlsSite
 
 EVENTS, ATTRIBUTES, PAGE = 6, 5, 5000
 # What leaves within a day is summed up against mistakes: the edits here are to be none.
 BETWEEN = 13 * 3600
-# How many seconds an answer may take here, which is minutes usually.
-ANSWER = 2
 SHORT = {"MISP_TIMEOUT": "5", "MISP_ANSWER_MINUTES": str(ANSWER / 60), "MISP_ANSWER_MIB": "32"}
 SECONDS = 40
 # No single wait is longer: MISP's own limit on asking lasts a quarter of an hour.
@@ -86,7 +81,7 @@ def _attack(outcome, chance, size, place, server, own, paths):
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     time = FakeTime(START)
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(client, "LIMITS", replace(client.LIMITS, answer_seconds=ANSWER)))
+        stack.enter_context(hurried())
         box = stack.enter_context(OddSandbox(AzureState(clock=time.now), MispState(clock=time.now)))
         trial = Trial(outcome, box, TlsSite(box, time, place), getattr(box, server))
         trial.prepare()

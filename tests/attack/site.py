@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
+from unittest import mock
 
+from helpers.microsoft import client
 from sandbox.misp.app import create_app
 from tests.attack.outcome import LOST, STALE, TAKEN, TWICE
 from tests.support.in_process import Line, OneProcess
@@ -15,6 +18,13 @@ HOUR = 3600
 FILTERS = {"MISP_EVENT_FILTERS": '{"published": 1}', "DAYS_TO_EXPIRE": "3650", "DAYS_TO_EXPIRE_MAPPING": "{}"}
 # A run of a few hundred objects takes seconds, on a busy machine too.
 SECONDS = 60
+# How many seconds an answer may take where answers are odd, which is minutes usually.
+ANSWER = 2
+
+
+def hurried():
+    """Let no answer of Microsoft's take longer than a moment."""
+    return mock.patch.object(client, "LIMITS", replace(client.LIMITS, answer_seconds=ANSWER))
 
 
 class HostileSite(OneProcess):
