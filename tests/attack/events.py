@@ -24,7 +24,7 @@ class Rounds:
 
     def __init__(self, outcome, chance, site, name):
         self.outcome, self.chance, self.site, self.name = outcome, chance, site, name
-        self.hostile = {}
+        self.hostile, self.past = {}, {}
         if name == "value":
             site.watch = Watch(by_value=True)
         values = [
@@ -62,9 +62,11 @@ class Rounds:
     def _put(self, hostile):
         """Let MISP have an event, in the place of one that had its UUID."""
         uuid = hostile.event["uuid"]
+        # Of an event that is damaged nothing leaves: what it had before may stay.
+        before = self._strange(uuid) if uuid in self.hostile and hostile.twist else set()
         self.site.misp.load([hostile.event | {"timestamp": str(self.site.seconds)}])
         self.site.misp.publish(uuid)
-        self.hostile[uuid] = hostile
+        self.hostile[uuid], self.past[uuid] = hostile, before
         self.site.twists.pop(uuid, None)
         if hostile.twist:
             self.site.twists[uuid] = hostile.twist
@@ -89,7 +91,7 @@ class Rounds:
         for uuid, hostile in self.hostile.items():
             self.site.misp.event(uuid)["timestamp"] = str(self.site.seconds)
             self.site.misp.publish(uuid)
-            hostile.good = max(hostile.good, 1)
+            hostile.good, self.past[uuid] = max(hostile.good, 1), set()
 
     def _cut_off(self, number):
         step = self.chance.randint(1, 120)
@@ -108,8 +110,12 @@ class Rounds:
         return wanted.union(*(hostile.wanted for hostile in self.hostile.values()))
 
     def _allowed(self):
-        strange = set().union(*(hostile.attributes for hostile in self.hostile.values()))
+        strange = set().union(*map(self._strange, self.hostile))
         return {pair(object_) for object_ in self.site.live().values() if pair(object_)[0] in strange}
+
+    def _strange(self, uuid):
+        """The attributes of a hostile event of which anything may be live."""
+        return self.hostile[uuid].attributes | self.past[uuid]
 
     def _compare_texts(self, what):
         """What several events want with one UUID says what the event with the lowest UUID says."""
