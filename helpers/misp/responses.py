@@ -94,8 +94,9 @@ def attributes_with_context(answer: Any) -> list[Attribute]:
 
 
 def _attribute_list(answer: Any) -> list[Any]:
-    found = answer["Attribute"] if isinstance(answer, dict) and "Attribute" in answer else answer
-    return _checked_records(_checked_list(found))
+    found = _checked_list(answer["Attribute"] if isinstance(answer, dict) and "Attribute" in answer else answer)
+    _checked_records([*filter(_is_row, found)])
+    return found
 
 
 def attributes_of(events: Iterable[Mapping[str, Any]]) -> Iterator[Attribute]:
