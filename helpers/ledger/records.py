@@ -9,7 +9,13 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from helpers.errors import LedgerError
 from helpers.indicators import Indicator
+
+_DAMAGED = (
+    "The ledger cannot be used (state_url): an object in it is damaged. Restore the backup, or move it away and "
+    "let adopt fill a new one (docs/ledger.md#when-the-ledger-is-lost)."
+)
 
 
 class Stage(StrEnum):
@@ -106,13 +112,13 @@ class ObjectRecord:
 
     @property
     def indicator(self) -> Indicator:
-        """The whole object as it was, or is to be, sent."""
+        """The whole object as it was, or is to be, sent. Raises LedgerError where the row is damaged."""
         return unpacked(self.body)
 
     @property
     def json_text(self) -> bytes:
-        """The whole object as JSON, with its keys sorted."""
-        return zlib.decompress(self.body)
+        """The whole object as JSON, with its keys sorted. Raises LedgerError where the row is damaged."""
+        return _decompressed(self.body)
 
     def is_live(self, now: int) -> bool:
         """Whether Microsoft may match it at ``now``, in seconds since 1970."""
@@ -130,9 +136,19 @@ def packed(indicator: Indicator) -> bytes:
 
 
 def unpacked(body: bytes) -> Indicator:
-    """Undo ``packed``."""
-    indicator: Indicator = json.loads(zlib.decompress(body))
+    """Undo ``packed``. Raises LedgerError where it is damaged."""
+    try:
+        indicator: Indicator = json.loads(_decompressed(body))
+    except ValueError as error:
+        raise LedgerError(_DAMAGED) from error
     return indicator
+
+
+def _decompressed(body: bytes) -> bytes:
+    try:
+        return zlib.decompress(body)
+    except zlib.error as error:
+        raise LedgerError(_DAMAGED) from error
 
 
 @dataclass(frozen=True)
@@ -232,13 +248,13 @@ class DestinationFacts:
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> DestinationFacts:
         """Read facts as a ledger holds them."""
-        names = {field.name for field in fields(cls)}
         known = {_FACTS_READ.get(key, key): value for key, value in stored.items()}
-        begun = known.get("full_begun")
-        known["full_begun"] = _full_run(begun) if begun else None
-        known["refused_events"] = tuple(known.get("refused_events", ()))
-        known |= {name: read(known.get(name)) for name, read in _READERS.items()}
-        return cls(**{name: value for name, value in known.items() if name in names})
+        return cls(**{name: read(known.get(name)) for name, read in _READERS.items()})
+
+    @classmethod
+    def stored_names(cls) -> set[str]:
+        """Return what a ledger calls the facts."""
+        return {_FACTS_STORED.get(field.name, field.name) for field in fields(cls)}
 
     def stored(self) -> dict[str, Any]:
         """Return the facts as a ledger holds them; what is not known is not there."""
@@ -255,8 +271,17 @@ _FACTS_STORED = {"settings_fingerprint": "shape"}
 _FACTS_READ = {key: name for name, key in _FACTS_STORED.items()}
 
 
-def _full_run(stored: Mapping[str, Any]) -> FullRun:
-    return FullRun(stored.get("at", 0), stored.get("shape", ""), bool(stored.get("afresh")))
+def _full_run(stored: Any) -> FullRun | None:
+    if not isinstance(stored, dict):
+        return None
+    return FullRun(_moment(stored.get("at")), _text(stored.get("shape")), bool(stored.get("afresh")))
+
+
+def _report(stored: Any) -> Mapping[str, Any] | None:
+    """What others go by in a report is of the form that they expect; the rest is shown as it is."""
+    if not isinstance(stored, dict):
+        return None
+    return stored | {name: read(stored[name]) for name, read in _READERS_OF_REPORT.items() if name in stored}
 
 
 def _counts(stored: Any) -> tuple[LiveCount, ...]:
@@ -270,7 +295,31 @@ def _moments(stored: Any) -> tuple[int, ...]:
 
 
 def _moment(stored: Any) -> int:
-    return stored if _is_number(stored) and 0 <= stored < _END_OF_TIME else 0
+    return stored if _is_number(stored) else 0
+
+
+def _moment_or_none(stored: Any) -> int | None:
+    return _moment(stored) or None
+
+
+def _text(stored: Any) -> str:
+    return stored if isinstance(stored, str) else ""
+
+
+def _deduplicate(stored: Any) -> str:
+    return stored if stored in ("attribute", "value") else ""
+
+
+def _text_or_none(stored: Any) -> str | None:
+    return None if stored is None else _text(stored)
+
+
+def _list_of_texts(stored: Any) -> list[str]:
+    return [text for text in stored if isinstance(text, str)] if isinstance(stored, list) else []
+
+
+def _tuple_of_texts(stored: Any) -> tuple[str, ...]:
+    return tuple(_list_of_texts(stored))
 
 
 def _texts(stored: Any) -> Mapping[str, str] | None:
@@ -279,11 +328,21 @@ def _texts(stored: Any) -> Mapping[str, str] | None:
 
 
 def _is_number(stored: Any) -> bool:
-    return isinstance(stored, int) and not isinstance(stored, bool)
+    return isinstance(stored, int) and not isinstance(stored, bool) and 0 <= stored < _END_OF_TIME
 
 
 # What is of another form in a ledger counts as never noted.
 _READERS: Mapping[str, Callable[[Any], Any]] = {
+    "misp": _texts,
+    "deduplicate": _deduplicate,
+    "settings_fingerprint": _text,
+    "full_run": _moment,
+    "full_begun": _full_run,
+    "full_at": _moment,
+    "refused_events": _tuple_of_texts,
+    "last_run": _report,
+    "last_good": _moment_or_none,
+    "adopted_at": _moment_or_none,
     "live_counts": _counts,
     "forced_at": _moments,
     "view": _texts,
@@ -291,4 +350,11 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "surveyed_at": _moment,
     "blind": bool,
     "doubted": _moment,
+}
+_READERS_OF_REPORT: Mapping[str, Callable[[Any], Any]] = {
+    "at": _moment,
+    "exit_code": _moment,
+    "misp_error": _text_or_none,
+    "given_up": _text_or_none,
+    "refused_withdrawals": _list_of_texts,
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
@@ -17,6 +18,7 @@ import sqlalchemy as sql
 
 from constants import WithdrawalReason
 from helpers.ledger.database import Database
+from helpers.ledger.facts import read_facts
 from helpers.ledger.records import (
     UNSETTLED,
     AttributeRecord,
@@ -31,6 +33,8 @@ from helpers.ledger.rows import PARAMETERS, LedgerRows, Row
 from helpers.ledger.tables import ATTRIBUTES, DESTINATIONS, EVENTS, OBJECTS, SOURCES
 from helpers.text import batched
 
+logger = logging.getLogger(__name__)
+
 _SETTLED_AND_STAYING = sql.and_(OBJECTS.c.stage == Stage.ACCEPTED, OBJECTS.c.leaving == "")
 
 
@@ -43,7 +47,7 @@ class Ledger(LedgerRows):
         Raises LedgerError with what to do. ``dry`` keeps nothing of what is written to that address.
         """
         super().__init__(Database(database, dry=dry) if isinstance(database, str) else database)
-        self._line = 0
+        self._line, self._told = 0, False
         self._name = hashlib.sha256(f"{workspace.lower()} {sourcesystem}".encode()).hexdigest()[:16]
         try:
             self.destination = self._destination(workspace, sourcesystem)
@@ -73,7 +77,13 @@ class Ledger(LedgerRows):
         where = DESTINATIONS.c.id == self.destination
         with self._transaction() as connection:
             text = connection.scalar(sql.select(DESTINATIONS.c.facts).where(where))
-        return DestinationFacts.of(json.loads(text or "{}"))
+        facts, unread = read_facts(text)
+        if unread and not self._told:
+            self._told = True
+            logger.warning(
+                "The ledger's row of a destination counts as unknown where it is damaged: %s", ", ".join(unread)
+            )
+        return facts
 
     def save_facts(self, facts: DestinationFacts) -> None:
         """Write what is known of the destination."""

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import zlib
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -221,6 +222,19 @@ def test_each_cause_has_its_words(tmp_path, monkeypatch, code, free, cause):
     said.sqlite_errorcode = code
     with pytest.raises(LedgerError, match=cause), explained(f"sqlite:///{tmp_path / 'ledger.sqlite'}"):
         raise sql.exc.OperationalError("UPDATE x", {}, said)
+
+
+@pytest.mark.parametrize("body", [b"", b"x", zlib.compress(b"{cut"), zlib.compress(b"\xff")])
+def test_an_object_that_is_damaged_ends_a_run_with_what_to_do(tmp_path, body):
+    site = Site(tmp_path, NOW, MISP_EVENT_FILTERS='{"published": 1}')
+    site.misp.load([misp_event(1, hosts(10))])
+    assert site.run().exit_code == 0
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as connection:
+        connection.execute("UPDATE objects SET body = ?", [body])
+        connection.commit()
+    site.misp.unpublish(misp_event(1)["uuid"])
+    with pytest.raises(LedgerError, match=r"an object in it is damaged.*Restore the backup"):
+        site.run(force_withdraw=True)
 
 
 # -- paths --------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ PURE = {
         "misp.pymisp_errors",
         "misp.responses",
     ),
-    *("ledger.records", "ledger.spellings", "microsoft.api", "microsoft.batch", "microsoft.responses"),
+    *("ledger.records", "ledger.facts", "ledger.spellings", "microsoft.api", "microsoft.batch", "microsoft.responses"),
     *("microsoft.upload_api", "microsoft.graph_api", "microsoft.graph_responses"),
     *("sync.event_selection", "sync.plan", "stories.story", "stories.misp_event", "stories.changes"),
     *("stories.indicators", "stories.proposals", "stories.share_outcome", "stories.urls", "commands.advice"),
