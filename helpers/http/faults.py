@@ -13,7 +13,7 @@ from helpers.http.origin import shown
 _WRAPPED = ("ConnectionPool(", "Connection aborted")
 _OBJECT = re.compile(r"<[^<>]* at 0x[0-9a-f]+>(?:, |: )?")
 _INNERMOST = re.compile(r"""^.*\b[A-Za-z]+\((?:\d+, )?(['"])(.*?)(?:\1\)*)?$""", re.DOTALL)
-_CONNECTION = re.compile(r"^HTTPS?Connection(?:Pool)?\([^()]*\): ")
+_CONNECTION = re.compile(r"^[A-Za-z]*HTTPS?Connection(?:Pool)?\([^()]*\): ")
 
 Fault = TypeVar("Fault", bound=BaseException)
 
