@@ -24,6 +24,11 @@ from helpers.sync.event_sync import EventSync, PreparedSlice
 
 logger = logging.getLogger(__name__)
 
+_NOTHING_DONE = (
+    "The time was up before anything was done, and the next run may fare no better: raise max_run_minutes, or lower "
+    "misp_event_limit_per_page (docs/troubleshoot.md#the-time-was-up-before-anything-was-done)."
+)
+
 
 @dataclass
 class SharedReading:
@@ -44,6 +49,7 @@ class SharedReading:
     _active: list[DestinationSync] = field(default_factory=list)
     _open: list[tuple[DestinationSync, EventSync]] = field(default_factory=list)
     _open_uuid: str = ""
+    _got_on: bool = False
 
     def __post_init__(self) -> None:
         """Note by which settings events are prepared."""
@@ -63,6 +69,8 @@ class SharedReading:
         except TimeUp:
             for destination in self.destinations:
                 destination.report.stopped = not destination.report.failure
+                if not self._got_on:
+                    destination.report.warnings.append(_NOTHING_DONE)
             return
         for sync in list(self._active):
             with self._or_drop_out(sync):
@@ -211,8 +219,7 @@ class SharedReading:
             uuid = str(event.get("uuid")).lower()
             if uuid != self._open_uuid:
                 self._close_event()
-            if self.reader.seconds_left() <= 0:
-                raise TimeUp("there was no time left to take in what MISP said")
+            self._check_time()
             if uuid != self._open_uuid:
                 self._open_event(event, uuid)
             self._take_slice(event)
@@ -220,6 +227,11 @@ class SharedReading:
             self._close_event()
         if page.slices:
             logger.info(LOG_PROCESSED.format(self._planned() - planned_before))
+
+    def _check_time(self) -> None:
+        """Raise TimeUp when there is no time left, unless nothing was done yet: each run is to get on by a little."""
+        if self._got_on and self.reader.seconds_left() <= 0:
+            raise TimeUp("there was no time left to take in what MISP said")
 
     def _open_event(self, event: Event, uuid: str) -> None:
         self._open_uuid = uuid
@@ -243,11 +255,14 @@ class SharedReading:
             for sync, event_sync in list(self._open):
                 with self._or_stumble(sync, event_sync.uuid):
                     changed += event_sync.compare(part)
-            for converted in part.convert(changed):
+            for number, converted in enumerate(part.convert(changed)):
+                if number:  # the next run goes on within the event: what was taken is the same then
+                    self._check_time()
                 for sync, event_sync in list(self._open):
                     with self._or_stumble(sync, event_sync.uuid):
                         event_sync.take(converted, part)
-        except LedgerError:
+                self._got_on = True
+        except (LedgerError, TimeUp):
             raise
         except Exception as error:
             for sync, event_sync in self._open:
@@ -261,6 +276,7 @@ class SharedReading:
             if event_sync.uuid not in unfinished:
                 with self._or_stumble(sync, event_sync.uuid):
                     sync.close(event_sync)
+                self._got_on = True
         self._open, self._open_uuid = [], ""
 
     def _planned(self) -> int:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.settings import load
+from helpers.process import interrupts
+from helpers.settings import Settings, load
 from tests.support import environ_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,6 +110,18 @@ def test_an_instance_runs_its_destination_with_a_log_of_its_own():
     assert template.partition("User=")[2] == plain.partition("User=")[2], "they are locked in alike"
 
 
+def test_a_service_has_an_end_and_room_for_the_largest_answer():
+    """An answer takes up to five times its size while it is read, and the rest of a run some 300 MB."""
+    for name in (name for name in UNITS if name.endswith("service")):
+        assert "TimeoutStartSec=12h\n" in text(name)
+        (gib,) = re.findall(r"^MemoryMax=(\d+)G$", text(name), re.MULTILINE)
+        assert int(gib) * 1024 >= 5 * Settings.model_fields["misp_answer_mib"].default + 300
+        (stop,) = re.findall(r"^TimeoutStopSec=(\d+)min$", text(name), re.MULTILINE)
+        assert int(stop) * 60 > interrupts.LONGEST_END + interrupts.LONGEST_PUT_OFF
+    shown = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    assert f"--memory={gib}g --timeout={12 * 3600} " in shown
+
+
 # --- the image -------------------------------------------------------------------------------------
 
 
@@ -199,6 +212,10 @@ def test_the_settings_in_it_are_settings_and_divide_microsofts_limit(manifest, p
     job = cronjob["jobTemplate"]["spec"]
     assert loaded.warnings == ()
     assert loaded.settings.ms_max_requests_minute * job["parallelism"] <= 100
+    (container,) = pod["containers"]
+    assert container["resources"]["limits"]["memory"] == "1Gi"
+    assert 5 * loaded.settings.misp_answer_mib + 300 <= 1024
+    assert pod["terminationGracePeriodSeconds"] > interrupts.LONGEST_END + interrupts.LONGEST_PUT_OFF
     assert loaded.settings.max_run_minutes * 60 < pod["activeDeadlineSeconds"] < 3600
     assert cronjob["concurrencyPolicy"] == "Forbid"
 

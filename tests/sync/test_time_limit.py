@@ -2,7 +2,9 @@
 
 import pytest
 
+from helpers.indicators import CHUNK
 from helpers.microsoft.batch import OutcomeState
+from helpers.sync.event_sync import EventSync
 from sandbox.faults import Fault
 from tests.support import hosts, misp_event
 from tests.support.in_process import UPLOAD_PATH, OneProcess
@@ -75,6 +77,47 @@ def test_a_full_run_goes_on_at_the_event_where_it_stopped(site, why):
     assert sum(report.events for report in again) == EVENTS, "each was read once over all of them"
     assert uploaded(site) == before, "nothing of it had changed"
     assert site.run().events == 0
+
+
+@pytest.fixture
+def slow_chunks(site, monkeypatch):
+    """Let each chunk of an event take its time, and MISP none."""
+    take = EventSync.take
+
+    def slowly(self, converted, part):
+        site.waiting.seconds += 160
+        take(self, converted, part)
+
+    monkeypatch.setattr(EventSync, "take", slowly)
+    site.misp.faults.clear()
+
+
+def test_an_event_that_takes_longer_than_a_run_is_gone_on_with(site, slow_chunks):
+    for event in list(site.misp.events()):
+        site.misp.delete(event["uuid"])
+    count = 5 * CHUNK
+    site.misp.load([misp_event(50, hosts(count))])
+    reports = runs(site)
+    assert [report.exit_code for report in reports] == [1, 0]
+    assert uploaded(site) == len(site.live()) == count, "each object was sent once"
+    assert reports[0].states[OutcomeState.ACCEPTED] == 3 * CHUNK, "it stopped within the event"
+    assert site.run().indicators == 0
+
+
+def test_what_was_read_when_the_time_was_up_is_taken_all_the_same(site):
+    """Else a MISP that needs all of the time for a page would never be read."""
+    site.settings = site.settings.model_copy(update={"max_run_minutes": 4, "misp_event_limit_per_page": 10})
+    reports = [site.run() for _ in range(EVENTS)]
+    assert reports[0].stopped
+    assert not any(report.all_warnings for report in reports)
+    assert uploaded(site) == len(site.live()) == EVENTS * ATTRIBUTES
+
+
+def test_a_run_in_which_nothing_was_done_says_so(site):
+    site.settings = site.settings.model_copy(update={"max_run_minutes": 1})
+    report = site.run()
+    assert (report.exit_code, report.events, report.stopped) == (1, 0, True)
+    assert "raise max_run_minutes" in " ".join(report.troubles())
 
 
 def test_without_a_ledger_it_says_that_the_next_run_begins_from_scratch(site):
