@@ -199,7 +199,7 @@ class DestinationFacts:
     ended well, and ``adopted_at`` when the ledger was filled from Sentinel.
 
     What the guards go by: ``live_counts``, the oldest first; ``forced_at``, when runs were told to withdraw whatever
-    it was; ``view``, who read MISP by which filters in the last run that was refused nothing, which was at ``view_at``;
+    it was; ``view``, who read MISP by which filters in the last run that left nothing open, which was at ``view_at``;
     ``surveyed_at``, when MISP was last asked which events there are, and ``blind``, that it showed none of ours then.
 
     ``doubted`` is a moment that lay in the future when a run found one: an earlier run's clock was ahead, or that one's

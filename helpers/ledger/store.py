@@ -261,8 +261,7 @@ class Ledger(LedgerRows):
     def withdrawn_since(self, moment: int, *, but: Collection[str] = (), not_at: Collection[int] = ()) -> int:
         """Count the objects that were withdrawn after a moment, or whose withdrawal is in flight since then.
 
-        Those with a reason of ``but``, and those of the runs of ``not_at``, do not count. What a clock that was ahead
-        has dated in the future does.
+        Those with a reason of ``but``, and those of the runs of ``not_at``, do not count.
         """
         reason = sql.case((OBJECTS.c.stage == Stage.WITHDRAWN, OBJECTS.c.words), else_=OBJECTS.c.leaving)
         left = OBJECTS.c.stage.in_((Stage.WITHDRAWING, Stage.WITHDRAWN))
@@ -367,6 +366,16 @@ class Ledger(LedgerRows):
             self._change(ids, {"words": text}, OBJECTS.c.stage == Stage.WITHDRAWING)
             refused = {"stage": Stage.REJECTED, "live": lives, "words": text, "program": program}
             self._change(ids, refused, OBJECTS.c.stage == Stage.SENDING)
+
+    def redate_withdrawals(self, now: int, *, not_at: Collection[int] = ()) -> None:
+        """Date withdrawals of the future now, the latest that they can have been, but for those of some runs.
+
+        A clock that was ahead dated them: they would count as withdrawn of late until it is as late as that.
+        """
+        left = OBJECTS.c.stage.in_((Stage.WITHDRAWING, Stage.WITHDRAWN))
+        of_future = sql.and_(OBJECTS.c.destination == self.destination, left, OBJECTS.c.sent_at > now)
+        these = sql.and_(of_future, OBJECTS.c.sent_at.not_in(not_at))
+        self._write(sql.update(OBJECTS).where(these).values(sent_at=now))
 
     def revoked(self, words: Mapping[str, str]) -> None:
         """Write down that Microsoft keeps the ids of objects as revoked, of which the ledger did not know."""

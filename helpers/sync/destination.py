@@ -148,6 +148,7 @@ def _withdrawal_limits(destination: DestinationRun, options: RunOptions, now: in
     if options.force_withdraw:
         facts = replace(facts, forced_at=(*facts.forced_at, now)[-MOST_FORCED:])
         ledger.save_facts(facts)
+    ledger.redate_withdrawals(now, not_at=facts.forced_at)
     live = ledger.count(now)["live"]
     left = ledger.withdrawn_since(now - DAY, but=ASKED_FOR, not_at=facts.forced_at)
     counted = count_a_day_ago(facts.live_counts, now)
@@ -257,6 +258,7 @@ class DestinationSync:
     _departures: list[Departure] = field(default_factory=list)
     _surveyed: bool = False
     _blind: bool = False
+    _out_of_sight: bool = False
     _decided: set[str] = field(default_factory=set)
     _failed: set[str] = field(default_factory=set)
 
@@ -295,7 +297,9 @@ class DestinationSync:
         self._note_sight(blind=self._blind or not self.trusted)
         if self._blind:
             return
-        self._carry_out(self.surveyor.by_answers(self._asked, found, existing))
+        survey = self.surveyor.by_answers(self._asked, found, existing)
+        self._out_of_sight = any(event.uuid not in existing for event in survey.held)
+        self._carry_out(survey)
         self._surveyed = True
 
     def _shown_no_event(self) -> None:
@@ -396,19 +400,22 @@ class DestinationSync:
         ledger.settle_events(self._decided)
         missed = self._failed or self.report.misp_error or self._narrowed or self._blind
         whole = complete and not (missed or self.options.uuid)
-        facts = self._facts_for_the_guards()
+        facts = self._facts_for_the_guards(all_seen=complete and not (missed or self._out_of_sight))
         ledger.save_facts(facts)
         if whole and self.surveyor.conditions.full_run and facts.full_begun:
             ledger.save_facts(
                 replace(facts, full_at=facts.full_begun.at, full_begun=None, settings_fingerprint=self.fingerprint)
             )
 
-    def _facts_for_the_guards(self) -> DestinationFacts:
-        """Return what is known of the destination with what the guards of later runs go by."""
+    def _facts_for_the_guards(self, *, all_seen: bool) -> DestinationFacts:
+        """Return what is known of the destination with what the guards of later runs go by.
+
+        Who read by which filters is noted where nothing is open: what only a later run refuses may have come of it.
+        """
         ledger, now = self.destination.ledger, self._now
         facts = ledger.facts()
         facts = replace(facts, live_counts=with_count(facts.live_counts, now, ledger.count(now)["live"]))
-        if self.report.refusals or self.options.uuid:
+        if self.options.uuid or self.report.refusals or (facts.view and not all_seen):
             return facts
         return replace(facts, view=self.view, view_at=now)
 

@@ -23,6 +23,7 @@ from helpers.sync.withdrawals import (
     without_days,
 )
 from sandbox.faults import Fault
+from sandbox.misp.app import READONLY_KEY
 from tests.support.in_process import UPLOAD_PATH
 from tests.sync.test_destination import DAY, attribute, edited, filters, later, load, make_site, uuid
 
@@ -201,6 +202,37 @@ def test_what_somebody_accepted_does_not_count_also_when_it_had_no_answer(make_s
     assert len(site.live()) == 60
 
 
+@pytest.mark.parametrize("options", [{}, {"uuid": uuid(1)}], ids=["all", "one event"])
+def test_withdrawals_that_a_clock_ahead_has_dated_hold_back_for_a_day_and_no_longer(make_site, options):
+    site = make_site()
+    load(site, events=1, attributes=200)
+    site.run()
+    later(site, days=2)
+    site.seconds += 30 * DAY
+    flags(site, range(40))
+    assert site.run(**options).exit_code == 0
+    site.seconds -= 30 * DAY
+    flags(site, [40])
+    assert "41 within 24 hours of the 200" in later(site, **options).refusals[0]
+    assert later(site, days=0.8).exit_code == 1
+    assert later(site, days=0.3).exit_code == 0
+    assert len(site.live()) == 159
+
+
+def test_what_somebody_accepted_by_a_clock_ahead_does_not_count(make_site):
+    site = make_site()
+    load(site, events=1, attributes=200)
+    site.run()
+    site.seconds += 30 * DAY
+    flags(site, range(100))
+    assert site.run(force_withdraw=True).exit_code == 0
+    site.seconds -= 30 * DAY
+    flags(site, range(100, 120))
+    assert later(site).exit_code == 0
+    assert later(site).exit_code == 0
+    assert len(site.live()) == 80
+
+
 def test_withdrawals_and_counts_that_a_clock_ahead_has_dated_still_hold_back(make_site):
     site = make_site()
     load(site, events=1, attributes=200)
@@ -314,6 +346,37 @@ def test_a_refusal_names_what_changed_since_the_last_run_that_was_refused_nothin
         assert 'misp_event_filters[\'tags\'] was ["tlp:green"] and is ["no:such"]' in words
         assert "Since the run of 2026-09-21 " in words and "user" not in words
     assert later(site, force_withdraw=True).exit_code == 0
+
+
+def test_a_run_that_could_not_read_does_not_hide_what_changed_before_it(make_site):
+    site = make_site('{"published": 1, "tags": ["tlp:green"]}')
+    load(site, events=1, attributes=30)
+    site.misp.tag_event(uuid(1), "tlp:green")
+    site.misp.publish(uuid(1))
+    site.run()
+    filters(site, published=1, tags=["no:such"])
+    site.misp.faults.add(Fault("restSearch", "status", times=None))
+    assert later(site).exit_code == 3
+    site.misp.faults.clear()
+    assert "misp_event_filters['tags'] was" in later(site).refusals[0]
+
+
+def test_what_changed_before_events_went_out_of_sight_is_named_when_their_days_are_over(make_site):
+    site = make_site(MISP_KEY=READONLY_KEY)
+    load(site, events=3, attributes=30)
+    site.run()
+    with opened(site.settings) as ledger:
+        facts = ledger.facts()
+        ledger.save_facts(replace(facts, view={**facts.view, "the key's role": "Publisher"}))
+    deleted(site, 1, 2)
+    for _ in range(7):
+        report = later(site, days=1)
+        assert (report.exit_code, report.held) == (0, 2)
+    assert "the key's role was Publisher" in later(site, days=1).refusals[0]
+    assert later(site, force_withdraw=True).exit_code == 0
+    later(site)
+    with opened(site.settings) as ledger:
+        assert ledger.facts().view["the key's role"] != "Publisher"
 
 
 def test_the_view_of_another_user_is_named_with_its_role(make_site):
