@@ -83,7 +83,7 @@ class LedgerView:
     def attributes(self) -> set[str]:
         """The attributes of what was found."""
         of_sources = {source.attribute for source in self.matches.sources}
-        of_objects = {uuid for record in self.matches.objects for uuid in self._origin(record) if uuid}
+        of_objects = {uuid for record in self.matches.objects for _, uuid in self._origin(record) if uuid}
         return of_sources | of_objects | {attribute.uuid for attribute in self.matches.attributes}
 
     @property
@@ -109,11 +109,11 @@ class LedgerView:
             "why": record.leaving or ("" if words_are_microsofts else record.words),
             "microsoft": record.words if words_are_microsofts else "",
             "advice": self._advice(record),
-            "refused": self._refused(record, set(origin.values())),
-            "held": [hold for event in origin.values() for hold in self._held(event)],
+            "refused": self._refused(record, {event for event, _ in origin}),
+            "held": [hold for event in dict.fromkeys(event for event, _ in origin) for hold in self._held(event)],
             "from": [
                 {"attribute": uuid, "event": event, "url": event_url(self.settings.misp_domain, event)}
-                for uuid, event in origin.items()
+                for event, uuid in origin
             ],
             "pattern": record.pattern,
             "name": indicator.get("name"),
@@ -151,13 +151,17 @@ class LedgerView:
         refused = events & set(self._facts.refused_events)
         return [{"event": event, "advice": advice.REFUSED} for event in sorted(refused)]
 
-    def _origin(self, record: ObjectRecord) -> dict[str, str]:
-        """Return an object's attributes, each with its event, as last sent where nothing asks for the object now."""
-        origin = {source.attribute: source.event for source in self.matches.sources if source.key == record.key}
-        if origin:
+    def _origin(self, record: ObjectRecord) -> list[tuple[str, str]]:
+        """Return an object's events, the one that owns it first, each with its attribute.
+
+        Where nothing asks for the object now, they are those that it was last sent with.
+        """
+        if origin := sorted(
+            (source.event, source.attribute) for source in self.matches.sources if source.key == record.key
+        ):
             return origin
         references: Iterable[Mapping[str, Any]] = record.indicator.get("external_references", [])
-        return {str(ref.get("external_id")): str(ref.get("url")).rpartition("/")[2] for ref in references}
+        return [(str(ref.get("url")).rpartition("/")[2], str(ref.get("external_id"))) for ref in references]
 
     # -- attributes and events ------------------------------------------------------------------------
 

@@ -18,8 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from helpers.errors import LedgerError, RunActive
 from helpers.ledger import sqlite
-from helpers.ledger.tables import ABOUT, DESTINATIONS, METADATA, SCHEMA, upgrade
+from helpers.ledger.tables import ABOUT, DESTINATIONS, METADATA, SCHEMA
 from helpers.ledger.trouble import explained
+from helpers.ledger.upgrade import upgrade
 from helpers.process import interrupts
 from helpers.settings import without_secrets
 from helpers.text import shorten

@@ -31,6 +31,7 @@ class Stage(StrEnum):
 
 
 UNSETTLED = (Stage.PENDING, Stage.SENDING, Stage.REVOKED)
+REVOKED = (Stage.WITHDRAWING, Stage.WITHDRAWN, Stage.REVOKED)
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class ObjectRecord:
     @property
     def revoked(self) -> bool:
         """Whether its id may be revoked, which is for ever."""
-        return self.stage in (Stage.WITHDRAWING, Stage.WITHDRAWN, Stage.REVOKED)
+        return self.stage in REVOKED
 
 
 def packed(indicator: Indicator) -> bytes:

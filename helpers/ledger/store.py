@@ -30,7 +30,7 @@ from helpers.ledger.records import (
     Stage,
 )
 from helpers.ledger.rows import PARAMETERS, LedgerRows, Row
-from helpers.ledger.tables import ATTRIBUTES, DESTINATIONS, EVENTS, OBJECTS, SOURCES
+from helpers.ledger.tables import ATTRIBUTES, DESTINATIONS, EVENTS, OBJECTS, SOURCES, WITH_CONTRIBUTION
 from helpers.text import batched
 
 logger = logging.getLogger(__name__)
@@ -134,6 +134,15 @@ class Ledger(LedgerRows):
     def known_ids(self, ids: Iterable[str]) -> set[str]:
         """Return those of these STIX ids that an object has, or had."""
         return self._values_where(OBJECTS.c.id, OBJECTS.c.id, ids)
+
+    def contested_and_expired(self, now: int) -> set[str]:
+        """Return the keys of which several events asked for an object, and that have none that is valid."""
+        valid = sql.and_(OBJECTS.c.valid_until > now, OBJECTS.c.stage.not_in((Stage.WITHDRAWING, Stage.WITHDRAWN)))
+        same = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.key == SOURCES.c.key)
+        contested = sql.and_(SOURCES.c.destination == self.destination, WITH_CONTRIBUTION)
+        question = sql.select(SOURCES.c.key).distinct().where(contested, ~sql.exists().where(same, valid))
+        with self._transaction() as connection:
+            return {str(key) for key in connection.scalars(question)}
 
     def leaving(self) -> list[ObjectRecord]:
         """Return the objects that are to be withdrawn."""
@@ -320,6 +329,16 @@ class Ledger(LedgerRows):
             by_table = ((EVENTS, events), (ATTRIBUTES, attributes), (SOURCES, sources), (OBJECTS, objects))
             written = sum(self._put(connection, table, rows) for table, rows in by_table)
         self._database.analyze_if_grown(written)
+
+    def hear_again(self, sources: Iterable[Source]) -> None:
+        """Have the attributes of sources converted again, whatever they look like: their events are to be read."""
+        with self._transaction() as connection:
+            for source in sources:
+                attribute = sql.and_(ATTRIBUTES.c.event == source.event, ATTRIBUTES.c.uuid == source.attribute)
+                ours = sql.and_(ATTRIBUTES.c.destination == self.destination, attribute)
+                connection.execute(sql.update(ATTRIBUTES).where(ours).values(fingerprint=""))
+                event = sql.and_(EVENTS.c.destination == self.destination, EVENTS.c.uuid == source.event)
+                connection.execute(sql.update(EVENTS).where(event).values(todo=True))
 
     def enqueue(self, ids: Sequence[str]) -> None:
         """Put objects at the end of the queue of what is to go out in this run."""

@@ -1,4 +1,4 @@
-"""The ledger's tables, and how older ledgers are brought up to date."""
+"""The ledger's tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Connection,
     ForeignKey,
     Index,
     Integer,
@@ -19,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = 2
+SCHEMA = 3
 METADATA = MetaData()
 
 
@@ -67,6 +66,9 @@ ATTRIBUTES = Table(
     Column("words", Text, nullable=False),
 )
 
+# Sources that say what they ask for; few, unless attributes share values. Written out, so that the index is found.
+WITH_CONTRIBUTION = text("length(contribution) > 0")
+
 SOURCES = Table(
     "sources",
     METADATA,
@@ -76,6 +78,13 @@ SOURCES = Table(
     Column("attribute", String, primary_key=True),
     Column("contribution", LargeBinary, nullable=False),
     Index("sources_by_event", "destination", "event"),
+    Index(
+        "sources_with_contribution",
+        "destination",
+        "key",
+        sqlite_where=WITH_CONTRIBUTION,
+        postgresql_where=WITH_CONTRIBUTION,
+    ),
 )
 
 OBJECTS = Table(
@@ -111,28 +120,3 @@ OBJECTS = Table(
     Index("objects_live", "destination", "live", "live_until"),
     Index("objects_due", "destination", "due"),
 )
-
-
-_STEPS = {
-    2: (
-        "ALTER TABLE events ADD COLUMN full_run BIGINT NOT NULL DEFAULT 0",
-        "ALTER TABLE objects ADD COLUMN remote_id VARCHAR NOT NULL DEFAULT ''",
-        "ALTER TABLE objects ADD COLUMN live_until BIGINT NOT NULL DEFAULT 0",
-        "ALTER TABLE objects ADD COLUMN left_event VARCHAR NOT NULL DEFAULT ''",
-        "ALTER TABLE objects ADD COLUMN program VARCHAR NOT NULL DEFAULT ''",
-        "UPDATE objects SET live_until = valid_until WHERE live",
-        "ALTER TABLE objects ADD COLUMN due BIGINT",
-        "CREATE INDEX objects_due ON objects (destination, due)",
-        "DROP INDEX objects_live",
-        "CREATE INDEX objects_live ON objects (destination, live, live_until)",
-    )
-}
-
-
-def upgrade(connection: Connection, version: int) -> None:
-    """Bring a ledger of an older schema up to date, in place."""
-    for step in range(version + 1, SCHEMA + 1):
-        for statement in _STEPS[step]:
-            connection.execute(text(statement))
-    if version < SCHEMA:
-        connection.execute(ABOUT.update().where(ABOUT.c.name == "schema").values(value=str(SCHEMA)))

@@ -4,7 +4,8 @@ from helpers.sync.delivery import Delivery
 from helpers.sync.destination import RunOptions
 from helpers.sync.event_selection import settings_fingerprint
 from helpers.sync.object_planner import ObjectPlanner
-from helpers.sync.plan import VALUE_NAMESPACE, DesiredObject, attribute_key, decide_objects, value_in, value_key
+from helpers.sync.ownership import VALUE_NAMESPACE, DesiredObject, attribute_key, value_key
+from helpers.sync.plan import decide_objects, value_in
 from helpers.sync.report import Report
 from helpers.sync.run import Progress, make_state_dir, opened
 from helpers.sync.withdrawals import WithdrawalLimits, accepting, named

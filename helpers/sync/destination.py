@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from constants import LOG_EVENT_ERROR, WithdrawalReason
+from constants import LOG_EVENT_ERROR, Skip, WithdrawalReason
 from helpers.errors import SettingsError
 from helpers.indicators import DAY, ConversionRules, stix_time_of
 from helpers.ledger import DestinationFacts, EventRecord, FullRun, Ledger, RetryPolicy, Stage
@@ -389,6 +389,7 @@ class DestinationSync:
         leaving = self._decide_withdrawals()
         if not (self.options.uuid or self._narrowed):
             self._send_unsent()
+            self._hand_over_what_expired()
         if self._surveyed and self.trusted and not self._narrowed:
             self._renew()
         self.context.queue.send_shared()
@@ -397,7 +398,7 @@ class DestinationSync:
     def finish(self, *, complete: bool) -> None:
         """Save what the next run goes by, once Microsoft has answered; ``complete``: nothing stopped the run."""
         ledger = self.destination.ledger
-        ledger.settle_events(self._decided)
+        ledger.settle_events(self._decided - self.context.unheard)
         missed = self._failed or self.report.misp_error or self._narrowed or self._blind
         whole = complete and not (missed or self.options.uuid)
         facts = self._facts_for_the_guards(all_seen=complete and not (missed or self._out_of_sight))
@@ -457,6 +458,13 @@ class DestinationSync:
             self.destination.ledger.keep(objects=plan.kept)
             self.context.queue.send(plan)
 
+    def _hand_over_what_expired(self) -> None:
+        """Let the events that own what has expired go, where another event asks for the same, and not in the past."""
+        for event, sources in self.context.planner.outlived().items():
+            self.context.hear_again(sources)
+            reasons = {source.attribute: Skip.EXPIRED.value for source in sources}
+            self.context.take_back(event, sources, reasons)
+
     # -- withdrawals ----------------------------------------------------------------------------------
 
     def _decide_withdrawals(self) -> list[str]:
@@ -498,17 +506,10 @@ class DestinationSync:
         context, event, row = self.context, departure.event, departure.row
         sources = context.ledger.sources_of_event(event.uuid)
         reasons = dict.fromkeys((source.attribute for source in sources), departure.reason)
-        plan = context.planner.plan_without(event.uuid, sources, reasons)
         timestamp, published = (row.timestamp, row.published) if row else (event.timestamp, False)
-        gone = replace(event, listed=False, held_since=None, todo=False)
-        context.ledger.keep(
-            events=[replace(gone, timestamp=timestamp, published=published)],
-            objects=plan.kept,
-            no_objects=[record.id for record in plan.forget],
-            no_sources=sources,
-            no_attributes={event.uuid: list(context.ledger.attributes(event.uuid))},
-        )
-        context.queue.send(plan)
+        gone = replace(event, listed=False, held_since=None, todo=False, timestamp=timestamp, published=published)
+        attributes = {event.uuid: list(context.ledger.attributes(event.uuid))}
+        context.take_back(event.uuid, sources, reasons, events=[gone], no_attributes=attributes)
 
     def _refuse(self, leaving: Sequence[str]) -> None:
         """Withdraw nothing; have what was to go looked at again, and not renewed meanwhile."""

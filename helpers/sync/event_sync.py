@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -73,7 +74,8 @@ class SyncContext:
     """What all events of one destination share in a run.
 
     ``full_run`` is the number of the latest full run, ``changed_reason`` the reason for what is no longer wanted of an
-    attribute of which something else is. ``afresh`` says that nothing is taken to be as it was.
+    attribute of which something else is. ``afresh`` says that nothing is taken to be as it was; ``unheard`` has the
+    events that the next run is to read again.
     """
 
     filters: Sequence[AttributeFilters]
@@ -84,6 +86,21 @@ class SyncContext:
     full_run: int = 0
     changed_reason: str = WithdrawalReason.CHANGED
     afresh: bool = False
+    unheard: set[str] = field(default_factory=set)
+
+    def hear_again(self, sources: Sequence[Source]) -> None:
+        """Have the events of sources read again by the next run, since it is not known what they ask for."""
+        if sources:
+            self.ledger.hear_again(sources)
+            self.unheard.update(source.event for source in sources)
+
+    def take_back(self, event: str, sources: Sequence[Source], reasons: Mapping[str, str], **kept: Any) -> None:
+        """Let an event take sources back, and write that down with what else is kept of it; enqueue what changes."""
+        plan, unheard = self.planner.plan_without(event, sources, reasons)
+        self.hear_again(unheard)
+        forget = [record.id for record in plan.forget]
+        self.ledger.keep(objects=plan.kept, no_objects=forget, no_sources=sources, **kept)
+        self.queue.send_at_the_end(plan)
 
 
 @dataclass
@@ -100,6 +117,7 @@ class EventSync:
     _sources: dict[str, list[Source]] = field(default_factory=dict)
     _unsettled: set[str] = field(init=False)
     _seen: set[str] = field(default_factory=set)
+    _accepted: set[str] = field(default_factory=set)
     _rows_for_the_end: list[AttributeRecord] = field(default_factory=list)
     _taken_back: list[Source] = field(default_factory=list)
     _reasons: dict[str, str] = field(default_factory=dict)
@@ -122,11 +140,15 @@ class EventSync:
         self._event, header = part.prepared.event, part.prepared.header
         self._organisation = header.organisation_uuid
         passing = apply_filters(part.prepared, *self.context.filters)
-        self._count_what_is_not_sent(passing.skipped, passing.left_out)
-        self._keep_skips(_of_others(passing.skipped, passing.items), {})
-        changed = [item for item in passing.items if any(self._differs(member, part) for member in _members([item]))]
+        items, skipped = self._once(passing.items, header)
+        skipped += passing.skipped
+        self._count_what_is_not_sent(skipped, passing.left_out)
+        attributes = _members(items)
+        self._accepted |= {attribute.uuid for attribute in attributes}
+        self._take_up_again({attribute.uuid for attribute in attributes} & self._seen)
+        self._keep_skips(_of_others(skipped, self._accepted), {})
+        changed = [item for item in items if any(self._differs(member, part) for member in _members([item]))]
         self._changed = {member.uuid: member for member in _members(changed)}
-        attributes = _members(passing.items)
         self._count_unchanged([attribute for attribute in attributes if attribute.uuid not in self._changed], header)
         self._seen |= {attribute.uuid for attribute in attributes}
         return changed
@@ -140,8 +162,10 @@ class EventSync:
         context.report.add_attributes(mine.attributes)
         context.report.add_skips(mine.skipped, mine.left_out)
         wanted = self._wanted(mine)
-        context.ledger.keep(sources=wanted)
-        desired = context.planner.desired(wanted)
+        claim = context.planner.claim(self.uuid, wanted)
+        context.hear_again(claim.unheard)
+        context.ledger.keep(sources=claim.sources)
+        desired = context.planner.desired(wanted, claim.theirs)
         plan = context.planner.plan(desired, {}, event=self.uuid, in_window=self.listed is not None)
         rows = self._rows(part, list(wanted))
         context.ledger.keep(objects=plan.kept, no_objects=[record.id for record in plan.forget], attributes=rows)
@@ -161,12 +185,26 @@ class EventSync:
         if may_withdraw and not nothing_leaves:
             self._withdraw_what_left()
         self.context.ledger.keep(events=[self._record()])
+        self.context.unheard.discard(self.uuid)
         return may_withdraw or nothing_leaves
 
     @property
     def _absent(self) -> list[str]:
         """The attributes that the ledger knows and that were not seen."""
         return [attribute for attribute in self._known if attribute not in self._seen]
+
+    def _once(self, items: Sequence[Item], header: EventHeader) -> tuple[list[Item], list[Skipped]]:
+        """Return items, and skips of those whose UUID an attribute of an earlier slice has: the first one counts."""
+        again = _members([item for item in items if item.uuid in self._accepted])
+        skipped = [member.skipped(header, Skip.DUPLICATE_UUID) for member in again]
+        return [item for item in items if item.uuid not in self._accepted], skipped
+
+    def _take_up_again(self, attributes: AbstractSet[str]) -> None:
+        """Forget that an earlier slice had other attributes with these UUIDs, which were skipped."""
+        for uuid in attributes:
+            self._known.pop(uuid, None)  # so that it is recorded anew, whatever was known of it before
+        self._taken_back = [source for source in self._taken_back if source.attribute not in attributes]
+        self._rows_for_the_end = [row for row in self._rows_for_the_end if row.uuid not in attributes]
 
     def _wanted(self, converted: ConversionResult) -> dict[Source, tuple[PreparedAttribute, dict[str, Any]]]:
         """Return what is wanted of attributes: for each source, its attribute and its indicator."""
@@ -182,15 +220,8 @@ class EventSync:
         if UNASKED in self._event:
             self._reasons |= dict.fromkeys(absent, WithdrawalReason.NOT_FLAGGED)
         taken_back = self._taken_back + [source for uuid in absent for source in self._sources.get(uuid, [])]
-        plan = context.planner.plan_without(self.uuid, taken_back, self._reasons)
-        context.ledger.keep(
-            objects=plan.kept,
-            no_objects=[record.id for record in plan.forget],
-            no_sources=taken_back,
-            attributes=self._rows_for_the_end,
-            no_attributes={self.uuid: absent},
-        )
-        context.queue.send(plan)
+        kept = {"attributes": self._rows_for_the_end, "no_attributes": {self.uuid: absent}}
+        context.take_back(self.uuid, taken_back, self._reasons, **kept)
 
     def _record(self) -> EventRecord:
         """Return how the event is recorded; that all of it is settled is only known after Microsoft's answers."""
@@ -272,11 +303,10 @@ def fingerprint(header: EventHeader, attribute: PreparedAttribute, settings: str
     return said.hexdigest()
 
 
-def _of_others(skipped: Iterable[Skipped], items: Iterable[Item]) -> list[Skipped]:
+def _of_others(skipped: Iterable[Skipped], accepted: Container[str]) -> list[Skipped]:
     """Leave out skips under a UUID that another attribute of the event has as well: that one's fate is recorded."""
-    sent = {attribute.uuid for attribute in _members(items)}
     others = (skip for skip in skipped if skip.reason is not Skip.DUPLICATE_UUID)
-    return [skip for skip in others if skip.attribute_uuid.lower() not in sent]
+    return [skip for skip in others if skip.attribute_uuid.lower() not in accepted]
 
 
 def _members(items: Iterable[Item]) -> list[PreparedAttribute]:

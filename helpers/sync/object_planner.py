@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from constants import WithdrawalReason
 from helpers.indicators import ConversionRules, Indicator, PreparedAttribute, seconds
-from helpers.ledger import Ledger, ObjectRecord, RetryPolicy, Source
-from helpers.sync.plan import (
-    Cause,
+from helpers.ledger import Ledger, ObjectRecord, RetryPolicy, Source, unpacked
+from helpers.sync.ownership import (
+    Claim,
     DesiredObject,
     Life,
-    Plan,
+    Succession,
     attribute_key,
+    by_key,
+    claim,
     contribution,
-    decide_objects,
     desired_by_all,
     desired_by_one,
-    lives_to_begin,
+    is_shared,
+    outlived,
+    succession,
     value_key,
+    without_contribution,
 )
+from helpers.sync.plan import Cause, Plan, decide_objects, lives_to_begin
+
+Wanted = Mapping[Source, tuple[PreparedAttribute, Indicator]]
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,8 @@ class ObjectPlanner:
         """Return an attribute's part in the object that one of its indicators stands for."""
         if not self.shared:
             return Source(attribute_key(indicator, attribute.uuid), event, attribute.uuid)
-        lifetime = self.lifetime(attribute, indicator)
-        return contribution(value_key(indicator), event, attribute.uuid, indicator, lifetime)
+        source = Source(value_key(indicator), event, attribute.uuid)
+        return contribution(source, indicator, self.lifetime(attribute, indicator))
 
     def lifetime(self, attribute: PreparedAttribute, indicator: Indicator) -> int:
         """Return for how many seconds from the run's time an indicator is valid; 0 where its end is fixed."""
@@ -49,17 +56,35 @@ class ObjectPlanner:
             return 0
         return seconds(indicator["valid_until"]) - seconds(indicator["modified"])
 
-    def desired(self, wanted: Mapping[Source, tuple[PreparedAttribute, Indicator]]) -> dict[str, DesiredObject]:
+    def claim(self, event: str, wanted: Wanted) -> Claim:
+        """Return what an event may claim of the objects that it wants a part in.
+
+        What it asks for is kept only where somebody else has a part too: else the object itself says it.
+        """
+        if self.shared:
+            return Claim(list(wanted))
+        others = [source for source in self.ledger.sources(source.key for source in wanted) if source.event != event]
+        contested = {other.key for other in others}
+        parts = [
+            contribution(source, indicator, self.lifetime(attribute, indicator)) if source.key in contested else source
+            for source, (attribute, indicator) in wanted.items()
+        ]
+        return claim(parts, others)
+
+    def desired(self, wanted: Wanted, theirs: Container[str] = ()) -> dict[str, DesiredObject]:
         """Return the objects that sources ask for, by key; the ledger has the sources already.
+
+        ``theirs`` are the keys of those that another event owns.
 
         Where attributes share objects, it is what all of their sources ask for together, those of other events too.
         """
         if self.shared:
             return desired_by_sources(self.ledger.sources({source.key for source in wanted}))
-        return {
-            source.key: desired_by_one(source, indicator, self.lifetime(attribute, indicator))
+        alone = [
+            desired_by_one(source, indicator, self.lifetime(attribute, indicator))
             for source, (attribute, indicator) in wanted.items()
-        }
+        ]
+        return {one.key: replace(one, owned=False) if one.key in theirs else one for one in alone}
 
     def plan(
         self,
@@ -90,22 +115,46 @@ class ObjectPlanner:
             asked |= ids
             ahead *= 2
 
-    def plan_without(self, event: str, sources: Sequence[Source], reasons: Mapping[str, str]) -> Plan:
+    def plan_without(
+        self, event: str, sources: Sequence[Source], reasons: Mapping[str, str]
+    ) -> tuple[Plan, Sequence[Source]]:
         """Decide on the objects of sources that an event takes back: one without any other source leaves.
 
-        ``reasons`` says why, by attribute; an attribute without one is not shown by MISP any more.
+        ``reasons`` says why, by attribute; an attribute without one is not shown by MISP any more. Return also the
+        sources that own objects now, and of which it is not known what they ask for.
         """
-        taken_back = {replace(source, contribution=b"") for source in sources}
-        all_sources = self.ledger.sources({source.key for source in sources})
-        staying = [source for source in all_sources if replace(source, contribution=b"") not in taken_back]
-        still_wanted = {source.key for source in staying}
+        left = self._without(sources)
         unwanted = {
             source.key: Cause(reasons.get(source.attribute, WithdrawalReason.NOT_SHOWN), event)
             for source in sources
-            if source.key not in still_wanted
+            if source.key in left.unwanted
         }
-        desired = desired_by_sources(staying) if self.shared else {}
-        return self.plan(desired, unwanted, event=event, in_window=False)
+        return self.plan(left.desired, unwanted, event=event, in_window=False), left.unheard
+
+    def outlived(self) -> dict[str, list[Source]]:
+        """Return the sources that own what has expired, where another event's would be valid still, by event."""
+        of_events: dict[str, list[Source]] = {}
+        expired = self.ledger.contested_and_expired(self.policy.now)
+        for source in outlived(self.ledger.sources(expired), self._end_of, self.policy.now):
+            of_events.setdefault(source.event, []).append(source)
+        return of_events
+
+    def _without(self, sources: Sequence[Source]) -> Succession:
+        """Decide what the objects of sources are without these."""
+        gone = {without_contribution(source) for source in sources}
+        all_sources = self.ledger.sources({source.key for source in sources})
+        if not self.shared:
+            return succession(all_sources, gone, self._end_of, self.policy.now)
+        staying = [source for source in all_sources if without_contribution(source) not in gone]
+        unwanted = {source.key for source in sources} - {source.key for source in staying}
+        return Succession(desired_by_sources(source for source in staying if is_shared(source.key)), unwanted)
+
+    def _end_of(self, source: Source) -> int:
+        """Return until when, in seconds since 1970, what a source asks for is valid, or would be renewed to be."""
+        part, event = unpacked(source.contribution), self.ledger.event(source.event)
+        if part["lifetime"] and event and event.listed and event.held_since is None:
+            return self.policy.now + int(part["lifetime"])
+        return seconds(part["indicator"]["valid_until"])
 
 
 def _in_a_row(wanted: DesiredObject, first: Life, number: int) -> Iterable[Life]:
@@ -115,7 +164,4 @@ def _in_a_row(wanted: DesiredObject, first: Life, number: int) -> Iterable[Life]
 
 def desired_by_sources(sources: Iterable[Source]) -> dict[str, DesiredObject]:
     """Return what all the sources of objects ask for together, by key."""
-    by_key: dict[str, list[Source]] = {}
-    for source in sources:
-        by_key.setdefault(source.key, []).append(source)
-    return {key: desired_by_all(key, of_key) for key, of_key in by_key.items()}
+    return {key: desired_by_all(key, of_key) for key, of_key in by_key(sources).items()}

@@ -6,24 +6,17 @@ id may be revoked, which is for ever; then what it stands for comes back with an
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import count
 from typing import NamedTuple
-from uuid import UUID, uuid5
 
-from constants import TLP_BY_STRICTNESS, TLP_MARKINGS, WithdrawalReason
-from helpers.indicators import Indicator, seconds, stix_time_of
-from helpers.ledger import ObjectRecord, RetryPolicy, Source, Stage, packed, unpacked
+from constants import WithdrawalReason
+from helpers.indicators import stix_time_of
+from helpers.ledger import ObjectRecord, RetryPolicy, Stage, packed
+from helpers.sync.ownership import DesiredObject, Life
 
-# The namespace of the ids of values that several events share.
-VALUE_NAMESPACE = UUID("7f6c1b0e-5d0a-5f5e-9c55-6f1f0a8d2b11")
 _LITERAL = re.compile(r" = '((?:[^'\\]|\\.)*)'", re.DOTALL)
-_TLP_ORDER = [TLP_MARKINGS[level] for level in TLP_BY_STRICTNESS]
 
 
 class Cause(NamedTuple):
@@ -31,48 +24,6 @@ class Cause(NamedTuple):
 
     reason: str
     event: str
-
-
-class Life(NamedTuple):
-    """One of the lives of what an object stands for: which one, from 1, and its STIX id."""
-
-    number: int
-    id: str
-
-
-@dataclass(frozen=True)
-class DesiredObject:
-    """One object that MISP wants at Microsoft.
-
-    ``namespace`` and ``first_id`` give its ids; ``lifetime`` is how many seconds its expiry is ahead of the
-    run's time, 0 where it is fixed; ``fixed_until`` the latest fixed expiry, 0 where there is none.
-    """
-
-    key: str
-    indicator: Indicator
-    namespace: UUID
-    first_id: str
-    lifetime: int
-    fixed_until: int = 0
-
-    @property
-    def pattern(self) -> str:
-        """The STIX pattern."""
-        return str(self.indicator["pattern"])
-
-    def lives_after(self, number: int) -> Iterator[Life]:
-        """Yield its lives after this one, without end; 0 stands before the first."""
-        return (Life(life, self._id_of(life)) for life in count(number + 1))
-
-    def _id_of(self, life: int) -> str:
-        return self.first_id if life == 1 else f"indicator--{uuid5(self.namespace, f'{self.pattern}#{life}')}"
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Changes when Microsoft should be told; a moving expiry and the time of sending do not count."""
-        kept = {name: value for name, value in self.indicator.items() if name not in ("modified", "id", "valid_until")}
-        kept["ends"] = [self.lifetime, self.fixed_until]
-        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass
@@ -96,57 +47,6 @@ class Plan:
     def kept(self) -> list[ObjectRecord]:
         """Everything that is to be written down."""
         return self.send + self.withdraw + self.stay
-
-
-def attribute_key(indicator: Indicator, attribute: str) -> str:
-    """Return the key of an attribute's observable."""
-    return f"{attribute}/{hashlib.sha256(indicator['pattern'].encode()).hexdigest()[:32]}"
-
-
-def value_key(indicator: Indicator) -> str:
-    """Return the key of a value that several attributes share."""
-    return f"value/{hashlib.sha256(indicator['pattern'].encode()).hexdigest()}"
-
-
-def desired_by_one(source: Source, indicator: Indicator, lifetime: int) -> DesiredObject:
-    """Return the object that an attribute asks for by itself."""
-    fixed_until = 0 if lifetime else seconds(indicator["valid_until"])
-    return DesiredObject(source.key, indicator, UUID(source.attribute), indicator["id"], lifetime, fixed_until)
-
-
-def desired_by_all(key: str, sources: Sequence[Source]) -> DesiredObject:
-    """Return the object that several attributes of the same value ask for together."""
-    parts = [unpacked(source.contribution) for source in sources]
-    indicator = merged(part["indicator"] for part in parts)
-    first_id = f"indicator--{uuid5(VALUE_NAMESPACE, indicator['pattern'])}"
-    lifetime = max(part["lifetime"] for part in parts)
-    ends = [seconds(part["indicator"]["valid_until"]) for part in parts if not part["lifetime"]]
-    return DesiredObject(key, {**indicator, "id": first_id}, VALUE_NAMESPACE, first_id, lifetime, max(ends, default=0))
-
-
-def contribution(key: str, event: str, attribute: str, indicator: Indicator, lifetime: int) -> Source:
-    """Return an attribute's part in a shared object; the time of the conversion does not count."""
-    kept = {name: value for name, value in indicator.items() if name != "modified"}
-    return Source(key, event, attribute, packed({"indicator": kept, "lifetime": lifetime}))
-
-
-def merged(indicators: Iterable[Indicator]) -> Indicator:
-    """Join indicators of one pattern: the oldest names it, labels and references add up.
-
-    The strictest TLP, the highest confidence and the latest expiry hold.
-    """
-    by_age = sorted(indicators, key=lambda indicator: (indicator["created"], indicator["id"]))
-    strictest = max((indicator["object_marking_refs"][0] for indicator in by_age), key=_TLP_ORDER.index)
-    references = [reference for indicator in by_age for reference in indicator["external_references"]]
-    return {
-        **by_age[0],
-        "labels": list(dict.fromkeys(label for indicator in by_age for label in indicator["labels"])),
-        "indicator_types": list(dict.fromkeys(kind for indicator in by_age for kind in indicator["indicator_types"])),
-        "external_references": list({json.dumps(entry, sort_keys=True): entry for entry in references}.values()),
-        "object_marking_refs": [strictest],
-        "confidence": max(indicator["confidence"] for indicator in by_age),
-        "valid_until": max(indicator["valid_until"] for indicator in by_age),
-    }
 
 
 def lives_to_begin(
@@ -191,6 +91,8 @@ def decide_objects(
     for key, wanted in desired.items():
         if key in begun:
             _begin_life(wanted, lives.get(key, []), begun[key], policy.now, plan)
+        elif not wanted.owned:
+            _leave_as_it_is(lives[key][-1], policy, plan)
         else:
             _bring_up_to_date(lives[key][-1], wanted, policy, plan, in_window=in_window, event=event)
     return plan
@@ -244,6 +146,13 @@ def _bring_up_to_date(
         plan.stay.append(replace(sent, stage=staying.stage, words=staying.words))
 
 
+def _leave_as_it_is(current: ObjectRecord, policy: RetryPolicy, plan: Plan) -> None:
+    """Send what another event owns only where Microsoft's answer is missing, and it was not planned in this run."""
+    planned = current.indicator["modified"] == stix_time_of(policy.now)
+    if not (policy.is_settled(current) or planned) and current.valid_until > policy.now:
+        plan.again.append(renewal(current, policy.now, moves=False))
+
+
 def _withdraw(lives: list[ObjectRecord], cause: Cause, now: int, plan: Plan) -> None:
     """Withdraw what is possibly live; what has expired leaves by itself, and may come back under its id."""
     if not lives or lives[-1].revoked:
@@ -264,7 +173,7 @@ def _replaced(dead: ObjectRecord) -> ObjectRecord:
 
 
 def _first_sent(wanted: DesiredObject, life: Life, now: int) -> ObjectRecord:
-    until = max(wanted.fixed_until, now + wanted.lifetime if wanted.lifetime else 0)
+    until = max(wanted.fixed_until, wanted.promised or (now + wanted.lifetime if wanted.lifetime else 0))
     indicator = {**wanted.indicator, "id": life.id, "modified": stix_time_of(now), "valid_until": stix_time_of(until)}
     return ObjectRecord(
         id=life.id,
@@ -289,7 +198,7 @@ def _sent(current: ObjectRecord, wanted: DesiredObject, now: int, in_window: boo
     due = current.accepted_at is None or (in_window and (current.renew_at or 0) <= now)
     if not due and not (in_window and _lifetime(current) != wanted.lifetime):
         moving = min(moving, current.valid_until)
-    until = max(wanted.fixed_until, moving)
+    until = max(wanted.fixed_until, wanted.promised or moving)
     renew_at = until - wanted.lifetime // 2 if wanted.lifetime else None
     indicator = {
         **wanted.indicator,

@@ -28,15 +28,20 @@ class SendQueue:
 
     def send(self, plan: Plan) -> None:
         """Enqueue what a plan sends; what events share goes out once, when every event had its say."""
-        ids = {record.id for record in plan.send}
-        self.unsent -= ids
         if self.shared:
-            self._at_the_end |= ids
+            self.send_at_the_end(plan)
         else:
+            self.unsent -= _ids(plan)
+            self._at_the_end -= _ids(plan)
             self._enqueue(plan)
 
+    def send_at_the_end(self, plan: Plan) -> None:
+        """Enqueue what a plan sends when every event had its say, since another one may still change it."""
+        self.unsent -= _ids(plan)
+        self._at_the_end |= _ids(plan)
+
     def send_shared(self) -> None:
-        """Enqueue the objects that events share, as all of their events together want them."""
+        """Enqueue what waits for the end: objects that events share, as all of their events together want them."""
         for records in self.ledger.load_in_batches(sorted(self._at_the_end)):
             waiting = [record for record in records if record.stage == Stage.PENDING and not record.leaving]
             new = [record for record in waiting if record.accepted_at is None]
@@ -52,3 +57,7 @@ class SendQueue:
     def _enqueue(self, plan: Plan) -> None:
         self.report.add_plan(plan)
         self.delivery.enqueue(plan.send)
+
+
+def _ids(plan: Plan) -> set[str]:
+    return {record.id for record in plan.send}

@@ -17,8 +17,8 @@ from helpers.ledger.spellings import holds, shortest, spellings
 from helpers.ledger.store import Ledger
 from helpers.settings import MsAuth
 from helpers.settings.sections import Tenant
+from helpers.sync import attribute_key, value_in
 from helpers.sync.destination import RunOptions
-from helpers.sync.plan import attribute_key, value_in
 from sandbox.faults import Fault
 from tests.support import FakeTime, hosts, misp_event
 from tests.support.postgres import ledger_url, postgres_server, postgres_url

@@ -106,6 +106,7 @@ def test_the_schema_s_version_is_inside(ledger_url):
 
 
 FIRST_SCHEMA = (
+    "DROP INDEX sources_with_contribution",
     "DROP INDEX objects_live",
     "ALTER TABLE objects DROP COLUMN live_until",
     "ALTER TABLE objects DROP COLUMN left_event",

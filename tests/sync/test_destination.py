@@ -6,10 +6,10 @@ import pytest
 
 from constants import Skip, WithdrawalReason
 from helpers.errors import SettingsError
+from helpers.indicators import seconds
 from helpers.misp import paged_search
 from helpers.misp.paged_search import PagedSearch
 from helpers.sync import RunOptions, settings_fingerprint
-from helpers.sync.plan import seconds
 from helpers.sync.run import opened, run
 from sandbox.faults import Fault
 from tests.support import hosts, misp_event

@@ -9,9 +9,9 @@ import pytest
 from helpers.commands import adopt, explain, status, withdraw
 from helpers.commands.check import Preflight
 from helpers.errors import NoLedger, RunActive
+from helpers.indicators import seconds
 from helpers.ledger.store import Ledger
 from helpers.settings import load
-from helpers.sync.plan import seconds
 from tests.support import environ_for, hosts, misp_event
 from tests.support.in_process import OneProcess
 from tests.support.processes import Host
