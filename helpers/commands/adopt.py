@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -38,6 +38,7 @@ from helpers.ledger import (
     RetryPolicy,
     Source,
     Stage,
+    one_live_object,
     packed,
 )
 from helpers.microsoft import NAMES, Clock, ManagementApi, api_for
@@ -300,20 +301,6 @@ def life_of(indicator: Indicator, attribute: UUID | None) -> int | None:
         return 1
     lives = (life for life in range(2, MOST_LIVES) if id_ == str(uuid5(namespace, f"{pattern}#{life}")))
     return next(lives, None)
-
-
-def one_live_object(lives: Iterable[ObjectRecord]) -> Iterator[ObjectRecord]:
-    """Yield what changes where a key has several objects: the live one becomes its last life, others leave."""
-    # What Microsoft keeps revoked comes first, so that the current one is live, if any of them is.
-    *others, current = sorted(lives, key=lambda record: (not record.revoked, record.life, record.id))
-    if current.revoked:
-        return
-    last = max(record.life for record in others)
-    if current.life <= last:
-        yield replace(current, life=last + 1)
-    for record in others:
-        if not record.revoked and record.words != WithdrawalReason.NOT_IN_MISP:
-            yield replace(record, leaving=WithdrawalReason.SECOND)
 
 
 def _prepared(raw: dict[str, Any]) -> PreparedAttribute:

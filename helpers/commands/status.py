@@ -24,6 +24,10 @@ _HELD = ", edited and not published again yet, or out of sight"
 _LEAVING = " to be withdrawn; what the guards hold back leaves with --force-withdraw"
 _REFUSED = ", whose withdrawals a guard held back; they leave with --force-withdraw"
 _UNKNOWN = ", and a run of the future counts as unknown"
+_IN_USE = (
+    "They use its workspace, so don't empty that. To withdraw this source system alone, give it an entry in ms_tenants "
+    "and withdraw it by the entry's name (docs/ledger.md#leaving-a-workspace)."
+)
 _RESULTS = {0: "done", 1: "done, but not all of it", 3: "MISP failed", 4: "Microsoft failed"}
 
 
@@ -69,6 +73,7 @@ def standing(destination: LedgerDestination, settings: Settings, now: int) -> Js
         "sourcesystem": destination.sourcesystem,
         "name": destination.name_in(settings) or "",
         "in_settings": destination.is_of(settings),
+        "workspace_in_settings": destination.workspace in {known.workspace_key for known in settings.destinations()},
         "live": counted["live"],
         f"expiring_in_{EXPIRES_SOON}_days": destination.ledger.expiring(now, now + EXPIRES_SOON * DAY),
         "held_events": destination.held_events(),
@@ -112,7 +117,7 @@ def _lines(answer: Json) -> Iterator[str]:
     for destination in destinations:
         yield from _destination_lines(destination)
         if not destination["in_settings"]:
-            yield f"  The settings don't name this destination. {_how_to_empty(destination, destinations)}"
+            yield f"  The settings don't name this destination. {_how_to_empty(destination)}"
     if answer["late"]:
         ahead = any(destination["in_settings"] and destination["in_the_future"] for destination in destinations)
         yield f"LATE: no good run in the last {answer['max_age_hours']:g} hours (--max-age){_UNKNOWN if ahead else ''}."
@@ -156,11 +161,10 @@ def _result(run: Json | None) -> str:
     return f"{run['at']}  exit code {code}: {words}"
 
 
-def _how_to_empty(destination: Json, destinations: list[Json]) -> str:
-    """Say how to empty a destination; the command takes a workspace as a whole."""
+def _how_to_empty(destination: Json) -> str:
+    """Say how to empty a destination; the command takes a workspace as a whole, so not where it is in use."""
     if not (destination["live"] or destination["leaving"]):
         return "Nothing of it is live."
-    workspace = destination["workspace"]
-    command = f"To empty it: python script.py withdraw --workspace {shlex.quote(workspace)}"
-    shared = any(other["in_settings"] and other["workspace"] == workspace for other in destinations)
-    return command + (" (which empties the one that the settings name as well)" if shared else "")
+    if destination["workspace_in_settings"]:
+        return _IN_USE
+    return f"To empty it: python script.py withdraw --workspace {shlex.quote(destination['workspace'])}"

@@ -1,6 +1,7 @@
 """What is known of each destination, and where: SQLite or PostgreSQL."""
 
 from helpers.ledger.database import Database, known_destinations
+from helpers.ledger.joining import one_live_object
 from helpers.ledger.lookup import Found, LedgerDestination, Question, ledger_destinations
 from helpers.ledger.records import (
     AttributeRecord,
@@ -36,6 +37,7 @@ __all__ = [
     "holds",
     "known_destinations",
     "ledger_destinations",
+    "one_live_object",
     "packed",
     "unpacked",
 ]

@@ -22,7 +22,7 @@ from helpers.ledger.tables import ABOUT, DESTINATIONS, METADATA, SCHEMA
 from helpers.ledger.trouble import explained
 from helpers.ledger.upgrade import upgrade
 from helpers.process import interrupts
-from helpers.settings import without_secrets
+from helpers.settings import canonical_workspace, without_secrets
 from helpers.text import shorten
 
 _LOCK = 0x4D325345
@@ -216,7 +216,7 @@ class Database:
 def known_destinations(url: str) -> list[tuple[str, str]]:
     """Return workspace and source system of each destination in a ledger; none when there is no ledger yet.
 
-    Raises LedgerError.
+    One of which an older ledger has several spellings is one. Raises LedgerError.
     """
     file = sqlite.file_of(url)
     if file and not file.exists():
@@ -229,7 +229,8 @@ def known_destinations(url: str) -> list[tuple[str, str]]:
                     return []
                 columns = (DESTINATIONS.c.workspace, DESTINATIONS.c.sourcesystem)
                 question = sql.select(*columns).order_by(DESTINATIONS.c.id)
-                return [(workspace, system) for workspace, system in connection.execute(question)]
+                named = ((canonical_workspace(workspace), system) for workspace, system in connection.execute(question))
+                return list(dict.fromkeys(named))
         finally:
             engine.dispose()
 

@@ -7,20 +7,19 @@ read anew by the next run, which decides about everything again.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields, replace
-from typing import Any
 
 import sqlalchemy as sql
 
 from constants import WithdrawalReason
-from helpers.ledger.records import REVOKED, ObjectRecord, Stage
+from helpers.ledger.facts import read_facts
+from helpers.ledger.records import REVOKED, DestinationFacts, ObjectRecord, Stage
 from helpers.ledger.tables import ATTRIBUTES, DESTINATIONS, EVENTS, OBJECTS, SOURCES
 from helpers.settings import canonical_address, canonical_workspace
 from helpers.text import batched
 
 _AT_ONCE = 500
-Facts = dict[str, Any]
 
 
 def join_spellings(connection: sql.Connection) -> None:
@@ -36,8 +35,10 @@ def join_spellings(connection: sql.Connection) -> None:
         else:
             kept[name] = row.id
     for (workspace, _), number in kept.items():
-        facts = _with_one_address(_facts_of(connection, number))
-        _update(connection, number, workspace=workspace, facts=json.dumps(facts))
+        _update(connection, number, workspace=workspace)
+        facts = _facts_of(connection, number)
+        if with_one_address(facts) != facts:
+            _update(connection, number, facts=json.dumps(with_one_address(facts).stored()))
 
 
 def joined_object(one: ObjectRecord, other: ObjectRecord) -> ObjectRecord:
@@ -74,15 +75,25 @@ def one_live_object(lives: Iterable[ObjectRecord]) -> Iterator[ObjectRecord]:
             yield replace(record, leaving=WithdrawalReason.SECOND)
 
 
-def joined_facts(one: Mapping[str, Any], other: Mapping[str, Any]) -> Facts:
-    """Return what is known of both destinations as a whole, as a ledger holds it; a full run is due then."""
-    earlier, later = sorted((one, other), key=lambda facts: (facts.get("last_run") or {}).get("at", 0))
-    joined = {**earlier, **later}
-    for name in ("shape", "full_begun"):
-        joined.pop(name, None)
-    joined["full_run"] = max(facts.get("full_run", 0) for facts in (one, other))
-    joined["refused_events"] = sorted({*one.get("refused_events", ()), *other.get("refused_events", ())})
-    return joined
+def joined_facts(one: DestinationFacts, other: DestinationFacts) -> DestinationFacts:
+    """Return what is known of both destinations as a whole; a full run is due then."""
+    earlier, later = sorted((one, other), key=lambda facts: facts.ran_at)
+    return replace(
+        DestinationFacts.of({**earlier.stored(), **later.stored()}),
+        settings_fingerprint="",
+        full_begun=None,
+        full_run=max(one.full_run, other.full_run),
+        refused_events=tuple(sorted({*one.refused_events, *other.refused_events})),
+    )
+
+
+def with_one_address(facts: DestinationFacts) -> DestinationFacts:
+    """Return facts with MISP's address as the settings spell it now."""
+    misp, view = (
+        {**seen, "url": _canonical(seen["url"])} if seen and seen.get("url") else seen
+        for seen in (facts.misp, facts.view)
+    )
+    return replace(facts, misp=misp, view=view)
 
 
 def _join(connection: sql.Connection, kept: int, other: int) -> None:
@@ -92,7 +103,7 @@ def _join(connection: sql.Connection, kept: int, other: int) -> None:
     _join_rows(connection, ATTRIBUTES, kept, other, ["event", "uuid"])
     _join_rows(connection, SOURCES, kept, other, ["key", "event", "attribute"])
     facts = joined_facts(_facts_of(connection, kept), _facts_of(connection, other))
-    _update(connection, kept, facts=json.dumps(facts))
+    _update(connection, kept, facts=json.dumps(facts.stored()))
     connection.execute(sql.delete(DESTINATIONS).where(DESTINATIONS.c.id == other))
     connection.execute(sql.update(EVENTS).where(EVENTS.c.destination == kept).values(todo=True, full_run=0))
     connection.execute(sql.update(ATTRIBUTES).where(ATTRIBUTES.c.destination == kept).values(fingerprint=""))
@@ -142,17 +153,15 @@ def _put(connection: sql.Connection, number: int, record: ObjectRecord) -> None:
     connection.execute(sql.update(OBJECTS).where(*this).values(due=None, **asdict(record)))
 
 
-def _facts_of(connection: sql.Connection, number: int) -> Facts:
-    text = connection.scalar(sql.select(DESTINATIONS.c.facts).where(DESTINATIONS.c.id == number))
-    return dict(json.loads(text or "{}"))
+def _facts_of(connection: sql.Connection, number: int) -> DestinationFacts:
+    return read_facts(connection.scalar(sql.select(DESTINATIONS.c.facts).where(DESTINATIONS.c.id == number)))[0]
 
 
-def _with_one_address(facts: Facts) -> Facts:
-    """Return facts with MISP's address as the settings spell it now."""
-    for name in ("misp", "view"):
-        if facts.get(name) and facts[name].get("url"):
-            facts[name]["url"] = canonical_address(facts[name]["url"])
-    return facts
+def _canonical(address: str) -> str:
+    try:
+        return canonical_address(address)
+    except ValueError:  # what somebody wrote there by hand is no address: another MISP, then
+        return address
 
 
 def _update(connection: sql.Connection, number: int, **values: str) -> None:

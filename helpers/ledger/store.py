@@ -31,6 +31,7 @@ from helpers.ledger.records import (
 )
 from helpers.ledger.rows import PARAMETERS, LedgerRows, Row
 from helpers.ledger.tables import ATTRIBUTES, DESTINATIONS, EVENTS, OBJECTS, SOURCES, WITH_CONTRIBUTION
+from helpers.settings import canonical_workspace
 from helpers.text import batched
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,8 @@ class Ledger(LedgerRows):
         """
         super().__init__(Database(database, dry=dry) if isinstance(database, str) else database)
         self._line, self._told = 0, False
-        self._name = hashlib.sha256(f"{workspace.lower()} {sourcesystem}".encode()).hexdigest()[:16]
+        workspace = canonical_workspace(workspace)
+        self._name = hashlib.sha256(f"{workspace} {sourcesystem}".encode()).hexdigest()[:16]
         try:
             self.destination = self._destination(workspace, sourcesystem)
         except BaseException:

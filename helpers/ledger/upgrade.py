@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sql
 
+from helpers.ledger.joining import join_spellings
 from helpers.ledger.tables import ABOUT, ATTRIBUTES, EVENTS, SCHEMA, SOURCES
 
 _STEPS = {
@@ -29,6 +30,7 @@ def upgrade(connection: sql.Connection, version: int) -> None:
         for statement in _STEPS[step]:
             connection.execute(sql.text(statement))
     if version < 3:
+        join_spellings(connection)
         _hear_of_contested_objects(connection)
     if version < SCHEMA:
         connection.execute(ABOUT.update().where(ABOUT.c.name == "schema").values(value=str(SCHEMA)))

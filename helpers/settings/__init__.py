@@ -1,11 +1,11 @@
 """``config.py`` and the environment as one frozen ``Settings``; every problem is named at once."""
 
-from helpers.settings.addresses import secrets_in, without_secrets
+from helpers.settings.addresses import canonical_address, secrets_in, without_secrets
 from helpers.settings.attribute_filters import AttributeFilters, NamePatterns
 from helpers.settings.config.config_file import written
 from helpers.settings.environment import variable
 from helpers.settings.loading import DEFAULT_CONFIG, load
-from helpers.settings.model import FROM_VAULT, Settings
+from helpers.settings.model import FROM_VAULT, Settings, canonical_workspace
 from helpers.settings.sections import MsAuth
 
 __all__ = [
@@ -15,6 +15,8 @@ __all__ = [
     "MsAuth",
     "NamePatterns",
     "Settings",
+    "canonical_address",
+    "canonical_workspace",
     "load",
     "secrets_in",
     "variable",

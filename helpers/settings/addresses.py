@@ -1,12 +1,13 @@
-"""What is secret in an address: a URL of a database, a proxy or a service. Pure."""
+"""What is secret in an address, and which addresses are the same: of a database, a proxy or a service. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 _HIDDEN = "***"
+_PORTS = {"http": 80, "https": 443}
 # What stands between two names and values, and in a value up to the next "&": it may hold the rest of them.
 _NAMED = re.compile(r"(?<=[?#&;])([^=?#&;]*)=(?=([^&]*))")
 _SECRET_NAME = re.compile(
@@ -30,6 +31,18 @@ def without_secrets(address: str) -> str:
             shown += address[shown_to:start] + _HIDDEN
             shown_to = end
     return shown + address[shown_to:]
+
+
+def canonical_address(address: str) -> str:
+    """Return the one spelling of a web address: its host in lower case, no port that goes without saying, no slash.
+
+    RFC 3986, 6.2.2.1 and 6.2.3: scheme and host have no letter case, and an empty or a default port is none.
+    """
+    url = urlsplit(address)
+    host, port = url.netloc.lower().removesuffix(":"), url.port
+    if port is not None and port == _PORTS.get(url.scheme):
+        host = host.rpartition(":")[0]
+    return f"{url.scheme}://{host}{url.path}".rstrip("/")
 
 
 def _places(address: str) -> Iterator[tuple[int, int]]:

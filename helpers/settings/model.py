@@ -171,7 +171,7 @@ class Settings(BaseModel):
     def workspace_key(self) -> str:
         """What the ledger knows the destination by, beside its source system: Graph knows no workspaces."""
         if self.graph:
-            return f"{GRAPH_KEY}{self.ms_auth.tenant.lower()}:{self.ms_target_product}"
+            return f"{GRAPH_KEY}{self.ms_auth.tenant}:{self.ms_target_product}"
         return self.ms_auth.workspace_id
 
     @property
@@ -355,3 +355,11 @@ def _setting_types(model: type[BaseModel]) -> dict[str, Any]:
 
 # The type of each setting by dotted name (``ms_auth.tenant``); one with fixed keys is there as a dict as well.
 SETTING_TYPES = _setting_types(Settings)
+
+
+def canonical_workspace(key: str) -> str:
+    """Return the one spelling of a ``workspace_key``: GUIDs and domain names have no letter case."""
+    if not key.startswith(GRAPH_KEY):
+        return key.lower()
+    tenant, colon, product = key.removeprefix(GRAPH_KEY).partition(":")
+    return f"{GRAPH_KEY}{tenant.lower()}{colon}{product}"

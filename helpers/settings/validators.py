@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
+from helpers.settings.addresses import canonical_address
 from helpers.settings.attribute_filters import AttributeFilters, FilterProblems
 
 GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
@@ -36,10 +37,10 @@ ANY_TENANT = frozenset({"common", "organizations", "consumers"})
 
 
 def guid(value: str) -> str:
-    """Accept a GUID such as Azure gives applications and workspaces."""
+    """Accept a GUID such as Azure gives applications and workspaces; return it in lower case, as one spelling."""
     if not GUID.fullmatch(value):
         raise ValueError("is not a GUID: copy it whole from the Azure portal, 36 characters with hyphens.")
-    return value
+    return value.lower()
 
 
 def azure_name(value: str) -> str:
@@ -50,12 +51,15 @@ def azure_name(value: str) -> str:
 
 
 def tenant(value: str) -> str:
-    """Accept one directory, by GUID or domain name; client credentials work with no other kind."""
+    """Accept one directory, by GUID or domain name; client credentials work with no other kind.
+
+    Return it in lower case, as one spelling.
+    """
     if value.lower() in ANY_TENANT:
         raise ValueError("must name one tenant: write its GUID or its domain name, not a shared endpoint.")
     if not GUID.fullmatch(value) and not DOMAIN.fullmatch(value):
         raise ValueError("is neither a GUID nor a domain name: copy the directory (tenant) id from Azure.")
-    return value
+    return value.lower()
 
 
 def secret(value: SecretStr) -> SecretStr:
@@ -90,7 +94,7 @@ def vault_secret(value: str) -> str:
 
 
 def web_address(value: str) -> str:
-    """Accept an http or https URL with a host; return it without trailing slashes."""
+    """Accept an http or https URL with a host; return its one spelling."""
     url = _split_url(value)
     if url.scheme.lower() not in {"http", "https"} or not url.hostname:
         raise ValueError("is not a web address: write it with its scheme, as in https://misp.example.org.")
@@ -98,11 +102,11 @@ def web_address(value: str) -> str:
         raise ValueError("has a user or password in it: take them out of the address.")
     if url.query or url.fragment or re.search(r"[\s<>]", value):
         raise ValueError("has a space, <, >, ? or # in it: write the base address only.")
-    return value.rstrip("/")
+    return canonical_address(value)
 
 
 def https_address(value: str) -> str:
-    """Accept an https URL with a host; return it without trailing slashes."""
+    """Accept an https URL with a host; return its one spelling."""
     address = web_address(value)
     if not address.lower().startswith("https://"):
         raise ValueError("must begin with https://: tokens and indicators are sent there.")

@@ -142,7 +142,16 @@ def test_destinations_that_the_settings_do_not_name_are_marked(settings, keep):
     ]
     assert standings == [(WORKSPACE, "MISP", True), (OTHER, "MISP", False), (WORKSPACE, "second", False)]
     assert f"To empty it: python script.py withdraw --workspace {OTHER}\n" in text
-    assert f"withdraw --workspace {WORKSPACE} (which empties the one that the settings name as well)" in text
+    assert f"withdraw --workspace {WORKSPACE}" not in text and "They use its workspace, so don't empty that." in text
+
+
+@pytest.mark.parametrize("source", ["MISP", "second"])
+def test_nothing_advises_to_empty_what_the_settings_spell_in_another_way(settings, keep, source):
+    keep(object_record(), workspace=WORKSPACE.upper(), sourcesystem=source)
+    _, answer, text = ask(settings)
+    assert answer["destinations"][0]["workspace_in_settings"]
+    assert answer["destinations"][0]["in_settings"] is (source == "MISP")
+    assert "To empty it" not in text
 
 
 def test_an_empty_one_need_not_be_emptied(settings, keep):

@@ -14,6 +14,7 @@ import sqlalchemy as sql
 from constants import WithdrawalReason
 from helpers.ledger import (
     AttributeRecord,
+    DestinationFacts,
     EventRecord,
     Ledger,
     ObjectRecord,
@@ -23,7 +24,7 @@ from helpers.ledger import (
     one_live_object,
     packed,
 )
-from helpers.ledger.joining import joined_facts, joined_object
+from helpers.ledger.joining import joined_facts, joined_object, with_one_address
 from tests.support.postgres import ledger_url, postgres_server, postgres_url
 
 __all__ = ["ledger_url", "postgres_server", "postgres_url"]
@@ -89,13 +90,16 @@ def test_one_object_of_a_key_stays():
 
 
 def test_the_later_facts_count_and_a_full_run_is_due():
-    one = {"last_run": {"at": 5}, "full_run": 7, "refused_events": ["a"], "shape": "x", "full_at": 4}
-    other = {"last_run": {"at": 6}, "full_run": 2, "refused_events": ["b"], "shape": "x", "adopted_at": 3}
+    one = DestinationFacts(last_run={"at": 5}, full_run=7, refused_events=("a",), settings_fingerprint="x", full_at=4)
+    other = DestinationFacts(last_run={"at": 6}, full_run=2, refused_events=("b",), settings_fingerprint="x")
     for facts in (joined_facts(one, other), joined_facts(other, one)):
-        assert facts == {
-            **{"last_run": {"at": 6}, "full_run": 7, "refused_events": ["a", "b"]},
-            **{"adopted_at": 3, "full_at": 4},
-        }
+        assert facts == DestinationFacts(last_run={"at": 6}, full_run=7, refused_events=("a", "b"), full_at=4)
+
+
+@pytest.mark.parametrize("address", ["https://[::1", "https://misp.example.org:x", ""])
+def test_what_is_no_address_stays_as_it_is(address):
+    facts = DestinationFacts(misp={"url": address, "user": "1"})
+    assert with_one_address(facts) == facts
 
 
 # -- a whole ledger ---------------------------------------------------------------------------------------

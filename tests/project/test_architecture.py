@@ -262,7 +262,7 @@ def test_only_the_ledger_touches_the_database():
     with_database = {name for name, path in HELPERS.items() if tops(imports(path)) & databases}
     assert with_database == {
         *("ledger.database", "ledger.sqlite", "ledger.postgresql", "ledger.trouble"),
-        *("ledger.rows", "ledger.store", "ledger.lookup", "ledger.tables", "ledger.upgrade"),
+        *("ledger.joining", "ledger.rows", "ledger.store", "ledger.lookup", "ledger.tables", "ledger.upgrade"),
     }
 
 

@@ -1,4 +1,4 @@
-"""What is secret in an address, wherever it stands there."""
+"""What is secret in an address, wherever it stands there, and which addresses are the same."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.settings import Settings
-from helpers.settings.addresses import secrets_in, without_secrets
+from helpers.settings import Settings, canonical_workspace
+from helpers.settings.addresses import canonical_address, secrets_in, without_secrets
 
 HIDDEN = "Zq7-hidden"
 
@@ -66,3 +66,34 @@ def test_a_secret_is_known_as_it_is_written_and_as_it_is_sent(password):
 def test_a_token_in_a_proxy_s_address_is_a_secret_of_the_settings():
     settings = Settings(ms_proxies={"https": f"http://{HIDDEN}@proxy.example.org:3128"})
     assert settings.secret_values() == (HIDDEN,)
+
+
+@pytest.mark.parametrize(
+    ("spellings", "canonical"),
+    [
+        (
+            ["https://MISP.Example.org", "https://misp.example.org:443", "HTTPS://misp.example.org:0443/"],
+            "https://misp.example.org",
+        ),
+        (["https://misp.example.org:", "https://misp.example.org//"], "https://misp.example.org"),
+        (["http://Misp.example.org:80/", "http://misp.example.org"], "http://misp.example.org"),
+        (["https://misp.example.org:80", "https://MISP.example.org:80/"], "https://misp.example.org:80"),
+        (["http://misp.example.org:443"], "http://misp.example.org:443"),
+        (["https://misp.example.org:443/Sub/Path/"], "https://misp.example.org/Sub/Path"),
+        (["https://[2001:DB8::443]:443/", "https://[2001:db8::443]"], "https://[2001:db8::443]"),
+    ],
+)
+def test_an_address_has_one_spelling(spellings, canonical):
+    assert {canonical_address(spelling) for spelling in spellings} == {canonical}
+    assert {Settings(misp_domain=spelling).misp_domain for spelling in spellings} == {canonical}
+
+
+def test_guids_and_domain_names_have_no_letter_case():
+    spellings = [{"tenant": "CONTOSO.Example.org", "workspace_id": "ABCDEF00-0000-4000-8000-000000000001"}]
+    spellings += [{name: value.lower() for name, value in spellings[0].items()}]
+    plain = {Settings(ms_auth=auth).workspace_key for auth in spellings}
+    graph = {Settings(ms_auth={**auth, "graph_api": True}).workspace_key for auth in spellings}
+    assert (len(plain), len(graph)) == (1, 1)
+    assert {canonical_workspace(key.upper()) for key in plain} == plain
+    (key,) = graph
+    assert canonical_workspace(key.replace("contoso", "CONTOSO")) == key

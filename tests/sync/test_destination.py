@@ -491,3 +491,18 @@ def test_a_run_that_was_refused_is_recorded_as_one_that_failed(make_site):
     with opened(site.settings) as ledger:
         facts = ledger.facts()
     assert (facts.last_run["exit_code"], facts.last_good) == (2, START)
+
+
+def test_another_spelling_is_the_same_destination_and_the_same_misp(make_site):
+    site = make_site()
+    load(site)
+    site.run()
+    spelt = {"MISP_DOMAIN": "https://MISP.example.org:443/"}
+    spelt |= {f"MS_AUTH__{name}": getattr(site.azure, name.lower()).upper() for name in ("WORKSPACE_ID", "TENANT")}
+    site.settings = make_site(**spelt).settings
+    uploads = len(site.azure.uploads)
+    report = later(site, full=True)
+    assert (report.exit_code, report.refusals, report.unchanged) == (0, [], 9)
+    assert len(site.azure.uploads) == uploads
+    with opened(site.settings) as ledger:
+        assert len(ledger.destinations()) == 1
