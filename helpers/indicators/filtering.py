@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from constants import TLP_2_LEVELS, Skip
@@ -21,7 +22,7 @@ from helpers.indicators.request_event import (
     Skipped,
     excerpt,
 )
-from helpers.indicators.tags import Tags
+from helpers.indicators.tags import Tag
 from helpers.indicators.values import Unsendable
 from helpers.settings import AttributeFilters, NamePatterns
 
@@ -134,15 +135,15 @@ class _Examination:
             return None
         return ", ".join(sorted(score.model for score in scores))
 
-    @property
-    def _own(self) -> Tags:
+    @cached_property
+    def _own(self) -> list[Tag]:
         return self.attribute.tags
 
     def _first_tag(self, names: NamePatterns) -> str:
         return _first_of(self._own, names) or self.header.tags.once(_first_of, names)
 
 
-def _first_of(all_tags: Tags, names: NamePatterns) -> str:
+def _first_of(all_tags: Sequence[Tag], names: NamePatterns) -> str:
     return names.first(tag.name for tag in all_tags)
 
 

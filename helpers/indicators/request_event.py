@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from constants import LONGEST_INFO, LONGEST_VALUES, MOST_LABELS, RULE_LANGUAGES, Skip
 from helpers.indicators.dates import begin_of, end_of, from_timestamp
 from helpers.indicators.misp_fields import Json, dicts, is_true, name_of, stix_uuid, text_of
-from helpers.indicators.tags import Tags, read_tags
+from helpers.indicators.tags import Tag, Tags, read_tags
 from helpers.indicators.values import Unsendable, Value, is_digest, normalise
 from helpers.text import printable, shorten
 
@@ -77,7 +77,7 @@ class EventHeader:
             organisation=name_of(organisation.get("name")),
             organisation_uuid=stix_uuid(organisation.get("uuid")),
             created=from_timestamp(event.get("timestamp")),
-            tags=read_tags(event.get("Tag")),
+            tags=Tags(read_tags(event.get("Tag"))),
             published=is_true(event.get("published")),
             threat_actors=names["threat-actor"],
             malware=names["malware-type"],
@@ -128,8 +128,8 @@ class PreparedAttribute:
             "object_relation": name_of(self.raw.get("object_relation")) or self.value.type,
         }
 
-    @cached_property
-    def tags(self) -> Tags:
+    @property
+    def tags(self) -> list[Tag]:
         """The attribute's own tags."""
         return read_tags(self.raw.get("Tag"))
 

@@ -7,7 +7,7 @@ where it means the same, so that the plan treats both alike; ``graph`` holds the
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -21,7 +21,7 @@ from helpers.indicators.dates import stix_time
 from helpers.indicators.misp_fields import text_of
 from helpers.indicators.request_event import PreparedAttribute
 from helpers.indicators.request_indicator import Indicator, RequestObject
-from helpers.indicators.tags import Tag, Tags
+from helpers.indicators.tags import Tag, found_in
 from helpers.indicators.values import Unsendable, Value, port_of
 
 if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
@@ -94,7 +94,7 @@ class RequestObjectGraph(RequestObject):
             "action": self.rules.ms_action,
             "activityGroupNames": list(self.event.threat_actors),
             "description": shortened(text_of(self.attribute.raw.get("comment")) or self.event.info),
-            "diamondModel": own.once(_diamonds, None) or inherited.once(_diamonds, None) or "unknown",
+            "diamondModel": _diamonds(own, None) or inherited.once(_diamonds, None) or "unknown",
             "isActive": self.event.published,
             "killChain": list(dict.fromkeys(kill_chain)),
             "malwareFamilyNames": list(self.event.malware),
@@ -208,28 +208,30 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
-def _labels(own: Tags, inherited: Tags, rules: ConversionRules) -> list[str]:
+def _labels(own: Sequence[Tag], inherited: Sequence[Tag], rules: ConversionRules) -> list[str]:
     """Return the tags that no property says, those among them whose words Microsoft does not know."""
-    said = [name for all_tags in (own, inherited) for name in all_tags.once(_said_otherwise, rules)]
-    unknown = [name for all_tags in (own, inherited) for name in all_tags.once(_with_unknown_words, rules)]
+    said = [name for all_tags in (own, inherited) for name in found_in(all_tags, _said_otherwise, rules)]
+    unknown = [name for all_tags in (own, inherited) for name in found_in(all_tags, _with_unknown_words, rules)]
     return list(dict.fromkeys([*said, *unknown]))[:MOST_LABELS]
 
 
-def _said_otherwise(all_tags: Tags, rules: ConversionRules) -> list[str]:
-    return tags.labels((tag for tag in all_tags if not _diamond(tag)), rules)
+def _said_otherwise(all_tags: Sequence[Tag], rules: ConversionRules) -> list[str]:
+    return tags.labels([tag for tag in all_tags if not _diamond(tag)], rules)
 
 
-def _with_unknown_words(all_tags: Tags, rules: ConversionRules) -> list[str]:
-    unknown = (tag for tag in all_tags if not _diamond(tag) and _has_unknown_words(Tags([tag])))
+def _with_unknown_words(all_tags: Sequence[Tag], rules: ConversionRules) -> list[str]:
+    unknown = (tag for tag in all_tags if not _diamond(tag) and _has_unknown_words(tag))
     names = (tag.name for tag in unknown if not (rules.ignore_localtags and tag.local))
     return list(islice(names, MOST_LABELS))
 
 
-def _has_unknown_words(tag: Tags) -> bool:
-    return bool(set(tag.phases) - set(constants.GRAPH_KILL_CHAIN) or set(tag.threat_types) - set(THREAT_TYPES))
+def _has_unknown_words(tag: Tag) -> bool:
+    phases = {phase["phase_name"] for phase in tags.kill_chain_phases([tag])}
+    threats = set(tags.threat_types([tag], (), THREAT_TYPES[0]))
+    return bool(phases - set(constants.GRAPH_KILL_CHAIN) or threats - set(THREAT_TYPES))
 
 
-def _diamonds(all_tags: Tags, _rules: None) -> str:
+def _diamonds(all_tags: Sequence[Tag], _rules: None) -> str:
     return next(filter(None, map(_diamond, all_tags)), "")
 
 

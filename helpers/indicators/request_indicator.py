@@ -13,6 +13,7 @@ from helpers.indicators.dates import begin_of, end_of, stix_time
 from helpers.indicators.misp_fields import Json, event_url, text_of
 from helpers.indicators.patterns import Observable
 from helpers.indicators.request_event import EventHeader, PreparedAttribute
+from helpers.indicators.tags import Tag, Tags
 from helpers.text import shorten
 
 if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
@@ -102,7 +103,7 @@ class RequestObjectIndicator(RequestObject):
             "valid_from": stix_time(self.created),
             "valid_until": stix_time(self.valid_until),
             "confidence": tags.confidence(own, inherited, self.rules),
-            "labels": self._labels,
+            "labels": self._labels(own, inherited),
             "external_references": [self.reference],
             "object_marking_refs": [TLP_MARKINGS[tlp]],
         }
@@ -112,12 +113,11 @@ class RequestObjectIndicator(RequestObject):
             indicator["created_by_ref"] = f"identity--{self.event.organisation_uuid}"
         return indicator
 
-    @property
-    def _labels(self) -> list[str]:
+    def _labels(self, attribute_tags: list[Tag], event_tags: Tags) -> list[str]:
         """What misp-stix says of type and category, as the attribute has them, then the tags."""
         raw = self.attribute.raw
         own = [f'misp:{key}="{text_of(raw.get(key))}"' for key in ("type", "category") if text_of(raw.get(key))]
-        return own + tags.labels(self.attribute.tags, self.rules, self.event.tags)
+        return own + tags.labels(attribute_tags, self.rules, event_tags)
 
     def _category_phases(self) -> list[dict[str, str]]:
         """misp-stix's phases, with the attribute's own category for the one that its type would have."""

@@ -6,7 +6,7 @@ a local ``tlp:red`` is respected, and are left out of the labels when ``ignore_l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -51,39 +51,14 @@ class Tag:
 
 
 class Tags(list[Tag]):
-    """The tags of an event or of an attribute; what they mean is worked out once, however many attributes ask."""
+    """The tags of an event: what they mean is worked out once, however many attributes ask."""
 
-    @classmethod
-    def of(cls, tags: Iterable[Tag]) -> Tags:
-        """Return tags as such."""
-        return tags if isinstance(tags, Tags) else cls(tags)
+    def __init__(self, tags: Iterable[Tag] = ()) -> None:
+        """Take the tags over; nothing is asked yet."""
+        super().__init__(tags)
+        self._known: dict[tuple[object, int], tuple[object, Any]] = {}
 
-    @cached_property
-    def tlp(self) -> str:
-        """The strictest word of TLP among them; empty where there is none."""
-        words = [word for tag in self if (word := _tlp(tag)) in TLP_2_LEVELS]
-        return max(words, key=TLP_2_LEVELS.__getitem__, default="")
-
-    @cached_property
-    def confidence_words(self) -> frozenset[str]:
-        """What they say after ``misp:confidence-level``."""
-        return frozenset(map(_confidence_word, self)) - {""}
-
-    @cached_property
-    def threat_types(self) -> list[str]:
-        """The sentinel-threattype words, each once."""
-        return _some(filter(None, map(_threat_type, self)))
-
-    @cached_property
-    def phases(self) -> list[str]:
-        """The phases that kill-chain tags name, each once."""
-        return _some(filter(None, map(_phase, self)))
-
-    @cached_property
-    def _known(self) -> dict[Any, tuple[Any, Any]]:
-        return {}
-
-    def once(self, read: Callable[[Tags, Rules], Found], rules: Rules) -> Found:
+    def once(self, read: Callable[[Sequence[Tag], Rules], Found], rules: Rules) -> Found:
         """Return what a function finds in them by some rules, without asking it again."""
         key = (read, id(rules))
         if key not in self._known:
@@ -91,67 +66,93 @@ class Tags(list[Tag]):
         return cast("Found", self._known[key][1])
 
 
-def read_tags(raw: Any) -> Tags:
+def found_in(tags: Sequence[Tag], read: Callable[[Sequence[Tag], Rules], Found], rules: Rules) -> Found:
+    """Return what a function finds in the tags of an attribute or, once, in those of an event."""
+    return tags.once(read, rules) if isinstance(tags, Tags) else read(tags, rules)
+
+
+def read_tags(raw: Any) -> list[Tag]:
     """Return the tags of an event or attribute; what is no tag, or only inherited, is left out."""
-    return Tags(
+    return [
         Tag(storable(tag["name"]).strip(), local=is_true(tag.get("local")))
         for tag in (raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, list) else [])
         if isinstance(tag, dict)
         and isinstance(tag.get("name"), str)
         and tag["name"].strip()
         and not is_true(tag.get("inherited"))
-    )
+    ]
 
 
-def tlp_level(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], default: str) -> str:
+def tlp_level(attribute_tags: Sequence[Tag], event_tags: Sequence[Tag], default: str) -> str:
     """Return white, green, amber or red: the strictest of the attribute, else the event, else the default."""
     return TLP_BY_STRICTNESS[TLP_LEVELS[tlp_word(attribute_tags, event_tags, default)]]
 
 
-def tlp_word(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], default: str) -> str:
+def tlp_word(attribute_tags: Sequence[Tag], event_tags: Sequence[Tag], default: str) -> str:
     """Return the same as the tag says it, ``clear`` and ``amber+strict`` included."""
-    words = (Tags.of(tags).tlp for tags in (attribute_tags, event_tags, (Tag(default),)))
-    return next(filter(None, words), TLP_BY_STRICTNESS[0])
+    for tags in (attribute_tags, event_tags, (Tag(default),)):
+        if word := found_in(tags, _strictest, None):
+            return word
+    return TLP_BY_STRICTNESS[0]
 
 
-def confidence(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], rules: ConversionRules) -> int:
+def confidence(attribute_tags: Sequence[Tag], event_tags: Sequence[Tag], rules: ConversionRules) -> int:
     """Return 0 to 100: the lowest on the attribute, else on the event, else the default."""
     for tags in (attribute_tags, event_tags):
-        words = Tags.of(tags).confidence_words
-        if values := [level for word, level in rules.confidence_levels.items() if word in words]:
-            return min(values)
+        lowest = found_in(tags, _lowest_confidence, rules)
+        if lowest is not None:
+            return lowest
     return rules.default_confidence
 
 
-def threat_types(attribute_tags: Iterable[Tag], event_tags: Iterable[Tag], default: str) -> list[str]:
+def threat_types(attribute_tags: Sequence[Tag], event_tags: Sequence[Tag], default: str) -> list[str]:
     """Return the sentinel-threattype words on the attribute, else on the event, else the default."""
-    return list(Tags.of(attribute_tags).threat_types or Tags.of(event_tags).threat_types or [default])
+    for tags in (attribute_tags, event_tags):
+        if words := found_in(tags, _threat_types, None):
+            return list(words)
+    return [default]
 
 
-def kill_chain_phases(*tags: Iterable[Tag]) -> list[dict[str, str]]:
+def kill_chain_phases(*tags: Sequence[Tag]) -> list[dict[str, str]]:
     """Return the phases that kill-chain tags name, in STIX's form, each once."""
-    phases = _some(phase for some in tags for phase in Tags.of(some).phases)
+    phases = _some(phase for some in tags for phase in found_in(some, _phases, None))
     return [{"kill_chain_name": KILL_CHAIN_NAME, "phase_name": phase} for phase in phases]
 
 
-def labels(attribute_tags: Iterable[Tag], rules: ConversionRules, event_tags: Iterable[Tag] = ()) -> list[str]:
+def labels(attribute_tags: Sequence[Tag], rules: ConversionRules, event_tags: Sequence[Tag] = ()) -> list[str]:
     """Return the names of the tags that mean nothing else, under the ignore and allow lists, each once."""
-    return _some(name for tags in (attribute_tags, event_tags) for name in Tags.of(tags).once(_labels, rules))
+    return _some(name for tags in (attribute_tags, event_tags) for name in found_in(tags, _labels, rules))
 
 
-def _labels(tags: Tags, rules: ConversionRules) -> list[str]:
+def _strictest(tags: Sequence[Tag], _rules: None) -> str:
+    words = [word for tag in tags if (word := _tlp(tag)) in TLP_2_LEVELS]
+    return max(words, key=TLP_2_LEVELS.__getitem__) if words else ""
+
+
+def _lowest_confidence(tags: Sequence[Tag], rules: ConversionRules) -> int | None:
+    levels = rules.confidence_levels
+    values = [levels[word] for tag in tags if (word := _confidence_word(tag)) in levels]
+    return min(values) if values else None
+
+
+def _threat_types(tags: Sequence[Tag], _rules: None) -> list[str]:
+    return _some(filter(None, map(_threat_type, tags)))
+
+
+def _phases(tags: Sequence[Tag], _rules: None) -> list[str]:
+    return _some(filter(None, map(_phase, tags)))
+
+
+def _labels(tags: Sequence[Tag], rules: ConversionRules) -> list[str]:
     return _some(tag.name for tag in tags if not (rules.ignore_localtags and tag.local) and _is_label(tag, rules))
 
 
 def _some(names: Iterable[str]) -> list[str]:
     """Return the first names, each once; longer ones than MISP's are none."""
-    distinct: dict[str, None] = {}
-    for name in names:
-        if len(name) <= LONGEST_NAME:
-            distinct[name] = None
-        if len(distinct) == MOST_LABELS:
-            break
-    return list(distinct)
+    distinct = list(dict.fromkeys(names))
+    if any(len(name) > LONGEST_NAME for name in distinct):
+        distinct = [name for name in distinct if len(name) <= LONGEST_NAME]
+    return distinct[:MOST_LABELS]
 
 
 def _tlp(tag: Tag) -> str:
