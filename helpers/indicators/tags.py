@@ -115,13 +115,13 @@ def threat_types(attribute_tags: Sequence[Tag], event_tags: Sequence[Tag], defau
 
 def kill_chain_phases(*tags: Sequence[Tag]) -> list[dict[str, str]]:
     """Return the phases that kill-chain tags name, in STIX's form, each once."""
-    phases = _some(phase for some in tags for phase in found_in(some, _phases, None))
-    return [{"kill_chain_name": KILL_CHAIN_NAME, "phase_name": phase} for phase in phases]
+    phases = [phase for some in tags for phase in found_in(some, _phases, None)]
+    return [{"kill_chain_name": KILL_CHAIN_NAME, "phase_name": phase} for phase in _some(phases)]
 
 
 def labels(attribute_tags: Sequence[Tag], rules: ConversionRules, event_tags: Sequence[Tag] = ()) -> list[str]:
     """Return the names of the tags that mean nothing else, under the ignore and allow lists, each once."""
-    return _some(name for tags in (attribute_tags, event_tags) for name in found_in(tags, _labels, rules))
+    return _some([*found_in(attribute_tags, _labels, rules), *found_in(event_tags, _labels, rules)])
 
 
 def _strictest(tags: Sequence[Tag], _rules: None) -> str:
@@ -144,13 +144,13 @@ def _phases(tags: Sequence[Tag], _rules: None) -> list[str]:
 
 
 def _labels(tags: Sequence[Tag], rules: ConversionRules) -> list[str]:
-    return _some(tag.name for tag in tags if not (rules.ignore_localtags and tag.local) and _is_label(tag, rules))
+    return _some([tag.name for tag in tags if not (rules.ignore_localtags and tag.local) and _is_label(tag, rules)])
 
 
 def _some(names: Iterable[str]) -> list[str]:
     """Return the first names, each once; longer ones than MISP's are none."""
     distinct = list(dict.fromkeys(names))
-    if any(len(name) > LONGEST_NAME for name in distinct):
+    if max(map(len, distinct), default=0) > LONGEST_NAME:
         distinct = [name for name in distinct if len(name) <= LONGEST_NAME]
     return distinct[:MOST_LABELS]
 

@@ -127,7 +127,9 @@ def is_digest(kind: str, text: str) -> bool:
 
 def storable(text: str) -> str:
     """Return a text that UTF-8 and PostgreSQL can hold: half characters (lone surrogates) and NUL become "?"."""
-    return text.encode(errors="replace").decode().replace("\0", "?")
+    if not text.isascii():
+        text = text.encode(errors="replace").decode()
+    return text.replace("\0", "?")
 
 
 def _text(value: object) -> str:
