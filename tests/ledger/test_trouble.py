@@ -293,6 +293,25 @@ def test_a_disk_that_is_full_at_any_moment_of_a_run_is_not_microsoft_s_failure(t
     assert not site.azure.wrong
 
 
+def test_nothing_more_is_sent_once_the_ledger_cannot_be_used(tmp_path, monkeypatch):
+    site = Site(tmp_path, NOW, MISP_EVENT_FILTERS='{"published": 1}')
+    site.misp.load([misp_event(n, hosts(10, f"e{n}h")) for n in (1, 2)])
+    keep = Ledger.keep
+
+    def until_the_second_event(ledger, **rows):
+        if any("e2h" in record.value for record in rows.get("objects", ())):
+            raise LedgerError("the disk is full")
+        keep(ledger, **rows)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "keep", until_the_second_event)
+        with pytest.raises(LedgerError, match="the disk is full"):
+            site.run()
+    assert not site.azure.uploads
+    assert site.run().exit_code == 0
+    assert len(site.live()) == 20
+
+
 def test_a_row_that_the_ledger_does_not_take_costs_only_its_event(tmp_path, monkeypatch):
     site = Site(tmp_path, NOW, MISP_EVENT_FILTERS='{"published": 1}')
     site.misp.load([misp_event(n, hosts(10, f"e{n}h")) for n in (1, 2)])
