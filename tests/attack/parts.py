@@ -38,8 +38,8 @@ PARTS = {
     "share": Part("attack.stories.shared", 60, 4, 240),
     "adopt": Part("attack.adoption.attack", 300, 20, 120),
     "destinations": Part("attack.destinations.attack", 20, 2, 120),
-    "sqlite": Part("attack.kills.sqlite", 30, 1, 300),
-    "postgresql": Part("attack.kills.postgresql", 30, 1, 300),
+    "sqlite": Part("attack.kills.sqlite", 30, 1, 400),
+    "postgresql": Part("attack.kills.postgresql", 30, 1, 400),
 }
 
 

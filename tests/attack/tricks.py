@@ -77,6 +77,16 @@ def _odd_field(chance, number, victims):
     return Hostile(_event(chance, number), twist, 0 if name in NEEDED else GOOD)
 
 
+def _endless_count(chance, number, victims):
+    """A counter by which the pages of the event's attributes never come to their end."""
+    count = chance.choice([2**62, "9" * 18, 10**30])
+
+    def twist(event):
+        return {**event, "attribute_count": count}
+
+    return Hostile(_event(chance, number), twist, 0)
+
+
 def _odd_attribute(chance, number, victims):
     changes = {chance.choice(ATTRIBUTE_FIELDS): deepcopy(chance.choice(ODD)) for _ in range(chance.randint(1, 4))}
 
@@ -192,5 +202,5 @@ def _words(chance, number, victims):
 TRICKS = [
     *(_odd_field, _odd_field, _odd_field, _odd_attribute, _odd_attribute, _not_an_attribute, _odd_times, _odd_times),
     *(_same_uuid_inside, _same_uuid_elsewhere, _same_uuid_elsewhere, _next_life, _next_life, _many_tags, _odd_tags),
-    *(_recursion, _objects, _words),
+    *(_recursion, _objects, _words, _endless_count),
 ]
