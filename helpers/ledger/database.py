@@ -218,10 +218,10 @@ def known_destinations(url: str) -> list[tuple[str, str]]:
 
     One of which an older ledger has several spellings is one. Raises LedgerError.
     """
-    file = sqlite.file_of(url)
-    if file and not file.exists():
-        return []
     with explained(url):
+        file = sqlite.file_of(url)
+        if file and not file.exists():
+            return []
         engine = _engine(url, dry=True)
         try:
             with engine.connect() as connection:

@@ -71,6 +71,7 @@ def file_lock(path: Path) -> Iterator[None]:
 
     lock = filelock.FileLock(path, timeout=0, mode=0o600)
     try:
+        os.close(open_private(path, os.O_RDWR))  # filelock takes a pipe or a device too
         lock.acquire()
     except filelock.Timeout as error:
         raise RunActive(f"Another run is active (it holds {path}); this one does nothing.") from error

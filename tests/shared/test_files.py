@@ -11,8 +11,8 @@ import pytest
 from helpers import files, log
 from helpers.errors import LedgerError, SettingsError
 from helpers.files import OddFile, make_private_directory, open_file, open_private, permission_hint, user_name
-from helpers.ledger import database
-from helpers.ledger.database import Database
+from helpers.ledger import sqlite
+from helpers.ledger.database import Database, known_destinations
 from helpers.settings import validators
 from tests.support.odd_files import ODD_FILES
 
@@ -81,7 +81,7 @@ def test_log_and_ledger_say_it(tmp_path, as_another, monkeypatch):
         raise refused(path)
 
     monkeypatch.setattr(log, "open_private", no)
-    monkeypatch.setattr(database, "open_private", no)
+    monkeypatch.setattr(sqlite, "open_private", no)
     with pytest.raises(SettingsError, match=f"log_file cannot be written .*chown -R {OTHER}: {place}"):
         log.try_out(file)
     with pytest.raises(LedgerError, match=rf"cannot be used \(state_url\).*chown -R {OTHER}: {place}"):
@@ -117,6 +117,8 @@ def test_a_ledger_in_a_directory_that_may_not_be_entered_is_reported(shut):
     for dry in (True, False):
         with pytest.raises(LedgerError, match="Permission denied"):
             Database(f"sqlite:///{shut / 'ledger.sqlite'}", dry=dry)
+    with pytest.raises(LedgerError, match="Permission denied"):
+        known_destinations(f"sqlite:///{shut / 'ledger.sqlite'}")
 
 
 # --- nothing but files and directories -------------------------------------------------------------
