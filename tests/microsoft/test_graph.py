@@ -810,7 +810,7 @@ def test_only_its_owner_may_read_an_answer(make_site, tmp_path):
 def test_a_directory_that_cannot_be_made_is_a_warning(tmp_path, caplog):
     (tmp_path / "logs").write_text("")
     AnswerFiles(tmp_path / "logs", "").add(Answer(200))
-    assert "cannot be written" in caplog.text
+    assert "logs is a file, which is refused: take it away" in caplog.text
 
 
 # --- settings and commands ---------------------------------------------------------------------------------
