@@ -77,7 +77,9 @@ class Preflight:
             self._tell("ok  ", name, step(), origins)
         except SyncError as error:
             self.worst = self.worst or error.exit_code
-            self._tell("FAIL", name, " ".join(str(error).splitlines()), origins)
+            problems = error.problems if isinstance(error, SettingsError) else (str(error),)
+            for problem in problems:
+                self._tell("FAIL", name, " ".join(problem.splitlines()), origins)
             return False
         return True
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from helpers.commands.check import Preflight
 from helpers.errors import SettingsError
 from helpers.files import steps_to
 from helpers.ledger.database import Database
@@ -18,7 +19,7 @@ from helpers.ledger.lookup import ledger_destinations
 from helpers.log import try_out
 from helpers.settings import cross_checks, environment, load
 from helpers.settings.config import places
-from helpers.settings.config.trust import ROOT, Names, Trusted, Writers, sentences, writers
+from helpers.settings.config.trust import ROOT, Names, Reader, Trusted, Writers, sentences, writers
 from helpers.sync.run import make_state_dir
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of other users")
@@ -94,7 +95,7 @@ def test_a_user_trusts_itself_and_its_group():
 
 
 NAMES = Names(lambda uid: {WWW: "www-data"}.get(uid, str(uid)), str, frozenset({"/home/ann"}))
-RUN_AS = "run this as www-data (runuser -u www-data -- misp2sentinel), or "
+RUN_AS = "run this as www-data (runuser -u www-data -- misp2sentinel), or, if root is to run it from now on, "
 SENTENCES = {
     "owner": (
         {CONFIG: Writers(WWW), ABOVE: Writers(WWW)},
@@ -130,7 +131,10 @@ SENTENCES = {
     "a user without a name": (
         {CONFIG: Writers(SOC)},
         {},
-        [f"{CONFIG} may be changed by 4242: run this as 4242, or chown root {CONFIG}"],
+        [
+            f"{CONFIG} may be changed by 4242: run this as 4242, or, if root is to run it from now on, "
+            f"chown root {CONFIG}"
+        ],
     ),
     "a link": (
         {CONFIG: Writers(WWW, is_link=True)},
@@ -149,8 +153,16 @@ SENTENCES = {
     ),
     "to another user than root": (
         {CONFIG: Writers(WWW)},
-        {"as_root": False},
+        {"reader": Reader.ANOTHER_USER},
         [f"{CONFIG} may be changed by www-data: as root, chown root {CONFIG}"],
+    ),
+    "to root in a container, where www-data has no command": (
+        {CONFIG: Writers(WWW)},
+        {"reader": Reader.ROOT_ELSEWHERE},
+        [
+            f"{CONFIG} may be changed by www-data: run this as www-data, or, if root is to run it from now on, chown "
+            f"root {CONFIG}"
+        ],
     ),
 }
 
@@ -158,7 +170,7 @@ SENTENCES = {
 @pytest.mark.parametrize("name", SENTENCES)
 def test_each_is_said_once_with_what_to_do(name):
     found, how, expected = SENTENCES[name]
-    assert sentences(found, NAMES, **{"as_root": True, **how}) == expected
+    assert sentences(found, NAMES, **{"reader": Reader.ROOT_ON_A_HOST, **how}) == expected
 
 
 # --- the way to a file -----------------------------------------------------------------------------
@@ -271,7 +283,7 @@ REFUSED = [
 
 def commands_in(problems):
     """The line that each problem ends with."""
-    return [re.split(r": (?:.*, or )?(?=ch(?:own|mod) )", problem)[-1] for problem in problems]
+    return [re.split(r": (?:.*, or, if .* on, )?(?=ch(?:own|mod) )", problem)[-1] for problem in problems]
 
 
 @as_root
@@ -404,6 +416,8 @@ def test_elsewhere_it_is_a_warning_for_check(spoil, elsewhere, etc, on_a_host, m
     ((name, warning),) = cross_checks.distrusted_places(loaded.settings)
     assert name == "config.py" and "may be changed by" in warning
     assert "runuser" not in warning
+    assert ("as root, chown" in warning) == (spoil is other_owner and os.geteuid() != 0)
+    assert ("run this as www-data, or" in warning) == (spoil is other_owner and os.geteuid() == 0)
 
 
 @as_root
@@ -469,7 +483,8 @@ def test_a_state_directory_is_not_made_where_others_may_exchange_it(state):
 def test_root_after_runs_of_cron_s_user_is_told_both_ways(state):
     """What is in the directory counts too, and only what is ours."""
     make_state_dir(state)
-    ours = ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite.1.lock", "misp2sentinel.log", "parsed_indicators.txt"]
+    ledger = ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite.1.lock"]
+    ours = [*ledger, "misp2sentinel.log", "parsed_indicators.txt", "run.0f.lock", "run.lock"]
     for name in [*ours, "somebody-elses.db"]:
         (state.state_path / name).write_text("")
         owned(state.state_path / name, WWW, WWW, 0o600)
@@ -496,6 +511,19 @@ def test_what_reads_in_it_is_refused_as_well(uses, state):
 
             collect(state, None, None)
     assert list(state.state_path.iterdir()) == []
+
+
+@as_root
+def test_check_has_a_line_for_each_place(state):
+    state.state_path.mkdir()
+    for place in (state.state_path, state.state_path.parent):
+        owned(place, WWW, WWW, 0o700 if place == state.state_path else 0o755)
+    lines = []
+    assert not Preflight(state, lines.append)._step("state", lambda: make_state_dir(state), {"state_dir"})
+    assert [line.partition(" is not used")[0] for line in lines] == [
+        "FAIL state: state_dir (environment MISP2SENTINEL_STATE_DIR)"
+    ] * 2
+    assert all(line.endswith("[state_dir from environment MISP2SENTINEL_STATE_DIR]") for line in lines)
 
 
 # emptyDir is root's and open to all; fsGroup gives it a group and the setgid bit (kubernetes.io, "Volumes" and

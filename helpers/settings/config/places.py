@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers.files import group_name, homes, is_own_group, steps_to, user_name
-from helpers.settings.config.trust import ROOT, Names, Trusted, sentences, writers
+from helpers.settings.config.trust import ROOT, Names, Reader, Trusted, sentences, writers
 
 if TYPE_CHECKING:
     from helpers.settings.config.trust import Step
 
 # What is ours in state_dir, which may be a directory that others use too.
 _OURS = (
-    *("ledger.sqlite*", "misp2sentinel*.log", "run.lock", "stories.json", "logs"),
+    *("ledger.sqlite*", "misp2sentinel*.log", "run*.lock", "stories.json", "logs"),
     *("parsed_indicators*.txt", "sentinel_response*.txt"),
 )
 # Docker, podman and Kubernetes leave these in each container; the variable is set in each pod (kubernetes.io,
@@ -40,7 +40,7 @@ def of_config(path: Path, opened: os.stat_result | None = None) -> list[str]:
     steps = _steps(path, refuse=refuse)
     if opened and not os.path.samestat(steps[-1][1], opened):
         return [f"{path} is not the file that this path leads to: name the file itself"]
-    return sentences(writers(steps, _trusted()), _names(), as_root=refuse)
+    return sentences(writers(steps, _trusted()), _names(), _reader(refuse=refuse))
 
 
 def imports_are_safe(folder: Path) -> bool:
@@ -56,9 +56,10 @@ def of_state_dir(directory: Path, *, refuse: bool) -> list[str]:
     itself = {end: found.pop(end)} if end in found else {}
     if not itself:
         found |= writers(list(_ours_in(directory)), _trusted())
+    reader = _reader(refuse=refuse)
     return [
-        *sentences(found, _names(), as_root=refuse),
-        *sentences(itself, _names(), as_root=refuse, whole=_is_private(directory)),
+        *sentences(found, _names(), reader),
+        *sentences(itself, _names(), reader, whole=_is_private(directory)),
     ]
 
 
@@ -95,6 +96,12 @@ def _trusted() -> Trusted:
     if user == 0:
         return ROOT
     return Trusted(ROOT.users | {user}, ROOT.groups | ({group} if is_own_group(group) else set()))
+
+
+def _reader(*, refuse: bool) -> Reader:
+    if refuse:
+        return Reader.ROOT_ON_A_HOST
+    return Reader.ROOT_ELSEWHERE if os.geteuid() == 0 else Reader.ANOTHER_USER
 
 
 def _names() -> Names:

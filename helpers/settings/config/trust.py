@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,6 +44,14 @@ class Writers(NamedTuple):
     everybody: bool = False
     sticky: bool = False
     is_link: bool = False
+
+
+class Reader(Enum):
+    """Who is told: only root can let another user run this, and only on a host is there a command for it."""
+
+    ROOT_ON_A_HOST = 1
+    ROOT_ELSEWHERE = 2
+    ANOTHER_USER = 3
 
 
 ROOT = Trusted(frozenset({0}), frozenset({0}))
@@ -82,19 +91,16 @@ def _writers(path: str, statuses: Mapping[str, os.stat_result], trusted: Trusted
     return Writers(owner, group, everybody, sticky and (everybody or group is not None))
 
 
-def sentences(found: Mapping[str, Writers], names: Names, *, as_root: bool, whole: bool = False) -> list[str]:
-    """Say for each who may change what, and what to do about it.
-
-    ``as_root``: root could let another user run this. ``whole``: what is in a directory goes with it.
-    """
+def sentences(found: Mapping[str, Writers], names: Names, reader: Reader, *, whole: bool = False) -> list[str]:
+    """Say for each who may change what, and what to do about it; ``whole``: what is in a directory goes with it."""
     by_writers = sorted(found, key=lambda path: (repr(found[path]), path))
     groups = [(others, list(paths)) for others, paths in groupby(by_writers, key=lambda path: found[path])]
-    return [_sentence(others, paths, names, as_root=as_root, whole=whole) for others, paths in groups]
+    return [_sentence(others, paths, names, reader, whole=whole) for others, paths in groups]
 
 
-def _sentence(others: Writers, paths: list[str], names: Names, *, as_root: bool, whole: bool) -> str:
+def _sentence(others: Writers, paths: list[str], names: Names, reader: Reader, *, whole: bool) -> str:
     who = _who(others, names)
-    return f"{_listed(paths)} may be changed by {who}: {_advice(others, paths, names, as_root=as_root, whole=whole)}"
+    return f"{_listed(paths)} may be changed by {who}: {_advice(others, paths, names, reader, whole=whole)}"
 
 
 def _who(others: Writers, names: Names) -> str:
@@ -104,18 +110,19 @@ def _who(others: Writers, names: Names) -> str:
     return _listed([*owner, *([f"the group {names.group(others.group)}"] if others.group is not None else [])])
 
 
-def _advice(others: Writers, paths: list[str], names: Names, *, as_root: bool, whole: bool) -> str:
+def _advice(others: Writers, paths: list[str], names: Names, reader: Reader, *, whole: bool) -> str:
     command = "" if names.homes & {*paths} else _command(others, paths, whole=whole)
     by_root = "name another place, where only root may write"
     if others.sticky:
         by_root = "name a directory of its own in it"
     elif command:
-        by_root = command if as_root else f"as root, {command}"
-    if others.owner is None or not as_root:
+        by_root = f"as root, {command}" if reader is Reader.ANOTHER_USER else command
+    if others.owner is None or reader is Reader.ANOTHER_USER:
         return by_root
     owner = names.user(others.owner)
-    how = "" if owner.isdigit() else f" (runuser -u {shlex.quote(owner)} -- misp2sentinel)"
-    return f"run this as {owner}{how}, or {by_root}"
+    has_command = reader is Reader.ROOT_ON_A_HOST and not owner.isdigit()
+    how = f" (runuser -u {shlex.quote(owner)} -- misp2sentinel)" if has_command else ""
+    return f"run this as {owner}{how}, or, if root is to run it from now on, {by_root}"
 
 
 def _command(others: Writers, paths: list[str], *, whole: bool) -> str:
