@@ -7,6 +7,7 @@ is on that host, or link-local, and is asked without any proxy.
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -108,14 +109,13 @@ class PinnedHttpAdapter(HTTPAdapter):
 
     def _content_of(self, response: requests.Response) -> bytes:
         """Read and decode an answer, and count meanwhile. Raises AnswerTooLarge."""
-        chunks, size = [], 0
-        for chunk in response.iter_content(_CHUNK):
-            size += len(chunk)
-            if size > self.limits.most_bytes:
-                response.close()
-                raise AnswerTooLarge(self.limits.most_bytes / MIB)
-            chunks.append(chunk)
-        return b"".join(chunks)
+        with io.BytesIO() as content:  # what is too large goes at once: the error's traceback would hold it
+            for chunk in response.iter_content(_CHUNK):
+                if content.tell() + len(chunk) > self.limits.most_bytes:
+                    response.close()
+                    raise AnswerTooLarge(self.limits.most_bytes / MIB)
+                content.write(chunk)
+            return content.getvalue()
 
     def _proxies_for(self, url: str) -> Mapping[str, str]:
         if self._proxies is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -27,6 +28,9 @@ VERSION = "2025-07-01-preview"
 PER_PAGE = 100
 TRIES = 6
 LONGEST_WAIT = 900.0
+# No workspace has so many indicators, and nothing gives so many empty pages.
+MOST = 10_000_000
+MOST_EMPTY = 1000
 _PATH = (
     "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.OperationalInsights/workspaces/{}"
     "/providers/Microsoft.SecurityInsights/threatIntelligence/main/{}?api-version="
@@ -60,7 +64,9 @@ class ManagementApi:
         """Yield each indicator as it was uploaded. Raises MicrosoftError with what to do."""
         page = self._ask("POST", address(self._settings), json.dumps(_query(self._settings)).encode())
         yield from _indicators(page)
+        pages = _Pages()
         while link := page.get("nextLink"):
+            pages.leave(page, str(link))
             page = self._ask("GET", self._on_our_host(str(link)))
             yield from _indicators(page)
 
@@ -90,6 +96,21 @@ class ManagementApi:
     def _ask_once(self, method: str, url: str, body: bytes | None, token: str) -> Reply:
         answer = self._client.send(method, url, token, body)
         return Reply(answer, _interpret(answer))
+
+
+@dataclass
+class _Pages:
+    """The pages so far: how many indicators they ``gave``, and a number for each link to a further one."""
+
+    gave: int = 0
+    links: set[int] = field(default_factory=set)
+
+    def leave(self, page: dict[str, Any], link: str) -> None:
+        """Take note of a page and of where it leads. Raises MicrosoftError where there is no end in sight."""
+        self.gave += len(page["value"])
+        if hash(link) in self.links or self.gave > MOST or len(self.links) > self.gave + MOST_EMPTY:
+            raise MicrosoftError(f"The management API gives pages without an end: it was left after {self.gave:,}.")
+        self.links.add(hash(link))
 
 
 def _interpret(answer: Answer) -> Verdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,11 +12,21 @@ import pytest
 
 from helpers.errors import MicrosoftError, SyncError
 from helpers.http import MIB, PinnedHttpAdapter, session
-from helpers.microsoft import BatchSender, ManagementApi, MicrosoftClient, RateLimiters, api_for, key_vault
+from helpers.microsoft import (
+    BatchSender,
+    Clock,
+    ManagementApi,
+    MicrosoftClient,
+    RateLimiters,
+    api_for,
+    key_vault,
+    management_api,
+)
 from helpers.microsoft.batch import Batch
 from helpers.microsoft.client import LIMITS
 from helpers.microsoft.responses import NextStep
 from helpers.settings import load
+from sandbox.azure.app import AzureState
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
 from tests.support import environ_for, hosts, misp_event
@@ -87,6 +98,24 @@ def test_a_management_api_whose_answer_is_too_large_is_an_error(site):
     with pytest.raises(MicrosoftError, match=LARGER):
         list(ManagementApi(site.settings(), site.time.clock).indicators())
     assert site.time.slept == []
+
+
+@pytest.mark.parametrize("kind", ["one page again and again", "ever new empty pages", "ever new pages"])
+def test_a_management_api_whose_pages_have_no_end_is_left(monkeypatch, kind):
+    monkeypatch.setattr(management_api, "MOST", 500)
+    settings, asked = load(None, environ_for(AzureState())).settings, count()
+    api = ManagementApi(settings, Clock())
+    records = [{"properties": {"data": {"id": "x", "pattern": "y"}}}] * (100 if kind == "ever new pages" else 0)
+
+    def page(*_):
+        number = 1 + next(asked) * kind.startswith("ever")
+        link = f"{settings.ms_endpoints.management}/query?page={number}"
+        return {"value": records, "nextLink": link}
+
+    monkeypatch.setattr(api, "_ask", page)
+    with pytest.raises(MicrosoftError, match="pages without an end"):
+        list(api.indicators())
+    assert next(asked) <= management_api.MOST_EMPTY + 3
 
 
 def test_a_key_vault_whose_answer_is_too_large_is_an_error(tmp_path, monkeypatch):

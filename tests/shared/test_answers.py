@@ -177,6 +177,17 @@ def test_an_answer_that_is_too_large_is_not_read_to_its_end(tls, name):
     assert peak < 8 * MIB
 
 
+def test_of_an_answer_that_was_too_large_the_error_keeps_nothing():
+    limits = Limits(silence_seconds=10, answer_seconds=300, most_bytes=8 * MIB)
+    with WireServer(lambda _: chain([CHUNKED], repeat(b"10000\r\n" + bytes(65536) + b"\r\n"))) as server:
+        tracemalloc.start()
+        with pytest.raises(AnswerTooLarge) as kept:
+            get(server.url, limits)
+        held = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+    assert kept.value.__traceback__ and held < 2 * MIB
+
+
 @pytest.mark.parametrize("body", [b"", b"x" * MIB], ids=["nothing", "just as much as may be"])
 @pytest.mark.parametrize("encoding", ["", "gzip", "deflate"])
 def test_what_is_not_too_large_is_read_whole(tls, body, encoding):
