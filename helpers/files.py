@@ -59,6 +59,14 @@ def open_private(path: Path, flags: int) -> int:
     return descriptor
 
 
+def is_null_device(path: Path) -> bool:
+    """Say whether this is what swallows all that is written to it, and no link to that."""
+    with suppress(OSError):
+        status = path.lstat()
+        return stat.S_ISCHR(status.st_mode) and status.st_rdev == Path(os.devnull).stat().st_rdev
+    return False
+
+
 def make_private_directory(path: Path) -> None:
     """Make a directory that only its owner may enter, and those above it; one that is there stays as it is.
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.errors import SettingsError
-from helpers.files import OddFile, open_private, permission_hint
+from helpers.files import OddFile, is_null_device, open_private, permission_hint
 from helpers.text import printable
 
 _SHORTEST_SECRET = 4
@@ -112,8 +112,9 @@ class _LogFile(logging.FileHandler):
     _reported = False
 
     def _open(self) -> TextIOWrapper:
-        """Open the file as ``open_private`` does, each time that logging opens it."""
-        descriptor = open_private(Path(self.baseFilename), os.O_WRONLY | os.O_APPEND)
+        """Open the file as ``open_private`` does, each time that logging opens it; /dev/null is how sites want none."""
+        path, flags = Path(self.baseFilename), os.O_WRONLY | os.O_APPEND
+        descriptor = os.open(os.devnull, flags) if is_null_device(path) else open_private(path, flags)
         return os.fdopen(descriptor, "a", encoding=self.encoding, errors=self.errors)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  logging's own

@@ -3,7 +3,9 @@
 import io
 import json
 import logging
+import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -108,6 +110,22 @@ def test_a_log_is_a_file_and_nothing_else(odd, tmp_path):
     ODD_FILES[odd](path)
     with pytest.raises(SettingsError, match=f"log_file cannot be used: .*{odd}.*which is refused"):
         log.try_out(path)
+
+
+def test_dev_null_is_no_log_and_stays_as_it_is(monkeypatch):
+    before = Path(os.devnull).stat().st_mode
+    monkeypatch.setattr(os, "fchmod", lambda *_: pytest.fail("it is the system's"))
+    log.try_out(Path(os.devnull))
+    handler = log._file_handler(Path(os.devnull))
+    handler.emit(logging.makeLogRecord({"msg": "swallowed"}))
+    handler.close()
+    assert Path(os.devnull).stat().st_mode == before
+
+
+def test_a_link_to_dev_null_is_a_link(tmp_path):
+    (tmp_path / "log").symlink_to(os.devnull)
+    with pytest.raises(SettingsError, match="symbolic link"):
+        log.try_out(tmp_path / "log")
 
 
 def test_a_log_that_becomes_a_link_later_is_not_followed(tmp_path):
