@@ -55,7 +55,7 @@ class Withdrawal:
         self._send(leaving)
 
     def _may(self, count: int) -> bool:
-        live = self.ledger.count(self.now)["live"]
+        live = self.ledger.live(self.now)
         percent = self.settings.max_withdraw_percent
         if WithdrawalLimits(live, percent, self.force).allows_at_once(count):
             return True

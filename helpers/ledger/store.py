@@ -259,10 +259,16 @@ class Ledger(LedgerRows):
         """Count objects: live (possibly, not expired) and each stage."""
         of_ours = OBJECTS.c.destination == self.destination
         stages = sql.select(OBJECTS.c.stage, sql.func.count()).where(of_ours).group_by(OBJECTS.c.stage)
-        live = sql.select(sql.func.count()).where(of_ours, OBJECTS.c.live, OBJECTS.c.live_until > now)
         with self._transaction() as connection:
             counted = {str(stage): int(count) for stage, count in connection.execute(stages)}
-            return {**counted, "live": int(connection.scalar(live) or 0)}
+        return {**counted, "live": self.live(now)}
+
+    def live(self, now: int) -> int:
+        """Count the objects that are possibly live and not expired; an index has them all."""
+        of_ours = OBJECTS.c.destination == self.destination
+        live = sql.select(sql.func.count()).where(of_ours, OBJECTS.c.live, OBJECTS.c.live_until > now)
+        with self._transaction() as connection:
+            return int(connection.scalar(live) or 0)
 
     def expiring(self, since: int, until: int) -> int:
         """Count the live objects that expire in a span of time."""

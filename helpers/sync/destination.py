@@ -149,7 +149,7 @@ def _withdrawal_limits(destination: DestinationRun, options: RunOptions, now: in
         facts = replace(facts, forced_at=(*facts.forced_at, now)[-MOST_FORCED:])
         ledger.save_facts(facts)
     ledger.redate_withdrawals(now, not_at=facts.forced_at)
-    live = ledger.count(now)["live"]
+    live = ledger.live(now)
     left = ledger.withdrawn_since(now - DAY, but=ASKED_FOR, not_at=facts.forced_at)
     counted = count_a_day_ago(facts.live_counts, now)
     before = counted.live - ledger.expiring(counted.at, now - DAY) if counted else live + left
@@ -415,7 +415,7 @@ class DestinationSync:
         """
         ledger, now = self.destination.ledger, self._now
         facts = ledger.facts()
-        facts = replace(facts, live_counts=with_count(facts.live_counts, now, ledger.count(now)["live"]))
+        facts = replace(facts, live_counts=with_count(facts.live_counts, now, ledger.live(now)))
         if self.options.uuid or self.report.refusals or (facts.view and not all_seen):
             return facts
         return replace(facts, view=self.view, view_at=now)
