@@ -201,8 +201,6 @@ class EventSync:
 
     def _take_up_again(self, attributes: AbstractSet[str]) -> None:
         """Forget that an earlier slice had other attributes with these UUIDs, which were skipped."""
-        for uuid in attributes:
-            self._known.pop(uuid, None)  # so that it is recorded anew, whatever was known of it before
         self._taken_back = [source for source in self._taken_back if source.attribute not in attributes]
         self._rows_for_the_end = [row for row in self._rows_for_the_end if row.uuid not in attributes]
 
