@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 from itertools import count
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -28,11 +24,10 @@ from helpers.microsoft.responses import NextStep
 from helpers.settings import load
 from sandbox.azure.app import AzureState
 from sandbox.faults import Fault
-from sandbox.serve import Sandbox
 from tests.support import environ_for, hosts, misp_event
-from tests.support.connect_proxy import ConnectProxy
 from tests.support.tls_site import TlsSite
 from tests.support.tls_site import sandbox as sandbox_with_clock
+from tests.support.vault_site import vault_site
 
 LARGER = "the answer is larger than 16 MiB"
 HUGE = " " * (16 * MIB + 1)
@@ -120,19 +115,8 @@ def test_a_management_api_whose_pages_have_no_end_is_left(monkeypatch, kind):
 
 def test_a_key_vault_whose_answer_is_too_large_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(key_vault, "TRIES_MORE", 0)
-    with Sandbox() as box, ConnectProxy(urlsplit(box.azure_url).port) as proxy:
-        box.azure.vaults["soc-vault"] = {"MISP-Key": box.misp.readonly_key}
+    with vault_site(tmp_path) as (box, settings):
         box.azure.faults.add(Fault("/secrets", "body", body=HUGE, times=None))
-        values = {
-            "KEY_VAULT_NAME": "soc-vault",
-            "MS_VERIFYCERT": box.ca_file,
-            "MS_PROXIES": json.dumps({"https": proxy.url, "no_proxy": "localhost"}),
-            "MS_ENDPOINTS__AUTHORITY": box.azure_url,
-            "STATE_DIR": str(tmp_path),
-        }
-        environ = environ_for(box.azure) | {f"MISP2SENTINEL_{name}": value for name, value in values.items()}
-        del environ["MISP2SENTINEL_MISP_KEY"]
-        settings = load(Path(os.devnull), environ).settings
         with pytest.raises(SyncError, match=LARGER) as caught:
             key_vault.with_secrets(settings)
     assert caught.value.exit_code == 4

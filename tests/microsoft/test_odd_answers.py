@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from time import process_time
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -20,11 +17,10 @@ from helpers.microsoft.graph_responses import Operation, interpret_items
 from helpers.microsoft.responses import Answer, NextStep, interpret, own_words
 from helpers.settings import load
 from sandbox.faults import Fault
-from sandbox.serve import Sandbox
-from tests.support import environ_for, hosts, misp_event
-from tests.support.connect_proxy import ConnectProxy
+from tests.support import hosts, misp_event
 from tests.support.tls_site import TlsSite
 from tests.support.tls_site import sandbox as sandbox_with_clock
+from tests.support.vault_site import vault_site
 
 HOSTILE = "no\x1b[2J\r\n2026-01-01 INFO all well\x00\ud800" + "x" * 1_000_000
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -229,18 +225,8 @@ def test_no_wait_that_is_asked_for_is_without_a_bound(site, status, wait):
 
 @pytest.fixture
 def vault(tmp_path):
-    with Sandbox() as box, ConnectProxy(urlsplit(box.azure_url).port) as proxy:
-        box.azure.vaults["soc-vault"] = {"MISP-Key": box.misp.readonly_key}
-        values = {
-            "KEY_VAULT_NAME": "soc-vault",
-            "MS_VERIFYCERT": box.ca_file,
-            "MS_PROXIES": json.dumps({"https": proxy.url, "no_proxy": "localhost"}),
-            "MS_ENDPOINTS__AUTHORITY": box.azure_url,
-            "STATE_DIR": str(tmp_path),
-        }
-        environ = environ_for(box.azure) | {f"MISP2SENTINEL_{name}": value for name, value in values.items()}
-        del environ["MISP2SENTINEL_MISP_KEY"]
-        yield box, load(Path(os.devnull), environ).settings
+    with vault_site(tmp_path) as site:
+        yield site
 
 
 OF_A_VAULT = [

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,16 +20,14 @@ from helpers.microsoft.batch import Batch
 from helpers.microsoft.client import LIMITS
 from helpers.microsoft.responses import NextStep
 from helpers.misp.pymisp_errors import moved_address
-from helpers.settings import load
 from helpers.stories import ShareOptions
 from sandbox.azure.app import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE_NAME
 from sandbox.faults import Fault
-from sandbox.serve import Sandbox
-from tests.support import environ_for, hosts, misp_event
-from tests.support.connect_proxy import ConnectProxy
+from tests.support import hosts, misp_event
 from tests.support.story_site import StorySite, story
 from tests.support.tls_site import TlsSite
 from tests.support.tls_site import sandbox as sandbox_with_clock
+from tests.support.vault_site import vault_site
 from tests.support.wire_server import WireServer, answer
 
 DISCOVERY, TOKEN = "openid-configuration", "oauth2/v2.0/token"
@@ -329,21 +325,11 @@ def test_the_next_page_is_on_the_management_apis_own_host(site, elsewhere, link)
 
 
 def test_the_secret_for_a_key_vault_goes_to_the_authority_only(tmp_path, elsewhere):
-    with Sandbox() as box, ConnectProxy(urlsplit(box.azure_url).port) as proxy:
-        box.azure.vaults["soc-vault"] = {"MISP-Key": box.misp.readonly_key}
+    with vault_site(tmp_path) as (box, settings):
         endpoint = f"{elsewhere.url}/t/oauth2/v2.0/token".replace("http:", "https:")
         found = {"token_endpoint": endpoint, "authorization_endpoint": endpoint, "issuer": box.azure_url}
         box.azure.faults.add(Fault(DISCOVERY, "body", body=found, times=None))
-        values = {
-            "KEY_VAULT_NAME": "soc-vault",
-            "MS_VERIFYCERT": box.ca_file,
-            "MS_PROXIES": json.dumps({"https": proxy.url, "no_proxy": "localhost"}),
-            "MS_ENDPOINTS__AUTHORITY": box.azure_url,
-            "STATE_DIR": str(tmp_path),
-        }
-        environ = environ_for(box.azure) | {f"MISP2SENTINEL_{name}": value for name, value in values.items()}
-        del environ["MISP2SENTINEL_MISP_KEY"]
         with pytest.raises(SyncError, match="gets nothing") as caught:
-            key_vault.with_secrets(load(Path(os.devnull), environ).settings)
+            key_vault.with_secrets(settings)
     assert elsewhere.asked == []
     assert box.azure.client_secret not in str(caught.value)
