@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.exc import SQLAlchemyError
 
 from helpers.errors import LedgerError, RunActive
 from helpers.ledger import sqlite
@@ -84,11 +83,11 @@ class Database:
         with interrupts.put_off(), self.lock, self._on_the_same_connection(), explained(self._url):
             try:
                 yield self.connection
+                if not (self.dry or self._together):
+                    self.connection.commit()  # where that fails, on a full disk, say, the transaction has to end too
             except BaseException:
                 self._roll_back()
                 raise
-            if not (self.dry or self._together):
-                self.connection.commit()
 
     @contextmanager
     def _on_the_same_connection(self) -> Iterator[None]:
@@ -105,10 +104,15 @@ class Database:
         return self.connection.invalidated
 
     def _roll_back(self) -> None:
-        """Undo what was not kept; a connection that cannot even do that is of no use any more."""
+        """Undo what was not kept; a connection that cannot even do that is of no use any more.
+
+        SQLAlchemy takes a transaction whose commit failed for ended, and the driver may hold it open still.
+        """
         try:
             self.connection.rollback()
-        except SQLAlchemyError:
+            if not (self.connection.closed or self.connection.invalidated):
+                self.engine.dialect.do_rollback(self.connection.connection)
+        except Exception:  # SQLAlchemy's, or the driver's own
             self.connection.invalidate()
 
     def analyze_if_grown(self, rows: int) -> None:

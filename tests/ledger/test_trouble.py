@@ -187,6 +187,25 @@ def test_a_full_disk_is_named_and_what_was_recorded_stays(tmp_path, monkeypatch)
     read_all(path)
 
 
+def test_what_follows_on_a_commit_that_failed_says_the_same(tmp_path, monkeypatch):
+    """SQLite often finds only then that the disk is full; other threads, and the end of a run, ask once more."""
+
+    def full(_connection):
+        said = sqlite3.OperationalError("database or disk is full")
+        said.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise said
+
+    path = filled(tmp_path / "ledger.sqlite", 3)
+    with closing(Ledger(f"sqlite:///{path}", "workspace", "MISP")) as ledger:
+        with monkeypatch.context() as patched:
+            patched.setattr(ledger._database.engine.dialect, "do_commit", full)
+            for ask in (lambda: ledger.keep(objects=[object_record(3)]), ledger.events, ledger.facts):
+                with pytest.raises(LedgerError, match="the disk is full"):
+                    ask()
+        ledger.keep(objects=[object_record(4)])
+        assert ledger.known_ids(f"indicator--{n}" for n in (3, 4)) == {"indicator--4"}
+
+
 def test_a_file_that_may_not_be_written_is_named(tmp_path, monkeypatch):
     path = filled(tmp_path / "ledger.sqlite", 3)
     with_pragma(monkeypatch, "query_only = 1")
