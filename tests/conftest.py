@@ -21,3 +21,11 @@ def make_settings(tmp_path_factory):
         return settings.model_copy(update=overrides)
 
     return make
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """Escape what is half a character in captured logs: xdist sends reports as UTF-8, and a worker ends at one."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report
