@@ -13,7 +13,7 @@ import sqlalchemy as sql
 from sqlalchemy.engine import URL, make_url
 
 from helpers.errors import LedgerError, RunActive
-from helpers.files import open_private, permission_hint
+from helpers.files import OddFile, open_private, permission_hint
 
 _FILE = "sqlite:///"
 
@@ -75,6 +75,8 @@ def file_lock(path: Path) -> Iterator[None]:
         lock.acquire()
     except filelock.Timeout as error:
         raise RunActive(f"Another run is active (it holds {path}); this one does nothing.") from error
+    except OddFile as error:
+        raise LedgerError(f"The lock {error}: take it away.") from error
     except OSError as error:
         advice = permission_hint(error) or "Name a state_dir that this user may write."
         raise LedgerError(f"{path} cannot be used: {error}. {advice}") from error

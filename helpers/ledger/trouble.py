@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from helpers.errors import LedgerError, LedgerRefusal
-from helpers.files import permission_hint, user_name
+from helpers.files import OddFile, permission_hint, user_name
 from helpers.ledger.sqlite import file_of
 from helpers.settings import secrets_in, without_secrets
 from helpers.text import one_line, shorten
@@ -133,6 +133,8 @@ def _sentence(error: Exception, url: str) -> str:
 def _trouble(error: Exception, url: str) -> _Trouble:
     if isinstance(error, ImportError):
         return _Trouble(f"the package {error.name or 'psycopg'} is missing", "Install the packages (docs/install.md).")
+    if isinstance(error, OddFile):
+        return _Trouble(_plain(str(error), url), "Take it away, or name another file.")
     if isinstance(error, OSError):
         return _Trouble(_plain(str(error), url), permission_hint(error))
     if not isinstance(error, DBAPIError):

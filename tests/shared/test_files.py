@@ -186,7 +186,7 @@ def test_a_directory_below_a_link_is_made_for_its_owner_alone(tmp_path):
 @pytest.mark.parametrize("name", ["ledger.sqlite", "ledger.sqlite.1.lock"])
 def test_ledger_and_lock_are_files_and_nothing_else(odd, name, tmp_path):
     ODD_FILES[odd](tmp_path / name)
-    with pytest.raises(LedgerError, match=f"{name} is {odd}.*, which is refused"):
+    with pytest.raises(LedgerError, match=f"{name} is {odd}.*, which is refused.*[Tt]ake it away"):
         database = Database(f"sqlite:///{tmp_path}/ledger.sqlite")
         with closing(database), database.hold_lock(1):
             pass
