@@ -61,8 +61,11 @@ def test_a_decaying_model_that_misp_does_not_have_fails_check_and_warns_a_run(si
     environ = {"MISP2SENTINEL_FILTERS": DECAYING.format('["nids*", "NIDS", "old model"]')}
     checked = site.script("check", **environ)
     assert checked.returncode == 2
-    (line,) = [line for line in checked.stdout.splitlines() if "FAIL MISP decaying models" in line]
-    assert "'NIDS', which MISP does not have, or not for this key: MISP scores by 'NIDS Simple Decaying Model'" in line
+    lines = [line for line in checked.stdout.splitlines() if "FAIL MISP decaying models" in line]
+    assert len(lines) == 2
+    assert (
+        "'NIDS', which MISP does not have, or not for this key: MISP scores by 'NIDS Simple Decaying Model'" in lines[0]
+    )
     done = site.script("--json", **environ)
     warnings = json.loads(done.stdout)["warnings"]
     assert done.returncode == 0 and len(warnings) == 2
