@@ -9,6 +9,7 @@ the growth of one value, there are more values. Sizes grow until one takes long 
 from __future__ import annotations
 
 import argparse
+import gc
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -123,11 +124,20 @@ def long_enough(case: Case) -> tuple[int, int]:
 
 
 def seconds_of(work: Work, times: int = 1) -> float:
-    """Return the processor time of this process that something takes, done so many times."""
+    """Return the processor time of this process that something takes, done so many times.
+
+    The garbage collector waits, as timeit has it: what it costs goes by what else is in memory.
+    """
+    collects = gc.isenabled()
+    gc.disable()
     begin = time.process_time()
-    for _ in range(times):
-        work()
-    return time.process_time() - begin
+    try:
+        for _ in range(times):
+            work()
+        return time.process_time() - begin
+    finally:
+        if collects:
+            gc.enable()
 
 
 def main() -> None:

@@ -77,7 +77,8 @@ def test_check_warns_where_it_refuses_nothing(site, monkeypatch):
     lines = []
     assert Preflight(load(site.config, {**site.environ, **os.environ}).settings, lines.append).run() == 0
     assert [line for line in lines if line.startswith("warn")] == [
-        f"warn config.py: {site.config} may be changed by www-data: as root, chown root {site.config}",
-        f"warn state_dir: {site.state} may be changed by everybody: as root, chmod o-w {site.state}",
+        f"warn config.py: {site.config} may be changed by www-data: run this as www-data, or, if root is to run it "
+        f"from now on, chown root {site.config}",
+        f"warn state_dir: {site.state} may be changed by everybody: chmod o-w {site.state}",
     ]
     assert site.run().exit_code == 0
