@@ -53,12 +53,16 @@ def started(host, *arguments):
 
 
 def wait_for(process, *words):
-    """Read what a process says on stderr until it has said all of this."""
-    text = ""
-    for line in process.stderr:
-        text += line
-        if all(word in text for word in words):
-            return
+    """Read what a process says on stderr until it has said all of this; one that does not in its time is killed."""
+    text, too_late = "", threading.Timer(TIMEOUT, process.kill)
+    too_late.start()
+    try:
+        for line in process.stderr:
+            text += line
+            if all(word in text for word in words):
+                return
+    finally:
+        too_late.cancel()
     raise AssertionError(text)
 
 
@@ -188,11 +192,14 @@ def test_a_silent_postgresql_is_left_at_a_second_signal(box, tmp_path, postgres_
 
 
 def test_a_destination_that_waits_does_not_cost_another_one_its_record(box, tmp_path):
-    other = "33333333-0000-4000-8000-000000000002"
+    other, app = "33333333-0000-4000-8000-000000000002", "22222222-0000-4000-8000-000000000002"
     box.azure.add_workspace(other)
-    workspaces = {"quick": box.azure.workspace_id, "slow": other}
-    login = {"tenantId": box.azure.tenant, "id": box.azure.client_id, "secret": box.azure.client_secret}
-    tenants = [{"name": name, "workspaceId": id_, **login} for name, id_ in workspaces.items()]
+    box.azure.other_clients.add(app)  # destinations of one app wait together
+    login = {"tenantId": box.azure.tenant, "secret": box.azure.client_secret}
+    tenants = [
+        {"name": "quick", "workspaceId": box.azure.workspace_id, "id": box.azure.client_id, **login},
+        {"name": "slow", "workspaceId": other, "id": app, **login},
+    ]
     host = Host(box, tmp_path, MS_TENANTS=json.dumps(tenants))
     busy(box.azure, f"{other}/{UPLOAD_PATH}", {"Retry-After": str(PATIENCE)})
     with started(host, "--verbose") as process:
