@@ -127,8 +127,12 @@ def desired_by_one(source: Source, indicator: Indicator, lifetime: int, promised
 
 
 def desired_by_all(key: str, sources: Iterable[Source]) -> DesiredObject:
-    """Return the object that several attributes of the same value ask for together."""
-    parts = [unpacked(source.contribution) for source in sorted(sources, key=_rank)]
+    """Return the object that several attributes of the same value ask for together.
+
+    The same attribute in several events is one, as the event with the lowest UUID has it.
+    """
+    owned = {source.attribute: source for source in sorted(sources, key=_rank, reverse=True)}
+    parts = [unpacked(owned[attribute].contribution) for attribute in reversed(owned)]
     indicator = merged(part["indicator"] for part in parts)
     first_id = f"indicator--{uuid5(VALUE_NAMESPACE, indicator['pattern'])}"
     lifetime = max(part["lifetime"] for part in parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -444,6 +444,7 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.sampled_from(("attribute", "value")))
+@example([("words", 1, True), ("flag", 1, True)], "value")
 @hypothesis_settings(max_examples=examples(60))
 def test_after_any_edits_the_lowest_event_that_wants_it_owns_it(tmp_path_factory, steps, deduplicate):
     place = tmp_path_factory.mktemp("site")
