@@ -131,8 +131,10 @@ def desired_by_all(key: str, sources: Iterable[Source]) -> DesiredObject:
 
     The same attribute in several events is one, as the event with the lowest UUID has it.
     """
-    owned = {source.attribute: source for source in sorted(sources, key=_rank, reverse=True)}
-    parts = [unpacked(owned[attribute].contribution) for attribute in reversed(owned)]
+    owned: dict[str, Source] = {}
+    for source in sorted(sources, key=_rank):
+        owned.setdefault(source.attribute, source)
+    parts = [unpacked(source.contribution) for source in owned.values()]
     indicator = merged(part["indicator"] for part in parts)
     first_id = f"indicator--{uuid5(VALUE_NAMESPACE, indicator['pattern'])}"
     lifetime = max(part["lifetime"] for part in parts)
