@@ -91,6 +91,23 @@ def _none_as_object(value: Any) -> Any:
     return {} if value is None else value
 
 
+def _parts_as_object(value: Any) -> Any:
+    """Take a list as the object with the same parts: so Taranis AI wrote tags and attributes before July 2025."""
+    if value is None or isinstance(value, list):
+        return dict(enumerate(value or ()))
+    if isinstance(value, Mapping):
+        return value
+    raise ValueError("must be an object, or a list of objects")
+
+
+def _text_as_link(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"link": value}
+    if isinstance(value, Mapping):
+        return value
+    raise ValueError("must be an object or text")
+
+
 def _text(value: str) -> str:
     text = value.strip()
     return "" if text in NO_DATA else text
@@ -202,9 +219,9 @@ class Story(_StoryPart):
     description: Text = ""
     summary: Text = ""
     comments: Text = ""
-    tags: Annotated[dict[str, StoryTag], BeforeValidator(_none_as_object)] = {}
-    attributes: Annotated[dict[str, StoryAttribute], BeforeValidator(_none_as_object)] = {}
-    links: Annotated[list[Link], BeforeValidator(_none_as_list)] = []
+    tags: Annotated[dict[str | int, StoryTag], BeforeValidator(_parts_as_object)] = {}
+    attributes: Annotated[dict[str | int, StoryAttribute], BeforeValidator(_parts_as_object)] = {}
+    links: Annotated[list[Annotated[Link, BeforeValidator(_text_as_link)]], BeforeValidator(_none_as_list)] = []
     news_items: Annotated[list[NewsItem], BeforeValidator(_none_as_list)] = []
     misp: Annotated[dict[str, Any], BeforeValidator(_none_as_object), AfterValidator(_as_collected)] = {}
 
@@ -332,10 +349,22 @@ def _without_repetitions(story: Story) -> tuple[Story, list[str]]:
             notes.append(f"news_items[{index}] has the hash of {first.id} and was left out")
     items = {item.id: item.model_copy(update={"story_id": item.story_id or story.id}) for item in kept.values()}
     links = list({(link.link, link.news_item_id): link for link in story.links}.values())
-    tags = {tag.name: tag for tag in story.tags.values()}
-    attributes = {attribute.key: attribute for attribute in story.attributes.values()}
+    tags, tag_notes = _last_of_each("tags", "name", story.tags.values())
+    attributes, attribute_notes = _last_of_each("attributes", "key", story.attributes.values())
     changed = {"news_items": list(items.values()), "links": links, "tags": tags, "attributes": attributes}
-    return story.model_copy(update=changed), notes
+    return story.model_copy(update=changed), [*notes, *tag_notes, *attribute_notes]
+
+
+def _last_of_each(what: str, key: str, parts: Iterable[_TextPart]) -> tuple[dict[str, _TextPart], list[str]]:
+    """Return the parts by their names: of those with one name the last counts, as of a key in JSON."""
+    last: dict[str, _TextPart] = {}
+    notes: dict[str, None] = {}
+    for part in parts:
+        name = getattr(part, key)
+        if last.get(name, part) != part:
+            notes[f"{what} has {shorten(name, LONGEST_TAG)} more than once, and the last one counts"] = None
+        last[name] = part
+    return last, list(notes)
 
 
 def as_json(story: Story) -> dict[str, Any]:

@@ -82,6 +82,40 @@ def test_its_objects_are_those_of_taranis_ai(site):
     }
 
 
+OLD = {
+    "tags": [{"name": "loader", "tag_type": "misc"}],
+    "attributes": [{"key": "TLP", "value": "amber"}],
+    "links": ["https://news.example.org/loader"],
+}
+NEW = {
+    "tags": {"loader": {"name": "loader", "tag_type": "misc"}},
+    "attributes": {"TLP": {"key": "TLP", "value": "amber"}},
+    "links": [{"link": "https://news.example.org/loader", "news_item_id": ""}],
+}
+
+
+def test_a_story_with_lists_is_shared_as_one_with_objects_and_collected_as_one(site):
+    assert site.share_one(story(**OLD))["outcome"] == "created"
+    assert site.tags() == {"loader", "tlp:amber"}
+    assert [site.values(name) for name in ("tags", "attributes", "links")] == [
+        ['{"name": "loader", "tag_type": "misc"}'],
+        ['{"key": "TLP", "value": "amber"}'],
+        ['{"link": "https://news.example.org/loader", "news_item_id": ""}'],
+    ]
+    _, (collected,), _ = site.collect()
+    assert {name: collected[name] for name in NEW} == NEW
+    for again in (story(**OLD), story(**NEW), collected):
+        assert (site.share_one(again)["outcome"], site.wire.writes) == ("unchanged", [])
+
+
+def test_a_list_of_another_shape_costs_only_its_own_story(site):
+    other = "0b5fd7a2-7c55-4a5e-9f0e-5a2f6c9f2d12"
+    empty = story(id=other, tags=[], attributes=[], links=[], news_items=[])
+    failed, created = site.share(story(tags=["apt", None]), empty)["stories"]
+    assert (failed["outcome"], failed["reason"]) == ("failed", "tags[0] must be an object; tags[1] must be an object")
+    assert (created["outcome"], site.tags(other), site.values("tags", other)) == ("created", set(), [])
+
+
 def test_the_templates_are_those_that_pymisp_ships():
     from pymisp import MISPObject
 

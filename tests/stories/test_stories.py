@@ -30,11 +30,28 @@ PROBLEMS = {
     "no title": ({"title": ...}, "title is missing"),
     "empty title": ({"title": " \n"}, "title is empty"),
     "title of another kind": ({"title": 3}, "title must be text"),
-    "tags as a list": ({"tags": ["a"]}, "tags must be an object"),
+    "tags as text": ({"tags": "a"}, "tags must be an object, or a list of objects"),
+    "attributes as a number": ({"attributes": 0}, "attributes must be an object, or a list of objects"),
+    "tags as a list of texts": ({"tags": [{"name": "a"}, "a"]}, "tags[1] must be an object"),
+    "tag in a list": ({"tags": [{"name": "a"}, {"tag_type": "x"}]}, "tags[1].name is missing"),
+    "no tag in a list": ({"tags": [None]}, "tags[0] must be an object"),
+    "attribute in a list": (
+        {"attributes": [{"key": "a", "value": ["b"]}]},
+        "attributes[0].value must be text",
+    ),
+    "attribute in a list in a list": ({"attributes": [[{"key": "a"}]]}, "attributes[0] must be an object"),
+    "long tag in a list": (
+        {"tags": [{"name": "x" * 256}]},
+        "tags[0].name is longer than the 255 characters that MISP keeps",
+    ),
     "tag": ({"tags": {"a": "a"}}, "tags.a must be an object"),
     "tag's name": ({"tags": {"a": {"tag_type": "x"}}}, "tags.a.name is missing"),
     "attribute": ({"attributes": {"a": {"value": "x"}}}, "attributes.a.key is missing"),
     "link": ({"links": [{"news_item_id": "x"}]}, "links[0].link is missing"),
+    "links as an object": ({"links": {"link": "x"}}, "links must be a list"),
+    "links as text": ({"links": "https://a.example.org"}, "links must be a list"),
+    "no link in a list": ({"links": ["https://a.example.org", None]}, "links[1] must be an object or text"),
+    "empty link": ({"links": [" "]}, "links[0].link is empty"),
     "items": ({"news_items": {}}, "news_items must be a list"),
     "item": ({"news_items": ["x"]}, "news_items[0] must be an object"),
     "item's id": ({"news_items": [item(), item(id=None)]}, "news_items[1].id must be text"),
@@ -113,6 +130,47 @@ def test_what_may_be_missing_is_empty():
         **{"tags": {}, "attributes": {}, "links": [], "misp": {}},
     }
     assert story_.news_items[0].source == "manual" and story_.news_items[0].story_id == STORY
+
+
+OLD_LISTS = {
+    "attributes": ([{"key": "severity", "value": "high"}], {"severity": {"key": "severity", "value": "high"}}),
+    "attribute without a value": ([{"key": "TLP", "value": None}], {"TLP": {"key": "TLP", "value": ""}}),
+    "tags": ([{"name": "apt", "tag_type": "misc"}], {"apt": {"name": "apt", "tag_type": "misc"}}),
+    "tag of no type": ([{"name": "apt", "size": 3}], {"apt": {"name": "apt", "tag_type": "misc"}}),
+    "links": (
+        ["https://a.example.org", {"link": "https://b.example.org", "news_item_id": ITEM}],
+        [
+            {"link": "https://a.example.org", "news_item_id": ""},
+            {"link": "https://b.example.org", "news_item_id": ITEM},
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OLD_LISTS)
+def test_lists_of_older_stories_count_as_what_they_are_today(name):
+    value, meant = OLD_LISTS[name]
+    field = next(field for field in ("attributes", "tags", "links") if name.startswith(field[:-1]))
+    parsed = read_story(story(**{field: value}))
+    assert (parsed.problems, parsed.notes) == ((), ())
+    assert parsed.story.model_dump()[field] == meant
+    assert read_story(story(**{field: meant})) == parsed
+
+
+@pytest.mark.parametrize("nothing", [[], None])
+def test_an_empty_list_is_nothing(nothing):
+    parsed = read_story(story(tags=nothing, attributes=nothing, links=nothing))
+    assert parsed == read_story(story(tags={}, attributes={}, links=[]))
+
+
+@pytest.mark.parametrize("as_listed", [list, lambda parts: dict(zip("abc", parts, strict=True))])
+def test_of_a_key_that_is_there_more_than_once_the_last_counts_and_a_note_says_so(as_listed):
+    values = [{"key": "TLP", "value": value} for value in ("red", "amber", "amber")]
+    parsed = read_story(story(tags={}, attributes=as_listed(values)))
+    assert tag_names(parsed.story) == ["tlp:amber"]
+    assert parsed.notes == ("attributes has TLP more than once, and the last one counts",)
+    same = read_story(story(tags=as_listed([{"name": "apt"}] * 3)))
+    assert (list(same.story.tags), same.notes) == (["apt"], ())
 
 
 def test_items_with_an_equal_hash_count_once():
