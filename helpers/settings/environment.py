@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_origin
 
 from helpers.settings import messages, validators
-from helpers.settings.config import places
+from helpers.settings.config import doubled_keys, places
 from helpers.settings.config.config_file import MEANT, NEEDLESS, RENAMED, Problems, SourcedValue, by_dotted_name
 from helpers.text import did_you_mean
 
@@ -173,7 +173,9 @@ def _number(text: str) -> float:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
+        return doubled_keys.loads(text)
+    except doubled_keys.DoubledKeys:
+        raise
     except json.JSONDecodeError as error:
         where = f" (line {error.lineno}, column {error.colno})"
     except (ValueError, RecursionError):
@@ -184,17 +186,12 @@ def _json(text: str) -> Any:
     )
 
 
-def _json_with_keys_in_lower_case(text: str) -> Any:
-    value = _json(text)
-    return {key.lower(): inner for key, inner in value.items()} if isinstance(value, dict) else value
-
-
 _CONVERTERS: dict[Any, Callable[[str], Any]] = {
     bool: _flag,
     int: _whole_number,
     int | None: _whole_number,
     float: _number,
-    dict: _json_with_keys_in_lower_case,
+    dict: _json,
 }
 
 

@@ -14,7 +14,7 @@ from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
 from helpers.files import user_name
-from helpers.settings.config import places
+from helpers.settings.config import doubled_keys, places
 from helpers.text import did_you_mean
 
 RENAMED = {
@@ -78,10 +78,20 @@ def read_config_file(
     if not wrong:
         names, problem = _run(path, source, imports=not as_root or places.imports_are_safe(path.parent))
         wrong = [problem] if problem else []
+    _report_doubled(source, str(path), types, problems)
     if wrong:
         problems.errors += [f"{path} {problem}" for problem in wrong]
         problems.reported.update(types)  # what the file would have set is not missing
     return _settings_in(names, str(path), types, problems)
+
+
+def _report_doubled(source: bytes, path: str, types: Mapping[str, Any], problems: Problems) -> None:
+    tree = doubled_keys.parse(source)
+    for doubled in doubled_keys.in_tree(tree):
+        problems.add(doubled.place, path, doubled.problem)
+    for name, first, last in doubled_keys.assigned_twice(tree):
+        if name in types or name in RENAMED:
+            problems.warnings.append(f"{name} ({path}) is set in line {first} and again in {last}, which counts.")
 
 
 def by_dotted_name(
@@ -89,15 +99,20 @@ def by_dotted_name(
 ) -> Iterator[tuple[str, SourcedValue]]:
     """Yield a setting with fixed keys as one setting for each key; any other as it is."""
     keys = [known.partition(".")[2] for known in types if known.startswith(f"{name}.")]
-    known_keys = {key.lower(): key for key in keys} | {key: key for key in keys}
+    known_keys = {key.lower(): key for key in keys}
+    seen: dict[str, object] = {}
     if not keys:
         yield name, setting
     elif not isinstance(setting.value, Mapping):
         problems.add(name, setting.source, 'must be a dictionary: write { "key": value, … }.')
     else:
         for key, value in setting.value.items():
-            if key in known_keys:
-                yield f"{name}.{known_keys[key]}", SourcedValue(value, setting.source)
+            known = known_keys.get(str(key).lower())
+            if known and seen.setdefault(known, key) != key:
+                problem = f"is the same key as {seen[known]!r}: keep one of them."
+                problems.add(f"{name}[{key!r}]", setting.source, problem)
+            elif known:
+                yield f"{name}.{known}", SourcedValue(value, setting.source)
             else:
                 _warn_of_unknown_key(name, key, keys, setting.source, problems)
 
