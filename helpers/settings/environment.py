@@ -15,7 +15,8 @@ from typing import Any, get_origin
 
 from helpers.settings import messages, validators
 from helpers.settings.config import doubled_keys, places
-from helpers.settings.config.config_file import MEANT, NEEDLESS, RENAMED, Problems, SourcedValue, by_dotted_name
+from helpers.settings.config.config_file import Problems, SourcedValue, by_dotted_name
+from helpers.settings.config.old_names import MEANT, NEEDLESS, RENAMED
 from helpers.text import did_you_mean
 
 PREFIX = "MISP2SENTINEL_"

@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from helpers.errors import SettingsError
 from helpers.files import user_name
-from helpers.settings.config.config_file import MEANT, NEEDLESS, RENAMED, written
+from helpers.settings.config.config_file import written
+from helpers.settings.config.old_names import MEANT, NEEDLESS, RENAMED
 from helpers.settings.environment import variable
 from helpers.settings.loading import (
     DEFAULT_CONFIG,
@@ -268,6 +269,7 @@ def test_each_old_name_is_a_warning(site, old, new):
         "action": "'block'",
         "passiveOnly": "True",
         "defaultConfidenceLevel": "9",
+        "misp_ignore_localtags": "False",
     }[old]
     loaded = site(f"{old} = {value}", ENVIRON)
     (warning,) = loaded.warnings

@@ -5,32 +5,16 @@ from __future__ import annotations
 import os
 import re
 import stat
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from helpers.files import user_name
-from helpers.settings.config import doubled_keys, places
+from helpers.settings.config import doubled_keys, execution, places, source_text
+from helpers.settings.config.old_names import MEANT, NEEDLESS, RENAMED
 from helpers.text import did_you_mean
-
-RENAMED = {
-    "graph_auth": "ms_auth",
-    "targetProduct": "ms_target_product",
-    "action": "ms_action",
-    "passiveOnly": "ms_passiveonly",
-    "defaultConfidenceLevel": "default_confidence",
-}
-NEEDLESS = {
-    "remove_pipe_from_misp_attribute": "composite attributes are always taken apart",
-    "ms_check_if_exist_in_sentinel": "ids are stable, so an upload replaces and there is nothing to check",
-    "timeframe_toids_change": "to_ids is read again in each run",
-}
-# What others call a setting; no name of it is taken, the right one is named.
-MEANT = {"misp_url": "misp_domain", "misp_host": "misp_domain"}
 
 
 class SourcedValue(NamedTuple):
@@ -76,22 +60,26 @@ def read_config_file(
     problem = _unreadable(path)
     source, wrong = (b"", [problem]) if problem else _read(path, as_root=as_root)
     if not wrong:
-        names, problem = _run(path, source, imports=not as_root or places.imports_are_safe(path.parent))
+        names, problem = execution.run(path, source, imports=not as_root or places.imports_are_safe(path.parent))
         wrong = [problem] if problem else []
-    _report_doubled(source, str(path), types, problems)
+    _report_slips(source, str(path), types, problems)
     if wrong:
         problems.errors += [f"{path} {problem}" for problem in wrong]
         problems.reported.update(types)  # what the file would have set is not missing
     return _settings_in(names, str(path), types, problems)
 
 
-def _report_doubled(source: bytes, path: str, types: Mapping[str, Any], problems: Problems) -> None:
+def _report_slips(source: bytes, path: str, types: Mapping[str, Any], problems: Problems) -> None:
+    """Report what Python takes without a word, and what is hardly meant."""
     tree = doubled_keys.parse(source)
     for doubled in doubled_keys.in_tree(tree):
         problems.add(doubled.place, path, doubled.problem)
     for name, first, last in doubled_keys.assigned_twice(tree):
         if name in types or name in RENAMED:
             problems.warnings.append(f"{name} ({path}) is set in line {first} and again in {last}, which counts.")
+    for name, line in source_text.without_value(tree).items():
+        if name in types:
+            problems.add(name, path, f"has no value in line {line}: write {name} = and then the value.")
 
 
 def by_dotted_name(
@@ -194,59 +182,3 @@ def _read(path: Path, *, as_root: bool) -> tuple[bytes, list[str]]:
         if as_root and (distrusted := places.of_config(path, status)):
             return b"", [f"is not run as root, who would do whatever it says: {reason}" for reason in distrusted]
         return file.read(), []
-
-
-def _run(path: Path, source: bytes, *, imports: bool) -> tuple[dict[str, Any], str | None]:
-    """Return the names that the file sets, and why it stopped, if it did."""
-    module = ModuleType("<config.py>")
-    module.__file__ = str(path)
-    try:
-        with _importing_from(path.parent if imports else None, module):
-            exec(compile(source, str(path), "exec", dont_inherit=True), vars(module))  # noqa: S102  it is the site's
-        return vars(module), None
-    # A site's SystemExit would end the run before the other problems are reported.
-    except (Exception, SystemExit) as error:
-        return {}, _failure(error, path)
-
-
-@contextmanager
-def _importing_from(folder: Path | None, module: ModuleType) -> Iterator[None]:
-    """Let config.py import from its folder, and leave no bytecode there; its classes find it among the modules."""
-    wrote_bytecode, sys.dont_write_bytecode = not sys.dont_write_bytecode, True
-    sys.path[:0] = [str(folder)] if folder else []
-    sys.modules[module.__name__] = module
-    try:
-        yield
-    finally:
-        sys.dont_write_bytecode = not wrote_bytecode
-        del sys.modules[module.__name__]
-        if folder and str(folder) in sys.path:
-            sys.path.remove(str(folder))
-
-
-def _failure(error: BaseException, path: Path) -> str:
-    """Say what went wrong without the source or a message that could hold a secret."""
-    if isinstance(error, SyntaxError):
-        where = "" if error.filename == str(path) else f" of {error.filename}"
-        return f"is not valid Python: line {error.lineno}{where}: {error.msg}; fix that line."
-    where = f"in line {_line(error.__traceback__, path)}"
-    return f"stopped {where} with {type(error).__name__}{_harmless_message(error)}: fix that line."
-
-
-def _line(traceback: TracebackType | None, path: Path) -> int | str:
-    """Return the last line of this file in a traceback."""
-    line: int | str = "?"
-    while traceback:
-        if traceback.tb_frame.f_code.co_filename == str(path):
-            line = traceback.tb_lineno
-        traceback = traceback.tb_next
-    return line
-
-
-def _harmless_message(error: BaseException) -> str:
-    if isinstance(error, ImportError):
-        return f" ({error})"
-    # A name with a digit in it may be a key that lacks its quotes.
-    if isinstance(error, NameError) and not any(letter.isdigit() for letter in str(error)):
-        return f" ({error})"
-    return ""
