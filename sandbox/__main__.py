@@ -20,6 +20,7 @@ from sandbox.serve import Sandbox
 STATE, LEDGER = "state", "ledger.sqlite"
 DIRECTORY = Path(".sandbox/by-hand")
 SCRIPT = Path(__file__).resolve().parents[1] / "script.py"
+STORY = Path(__file__).resolve().with_name("story.json")
 CONFIG = '''"""MISP2Sentinel against the sandbox. Keys and secrets in here are fakes."""
 
 misp_domain = {misp_url}
@@ -62,7 +63,7 @@ Try, from another terminal:
 
   {command}
   {command} explain c2.loader.example
-  {command} share --to-ids --publish STORY.json
+  {command} share --to-ids --publish {story}
   rm {ledger}*  # as if it were lost; adopt fills it again from Azure:
   {command} adopt
   curl --cacert {ca_file} {box.azure_url}/
@@ -86,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _run(options.command, box, config)
         command = shlex.join([sys.executable, str(SCRIPT), "--config", str(config)])
         ledger = shlex.quote(str(directory / STATE / LEDGER))
-        places = {"ca_file": shlex.quote(box.ca_file), "ledger": ledger}
+        places = {"ca_file": shlex.quote(box.ca_file), "ledger": ledger, "story": shlex.quote(str(STORY))}
         print(ADVICE.format(box=box, command=command, **places), flush=True)
         _wait()
     return 0

@@ -195,6 +195,20 @@ def test_the_worker_finds_one_timer_and_starts_a_run_each_time(unpacked, box, ap
     assert not any(secret in log_text for secret in secrets)
 
 
+def test_a_config_py_beside_host_json_counts_where_no_variable_does(box, app_settings, tmp_path):
+    text = (ROOT / "docs" / "azure-function.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^zip --junk-paths .*$", text, re.MULTILINE)
+    config = tmp_path / "config.py"
+    config.write_text(f"misp_domain = {box.misp_url!r}\nmisp_event_filters = {{'published': 0}}\nstate_url = 'none'\n")
+    build.build(tmp_path / "dist" / "misp2sentinel-function.zip")
+    subprocess.run(command.replace("/etc/misp2sentinel/", f"{tmp_path}/").split(), cwd=tmp_path, check=True)
+    with zipfile.ZipFile(tmp_path / "dist" / "misp2sentinel-function.zip") as archive:
+        archive.extractall(tmp_path / "app")
+    seen, log_text = fire(tmp_path / "app", app_settings(mispurl=None, misp_event_filters='{"published": 1}'))
+    assert seen["ended"] == [""] and len(box.azure.live()) == 3
+    assert f"state_url ({tmp_path}/app/config.py) is" in log_text, "from the file, while the filters are the variable's"
+
+
 def test_with_postgresql_a_run_knows_what_the_one_before_sent(unpacked, box, app_settings, postgres_url):
     settings = app_settings(MISP2SENTINEL_STATE_URL=postgres_url)
     assert fire(unpacked, settings)[0]["ended"] == [""]

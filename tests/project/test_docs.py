@@ -25,6 +25,8 @@ from helpers.microsoft.tokens import _HINTS
 from helpers.misp import SettingNames
 from helpers.settings import clouds, credentials
 from helpers.settings.model import Settings
+from helpers.settings.sections import MispStories
+from helpers.stories.misp_event import TEMPLATES
 from helpers.sync.report import Report
 from helpers.sync.run import ADOPT_NEXT
 from helpers.sync.withdrawals import WithdrawalLimits
@@ -197,6 +199,48 @@ def test_every_credential_and_each_of_its_keys_is_explained():
     assert all(f"`{name}`" in text for name in credentials.CREDENTIALS)
     assert all(f'"{key}"' in text for key in credentials.KEYS)
     assert "requirements-keyvault.txt" in text
+
+
+# --- install, stories ------------------------------------------------------------------------------
+
+
+def test_every_taxonomy_that_says_something_is_among_those_to_enable():
+    table = {codes(row[0])[0]: row[1] for row in rows(section(page("docs/install.md"), "## 3. Taxonomies in MISP"))}
+    tags = (
+        'misp:confidence-level="unconfident"',
+        "sentinel-threattype:Botnet",
+        "kill-chain:Delivery",
+        "diamond-model:Victim",
+    )
+    assert list(table) == [tag.partition(":")[0] for tag in tags]
+    assert [tag for tag in tags if tag in labels_with(tag)] == ["diamond-model:Victim"]
+    assert all(word.capitalize() in table["diamond-model"] for word in constants.GRAPH_DIAMOND_MODEL)
+    assert all(word in table["sentinel-threattype"] for word in constants.THREAT_TYPES)
+
+
+def labels_with(tag: str) -> list[str]:
+    attribute = {"uuid": ATTRIBUTE, "type": "domain", "value": "bad.example.org", "to_ids": True, "timestamp": "1"}
+    event = {"uuid": EVENT, "info": "x", "timestamp": "1", "Tag": [{"name": tag}], "Attribute": [attribute]}
+    parts = convert_event(event, ConversionRules.of(Settings()), NOW)
+    (indicator,) = (indicator for part in parts for indicator in part.indicators)
+    return list(indicator["labels"])
+
+
+def test_the_object_templates_are_those_that_share_writes():
+    table = rows(section(page("docs/stories.md"), "### MISP's object templates"))
+    assert {codes(row[0])[0]: (*codes(row[1]), row[2]) for row in table} == {
+        name: (template["template_uuid"], template["template_version"]) for name, template in TEMPLATES.items()
+    }
+
+
+def test_each_parameter_of_taranis_ai_has_its_row_and_its_key():
+    table = rows(section(page("docs/stories.md"), "## Coming from Taranis AI"))
+    assert {codes(row[0])[0]: codes(row[1])[0] for row in table} == {
+        key.upper(): key for key in MispStories.model_fields
+    }
+    words = {codes(row[1])[0]: row[2] for row in table}
+    for key in ("request_timeout", "user_agent", "refresh_interval", "days_without_change"):
+        assert str(MispStories.model_fields[key].default) in words[key]
 
 
 # --- the ledger ------------------------------------------------------------------------------------

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers.stories.indicators import indicators_in
+from helpers.stories.story import read_story
+from sandbox.__main__ import ADVICE
+from sandbox.__main__ import STORY as STORY_FILE
 from sandbox.faults import Fault
 from sandbox.misp.accounts import ROLES, USER
 from sandbox.serve import Sandbox
@@ -181,10 +185,9 @@ def test_help_and_missing_settings_import_nothing_slow(tmp_path):
     assert ended.stdout.strip() == "set()" and "misp_stories['api_key'] is missing" in ended.stderr
 
 
-def test_the_sandbox_that_is_started_by_hand_takes_stories(tmp_path):
-    file = tmp_path / "story.json"
-    file.write_text(json.dumps(story()))
-    inner = [sys.executable, str(ROOT / "script.py"), "share", "--to-ids", "--publish", str(file)]
+def test_the_sandbox_that_is_started_by_hand_takes_the_story_that_it_names(tmp_path):
+    assert "share --to-ids --publish {story}\n" in ADVICE
+    inner = [sys.executable, str(ROOT / "script.py"), "share", "--to-ids", "--publish", str(STORY_FILE)]
     ended = subprocess.run(
         [sys.executable, "-m", "sandbox", "--dir", str(tmp_path / "box"), "--run", "--", *inner],
         cwd=ROOT,
@@ -194,3 +197,12 @@ def test_the_sandbox_that_is_started_by_hand_takes_stories(tmp_path):
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "1 created" in ended.stdout and "published" in ended.stdout
+
+
+def test_the_story_that_the_sandbox_names_has_indicators():
+    parsed = read_story(json.loads(STORY_FILE.read_text(encoding="utf-8")))
+    assert [indicator.value for indicator in indicators_in(parsed.story).indicators] == [
+        "198.51.100.23",
+        "0123456789abcdef0123456789abcdef",
+        "http://stage.example.net/a",
+    ]
