@@ -57,8 +57,16 @@ UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES: Final = [
     "x509-fingerprint-sha256",
 ]
 
-# Tags that begin with one of these (in any letter case) never become labels.
-MISP_TAGS_IGNORE: Final = ["misp:tool", "misp:automation-level", "misp:should-not-sync", "workflow:"]
+# Tags that begin with one of these (in any letter case) never become labels, nor does what says the same of an
+# attribute: `misp:type="..."` and `misp:category="..."`.
+MISP_TAGS_IGNORE: Final = [
+    "misp:tool",
+    "misp:automation-level",
+    "misp:should-not-sync",
+    "misp:type",
+    "misp:category",
+    "workflow:",
+]
 
 # When not empty, only tags of these taxonomies (the part before the first colon) become labels.
 MISP_ALLOWED_TAXONOMIES: Final[list[str]] = []

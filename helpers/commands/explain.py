@@ -154,7 +154,8 @@ def _object(object_: Json) -> Iterator[str]:
     yield _row("pattern", object_["pattern"])
     yield _row("name", object_["name"])
     yield _row("confidence", f"{object_['confidence']}, TLP {object_['tlp'] or 'not given'}")
-    yield _row("labels", ", ".join(object_["labels"]))
+    if object_["labels"]:
+        yield _row("labels", ", ".join(object_["labels"]))
     for origin in object_["from"]:
         yield _row("from", f"attribute {origin['attribute']} of event {origin['event']}")
         yield _row("", origin["url"])

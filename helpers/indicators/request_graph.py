@@ -220,8 +220,8 @@ def _said_otherwise(all_tags: Sequence[Tag], rules: ConversionRules) -> list[str
 
 
 def _with_unknown_words(all_tags: Sequence[Tag], rules: ConversionRules) -> list[str]:
-    unknown = (tag for tag in all_tags if not _diamond(tag) and _has_unknown_words(tag))
-    names = (tag.name for tag in unknown if not (rules.ignore_localtags and tag.local))
+    wanted = (tag for tag in all_tags if tags.may_be_label(tag, rules))
+    names = (tag.name for tag in wanted if not _diamond(tag) and _has_unknown_words(tag))
     return list(islice(names, MOST_LABELS))
 
 

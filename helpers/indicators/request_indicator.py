@@ -103,10 +103,11 @@ class RequestObjectIndicator(RequestObject):
             "valid_from": stix_time(self.created),
             "valid_until": stix_time(self.valid_until),
             "confidence": tags.confidence(own, inherited, self.rules),
-            "labels": self._labels(own, inherited),
             "external_references": [self.reference],
             "object_marking_refs": [TLP_MARKINGS[tlp]],
         }
+        if labels := self._labels(own, inherited):  # STIX 2.1, section 2.9: no list is empty
+            indicator["labels"] = labels
         if phases := self._category_phases() + tags.kill_chain_phases(own, inherited):
             indicator["kill_chain_phases"] = phases
         if self.event.organisation_uuid:
@@ -114,10 +115,10 @@ class RequestObjectIndicator(RequestObject):
         return indicator
 
     def _labels(self, attribute_tags: list[Tag], event_tags: Tags) -> list[str]:
-        """What misp-stix says of type and category, as the attribute has them, then the tags."""
+        """What misp-stix says of type and category, as the attribute has them, then the tags: the lists are for all."""
         raw = self.attribute.raw
-        own = [f'misp:{key}="{text_of(raw.get(key))}"' for key in ("type", "category") if text_of(raw.get(key))]
-        return own + tags.labels(attribute_tags, self.rules, event_tags)
+        said = [Tag(f'misp:{key}="{text}"') for key in ("type", "category") if (text := text_of(raw.get(key)))]
+        return tags.labels([*said, *attribute_tags], self.rules, event_tags)
 
     def _category_phases(self) -> list[dict[str, str]]:
         """misp-stix's phases, with the attribute's own category for the one that its type would have."""

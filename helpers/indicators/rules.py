@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import constants
@@ -85,6 +86,16 @@ class ConversionRules:
             graph_properties=constants.ATTR_MAPPING,
             version=constants.VERSION,
         )
+
+    @cached_property
+    def ignored_prefixes(self) -> tuple[str, ...]:
+        """How a tag in lower case begins that never becomes a label."""
+        return tuple(prefix.lower() for prefix in self.ignored_tags)
+
+    @cached_property
+    def taxonomies(self) -> frozenset[str]:
+        """The taxonomies whose tags alone become labels, in lower case; empty where all do."""
+        return frozenset(name.lower() for name in self.allowed_taxonomies)
 
     def fingerprint(self) -> str:
         """Return a text that changes with any of the rules, and is the same in every process."""

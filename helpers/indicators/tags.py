@@ -124,6 +124,13 @@ def labels(attribute_tags: Sequence[Tag], rules: ConversionRules, event_tags: Se
     return _some([*found_in(attribute_tags, _labels, rules), *found_in(event_tags, _labels, rules)])
 
 
+def may_be_label(tag: Tag, rules: ConversionRules) -> bool:
+    """Say whether the site's lists (MISP_TAGS_IGNORE, MISP_ALLOWED_TAXONOMIES, local tags) let a tag become a label."""
+    if (rules.ignore_localtags and tag.local) or tag.name.lower().startswith(rules.ignored_prefixes):
+        return False
+    return not rules.taxonomies or tag.words[0] in rules.taxonomies
+
+
 def _strictest(tags: Sequence[Tag], _rules: None) -> str:
     words = [word for tag in tags if (word := _tlp(tag)) in TLP_2_LEVELS]
     return max(words, key=TLP_2_LEVELS.__getitem__) if words else ""
@@ -144,7 +151,7 @@ def _phases(tags: Sequence[Tag], _rules: None) -> list[str]:
 
 
 def _labels(tags: Sequence[Tag], rules: ConversionRules) -> list[str]:
-    return _some([tag.name for tag in tags if not (rules.ignore_localtags and tag.local) and _is_label(tag, rules)])
+    return _some([tag.name for tag in tags if may_be_label(tag, rules) and not _has_meaning(tag, rules)])
 
 
 def _some(names: Iterable[str]) -> list[str]:
@@ -176,15 +183,6 @@ def _threat_type(tag: Tag) -> str:
 def _phase(tag: Tag) -> str:
     taxonomy, predicate, value = tag.words
     return "-".join((value or predicate).lower().split()) if taxonomy == "kill-chain" else ""
-
-
-def _is_label(tag: Tag, rules: ConversionRules) -> bool:
-    taxonomy, _, _ = tag.words
-    name = tag.name.lower()
-    if _has_meaning(tag, rules) or any(name.startswith(prefix.lower()) for prefix in rules.ignored_tags):
-        return False
-    allowed = {name.lower() for name in rules.allowed_taxonomies}
-    return not allowed or taxonomy in allowed
 
 
 def _has_meaning(tag: Tag, rules: ConversionRules) -> bool:

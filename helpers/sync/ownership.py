@@ -150,9 +150,10 @@ def merged(indicators: Iterable[Indicator]) -> Indicator:
     by_age = sorted(indicators, key=lambda indicator: (indicator["created"], indicator["id"]))
     strictest = max((indicator["object_marking_refs"][0] for indicator in by_age), key=_TLP_ORDER.index)
     references = [reference for indicator in by_age for reference in indicator["external_references"]]
+    labels = list(dict.fromkeys(label for indicator in by_age for label in indicator.get("labels", ())))
     return {
         **by_age[0],
-        "labels": list(dict.fromkeys(label for indicator in by_age for label in indicator["labels"])),
+        **({"labels": labels} if labels else {}),
         "indicator_types": list(dict.fromkeys(kind for indicator in by_age for kind in indicator["indicator_types"])),
         "external_references": list({json.dumps(entry, sort_keys=True): entry for entry in references}.values()),
         "object_marking_refs": [strictest],

@@ -107,7 +107,9 @@ def assert_sentinel_takes(indicators, now=NOW):
         assert indicator["description"]
         for name, value in indicator.items():
             assert value not in ([], {}, "", None), name
-        assert all(isinstance(text, str) and text for text in [*indicator["labels"], *indicator["indicator_types"]])
+        assert all(
+            isinstance(text, str) and text for text in [*indicator.get("labels", []), *indicator["indicator_types"]]
+        )
         assert indicator["object_marking_refs"][0] in TLP_MARKINGS.values()
         assert len(indicator["object_marking_refs"]) == 1
         assert re.fullmatch(f"identity--{uuid}", indicator.get("created_by_ref", f"identity--{ORG_UUID}"))
@@ -589,16 +591,30 @@ def test_kill_chain_phases_beside_those_of_misp_stix(only):
 def test_labels(monkeypatch, only):
     raw = tagged("osint:a", "plain", "tlp:red", "misp:tool=x", category="Payload delivery")
     of_event = {"Tag": [{"name": "osint:b"}, {"name": "plain"}, {"name": "here", "local": True}]}
-    assert only(raw, in_event=of_event)["labels"] == [
-        'misp:type="mutex"',
-        'misp:category="Payload delivery"',
-        "osint:a",
-        "plain",
-        "osint:b",
-    ]
+    assert only(raw, in_event=of_event)["labels"] == ["osint:a", "plain", "osint:b"]
     monkeypatch.setattr(constants, "MISP_ALLOWED_TAXONOMIES", ["osint"])
     monkeypatch.setattr(constants, "MISP_TAGS_IGNORE", ["osint:B"])
-    assert only(raw, in_event=of_event)["labels"][2:] == ["osint:a"]
+    assert only(raw, in_event=of_event)["labels"] == ["osint:a"]
+
+
+@pytest.mark.parametrize(
+    ("ignored", "allowed", "labels"),
+    [
+        ([], [], ['misp:type="mutex"', 'misp:category="Payload delivery"', "plain"]),
+        (["MISP:Type"], [], ['misp:category="Payload delivery"', "plain"]),
+        (["misp:"], [], ["plain"]),
+        (['misp:category="payload'], [], ['misp:type="mutex"', "plain"]),
+        ([], ["misp"], ['misp:type="mutex"', 'misp:category="Payload delivery"']),
+        ([], ["osint"], []),
+        (["misp:category"], ["MISP"], ['misp:type="mutex"']),
+    ],
+)
+def test_the_lists_count_for_the_labels_of_misp_stix_too(monkeypatch, only, ignored, allowed, labels):
+    monkeypatch.setattr(constants, "MISP_TAGS_IGNORE", ignored)
+    monkeypatch.setattr(constants, "MISP_ALLOWED_TAXONOMIES", allowed)
+    indicator = only(tagged("plain", category="Payload delivery"))
+    assert indicator.get("labels", []) == labels
+    assert ("labels" in indicator) is bool(labels)
 
 
 @pytest.mark.parametrize(
@@ -607,7 +623,7 @@ def test_labels(monkeypatch, only):
 def test_bad_tags_cost_nothing(only, bad):
     indicator = only(attribute(Tag=bad), in_event={"Tag": bad})
     assert indicator["object_marking_refs"] == [TLP_MARKINGS["white"]]
-    assert indicator["labels"] == ['misp:type="mutex"']
+    assert "labels" not in indicator
 
 
 # --- What leads back to MISP -----------------------------------------------------------------------

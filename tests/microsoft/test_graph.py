@@ -230,6 +230,23 @@ def test_a_tag_says(tag, expected, of_event):
     assert {name: indicator[name] for name in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("ignored", "allowed", "shown"),
+    [
+        ([], [], ["osint:a", "kill-chain:Party", "sentinel-threattype:Odd"]),
+        (["kill-chain:", "SENTINEL-threattype"], [], ["osint:a"]),
+        ([], ["osint", "kill-chain"], ["osint:a", "kill-chain:Party"]),
+        (["osint:"], ["osint"], []),
+    ],
+)
+def test_the_lists_count_for_words_that_microsoft_does_not_know_too(monkeypatch, ignored, allowed, shown):
+    monkeypatch.setattr(constants, "MISP_TAGS_IGNORE", ignored)
+    monkeypatch.setattr(constants, "MISP_ALLOWED_TAXONOMIES", allowed)
+    names = ("osint:a", "kill-chain:Party", "sentinel-threattype:Odd")
+    indicator = becomes("domain", "example.org", Tag=[{"name": name} for name in names])
+    assert indicator["tags"] == shown
+
+
 def test_what_the_settings_say():
     settings = graph_settings(
         ms_action="block", ms_passiveonly=True, ms_target_product="Microsoft Defender ATP", days_to_expire=3

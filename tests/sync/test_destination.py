@@ -4,9 +4,11 @@ from collections import Counter
 
 import pytest
 
+import constants
 from constants import Skip, WithdrawalReason
 from helpers.errors import SettingsError
 from helpers.indicators import seconds
+from helpers.microsoft.batch import OutcomeState
 from helpers.misp import paged_search
 from helpers.misp.paged_search import PagedSearch
 from helpers.sync import RunOptions, settings_fingerprint
@@ -479,6 +481,28 @@ def test_a_run_with_another_setting_reads_everything(make_site, name, value):
     with site.patched():
         report = run(site.settings, RunOptions(force_withdraw=True), clock=site.waiting.clock, now=lambda: site.seconds)
     assert report.events == 3
+
+
+BEFORE = ["misp:tool", "misp:automation-level", "misp:should-not-sync", "workflow:"]  # MISP_TAGS_IGNORE of 1.1.0
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_an_upgraded_ledger_sends_each_live_object_once_for_its_labels_and_not_again(make_site, monkeypatch, graph):
+    more = {"MS_AUTH__GRAPH_API": "true", "MS_ENDPOINTS__GRAPH": "https://graph.example.org/beta"} if graph else {}
+    site = make_site(**more)
+    monkeypatch.setattr(constants, "MISP_TAGS_IGNORE", BEFORE)
+    load(site)
+    assert site.run().indicators == 9
+    if not graph:
+        assert all('misp:type="domain"' in indicator["labels"] for indicator in site.live().values())
+    ids = set(site.live())
+    monkeypatch.undo()
+    upgraded = later(site)
+    assert (upgraded.indicators, upgraded.unchanged) == ((0, 9) if graph else (9, 0))
+    assert upgraded.states.total() == upgraded.indicators == upgraded.states[OutcomeState.ACCEPTED]
+    assert [indicator["labels"] for indicator in site.live().values() if "labels" in indicator] == []
+    assert set(site.live()) == ids
+    assert [later(site, full=full).indicators for full in (False, True)] == [0, 0]
 
 
 def test_a_run_that_was_refused_is_recorded_as_one_that_failed(make_site):

@@ -446,7 +446,7 @@ def _seen(indicator):
         "attributes": sorted(reference["external_id"] for reference in indicator["external_references"]),
         "tlp": indicator["object_marking_refs"][0].removeprefix("marking-definition--")[:8],
         "confidence": indicator["confidence"],
-        "labels": frozenset(label for label in indicator["labels"] if label.startswith("label:")),
+        "labels": frozenset(label for label in indicator.get("labels", ()) if label.startswith("label:")),
         "comment": next(
             (comment for comment in COMMENTS if comment == indicator["description"].partition("\n")[0]), ""
         ),
