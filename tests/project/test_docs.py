@@ -223,7 +223,7 @@ def labels_with(tag: str) -> list[str]:
     event = {"uuid": EVENT, "info": "x", "timestamp": "1", "Tag": [{"name": tag}], "Attribute": [attribute]}
     parts = convert_event(event, ConversionRules.of(Settings()), NOW)
     (indicator,) = (indicator for part in parts for indicator in part.indicators)
-    return list(indicator["labels"])
+    return list(indicator.get("labels", ()))
 
 
 def test_the_object_templates_are_those_that_share_writes():
