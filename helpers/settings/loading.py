@@ -12,7 +12,6 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from helpers.errors import SettingsError
 from helpers.settings import clouds, credentials, cross_checks, environment, messages
 from helpers.settings.config.config_file import Problems, SourcedValue, read_config_file, written
 from helpers.settings.cross_checks import CREDENTIAL
@@ -82,7 +81,7 @@ def load(
     With ``offline``, what is only needed to reach MISP or Microsoft may be missing; with ``stories``, what is needed
     is what sharing and collecting stories needs, and not what a run needs. ``now`` gives seconds since 1970.
     What a key vault holds is not read here: see ``Settings.vault_secrets``.
-    Raises SettingsError with every problem.
+    Raises SettingsError with every problem, and MicrosoftError where config.py asked Azure in vain.
     """
     problems = Problems()
     sourced = _read(config_path, environ, offline, problems)
@@ -99,8 +98,8 @@ def load(
         _report(cross_checks.unusable_files(values, now()), sourced, problems)
         if environment.is_function(environ):
             _report(environment.function_problems(values), sourced, problems)
-    if settings is None or problems.errors:
-        raise SettingsError([*problems.errors, *problems.warnings])
+    if settings is None or problems.errors or problems.of_azure:
+        raise problems.error
     settings._config_file = _config_file(config_path, environ)
     settings._for_root_on_a_host = environment.is_root_on_a_host(environ)
     return Loaded(settings, (*problems.warnings, *cross_checks.doubts(settings)))

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from helpers.errors import MicrosoftError, SettingsError, SyncError
 from helpers.files import user_name
 from helpers.settings.config import doubled_keys, execution, places, source_text
 from helpers.settings.config.old_names import MEANT, NEEDLESS, RENAMED
@@ -26,9 +27,13 @@ class SourcedValue(NamedTuple):
 
 @dataclass
 class Problems:
-    """What is to be said about the settings; ``reported`` are the names that an error was reported for."""
+    """What is to be said about the settings; ``reported`` are the names that an error was reported for.
+
+    ``of_azure`` is what kept config.py from its end, and is not for whoever wrote it to fix.
+    """
 
     errors: list[str] = field(default_factory=list)
+    of_azure: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
 
@@ -37,6 +42,13 @@ class Problems:
         self.reported.add(name)
         sentence = f"{written(name)} ({source}) {problem}"
         self.errors += [] if sentence in self.errors else [sentence]
+
+    @property
+    def error(self) -> SyncError:
+        """What is to be raised: it is Microsoft's failure where nothing else is wrong."""
+        if self.of_azure and not self.errors:
+            return MicrosoftError("\n".join(self.of_azure))
+        return SettingsError([*self.errors, *self.of_azure, *self.warnings])
 
     def has_reported(self, name: str) -> bool:
         """Say whether a problem was reported for the setting or for the dictionary it is a key of."""
@@ -56,17 +68,18 @@ def read_config_file(
     ``types`` has every dotted name, and for a setting with fixed keys its own name too. ``as_root``: a file that others
     may change is a problem, and is not run.
     """
-    names: dict[str, Any] = {}
+    outcome = execution.Outcome({})
     problem = _unreadable(path)
     source, wrong = (b"", [problem]) if problem else _read(path, as_root=as_root)
     if not wrong:
-        names, problem = execution.run(path, source, imports=not as_root or places.imports_are_safe(path.parent))
-        wrong = [problem] if problem else []
+        outcome = execution.run(path, source, imports=not as_root or places.imports_are_safe(path.parent))
+        wrong = [outcome.problem] if outcome.problem else []
     _report_slips(source, str(path), types, problems)
     if wrong:
-        problems.errors += [f"{path} {problem}" for problem in wrong]
+        listed = problems.of_azure if outcome.azures else problems.errors
+        listed += [f"{path} {problem}" for problem in wrong]
         problems.reported.update(types)  # what the file would have set is not missing
-    return _settings_in(names, str(path), types, problems)
+    return _settings_in(outcome.names, str(path), types, problems)
 
 
 def _report_slips(source: bytes, path: str, types: Mapping[str, Any], problems: Problems) -> None:

@@ -2,33 +2,68 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Any
+from types import FrameType, ModuleType, TracebackType
+from typing import Any, NamedTuple
 
-from helpers.settings.config import source_text
+from helpers.settings.config import printed, source_text, vault_failure
+from helpers.settings.config.vault_failure import TookTooLong
+
+LONGEST = 900.0  # seconds
 
 
-def run(path: Path, source: bytes, *, imports: bool) -> tuple[dict[str, Any], str | None]:
-    """Run the file at ``path``, which holds ``source``; return the names that it sets, and why it stopped, if it did.
+class Outcome(NamedTuple):
+    """The names that a config.py sets, or why it stopped; ``azures``: it is not its fault, but Azure's."""
 
-    ``imports``: it may import what lies beside it.
-    """
+    names: Mapping[str, Any]
+    problem: str = ""
+    azures: bool = False
+
+
+def run(path: Path, source: bytes, *, imports: bool) -> Outcome:
+    """Run the file at ``path``, which holds ``source``; ``imports``: it may import what lies beside it."""
     problem = source_text.problem_of(source)
     if problem:
-        return {}, problem
+        return Outcome({}, problem)
     module = ModuleType("<config.py>")
     module.__file__ = str(path)
     try:
-        with _importing_from(path.parent if imports else None, module):
+        with printed.aside(), _importing_from(path.parent if imports else None, module), _time_limit():
             exec(compile(source, str(path), "exec", dont_inherit=True), vars(module))  # noqa: S102  it is the site's
-        return vars(module), None
+        return Outcome(vars(module))
     # A site's SystemExit would end the run before the other problems are reported.
-    except (Exception, SystemExit) as error:
-        return {}, _failure(error, path, source)
+    except (Exception, SystemExit, TookTooLong) as error:
+        words = vault_failure.of_azure(error, vars(module))
+        if words:
+            return Outcome({}, f"stopped in line {_line(error.__traceback__, path)}, {words}", azures=True)
+        return Outcome({}, _failure(error, path, source))
+
+
+@contextmanager
+def _time_limit() -> Iterator[None]:
+    """Raise TookTooLong in what takes too long: the SDK alone tries for an hour to reach what does not answer.
+
+    Only in the main thread, which alone gets signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _end)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, LONGEST)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, left)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise TookTooLong
 
 
 @contextmanager
@@ -50,9 +85,13 @@ def _failure(error: BaseException, path: Path, source: bytes) -> str:
     """Say what went wrong without the source or a message that could hold a secret."""
     if isinstance(error, SyntaxError):
         return _no_python(error, path, source)
+    where = f"stopped in line {_line(error.__traceback__, path)}"
+    if isinstance(error, TookTooLong):
+        return f"{where}, since it took more than {LONGEST / 60:.0f} minutes: does what it asks there answer?"
+    if package := vault_failure.missing_package(error):
+        return f"{where}, since the package {package} is not installed: {vault_failure.INSTALL}."
     advice = source_text.advice_on(error, source) if isinstance(error, NameError) else source_text.FIX
-    where = f"in line {_line(error.__traceback__, path)}"
-    return f"stopped {where} with {type(error).__name__}{_harmless_message(error)}: {advice}."
+    return f"{where} with {type(error).__name__}{_harmless_message(error)}: {advice}."
 
 
 def _no_python(error: SyntaxError, path: Path, source: bytes) -> str:
