@@ -13,6 +13,7 @@ from helpers.http.faults import (
 from helpers.http.limits import MIB, Limits
 from helpers.http.origin import same_origin, shown
 from helpers.http.sessions import OneOriginSession, session
+from helpers.http.waits import asked_for_in_header, asked_for_in_words
 
 __all__ = [
     "CONNECT_SECONDS",
@@ -25,6 +26,8 @@ __all__ = [
     "PinnedHttpAdapter",
     "Redirected",
     "Unacceptable",
+    "asked_for_in_header",
+    "asked_for_in_words",
     "found_in",
     "innermost_cause",
     "same_origin",

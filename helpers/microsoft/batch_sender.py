@@ -9,7 +9,7 @@ from functools import partial
 
 import tenacity
 
-from constants import LOG_PAUSING, LOG_SENT, LOG_SUBMIT_ERROR
+from constants import LOG_NOT_ACCEPTED, LOG_PAUSING, LOG_SENT, LOG_SUBMIT_ERROR
 from helpers.errors import MicrosoftError
 from helpers.log import DestinationLogger
 from helpers.microsoft.api import Api, principal_of
@@ -106,14 +106,14 @@ class BatchSender:
     def _try(self, batch: Batch) -> Verdict:
         """Send once, after what has to be done before; a batch of which that fails for some is sent in halves."""
         before = self._api.precondition(batch)
-        verdict = self._send_with_token(before) if before else Verdict(NextStep.SETTLED)
+        verdict = self._send_with_token(before, prepares=True) if before else Verdict(NextStep.SETTLED)
         if verdict.rejected or verdict.failed:
             words = next(iter((*verdict.rejected.values(), *verdict.failed.values())))
             return Verdict(NextStep.SPLIT if verdict.rejected else NextStep.RETRY, words)
         return self._send_with_token(batch) if verdict.next_step is NextStep.SETTLED else verdict
 
-    def _send_with_token(self, batch: Batch) -> Verdict:
-        answer, verdict = self._client.with_token(partial(self._send_once, batch))
+    def _send_with_token(self, batch: Batch, *, prepares: bool = False) -> Verdict:
+        answer, verdict = self._client.with_token(partial(self._send_once, batch, prepares=prepares))
         if not verdict.success:
             level = logging.WARNING if batch.objects else logging.DEBUG
             self._log.log(level, LOG_SUBMIT_ERROR.format(_summary(verdict)))
@@ -124,20 +124,30 @@ class BatchSender:
             return Verdict(verdict.next_step, f"{hint} Microsoft's words: {verdict.words}")
         return verdict
 
-    def _send_once(self, batch: Batch, token: str) -> Reply:
+    def _send_once(self, batch: Batch, token: str, *, prepares: bool) -> Reply:
         """Send one request when the limit allows it. Raises _TimeUp when that would be too late."""
         slot = self._rate_limiter.take(self._until)
         if slot is None:
             raise _TimeUp
-        number, size = self._counts.count_request(), len(batch.objects)
+        number = self._counts.count_request()
         answer = self._client.send("POST", self._api.url(batch), token, self._api.body(batch))
-        self._log.info(LOG_SENT.format(number, size, max(0, self._counts.unsettled - size)))
         self._rate_limiter.answered(slot)
         batch.note_answer(answer)
         verdict = self._api.interpret(answer, batch, datetime.now(UTC))
+        if not prepares:
+            self._log_request(number, len(batch.objects), verdict)
         if self._outbox:
             self._outbox.note_answer(answer, success=verdict.success)
         return Reply(answer, verdict)
+
+    def _log_request(self, number: int, size: int, verdict: Verdict) -> None:
+        """Log how many objects of a request were accepted, how many were not, and how many have no outcome yet."""
+        settled = verdict.next_step is NextStep.SETTLED
+        accepted = size - len({*verdict.rejected, *verdict.failed, *verdict.lost}) if settled else 0
+        remaining = max(0, self._counts.unsettled - (size - len(verdict.lost) if settled else 0))
+        for words, count in ((LOG_SENT, accepted), (LOG_NOT_ACCEPTED, size - accepted)):
+            if count:
+                self._log.info(words.format(number, count, remaining))
 
     def _tried_enough(self, state: tenacity.RetryCallState) -> bool:
         verdict = state.outcome.result() if state.outcome else None

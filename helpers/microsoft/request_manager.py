@@ -121,7 +121,7 @@ class RequestManager:
                 self._log.exception("Uploading stopped")
                 self._give_up(f"uploading stopped: {type(error).__name__}: {error}")
                 outcomes = all_alike(objects, OutcomeState.PENDING, self._ended)
-            self._settle(outcomes, len(objects))
+            self._settle(outcomes)
 
     def _next(self, wait: bool) -> list[OutgoingObject]:
         """Take a full batch, or what remains when no more will come; nothing when there is nothing more to do."""
@@ -155,16 +155,15 @@ class RequestManager:
         """What was not sent when nothing is sent any more is pending."""
         with interrupts.put_off(), self._changed:
             while objects := self._dequeue(in_flight=False):
-                self._settle(all_alike(objects, OutcomeState.PENDING, self._ended), len(objects))
+                self._settle(all_alike(objects, OutcomeState.PENDING, self._ended))
 
-    def _settle(self, outcomes: Sequence[Outcome], count: int) -> None:
-        """Hand the outcomes of so many objects over to be kept."""
+    def _settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Hand outcomes over to be kept."""
         for outcome in outcomes:
             if outcome.state is OutcomeState.REJECTED:
                 self._log.warning("Rejected %s %s: %s", outcome.object.id, outcome.object.pattern, outcome.words)
         try:
             with self._settling:
-                self._counts.count_unsettled(-count)
                 self._outbox.settle(outcomes)
         except LedgerError as error:
             self._stop_for(error)
@@ -182,6 +181,7 @@ class RequestManager:
         while batches:
             batch = batches.pop()
             verdict = self._send(batch)
+            known = len(outcomes)
             if verdict.next_step is NextStep.SETTLED:
                 outcomes += settled(batch, verdict)
                 batches += self._api.follow_up(batch, verdict)
@@ -192,6 +192,7 @@ class RequestManager:
                 refused_singly.append(verdict.words)
             else:
                 outcomes += all_alike(batch.objects, OutcomeState.PENDING, verdict.words)
+            self._counts.count_unsettled(known - len(outcomes))
         self._count_failure(outcomes, refused_singly)
         return outcomes
 

@@ -7,19 +7,17 @@ Rules: Microsoft, "Reference the STIX objects upload API" and the OpenAPI file o
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
+from helpers.http import asked_for_in_header, asked_for_in_words
 from helpers.text import excerpt
 
 # How much of Microsoft's own words is kept and shown.
 _MOST_WORDS = 500
-_TRY_AGAIN = re.compile(r"try again in (\d+(?:\.\d+)?)\s*second", re.IGNORECASE)
 # Of the 4xx, those that say that the same request may be taken later.
 _PASSING = frozenset({408, 425})
 # One object that Microsoft does not take, or too much of them: smaller requests show which.
@@ -77,7 +75,7 @@ def interpret(answer: Answer, size: int, now: datetime) -> Verdict:
     if answer.status == 200:
         return _success(answer, size, words)
     if answer.status == 429:
-        return Verdict(NextStep.THROTTLED, words, _wait_asked_for(answer, now))
+        return Verdict(NextStep.THROTTLED, words, wait_asked_for(answer, now))
     if answer.status == 401:
         return Verdict(NextStep.NEW_TOKEN, words)
     # No role, no workspace, another address: no other batch fares better until somebody acts.
@@ -89,7 +87,7 @@ def interpret(answer: Answer, size: int, now: datetime) -> Verdict:
         return Verdict(NextStep.FAILED, words)
     # What had no answer may have arrived; an upload that is repeated replaces what is there.
     if answer.status == 0 or answer.status in _PASSING or answer.status >= 500:
-        return Verdict(NextStep.RETRY, words, _wait_asked_for(answer, now))
+        return Verdict(NextStep.RETRY, words, wait_asked_for(answer, now))
     return Verdict(NextStep.FAILED, words)
 
 
@@ -152,17 +150,10 @@ def _messages(error: Mapping[str, Any]) -> str:
     return "; ".join(map(str, messages)) if isinstance(messages, list) else str(messages)
 
 
-def _wait_asked_for(answer: Answer, now: datetime) -> float | None:
+def wait_asked_for(answer: Answer, now: datetime) -> float | None:
     """Return the seconds that the header asks for, else the text, else None."""
-    header = answer.headers.get("Retry-After", "").strip()
-    if header.isdecimal():
-        return float(header)
-    try:
-        moment = parsedate_to_datetime(header)
-        return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
-    except (ValueError, TypeError, OverflowError):
-        match = _TRY_AGAIN.search(answer.text)
-        return float(match[1]) if match else None
+    in_header = asked_for_in_header(answer.headers, now)
+    return asked_for_in_words(answer.text) if in_header is None else in_header
 
 
 def parse_json_or_none(text: str) -> Any:

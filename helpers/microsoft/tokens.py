@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -15,10 +16,12 @@ from helpers.errors import MicrosoftError
 from helpers.http import OneOriginSession, Unacceptable, innermost_cause
 from helpers.log import redact
 from helpers.microsoft.rate_limit import Clock
-from helpers.microsoft.responses import own_words
+from helpers.microsoft.responses import Answer, own_words, wait_asked_for
 from helpers.settings import MsAuth, Settings, certificates, credentials
 from helpers.text import excerpt
 
+# Who is told to wait longer has no token in this run.
+LONGEST_WAIT = 120.0
 # So many seconds before it runs out, a token is renewed.
 EARLY = 300.0
 TRIES = 4
@@ -61,7 +64,11 @@ _ADDRESS = "ms_endpoints['authority'] must be Microsoft's own login, and nothing
 
 
 class _Passing(Exception):
-    """The token service failed in a way that may pass."""
+    """The token service failed in a way that may pass, in so many seconds where it says so."""
+
+    def __init__(self, words: str, wait: float | None = None) -> None:
+        self.wait = wait
+        super().__init__(words)
 
 
 class TokenSource:
@@ -99,8 +106,8 @@ class TokenSource:
     def _renew(self) -> None:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_Passing),
-            stop=tenacity.stop_after_attempt(TRIES),
-            wait=tenacity.wait_random_exponential(multiplier=1, max=30),
+            stop=_tried_enough,
+            wait=_seconds_to_wait,
             sleep=self._clock.sleep,
             reraise=True,
         )
@@ -203,9 +210,24 @@ def _refuse_passing(response: requests.Response, *, passing: Collection[int], **
     """Raise _Passing for a status that may pass, and for what no token service answers, as a proxy's page."""
     words = f"HTTP {response.status_code}: {excerpt(response.text, 200, '')}"
     if response.status_code in passing or response.status_code >= 500:
-        raise _Passing(words)
+        answer = Answer(response.status_code, response.text, response.headers)
+        raise _Passing(words, wait_asked_for(answer, datetime.now(UTC)))
     if not _is_object(response):
         raise _Passing(f"It gave an answer that is no token service's (a proxy's page?): {words}")
+
+
+def _seconds_to_wait(state: tenacity.RetryCallState) -> float:
+    """Wait as long as the token service asks, else longer each time, with jitter."""
+    return _wait_after(state) or tenacity.wait_random_exponential(multiplier=1, max=30)(state)
+
+
+def _tried_enough(state: tenacity.RetryCallState) -> bool:
+    return state.attempt_number >= TRIES or _wait_after(state) > LONGEST_WAIT
+
+
+def _wait_after(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return (error.wait or 0) if isinstance(error, _Passing) else 0
 
 
 def _is_object(response: requests.Response) -> bool:

@@ -15,7 +15,17 @@ from urllib.parse import urlsplit
 import requests
 
 from helpers.errors import MispBusy, MispDeclined, MispError, MispMoved, MispRefused, MispTooMuch
-from helpers.http import AnswerTooLarge, AnswerTooSlow, Redirected, found_in, innermost_cause, same_origin, shown
+from helpers.http import (
+    AnswerTooLarge,
+    AnswerTooSlow,
+    Redirected,
+    asked_for_in_header,
+    asked_for_in_words,
+    found_in,
+    innermost_cause,
+    same_origin,
+    shown,
+)
 from helpers.misp.responses import excerpt, whole_number
 
 _LONGEST_WAIT = 900
@@ -87,7 +97,7 @@ def checked_answer(
     try:
         answer = question()
     except (requests.RequestException, PyMISPError) as error:  # what PyMISP raises at its login may hide requests' own
-        raise _of_transport(error, names, address) or _raised(excerpt(error), names) from error
+        raise _of_transport(error, names, address) or _raised(excerpt(error), headers(), names) from error
     except (ValueError, TypeError) as error:
         raise MispRefused(f"PyMISP does not take {setting or 'what it was asked'}: {excerpt(error)}") from error
     except (LookupError, AttributeError, RecursionError) as error:
@@ -145,11 +155,13 @@ def is_taken_in_part(answer: Any) -> bool:
     return isinstance(answer, dict) and "Attribute" in answer and isinstance(answer.get("errors"), dict)
 
 
-def _raised(words: str, names: SettingNames) -> MispError:
+def _raised(words: str, headers: Mapping[str, str], names: SettingNames) -> MispError:
     """Tell PyMISP's exceptions apart by their text: it has one class for most of them."""
     words = words.partition("(http/https is required): ")[2] or words
     if message := _USER_SETTINGS_MESSAGE.search(words):
         words = message["words"]
+    if words.startswith(f"Error code {_TOO_MANY}"):  # with a page of a gateway's, and not in MISP's own form
+        return _rate_limited(words, headers)
     if words.startswith((f"Error code {_UNAUTHORISED}", f"Error code {_FORBIDDEN}")):
         return MispRefused(f"a proxy or firewall in front of MISP refuses the request: {words}")
     for piece, hint in names.hints.items():
@@ -167,9 +179,14 @@ def _returned(errors: Any, headers: Mapping[str, str], names: SettingNames) -> M
     message = body.get("message") or body.get("name") if isinstance(body, dict) else None
     words = excerpt(message or body)
     if code == _TOO_MANY:
-        wait = min(whole_number(headers.get("X-Rate-Limit-Reset")), _LONGEST_WAIT)
-        return MispBusy(f"MISP's rate limit for this key is reached: {words}", wait=wait)
+        return _rate_limited(words, headers)
     if code in (_UNAUTHORISED, _FORBIDDEN):
         hint = names.address_refused if _ADDRESS_REFUSED in words else names.key_refused
         return MispRefused(f"{hint}: {words}")
     return MispError(f"MISP answered {code or 'an error'}: {words}")
+
+
+def _rate_limited(words: str, headers: Mapping[str, str]) -> MispBusy:
+    wait = whole_number(headers.get("X-Rate-Limit-Reset")) or asked_for_in_header(headers)
+    wait = min(wait or asked_for_in_words(words) or 0, _LONGEST_WAIT)
+    return MispBusy(f"MISP's rate limit for this key is reached: {words}", wait=wait)

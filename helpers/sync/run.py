@@ -162,10 +162,10 @@ def _read_and_send(this_run: _Run, destinations: Sequence[DestinationRun], progr
         _abandon(destinations)
         raise
     finally:
+        logger.info(LOG_RECEIVED.format(sum(destination.report.indicators for destination in destinations)))
         with interrupts.put_off(interrupts.LONGEST_END):  # uploads end by themselves
             for destination in _as_answered(destinations):
                 _finish(this_run, reading, destination, read_to_the_end)
-    logger.info(LOG_RECEIVED.format(sum(destination.report.indicators for destination in destinations)))
     return reading.events_done
 
 

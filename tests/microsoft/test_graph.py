@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import stat
 import sys
@@ -629,7 +630,8 @@ def test_what_graph_has_lost_is_submitted_instead_of_updated(make_site):
 
 
 @pytest.mark.parametrize("kind", ["reset-after", "truncate", "hang"])
-def test_a_submit_without_an_answer_is_deleted_before_it_is_sent_again(make_site, kind):
+def test_a_submit_without_an_answer_is_deleted_before_it_is_sent_again(make_site, kind, caplog):
+    caplog.set_level(logging.INFO)
     site = make_site()
     load(site)
     site.fault(SUBMIT, kind)
@@ -637,6 +639,10 @@ def test_a_submit_without_an_answer_is_deleted_before_it_is_sent_again(make_site
     assert report.exit_code == 0
     assert [action for action, *_ in site.actions] == [SUBMIT, BY_EXTERNAL_ID, SUBMIT]
     assert len(site.in_graph) == 6
+    assert re.findall(r"Indicators (.*)", caplog.text) == [
+        "not accepted - request number: 1 / indicators: 6 / remaining: 6",
+        "sent - request number: 3 / indicators: 6 / remaining: 0",
+    ]
 
 
 def test_a_submit_without_an_answer_is_deleted_first_by_the_next_run_too(make_site):

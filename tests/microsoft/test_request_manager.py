@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.errors import MicrosoftError
+from helpers.http import asked_for_in_words
 from helpers.indicators.dates import stix_time
 from helpers.ledger.records import ObjectRecord, packed
 from helpers.microsoft.api import api_for
@@ -124,6 +126,61 @@ def test_429_costs_time_and_nothing_else(upload, body, batch):
 def test_429_waits_as_the_text_says(upload):
     done = upload().fault("status", status=429, body=THROTTLED).send([indicator(1)])
     assert sum(done.time.slept) == pytest.approx(7)
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds"),
+    [
+        ("Rate limit is exceeded. Try again in 1 minute(s).", 60),
+        ("Rate limit is exceeded. Try again in 1 minute", 60),
+        ("Try again in 2 minutes", 120),
+        ("Try again in 1 minute and 30 seconds.", 90),
+        ("Please retry after '17' sec", 17),
+        ("try again in a minute.", 60),
+        ("Try again in 0.5 minutes.", 30),
+    ],
+)
+def test_429_waits_as_the_text_says_in_whatever_unit(upload, words, seconds):
+    body = {"statusCode": 429, "message": words}
+    done = upload().fault("status", status=429, body=body).send([indicator(1)]).check()
+    assert done.exit_code == 0
+    assert sum(done.time.slept) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("words", ["Try again in 1 hour.", "Try again in 2 days", f"Try again in {'9' * 9} seconds"])
+def test_words_that_ask_for_longer_than_a_run_waits_leave_the_batch_pending(upload, words):
+    done = upload().fault("status", status=429, body={"message": words}).send([indicator(1)]).check()
+    assert (done.exit_code, done.time.slept) == (1, [])
+
+
+@pytest.mark.parametrize("words", ["Try again later.", "try again in a moment", "try again in 5 months", "retry in s"])
+def test_words_without_a_time_name_none(words):
+    assert asked_for_in_words(words) is None
+
+
+def test_words_are_read_in_a_time_that_grows_with_their_length_alone():
+    words = ("try again in ", "1 minute ", "9", " ", "try again in 1 minute and ")
+    assert [asked_for_in_words(f"try again in {word * 200_000}") for word in words] == [None, 120, None, None, 60]
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "slept"),
+    [
+        ({"Retry-After": "45"}, "", 45),
+        ({}, "Rate limit is exceeded. Try again in 1 minute(s)", 60),
+        ({"Retry-After": "3"}, "Try again in 1 minute", 3),
+    ],
+)
+def test_a_token_service_that_asks_to_wait_is_given_that_time(upload, headers, body, slept):
+    done = upload().fault("status", TOKEN_PATH, status=429, headers=headers, body=body).send([indicator(1)]).check()
+    assert done.exit_code == 0
+    assert done.time.slept == [slept]
+
+
+def test_a_token_service_that_asks_for_too_long_is_not_waited_for(upload):
+    start = upload().fault("status", TOKEN_PATH, status=429, headers={"Retry-After": "121"}, times=None)
+    done = start.send([indicator(1)]).check()
+    assert (done.exit_code, done.time.slept) == (4, [])
 
 
 def test_retry_after_comes_before_the_text(upload):
@@ -452,9 +509,56 @@ def test_operators_find_the_messages_that_they_grep_for(upload, caplog):
     upload().fault("status", status=429, body=THROTTLED).send(map(indicator, range(150)))
     text = caplog.text
     assert "Pausing upload for API request limit 7.0s" in text
-    assert "Indicators sent - request number: 1 / indicators: 100 / remaining:" in text
+    assert "Indicators not accepted - request number: 1 / indicators: 100 / remaining: 150" in text
+    assert "Indicators sent - request number: 2 / indicators: 100 / remaining: 50" in text
     assert "Error when submitting indicators. 429 Rate limit is exceeded." in text
     assert text.rstrip().endswith("Finished uploading indicators")
+
+
+def sent_and_not(caplog):
+    """The lines about requests: what became of how many, and how many remain."""
+    lines = [record.getMessage().partition(" - ") for record in caplog.records if "- request" in record.getMessage()]
+    numbers = [re.findall("[0-9]+", line) for _, _, line in lines]
+    return [(words, *map(int, found)) for (words, _, _), found in zip(lines, numbers, strict=True)]
+
+
+SENT, NOT_ACCEPTED = "Indicators sent", "Indicators not accepted"
+
+
+def test_the_log_counts_as_sent_what_was_accepted(upload, caplog):
+    """Halves of a refused batch, a rejected object, and how many have no outcome yet."""
+    caplog.set_level(logging.INFO)
+    bad = {"errors": [{"recordIndex": 2, "errorMessages": ["no"]}]}
+    start = upload().fault("status", status=400, body="no").fault("body", body=bad)
+    done = start.send(map(indicator, range(150)))
+    assert done.exit_code == 1 and done.manager.requests == 4
+    assert sent_and_not(caplog) == [
+        (NOT_ACCEPTED, 1, 100, 150),
+        (SENT, 2, 49, 100),
+        (NOT_ACCEPTED, 2, 1, 100),
+        (SENT, 3, 50, 50),
+        (SENT, 4, 50, 0),
+    ]
+
+
+@pytest.mark.parametrize("fault", [{"status": 429}, {"status": 503}, {"status": 401}], ids=str)
+def test_a_request_that_is_repeated_is_logged_as_not_accepted_and_then_as_sent(upload, fault, caplog):
+    caplog.set_level(logging.INFO)
+    upload().fault("status", **fault).send(map(indicator, range(3))).check()
+    assert sent_and_not(caplog) == [(NOT_ACCEPTED, 1, 3, 3), (SENT, 2, 3, 0)]
+
+
+@pytest.mark.parametrize("fault", [{"kind": "status", "status": 403}, {"kind": "reset-before"}], ids=str)
+def test_nothing_is_logged_as_sent_where_nothing_was_accepted(upload, fault, caplog):
+    caplog.set_level(logging.INFO)
+    upload().fault(**fault, times=None).send(map(indicator, range(100)))
+    assert {words for words, *_ in sent_and_not(caplog)} == {NOT_ACCEPTED}
+
+
+def test_an_empty_batch_that_only_tries_is_not_logged_as_anything(upload, caplog):
+    caplog.set_level(logging.INFO)
+    upload().sender.probe()
+    assert sent_and_not(caplog) == []
 
 
 def test_probe_says_yes_only_when_the_app_may_write(upload):

@@ -58,3 +58,21 @@ def test_no_rate_limit_is_waited_for_without_a_bound(site, tmp_path, wait):
     begun = len(site.time.slept)
     assert site.run().exit_code == 3
     assert sum(site.time.slept[begun:]) < 3000
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({"X-Rate-Limit-Reset": "30"}, {"name": "Rate limit exceeded."}, 30),
+        ({"Retry-After": "45"}, "slow down", 45),
+        ({}, {"message": "Too many requests. Try again in 1 minute(s)"}, 60),
+        ({"X-Rate-Limit-Reset": "30", "Retry-After": "45"}, "Try again in 1 minute", 30),
+    ],
+)
+def test_what_asks_to_wait_is_given_that_time_whoever_in_front_of_misp_it_is(site, tmp_path, headers, body, seconds):
+    site.state = tmp_path
+    site.misp.faults.clear()
+    site.misp.faults.add(Fault("/events/restSearch", "status", 429, headers=headers, body=body))
+    begun = len(site.time.slept)
+    assert site.run().exit_code == 0
+    assert site.time.slept[begun:] == [seconds]

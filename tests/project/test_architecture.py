@@ -33,7 +33,15 @@ EDITED = {"config": ROOT / "config.py", "constants": ROOT / "constants.py"}
 
 PURE = {
     *(name for name in HELPERS if name.startswith("indicators.")),
-    *("text", "http.faults", "http.origin", "settings.clouds", "settings.credentials", "settings.attribute_filters"),
+    *(
+        "text",
+        "http.faults",
+        "http.origin",
+        "http.waits",
+        "settings.clouds",
+        "settings.credentials",
+        "settings.attribute_filters",
+    ),
     *(
         "settings.addresses",
         "settings.config.trust",
