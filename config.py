@@ -113,7 +113,7 @@ refresh_days = 0  # days after which a valid indicator is sent again; 0: never
 
 # --- This script -----------------------------------------------------------------------------------
 
-state_dir = None  # absolute path for ledger, lock and dumps; None: the user's own state directory
+state_dir = None  # absolute path for ledger, lock and dumps; None: the first of three places (docs/ledger.md)
 log_file = None  # None: misp2sentinel.log in state_dir
 verbose_log = False  # log more
 write_parsed_indicators = False  # write the indicators to a file in state_dir

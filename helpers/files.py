@@ -67,14 +67,25 @@ def is_null_device(path: Path) -> bool:
     return False
 
 
-def make_private_directory(path: Path) -> None:
+def make_private_directory(path: Path, *, hide_from_git: bool = False) -> None:
     """Make a directory that only its owner may enter, and those above it; one that is there stays as it is.
 
+    ``hide_from_git``: what is in it is no file of the clone that it may be in.
     Raises OddFile for a symbolic link, also to a directory, and OSError.
     """
     with suppress(FileNotFoundError):
         _refuse_odd(path, path.lstat().st_mode, stat.S_IFDIR)
+        return
     path.mkdir(parents=True, exist_ok=True, mode=stat.S_IRWXU)
+    if hide_from_git:
+        with os.fdopen(open_private(path / ".gitignore", os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
+            file.write("*\n")
+
+
+def can_be_made(directory: Path) -> bool:
+    """Say whether this user may make a directory that is not there, and those above it that are missing."""
+    above = _nearest_visible(directory)
+    return above.is_dir() and os.access(above, os.W_OK | os.X_OK)
 
 
 def _refuse_odd(path: Path, mode: int, wanted: int) -> None:
@@ -154,10 +165,12 @@ def permission_hint(error: OSError) -> str:
     if visible not in (refused, refused.parent) or (visible.is_dir() and not _is_private(visible)):
         return f"{user_name()} may not write in {visible}, which belongs to {user_name(owner)}: name another place."
     directory = visible if visible.is_dir() else visible.parent
+    user = user_name()
+    new_owner = user if user.isdigit() else f"{user}:"  # chown knows no group of a user without a name
     if directory.stat().st_uid == os.geteuid() or _is_private(directory):
-        command = f"chown -R {user_name()}: {shlex.quote(str(directory))}"
+        command = f"chown -R {new_owner} {shlex.quote(str(directory))}"
     else:
-        command = f"chown {user_name()}: {shlex.quote(str(visible))}"
+        command = f"chown {new_owner} {shlex.quote(str(visible))}"
     return f"{visible} belongs to {user_name(owner)} (did root run this once?). As root: {command}"
 
 

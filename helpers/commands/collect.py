@@ -138,7 +138,7 @@ class Memory:
         content = {"of": self._source(), "form": _FORM, "good_at": known.good_at, "events": known.events}
         temporary = self.path.with_name(f"{STATE}.{os.getpid()}")
         try:
-            make_private_directory(self.path.parent)
+            make_private_directory(self.path.parent, hide_from_git=self.settings.state_is_beside_config)
             with os.fdopen(open_private(temporary, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
                 file.write(json.dumps(content))
             temporary.replace(self.path)

@@ -55,7 +55,13 @@ def status(
         destinations = [standing(destination, settings, moment) for destination in in_ledger]
     wanted = len(settings.destinations())
     late = max_age_hours is not None and _too_old(destinations, wanted, max_age_hours, moment)
-    answer = {"destinations": destinations, "max_age_hours": max_age_hours, "late": late, "exit_code": int(late)}
+    answer = {
+        "state_dir": str(settings.state_path) if settings.has_state_path else None,
+        "destinations": destinations,
+        "max_age_hours": max_age_hours,
+        "late": late,
+        "exit_code": int(late),
+    }
     for line in [json.dumps(answer)] if as_json else _lines(answer):
         say(line)
     return int(late)
@@ -110,6 +116,8 @@ def _too_old(destinations: list[Json], wanted: int, hours: float, now: int) -> b
 
 def _lines(answer: Json) -> Iterator[str]:
     destinations = answer["destinations"]
+    if answer["state_dir"]:
+        yield f"State directory {answer['state_dir']}"
     if not destinations:
         yield _NO_LEDGER
     elif not any(destination["in_settings"] for destination in destinations):

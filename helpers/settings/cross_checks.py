@@ -125,7 +125,8 @@ def distrusted_places(settings: Settings) -> Iterator[Problem]:
         return
     if settings.config_file:
         yield from (("config.py", problem) for problem in places.of_config(settings.config_file))
-    yield from (("state_dir", problem) for problem in places.of_state_dir(settings.state_path, refuse=False))
+    if settings.has_state_path:
+        yield from (("state_dir", problem) for problem in places.of_state_dir(settings.state_path, refuse=False))
 
 
 # -- values that are allowed and probably not meant ---------------------------------------------------

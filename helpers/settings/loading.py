@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from helpers.settings import clouds, credentials, cross_checks, environment, messages
+from helpers.settings.config import places
 from helpers.settings.config.config_file import Problems, SourcedValue, read_config_file, written
 from helpers.settings.cross_checks import CREDENTIAL
 from helpers.settings.environment import read_environment, variable
@@ -102,6 +103,8 @@ def load(
         raise problems.error
     settings._config_file = _config_file(config_path, environ)
     settings._for_root_on_a_host = environment.is_root_on_a_host(environ)
+    if settings.state_dir is None:  # decided once, so that all parts of a process agree
+        settings._default_state = places.default_state_dir(settings.config_file, for_ledger=not settings.state_url)
     return Loaded(settings, (*problems.warnings, *cross_checks.doubts(settings)))
 
 

@@ -14,6 +14,7 @@ from helpers.errors import SettingsError
 from helpers.settings import clouds, validators
 from helpers.settings.addresses import secrets_in
 from helpers.settings.attribute_filters import AttributeFilters
+from helpers.settings.config.state_place import LEDGER, NOT_DECIDED, Kind, Place
 from helpers.settings.sections import (
     KEY_IN_TENANT,
     AttributeFilterSettings,
@@ -122,6 +123,7 @@ class Settings(BaseModel):
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _config_file: Path | None = PrivateAttr(None)
     _for_root_on_a_host: bool = PrivateAttr(False)
+    _default_state: Place = PrivateAttr(NOT_DECIDED)
     _name: str = PrivateAttr("")
     _own_filters: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -316,12 +318,24 @@ class Settings(BaseModel):
 
     @property
     def state_path(self) -> Path:
-        """Where the lock, the dumps and the ledger live; it need not exist yet."""
-        if self.state_dir is not None:
-            return self.state_dir
-        from platformdirs import user_state_path  # noqa: PLC0415 (only needed without state_dir)
+        """Where the lock, the dumps and the ledger live; it need not exist yet.
 
-        return user_state_path("misp2sentinel", appauthor=False)
+        Raises SettingsError where ``state_dir`` is not set and no usual place can be taken.
+        """
+        path = self.state_dir or self._default_state.path
+        if path is None:
+            raise SettingsError([self._default_state.problem])
+        return path
+
+    @property
+    def has_state_path(self) -> bool:
+        """Whether there is a ``state_path``."""
+        return bool(self.state_dir or self._default_state.path)
+
+    @property
+    def state_is_beside_config(self) -> bool:
+        """Whether it is beside config.py, which may be in a clone."""
+        return self.state_dir is None and self._default_state.kind is Kind.BESIDE_CONFIG
 
     @property
     def log_path(self) -> Path:
@@ -338,7 +352,7 @@ class Settings(BaseModel):
         """The address of the ledger's database; where none is wanted, one that ends with the process."""
         if not self.keeps_ledger:
             return "sqlite://"
-        return self.state_url or f"sqlite:///{self.state_path / 'ledger.sqlite'}"
+        return self.state_url or f"sqlite:///{self.state_path / LEDGER}"
 
 
 def _setting_types(model: type[BaseModel]) -> dict[str, Any]:

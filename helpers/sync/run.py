@@ -233,7 +233,7 @@ def make_state_dir(settings: Settings) -> None:
     """
     cross_checks.refuse_foreign_state(settings)
     try:
-        make_private_directory(settings.state_path)
+        make_private_directory(settings.state_path, hide_from_git=settings.state_is_beside_config)
     except OSError as error:
         where = settings.source_of("state_dir")
         if isinstance(error, OddFile):

@@ -44,6 +44,7 @@ PURE = {
     ),
     *(
         "settings.addresses",
+        "settings.config.state_place",
         "settings.config.trust",
         "settings.filter_names",
         "misp.search_filters",

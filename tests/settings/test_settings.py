@@ -975,10 +975,12 @@ def test_paths(tmp_path):
     assert settings.log_path == tmp_path / "a.log"
 
 
-def test_state_is_the_users_by_default():
-    path = Settings().state_path
-    assert path.name == "misp2sentinel"
-    assert not path.is_relative_to(ROOT)
+def test_state_is_the_users_by_default(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    settings = from_environment().settings
+    assert settings.state_path == tmp_path / ".local" / "state" / "misp2sentinel"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_settings_cannot_be_changed():

@@ -1,15 +1,22 @@
-"""Whether others may change config.py or state_dir, as the disk has it, and whether that counts where this runs."""
+"""What the disk says of config.py and state_dir: whether others may change them, and where state_dir can be.
+
+Whether that counts depends on where this runs.
+"""
 
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers.files import group_name, homes, is_own_group, steps_to, user_name
+from helpers.files import can_be_made, group_name, homes, is_own_group, steps_to, user_name
+from helpers.settings.config import state_place
+from helpers.settings.config.state_place import LEDGER, Asker, Candidate, Kind, Place
 from helpers.settings.config.trust import ROOT, Names, Reader, Trusted, sentences, writers
 
 if TYPE_CHECKING:
@@ -17,13 +24,15 @@ if TYPE_CHECKING:
 
 # What is ours in state_dir, which may be a directory that others use too.
 _OURS = (
-    *("ledger.sqlite*", "misp2sentinel*.log", "run*.lock", "stories.json", "logs"),
+    *(f"{LEDGER}*", "misp2sentinel*.log", "run*.lock", "stories.json", "logs"),
     *("parsed_indicators*.txt", "sentinel_response*.txt"),
 )
 # Docker, podman and Kubernetes leave these in each container; the variable is set in each pod (kubernetes.io,
 # "Accessing the Kubernetes API from a Pod").
 CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")
 CONTAINER_VARIABLE = "KUBERNETES_SERVICE_HOST"
+# What systemd makes for StateDirectory=misp2sentinel, and docs/install.md.
+OF_PROGRAM = Path("/var/lib/misp2sentinel")
 
 
 def in_container(environ: Mapping[str, str]) -> bool:
@@ -61,6 +70,76 @@ def of_state_dir(directory: Path, *, refuse: bool) -> list[str]:
         *sentences(found, _names(), reader),
         *sentences(itself, _names(), reader, whole=_is_private(directory)),
     ]
+
+
+def default_state_dir(config: Path | None, *, for_ledger: bool) -> Place:
+    """Say which directory is state_dir where that is not set. ``config`` is the config.py, if there is one.
+
+    ``for_ledger``: the ledger is to be in it too. Nothing is made.
+    """
+    config = config if config and config.is_file() else None  # /dev/null is none
+    candidates = [*_homes(), _looked_at(OF_PROGRAM, Kind.OF_PROGRAM), *_beside(config)]
+    asker = Asker(user_name(), config, OF_PROGRAM)
+    return state_place.decide(_without_twins(candidates), asker, for_ledger=for_ledger)
+
+
+def _homes() -> Iterator[Candidate]:
+    """Yield the user's state directory and, where that cannot be, the one in the home that the system knows.
+
+    The two differ where HOME is another user's: su and runuser leave it as it was, and cron does not.
+    """
+    from platformdirs import user_state_path  # noqa: PLC0415 (only needed without state_dir)
+
+    with suppress(RuntimeError):  # no home is known
+        first = _looked_at(user_state_path("misp2sentinel", appauthor=False), Kind.OF_USER)
+        yield first
+        if first.is_usable or first.has_ledger:
+            return
+    with suppress(KeyError):  # a user without a name
+        home = Path(pwd.getpwuid(os.geteuid()).pw_dir)
+        yield _looked_at(home / ".local" / "state" / "misp2sentinel", Kind.OF_USER)
+
+
+def _beside(config: Path | None) -> Iterator[Candidate]:
+    """Yield state/ beside config.py, unless everybody may make a directory there, as in /tmp."""
+    if config and not config.parent.stat().st_mode & stat.S_ISVTX:
+        yield _looked_at(config.parent / "state", Kind.BESIDE_CONFIG)
+
+
+def _looked_at(path: Path, kind: Kind) -> Candidate:
+    """Return what the disk says of a directory; a link counts as usable, since using it says that links are refused."""
+    with suppress(OSError):
+        directory, ledger, is_directory = path.stat(), _status_of_ledger(path), path.is_dir()
+        may_enter = is_directory and os.access(path, os.X_OK)
+        may_write = may_enter and os.access(path, os.W_OK)
+        return Candidate(
+            path,
+            kind,
+            owner=user_name((ledger if ledger and may_write else directory).st_uid),
+            is_usable=path.is_symlink() or (may_write and (not ledger or _may_write_ledger(path))),
+            is_closed=is_directory and not may_enter,
+            has_ledger=ledger is not None,
+            has_files=any(not name.endswith("/logs") for name, _ in _ours_in(path)),
+        )
+    return Candidate(path, kind, is_usable=kind is not Kind.OF_PROGRAM and can_be_made(path))
+
+
+def _status_of_ledger(directory: Path) -> os.stat_result | None:
+    with suppress(OSError):
+        return (directory / LEDGER).lstat()
+    return None
+
+
+def _may_write_ledger(directory: Path) -> bool:
+    return os.access(directory / LEDGER, os.R_OK | os.W_OK)
+
+
+def _without_twins(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Leave out what is the same directory as an earlier one, under another path."""
+    by_place: dict[str, Candidate] = {}
+    for candidate in candidates:
+        by_place.setdefault(os.path.realpath(candidate.path), candidate)
+    return list(by_place.values())
 
 
 def _is_private(directory: Path) -> bool:
