@@ -40,7 +40,7 @@ def make_state(tmp_path, mode, name="state"):
 def test_a_private_directory_is_given_away_whole(tmp_path, as_another):
     place, file = make_state(tmp_path, 0o700, "of one")
     assert permission_hint(refused(file)) == (
-        f"{file} belongs to {user_name(os.getuid())} (did root run this once?). As root: chown -R {OTHER}: '{place}'"
+        f"{file} belongs to {user_name(os.getuid())} (did root run this once?). As root: chown -R {OTHER} '{place}'"
     )
 
 
@@ -58,7 +58,7 @@ def test_what_root_left_in_this_users_directory(tmp_path, monkeypatch):
 
 def test_a_directory_that_others_use_is_not_given_away(tmp_path, as_another):
     place, file = make_state(tmp_path, 0o755)
-    assert permission_hint(refused(file)).endswith(f"chown {OTHER}: {file}")
+    assert permission_hint(refused(file)).endswith(f"chown {OTHER} {file}")
     assert "chown" not in permission_hint(refused(place / "absent.log"))
 
 
@@ -82,9 +82,9 @@ def test_log_and_ledger_say_it(tmp_path, as_another, monkeypatch):
 
     monkeypatch.setattr(log, "open_private", no)
     monkeypatch.setattr(sqlite, "open_private", no)
-    with pytest.raises(SettingsError, match=f"log_file cannot be written .*chown -R {OTHER}: {place}"):
+    with pytest.raises(SettingsError, match=f"log_file cannot be written .*chown -R {OTHER} {place}"):
         log.try_out(file)
-    with pytest.raises(LedgerError, match=rf"cannot be used \(state_url\).*chown -R {OTHER}: {place}"):
+    with pytest.raises(LedgerError, match=rf"cannot be used \(state_url\).*chown -R {OTHER} {place}"):
         Database(f"sqlite:///{place / 'ledger.sqlite'}")
 
 
