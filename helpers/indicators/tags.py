@@ -31,6 +31,7 @@ Found = TypeVar("Found")
 
 _CONFIDENCE = "misp:confidence-level"
 _SAME_LEVEL_IN_TLP_1 = frozenset({"clear", "amber+strict"})
+_OTHER_QUOTES = frozenset({"''", "“”", "„“", "””"})
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Tag:
         taxonomy, _, predicate = (part.strip().lower() for part in name.partition(":"))
         if not (taxonomy and predicate):
             return ("", self.name.strip().lower(), "")
-        return (taxonomy, predicate, value.strip().removeprefix('"').removesuffix('"').strip())
+        return (taxonomy, predicate, _without_quotes(value.strip()).strip())
 
 
 class Tags(list[Tag]):
@@ -164,7 +165,14 @@ def _some(names: Iterable[str]) -> list[str]:
 
 def _tlp(tag: Tag) -> str:
     taxonomy, predicate, _ = tag.words
-    return predicate if taxonomy == "tlp" else ""
+    return "".join(predicate.split()) if taxonomy == "tlp" else ""  # "amber + strict" is typed too
+
+
+def _without_quotes(value: str) -> str:
+    """Take off the quotes that MISP puts around a tag's value, or those of another kind that people type."""
+    if len(value) > 1 and value[0] + value[-1] in _OTHER_QUOTES:
+        return value[1:-1]
+    return value.removeprefix('"').removesuffix('"')
 
 
 def _confidence_word(tag: Tag) -> str:

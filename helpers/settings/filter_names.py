@@ -80,6 +80,10 @@ OF_ATTRIBUTES = {
     "score": "min_decay_score",
     "confidence": "min_confidence",
     "tlp": "max_tlp",
+    "nottype": "exclude_types",
+    "nottypes": "exclude_types",
+    "notorg": "exclude_organisations",
+    "notorgs": "exclude_organisations",
 }
 # Measured: what MISP ignores beside another name. ``searchall`` makes it skip nearly all the others.
 _SEARCHALL = """
@@ -126,6 +130,8 @@ def _hint(name: str) -> str:
     bare = _letters_of(name)
     if name.startswith("galaxy."):
         return "write the cluster's tag into 'tags'."
+    if bare in _NOT_TAGS:
+        return "write 'tags' with ! before the name, or with {\"NOT\": [...]}."
     if bare in _BY_LETTERS:
         return f"write {_BY_LETTERS[bare]!r}{_NOTES.get(MEANT.get(bare, ''), '')}."
     if bare in NO_FILTER:
@@ -142,6 +148,7 @@ def _letters_of(name: str) -> str:
 
 
 _ACCEPTED = KNOWN | HARMLESS
+_NOT_TAGS = frozenset({"nottag", "nottags"})  # PyMISP.search had not_tags, and guides still have it
 _BY_LETTERS = {
     **{_letters_of(name): name for name, misp_name in RECEIVED.items() if misp_name in KNOWN},
     **{_letters_of(name): name for name in sorted(_ACCEPTED)},

@@ -114,6 +114,8 @@ def test_what_was_meant_is_named(name):
         ("exclude_decayed", "the setting filters has 'exclude_decayed'"),
         ("min_confidence", "the setting filters has 'min_confidence'"),
         ("galaxy.threat-actor", "into 'tags'"),
+        ("not_tags", "write 'tags' with ! before the name"),
+        ("not_org", "the setting filters has 'exclude_organisations'"),
         ("my_own", "take it out"),
     ],
 )
