@@ -229,7 +229,7 @@ class MispClient:
                 return super()._prepare_request(*arguments, **options)
 
         return PinnedPyMISP(
-            connection.url,
+            f"{connection.url}/",  # PyMISP joins addresses as a browser does: without the slash, MISP's path is lost
             connection.key.get_secret_value(),
             ssl=connection.verify,
             proxies=dict(connection.proxies) or None,

@@ -29,7 +29,7 @@ from helpers.http import (
 from helpers.misp.responses import excerpt, whole_number
 
 _LONGEST_WAIT = 900
-_UNAUTHORISED, _FORBIDDEN, _TOO_MANY = 401, 403, 429
+_UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY = 401, 403, 404, 429
 _MAINTENANCE = "MISP sends every request to its login page: it is in maintenance, or the key belongs to no API user"
 _LOGIN_PAGE = "/users/login"
 _KEY_REFUSED = "Authentication failed"
@@ -66,6 +66,10 @@ class SettingNames(NamedTuple):
     @property
     def hints(self) -> dict[str, str]:
         """What to say by a piece of what PyMISP raised; the first piece that is in it decides."""
+        not_misp = (
+            f"{self.url} must be the address of MISP itself, without a page behind it, and with the path that MISP is "
+            "under, if there is one"
+        )
         untrusted = f"the certificate is not trusted ({self.verify} can name a CA bundle)"
         return {
             _KEY_REFUSED: self.key_refused,
@@ -75,7 +79,8 @@ class SettingNames(NamedTuple):
             "CERTIFICATE_VERIFY_FAILED": untrusted,
             "certificate verify failed": untrusted,
             "ProxyError": f"the proxy does not answer ({self.proxies}, or HTTPS_PROXY of the environment)",
-            "Not Found": f"{self.url} must be the address of MISP itself, without a page behind it",
+            "Not Found": not_misp,
+            f"Error code {_NOT_FOUND}": not_misp,
         }
 
 
@@ -157,7 +162,8 @@ def is_taken_in_part(answer: Any) -> bool:
 
 def _raised(words: str, headers: Mapping[str, str], names: SettingNames) -> MispError:
     """Tell PyMISP's exceptions apart by their text: it has one class for most of them."""
-    words = words.partition("(http/https is required): ")[2] or words
+    _, at_login, cause = words.partition("(http/https is required): ")
+    words = cause or words
     if message := _USER_SETTINGS_MESSAGE.search(words):
         words = message["words"]
     if words.startswith(f"Error code {_TOO_MANY}"):  # with a page of a gateway's, and not in MISP's own form
@@ -171,7 +177,8 @@ def _raised(words: str, headers: Mapping[str, str], names: SettingNames) -> Misp
         return MispBusy(
             f"no connection: is it up, is {names.url} right, may this host reach it? {innermost_cause(words)}"
         )
-    return MispBusy(f"no usable answer: {innermost_cause(words)}")
+    doubt = f" (is {names.url} the address of MISP itself?)" if at_login and "Error code" not in words else ""
+    return MispBusy(f"no usable answer{doubt}: {innermost_cause(words)}")
 
 
 def _returned(errors: Any, headers: Mapping[str, str], names: SettingNames) -> MispError:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from urllib.parse import unquote, unquote_plus, urlsplit
+from posixpath import normpath
+from urllib.parse import quote, unquote, unquote_plus, unquote_to_bytes, urlsplit
 
 _HIDDEN = "***"
 _PORTS = {"http": 80, "https": 443}
+_PLAIN_IN_PATH = "!$&'()*+,;=:@~"
 # What stands between two names and values, and in a value up to the next "&": it may hold the rest of them.
 _NAMED = re.compile(r"(?<=[?#&;])([^=?#&;]*)=(?=([^&]*))")
 _SECRET_NAME = re.compile(
@@ -36,13 +38,15 @@ def without_secrets(address: str) -> str:
 def canonical_address(address: str) -> str:
     """Return the one spelling of a web address: its host in lower case, no port that goes without saying, no slash.
 
-    RFC 3986, 6.2.2.1 and 6.2.3: scheme and host have no letter case, and an empty or a default port is none.
+    RFC 3986, 6.2.2 and 6.2.3: scheme and host have no letter case, an empty or a default port is none, ``.`` and
+    ``..`` are resolved, and what need not be escaped is not. Doubled slashes are one, as for web servers.
     """
     url = urlsplit(address)
     host, port = url.netloc.lower().removesuffix(":"), url.port
     if port is not None and port == _PORTS.get(url.scheme):
         host = host.rpartition(":")[0]
-    return f"{url.scheme}://{host}{url.path}".rstrip("/")
+    parts = [quote(unquote_to_bytes(part), safe=_PLAIN_IN_PATH) for part in url.path.split("/") if part]
+    return f"{url.scheme}://{host}{normpath('/' + '/'.join(parts))}".rstrip("/")
 
 
 def _places(address: str) -> Iterator[tuple[int, int]]:

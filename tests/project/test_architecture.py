@@ -63,7 +63,7 @@ PURE = {
 # The only modules of others that a pure module may use, beside what cannot reach out.
 HARMLESS = {
     *("__future__", "collections", "dataclasses", "datetime", "email", "enum", "functools", "ipaddress", "itertools"),
-    *("ast", "difflib", "hashlib", "json", "math", "re", "shlex", "stat", "typing", "unicodedata", "uuid"),
+    *("ast", "difflib", "hashlib", "json", "math", "posixpath", "re", "shlex", "stat", "typing", "unicodedata", "uuid"),
     *("urllib", "zlib"),
 }
 LIBRARIES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,11 +82,33 @@ def test_a_token_in_a_proxy_s_address_is_a_secret_of_the_settings():
         (["http://misp.example.org:443"], "http://misp.example.org:443"),
         (["https://misp.example.org:443/Sub/Path/"], "https://misp.example.org/Sub/Path"),
         (["https://[2001:DB8::443]:443/", "https://[2001:db8::443]"], "https://[2001:db8::443]"),
+        (
+            ["https://h.example.org/misp", "https://h.example.org/misp/", "https://h.example.org//misp//"],
+            "https://h.example.org/misp",
+        ),
+        (
+            ["https://h.example.org/./misp", "https://h.example.org/x/../misp/", "https://h.example.org/%6disp"],
+            "https://h.example.org/misp",
+        ),
+        (["https://h.example.org/a%2fb", "https://h.example.org/a%2Fb/"], "https://h.example.org/a%2Fb"),
+        (["https://h.example.org/ü", "https://h.example.org/%c3%bc"], "https://h.example.org/%C3%BC"),
+        (["https://h.example.org/100%/%ff"], "https://h.example.org/100%25/%FF"),
+        (["https://h.example.org/misp/index.php/"], "https://h.example.org/misp/index.php"),
+        (["https://h.example.org/../.."], "https://h.example.org"),
     ],
 )
 def test_an_address_has_one_spelling(spellings, canonical):
     assert {canonical_address(spelling) for spelling in spellings} == {canonical}
     assert {Settings(misp_domain=spelling).misp_domain for spelling in spellings} == {canonical}
+
+
+@given(st.lists(st.text(st.characters(min_codepoint=33, exclude_characters="?#<>[]", exclude_categories=["Cs", "Z"]))))
+def test_the_one_spelling_is_its_own_and_what_is_sent(parts):
+    """requests sends it as it is: nothing is left to normalise."""
+    address = canonical_address("https://h.example.org/" + "/".join(parts))
+    assert canonical_address(address) == canonical_address(f"{address}/") == address
+    sent = requests.Request("GET", f"{address}/events").prepare().url
+    assert sent == f"{address}/events"
 
 
 def test_guids_and_domain_names_have_no_letter_case():
