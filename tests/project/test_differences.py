@@ -111,6 +111,15 @@ def test_the_state_directory_is_where_the_line_says(site, tmp_path):
     assert load(tmp_path / "config.py", environ).settings.state_path == Path("/var/lib/misp2sentinel")
 
 
+@tries("what is sent again")
+def test_only_what_changed_is_sent_again_unless_the_line_is_there(site, site_with):
+    for each, again in ((site, 0), (site_with(*lines("what is sent again")), 2)):
+        each.bring(*hosts(2))
+        each.seconds += DAY
+        each.sent()
+        assert each.report.indicators == again
+
+
 @tries("what leaves")
 def test_what_misp_takes_back_leaves_unless_nothing_is_recorded(site, site_with):
     (line,) = lines("what leaves")
@@ -123,24 +132,39 @@ def test_what_misp_takes_back_leaves_unless_nothing_is_recorded(site, site_with)
     assert each.report.indicators == 1, "each run sends all that is valid"
 
 
-@tries("`adopt` first")
-def test_what_misp_took_back_before_leaves_only_where_adopt_came_first(tmp_path):
-    assert lines("`adopt` first")[0] == "runuser -u www-data -- misp2sentinel adopt"
+@pytest.fixture
+def workspace_with(tmp_path):
+    """A function that makes a site in whose workspace is what an older script sent of so many attributes."""
     box, time = sandbox()
-    with box:
+
+    def make(count):
         site = TlsSite(box, time, tmp_path)
-        site.misp.load([misp_event(1, hosts(2))])
-        sent = [indicator(0, id=f"indicator--{attribute_uuid(1, position)}") for position in range(2)]
-        site.keep(*sent)
-        site.misp.edit_attribute(event_uuid(1), attribute_uuid(1, 0), to_ids=False)
-        site.misp.publish(event_uuid(1))
-        site.run()
-        assert site.azure.live().keys() == {one["id"] for one in sent}
-        site.lose_ledger()
-        options = {"withdraw_unmatched": False, "force_withdraw": False, "line": None}
-        adopt.adopt([site.settings()], **options, clock=time.clock, now=time.now)
-        site.run()
-        assert site.azure.live().keys() == {sent[1]["id"]}
+        site.misp.load([misp_event(1, hosts(count))])
+        site.keep(*(indicator(n, id=f"indicator--{attribute_uuid(1, n)}") for n in range(count)))
+        return site
+
+    with box:
+        yield make
+
+
+def take_over(site, **more):
+    options = {"withdraw_unmatched": False, "force_withdraw": False, "line": None}
+    adopt.adopt([site.settings(**more)], **options, clock=site.time.clock, now=site.time.now)
+
+
+@tries("`adopt` first")
+def test_what_misp_took_back_before_leaves_only_where_adopt_came_first(workspace_with):
+    assert lines("`adopt` first")[0] == "runuser -u www-data -- misp2sentinel adopt"
+    site = workspace_with(2)
+    before = site.azure.live().keys()
+    site.misp.edit_attribute(event_uuid(1), attribute_uuid(1, 0), to_ids=False)
+    site.misp.publish(event_uuid(1))
+    site.run()
+    assert site.azure.live().keys() == before, "replaced under the same ids, and the other one stays"
+    site.lose_ledger()
+    take_over(site)
+    site.run()
+    assert site.azure.live().keys() == {f"indicator--{attribute_uuid(1, 1)}"}
 
 
 @tries("private addresses, CIDR")
@@ -150,6 +174,21 @@ def test_private_addresses_and_blocks_are_skipped_unless_the_line_is_there(site,
     assert site.skipped == {"private_address": 1, "cidr": 1}
     changed = site_with(*lines("private addresses, CIDR"))
     assert values(changed.bring(*attributes)) == ["10.20.30.40", "192.0.2.1", "198.51.100.0/24"]
+
+
+@tries("one value in several events")
+def test_a_value_is_sent_for_each_attribute_unless_the_line_is_there(site, site_with):
+    for each, times in ((site, 2), (site_with(lines("one value in several events")[0]), 1)):
+        each.misp.load(misp_event(number, [("domain", "a.example.org")]) for number in (1, 2))
+        assert values(each.sent()) == ["a.example.org"] * times
+
+
+def test_what_was_taken_over_keeps_its_id_with_that_line(workspace_with):
+    site = workspace_with(2)
+    environ = {"DEDUPLICATE": lines("one value in several events")[0].split('"')[1]}
+    take_over(site, **environ)
+    assert site.run(**environ).withdrawals.total() == 0
+    assert site.azure.live().keys() == {f"indicator--{attribute_uuid(1, n)}" for n in range(2)}
 
 
 @tries("labels")
