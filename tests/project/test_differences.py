@@ -14,6 +14,7 @@ import constants
 from helpers.commands import adopt
 from helpers.errors import ExitCode, SettingsError
 from helpers.settings import environment, load
+from helpers.settings.config import places
 from sandbox.serve import Sandbox
 from tests.project.test_docs import ROOT, codes, page, rows
 from tests.support import environ_for, hosts, indicator, misp_event
@@ -104,11 +105,17 @@ def test_every_row_is_tried():
 
 
 @tries("`state_dir`")
-def test_the_state_directory_is_where_the_line_says(site, tmp_path):
+def test_without_the_line_there_is_a_place_where_no_home_is(site, tmp_path, monkeypatch):
     (line,) = lines("`state_dir`")
+    monkeypatch.setattr(places, "_homes", lambda: iter(()))  # none in which anything can be made
     environ = environ_for(site.azure)
-    (tmp_path / "config.py").write_text(line)
-    assert load(tmp_path / "config.py", environ).settings.state_path == Path("/var/lib/misp2sentinel")
+    for of_program, taken in ((tmp_path / "lib", tmp_path / "lib"), (tmp_path / "none", tmp_path / "state")):
+        (tmp_path / "lib").mkdir(exist_ok=True)
+        monkeypatch.setattr(places, "OF_PROGRAM", of_program)
+        site.config.write_text("")
+        assert load(site.config, environ).settings.state_path == taken
+    site.config.write_text(line)
+    assert load(site.config, environ).settings.state_path == Path("/var/lib/misp2sentinel")
 
 
 @tries("what is sent again")

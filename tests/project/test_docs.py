@@ -481,6 +481,12 @@ def test_nothing_is_left_to_do_or_to_fill_in(path):
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_lines_outside_of_tables_have_120_characters_at_most(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_addresses_are_microsofts_or_documentation(path):
     hosts = re.findall(r"https?://([^/:\s\"'`)]+)", path.read_text(encoding="utf-8"))
     assert [host for host in hosts if not host.lower().endswith(KNOWN_HOSTS)] == []
