@@ -154,8 +154,8 @@ def workspace_with(tmp_path):
         yield make
 
 
-def take_over(site, **more):
-    options = {"withdraw_unmatched": False, "force_withdraw": False, "line": None}
+def take_over(site, *, withdraw_unmatched=False, **more):
+    options = {"withdraw_unmatched": withdraw_unmatched, "force_withdraw": False, "line": None}
     adopt.adopt([site.settings(**more)], **options, clock=site.time.clock, now=site.time.now)
 
 
@@ -172,6 +172,18 @@ def test_what_misp_took_back_before_leaves_only_where_adopt_came_first(workspace
     take_over(site)
     site.run()
     assert site.azure.live().keys() == {f"indicator--{attribute_uuid(1, 1)}"}
+
+
+def test_an_id_of_chance_leaves_with_the_option(workspace_with):
+    site = workspace_with(1)
+    by_chance = indicator(7)
+    site.keep(by_chance)
+    assert lines("`adopt` first")[2] == "--withdraw-unmatched"
+    take_over(site)
+    assert by_chance["id"] in site.azure.live()
+    site.lose_ledger()
+    take_over(site, withdraw_unmatched=True)
+    assert site.azure.live().keys() == {f"indicator--{attribute_uuid(1, 0)}"}
 
 
 @tries("private addresses, CIDR")
