@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+from traceback import extract_tb
 from typing import TYPE_CHECKING
 
 from helpers.commands import COMMANDS
@@ -16,6 +17,7 @@ from helpers.commands.arguments import parse
 from helpers.errors import ExitCode, SettingsError, SyncError
 from helpers.log import is_kept, redact, safe_to_show, traceback_to_show
 from helpers.process import interrupts, streams
+from helpers.text import one_line
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -45,11 +47,12 @@ def _outcome(arguments: Namespace) -> int:
     """Run a command and return its exit code; what goes wrong is said."""
     try:
         return _run_command(arguments)
-    except ModuleNotFoundError as error:
-        print(
-            f"The package {error.name} is missing: run .venv/bin/python script.py (docs/install.md).", file=sys.stderr
-        )
-        return ExitCode.SETTINGS
+    except ImportError as error:
+        if words := _missing(error):
+            print(words, file=sys.stderr)
+            return ExitCode.SETTINGS
+        _say_own_fault(error, as_json=arguments.json)
+        return ExitCode.OWN_FAULT
     except streams.StdoutLost:
         return ExitCode.UNFINISHED
     except SyncError as error:
@@ -76,8 +79,28 @@ def _run_command(arguments: Namespace) -> int:
     return importlib.import_module(command.module).main(settings, arguments, _say)
 
 
+def _missing(error: ImportError) -> str:
+    """Say what cannot be imported and what to do about it; nothing where that is a fault of this program's own."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"The package {error.name} is missing: run .venv/bin/python script.py (docs/install.md)."
+    if error.name == "constants":
+        return f"A name is missing ({error}): take constants.py as it was shipped, and change it again."
+    return ""
+
+
+def _import_constants() -> None:
+    """Import what a site may have edited, before anything else does. Raises SettingsError."""
+    try:
+        importlib.import_module("constants")
+    except Exception as error:  # whatever a slip in it leads to
+        line = error.lineno if isinstance(error, SyntaxError) else extract_tb(error.__traceback__)[-1].lineno
+        words = f"constants.py stopped in line {line} with {type(error).__name__} ({one_line(error)})"
+        raise SettingsError([f"{words}: fix that line, or take the file as it was shipped."]) from None
+
+
 def _settings(arguments: Namespace) -> Settings:
     """Load the settings, prepare the log and say what the settings are warned of. Raises SettingsError."""
+    _import_constants()
     from helpers.settings import load  # noqa: PLC0415  --help must not wait for pydantic
     from helpers.settings.filter_names import odd_filters  # noqa: PLC0415
 

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID, uuid5
 
-from constants import SENTINEL_DEFAULT_TLP, TLP_MARKINGS, AdoptionKind, WithdrawalReason
+from constants import TLP_MARKINGS, AdoptionKind, WithdrawalReason
 from helpers.commands.run import show_report
 from helpers.commands.withdraw import Withdrawal
 from helpers.errors import LedgerError, MispError, NoLedger, SettingsError
@@ -29,6 +29,7 @@ from helpers.indicators import (
     stix_time,
     stix_uuid,
     text_of,
+    tlp_level,
 )
 from helpers.ledger import (
     AttributeRecord,
@@ -44,7 +45,7 @@ from helpers.ledger import (
 from helpers.microsoft import NAMES, Clock, ManagementApi, api_for
 from helpers.misp import MispReader
 from helpers.process import interrupts
-from helpers.settings import Settings, variable
+from helpers.settings import Settings, default_tlp, variable
 from helpers.sync import (
     VALUE_NAMESPACE,
     DesiredObject,
@@ -267,7 +268,7 @@ def completed(indicator: Indicator) -> Indicator:
     stored = {name: value for name, value in whole.items() if value not in (None, False)}
     times = {name: from_text(stored.get(name)) for name in _TIMES}
     markings = [marking for marking in _list(stored.get("object_marking_refs")) if marking in TLP_MARKINGS.values()]
-    default = TLP_MARKINGS[SENTINEL_DEFAULT_TLP.removeprefix("tlp:")]
+    default = TLP_MARKINGS[tlp_level((), (), default_tlp())]
     return {
         "pattern_type": "stix",
         **{name: value for name, value in stored.items() if name not in _TEXTS or isinstance(value, str)},

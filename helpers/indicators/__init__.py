@@ -24,7 +24,7 @@ from helpers.indicators.request_event import (
 from helpers.indicators.request_graph import external_id, ti_indicator
 from helpers.indicators.request_indicator import Indicator
 from helpers.indicators.rules import ConversionRules
-from helpers.indicators.tags import read_tags
+from helpers.indicators.tags import read_tags, tlp_level
 from helpers.indicators.values import Unsendable, Value, normalise, punycode
 
 __all__ = [
@@ -66,4 +66,5 @@ __all__ = [
     "text_of",
     "through_misp_stix",
     "ti_indicator",
+    "tlp_level",
 ]

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import constants
 from helpers.indicators.formats import IndicatorFormat, format_of
-from helpers.settings import AttributeFilters, Settings
+from helpers.settings import AttributeFilters, Settings, default_threat_type, default_tlp
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class ConversionRules:
             ignored_tags=constants.MISP_TAGS_IGNORE,
             allowed_taxonomies=constants.MISP_ALLOWED_TAXONOMIES,
             confidence_levels=constants.MISP_CONFIDENCE,
-            default_tlp=constants.SENTINEL_DEFAULT_TLP,
-            default_threat_type=constants.SENTINEL_DEFAULT_THREATTYPE,
+            default_tlp=default_tlp(),
+            default_threat_type=default_threat_type(),
             graph_properties=constants.ATTR_MAPPING,
             version=constants.VERSION,
         )

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from constants import TLP_2_LEVELS, UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES
+from helpers.settings.config.site_constants import accepted_types
+from helpers.settings.config.tlp import tlp_word
 from helpers.text import did_you_mean
 
 Problem = tuple[str, str]
@@ -153,8 +154,8 @@ def _model(value: Any) -> str:
 def _type(value: Any) -> str:
     """Accept what matches a type that is sent: a slip would leave out everything, or nothing."""
     name = _name(value)
-    if not NamePatterns((name,)).first(UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES):
-        meant = did_you_mean(name, UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES, 0.6)
+    if not NamePatterns((name,)).first(accepted_types()):
+        meant = did_you_mean(name, accepted_types(), 0.6)
         hint = f"write {meant!r}, if that is meant." if meant else "write one of these, or a part of one with *."
         raise _problem(f"is not a type in UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES: {hint}")
     return name
@@ -173,10 +174,10 @@ def _score(value: Any) -> float:
 
 
 def _tlp(value: Any) -> str:
-    word = value.strip().lower().removeprefix("tlp:") if isinstance(value, str) else ""
-    if word not in TLP_2_LEVELS:
-        raise _problem(f"is not a TLP: write one of {', '.join(TLP_2_LEVELS)}.")
-    return word
+    try:
+        return tlp_word(value)
+    except ValueError as error:
+        raise _problem(str(error)) from None
 
 
 def _flag(value: Any) -> bool:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from helpers.settings import clouds, credentials, cross_checks, environment, messages
-from helpers.settings.config import places
+from helpers.settings.config import places, site_constants
 from helpers.settings.config.config_file import Problems, SourcedValue, read_config_file, written
 from helpers.settings.cross_checks import CREDENTIAL
 from helpers.settings.environment import read_environment, variable
@@ -89,6 +89,8 @@ def load(
     needed = _needed(sourced, problems.reported, stories)
     sourced = _without_placeholders(sourced, needed, offline, problems)
     settings = _validated(sourced, problems)
+    for name, problem in site_constants.problems():
+        problems.add(name, "constants.py", problem)
     values = {name: setting.value for name, setting in sourced.items()}
     _report(cross_checks.contradictions(values), sourced, problems)
     if settings is not None:

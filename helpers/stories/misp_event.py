@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from helpers.indicators import is_true
 from helpers.misp import Event, whole_number
+from helpers.settings import tlp_word
 from helpers.stories.story import (
     EARLIEST,
     LONGEST,
@@ -56,7 +57,6 @@ PLACEHOLDER = "<no_data>"
 _PART_BYTES = 60_000
 # MISP's column for a report's name is a VARCHAR(255).
 _REPORT_NAME = 255
-_TLP = re.compile(r"(?:tlp:)?(red|amber|amber\+strict|green|clear|white)", re.IGNORECASE)
 # What MISP's "link" takes and keeps as it is; any other address is kept as text.
 _LINK = re.compile(r"https?://[a-z0-9.-]+(?::\d{1,5})?(?:[/?#][!-Z^-~]*)?", re.IGNORECASE)
 _REFANGED = re.compile(r"\(dot\)", re.IGNORECASE)
@@ -112,9 +112,11 @@ def tag_names(story: Story) -> list[str]:
     """Return the names of the event's tags: the story's, and its TLP."""
     names = [tag.name for tag in story.tags.values()]
     for attribute in story.attributes.values():
-        level = _TLP.fullmatch(attribute.value)
-        if level and attribute.key.casefold() == "tlp":
-            names.append(f"tlp:{level[1].lower()}")
+        if attribute.key.casefold() == "tlp":
+            try:
+                names.append(f"tlp:{tlp_word(attribute.value)}")
+            except ValueError:
+                continue  # what is no TLP is no tag
     return list(dict.fromkeys(names))
 
 

@@ -127,7 +127,8 @@ def test_a_constant_that_a_site_changes_changes_the_fingerprint(monkeypatch, nam
     before = fingerprint()
     value = getattr(constants, name)
     others = {str: f"{value}-", list: [*value, "else"], dict: {**value, "else": "a"} if type(value) is dict else None}
-    monkeypatch.setattr(constants, name, others[type(value)])
+    other = "tlp:red" if name == "SENTINEL_DEFAULT_TLP" else others[type(value)]
+    monkeypatch.setattr(constants, name, other)
     assert fingerprint() != before
 
 

@@ -44,7 +44,10 @@ PURE = {
     ),
     *(
         "settings.addresses",
+        "settings.config.doubled_keys",
+        "settings.config.site_constants",
         "settings.config.state_place",
+        "settings.config.tlp",
         "settings.config.trust",
         "settings.filter_names",
         "misp.search_filters",
@@ -64,7 +67,7 @@ PURE = {
 HARMLESS = {
     *("__future__", "collections", "dataclasses", "datetime", "email", "enum", "functools", "ipaddress", "itertools"),
     *("ast", "difflib", "hashlib", "json", "math", "posixpath", "re", "shlex", "stat", "typing", "unicodedata", "uuid"),
-    *("urllib", "zlib"),
+    *("urllib", "warnings", "zlib"),
 }
 LIBRARIES = {
     "http.faults": {"requests"},  # its exceptions, see below

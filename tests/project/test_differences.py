@@ -363,8 +363,10 @@ def test_what_stix_has_no_pattern_for_is_skipped(site, site_with, monkeypatch):
     assert len(site.bring(*attributes)) == 1 and site.skipped == {reason: 2}
     accepted = [*constants.UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES, *types]
     monkeypatch.setattr(constants, "UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", accepted)
-    changed = site_with()
-    assert len(changed.bring(*attributes)) == 1 and changed.skipped == {"refused": 2}, "there is no line"
+    with pytest.raises(SettingsError) as caught:
+        site_with()
+    named = ["is not a MISP type that can be sent" in problem for problem in caught.value.problems]
+    assert named == [True] * 2, "there is no line"
 
 
 @tries("confidence")

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.settings.config import doubled_keys
-from tests.settings.test_settings import ENVIRON, FILLED, from_environment, only_problem, problems, site
+import constants
+from helpers.commands.adopt import completed
+from helpers.indicators import ConversionRules, convert_event
+from helpers.settings import Settings, tlp_word
+from helpers.settings.config import doubled_keys, site_constants
+from helpers.stories.misp_event import tag_names
+from helpers.stories.story import Story
+from tests.settings.test_settings import ENVIRON, FILLED, GUID, ROOT, from_environment, only_problem, problems, site
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases"
 __all__ = ["site"]
@@ -149,3 +159,213 @@ def test_names_in_lines_are_found_without_running_anything():
     tree = doubled_keys.parse(b"a = 1\na = 2\nb = 1\nc = b\nb = 2")
     assert list(doubled_keys.assigned_twice(tree)) == [("a", 1, 2)]
     assert isinstance(doubled_keys.parse(b"a = ("), ast.Module)
+
+
+# --- a TLP, however it is written --------------------------------------------------------------------
+
+WRITTEN = {
+    "tlp-white": "white",
+    "red": "red",
+    "TLP:RED": "red",
+    "tlp:clear": "clear",
+    "Tlp: Green": "green",
+    " TLP AMBER ": "amber",
+    "TLP:AMBER+STRICT": "amber+strict",
+    "amber-strict": "amber+strict",
+    "tlp_amber strict": "amber+strict",
+}
+NO_TLP = ["", "tlp", "tlp:", "blue", "tlp:red red", "tlp:white+strict", "strict", "tlpred", None, 5, ["red"], "tlp:réd"]
+
+
+@pytest.mark.parametrize(("text", "word"), WRITTEN.items())
+def test_a_tlp_is_understood_wherever_it_is_written(text, word, site, monkeypatch):
+    assert tlp_word(text) == word
+    monkeypatch.setattr(constants, "SENTINEL_DEFAULT_TLP", text)
+    loaded = site(f"filters = {{'max_tlp': {text!r}}}", ENVIRON)
+    assert ConversionRules.of(loaded.settings).default_tlp == f"tlp:{word}"
+    assert loaded.settings.attribute_filters.max_tlp == word
+
+
+def test_the_tlp_of_a_destination_and_of_a_story_is_understood_too():
+    destination = {
+        "tenantId": GUID,
+        "id": GUID,
+        "secret": "s",
+        "workspaceId": GUID,
+        "filters": {"max_tlp": "TLP-AMBER"},
+    }
+    loaded = from_environment(MISP2SENTINEL_MS_TENANTS=json.dumps([destination]))
+    (settings,) = loaded.settings.destinations()
+    assert settings.every_filter[1].max_tlp == "amber"
+    story = Story.model_validate(
+        {"id": GUID, "title": "t", "attributes": {"TLP": {"key": "TLP", "value": "tlp-amber"}}}
+    )
+    assert tag_names(story) == ["tlp:amber"]
+
+
+@pytest.mark.parametrize("value", NO_TLP, ids=repr)
+def test_anything_else_is_no_tlp(value, site, monkeypatch):
+    monkeypatch.setattr(constants, "SENTINEL_DEFAULT_TLP", value)
+    assert only_problem(site, FILLED) == (
+        "SENTINEL_DEFAULT_TLP (constants.py) is not a TLP: write one of white, clear, green, amber, amber+strict, red."
+    )
+
+
+@given(text=st.text(max_size=12))
+def test_any_text_is_a_tlp_of_tlp_2_or_none(text):
+    with suppress(ValueError):
+        assert tlp_word(text) in constants.TLP_2_LEVELS
+
+
+@pytest.mark.parametrize(("default", "marking"), [("tlp-white", "white"), ("TLP:CLEAR", "white"), ("RED", "red")])
+def test_an_object_without_a_marking_has_the_default_of_the_site(default, marking, monkeypatch):
+    monkeypatch.setattr(constants, "SENTINEL_DEFAULT_TLP", default)
+    assert completed({})["object_marking_refs"] == [constants.TLP_MARKINGS[marking]]
+
+
+def test_a_threat_type_is_understood_in_any_letter_case(monkeypatch):
+    monkeypatch.setattr(constants, "SENTINEL_DEFAULT_THREATTYPE", "watchlist")
+    assert list(site_constants.problems()) == []
+    assert ConversionRules.of(Settings()).default_threat_type == "WatchList"
+
+
+# --- constants.py ------------------------------------------------------------------------------------
+
+WRONG_CONSTANTS = [
+    ("UPLOAD_INDICATOR_API_ACCEPTED_TYPES", "indicator", "", 'must be a list: write ["…", "…"]'),
+    ("UPLOAD_INDICATOR_API_ACCEPTED_TYPES", [], "", "nothing would be sent"),
+    ("UPLOAD_INDICATOR_API_ACCEPTED_TYPES", ["identity"], "", "nothing would be sent"),
+    ("UPLOAD_INDICATOR_API_ACCEPTED_TYPES", ["Indicator"], "[0]", "write 'indicator'"),
+    ("UPLOAD_INDICATOR_API_ACCEPTED_TYPES", {"indicator"}, "", "must be a list"),
+    ("HASH_TYPES", "md5", "", "must be a list"),
+    ("HASH_TYPES", ["md5", "sha257"], "[1]", "is not a hash that can be sent: take it out, or write 'sha25"),
+    ("HASH_TYPES", ["domain"], "[0]", "take it out"),
+    ("UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", "url", "", "must be a list"),
+    ("UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", 5, "", "must be a list"),
+    ("UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", [], "", "nothing would be sent"),
+    ("UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", [5, "url"], "[0]", "must be text"),
+    ("UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", ["as"], "[0]", "write 'AS'"),
+    ("UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", ["ip-scr"], "[0]", "write 'ip-src'"),
+    ("UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", ["yara"], "[0]", "is a rule"),
+    ("UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", ["comment"], "[0]", "is not a MISP type that can be sent"),
+    ("UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", ["ip-*"], "[0]", "is not a MISP type that can be sent"),
+    ("MISP_TAGS_IGNORE", "workflow:", "", "must be a list"),
+    ("MISP_TAGS_IGNORE", [""], "[0]", "is empty"),
+    ("MISP_TAGS_IGNORE", ["workflow:*"], "[0]", "ends with *"),
+    ("MISP_TAGS_IGNORE", [None], "[0]", "must be text"),
+    ("MISP_ALLOWED_TAXONOMIES", "tlp", "", "must be a list"),
+    ("MISP_ALLOWED_TAXONOMIES", ["tlp:"], "[0]", "first colon of a tag, 'tlp'"),
+    ("MISP_ALLOWED_TAXONOMIES", ['osint:source-type="blog-post"'], "[0]", "'osint'"),
+    ("MISP_ALLOWED_TAXONOMIES", [""], "[0]", "is not a taxonomy's name"),
+    ("MISP_ALLOWED_TAXONOMIES", ["osi*"], "[0]", "whole name"),
+    ("MISP_CONFIDENCE", [50], "", "must be a dictionary"),
+    ("MISP_CONFIDENCE", {"unconfident": 101}, "['unconfident']", "from 0 to 100"),
+    ("MISP_CONFIDENCE", {"unconfident": True}, "['unconfident']", "from 0 to 100"),
+    ("MISP_CONFIDENCE", {"unconfident": "0"}, "['unconfident']", "from 0 to 100"),
+    ("MISP_CONFIDENCE", {"Unconfident": 0}, "['Unconfident']", "write 'unconfident'"),
+    ("MISP_CONFIDENCE", {"usualy-confident": 7}, "['usualy-confident']", "write 'usually-confident'"),
+    ("SENTINEL_DEFAULT_THREATTYPE", "Ransomware", "", "write one of Botnet"),
+    ("SENTINEL_DEFAULT_THREATTYPE", None, "", "write one of Botnet"),
+    ("ATTR_MAPPING", ["domain"], "", "must be a dictionary"),
+    ("ATTR_MAPPING", 5, "", "must be a dictionary"),
+    ("ATTR_MAPPING", {"domain": "domain"}, "['domain']", "is not a property"),
+    ("ATTR_MAPPING", {"domain": "domainname"}, "['domain']", "write 'domainName'"),
+    ("ATTR_MAPPING", {5: "url"}, "[5]", "must be text"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "path", "words"), WRONG_CONSTANTS)
+def test_a_constant_that_cannot_be_is_reported(name, value, path, words, site, monkeypatch):
+    monkeypatch.setattr(constants, name, value)
+    problem = only_problem(site, f"{FILLED}filters = {{'exclude_types': ['*']}}" if path else FILLED)
+    assert problem.startswith(f"{name}{path} (constants.py) ")
+    assert words in problem and ":" in problem.partition(") ")[2]
+
+
+def test_the_constants_problems_stand_beside_all_others(site, monkeypatch):
+    monkeypatch.setattr(constants, "UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", 5)
+    monkeypatch.setattr(constants, "MISP_CONFIDENCE", {"unconfident": -1})
+    reported = problems(site, f"{FILLED}days_to_expire = 0\nfilters = {{'types': ['url']}}")
+    assert [problem.split(" (")[0] for problem in reported] == [
+        "days_to_expire",
+        "filters['types'][0]",
+        "UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES",
+        "MISP_CONFIDENCE['unconfident']",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("UPLOAD_INDICATOR_API_ACCEPTED_TYPES", ("indicator", "identity")),
+        ("HASH_TYPES", []),
+        ("HASH_TYPES", ["md5", "vhash", "sha3-256"]),
+        ("UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", ["uri", "malware-sample", "filename|sha3-256", "filename|tlsh"]),
+        ("MISP_TAGS_IGNORE", []),
+        ("MISP_TAGS_IGNORE", ["misp:type", 'osint:source-type="x"', "no siem"]),
+        ("MISP_ALLOWED_TAXONOMIES", ["osint", "my taxonomy"]),
+        ("MISP_CONFIDENCE", {}),
+        ("MISP_CONFIDENCE", {"confidence-cannot-be-evaluated": 0, "my-own": 100}),
+        ("ATTR_MAPPING", {}),
+        ("ATTR_MAPPING", {"named pipe": "fileMutexName", "regkey": "fileType"}),
+    ],
+)
+def test_a_constant_that_can_be_is_taken(name, value, site, monkeypatch):
+    monkeypatch.setattr(constants, name, value)
+    assert ConversionRules.of(site(FILLED).settings).fingerprint()
+
+
+def test_a_type_that_only_the_graph_mapping_has_may_be_sent(monkeypatch):
+    monkeypatch.setattr(constants, "ATTR_MAPPING", {"named pipe": "fileMutexName"})
+    monkeypatch.setattr(constants, "UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", ["named pipe"])
+    assert list(site_constants.problems()) == []
+
+
+def test_every_constant_for_sites_is_checked_and_every_shipped_one_is_right():
+    text = (ROOT / "constants.py").read_text(encoding="utf-8").partition("# --- What the neighbours call")[0]
+    for_sites = {ast.unparse(node.target) for node in ast.parse(text).body if isinstance(node, ast.AnnAssign)}
+    assert {*for_sites, "ATTR_MAPPING"} == site_constants._CHECKS.keys()
+    assert list(site_constants.problems()) == []
+    assert set(constants.UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES) <= site_constants.SENDABLE_TYPES
+
+
+EXAMPLES = {"mac-address": "00:00:5e:00:53:01", "telfhash": "a" * 70, "cdhash": "a" * 40, "vhash": "0" * 20}
+
+
+@pytest.mark.parametrize("kind", sorted(site_constants.SENDABLE_TYPES - set(constants.LONGEST_VALUES)))
+def test_a_type_that_is_not_shipped_and_may_be_added_gives_an_indicator(kind, monkeypatch):
+    monkeypatch.setattr(constants, "UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES", [kind])
+    digits = kind.rpartition("sha3-")[2]
+    value = EXAMPLES.get(kind.removeprefix("filename|")) or ("a" * (int(digits) // 4) if digits.isdecimal() else "")
+    value = f"a.exe|{value}" if kind.startswith("filename|") else value or "https://example.org/a@example.org"
+    value = "someone@example.org" if kind == "email-reply-to" else value
+    attribute = {"uuid": GUID, "type": kind, "value": value, "to_ids": True, "timestamp": "1750000000"}
+    event = {"uuid": GUID, "info": "i", "published": True, "timestamp": "1750000000", "Attribute": [attribute]}
+    results = convert_event(event, ConversionRules.of(Settings()), datetime.fromtimestamp(1_750_000_000, UTC))
+    assert sum(len(result.indicators) for result in results) == 1
+
+
+def run_with(folder, text):
+    """Run ``script.py check`` with another constants.py, as a site has edited it."""
+    (folder / "constants.py").write_text(text)
+    code = f"import sys; sys.path.insert(0, {str(folder)!r}); import script; raise SystemExit(script.main(['check']))"
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('SENTINEL_DEFAULT_TLP: Final = "tlp:white"', "SENTINEL_DEFAULT_TLP: Final = red", "NameError (name 'red' is"),
+        ('SENTINEL_DEFAULT_TLP: Final = "tlp:white"', 'SENTINEL_DEFAULT_TLP: Final = "red', "SyntaxError"),
+        ('SENTINEL_DEFAULT_TLP: Final = "tlp:white"', "", "SENTINEL_DEFAULT_TLP (constants.py) is missing"),
+        ("THREAT_TYPES: Final", "THREATS: Final", "'THREAT_TYPES' from 'constants'"),
+    ],
+)
+def test_a_constants_py_that_cannot_be_used_is_a_sentence(old, new, words, tmp_path):
+    text = (ROOT / "constants.py").read_text()
+    done = run_with(tmp_path, text.replace(old, new))
+    assert done.returncode == 2
+    assert words in done.stderr and "Traceback" not in done.stderr
+    if "Error" in words:
+        assert f"constants.py stopped in line {text[: text.index(old)].count(chr(10)) + 1} with " in done.stderr
