@@ -101,7 +101,7 @@ class Skip(Enum):
     BAD_VALUE = "the value is empty or is not a value of the attribute's type"
     CIDR = "a block of addresses matches no rule of Sentinel's (send_private_and_cidr is off)"
     PRIVATE_ADDRESS = (
-        "a private, loopback or link-local address matches no rule of Sentinel's (send_private_and_cidr is off)"
+        "a private, local, multicast or reserved address matches no rule of Sentinel's (send_private_and_cidr is off)"
     )
     REFUSED = "misp-stix did not convert the attribute"
     NOT_MATCHABLE = "the object's pattern holds this attribute only in a form that Sentinel cannot match"
@@ -115,6 +115,7 @@ class Skip(Enum):
     DECAYED = "by MISP's decaying models the attribute has decayed further than filters allow"
     EXPIRED = "the indicator would have expired already"
     NO_VALID_UNTIL = "no expiry date can be given: last_seen is not a date, or the days lead beyond year 9999"
+    EVENT_NAME = "a name of the event's threat actor or malware, which Graph has with each indicator of the event"
     NO_GRAPH_PROPERTY = "the Graph API has no property for the attribute's type"
     NO_OBSERVABLE = "the Graph API takes no indicator without an email, file or network observable"
     STIX_TYPE_NOT_ACCEPTED = "the STIX type is not in UPLOAD_INDICATOR_API_ACCEPTED_TYPES"

@@ -44,6 +44,7 @@ FOR_SKIP: Final = {
     Skip.NO_VALID_UNTIL: "correct last_seen in MISP or set days_to_expire_ignore_misp_last_seen = True; "
     "else lower days_to_expire or days_to_expire_mapping",
     Skip.NO_GRAPH_PROPERTY: "use the upload API: ms_auth['graph_api'] = False",
+    Skip.EVENT_NAME: "nothing is to be done: it goes out with the event's indicators, when there are any",
     Skip.NO_OBSERVABLE: "nothing is to be done: the names of malware go out with the event's other indicators",
     Skip.STIX_TYPE_NOT_ACCEPTED: 'keep "indicator" in UPLOAD_INDICATOR_API_ACCEPTED_TYPES in constants.py',
 }

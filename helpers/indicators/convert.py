@@ -13,7 +13,7 @@ from helpers.indicators import misp_stix, pattern_templates
 from helpers.indicators.filtering import Item, apply_filters
 from helpers.indicators.misp_fields import Json
 from helpers.indicators.misp_stix import MispStixResult
-from helpers.indicators.patterns import Observable, observables
+from helpers.indicators.patterns import Observable, address_path, observables
 from helpers.indicators.request_event import PreparedAttribute, PreparedObject, RequestObjectEvent, Skipped
 from helpers.indicators.request_indicator import Indicator, RequestObjectIndicator, indicator_id
 from helpers.indicators.values import Unsendable
@@ -194,17 +194,26 @@ def corrected(attribute: PreparedAttribute, observed: Sequence[Observable]) -> l
     """Put right what misp-stix changes: the value is the attribute's, a hash keeps its algorithm's name.
 
     misp-stix replaces characters above U+FFFF, ``(dot)`` inside a URL's query and ``%`` in registry
-    keys, and files sha512/224 and sha512/256 under SHA-224 and SHA-256.
+    keys, and files sha512/224 and sha512/256 under SHA-224 and SHA-256. In objects it goes by a member's relation,
+    which calls an address a domain where MISP does.
     """
     values: Sequence[str] = attribute.value.parts
     if len(observed) != len(values):
         written = _written_values(attribute)
         values = [written.get(observable.value, observable.value) for observable in observed]
-    name = TRUE_HASH_NAMES.get(attribute.value.type)
+    kind = attribute.value.type
     return [
-        Observable(f"file:hashes.'{name}'" if name else observable.path, value)
-        for observable, value in zip(observed, values, strict=True)
+        Observable(_path(kind, observable, value), value) for observable, value in zip(observed, values, strict=True)
     ]
+
+
+def _path(kind: str, observable: Observable, value: str) -> str:
+    """Return the path of a value of a MISP type; of an address under a host's relation it is the address's."""
+    if name := TRUE_HASH_NAMES.get(kind):
+        return f"file:hashes.'{name}'"
+    if kind in ("ip-src", "ip-dst") and observable.path == "domain-name:value":
+        return address_path(value)
+    return observable.path
 
 
 def _written_values(attribute: PreparedAttribute) -> dict[str, str]:

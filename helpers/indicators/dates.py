@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # the rules know the formats, which know this module: what is
     from helpers.indicators.rules import ConversionRules
 
 DAY = 86_400  # seconds
+# Nothing was seen on the first day of Unix time, in any zone: a tool wrote 0.
+_FIRST_SEEN = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 def stix_time(moment: datetime) -> str:
@@ -58,12 +60,21 @@ def begin_of(raw: Json, event_created: datetime | None, now: datetime) -> dateti
     return min(from_timestamp(raw.get("timestamp")) or event_created or now, now)
 
 
+def last_seen_of(raw: Json) -> object:
+    """Return the last_seen of an attribute, as MISP has it; None where it is none, as 0 and 1970-01-01 are."""
+    last_seen = raw.get("last_seen")
+    if not last_seen or str(last_seen).startswith("0000-00-00"):  # MySQL's date of nothing
+        return None
+    moment = from_text(last_seen)
+    return None if moment and moment < _FIRST_SEEN else last_seen
+
+
 def end_of(raw: Json, path: str, begin: datetime, rules: ConversionRules, now: datetime) -> datetime:
     """Return when the indicator of an attribute on the object path expires.
 
     ``begin`` is when it began, ``now`` the run's time. Raises Unsendable when no date can be given or it has passed.
     """
-    last_seen = None if rules.days_to_expire_ignore_misp_last_seen else raw.get("last_seen")
+    last_seen = None if rules.days_to_expire_ignore_misp_last_seen else last_seen_of(raw)
     start = now if rules.days_to_expire_start == "current_date" else begin
     until = expires_at(last_seen, path, start, rules.days_to_expire, rules.days_to_expire_mapping)
     if until is None:

@@ -263,7 +263,11 @@ class RequestObjectEvent:
         ]
 
     def _accepted(self, raw: Json, parent: Json) -> tuple[str, Value]:
-        _refuse_unwanted(raw, parent, self.rules.accepted_types)
+        if _is_deleted(raw) or _is_deleted(parent):
+            raise Unsendable(Skip.DELETED)
+        if self._goes_with_all(raw):
+            raise Unsendable(Skip.EVENT_NAME)
+        _refuse_unwanted(raw, self.rules.accepted_types)
         uuid = stix_uuid(raw.get("uuid"))
         if not uuid:
             raise Unsendable(Skip.BAD_UUID)
@@ -278,6 +282,13 @@ class RequestObjectEvent:
         self._seen.add(uuid)
         return uuid, value
 
+    def _goes_with_all(self, raw: Json) -> bool:
+        """Say whether what an attribute names is in each indicator of its event, flagged to_ids or not."""
+        if not self.rules.format.needs_event_names or raw.get("type") not in EVENT_NAMES:
+            return False
+        names = self.header.threat_actors if raw["type"] == "threat-actor" else self.header.malware
+        return name_of(raw.get("value")) in names
+
 
 def skip_of(event: EventHeader, raw: Json, reason: Skip, words: str = "") -> Skipped:
     """Say why an attribute is not sent, with as much of it as fits on a line."""
@@ -290,11 +301,9 @@ def excerpt(text: str) -> str:
     return printable(shorten(text, 120, "..."))
 
 
-def _refuse_unwanted(raw: Json, parent: Json, accepted_types: Collection[str]) -> None:
+def _refuse_unwanted(raw: Json, accepted_types: Collection[str]) -> None:
     """Raise Unsendable for what nobody asked to be sent; the first reason counts."""
     kind = raw.get("type")
-    if _is_deleted(raw) or _is_deleted(parent):
-        raise Unsendable(Skip.DELETED)
     if not is_true(raw.get("to_ids")):
         raise Unsendable(Skip.NO_TO_IDS)
     if isinstance(kind, str) and kind in RULE_LANGUAGES:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # the rules know the formats, which know this module: what is
 # Properties of a tiIndicator, by Microsoft's names.
 Fields = dict[str, Any]
 
+# An address under a host's type has none.
 _DIRECTIONS = {"ip-src": "Source", "ip-dst": "Destination"}
 _TLP = {marking: level for level, marking in TLP_MARKINGS.items()}
 _MALWARE = "malwareFamilyNames"  # no observable: it may be changed later, and is not enough by itself
@@ -115,10 +116,10 @@ def observables_of(attribute: PreparedAttribute, rules: ConversionRules) -> tupl
         return {"fileHashValue": value.text, "fileHashType": hash_type}, []
     if kind == "domain|ip":
         return _domain_and_address(value), []
-    if value.type in _DIRECTIONS:
-        fields = _addresses(value.text, _DIRECTIONS[value.type], rules.network_ignore_direction)
-        ports, left_out = _ports(attribute, _DIRECTIONS[value.type], rules.network_ignore_direction)
-        return {**fields, **ports}, left_out
+    if value.type in ("ip-src", "ip-dst"):
+        direction = _DIRECTIONS.get(kind.removesuffix("|port"), "")
+        ports, left_out = _ports(attribute, direction, rules.network_ignore_direction)
+        return {**_addresses(value.text, direction, rules.network_ignore_direction), **ports}, left_out
     if kind == "email-src":
         return {"emailSenderAddress": value.text, "emailSourceDomain": value.text.rpartition("@")[2]}, []
     if kind not in rules.graph_properties:

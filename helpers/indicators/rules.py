@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Self
 
 import constants
+from helpers.indicators.dates import last_seen_of
 from helpers.indicators.formats import IndicatorFormat, format_of
 from helpers.settings import AttributeFilters, Settings, default_threat_type, default_tlp
 
@@ -108,7 +109,7 @@ class ConversionRules:
         """
         if self.format.expiry_always_moves:
             return True
-        if raw.get("last_seen") and not self.days_to_expire_ignore_misp_last_seen:
+        if last_seen_of(raw) and not self.days_to_expire_ignore_misp_last_seen:
             return False
         return self.days_to_expire_start == "current_date"
 

@@ -27,7 +27,7 @@ from helpers.indicators.convert import CHUNK, ConversionResult, convert_event
 from helpers.indicators.patterns import observables
 from helpers.indicators.request_event import RequestObjectEvent
 from helpers.indicators.rules import ConversionRules
-from helpers.indicators.values import is_digest
+from helpers.indicators.values import is_digest, normalise
 from tests.support.examples import examples
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 345_678, tzinfo=UTC)
@@ -278,7 +278,7 @@ def test_a_site_accepts_other_types(monkeypatch, convert):
     [
         ("ip-src", "192.0.2.1", ["[ipv4-addr:value = '192.0.2.1']"]),
         ("ip-dst", "2001:DB8::1", ["[ipv6-addr:value = '2001:db8::1']"]),
-        ("ip-dst", "::ffff:192.0.2.1", ["[ipv6-addr:value = '::ffff:192.0.2.1']"]),
+        ("ip-dst", "::ffff:192.0.2.1", ["[ipv4-addr:value = '192.0.2.1']"]),
         ("ip-src|port", "192.0.2.1|443", ["[ipv4-addr:value = '192.0.2.1']"]),
         ("ip-dst|port", "2001:db8::1|443", ["[ipv6-addr:value = '2001:db8::1']"]),
         (
@@ -520,9 +520,16 @@ def test_last_seen_ends_an_indicator_unless_it_is_ignored(only, refused):
     assert only(old, days_to_expire_ignore_misp_last_seen=True)
 
 
-@pytest.mark.parametrize("empty", ["", None, 0, False, []])
-def test_no_last_seen_is_start_and_days(only, empty):
+@pytest.mark.parametrize(
+    "empty",
+    [
+        *("", None, 0, False, [], "0", 0.0, "1970-01-01T00:00:00.000000+00:00", "1970-01-01T00:00:00"),
+        *("1970-01-01T00:00:00+02:00", "1970-01-01T00:00:00-05:00", "1970-01-01", "0000-00-00 00:00:00"),
+    ],
+)
+def test_no_last_seen_is_start_and_days(only, make_settings, empty):
     assert only(attribute(last_seen=empty))["valid_until"].startswith("2027-01-10")
+    assert ConversionRules.of(make_settings()).expiry_moves({"last_seen": empty})
 
 
 def test_days_beyond_the_calendar_are_skipped(convert):
@@ -722,13 +729,21 @@ def test_objects_are_traced_to_their_members(convert):
         f"indicator--{uuid_of(1)}": "[ipv4-addr:value = '192.0.2.1']",
         f"indicator--{uuid_of(2)}": "[domain-name:value = 'evil.example']",
         f"indicator--{uuid_of(4)}": "[url:value = 'http://a.example/\U0001f600?(dot)']",
-        f"indicator--{uuid_of(5)}": "[ipv6-addr:value = '::ffff:192.0.2.9']",
+        f"indicator--{uuid_of(5)}": "[ipv4-addr:value = '192.0.2.9']",
         f"indicator--{uuid_of(6)}": "[windows-registry-key:key = 'HKLM\\\\A%b%']",
     }
     assert result.indicators[0]["object_marking_refs"] == [TLP_MARKINGS["red"]]
     assert result.indicators[1]["description"].startswith("the name\n")
     assert reasons(result) == {uuid_of(3): Skip.NOT_MATCHABLE}
     assert result.attributes == 6
+
+
+def test_an_address_that_an_object_calls_a_domain_is_an_address(convert):
+    member = attribute(1, "domain", "203.0.113.9", object_relation="domain")
+    name = attribute(2, "domain", "evil.example", object_relation="domain")
+    result = whole(convert, misp_object(1, "domain-ip", member, name))
+    assert patterns(result) == ["[ipv4-addr:value = '203.0.113.9']", "[domain-name:value = 'evil.example']"]
+    assert [indicator["id"] for indicator in result.indicators] == [f"indicator--{uuid_of(n)}" for n in (1, 2)]
 
 
 def test_a_file_object_left_to_misp_stix(convert):
@@ -941,9 +956,15 @@ def test_values_of_any_text_reach_sentinel_unchanged_or_have_a_reason(make_setti
     )
     indicators = [indicator for part in rest for indicator in part.indicators]
     if indicators:
-        assert [observable.value for observable in observables(indicators[0]["pattern"])] == [value.strip()]
+        read = normalise(kind, value, send_private_and_cidr=False)
+        assert [observable.value for observable in observables(indicators[0]["pattern"])] == list(read.parts)
+        assert value.strip().isprintable() is False or _wrapped(value.strip()) or read.text == value.strip()
     else:
         assert {skip.reason for part in (first, *rest) for skip in part.skipped} <= {Skip.BAD_VALUE, Skip.REFUSED}
+
+
+def _wrapped(text):
+    return text[0] in "\"“”„‟«»＂'‘’‚‛‹›`´<" and len(text) > 1
 
 
 @hypothesis_settings(max_examples=examples(120))

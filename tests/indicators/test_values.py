@@ -46,6 +46,187 @@ def test_names_are_lower_case_punycode_without_outer_dots(kind, given_value, sen
     assert parts(kind, given_value) == (sent,)
 
 
+ADDRESSES = [
+    ("203.0.113.9", "203.0.113.9"),
+    ("203[.]0[.]113[.]9", "203.0.113.9"),
+    ("203.0.113.9.", "203.0.113.9"),
+    ("[2001:DB8::9]", "2001:db8::9"),
+    ("2001:db8::", "2001:db8::"),
+    ("::ffff:203.0.113.9", "203.0.113.9"),
+    ("１９２.0.2.1", "192.0.2.1"),
+]
+
+
+@pytest.mark.parametrize("kind", ["domain", "hostname", "hostname|port"])
+@pytest.mark.parametrize(("written", "sent"), ADDRESSES)
+def test_an_address_under_a_host_s_type_is_an_address(kind, written, sent):
+    port = "|443" if "|" in kind else ""
+    value = normalise(kind, written + port, send_private_and_cidr=False)
+    assert (value.type, value.parts) == ("ip-dst", (sent,))
+
+
+@pytest.mark.parametrize("kind", ["domain", "hostname", "hostname|port", "domain|ip", "ip-dst", "ip-src|port"])
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ("10.0.0.1", Skip.PRIVATE_ADDRESS),
+        ("[::1]", Skip.PRIVATE_ADDRESS),
+        ("0.0.0.0", Skip.PRIVATE_ADDRESS),
+        ("::", Skip.PRIVATE_ADDRESS),
+        ("224.0.0.251", Skip.PRIVATE_ADDRESS),
+        ("239.255.255.250", Skip.PRIVATE_ADDRESS),
+        ("255.255.255.255", Skip.PRIVATE_ADDRESS),
+        ("240.0.0.1", Skip.PRIVATE_ADDRESS),
+        ("ff02::1", Skip.PRIVATE_ADDRESS),
+        ("::ffff:10.0.0.1", Skip.PRIVATE_ADDRESS),
+        ("198.51.100.0/24", Skip.CIDR),
+        ("::ffff:198.51.100.0/120", Skip.CIDR),
+    ],
+)
+def test_what_no_rule_matches_is_skipped_under_any_type(kind, written, why):
+    other = "|443" if kind.endswith("|port") else f"|{written}" if kind == "domain|ip" else ""
+    assert reason(kind, written + other) is why
+
+
+@pytest.mark.parametrize(
+    "value", ["a.example1", "v2.example.0x1", "300.1.2.33", "a:b.example", "1.2.3.4.5", "dead:beef"]
+)
+def test_a_name_that_only_looks_like_an_address_stays_one(value):
+    assert normalise("domain", value, send_private_and_cidr=False).typed_parts == [("domain", value)]
+
+
+@pytest.mark.parametrize(
+    "value", ["100.64.0.1", "192.0.2.1", "198.51.100.1", "203.0.113.1", "198.18.0.1", "223.255.255.255"]
+)
+def test_what_logs_may_have_is_sent(value):
+    assert parts("ip-dst", value) == (value,)
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::ffff:c000:201", "192.0.2.1"),
+        ("[::ffff:192.0.2.1]", "192.0.2.1"),
+        ("::ffff:192.0.2.0/120", "192.0.2.0/24"),
+        ("::ffff:192.0.2.1/128", "192.0.2.1"),
+        ("::ffff:0:0/95", "::fffe:0:0/95"),
+        ("64:ff9b::192.0.2.1", "64:ff9b::c000:201"),
+        ("2002:c000:201::1", "2002:c000:201::1"),
+    ],
+)
+def test_a_mapped_address_is_the_one_that_it_holds_and_no_other_kind_is(written, sent):
+    assert parts("ip-src", written, send_private_and_cidr=True) == (sent,)
+
+
+WRAPPED = ['"{}"', "'{}'", "“{}”", "„{}“", "‘{}’", "«{}»", "<{}>", "`{}`", '<"{}">', "\u200b{}\ufeff", "\u00a0{}\u00a0"]
+WRAPPED += ["\u202a{}\u202c", "\x1f{}\x7f", "\u2066{}\u2069\n", "\u00ad{}", '" {} "']
+BARE = {
+    **{"domain": "evil.example", "hostname": "a.evil.example", "ip-src": "192.0.2.1", "ip-dst": "2001:db8::1"},
+    **{"url": "http://evil.example/a?q='", "email": "bob@example.org", "email-src": "o'neil@example.org"},
+    **{"md5": MD5.lower(), "ssdeep": "3:AbC:dEf", "AS": "64496", "port": "443", "size-in-bytes": "12"},
+    **{"x509-fingerprint-md5": "ab" * 16, "domain|ip": "evil.example|192.0.2.1", "hostname|port": "evil.example|443"},
+    **{"ip-dst|port": "192.0.2.1|443", "filename": "a.exe", "regkey": "HKLM\\A", "filename|md5": f"a.exe|{MD5}"},
+}
+
+
+@pytest.mark.parametrize("wrapped", WRAPPED)
+@pytest.mark.parametrize("kind", BARE)
+def test_what_stands_around_a_value_is_taken_off(kind, wrapped):
+    bare = normalise(kind, BARE[kind], send_private_and_cidr=False)
+    assert normalise(kind, wrapped.format(BARE[kind]), send_private_and_cidr=False) == bare
+
+
+@hypothesis_settings(max_examples=examples(300))
+@given(kind=st.sampled_from(sorted(BARE)), layers=st.lists(st.sampled_from(WRAPPED), max_size=4))
+def test_however_a_value_is_wrapped_it_is_the_bare_one(kind, layers):
+    text = BARE[kind]
+    for layer in layers:
+        text = layer.format(text)
+    assert normalise(kind, text, send_private_and_cidr=False).parts == parts(kind, BARE[kind])
+
+
+@pytest.mark.parametrize("kind", ["domain", "ip-dst", "email", "md5", "url"])
+@pytest.mark.parametrize("character", ["\u200b", "\u00ad", "\ufeff", "\u200e", "\u202e", "\u2060", "\u200d"])
+def test_what_nobody_sees_within_a_value_is_taken_off(kind, character):
+    bare = BARE[kind]
+    assert parts(kind, f"{bare[:3]}{character}{bare[3:]}") == (bare,)
+
+
+@pytest.mark.parametrize("kind", ["domain", "ip-dst", "email", "md5", "url", "hostname|port"])
+@pytest.mark.parametrize("character", ["\n", "\t", "\r\n", "\x1b", "\x85", "\x7f"])
+def test_a_control_character_within_a_value_is_bad(kind, character):
+    bare = BARE[kind]
+    assert reason(kind, f"{bare[:3]}{character}{bare[3:]}") is Skip.BAD_VALUE
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("mutex", '"Global"'),
+        ("email-subject", "“Invoice”"),
+        ("user-agent", '"Mozilla/4.0"'),
+        ("user-agent", "a\tb"),
+        ("filename", "invoice\u202efdp.exe"),
+        ("filename", "“Brief”.docx"),
+        ("regkey", 'HKLM\\A"'),
+        ("url", "http://evil.example/a?q='"),
+        ("url", 'http://evil.example/">'),
+        ("url", "http://evil.example/\U0001f468\u200d\U0001f469"),
+    ],
+)
+def test_what_means_what_it_says_stays(kind, value):
+    assert parts(kind, value) == (value,)
+
+
+def test_a_joiner_that_counts_in_a_name_stays():
+    assert parts("domain", "نامه\u200cای.example") == ("xn--mgba3gch31f060k.example",)
+
+
+@pytest.mark.parametrize("kind", ["email", "email-src", "email-dst"])
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("mailto:Bob@Example.org", "bob@example.org"),
+        ("MAILTO:bob@example.org?subject=Hi", "bob@example.org"),
+        ("bob@example.org.", "bob@example.org"),
+        ("Bob <bob@example.org>", "bob@example.org"),
+        ('"Bob, B." <bob@example.org>', "bob@example.org"),
+        ("Bob <mailto:bob@example.org>.", "bob@example.org"),
+        ("Bob <bob[@]example[.]org>", "bob@example.org"),
+        ("<bob@example.org", "bob@example.org"),
+        ('bob@example.org"', "bob@example.org"),
+        ('"bob b"@example.org', '"bob b"@example.org'),
+    ],
+)
+def test_an_address_stands_alone(kind, written, sent):
+    assert parts(kind, written) == (sent,)
+
+
+@pytest.mark.parametrize(
+    "value", ["a@b.example, c@d.example", "a@b.example c@d.example", "<a@b.example> <c@d.example>", "mailto:", "<>"]
+)
+def test_what_is_not_one_address_is_bad(value):
+    assert reason("email", value) is Skip.BAD_VALUE
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("http://Bücher.example/Ä?ü#ö", "http://xn--bcher-kva.example/Ä?ü#ö"),
+        ("bücher.example:8080/a", "http://xn--bcher-kva.example:8080/a"),
+        ("hxxp://bücher[.]example", "http://xn--bcher-kva.example"),
+        ("https://user:ü@bücher.example/", "https://user:ü@xn--bcher-kva.example/"),
+        ("http://i❤.example/", "http://i❤.example/"),
+        ("http://evil.example/bücher.example", "http://evil.example/bücher.example"),
+        ("http://[::ffff:192.0.2.1]/", "http://[::ffff:192.0.2.1]/"),
+        ("http://10.0.0.1/", "http://10.0.0.1/"),
+    ],
+)
+def test_the_host_of_a_url_is_what_logs_have(written, sent):
+    assert parts("url", written) == (sent,)
+
+
 @pytest.mark.parametrize("value", ["...", " . ", "。", "ü" * 64 + ".example", "\u0378.example"])
 def test_names_that_dns_cannot_hold_are_bad(value):
     assert reason("domain", value) is Skip.BAD_VALUE
@@ -61,7 +242,7 @@ def test_names_that_dns_cannot_hold_are_bad(value):
         ("2001:DB8:0:0:0:0:0:1", "2001:db8::1"),
         ("2001:db8::1/128", "2001:db8::1"),
         ("2001:db8::1%eth0", "2001:db8::1"),
-        ("::FFFF:C000:0201", "::ffff:192.0.2.1"),
+        ("::FFFF:C000:0201", "192.0.2.1"),
     ],
 )
 def test_addresses_are_canonical(kind, given_value, sent):
@@ -216,6 +397,22 @@ def test_half_of_a_domain_and_address_is_sent_by_itself(given_value, kind, sent,
     value = normalise("domain|ip", given_value, send_private_and_cidr=False)
     assert (value.type, value.parts) == (kind, (sent,))
     assert [half.reason for half in value.left_out] == [why]
+
+
+@pytest.mark.parametrize(
+    ("written", "typed", "left_out"),
+    [
+        ("192.0.2.1|evil.example", [("domain", "evil.example"), ("ip-dst", "192.0.2.1")], 0),
+        ("[2001:db8::1]|Evil.Example.", [("domain", "evil.example"), ("ip-dst", "2001:db8::1")], 0),
+        ("192.0.2.1|192.0.2.1", [("ip-dst", "192.0.2.1")], 0),
+        ("192.0.2.1|192.0.2.2", [("ip-dst", "192.0.2.1")], 1),
+        ("10.0.0.1|192.0.2.2", [("ip-dst", "192.0.2.2")], 1),
+        ("10.0.0.1|evil.example", [("domain", "evil.example")], 1),
+    ],
+)
+def test_the_halves_of_a_domain_and_address_are_what_they_are(written, typed, left_out):
+    value = normalise("domain|ip", written, send_private_and_cidr=False)
+    assert (value.typed_parts, len(value.left_out)) == (typed, left_out)
 
 
 @pytest.mark.parametrize("value", ["evil.example", "a.example|192.0.2.1|x", "|", "...|x"])

@@ -131,6 +131,13 @@ OTHER_FORMS = [
     ("url", "HTTPS://example.org", {"url": "HTTPS://example.org"}),
     ("ip-dst", "2001:db8::1", {"networkDestinationIPv6": "2001:db8::1", "networkIPv6": "2001:db8::1"}),
     ("ip-src", "2001:db8::1", {"networkSourceIPv6": "2001:db8::1", "networkIPv6": "2001:db8::1"}),
+    ("domain|ip", "192.0.2.1|example.org", {"domainName": "example.org", "networkIPv4": "192.0.2.1"}),
+    ("ip-dst", "::ffff:192.0.2.1", {"networkDestinationIPv4": "192.0.2.1", "networkIPv4": "192.0.2.1"}),
+    (
+        "email-src",
+        "Eve <eve@example.org>",
+        {"emailSenderAddress": "eve@example.org", "emailSourceDomain": "example.org"},
+    ),
     (
         "ip-dst",
         "198.51.100.0/24",
@@ -171,6 +178,20 @@ def observables(indicator):
 )
 def test_an_attribute_is_its_observables(kind, value, expected):
     assert observables(becomes(kind, value)) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("domain", "203.0.113.9", {"networkIPv4": "203.0.113.9"}),
+        ("hostname", "[2001:db8::1]", {"networkIPv6": "2001:db8::1"}),
+        ("domain", "198.51.100.0/24", {"networkCidrBlock": "198.51.100.0/24"}),
+        ("hostname|port", "203.0.113.9|443", {"networkIPv4": "203.0.113.9", "networkPort": 443}),
+    ],
+)
+@pytest.mark.parametrize("ignore_direction", [False, True])
+def test_an_address_under_a_host_s_type_has_no_direction(kind, value, expected, ignore_direction):
+    assert observables(becomes(kind, value, graph_settings(network_ignore_direction=ignore_direction))) == expected
 
 
 @pytest.mark.parametrize("kind", constants.HASH_TYPES)
@@ -276,6 +297,15 @@ def test_what_the_event_says():
     assert becomes("domain", "example.org", published=False)["isActive"] is False
 
 
+def test_each_attribute_of_an_event_with_names_is_counted_once():
+    named = [{"type": "threat-actor", "value": f"APT {n}"} for n in range(502)]
+    named += [{"type": "comment", "value": "seen by night"}, {"type": "malware-type", "value": "loader"}]
+    parts = list(convert_event(misp_event(1, [*named, *hosts(2)]), ConversionRules.of(graph_settings()), NOW))
+    skipped = Counter(skip.reason for part in parts for skip in part.skipped)
+    assert skipped == {Skip.EVENT_NAME: 501, Skip.TYPE_NOT_ACCEPTED: 3}  # 500 names of a kind go out, as tags do
+    assert sum(part.attributes for part in parts) == 506 == skipped.total() + 2
+
+
 def test_threat_actors_and_names_of_malware_go_to_every_indicator_of_the_event():
     named = [
         {"type": "threat-actor", "value": "APT 0", "to_ids": False},
@@ -286,7 +316,7 @@ def test_threat_actors_and_names_of_malware_go_to_every_indicator_of_the_event()
     assert [(indicator["activityGroupNames"], indicator["malwareFamilyNames"]) for indicator in indicators] == [
         (["APT 0"], ["loader"])
     ] * 2
-    assert [skip.reason for skip in skipped] == [Skip.NO_TO_IDS, Skip.DELETED, Skip.NO_OBSERVABLE]
+    assert [skip.reason for skip in skipped] == [Skip.EVENT_NAME, Skip.DELETED, Skip.EVENT_NAME]
 
 
 @pytest.mark.parametrize(
@@ -310,7 +340,8 @@ def test_a_description_is_counted_as_microsoft_counts():
         ("email", "a@example.org", Skip.NO_GRAPH_PROPERTY),
         ("regkey", "HKLM\\x", Skip.NO_GRAPH_PROPERTY),
         ("hostname|port", "example.org|80", Skip.NO_GRAPH_PROPERTY),
-        ("malware-type", "loader", Skip.NO_OBSERVABLE),
+        ("malware-type", "loader", Skip.EVENT_NAME),
+        ("threat-actor", "APT 0", Skip.EVENT_NAME),
         ("email-src", "eve", Skip.BAD_VALUE),
         ("sha256", "not-a-hash", Skip.BAD_VALUE),
         ("ssdeep", "not-a-hash", Skip.BAD_VALUE),

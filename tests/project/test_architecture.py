@@ -72,7 +72,7 @@ HARMLESS = {
 LIBRARIES = {
     "http.faults": {"requests"},  # its exceptions, see below
     "http.origin": {"urllib3"},  # how it reads an address
-    "indicators.values": {"idna"},
+    "indicators.values.hosts": {"idna"},
     "indicators.dates": {"dateutil"},
     "sync.plan": {"dateutil"},
     "indicators.patterns": {"stix2patterns"},
@@ -261,7 +261,7 @@ def test_only_the_modules_for_it_talk_http():
         ("azure", "microsoft.key_vault"),
         ("cryptography", "settings.certificates"),
         ("misp_stix_converter", "indicators.misp_stix"),
-        ("idna", "indicators.values"),
+        ("idna", "indicators.values.hosts"),
         ("ioc_finder", "stories.indicators"),
     ],
 )

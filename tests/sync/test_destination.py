@@ -8,6 +8,7 @@ import constants
 from constants import Skip, WithdrawalReason
 from helpers.errors import SettingsError
 from helpers.indicators import seconds
+from helpers.indicators.values import addresses
 from helpers.microsoft.batch import OutcomeState
 from helpers.misp import paged_search
 from helpers.misp.paged_search import PagedSearch
@@ -503,6 +504,36 @@ def test_an_upgraded_ledger_sends_each_live_object_once_for_its_labels_and_not_a
     assert [indicator["labels"] for indicator in site.live().values() if "labels" in indicator] == []
     assert set(site.live()) == ids
     assert [later(site, full=full).indicators for full in (False, True)] == [0, 0]
+
+
+def test_a_value_that_is_read_otherwise_after_an_upgrade_leaves_in_its_old_form_and_comes_in_its_new_one(
+    make_site, monkeypatch
+):
+    site = make_site()
+    monkeypatch.setattr(constants, "VERSION", "1.1.0 of before")
+    monkeypatch.setattr(addresses, "_held", lambda network: network)
+    site.misp.load([misp_event(1, [("ip-dst", "::ffff:192.0.2.1"), ("domain", "a.example.org")])])
+    site.run()
+    assert patterns(site) == ["::ffff:c000:201", "a.example.org"]
+    monkeypatch.undo()
+    later(site)
+    assert patterns(site) == ["192.0.2.1", "a.example.org"]
+    assert later(site, full=True).indicators == 0
+    edited(site, 1, 0, deleted=True)
+    later(site)
+    assert patterns(site) == ["a.example.org"]
+
+
+def test_an_address_under_a_host_s_type_has_the_id_of_its_attribute_and_leaves_with_it(make_site):
+    site = make_site()
+    site.misp.load([misp_event(1, [("domain", "203.0.113.9"), ("hostname", "a.example.org")])])
+    site.run()
+    assert [indicator["id"] for indicator in site.live().values() if "ipv4" in indicator["pattern"]] == [
+        f"indicator--{attribute(1, 0)}"
+    ]
+    edited(site, 1, 0, to_ids=False)
+    later(site)
+    assert patterns(site) == ["a.example.org"]
 
 
 def test_a_run_that_was_refused_is_recorded_as_one_that_failed(make_site):
