@@ -162,6 +162,19 @@ def test_what_the_message_says_helps(site):
     assert (site.lib / "ledger.sqlite").exists()
 
 
+def test_status_of_a_ledger_elsewhere_needs_no_place(site):
+    disk = site.lib.with_name("disk")
+    for place in (site.lib, disk):
+        place.mkdir()
+        owned(place, NOBODY, NOBODY)
+    elsewhere = {"MISP2SENTINEL_STATE_URL": f"sqlite:///{disk}/other.sqlite"}
+    silent(site.run(**elsewhere))
+    owned(site.lib, mode=0o755)
+    assert site.run(**elsewhere).returncode == 2
+    answer = json.loads(site.run("status", "--json", **elsewhere).stdout)
+    assert (answer["state_dir"], answer["destinations"][0]["live"]) == (None, 150)
+
+
 def test_what_needs_no_place_works_without_one(site):
     event = site.clone / "event.json"
     event.write_text(json.dumps({"Event": {"uuid": "4d45f0a2-7d5c-4b8c-9b3a-0d3d2f1f9e11", "info": "x", "id": "1"}}))

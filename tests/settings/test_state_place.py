@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from helpers.commands.collect import Known, Memory
 from helpers.errors import SettingsError
 from helpers.settings import Settings, load
 from helpers.settings.config import places
@@ -137,6 +138,10 @@ def test_a_problem_says_which_line_to_add(name):
 
 def test_without_a_config_file_the_variable_is_named():
     assert decided(config=None).problem.endswith("; then name it: MISP2SENTINEL_STATE_DIR=/var/lib/misp2sentinel.")
+
+
+def test_where_the_ledger_is_elsewhere_there_is_none_to_be_placed():
+    assert "there is no place for lock and log: " in decided(for_ledger=False).problem
 
 
 @pytest.mark.parametrize(
@@ -270,6 +275,21 @@ def closed_host(host, user=SOC):
 
 
 @as_root
+@pytest.mark.parametrize("place", [".local/state/misp2sentinel", "lib"])
+@pytest.mark.parametrize("target", ["of-root", "not-mounted"])
+def test_a_link_is_not_passed_over_either(host, place, target):
+    closed_host(host)
+    owned(host / "home", mode=0o755)
+    (host / "of-root").mkdir(mode=0o755)
+    owned(host / "of-root", SOC if place == "lib" else 0, mode=0o755)
+    link = host / "lib" if place == "lib" else home_place(host)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(host / target)
+    with acting_as(SOC, SOC), pytest.raises(SettingsError, match=f"is a symbolic link to {host}/{target}"):
+        make_state_dir(settings_of(host))
+
+
+@as_root
 @pytest.mark.parametrize(
     ("owner", "place"),
     [(SOC, "lib"), (0, "etc/state")],
@@ -348,12 +368,24 @@ def test_another_users_home_in_the_environment_makes_no_second_ledger(host, know
         assert settings_of(host).state_path == known_home / ".local" / "state" / "misp2sentinel"
 
 
-@as_root
-@pytest.mark.usefixtures("on_a_host")
-def test_root_uses_no_place_that_others_may_change(host, known_home, monkeypatch):
+@pytest.fixture
+def homeless(host, known_home, monkeypatch):
+    """The host, with homes that not even root can write in."""
     monkeypatch.setenv("HOME", os.devnull)
     known_home.rmdir()
-    (host / "known").touch()
+    known_home.touch()
+    return host
+
+
+def test_what_collect_remembers_is_no_file_of_a_clone_either(homeless):
+    Memory(settings_of(homeless)).write(Known())
+    assert {path.name for path in (homeless / "etc" / "state").iterdir()} == {".gitignore", "stories.json"}
+
+
+@as_root
+@pytest.mark.usefixtures("on_a_host")
+def test_root_uses_no_place_that_others_may_change(homeless):
+    host = homeless
     (host / "etc" / "state").mkdir()
     (host / "etc" / "state").chmod(0o777)
     with pytest.raises(SettingsError, match=rf"state_dir \(default\) is not used by root: {host}/etc/state may be"):

@@ -121,7 +121,15 @@ def _looked_at(path: Path, kind: Kind) -> Candidate:
             has_ledger=ledger is not None,
             has_files=any(not name.endswith("/logs") for name, _ in _ours_in(path)),
         )
-    return Candidate(path, kind, is_usable=kind is not Kind.OF_PROGRAM and can_be_made(path))
+    if _is_link(path):  # to a disk that is not mounted, with the ledger
+        return Candidate(path, kind, owner=user_name(), is_usable=True)
+    return Candidate(path, kind, is_usable=can_be_made(path))
+
+
+def _is_link(path: Path) -> bool:
+    with suppress(OSError):  # where it may not be seen
+        return path.is_symlink()
+    return False
 
 
 def _status_of_ledger(directory: Path) -> os.stat_result | None:

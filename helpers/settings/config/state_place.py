@@ -84,7 +84,7 @@ def decide(candidates: Sequence[Candidate], asker: Asker, *, for_ledger: bool) -
     if for_ledger and closed:
         return Place(problem=_closed(closed[0], asker))
     usable = sorted((place for place in own if place.is_usable), key=lambda place: not place.has_files)
-    return _taken(usable[0]) if usable else Place(problem=_nowhere(candidates, asker))
+    return _taken(usable[0]) if usable else Place(problem=_nowhere(candidates, asker, for_ledger=for_ledger))
 
 
 def _ledgers(candidates: Sequence[Candidate], asker: Asker) -> list[Candidate]:
@@ -136,12 +136,12 @@ def _help(place: Candidate, asker: Asker) -> str:
     )
 
 
-def _nowhere(candidates: Sequence[Candidate], asker: Asker) -> str:
+def _nowhere(candidates: Sequence[Candidate], asker: Asker, *, for_ledger: bool) -> str:
     whys = [f"{place.path} {_why_not(place, asker)}" for place in candidates]
-    own = _of_their_own(asker, candidates)
+    own, what = _of_their_own(asker, candidates), "the ledger, the lock and the log" if for_ledger else "lock and log"
     return (
-        f"{_NOT_SET} there is no place for the ledger, the lock and the log: {', '.join(whys)}. As root, install -d "
-        f"-o {_quoted(asker.user)} -m 700 {_quoted(own)}; then name it: {_line(own, asker)}."
+        f"{_NOT_SET} there is no place for {what}: {', '.join(whys)}. As root, install -d -o {_quoted(asker.user)} "
+        f"-m 700 {_quoted(own)}; then name it: {_line(own, asker)}."
     )
 
 
