@@ -17,12 +17,12 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from requests.utils import get_environ_proxies, should_bypass_proxies
+from requests.utils import get_environ_proxies, select_proxy, should_bypass_proxies
 
-from helpers.http.connection import time_answers, timed_by
-from helpers.http.faults import AnswerTooLarge, AnswerTooSlow, Redirected
-from helpers.http.limits import MIB, Allowance, Limits
-from helpers.http.origin import joined, same_origin
+from helpers.http.connection import time_answers
+from helpers.http.faults import AnswerTooLarge, AnswerTooSlow, ProxyFailed, Redirected, innermost_cause
+from helpers.http.limits import MIB, Allowance, Limits, timed_by
+from helpers.http.origin import joined, same_origin, shown
 
 CONNECT_SECONDS = 15.0
 IDENTITY_CONNECT_SECONDS = 2.0
@@ -61,8 +61,11 @@ class PinnedHttpAdapter(HTTPAdapter):
         time_answers(self.poolmanager)
 
     def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
-        """Return the manager of the connections through a proxy."""
-        manager = super().proxy_manager_for(*arguments, **options)
+        """Return the manager of the connections through a proxy. Raises InvalidProxyURL."""
+        try:
+            manager = super().proxy_manager_for(*arguments, **options)
+        except ValueError as error:  # urllib3's own, about socks:// for instance
+            raise requests.exceptions.InvalidProxyURL("its address is none: socks5h:// or http:// begin one") from error
         time_answers(manager)
         return manager
 
@@ -87,20 +90,24 @@ class PinnedHttpAdapter(HTTPAdapter):
             with timed_by(allowance):
                 return self._exchange(request, cert)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            proxy = self._proxy_at_fault(request, error)
             if allowance.used_up:
-                raise AnswerTooSlow(min(self.limits.answer_seconds, self.limits.request_seconds)) from error
+                seconds = min(self.limits.answer_seconds, self.limits.request_seconds)
+                raise AnswerTooSlow(seconds, proxy and f"the proxy {proxy}") from error
+            if proxy:
+                raise ProxyFailed(proxy, innermost_cause(error)) from error
             if isinstance(error, requests.RequestException):
                 raise
             raise requests.ConnectionError(error, request=request) from error  # requests lets some of urllib3's through
 
     def _exchange(self, request: requests.PreparedRequest, cert: Any) -> requests.Response:
-        to_identity = goes_to_identity_endpoint(request)
+        seconds = IDENTITY_CONNECT_SECONDS if goes_to_identity_endpoint(request) else CONNECT_SECONDS
         response = super().send(
             request,
-            timeout=(IDENTITY_CONNECT_SECONDS if to_identity else CONNECT_SECONDS, self.limits.silence_seconds),
+            timeout=(seconds, self.limits.silence_seconds),
             verify=self._verify,
             cert=cert,
-            proxies={} if to_identity else self._proxies_for(request.url or ""),
+            proxies=self._proxies_for(request),
         )
         self.last_headers = response.headers
         # Who asks finds the content read. All of them speak JSON; what an answer calls its encoding may be anything.
@@ -117,7 +124,17 @@ class PinnedHttpAdapter(HTTPAdapter):
                 content.write(chunk)
             return content.getvalue()
 
-    def _proxies_for(self, url: str) -> Mapping[str, str]:
+    def _proxy_at_fault(self, request: requests.PreparedRequest, error: Exception) -> str:
+        """Return the address of the proxy that an error is about, as people may see it; empty where it is none's."""
+        if not isinstance(error, requests.exceptions.ProxyError | requests.exceptions.InvalidProxyURL):
+            return ""
+        proxy = select_proxy(request.url or "", self._proxies_for(request)) or ""
+        return shown(proxy if "://" in proxy else f"http://{proxy}")  # as requests reads it
+
+    def _proxies_for(self, request: requests.PreparedRequest) -> Mapping[str, str]:
+        url = request.url or ""
+        if goes_to_identity_endpoint(request):
+            return {}
         if self._proxies is None:
             return get_environ_proxies(url)
         return {} if should_bypass_proxies(url, no_proxy=self._proxies.get("no_proxy", "")) else self._proxies

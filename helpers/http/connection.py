@@ -9,28 +9,14 @@ from __future__ import annotations
 import http.client
 import io
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
 from urllib3 import HTTPConnectionPool, PoolManager
+from urllib3.contrib.socks import SOCKSConnection
 
-from helpers.http.limits import Allowance, AnswerTime
-
-# The request that this thread sends.
-_allowance: ContextVar[Allowance] = ContextVar("allowance")
-
-
-@contextmanager
-def timed_by(allowance: Allowance) -> Iterator[None]:
-    """Let an allowance count for the answers that this thread reads."""
-    token = _allowance.set(allowance)
-    try:
-        yield
-    finally:
-        _allowance.reset(token)
+from helpers.http.limits import AnswerTime, answer_time
+from helpers.http.socks_connection import ThroughSocks
 
 
 def time_answers(manager: PoolManager) -> None:
@@ -41,10 +27,12 @@ def time_answers(manager: PoolManager) -> None:
 
 @cache
 def _timed(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
-    """Return a kind of pool with connections like its own, that through a SOCKS proxy too, whose answers are timed."""
-    if issubclass(getattr(pool.ConnectionCls, "response_class", object), TimedResponse):
+    """Return a kind of pool with connections like its own, whose answers are timed, a SOCKS proxy's too."""
+    kind = pool.ConnectionCls
+    if issubclass(getattr(kind, "response_class", object), TimedResponse):
         return pool
-    connection = type(f"Timed{pool.ConnectionCls.__name__}", (pool.ConnectionCls,), {"response_class": TimedResponse})
+    kinds = (ThroughSocks, kind) if issubclass(kind, SOCKSConnection) else (kind,)
+    connection = type(f"Timed{kind.__name__}", kinds, {"response_class": TimedResponse})
     return type(f"Timed{pool.__name__}", (pool,), {"ConnectionCls": connection})
 
 
@@ -63,7 +51,7 @@ class _TimedSocket:
         self._socket = sock
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_TimedFile(self._socket, AnswerTime(_allowance.get())))
+        return io.BufferedReader(_TimedFile(self._socket, answer_time()))
 
 
 class _TimedFile(io.RawIOBase):

@@ -45,10 +45,17 @@ class AnswerTooLarge(Unacceptable):
 
 
 class AnswerTooSlow(Unacceptable):
-    """The answer was not complete in its time, in ``seconds``."""
+    """The answer was not complete in its time, in ``seconds``; ``of`` says whose it was where it was a proxy's."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"the answer was not complete after {seconds / 60:g} minutes")
+    def __init__(self, seconds: float, of: str = "") -> None:
+        super().__init__(f"the answer {of and f'of {of} '}was not complete after {seconds / 60:g} minutes")
+
+
+class ProxyFailed(requests.RequestException):
+    """The ``proxy`` with this address gave no connection, for this cause."""
+
+    def __init__(self, proxy: str, cause: str) -> None:
+        super().__init__(f"the proxy {proxy} gives no connection: {cause}")
 
 
 def innermost_cause(error: object) -> str:
@@ -61,8 +68,7 @@ def innermost_cause(error: object) -> str:
         return text
     without_objects = _OBJECT.sub("", text)
     innermost = _INNERMOST.match(without_objects)
-    cause = _CONNECTION.sub("", innermost[2] if innermost else without_objects)
-    return f"Unable to connect to proxy: {cause}" if "ProxyError(" in text else cause
+    return _CONNECTION.sub("", innermost[2] if innermost else without_objects)
 
 
 def found_in(error: BaseException, kind: type[Fault]) -> Fault | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 MIB = 2**20
@@ -50,3 +52,22 @@ class AnswerTime:
         """Note that bytes have come."""
         if self._ends == self._allowance.ends:
             self._ends = min(self._ends, self._allowance.now() + self._allowance.limits.answer_seconds)
+
+
+# The request that this thread sends.
+_allowance: ContextVar[Allowance] = ContextVar("allowance")
+
+
+@contextmanager
+def timed_by(allowance: Allowance) -> Iterator[None]:
+    """Let an allowance count for the answers that this thread reads."""
+    token = _allowance.set(allowance)
+    try:
+        yield
+    finally:
+        _allowance.reset(token)
+
+
+def answer_time() -> AnswerTime:
+    """Return the time of an answer that this thread begins to read."""
+    return AnswerTime(_allowance.get())

@@ -13,7 +13,7 @@ import requests
 import tenacity
 
 from helpers.errors import MicrosoftError
-from helpers.http import OneOriginSession, Unacceptable, innermost_cause
+from helpers.http import OneOriginSession, Unacceptable, found_in, innermost_cause
 from helpers.log import redact
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.responses import Answer, own_words, wait_asked_for
@@ -135,6 +135,8 @@ class TokenSource:
         except (requests.RequestException, msal.exceptions.MsalServiceError) as error:
             raise _Passing(innermost_cause(error)) from error
         except ValueError as error:
+            if cause := found_in(error, requests.RequestException):  # some of requests' errors are ValueErrors to msal
+                raise _Passing(innermost_cause(cause)) from error
             raise MicrosoftError(_no_token(self._where, str(error))) from error
         except _UNREADABLE as error:
             raise _Passing(f"It gave an answer that cannot be read ({type(error).__name__}: {error})") from error

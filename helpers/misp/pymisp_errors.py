@@ -18,7 +18,9 @@ from helpers.errors import MispBusy, MispDeclined, MispError, MispMoved, MispRef
 from helpers.http import (
     AnswerTooLarge,
     AnswerTooSlow,
+    ProxyFailed,
     Redirected,
+    Unacceptable,
     asked_for_in_header,
     asked_for_in_words,
     found_in,
@@ -35,7 +37,7 @@ _LOGIN_PAGE = "/users/login"
 _KEY_REFUSED = "Authentication failed"
 # MISP, AppController: the key is right, and its allowed IPs do not hold the address that the request came from.
 _ADDRESS_REFUSED = "from your IP address"
-_TOO_MUCH = {AnswerTooLarge: "misp_answer_mib", AnswerTooSlow: "misp_answer_minutes"}
+_TOO_MUCH: dict[type[Unacceptable], str] = {AnswerTooLarge: "misp_answer_mib", AnswerTooSlow: "misp_answer_minutes"}
 _ASK_FOR_LESS = "misp_event_limit_per_page and misp_event_filters ask for less"
 _USER_SETTINGS_MESSAGE = re.compile(
     r"Unable to get the user settings: \(\d+, \{.*'message': (?P<quote>['\"])(?P<words>.*?)(?P=quote)"
@@ -78,7 +80,6 @@ class SettingNames(NamedTuple):
             "PermissionError": f"the file that {self.verify} names may not be read by this user",
             "CERTIFICATE_VERIFY_FAILED": untrusted,
             "certificate verify failed": untrusted,
-            "ProxyError": f"the proxy does not answer ({self.proxies}, or HTTPS_PROXY of the environment)",
             "Not Found": not_misp,
             f"Error code {_NOT_FOUND}": not_misp,
         }
@@ -120,6 +121,9 @@ def _of_transport(error: Exception, names: SettingNames, address: str) -> MispEr
     for kind, setting in _TOO_MUCH.items():
         if fault := found_in(error, kind):
             return MispTooMuch(f"{fault} ({setting} allows no more; {_ASK_FOR_LESS})")
+    if proxy := found_in(error, ProxyFailed):
+        words = f"{proxy} ({names.proxies}, or HTTPS_PROXY and ALL_PROXY of the environment)"
+        return MispBusy(words) if isinstance(error, requests.RequestException) else MispRefused(words)
     if isinstance(error, requests.RequestException):
         return MispBusy(f"no answer from MISP: {excerpt(innermost_cause(error))}")
     return None

@@ -227,3 +227,18 @@ def function_problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             'postgresql://user@db.example.org/misp2sentinel, or "none" for runs that remember nothing and withdraw '
             "nothing.",
         )
+
+
+def proxy_problem(environ: Mapping[str, str]) -> str:
+    """Say what is wrong with the proxy that the environment names for https; empty where nothing is.
+
+    requests takes small letters first, and ALL_PROXY where there is no HTTPS_PROXY.
+    """
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        if address := environ.get(name):
+            try:
+                validators.proxy_address(address)
+            except ValueError as error:
+                return f"{name} (environment) {error}"
+            return ""
+    return ""

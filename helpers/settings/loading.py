@@ -101,6 +101,9 @@ def load(
         _report(cross_checks.unusable_files(values, now()), sourced, problems)
         if environment.is_function(environ):
             _report(environment.function_problems(values), sourced, problems)
+        own = (settings.misp_proxies and settings.ms_proxies) if settings else {}
+        if not own and (problem := environment.proxy_problem(environ)):
+            problems.errors.append(problem)
     if settings is None or problems.errors or problems.of_azure:
         raise problems.error
     settings._config_file = _config_file(config_path, environ)

@@ -182,6 +182,10 @@ def proxy_address(value: str) -> str:
     if "://" not in value:
         return value
     url = _split_url(value)
+    if url.scheme.lower() == "socks":
+        raise ValueError(
+            "begins with socks://, which is no proxy's address: write socks5h://, or socks4a:// for an old proxy."
+        )
     if url.scheme.lower() not in PROXY_SCHEMES or not url.hostname:
         raise ValueError("is not a proxy's address: write it as in http://proxy.example.org:3128.")
     return value

@@ -247,7 +247,7 @@ def test_only_the_modules_for_it_talk_http():
     http = {"requests", "urllib3", "httpx", "http", "socket", "ssl", "aiohttp"}
     with_http = {name for name, path in HELPERS.items() if tops(imports(path)) & http}
     assert with_http == {
-        *("http.adapter", "http.connection", "http.faults", "http.origin", "http.sessions"),
+        *("http.adapter", "http.connection", "http.faults", "http.origin", "http.sessions", "http.socks_connection"),
         *("microsoft.client", "microsoft.tokens"),
         *("misp.client", "misp.pymisp_errors"),
     }

@@ -29,7 +29,7 @@ POOL = "HTTPSConnectionPool(host='misp.example.org', port=443): Max retries exce
         ),
         (
             POOL + f"ProxyError('Unable to connect to proxy', NewConnectionError(\"{AT}: [Errno 111] refused\")))",
-            "Unable to connect to proxy: [Errno 111] refused",
+            "[Errno 111] refused",
         ),
         (
             POOL + "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] failed (_ssl.c:1006)')))",
