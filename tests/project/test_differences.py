@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 import constants
+from constants import Skip
 from helpers.commands import adopt
 from helpers.errors import ExitCode, SettingsError
 from helpers.settings import environment, load
 from helpers.settings.config import places
 from sandbox.serve import Sandbox
+from tests.microsoft.test_graph import converted
 from tests.project.test_docs import ROOT, codes, page, rows
 from tests.support import environ_for, hosts, indicator, misp_event
 from tests.support.in_process import OneProcess
@@ -375,3 +377,10 @@ def test_the_events_confidence_counts_where_the_attribute_has_none(site, site_wi
     (of_event,) = site.bring(("domain", "a.example.org"), Tag=[tag])
     (of_nobody,) = site_with("default_confidence = 33").bring(("domain", "a.example.org"))
     assert (of_event["confidence"], of_nobody["confidence"]) == (100, 33)
+
+
+@tries("comments, with Graph")
+def test_with_graph_the_text_of_a_comment_goes_nowhere():
+    (sent,), (skip,) = converted(("domain", "a.example.org"), ("comment", "seen by night"))
+    assert "seen by night" not in json.dumps(sent) and misp_event(1)["uuid"] in sent["additionalInformation"]
+    assert skip.reason is Skip.TYPE_NOT_ACCEPTED
