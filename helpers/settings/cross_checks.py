@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,9 @@ from helpers.settings.model import LEGACY_API_VERSIONS, SOURCE_SYSTEM, Settings
 
 Problem = tuple[str, str]
 CREDENTIAL = "ms_auth.credential"
+# Microsoft, "Import threat intelligence with the upload API": 100 requests in a minute.
+MOST_REQUESTS = 100
+_THIS_MACHINE = re.compile(r"https://(?:127\.0\.0\.1|localhost)(?::[0-9]+)?/?\Z")
 
 
 def contradictions(values: Mapping[str, Any]) -> Iterator[Problem]:
@@ -23,9 +27,18 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[Problem]:
         keys = {known.removeprefix("ms_auth.") for known in values if known.startswith("ms_auth.")}
         yield from ((f"ms_auth.{key}", problem) for key, problem in credentials.misplaced_keys(name, keys))
     yield from clouds.problems(values)
+    yield from _request_limit(values)
     tenants = values.get("ms_tenants")
     if isinstance(tenants, list):
         yield from _destination_problems([tenant for tenant in tenants if isinstance(tenant, Mapping)], values)
+
+
+def _request_limit(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find more requests a minute than Microsoft takes; an Azure on this machine is the sandbox, which has no limit."""
+    number, authority = values.get("ms_max_requests_minute"), values.get("ms_endpoints.authority")
+    on_this_machine = _THIS_MACHINE.match(authority) if isinstance(authority, str) else None
+    if type(number) is int and number > MOST_REQUESTS and not on_this_machine:
+        yield "ms_max_requests_minute", f"must be at most {MOST_REQUESTS}, Microsoft's limit: write a smaller number."
 
 
 def _destination_problems(tenants: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> Iterator[Problem]:

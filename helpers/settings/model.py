@@ -41,6 +41,7 @@ SOURCE_SYSTEM = "MISP"
 
 VaultSecret = Annotated[str, AfterValidator(validators.vault_secret)]
 Days = Annotated[int, Field(ge=1, le=36500)]
+DaysOrNever = Annotated[int, Field(ge=0, le=36500)]
 
 _AUTH_KEY = re.compile(r"ms_auth\['(\w+)'\]")
 
@@ -79,7 +80,7 @@ class Settings(BaseModel):
         "enforceWarninglist": True,
         "publish_timestamp": "14d",
     }
-    misp_event_limit_per_page: Annotated[int, Field(ge=1)] = 50
+    misp_event_limit_per_page: Annotated[int, Field(ge=1, le=100_000)] = 50
     misp_remove_eventreports: bool = True
     misp_flatten_attributes: bool = True
     misp_stories: MispStories = MispStories()
@@ -92,7 +93,7 @@ class Settings(BaseModel):
     default_confidence: Annotated[int, Field(ge=0, le=100)] = 50
     days_to_expire: Days = 50
     days_to_expire_start: Literal["current_date", "valid_from"] = "current_date"
-    days_to_expire_mapping: dict[str, Days] = {
+    days_to_expire_mapping: Annotated[dict[str, Days], AfterValidator(validators.days_by_kind)] = {
         "ipv4-addr": 150,
         "ipv6-addr": 150,
         "domain-name": 300,
@@ -114,11 +115,11 @@ class Settings(BaseModel):
 
     state_url: Annotated[str, AfterValidator(validators.state_url), Field(repr=False)] = ""
     deduplicate: Literal["attribute", "value"] = "attribute"
-    full_sync_days: Annotated[int, Field(ge=1)] = 7
-    unpublished_grace_days: Annotated[int, Field(ge=0)] = 7
+    full_sync_days: Days = 7
+    unpublished_grace_days: DaysOrNever = 7
     max_withdraw_percent: Annotated[int, Field(ge=0, le=100)] = 20
-    refresh_days: Annotated[int, Field(ge=0)] = 0
-    max_run_minutes: Annotated[int, Field(ge=0)] = 0
+    refresh_days: DaysOrNever = 0
+    max_run_minutes: Annotated[int, Field(ge=0, le=10_080)] = 0
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _config_file: Path | None = PrivateAttr(None)

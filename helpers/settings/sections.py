@@ -139,8 +139,8 @@ class MispStories(FrozenModel):
     user_agent: UserAgent = "MISP2Sentinel/1.0"
     proxy_server: Annotated[ProxyAddress, Field(repr=False)] = ""
     additional_headers: Headers = {}
-    refresh_interval: Annotated[int, Field(ge=0)] = 0
-    days_without_change: Annotated[int, Field(ge=0)] = 0
+    refresh_interval: Annotated[int, Field(ge=0, le=525_600)] = 0
+    days_without_change: Annotated[int, Field(ge=0, le=36500)] = 0
 
     @property
     def configured(self) -> bool:

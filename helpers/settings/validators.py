@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from helpers.settings.addresses import canonical_address
 from helpers.settings.attribute_filters import AttributeFilters, FilterProblems
+from helpers.settings.config.observable_kinds import canonical_kind
 
 GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 AZURE_NAME = re.compile(r"[\w().-]{1,90}")
@@ -284,6 +285,25 @@ def event_filters(value: dict[str, Any]) -> dict[str, Any]:
             "holds a value that cannot be sent to MISP: write text, numbers, True, False, lists and such."
         ) from None
     return value
+
+
+def days_by_kind(value: dict[str, int]) -> dict[str, int]:
+    """Accept days for kinds of observables, in any letter case; each problem of a key is reported by itself."""
+    days: dict[str, int] = {}
+    keys: dict[str, str] = {}
+    problems = []
+    for key, number in value.items():
+        try:
+            kind = canonical_kind(key)
+        except ValueError as error:
+            problems.append((f"[{key!r}]", str(error)))
+            continue
+        if kind in days:
+            problems.append((f"[{key!r}]", f"is the same kind as {keys[kind]!r}: keep one of them."))
+        days[kind], keys[kind] = number, key
+    if problems:
+        raise PydanticCustomError("kinds", "has problems", {"problems": problems})
+    return days
 
 
 def attribute_filters(value: dict[str, Any]) -> dict[str, Any]:

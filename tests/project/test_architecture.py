@@ -45,6 +45,7 @@ PURE = {
     *(
         "settings.addresses",
         "settings.config.doubled_keys",
+        "settings.config.observable_kinds",
         "settings.config.site_constants",
         "settings.config.state_place",
         "settings.config.tlp",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -19,6 +20,8 @@ from helpers.commands.adopt import completed
 from helpers.indicators import ConversionRules, convert_event
 from helpers.settings import Settings, tlp_word
 from helpers.settings.config import doubled_keys, site_constants
+from helpers.settings.config.observable_kinds import _OF_TYPES, canonical_kind
+from helpers.settings.cross_checks import contradictions
 from helpers.stories.misp_event import tag_names
 from helpers.stories.story import Story
 from tests.settings.test_settings import ENVIRON, FILLED, GUID, ROOT, from_environment, only_problem, problems, site
@@ -369,3 +372,61 @@ def test_a_constants_py_that_cannot_be_used_is_a_sentence(old, new, words, tmp_p
     assert words in done.stderr and "Traceback" not in done.stderr
     if "Error" in words:
         assert f"constants.py stopped in line {text[: text.index(old)].count(chr(10)) + 1} with " in done.stderr
+
+
+# --- kinds of observables ----------------------------------------------------------------------------
+
+
+def test_kinds_of_observables_have_no_letter_case(site):
+    mapping = {"URL": 1, "Domain-Name": 2, " ipv4-addr": 3, "FILE:hashes.'sha-256'": 4, "Process:command_line": 5}
+    settings = site(f"days_to_expire_mapping = {mapping!r}", ENVIRON).settings
+    assert settings.days_to_expire_mapping == {
+        "url": 1,
+        "domain-name": 2,
+        "ipv4-addr": 3,
+        "file:hashes.'SHA-256'": 4,
+        "process:command_line": 5,
+    }
+
+
+def test_every_path_that_the_docs_name_is_a_kind_in_any_letter_case():
+    page = (ROOT / "docs" / "how-it-decides.md").read_text(encoding="utf-8")
+    table = page[page.index("## What becomes of a value") : page.index("How values are written:")]
+    paths = {*re.findall(r"`\[([^`]+?) = ", table), *re.findall(r"\| `([a-z0-9-]+:hashes[^`]+)` \|", table)}
+    assert len(paths) > 25
+    for path in paths:
+        assert canonical_kind(path.swapcase()) == path
+        assert canonical_kind(path.partition(":")[0].upper()) == path.partition(":")[0]
+
+
+def test_a_type_of_misp_names_a_kind_that_is_taken():
+    for proposed in _OF_TYPES.values():
+        for kind in ast.literal_eval(proposed.replace(" and ", ",") + ","):
+            assert canonical_kind(kind) == kind
+
+
+@given(key=st.text(max_size=12))
+def test_any_key_is_a_kind_or_a_sentence(key):
+    try:
+        assert canonical_kind(canonical_kind(key)) == canonical_kind(key)
+    except ValueError as error:
+        assert str(error).startswith("is no kind of observable that is sent: write ")
+
+
+# --- Microsoft's limit -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("authority", "problems_expected"),
+    [
+        ("https://127.0.0.1:8443", 0),
+        ("https://localhost:8443/", 0),
+        ("https://login.microsoftonline.com", 1),
+        ("https://127.0.0.1.example.org", 1),
+        ("https://localhost.example.org", 1),
+    ],
+)
+def test_more_requests_than_microsoft_takes_are_for_an_azure_on_this_machine_only(authority, problems_expected):
+    values = {"ms_max_requests_minute": 1000, "ms_endpoints.authority": authority}
+    assert len(list(contradictions(values))) == problems_expected
+    assert list(contradictions({**values, "ms_max_requests_minute": 100})) == []
