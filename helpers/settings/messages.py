@@ -30,7 +30,9 @@ _EXPECTED = {
     "bool_type": "True or False: write one of them without quotes",
     "dict_type": 'a dictionary: write { "key": value, … }',
     "model_type": 'a dictionary: write { "tenantId": …, "id": …, "secret": …, "workspaceId": … }',
-    "list_type": "a list: write [ … ], also around a single one",
+    "list_type": (  # only ms_tenants is one; misp2sentinel's Function once had it by tenant
+        'a list: write [{ "tenantId": …, "id": …, "secret": …, "workspaceId": … }], also for a single one'
+    ),
     "missing": "given: write it",
 }
 _BOUNDS = {

@@ -67,7 +67,7 @@ class Settings(BaseModel):
     key_vault_misp_key: VaultSecret = "MISP-Key"
     key_vault_client_secret: VaultSecret = "ClientSecret"  # noqa: S105  a name
 
-    misp_domain: Annotated[str, AfterValidator(validators.web_address)] = ""
+    misp_domain: Annotated[str, AfterValidator(validators.misp_address)] = ""
     misp_key: Secret = SecretStr("")
     misp_verifycert: Certificates = True
     misp_proxies: Proxies = {}

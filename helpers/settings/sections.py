@@ -129,7 +129,7 @@ DESTINATION_KEYS = {key.lower(): key for key in Tenant.model_fields} | KEY_IN_TE
 class MispStories(FrozenModel):
     """How stories are shared to MISP and collected from it; the names are those of Taranis AI's connector."""
 
-    url: Annotated[str, AfterValidator(validators.web_address)] = ""
+    url: Annotated[str, AfterValidator(validators.misp_address)] = ""
     api_key: Secret = SecretStr("")
     organisation_id: Annotated[int | None, Field(ge=1)] = None
     ssl_check: Certificates = True

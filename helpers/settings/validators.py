@@ -34,6 +34,11 @@ RESERVED_SOURCES = frozenset({"microsoft sentinel", "azure sentinel", "securityg
 SQLITE = "sqlite:///"
 NETWORK_DATABASES = ("postgresql://", "postgresql+psycopg://")
 NO_LEDGER = "none"
+# What a browser's address line has on MISP, and what samples of other clients have: a controller and its action.
+_MISP_PAGE = re.compile(
+    r"/(?:attributes|events|feeds|objects|servers|tags|users)/(?:getVersion|index|login|restSearch|view)\b.*",
+    re.IGNORECASE,
+)
 ANY_TENANT = frozenset({"common", "organizations", "consumers"})
 
 
@@ -104,6 +109,14 @@ def web_address(value: str) -> str:
     if url.query or url.fragment or re.search(r"[\s<>]", value):
         raise ValueError("has a space, <, >, ? or # in it: write the base address only.")
     return canonical_address(value)
+
+
+def misp_address(value: str) -> str:
+    """Accept the web address of a MISP, with the path that it is under, and without a page of it."""
+    address = web_address(value)
+    if page := _MISP_PAGE.search(address):
+        raise ValueError(f"has a page of MISP in it: take {page[0]} off.")
+    return address
 
 
 def https_address(value: str) -> str:
@@ -198,6 +211,8 @@ def certificates(value: Any) -> bool | str:
         return value
     if not isinstance(value, str | Path) or not str(value).strip():
         raise ValueError("must be True, False or the path of a CA bundle: write one of these.")
+    if (word := str(value).strip().capitalize()) in {"True", "False"}:
+        raise ValueError(f"must be {word} without quotes: as text it is the path of a CA bundle.")
     bundle = _expanded(Path(value))
     try:
         bundle.stat()
