@@ -13,7 +13,7 @@ from helpers.commands import advice
 from helpers.commands.advice import Obstacle
 from helpers.commands.explain_ledger import Json
 from helpers.indicators import ConversionResult, ConversionRules, convert_event, event_url, is_true
-from helpers.ledger import Question, holds
+from helpers.ledger import Question
 from helpers.misp import Event, ListedEvent, MispReader
 from helpers.settings import Settings
 from helpers.sync import event_selection
@@ -54,9 +54,10 @@ class MispView:
     def _find_attributes(self) -> list[Event]:
         attributes: list[Event] = []
         if self.asked.values:
-            values = sorted(value for value in self.asked.values if not value.startswith("!"))  # MISP reads ! as not
+            asked = self.asked.values | self.asked.blocks
+            values = sorted(value for value in asked if not value.startswith("!"))  # MISP reads ! as not
             alike = self.reader.find_attributes(value=values)
-            attributes = [raw for raw in alike if holds(str(raw.get("value")), self.asked.values)]
+            attributes = [raw for raw in alike if self.asked.is_about(str(raw.get("type")), str(raw.get("value")))]
         uuids = {*self.in_ledger, *filter(None, [self.asked.uuid])} - {_uuid(attribute) for attribute in attributes}
         if uuids:
             attributes += self.reader.find_attributes(uuid=sorted(uuids))

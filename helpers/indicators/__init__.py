@@ -12,6 +12,7 @@ from helpers.indicators.dates import DAY, from_text, seconds, stix_time, stix_ti
 from helpers.indicators.filtering import Item, apply_filters
 from helpers.indicators.formats import FORMATS, IndicatorFormat, format_of
 from helpers.indicators.misp_fields import Json, dicts, event_url, is_true, stix_uuid, text_of
+from helpers.indicators.patterns import compared_values
 from helpers.indicators.request_event import (
     EVENT_NAMES,
     NAMED,
@@ -25,7 +26,7 @@ from helpers.indicators.request_graph import external_id, ti_indicator
 from helpers.indicators.request_indicator import Indicator
 from helpers.indicators.rules import ConversionRules
 from helpers.indicators.tags import read_tags, tlp_level
-from helpers.indicators.values import Unsendable, Value, normalise, punycode
+from helpers.indicators.values import IpNetwork, Unsendable, Value, network_in, normalise, plain, punycode
 
 __all__ = [
     "CHUNK",
@@ -38,6 +39,7 @@ __all__ = [
     "EventHeader",
     "Indicator",
     "IndicatorFormat",
+    "IpNetwork",
     "Item",
     "Json",
     "PreparedAttribute",
@@ -48,6 +50,7 @@ __all__ = [
     "Value",
     "apply_filters",
     "attribute_of",
+    "compared_values",
     "convert_event",
     "convert_prepared",
     "dicts",
@@ -56,7 +59,9 @@ __all__ = [
     "format_of",
     "from_text",
     "is_true",
+    "network_in",
     "normalise",
+    "plain",
     "punycode",
     "read_tags",
     "seconds",

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+_LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _PLAIN_STEP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _EMAIL_ADDRESS_REFS = frozenset({"from_ref", "sender_ref", "to_refs", "cc_refs", "bcc_refs"})
 
@@ -51,21 +53,33 @@ def observables(pattern: str) -> list[Observable]:
     return list(dict.fromkeys(_without_file_names(matchable)))
 
 
+def compared_values(pattern: str) -> list[str]:
+    """Return every text that a STIX 2.1 pattern compares anything with. Raises ValueError when it cannot be parsed."""
+    by_kind = _by_kind(pattern).values()
+    literals = (str(literal) for tests in by_kind for *_, literal in tests)
+    return list(dict.fromkeys(_unescaped(text) for literal in literals for text in _LITERAL.findall(literal)))
+
+
 def address_path(value: str) -> str:
     """Return the path under which Sentinel knows an IP address or block; ValueError if it is neither."""
     version = ipaddress.ip_network(value, strict=False).version
     return f"ipv{version}-addr:value"
 
 
-def _comparisons(pattern: str) -> Iterator[_Comparison]:
+def _by_kind(pattern: str) -> Mapping[str, Iterable[Any]]:
+    """Return the comparisons of a pattern, each with its path, operator and literal."""
     from stix2patterns.exceptions import ParseException  # noqa: PLC0415  ANTLR's grammar is slow to import
     from stix2patterns.v21.pattern import Pattern  # noqa: PLC0415
 
     try:
-        by_kind = Pattern(pattern).inspect().comparisons
+        comparisons: Mapping[str, Iterable[Any]] = Pattern(pattern).inspect().comparisons
     except ParseException as error:
         raise ValueError(f"not a STIX pattern: {error}") from error
-    for kind, tests in by_kind.items():
+    return comparisons
+
+
+def _comparisons(pattern: str) -> Iterator[_Comparison]:
+    for kind, tests in _by_kind(pattern).items():
         for steps, operator, literal in tests:
             if operator == "=" and literal.startswith("'"):
                 yield _Comparison(kind, tuple(map(_step, steps)), _unescaped(literal))

@@ -16,7 +16,6 @@ from helpers.ledger.records import (
     packed,
     unpacked,
 )
-from helpers.ledger.spellings import holds
 from helpers.ledger.store import Ledger
 
 __all__ = [
@@ -34,7 +33,6 @@ __all__ = [
     "RetryPolicy",
     "Source",
     "Stage",
-    "holds",
     "known_destinations",
     "ledger_destinations",
     "one_live_object",

@@ -11,7 +11,7 @@ import sqlalchemy as sql
 
 from helpers.ledger.database import Database, known_destinations
 from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, Source, Stage
-from helpers.ledger.spellings import holds, shortest, spellings
+from helpers.ledger.spellings import Address, addresses, blocks_with, holds, is_block_with, shortest, spellings
 from helpers.ledger.store import Ledger
 from helpers.ledger.tables import ATTRIBUTES, EVENTS, OBJECTS, SOURCES
 from helpers.settings import Settings, cross_checks
@@ -28,6 +28,7 @@ class Question:
     uuid: str = ""
     stix_id: str = ""
     values: frozenset[str] = frozenset()
+    addresses: frozenset[Address] = frozenset()
 
     @classmethod
     def of(cls, text: str) -> Question:
@@ -38,8 +39,18 @@ class Question:
         except ValueError:
             uuid = ""
         if not uuid:
-            return cls(text, values=spellings(text))
+            values = spellings(text)
+            return cls(text, values=values, addresses=addresses(values))
         return cls(text, uuid, f"{_STIX}{uuid}" if plain.startswith(_STIX) else "")
+
+    @property
+    def blocks(self) -> frozenset[str]:
+        """Every block of addresses that holds an address that was asked for."""
+        return frozenset(block for address in self.addresses for block in blocks_with(address))
+
+    def is_about(self, kind: str, value: str) -> bool:
+        """Whether a value of a MISP type, as MISP has it, is what was asked for, or a block with it."""
+        return holds(value, self.values, kind) or is_block_with(kind, value, self.addresses)
 
 
 @dataclass
@@ -110,16 +121,18 @@ class LedgerDestination:
 
     def find(self, asked: Question) -> Found:
         """Return what the destination knows of what was asked."""
-        found = self._by_uuid(asked) if asked.uuid else self._by_value(asked.values)
+        found = self._by_uuid(asked) if asked.uuid else self._by_value(asked)
         uuids = {source.event for source in found.sources} | {attribute.event for attribute in found.attributes}
         rows = self.ledger.search(EVENTS, EventRecord, EVENTS.c.uuid.in_([*uuids][:MOST]))
         found.events = {event.uuid: event for event in rows}
         return found
 
-    def _by_value(self, values: frozenset[str]) -> Found:
-        near = self.ledger.attributes_like(shortest(values), MOST)
-        attributes = [attribute for attribute in near if holds(attribute.value, values)]
-        objects = self.ledger.search(OBJECTS, ObjectRecord, OBJECTS.c.value.in_(values))
+    def _by_value(self, asked: Question) -> Found:
+        near = self.ledger.attributes_like(shortest(asked.values), MOST)
+        near += [attribute for address in asked.addresses for attribute in self.ledger.blocks_near(address)]
+        of_question = (attribute for attribute in near if asked.is_about(attribute.type, attribute.value))
+        attributes = list({(attribute.event, attribute.uuid): attribute for attribute in of_question}.values())
+        objects = self.ledger.search(OBJECTS, ObjectRecord, OBJECTS.c.value.in_(asked.values | asked.blocks))
         return self._together(objects, attributes)
 
     def _by_uuid(self, asked: Question) -> Found:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES
-from helpers.indicators import Unsendable, normalise
+from helpers.indicators import IpNetwork, Unsendable, compared_values, network_in, normalise, plain
 
 # As much of a long value as the ledger is asked for; it keeps long values cut.
 LONGEST = 100
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# MISP types of which a value, or a half of one, may be an address or a block.
+WITH_ADDRESSES = ("ip-src", "ip-dst", "ip-src|port", "ip-dst|port", "domain", "hostname", "hostname|port", "domain|ip")
 _CUT = "..."
+# What has a quoted value in brackets is a STIX pattern, or the parser says that it is none.
+_PATTERN = re.compile(r"\s*[\[(].*'.*[\])]\s*", re.DOTALL)
 _DEFANGED = (
     (re.compile(r"\bh(?:xx|\*\*|tt)p(?=s?\W)", re.IGNORECASE), "http"),
     (re.compile(r"\bfxp(?=s?\W)", re.IGNORECASE), "ftp"),
@@ -29,14 +36,55 @@ _PAIRS = tuple(kind for kind in UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES if "|" in k
 
 def refanged(text: str) -> str:
     """Return a value that can be compared: nothing in it that keeps people from clicking."""
-    text = text.strip().strip("\"'`<>").strip()
-    for defanged, plain in _DEFANGED:
-        text = defanged.sub(plain, text)
+    text = plain(text)
+    for defanged, readable in _DEFANGED:
+        text = defanged.sub(readable, text)
     return text
 
 
 def spellings(text: str) -> frozenset[str]:
-    """Return every form, in lower case, in which MISP or Sentinel may hold what an analyst wrote."""
+    """Return every form, in lower case, in which MISP or Sentinel may hold what an analyst wrote.
+
+    Of a STIX pattern these are the forms of each value in it.
+    """
+    values = _values_in_pattern(text) if _PATTERN.fullmatch(text) else []
+    return frozenset().union(*map(_spellings, values)) if values else _spellings(text)
+
+
+def addresses(asked: Iterable[str]) -> frozenset[Address]:
+    """Return the single addresses among some spellings."""
+    networks = [network for text in asked if (network := network_in(text))]
+    return frozenset(network.network_address for network in networks if network.num_addresses == 1)
+
+
+def blocks_with(address: Address) -> list[str]:
+    """Return every block with an address in it, as it is written, the largest first."""
+    lengths = range(address.max_prefixlen)
+    return [str(ipaddress.ip_network((address, length), strict=False)) for length in lengths]
+
+
+def block_texts(address: Address) -> tuple[str, list[str]]:
+    """Return how blocks with an address begin as texts, and those that are too large to begin so."""
+    mark, bits = (".", 8) if address.version == 4 else (":", 16)
+    return str(address).partition(mark)[0] + mark, blocks_with(address)[:bits]
+
+
+def is_block_with(kind: str, value: str, asked: Collection[Address]) -> bool:
+    """Whether a value as MISP has it is a block that holds one of these addresses."""
+    if "/" not in value or kind not in WITH_ADDRESSES:
+        return False
+    blocks = [network for part in _parts(kind, value) if (network := network_in(part))]
+    return any(address.version == block.version and address in block for address in asked for block in blocks)
+
+
+def _values_in_pattern(text: str) -> list[str]:
+    try:
+        return compared_values(text.strip())
+    except ValueError:
+        return []
+
+
+def _spellings(text: str) -> frozenset[str]:
     forms: set[str] = set()
     for form in {text.strip(), refanged(text)}:
         for variant in _variants(form):
@@ -54,11 +102,14 @@ def shortest(texts: Collection[str]) -> list[str]:
     return [text[:LONGEST] for text in kept]
 
 
-def holds(value: str, asked: Collection[str]) -> bool:
-    """Whether a value as MISP has it, or one of its halves, is spelled in one of these ways."""
+def holds(value: str, asked: Collection[str], kind: str = "") -> bool:
+    """Whether a value as MISP has it, one of its halves, or what it means, is spelled in one of these ways.
+
+    ``kind`` is its type in MISP, where that is known.
+    """
     whole = refanged(value).lower()
     parts = {part.strip().rstrip(".") for part in (whole, *whole.split("|"))}
-    if parts & set(asked):
+    if parts & set(asked) or any(part.lower() in asked for part in _parts(kind, value)):
         return True
     return whole.endswith(_CUT) and any(text.startswith(whole.removesuffix(_CUT)) for text in asked)
 
@@ -66,6 +117,9 @@ def holds(value: str, asked: Collection[str]) -> bool:
 def _variants(form: str) -> Iterator[str]:
     """Write a value with and without scheme, closing slash and dot, its host in letters and in punycode."""
     yield form
+    network = network_in(form)
+    if network and network.version == 4 and network.num_addresses == 1:
+        yield from (f"::ffff:{network.network_address}", _mapped(network))
     if address := _IPV6_WITH_PORT.match(form):
         yield address["address"]
     scheme, mark, bare = form.partition("://")
@@ -75,6 +129,12 @@ def _variants(form: str) -> Iterator[str]:
         for end in {slash + path} if path else {"", "/"}:
             yield name + end
             yield from (before + name + end for before in schemes)
+
+
+def _mapped(network: IpNetwork) -> str:
+    """Return an IPv4 address within IPv6 as MISP writes it: in hexadecimal."""
+    number = int(network.network_address)
+    return f"::ffff:{number >> 16:x}:{number & 0xFFFF:x}"
 
 
 def _names(host: str) -> set[str]:

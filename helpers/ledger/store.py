@@ -30,6 +30,7 @@ from helpers.ledger.records import (
     Stage,
 )
 from helpers.ledger.rows import PARAMETERS, LedgerRows, Row
+from helpers.ledger.spellings import WITH_ADDRESSES, Address, block_texts
 from helpers.ledger.tables import ATTRIBUTES, DESTINATIONS, EVENTS, OBJECTS, SOURCES, WITH_CONTRIBUTION
 from helpers.settings import canonical_workspace
 from helpers.text import batched
@@ -305,6 +306,18 @@ class Ledger(LedgerRows):
         question = sql.select(*columns).where(ATTRIBUTES.c.destination + 0 == self.destination, like)
         with self._transaction() as connection:
             rows = connection.execute(question.order_by(sql.func.length(ATTRIBUTES.c.value)).limit(limit)).all()
+        return [AttributeRecord(**row._mapping) for row in rows]
+
+    def blocks_near(self, address: Address) -> list[AttributeRecord]:
+        """Return attributes that may be blocks of addresses with this one in them, going by how they are written."""
+        begins, larger = block_texts(address)
+        value = sql.func.replace(sql.func.lower(ATTRIBUTES.c.value), "[.]", ".")
+        near = sql.or_(value.like(f"%{begins}%/%"), value.in_(larger))
+        columns = (ATTRIBUTES.c[field.name] for field in fields(AttributeRecord))
+        # The sum as above; few attributes are of these types and have a slash.
+        question = sql.select(*columns).where(ATTRIBUTES.c.destination + 0 == self.destination, near)
+        with self._transaction() as connection:
+            rows = connection.execute(question.where(ATTRIBUTES.c.type.in_(WITH_ADDRESSES))).all()
         return [AttributeRecord(**row._mapping) for row in rows]
 
     def tally(self, column: sql.Column[Any], where: sql.ColumnElement[bool]) -> dict[Any, int]:

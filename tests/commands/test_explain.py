@@ -422,6 +422,22 @@ WRITTEN = [
     ("regkey|value", "HKLM\\Software\\Evil|Run", "hklm\\software\\evil"),
     ("regkey|value", "HKLM\\Software\\Evil|Run", "run"),
     ("filename", "50%_off.exe", "50%_OFF.exe"),
+    ("email-src", "mallory@example.org", "Mallory <mallory@example.org>"),
+    ("email-src", "mallory@example.org", "mailto:mallory@example.org?subject=x"),
+    ("email-src", "Mallory <mallory@example.org>", "mallory@example.org"),
+    ("email-src", "mallory@example.org.", "mallory@example.org"),
+    ("domain", "evil.example.org", "“evil.example.org”"),
+    ("domain", "evil.example.org", "\u200bevil.exam\u00adple.org\u00a0"),
+    ("domain", "<evil.example.org>", "evil.example.org"),
+    ("domain", "192.0.2.7", "192.0.2.7"),
+    ("domain|ip", "192.0.2.7|evil.example.org", "evil.example.org"),
+    ("ip-dst", "::ffff:192.0.2.7", "192.0.2.7"),
+    ("ip-dst", "192.0.2.7", "::ffff:192.0.2.7"),
+    ("ip-dst", "192.0.2.7", "[ipv4-addr:value = '192.0.2.7']"),
+    ("email-src", "mallory@example.org", "[email-addr:value IN ('other@example.org', 'mallory@example.org')]"),
+    ("domain", "evil.example.org", "[ipv4-addr:value = '192.0.2.9' AND domain-name:value = 'evil.example.org']"),
+    ("md5", MD5, f"[file:hashes.'SHA-256' = 'b' OR file:hashes.MD5 = '{MD5}'] FOLLOWEDBY [url:value = 'http://x.y']"),
+    ("regkey", "HKLM\\Software\\Evil", "[windows-registry-key:key = 'HKLM\\\\Software\\\\Evil']"),
 ]
 
 
@@ -450,6 +466,48 @@ def test_what_only_looks_alike_is_not_found(explained, asked):
     attributes = [attribute_record(value, attribute=attribute_uuid(1, n)) for n, (_, value, _) in enumerate(WRITTEN)]
     explained.keep(attributes=[replace(attribute, skip="NO_TO_IDS") for attribute in attributes])
     assert explained.ask(asked)[0] == 1
+
+
+BLOCKS = [
+    ("ip-src", "198.51.100.0/24", "198.51.100.7"),
+    ("ip-src", "198[.]51[.]100[.]9/24", "198[.]51[.]100[.]7"),
+    ("ip-dst", "198.51.0.0/16", "198.51.100.7:443"),
+    ("ip-dst", "192.0.0.0/4", "198.51.100.7"),
+    ("domain|ip", "evil.example.org|198.51.100.0/25", "198.51.100.7"),
+    ("ip-dst|port", "198.51.100.0/30|443", "198.51.100.1"),
+    ("hostname", "198.51.100.0/24", "[ipv4-addr:value = '198.51.100.7']"),
+    ("ip-src", "::ffff:198.51.100.0/120", "198.51.100.7"),
+    ("ip-src", "2001:DB8::/32", "2001:db8:1::7"),
+    ("ip-src", "2000::/3", "2001:db8::7"),
+]
+
+
+@pytest.mark.parametrize("sent", [False, True])
+@pytest.mark.parametrize(("kind", "value", "asked"), BLOCKS)
+def test_an_address_is_found_in_a_block(explained, kind, value, asked, sent):
+    block = attribute_record(value, kind, skip="" if sent else "CIDR")
+    url = attribute_record("http://198.51.100.0/24", "url", attribute_uuid(1, 1), skip="NO_TO_IDS")
+    other = attribute_record("198.51.101.0/24", "ip-src", attribute_uuid(1, 2), skip="CIDR")
+    part = normalise(kind, value, send_private_and_cidr=True).parts[-1]
+    explained.keep(attributes=[block, url, other], objects=[object_record(part)] if sent else [])
+    answer = explained.ask(asked)[1]["ledger"][0]
+    assert [object_["id"] for object_ in answer["objects"]] == [STIX_ID] * sent
+    assert [attribute["value"] for attribute in answer["skipped"]] == [value] * (not sent)
+
+
+@pytest.mark.parametrize("asked", ["198.51.101.7", "2001:db9::7", "198.51.100.0/23", "::ffff:198.51.99.255"])
+def test_an_address_outside_of_a_block_is_not_found_in_it(explained, asked):
+    blocks = [
+        attribute_record(value, "ip-src", attribute_uuid(1, n), skip="CIDR")
+        for n, value in enumerate(["198.51.100.0/24", "2001:db8::/32", "0.0.0.0/32"])
+    ]
+    explained.keep(attributes=blocks)
+    assert explained.ask(asked)[0] == 1
+
+
+@pytest.mark.parametrize("asked", ["[a = 'b'", "[domain-name:value = ]'x'", "[evil]'[x]"])
+def test_what_is_no_pattern_is_asked_for_as_it_is(explained, asked):
+    assert spellings(asked) and explained.ask(asked)[0] == 1
 
 
 def test_a_value_that_the_ledger_keeps_cut_is_found(explained):
@@ -650,6 +708,14 @@ def test_the_name_of_a_file_is_seen_with_the_files_hashes(site):
     add(site, number=8, Object=[{"name": "file", "uuid": "30000000-0000-4000-8000-000000000001", "Attribute": members}])
     assert in_the_way(ask(site, "a.exe")[1]) == [Skip.FILE_NAME.value]
     assert in_the_way(ask(site, MD5)[1]) == []
+
+
+def test_an_address_inside_a_block_and_a_pattern_are_asked_of_misp(site):
+    add(site, ("ip-src", "198.51.100.0/24"), ("ip-src", "203.0.113.0/24"))
+    for asked in ("198.51.100.7", "[ipv4-addr:value = '198.51.100.7' OR url:value = 'http://a.example.org/']"):
+        code, answer, _ = ask(site, asked)
+        assert (code, [found["value"] for found in answer["misp"]["attributes"]]) == (0, ["198.51.100.0/24"])
+        assert in_the_way(answer) == [Skip.CIDR.value]
 
 
 def test_a_half_of_a_composite_is_asked_of_misp(site):
