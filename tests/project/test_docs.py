@@ -23,7 +23,7 @@ from helpers.ledger.records import Stage
 from helpers.microsoft.batch import OutcomeState
 from helpers.microsoft.tokens import _HINTS
 from helpers.misp import SettingNames
-from helpers.settings import clouds, credentials
+from helpers.settings import clouds, credentials, load
 from helpers.settings.model import Settings
 from helpers.settings.sections import MispStories
 from helpers.stories.misp_event import TEMPLATES
@@ -233,11 +233,15 @@ def test_the_object_templates_are_those_that_share_writes():
     }
 
 
-def test_each_parameter_of_taranis_ai_has_its_row_and_its_key():
+def test_each_parameter_of_taranis_ai_has_its_row_and_its_key(tmp_path):
     table = rows(section(page("docs/stories.md"), "## Coming from Taranis AI"))
     assert {codes(row[0])[0]: codes(row[1])[0] for row in table} == {
         key.upper(): key for key in MispStories.model_fields
     }
+    values = {"API_KEY": "k" * 40, "URL": "https://misp.example.org", "ORGANISATION_ID": 5}
+    (tmp_path / "config.py").write_text(f"misp_stories = {values}")
+    stories = load(tmp_path / "config.py", {}, stories=True).settings.misp_stories
+    assert (stories.url, stories.organisation_id) == ("https://misp.example.org", 5), "in capitals too"
     words = {codes(row[1])[0]: row[2] for row in table}
     for key in ("request_timeout", "user_agent", "refresh_interval", "days_without_change"):
         assert str(MispStories.model_fields[key].default) in words[key]
