@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from helpers import log
@@ -39,7 +39,7 @@ class Preflight:
         ``workspace`` keeps to one of several destinations. Raises SettingsError when there is none of that name.
         """
         self.settings.destinations(workspace)
-        self._tell("ok  ", "settings", "all settings are valid", "")
+        self._tell("ok  ", "settings", _validity(self.settings.warnings), "")
         for name, warning in cross_checks.distrusted_places(self.settings):
             self._tell("warn", name, warning, "")
         state = {"state_dir", "state_url"} if self.settings.state_url else {"state_dir"}
@@ -120,6 +120,13 @@ class Preflight:
         if absent:
             raise SettingsError(dict.fromkeys(absent))  # destinations may share their filters
         return "MISP has the decaying models that filters name"
+
+
+def _validity(warnings: Sequence[str]) -> str:
+    """Say that no setting stops a run, and whether stderr has something to say of them nevertheless."""
+    if not warnings:
+        return "all settings are valid"
+    return f"no setting stops a run; stderr has {len(warnings)} warning{'s' if warnings[1:] else ''} about them"
 
 
 def _absent_tags(reader: MispReader, tags: list[str]) -> list[str]:

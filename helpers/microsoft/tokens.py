@@ -17,7 +17,7 @@ from helpers.http import OneOriginSession, Unacceptable, found_in, innermost_cau
 from helpers.log import redact
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.responses import Answer, own_words, wait_asked_for
-from helpers.settings import MsAuth, Settings, certificates, credentials
+from helpers.settings import MsAuth, Settings, certificates, credentials, validators
 from helpers.text import excerpt
 
 # Who is told to wait longer has no token in this run.
@@ -29,12 +29,13 @@ TRIES = 4
 LONGEST_TOKEN = 32_768
 LONGEST_LIFETIME = 30 * 86_400.0
 
+_NO_TENANT = "ms_auth['tenant'] is not a tenant that this authority knows"
 _HINTS = {
-    "Unable to get authority configuration": "ms_auth['tenant'] is not a tenant that this authority knows.",
+    "Unable to get authority configuration": f"{_NO_TENANT}.",
     "AADSTS7000215": "ms_auth['client_secret'] is not a secret of this app: take the secret's value, not its ID.",
     "AADSTS7000222": "ms_auth['client_secret'] has expired: make a new one for the app registration.",
     "AADSTS700016": "ms_auth['client_id'] is not an app of this tenant: compare both with the app's overview page.",
-    "AADSTS90002": "ms_auth['tenant'] is not a tenant that this authority knows (ms_endpoints['authority']).",
+    "AADSTS90002": f"{_NO_TENANT} (ms_endpoints['authority']).",
     "AADSTS900382": "ms_auth belongs to another cloud than ms_endpoints['authority'].",
     "AADSTS700027": "ms_auth['certificate_path'] is no certificate of this app: add it under Certificates & secrets.",
     "AADSTS700023": "ms_auth['credential'] signs for another login than ms_endpoints['authority'].",
@@ -137,16 +138,23 @@ class TokenSource:
         except ValueError as error:
             if cause := found_in(error, requests.RequestException):  # some of requests' errors are ValueErrors to msal
                 raise _Passing(innermost_cause(cause)) from error
-            raise MicrosoftError(_no_token(self._where, str(error))) from error
+            raise MicrosoftError(self._no_token(str(error))) from error
         except _UNREADABLE as error:
             raise _Passing(f"It gave an answer that cannot be read ({type(error).__name__}: {error})") from error
         if "error" in answer:
-            raise MicrosoftError(_no_token(self._where, str(answer.get("error_description") or answer)))
+            raise MicrosoftError(self._no_token(str(answer.get("error_description") or answer)))
         if not _is_token(answer.get("access_token")):
             raise _Passing("It gave an answer without a token in it")
         if _lifetime(answer) is None:
             raise _Passing(f"It gave a token for a time that is none: {excerpt(answer.get('expires_in'), 40)}")
         return answer
+
+    def _no_token(self, words: str) -> str:
+        hint = next((f"{hint} " for code, hint in _HINTS.items() if re.search(rf"{code}\b", words)), "")
+        both = (self._auth.tenant, self._auth.client_id)
+        if hint.startswith(_NO_TENANT) and all(validators.GUID.fullmatch(value) for value in both):
+            hint += "Are ms_auth['tenant'] and ms_auth['client_id'] swapped? "
+        return f"{self._where} gives no token. {hint}Microsoft's words: {own_words(words)}"
 
     @property
     def _is_identity(self) -> bool:
@@ -260,8 +268,3 @@ def _certificate(auth: MsAuth) -> dict[str, str]:
     except certificates.Unusable as error:
         raise MicrosoftError(f"ms_auth['{error.key}'] {error}") from error
     return {"private_key": certificate.key, "public_certificate": certificate.certificate}
-
-
-def _no_token(authority: str, words: str) -> str:
-    hint = next((f"{hint} " for code, hint in _HINTS.items() if re.search(rf"{code}\b", words)), "")
-    return f"{authority} gives no token. {hint}Microsoft's words: {own_words(words)}"

@@ -10,7 +10,8 @@ from typing import Any
 
 from helpers.errors import SettingsError
 from helpers.settings import clouds, credentials, filter_names, messages, validators
-from helpers.settings.config import places
+from helpers.settings.config import ids, places
+from helpers.settings.config.config_file import written
 from helpers.settings.model import LEGACY_API_VERSIONS, SOURCE_SYSTEM, Settings
 
 Problem = tuple[str, str]
@@ -18,6 +19,7 @@ CREDENTIAL = "ms_auth.credential"
 # Microsoft, "Import threat intelligence with the upload API": 100 requests in a minute.
 MOST_REQUESTS = 100
 _THIS_MACHINE = re.compile(r"https://(?:127\.0\.0\.1|localhost)(?::[0-9]+)?/?\Z")
+_TERMINAL = re.compile(r"-|stdout|stderr|/dev/(stdout|stderr|tty|console|fd/\d+)|/proc/(self|\d+)/fd/\d+")
 
 
 def contradictions(values: Mapping[str, Any]) -> Iterator[Problem]:
@@ -28,6 +30,10 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[Problem]:
         yield from ((f"ms_auth.{key}", problem) for key, problem in credentials.misplaced_keys(name, keys))
     yield from clouds.problems(values)
     yield from _request_limit(values)
+    yield from ids.problems(values)
+    log_file = values.get("log_file")
+    if isinstance(log_file, str | Path) and _TERMINAL.fullmatch(str(log_file)):
+        yield "log_file", "is no file: take it out, and give --verbose, with which the log goes to stderr as well."
     tenants = values.get("ms_tenants")
     if isinstance(tenants, list):
         yield from _destination_problems([tenant for tenant in tenants if isinstance(tenant, Mapping)], values)
@@ -148,6 +154,7 @@ def distrusted_places(settings: Settings) -> Iterator[Problem]:
 def doubts(settings: Settings) -> Iterator[str]:
     """Yield a warning for each value that is allowed and probably not meant."""
     yield from _connection_doubts(settings)
+    yield from _secret_doubts(settings)
     if settings.key_vault_name and not settings.vault_secrets:
         source = settings.source_of("key_vault_name")
         yield f"key_vault_name ({source}) is not used: what could come from the vault is given already."
@@ -171,6 +178,16 @@ def doubts(settings: Settings) -> Iterator[str]:
             f"ms_api_version ({settings.source_of('ms_api_version')}) is the legacy API's, but the STIX objects API is "
             "used: take it out, or keep the legacy API with ms_auth['new_upload_api'] = False."
         )
+
+
+def _secret_doubts(settings: Settings) -> Iterator[str]:
+    """Microsoft makes no secrets that are GUIDs; some that people chose, years ago, may be."""
+    secrets = {"ms_auth.client_secret": settings.ms_auth.client_secret}
+    secrets |= {f"ms_tenants[{number}]['secret']": tenant.secret for number, tenant in enumerate(settings.ms_tenants)}
+    for name, secret in secrets.items():
+        if validators.GUID.fullmatch(secret.get_secret_value()):
+            source = settings.source_of(name.partition("[")[0])
+            yield f"{written(name)} ({source}) is a GUID, as a secret's ID is: take the secret's value."
 
 
 def _connection_doubts(settings: Settings) -> Iterator[str]:

@@ -16,7 +16,7 @@ from typing import Any, get_origin
 from helpers.settings import messages, validators
 from helpers.settings.config import doubled_keys, places
 from helpers.settings.config.config_file import Problems, SourcedValue, by_dotted_name
-from helpers.settings.config.old_names import MEANT, NEEDLESS, RENAMED
+from helpers.settings.config.old_names import FLAT, MEANT, NEEDLESS, RENAMED
 from helpers.text import did_you_mean
 
 PREFIX = "MISP2SENTINEL_"
@@ -27,6 +27,7 @@ ALIASES = {
     "mispkey": "misp_key",
     "mispurl": "misp_domain",
     "misp_event_filters": "misp_event_filters",
+    "key_vault_name": "key_vault_name",
 }
 FLAGS = {
     "true": True,
@@ -60,11 +61,11 @@ def read_environment(
     *,
     not_needed: Collection[str] = (),
 ) -> dict[str, SourcedValue]:
-    """Return the settings in ``environ`` by dotted name, converted from text to their ``types``.
+    """Return the settings in ``environ`` by dotted name, converted from text to their ``types``, and those of ``FLAT``.
 
     For the settings in ``not_needed``, a variable that names a file or holds an unresolved reference is ignored.
     """
-    settings: dict[str, SourcedValue] = {}
+    settings = {old: SourcedValue(environ[old], f"environment {old}") for old in FLAT if environ.get(old, "").strip()}
     # Sorted, a whole dictionary comes before its keys, so that a key's own variable wins.
     for name, keys in sorted(_variables_in(environ, types, problems).items()):
         if len(keys) > 1:
@@ -99,11 +100,18 @@ def _variables_in(environ: Mapping[str, str], types: Mapping[str, Any], problems
     return variables
 
 
+def lookalikes(name: str, environ: Mapping[str, str]) -> list[str]:
+    """Return the variables that may be meant to set a setting, and are not called as its variable is."""
+    others = [old for old, new in (ALIASES | FLAT).items() if new == name]
+    likely = {variable(name).removeprefix(PREFIX), *(old.upper() for old in others)}
+    return [key for key in sorted(environ) if key.upper() in likely and environ[key].strip()]
+
+
 def _warn_of_unknown_variable(key: str, types: Mapping[str, Any], problems: Problems) -> None:
     name = key.upper().removeprefix(PREFIX).lower().replace("__", ".")
     first, dot, rest = name.partition(".")
     new_name = {old.lower(): new for old, new in RENAMED.items()}.get(first)
-    meant = new_name + dot + rest if new_name else MEANT.get(name) or did_you_mean(name, types, 0.6)
+    meant = new_name + dot + rest if new_name else (MEANT | FLAT).get(name) or did_you_mean(name, types, 0.6)
     hint = f"do you mean {variable(meant)}?" if meant else "it is not used."
     if name in NEEDLESS:
         hint = f"it is needless, since {NEEDLESS[name]}."

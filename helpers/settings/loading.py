@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from helpers.settings import clouds, credentials, cross_checks, environment, messages
 from helpers.settings.config import places, site_constants
 from helpers.settings.config.config_file import Problems, SourcedValue, read_config_file, written
+from helpers.settings.config.old_names import FLAT, second_answers
 from helpers.settings.cross_checks import CREDENTIAL
 from helpers.settings.environment import read_environment, variable
 from helpers.settings.model import FROM_VAULT, SETTING_TYPES, Settings
@@ -33,11 +34,13 @@ NEEDED = (
 FOR_ADOPT = ("ms_auth.subscription_id", "ms_auth.resourceGroupName", "ms_auth.workspaceName")
 # What sharing and collecting stories needs, beside an address: its own or misp_domain.
 FOR_STORIES = ("misp_stories.api_key", "misp_stories.organisation_id")
+_OLD_NAMES = {new: old for old, new in FLAT.items()}
 _CREDENTIAL_KEYS = tuple(f"ms_auth.{key}" for key in credentials.KEYS)
 # A value of None or "" is what os.getenv and a vault's client give for what is not there.
 UNSET_WHEN_EMPTY = frozenset(
     {
         *NEEDED,
+        *FLAT,
         *FOR_ADOPT,
         *(f"ms_endpoints.{key}" for key in clouds.CLOUDS[clouds.DEFAULT].endpoints),
         *_CREDENTIAL_KEYS,
@@ -56,6 +59,11 @@ UNSET_WHEN_EMPTY = frozenset(
         "key_vault_name",
         *FROM_VAULT.values(),
     }
+)
+
+_GRAPH_ALONE = (
+    ", for the upload API, which Microsoft wants everybody to move to; or, to stay with the Graph API that these "
+    "settings were written for, set ms_auth['graph_api'] = True (docs/graph.md)"
 )
 
 SourcedSettings = dict[str, SourcedValue]
@@ -86,6 +94,7 @@ def load(
     """
     problems = Problems()
     sourced = _read(config_path, environ, offline, problems)
+    _take_old_names(sourced, problems)
     needed = _needed(sourced, problems.reported, stories)
     sourced = _without_placeholders(sourced, needed, offline, problems)
     settings = _validated(sourced, problems)
@@ -97,7 +106,7 @@ def load(
         for name, problem in cross_checks.story_contradictions(settings):
             problems.add(name, settings.source_of(name), problem)
     if not offline:
-        _report_missing(needed, sourced, problems)
+        _report_missing(needed, sourced, environ, problems)
         _report(cross_checks.unusable_files(values, now()), sourced, problems)
         if environment.is_function(environ):
             _report(environment.function_problems(values), sourced, problems)
@@ -110,7 +119,8 @@ def load(
     settings._for_root_on_a_host = environment.is_root_on_a_host(environ)
     if settings.state_dir is None:  # decided once, so that all parts of a process agree
         settings._default_state = places.default_state_dir(settings.config_file, for_ledger=not settings.state_url)
-    return Loaded(settings, (*problems.warnings, *cross_checks.doubts(settings)))
+    settings._warnings = (*problems.warnings, *cross_checks.doubts(settings))
+    return Loaded(settings, settings._warnings)
 
 
 # -- reading ------------------------------------------------------------------------------------------
@@ -161,6 +171,31 @@ def _add_token_file(sourced: SourcedSettings, environ: Mapping[str, str]) -> Non
         sourced["ms_tenants"] = sourced["ms_tenants"]._replace(value=tenants)
 
 
+def _take_old_names(sourced: SourcedSettings, problems: Problems) -> None:
+    """Let the names of the old Function set what nothing else does; to say something else is a problem."""
+    old = {name: setting for name in FLAT if (setting := sourced.pop(name, None)) and not _is_open(setting)}
+    current = {name: setting.value for name, setting in sourced.items() if not _is_open(setting)}
+    tenants = current.get("ms_tenants")
+    values = {name: setting.value for name, setting in old.items()}
+    for name, other in second_answers(values, current, tenants if isinstance(tenants, list) else []):
+        where = f"{written(other)} ({sourced[other].source})"
+        problem = f"is the old name of {where}, which says something else: keep one of them."
+        if other == "ms_tenants":
+            problem = f"is of a destination that {where} does not have: add it there, or take it out."
+        problems.add(name, old[name].source, problem)
+    without_vault = {name: setting for name, setting in sourced.items() if name != "key_vault_name"}
+    for new in _needed_for_a_run(without_vault, problems.reported):
+        name = _OLD_NAMES.get(new, "")
+        if name in old and new not in current:
+            sourced[new] = old[name]
+            problems.warnings.append(f"{name} ({old[name].source}) is the old name of {written(new)}: rename it.")
+
+
+def _is_open(setting: SourcedValue) -> bool:
+    """Say whether a placeholder stands there, which the other way to set it replaces."""
+    return isinstance(setting.value, str) and messages.is_placeholder(setting.value)
+
+
 def _with_token_file(tenant: Any, path: str) -> Any:
     if isinstance(tenant, Mapping) and tenant.get("credential") == "workload_identity":
         return {"federated_token_file": path, **tenant}
@@ -201,13 +236,25 @@ def _needed_for_a_run(sourced: Mapping[str, SourcedValue], unreadable: Collectio
     return tuple(name for name in needed if name not in FROM_VAULT or "key_vault_name" not in sourced)
 
 
-def _report_missing(needed: tuple[str, ...], sourced: Mapping[str, SourcedValue], problems: Problems) -> None:
+def _report_missing(
+    needed: tuple[str, ...], sourced: Mapping[str, SourcedValue], environ: Mapping[str, str], problems: Problems
+) -> None:
     # As long as something is wrong with the destinations, it is open whether ms_auth counts.
     auth_counts = not problems.has_reported("ms_tenants")
     for name in needed:
         known = name in sourced or problems.has_reported(name)
         if not known and (auth_counts or not name.startswith("ms_auth.")):
-            problems.errors.append(f"{written(name)} is missing: set it in config.py, or set {variable(name)}.")
+            found = environment.lookalikes(name, environ)
+            other = f"; {' and '.join(found)} in the environment is not its name" if found else ""
+            graph = _GRAPH_ALONE if name == "ms_auth.workspace_id" and _is_of_graph(sourced, problems) else ""
+            problems.errors.append(
+                f"{written(name)} is missing: set it in config.py, or set {variable(name)}{other}{graph}."
+            )
+
+
+def _is_of_graph(sourced: Mapping[str, SourcedValue], problems: Problems) -> bool:
+    """Say whether these are settings for the Graph API, which had no workspace and nothing to choose it by in 2023."""
+    return "graph_auth" in problems.renamed or "graph" in str(_value(sourced, "ms_auth.scope", "")).lower()
 
 
 # -- checking -----------------------------------------------------------------------------------------

@@ -122,6 +122,7 @@ class Settings(BaseModel):
     max_run_minutes: Annotated[int, Field(ge=0, le=10_080)] = 0
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+    _warnings: tuple[str, ...] = PrivateAttr(())
     _config_file: Path | None = PrivateAttr(None)
     _for_root_on_a_host: bool = PrivateAttr(False)
     _default_state: Place = PrivateAttr(NOT_DECIDED)
@@ -139,6 +140,11 @@ class Settings(BaseModel):
     def config(self) -> str:
         """The path of the config.py that was run; its name alone where there was none."""
         return str(self._config_file or "config.py")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the operator should know about the settings as a whole."""
+        return self._warnings
 
     @property
     def config_file(self) -> Path | None:

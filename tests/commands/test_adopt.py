@@ -474,7 +474,13 @@ def test_the_table_of_adopt_has_no_rows_of_a_run(full):
 
 
 def test_for_a_destination_of_several_the_message_names_its_entry(full):
-    entry = {"tenantId": GUID, "id": GUID, "secret": "s" * 8, "workspaceId": GUID, "name": "one"}
+    entry = {
+        "tenantId": "example.org",
+        "id": GUID.replace("1", "2"),
+        "secret": "s" * 8,
+        "workspaceId": GUID,
+        "name": "one",
+    }
     nameless = {f"MS_AUTH__{name.upper()}": "" for name in NAMES}
     with pytest.raises(SettingsError, match=r"of one: set it in its entry of ms_tenants \(environment .*MS_TENANTS\)"):
         adopt.adopt(

@@ -564,3 +564,21 @@ def test_the_sandboxs_metadata_service_wants_its_header_and_no_proxy(box, header
 def test_the_sandboxs_identities_refuse_resources_and_callers_that_they_do_not_know(box, path, headers, status):
     where = f"{box.identity_url}/{path}?resource=https://other.example.org"
     assert requests.get(where, headers=headers, timeout=10).status_code == status
+
+
+# --- which id is which -------------------------------------------------------------------------------
+
+
+def test_exchanged_ids_of_tenant_and_app_are_asked_for(box, tmp_path):
+    names = {"tenant": box.azure.client_id, "client_id": box.azure.tenant, "client_secret": box.azure.client_secret}
+    with pytest.raises(MicrosoftError) as caught:
+        source(settings_of(box, tmp_path, "secret", **names)).token()
+    assert "is not a tenant that this authority knows" in str(caught.value)
+    assert "Are ms_auth['tenant'] and ms_auth['client_id'] swapped? Microsoft's words: " in str(caught.value)
+
+
+def test_a_domain_name_that_is_no_tenant_is_not_taken_for_the_apps_id(box, tmp_path):
+    names = {"tenant": "example.org", "client_id": box.azure.client_id, "client_secret": box.azure.client_secret}
+    with pytest.raises(MicrosoftError) as caught:
+        source(settings_of(box, tmp_path, "secret", **names)).token()
+    assert "is not a tenant that this authority knows" in str(caught.value) and "swapped" not in str(caught.value)

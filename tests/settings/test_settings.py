@@ -34,20 +34,21 @@ from helpers.settings.model import SETTING_TYPES, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 GUID = "11111111-2222-4333-8444-555555555555"
+TENANT, APP, SUBSCRIPTION = (f"{digit * 8}-2222-4333-8444-555555555555" for digit in "456")
 KEY = "K3y" + "a" * 37
 SECRET = "s3cr3t~value.of_an-app"
 ENVIRON = {
     "MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org",
     "MISP2SENTINEL_MISP_KEY": KEY,
     "MISP2SENTINEL_MS_AUTH__TENANT": "example.org",
-    "MISP2SENTINEL_MS_AUTH__CLIENT_ID": GUID,
+    "MISP2SENTINEL_MS_AUTH__CLIENT_ID": APP,
     "MISP2SENTINEL_MS_AUTH__CLIENT_SECRET": SECRET,
     "MISP2SENTINEL_MS_AUTH__WORKSPACE_ID": GUID,
 }
 FILLED = f'''
 misp_domain = "https://misp.example.org"
 misp_key = "{KEY}"
-ms_auth = {{"tenant": "{GUID}", "client_id": "{GUID}", "client_secret": "{SECRET}", "workspace_id": "{GUID}"}}
+ms_auth = {{"tenant": "{TENANT}", "client_id": "{APP}", "client_secret": "{SECRET}", "workspace_id": "{GUID}"}}
 '''
 SINGLE_NAMES = sorted(name for name in SETTING_TYPES if name not in ("ms_auth", "ms_endpoints", "misp_stories"))
 
@@ -171,7 +172,7 @@ def test_values_from_config(site, tmp_path):
     assert loaded.warnings == ()
     assert settings.days_to_expire == 7
     assert settings.misp_timeout == 10.0
-    assert settings.ms_auth.tenant == GUID
+    assert settings.ms_auth.tenant == TENANT
     assert settings.ms_auth.scope == "https://management.azure.com/.default"
     assert settings.misp_key.get_secret_value() == KEY
     assert settings.source_of("days_to_expire") == str(tmp_path / "config.py")
@@ -206,13 +207,13 @@ _misp_keys = ["left", "alone"]
 MISP_KEYS = "also left alone"
 client = SecretClient()
 graph_auth = {{
-    "tenant": "{GUID}",
-    "client_id": "{GUID}",
+    "tenant": "{TENANT}",
+    "client_id": "{APP}",
     "client_secret": fetch("client-secret"),
     "graph_api": False,
     "scope": "https://management.azure.com/.default",
     "workspace_id": "{GUID}",
-    "subscription_id": "{GUID}",
+    "subscription_id": "{SUBSCRIPTION}",
     "resourceGroupName": "group",
     "workspaceName": "name",
 }}
@@ -410,7 +411,7 @@ def test_the_environment_wins(site):
     settings = loaded.settings
     assert settings.days_to_expire == 8
     assert settings.ms_auth.client_secret.get_secret_value() == "other"
-    assert settings.ms_auth.client_id == GUID
+    assert settings.ms_auth.client_id == APP
     assert settings.misp_event_filters == {"tags": ["a"]}
     source = settings.source_of("ms_auth.client_secret")
     assert source == "environment MISP2SENTINEL_MS_AUTH__CLIENT_SECRET"
@@ -432,7 +433,7 @@ def test_a_whole_dictionary_as_json_is_merged_key_by_key(site):
     settings = loaded.settings
     assert settings.ms_auth.tenant == "example.net"
     assert settings.ms_auth.client_secret.get_secret_value() == "key"
-    assert settings.ms_auth.client_id == GUID
+    assert settings.ms_auth.client_id == APP
     assert settings.ms_endpoints.upload == "https://upload.example.org"
     assert settings.ms_endpoints.management == "https://management.azure.com"
     assert loaded.warnings == ()
@@ -556,7 +557,7 @@ def test_an_unknown_variable_is_a_warning(key, words):
 def test_idle_and_other_variables_are_ignored():
     loaded = from_environment(
         MISP2SENTINEL_MS_ACTION="alert",
-        MISP2SENTINEL_MS_AUTH__SUBSCRIPTION_ID=GUID,
+        MISP2SENTINEL_MS_AUTH__SUBSCRIPTION_ID=SUBSCRIPTION,
         MISP_KEY="x",
         PATH="/bin",
     )
@@ -842,9 +843,9 @@ def test_values_that_cannot_be(site, tmp_path, shown, value, words):
     ("name", "value"),
     [
         ("ms_auth.tenant", "contoso.onmicrosoft.com"),
-        ("ms_auth.tenant", GUID.upper()),
+        ("ms_auth.tenant", TENANT.upper()),
         ("ms_auth.scope", "https://management.usgovcloudapi.net/.default"),
-        ("ms_auth.subscription_id", GUID),
+        ("ms_auth.subscription_id", SUBSCRIPTION),
         ("ms_auth.resourceGroupName", "soc"),
         ("ms_auth.workspaceName", "soc-logs"),
         ("misp_domain", "https://misp.example.org:8443/misp"),

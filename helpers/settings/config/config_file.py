@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 from helpers.errors import MicrosoftError, SettingsError, SyncError
 from helpers.files import user_name
 from helpers.settings.config import doubled_keys, execution, places, source_text
-from helpers.settings.config.old_names import MEANT, NEEDLESS, RENAMED
+from helpers.settings.config.old_names import FLAT, NEEDLESS, RENAMED, meant_by
 from helpers.text import did_you_mean
 
 
@@ -29,13 +30,15 @@ class SourcedValue(NamedTuple):
 class Problems:
     """What is to be said about the settings; ``reported`` are the names that an error was reported for.
 
-    ``of_azure`` is what kept config.py from its end, and is not for whoever wrote it to fix.
+    ``of_azure`` is what kept config.py from its end, and is not for whoever wrote it to fix; ``renamed`` are the old
+    names that it has.
     """
 
     errors: list[str] = field(default_factory=list)
     of_azure: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
+    renamed: set[str] = field(default_factory=set)
 
     def add(self, name: str, source: str, problem: str) -> None:
         """Add what is wrong with the setting ``name``, whose value came from ``source``; each is reported once."""
@@ -63,7 +66,7 @@ def written(name: str) -> str:
 def read_config_file(
     path: Path, types: Mapping[str, Any], problems: Problems, *, as_root: bool = False
 ) -> dict[str, SourcedValue]:
-    """Run the file at ``path`` and return its settings by dotted name (``ms_auth.tenant``).
+    """Run the file at ``path`` and return its settings by dotted name (``ms_auth.tenant``), and those of ``FLAT``.
 
     ``types`` has every dotted name, and for a setting with fixed keys its own name too. ``as_root``: a file that others
     may change is a problem, and is not run.
@@ -74,17 +77,19 @@ def read_config_file(
     if not wrong:
         outcome = execution.run(path, source, imports=not as_root or places.imports_are_safe(path.parent))
         wrong = [outcome.problem] if outcome.problem else []
-    _report_slips(source, str(path), types, problems)
+    tree = doubled_keys.parse(source)
+    _report_slips(tree, str(path), types, problems)
     if wrong:
         listed = problems.of_azure if outcome.azures else problems.errors
         listed += [f"{path} {problem}" for problem in wrong]
         problems.reported.update(types)  # what the file would have set is not missing
-    return _settings_in(outcome.names, str(path), types, problems)
+    own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    names = {name: value for name, value in outcome.names.items() if name in types or _may_be_meant(name, value, own)}
+    return _settings_in(names, str(path), types, problems, own)
 
 
-def _report_slips(source: bytes, path: str, types: Mapping[str, Any], problems: Problems) -> None:
+def _report_slips(tree: ast.Module, path: str, types: Mapping[str, Any], problems: Problems) -> None:
     """Report what Python takes without a word, and what is hardly meant."""
-    tree = doubled_keys.parse(source)
     for doubled in doubled_keys.in_tree(tree):
         problems.add(doubled.place, path, doubled.problem)
     for name, first, last in doubled_keys.assigned_twice(tree):
@@ -124,24 +129,32 @@ def _warn_of_unknown_key(name: str, key: object, keys: list[str], source: str, p
         problems.warnings.append(f'{name} ({source}) has no key "{key}": do you mean "{meant}"?')
 
 
+def _may_be_meant(name: str, value: object, own: Collection[str]) -> bool:
+    """Say whether a name that is no setting's may be meant as one.
+
+    Modules, classes and functions only help to make some, and so does what the file itself reads (``own``), unless it
+    is an old name.
+    """
+    is_plain = not isinstance(value, ModuleType) and not callable(value)
+    return is_plain and not name.startswith("_") and (name not in own or name in RENAMED or name in FLAT)
+
+
 def _settings_in(
-    names: Mapping[str, Any], source: str, types: Mapping[str, Any], problems: Problems
+    names: Mapping[str, Any], source: str, types: Mapping[str, Any], problems: Problems, own: Collection[str]
 ) -> dict[str, SourcedValue]:
     settings: dict[str, SourcedValue] = {}
-    values = {name: value for name, value in names.items() if name in types or _is_plain(value)}
-    for name, value in _under_new_names(values, source, problems).items():
+    values = _under_new_names(names, source, problems)
+    for name, value in values.items():
         if name in types:
             settings.update(by_dotted_name(name, SourcedValue(value, source), types, problems))
         elif name in NEEDLESS:
             problems.warnings.append(f"{name} ({source}) is needless and can go: {NEEDLESS[name]}.")
+        elif name in FLAT:
+            if name not in own or not {"ms_auth", "ms_tenants"} & {*values}:  # else it helps to make these
+                settings[name] = SourcedValue(value, source)
         else:
             _warn_of_unknown_name(name, source, types, problems)
     return settings
-
-
-def _is_plain(value: object) -> bool:
-    """Say whether this may be a setting: modules, classes and functions only help to make some."""
-    return not isinstance(value, ModuleType) and not callable(value)
 
 
 def _under_new_names(values: Mapping[str, Any], source: str, problems: Problems) -> dict[str, Any]:
@@ -151,16 +164,17 @@ def _under_new_names(values: Mapping[str, Any], source: str, problems: Problems)
             continue
         both = f"; {new} is given too, so {old} is not used" if new in values else ""
         problems.warnings.append(f"{old} ({source}) is the old name of {new}: rename it{both}.")
+        problems.renamed.add(old)
         renamed.setdefault(new, values[old])
     return renamed
 
 
 def _warn_of_unknown_name(name: str, source: str, types: Mapping[str, Any], problems: Problems) -> None:
-    if name.startswith("_") or not name.islower():  # a site's own names, and constants
-        return
-    meant = MEANT.get(name) or did_you_mean(name, (known for known in types if "." not in known))
+    meant = meant_by(name, types)
+    if not meant and name.islower():  # constants are a site's own
+        meant = did_you_mean(name, (known for known in types if "." not in known))
     if meant:
-        problems.warnings.append(f"{name} ({source}) is not a setting's name: do you mean {meant}?")
+        problems.warnings.append(f"{name} ({source}) is not a setting's name: do you mean {written(meant)}?")
 
 
 def _unreadable(path: Path) -> str | None:
