@@ -191,8 +191,8 @@ def test_a_tlp_is_understood_wherever_it_is_written(text, word, site, monkeypatc
 
 def test_the_tlp_of_a_destination_and_of_a_story_is_understood_too():
     destination = {
-        "tenantId": GUID,
-        "id": GUID,
+        "tenantId": "example.org",
+        "id": GUID.replace("1", "2"),
         "secret": "s",
         "workspaceId": GUID,
         "filters": {"max_tlp": "TLP-AMBER"},
