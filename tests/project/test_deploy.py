@@ -203,7 +203,8 @@ def test_each_index_has_its_line(manifest, pod, tmp_path):
 
 def test_the_settings_in_it_are_settings_and_divide_microsofts_limit(manifest, pod, tmp_path):
     class Azure:
-        tenant, client_id, client_secret, workspace_id = "example.org", *["1" * 8 + "-1111-4111-8111-" + "1" * 12] * 3
+        tenant, client_secret = "example.org", "s3cret"
+        client_id, workspace_id = (f"{digit * 8}-1111-4111-8111-{digit * 12}" for digit in "12")
 
     data, cronjob = manifest
     config = tmp_path / "config.py"

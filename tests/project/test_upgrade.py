@@ -30,9 +30,8 @@ def test_old_modules_are_not_picked_up(upgraded, arguments):
         "PATH": os.environ["PATH"],
         "MISP2SENTINEL_MISP_DOMAIN": "https://misp.invalid",
         "MISP2SENTINEL_MISP_KEY": "k" * 40,
-        **{
-            f"MISP2SENTINEL_MS_AUTH__{name}": "11111111-1111-4111-8111-111111111111" for name in ("TENANT", "CLIENT_ID")
-        },
+        "MISP2SENTINEL_MS_AUTH__TENANT": "11111111-1111-4111-8111-111111111110",
+        "MISP2SENTINEL_MS_AUTH__CLIENT_ID": "11111111-1111-4111-8111-111111111111",
         "MISP2SENTINEL_MS_AUTH__CLIENT_SECRET": "secret",
         "MISP2SENTINEL_MS_AUTH__WORKSPACE_ID": "11111111-1111-4111-8111-111111111112",
         "MISP2SENTINEL_STATE_DIR": str(upgraded / "state"),
