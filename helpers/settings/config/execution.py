@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import walk_tb
 from types import FrameType, ModuleType, TracebackType
 from typing import Any, NamedTuple
 
@@ -15,6 +18,8 @@ from helpers.settings.config import printed, source_text, vault_failure
 from helpers.settings.config.vault_failure import TookTooLong
 
 LONGEST = 900.0  # seconds
+# A variable that is asked for; one with a digit in it may be a key in the wrong place.
+_NAME = re.compile(r"[A-Za-z_]{1,64}")
 
 
 class Outcome(NamedTuple):
@@ -111,9 +116,18 @@ def _line(traceback: TracebackType | None, path: Path) -> int | str:
     return line
 
 
+def _was_of_environment(error: KeyError) -> bool:
+    """Say whether a variable was asked for that is not there."""
+    *_, (innermost, _) = walk_tb(error.__traceback__)
+    return innermost.f_code is type(os.environ).__getitem__.__code__
+
+
 def _harmless_message(error: BaseException) -> str:
     if isinstance(error, ImportError):
         return f" ({error})"
+    if isinstance(error, KeyError) and _was_of_environment(error):
+        name = str(error.args[0])
+        return f" (the environment has no {name})" if _NAME.fullmatch(name) else ""
     # A name with a digit in it may be a key that lacks its quotes.
     if isinstance(error, NameError) and not any(letter.isdigit() for letter in str(error)):
         return f" ({error})"
