@@ -128,6 +128,16 @@ def test_check_and_status_show_the_place(site):
     assert site.run("explain", "e1h1.example.org", "--offline").returncode == 0
 
 
+def test_what_only_looks_makes_no_ledger(site):
+    owned(site.clone, NOBODY, NOBODY)
+    assert site.run("status").returncode == 0
+    assert site.made() == set()
+    assert "\nok   state: " in site.run("check").stdout
+    assert site.run("--dry-run").returncode == 0
+    assert {path.name for path in site.state.iterdir()} >= {"misp2sentinel.log"}
+    assert not (site.state / "ledger.sqlite").exists()
+
+
 @pytest.mark.parametrize("home", ["root's", "unset", "read-only"])
 def test_the_directory_of_the_program_comes_before_the_one_beside_config_py(site, home):
     owned(site.clone, NOBODY, NOBODY)
