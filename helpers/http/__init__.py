@@ -1,6 +1,7 @@
 """How a request travels: certificate checks, proxies, timeouts and redirects as the settings say."""
 
 from helpers.http.adapter import CONNECT_SECONDS, PinnedHttpAdapter
+from helpers.http.certificate_faults import certificate_words
 from helpers.http.faults import (
     AnswerTooLarge,
     AnswerTooSlow,
@@ -30,6 +31,7 @@ __all__ = [
     "Unacceptable",
     "asked_for_in_header",
     "asked_for_in_words",
+    "certificate_words",
     "found_in",
     "innermost_cause",
     "same_origin",

@@ -6,15 +6,20 @@ chunks, trailers and the answer to a proxy's CONNECT are read in loops of their 
 
 from __future__ import annotations
 
+import copy
 import http.client
 import io
 import socket
+import ssl
 from functools import cache
 from typing import Any
 
 from urllib3 import HTTPConnectionPool, PoolManager
+from urllib3.connection import HTTPSConnection
 from urllib3.contrib.socks import SOCKSConnection
+from urllib3.exceptions import HTTPError
 
+from helpers.http.certificate_faults import OTHER_NAMES, CertificateOfAnotherName, names_of
 from helpers.http.limits import AnswerTime, answer_time
 from helpers.http.socks_connection import ThroughSocks
 
@@ -31,9 +36,39 @@ def _timed(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
     kind = pool.ConnectionCls
     if issubclass(getattr(kind, "response_class", object), TimedResponse):
         return pool
-    kinds = (ThroughSocks, kind) if issubclass(kind, SOCKSConnection) else (kind,)
-    connection = type(f"Timed{kind.__name__}", kinds, {"response_class": TimedResponse})
+    kinds = [
+        *([NamingCertificates] if issubclass(kind, HTTPSConnection) else []),
+        *([ThroughSocks] if issubclass(kind, SOCKSConnection) else []),
+        kind,
+    ]
+    connection = type(f"Timed{kind.__name__}", tuple(kinds), {"response_class": TimedResponse})
     return type(f"Timed{pool.__name__}", (pool,), {"ConnectionCls": connection})
+
+
+class NamingCertificates(HTTPSConnection):
+    """A connection that says which names a certificate is for when it is not for the host."""
+
+    def connect(self) -> None:
+        """Connect. Raises CertificateOfAnotherName, and ssl's and urllib3's errors."""
+        again = copy.copy(self)  # before anything is connected; what leads through a proxy is in it too
+        try:
+            super().connect()
+        except ssl.SSLCertVerificationError as error:
+            if error.verify_code not in OTHER_NAMES:
+                raise
+            host = again._tunnel_host or again.host  # through a proxy, the connection's own host is the proxy
+            raise CertificateOfAnotherName(error, host, again._names()) from error
+
+    def _names(self) -> tuple[str, ...] | None:
+        """Connect once more, for any name, to look at the certificate alone: nothing is sent."""
+        self.assert_hostname, self.ssl_context = False, None
+        try:
+            super().connect()
+            return names_of(self.sock.getpeercert() or {}) if isinstance(self.sock, ssl.SSLSocket) else None
+        except (OSError, http.client.HTTPException, HTTPError):
+            return None
+        finally:
+            self.close()
 
 
 class TimedResponse(http.client.HTTPResponse):

@@ -76,7 +76,10 @@ def found_in(error: BaseException, kind: type[Fault]) -> Fault | None:
     return next((cause for cause in _causes(error) if isinstance(cause, kind)), None)
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and all that it came from: libraries raise one from another while a third is handled."""
+    found: list[BaseException | None] = [error]
+    for cause in found:
+        if cause is not None:
+            yield cause
+            found += [other for other in (cause.__cause__, cause.__context__) if other not in found]

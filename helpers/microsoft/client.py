@@ -8,7 +8,16 @@ from typing import NamedTuple
 
 import requests
 
-from helpers.http import MIB, Limits, PinnedHttpAdapter, Redirected, Unacceptable, innermost_cause, session
+from helpers.http import (
+    MIB,
+    Limits,
+    PinnedHttpAdapter,
+    Redirected,
+    Unacceptable,
+    certificate_words,
+    innermost_cause,
+    session,
+)
 from helpers.log import DestinationLogger, redact
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.responses import Answer, NextStep, Verdict
@@ -65,5 +74,7 @@ class MicrosoftClient:
             return Answer(0, f"no answer of Microsoft's: {error}", may_pass=False)
         except requests.RequestException as error:
             self._log.info("No answer from Microsoft: %s", error)
+            if words := certificate_words(error, "ms_verifycert", "ms_endpoints", of_microsoft=True):
+                return Answer(0, f"no answer from Microsoft: {words}", may_pass=False)
             hint = "firewall, ms_proxies, ms_verifycert, ms_endpoints?"
             return Answer(0, redact(f"no answer from Microsoft ({hint}): {innermost_cause(error)}"))

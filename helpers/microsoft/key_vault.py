@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from helpers.errors import MicrosoftError, SettingsError
-from helpers.http import MIB, Limits, PinnedHttpAdapter, session
+from helpers.http import MIB, Limits, PinnedHttpAdapter, certificate_words, session
 from helpers.log import redact
 from helpers.microsoft.responses import own_words
 from helpers.process import interrupts
@@ -130,7 +130,8 @@ def _read(client: SecretClient, settings: Settings, name: str) -> str:
         raise MicrosoftError(f"{where} gives no secret: {_words(error)}") from error
     except exceptions.AzureError as error:
         hint = "Is key_vault_name right, and the vault reachable from this host (firewall, ms_proxies, ms_verifycert)?"
-        raise MicrosoftError(f"No answer from {where}. {hint} {_words(error)}") from error
+        words = certificate_words(error.inner_exception or error, "ms_verifycert", "key_vault_name", of_microsoft=True)
+        raise MicrosoftError(f"No answer from {where}. {words or f'{hint} {_words(error)}'}") from error
     except _UNREADABLE as error:
         raise MicrosoftError(f"{where} gave an answer that cannot be read: {own_words(repr(error))}") from error
 

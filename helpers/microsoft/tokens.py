@@ -13,7 +13,7 @@ import requests
 import tenacity
 
 from helpers.errors import MicrosoftError
-from helpers.http import OneOriginSession, Unacceptable, found_in, innermost_cause
+from helpers.http import OneOriginSession, Unacceptable, certificate_words, found_in, innermost_cause
 from helpers.log import redact
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.responses import Answer, own_words, wait_asked_for
@@ -134,6 +134,8 @@ class TokenSource:
         except Unacceptable as error:
             raise MicrosoftError(f"{self._where} gives no token: {error}. {_ADDRESS}") from error
         except (requests.RequestException, msal.exceptions.MsalServiceError) as error:
+            if words := certificate_words(error, "ms_verifycert", "ms_endpoints['authority']", of_microsoft=True):
+                raise MicrosoftError(f"No token from {self._where}: {words}") from error
             raise _Passing(innermost_cause(error)) from error
         except ValueError as error:
             if cause := found_in(error, requests.RequestException):  # some of requests' errors are ValueErrors to msal

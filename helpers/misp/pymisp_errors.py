@@ -23,6 +23,7 @@ from helpers.http import (
     Unacceptable,
     asked_for_in_header,
     asked_for_in_words,
+    certificate_words,
     found_in,
     innermost_cause,
     same_origin,
@@ -72,14 +73,11 @@ class SettingNames(NamedTuple):
             f"{self.url} must be the address of MISP itself, without a page behind it, and with the path that MISP is "
             "under, if there is one"
         )
-        untrusted = f"the certificate is not trusted ({self.verify} can name a CA bundle)"
         return {
             _KEY_REFUSED: self.key_refused,
             _ADDRESS_REFUSED: self.address_refused,
             "NO_CERTIFICATE_OR_CRL_FOUND": f"the file that {self.verify} names holds no certificate",
             "PermissionError": f"the file that {self.verify} names may not be read by this user",
-            "CERTIFICATE_VERIFY_FAILED": untrusted,
-            "certificate verify failed": untrusted,
             "Not Found": not_misp,
             f"Error code {_NOT_FOUND}": not_misp,
         }
@@ -124,6 +122,8 @@ def _of_transport(error: Exception, names: SettingNames, address: str) -> MispEr
     if proxy := found_in(error, ProxyFailed):
         words = f"{proxy} ({names.proxies}, or HTTPS_PROXY and ALL_PROXY of the environment)"
         return MispBusy(words) if isinstance(error, requests.RequestException) else MispRefused(words)
+    if words := certificate_words(error, names.verify, names.url):
+        return MispRefused(words)
     if isinstance(error, requests.RequestException):
         return MispBusy(f"no answer from MISP: {excerpt(innermost_cause(error))}")
     return None

@@ -35,6 +35,7 @@ PURE = {
     *(name for name in HELPERS if name.startswith("indicators.")),
     *(
         "text",
+        "http.certificate_faults",
         "http.faults",
         "http.origin",
         "http.waits",
@@ -71,6 +72,7 @@ HARMLESS = {
     *("urllib", "warnings", "zlib"),
 }
 LIBRARIES = {
+    "http.certificate_faults": {"ssl"},  # its exceptions
     "http.faults": {"requests"},  # its exceptions, see below
     "http.origin": {"urllib3"},  # how it reads an address
     "indicators.values.hosts": {"idna"},
@@ -248,7 +250,15 @@ def test_only_the_modules_for_it_talk_http():
     http = {"requests", "urllib3", "httpx", "http", "socket", "ssl", "aiohttp"}
     with_http = {name for name, path in HELPERS.items() if tops(imports(path)) & http}
     assert with_http == {
-        *("http.adapter", "http.connection", "http.faults", "http.origin", "http.sessions", "http.socks_connection"),
+        *(
+            "http.adapter",
+            "http.certificate_faults",
+            "http.connection",
+            "http.faults",
+            "http.origin",
+            "http.sessions",
+            "http.socks_connection",
+        ),
         *("microsoft.client", "microsoft.tokens"),
         *("misp.client", "misp.pymisp_errors"),
     }
