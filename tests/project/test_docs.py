@@ -23,7 +23,8 @@ from helpers.ledger.records import Stage
 from helpers.microsoft.batch import OutcomeState
 from helpers.microsoft.tokens import _HINTS
 from helpers.misp import SettingNames
-from helpers.settings import clouds, credentials, load
+from helpers.settings import clouds, credentials, environment, load
+from helpers.settings.config.old_names import FLAT
 from helpers.settings.model import Settings
 from helpers.settings.sections import MispStories
 from helpers.stories.misp_event import TEMPLATES
@@ -199,6 +200,11 @@ def test_every_credential_and_each_of_its_keys_is_explained():
     assert all(f"`{name}`" in text for name in credentials.CREDENTIALS)
     assert all(f'"{key}"' in text for key in credentials.KEYS)
     assert "requirements-keyvault.txt" in text
+
+
+def test_the_functions_page_names_the_variables_that_misp2sentinels_function_had():
+    text = section(page("docs/azure-function.md"), "## 5. Application settings")
+    assert [name for name in (*environment.ALIASES, *FLAT) if f"`{name}`" not in text] == []
 
 
 # --- install, stories ------------------------------------------------------------------------------
