@@ -102,7 +102,7 @@ def _variables_in(environ: Mapping[str, str], types: Mapping[str, Any], problems
 
 def lookalikes(name: str, environ: Mapping[str, str]) -> list[str]:
     """Return the variables that may be meant to set a setting, and are not called as its variable is."""
-    others = [old for old, new in (ALIASES | FLAT).items() if new == name]
+    others = [old for old, new in (ALIASES | FLAT | MEANT).items() if new == name]
     likely = {variable(name).removeprefix(PREFIX), *(old.upper() for old in others)}
     return [key for key in sorted(environ) if key.upper() in likely and environ[key].strip()]
 

@@ -96,7 +96,7 @@ def load(
     sourced = _read(config_path, environ, offline, problems)
     _take_old_names(sourced, problems)
     needed = _needed(sourced, problems.reported, stories)
-    sourced = _without_placeholders(sourced, needed, offline, problems)
+    sourced = _without_placeholders(sourced, needed, environ, problems, offline=offline)
     settings = _validated(sourced, problems)
     for name, problem in site_constants.problems():
         problems.add(name, "constants.py", problem)
@@ -244,12 +244,17 @@ def _report_missing(
     for name in needed:
         known = name in sourced or problems.has_reported(name)
         if not known and (auth_counts or not name.startswith("ms_auth.")):
-            found = environment.lookalikes(name, environ)
-            other = f"; {' and '.join(found)} in the environment is not its name" if found else ""
+            other = _not_its_name(name, environ)
             graph = _GRAPH_ALONE if name == "ms_auth.workspace_id" and _is_of_graph(sourced, problems) else ""
             problems.errors.append(
                 f"{written(name)} is missing: set it in config.py, or set {variable(name)}{other}{graph}."
             )
+
+
+def _not_its_name(name: str, environ: Mapping[str, str]) -> str:
+    """Say which variables may be meant to set a setting, and do not."""
+    found = environment.lookalikes(name, environ)
+    return f"; {' and '.join(found)} in the environment is not its name" if found else ""
 
 
 def _is_of_graph(sourced: Mapping[str, SourcedValue], problems: Problems) -> bool:
@@ -261,13 +266,18 @@ def _is_of_graph(sourced: Mapping[str, SourcedValue], problems: Problems) -> boo
 
 
 def _without_placeholders(
-    sourced: Mapping[str, SourcedValue], needed: tuple[str, ...], offline: bool, problems: Problems
+    sourced: Mapping[str, SourcedValue],
+    needed: tuple[str, ...],
+    environ: Mapping[str, str],
+    problems: Problems,
+    *,
+    offline: bool,
 ) -> SourcedSettings:
     """Leave out placeholders and unresolved references; each is a problem, unless nobody needs the setting."""
     needless = {*FOR_ADOPT, *NEEDED, *FOR_STORIES, *_CREDENTIAL_KEYS} - (set() if offline else set(needed))
     filled_in: SourcedSettings = {}
     for name, setting in sourced.items():
-        unresolved, placeholders = _left_open(name, setting)
+        unresolved, placeholders = _left_open(name, setting, environ)
         if not unresolved and not placeholders:
             filled_in[name] = setting
         elif name not in needless or (unresolved and not offline):
@@ -277,12 +287,14 @@ def _without_placeholders(
     return filled_in
 
 
-def _left_open(name: str, setting: SourcedValue) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+def _left_open(
+    name: str, setting: SourcedValue, environ: Mapping[str, str]
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Return the unresolved references and the placeholders in a setting, each as (path below it, what is wrong)."""
     texts = list(messages.texts_in(setting.value))
     unresolved = [(path, messages.UNRESOLVED) for path, text in texts if messages.is_vault_reference(text)]
     or_variable = "" if setting.source.startswith("environment ") else f", or set {variable(name)}"
-    problem = f"still holds a placeholder: put your own value there{or_variable}."
+    problem = f"still holds a placeholder: put your own value there{or_variable}{_not_its_name(name, environ)}."
     return unresolved, [(path, problem) for path, text in texts if messages.is_placeholder(text)]
 
 

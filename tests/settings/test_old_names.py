@@ -140,6 +140,8 @@ def test_local_tags_under_the_name_of_2023(site):
         ("MS_AUTH = {}", "ms_auth"),
         ("Misp_VerifyCert = False", "misp_verifycert"),
         ("MISP_URL = 'https://misp.example.org'", "misp_domain"),
+        ("MISP_BASE_URL = 'https://misp.example.org'", "misp_domain"),
+        (f"sentinel_workspace_id = '{GUID}'", "ms_auth['workspace_id']"),
         ("DRY_RUN = True", "dry_run"),
         ("GRAPH_AUTH = {}", "ms_auth"),
         ("MISP_STORIES = {}", "misp_stories"),
@@ -160,7 +162,7 @@ def test_a_constant_that_makes_a_setting_says_nothing(site):
     assert site(f"MISP_KEY = '{KEY}'\nmisp_key = MISP_KEY\nMISP_KEYS = 1\nms_auth = {AUTH}").warnings == ()
 
 
-@pytest.mark.parametrize("key", ["MISP_KEY", "misp_key", "MISPKEY"])
+@pytest.mark.parametrize("key", ["MISP_KEY", "misp_key", "MISPKEY", "MISP_API_KEY"])
 def test_where_a_setting_is_missing_a_variable_without_our_prefix_is_named(key):
     environ = {name: value for name, value in ENVIRON.items() if not name.endswith("MISP_KEY")}
     with pytest.raises(SettingsError) as caught:
@@ -171,6 +173,19 @@ def test_where_a_setting_is_missing_a_variable_without_our_prefix_is_named(key):
         "name."
     )
     assert load(Path(os.devnull), {**ENVIRON, key: "other"} if key != "mispkey" else ENVIRON).warnings == ()
+
+
+def test_where_a_placeholder_stands_a_variable_that_is_not_its_own_is_named_too(site):
+    """Containers have the shipped config.py, and often the variables of another client of MISP or of Azure's."""
+    text = "ms_auth = {'tenant': '<tenant id>', 'client_id': '<client id>', 'client_secret': '<client secret>'}"
+    environ = {"TENANT_ID": TENANT, "AZURE_CLIENT_ID": APP, "WORKSPACE_ID": GUID}
+    said = {problem.split()[0]: problem.partition("; ")[2] for problem in problems_of(site, text, environ)}
+    assert said == {
+        "ms_auth['tenant']": "TENANT_ID in the environment is not its name.",
+        "ms_auth['client_id']": "AZURE_CLIENT_ID in the environment is not its name.",
+        "ms_auth['client_secret']": "",
+        "ms_auth['workspace_id']": "WORKSPACE_ID in the environment is not its name.",
+    }
 
 
 # --- the Graph API of 2023 ---------------------------------------------------------------------------

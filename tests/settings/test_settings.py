@@ -344,7 +344,8 @@ def test_a_file_in_a_directory_that_may_not_be_entered(site, tmp_path, monkeypat
 @pytest.mark.parametrize(("name", "meant"), MEANT.items())
 def test_what_others_call_a_setting_is_a_hint(site, name, meant):
     loaded = site(f"{name} = 'https://misp.example.org'", {**ENVIRON, variable(name): "https://misp.example.org"})
-    assert [warning.partition("do you mean ")[2] for warning in loaded.warnings] == [f"{meant}?", f"{variable(meant)}?"]
+    hints = [warning.partition("do you mean ")[2] for warning in loaded.warnings]
+    assert hints == [f"{written(meant)}?", f"{variable(meant)}?"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,18 @@ NEEDLESS = {
     "timeframe_toids_change": "to_ids is read again in each run",
 }
 # What others call a setting; no name of it is taken, the right one is named.
-MEANT = {"misp_url": "misp_domain", "misp_host": "misp_domain"}
+MEANT = {
+    "misp_url": "misp_domain",
+    "misp_base_url": "misp_domain",
+    "misp_host": "misp_domain",
+    "misp_api_key": "misp_key",
+    "misp_ssl_verify": "misp_verifycert",
+    "misp_verify_tls": "misp_verifycert",
+    "azure_tenant_id": "ms_auth.tenant",
+    "azure_client_id": "ms_auth.client_id",
+    "azure_client_secret": "ms_auth.client_secret",
+    "sentinel_workspace_id": "ms_auth.workspace_id",
+}
 # What misp2sentinel's Function called its one destination, in config.py and in the environment, by dotted name.
 FLAT = {
     "tenant_id": "ms_auth.tenant",
