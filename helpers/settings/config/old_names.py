@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,7 @@ FLAT = {
     "client_secret": "ms_auth.client_secret",
     "workspace_id": "ms_auth.workspace_id",
 }
+_OF_AZURE = re.compile("^(?:az|azure|sentinel|ms)_")
 _OTHERS = {old.lower(): new for old, new in RENAMED.items()} | FLAT | MEANT
 
 
@@ -47,8 +49,9 @@ def meant_by(name: str, types: Iterable[str]) -> str | None:
     Names are dotted (``ms_auth.tenant``). A key of ms_auth may stand by itself.
     """
     bare = name.lower().removeprefix("misp2sentinel_").replace("__", ".")
+    of_azure = _OF_AZURE.sub("", bare)
     listed = [known for known in types if bare in (known.lower(), known.lower().removeprefix("ms_auth."))]
-    return _OTHERS.get(bare) or next(iter(listed), None)
+    return _OTHERS.get(bare) or next(iter(listed), None) or FLAT.get(of_azure)
 
 
 def second_answers(
