@@ -161,8 +161,8 @@ def doubts(settings: Settings) -> Iterator[str]:
     if settings.graph:
         yield (
             f'ms_auth["graph_api"] ({settings.source_of("ms_auth.graph_api")}) is True: Microsoft has deprecated the '
-            "tiIndicators of the Graph API, announced their removal by April 2026, and takes them from existing "
-            "customers only. Move to the upload API (docs/graph.md)."
+            "tiIndicators of the Graph API, announced their removal by April 2026, which has passed, and takes them "
+            "from existing customers only. Move to the upload API (docs/graph.md#how-do-i-move-to-the-upload-api)."
         )
     if not settings.keeps_ledger:
         yield (
@@ -173,7 +173,7 @@ def doubts(settings: Settings) -> Iterator[str]:
         yield f"dry_run ({settings.source_of('dry_run')}) is on: nothing is sent to Sentinel."
     yield from filter_names.odd_filters(settings.misp_event_filters, settings.source_of("misp_event_filters"))
     by_default = settings.source_of("ms_auth.new_upload_api") == "default"
-    if by_default and settings.ms_api_version in LEGACY_API_VERSIONS:
+    if by_default and not settings.graph and settings.ms_api_version in LEGACY_API_VERSIONS:
         yield (
             f"ms_api_version ({settings.source_of('ms_api_version')}) is the legacy API's, but the STIX objects API is "
             "used: take it out, or keep the legacy API with ms_auth['new_upload_api'] = False."

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import constants
 from constants import Skip
-from helpers.commands import adopt, check, withdraw
+from helpers.commands import adopt, check, status, withdraw
 from helpers.commands.convert import convert_files
 from helpers.commands.explain import explain
 from helpers.errors import SettingsError
@@ -42,6 +42,8 @@ from tests.project.test_docs import codes, page, rows, section
 from tests.support import environ_for, hosts, misp_attribute, misp_event
 from tests.support.examples import examples
 from tests.support.in_process import OneProcess
+from tests.support.tls_site import TlsSite
+from tests.support.tls_site import sandbox as tls_sandbox
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 START = 1_790_000_100
@@ -902,6 +904,55 @@ def test_several_tenants_need_no_workspace_each(make_site):
     with pytest.raises(SettingsError) as caught:
         loaded(make_site(), MS_TENANTS=json.dumps([{**first, "cloud": "usgov"}]))
     assert "Azure US Government" in str(caught.value)
+
+
+@pytest.mark.parametrize("version", ["2022-07-01", "2024-02-01-preview"])
+def test_a_version_of_the_upload_api_is_no_warning_to_who_uses_graph(make_site, version):
+    (warning,) = loaded(make_site(), MS_API_VERSION=version).warnings
+    assert "deprecated" in warning
+    assert len(loaded(make_site(), MS_API_VERSION="2022-07-01", MS_AUTH__GRAPH_API="false").warnings) == 1
+
+
+BEFORE = (
+    "ms_auth = {'graph_api': True, 'scope': 'https://graph.microsoft.com/.default'}\nms_api_version = '2022-07-01'\n"
+)
+AFTER = "ms_auth = {'graph_api': False, 'scope': ''}\n"
+
+
+def test_the_way_to_the_upload_api_that_the_page_describes(tmp_path):
+    """The same app, the same ledger: nothing is missing meanwhile, and nothing is left in Graph."""
+    moving = section(page("docs/graph.md"), "## How do I move to the upload API?")
+    box, time = tls_sandbox()
+    with box:
+        site = TlsSite(box, time, tmp_path)
+        site.misp.load(misp_event(n, hosts(60, f"e{n}h")) for n in range(1, 4))
+        site.azure.allowed.clear()  # who uses Graph has no role on the workspace
+        graph = {"MS_ENDPOINTS__GRAPH": f"{box.azure_url}/beta"}
+        site.config.write_text(BEFORE)
+        assert (site.run(**graph).exit_code, len(site.azure.ti_indicators)) == (0, 180)
+
+        site.config.write_text(AFTER)
+        lines = []
+        assert check.Preflight(site.settings(**graph), lines.append).run() == 4
+        assert any("Contributor" in line for line in lines), "without step 1, check says so"
+        site.azure.allowed.add(site.azure.workspace_id)
+        assert check.Preflight(site.settings(**graph), lines.append).run() == 0
+        assert site.run(**graph).exit_code == 0
+        assert (len(site.azure.live()), len(site.azure.ti_indicators)) == (180, 180)
+
+        name = f"graph:{site.azure.tenant}:Azure Sentinel"
+        shown = []
+        status.status(site.settings(**graph), shown.append, max_age_hours=None, as_json=False, now=time.now)
+        assert any(name in line for line in shown)
+        assert f'withdraw --workspace "{name.replace(site.azure.tenant, "TENANT")}" --force-withdraw' in moving
+        options = {"line": None, "clock": time.clock, "now": time.now}
+        refused = withdraw.withdraw_all(site.settings(**graph), name, force_withdraw=False, **options)
+        assert (refused.exit_code, len(site.azure.ti_indicators)) == (1, 180)
+        done = withdraw.withdraw_all(site.settings(**graph), name, force_withdraw=True, **options)
+        assert (done.exit_code, site.azure.ti_indicators) == (0, {})
+        site.azure.graph_permission = False
+        report = site.run(**graph)
+        assert (report.exit_code, report.states.total(), len(site.azure.live())) == (0, 0, 180)
 
 
 def test_adopt_says_that_it_is_not_possible(make_site):
