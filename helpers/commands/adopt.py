@@ -81,6 +81,8 @@ _LISTS: Mapping[str, Callable[[Any], bool]] = {
     "kill_chain_phases": lambda entry: isinstance(entry, dict) and all(isinstance(entry.get(n), str) for n in _PHASE),
     "external_references": lambda entry: isinstance(entry, dict),
 }
+# An indicator without any of them has no such list (STIX 2.1, section 2.9).
+_LEFT_OUT_WHEN_EMPTY = frozenset({"labels", "kill_chain_phases"})
 _TEXTS = ("name", "description", "pattern_type", "spec_version")
 
 
@@ -267,16 +269,21 @@ def completed(indicator: Indicator) -> Indicator:
     whole = json.loads(json.dumps(indicator, ensure_ascii=False).encode(errors="replace"))
     stored = {name: value for name, value in whole.items() if value not in (None, False)}
     times = {name: from_text(stored.get(name)) for name in _TIMES}
+    lists = {name: [entry for entry in _list(stored.get(name)) if fits(entry)] for name, fits in _LISTS.items()}
     markings = [marking for marking in _list(stored.get("object_marking_refs")) if marking in TLP_MARKINGS.values()]
     default = TLP_MARKINGS[tlp_level((), (), default_tlp())]
     return {
         "pattern_type": "stix",
-        **{name: value for name, value in stored.items() if name not in _TEXTS or isinstance(value, str)},
+        **{name: value for name, value in stored.items() if _is_kept(name, value)},
         "confidence": _confidence(stored.get("confidence")),
-        **{name: [entry for entry in _list(stored.get(name)) if fits(entry)] for name, fits in _LISTS.items()},
+        **{name: entries for name, entries in lists.items() if entries or name not in _LEFT_OUT_WHEN_EMPTY},
         **{name: stix_time(moment) if moment else _TIMES[name] for name, moment in times.items()},
         "object_marking_refs": markings[:1] or [default],
     }
+
+
+def _is_kept(name: str, value: object) -> bool:
+    return name not in _LISTS and (name not in _TEXTS or isinstance(value, str))
 
 
 def _list(value: object) -> list[Any]:

@@ -106,6 +106,11 @@ def test_a_run_after_adopting_sends_nothing(site, deduplicate, start):
     assert site.azure.objects() == before
 
 
+@pytest.mark.parametrize("stored", [{}, {"labels": [], "kill_chain_phases": None}])
+def test_a_list_that_is_not_sent_when_it_is_empty_is_not_remembered_as_empty(stored):
+    assert not adopt.completed(stored).keys() & {"labels", "kill_chain_phases"}
+
+
 def test_what_misp_no_longer_wants_leaves_with_the_next_run(full):
     full.misp.edit_attribute(event_uuid(1), attribute_uuid(1, 0), to_ids=False)
     full.misp.edit_attribute(event_uuid(1), attribute_uuid(1, 1), value="new.example.org")
