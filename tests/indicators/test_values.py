@@ -404,6 +404,7 @@ def test_half_of_a_domain_and_address_is_sent_by_itself(given_value, kind, sent,
     [
         ("192.0.2.1|evil.example", [("domain", "evil.example"), ("ip-dst", "192.0.2.1")], 0),
         ("[2001:db8::1]|Evil.Example.", [("domain", "evil.example"), ("ip-dst", "2001:db8::1")], 0),
+        ("192.0.2.1.|evil.example", [("domain", "evil.example"), ("ip-dst", "192.0.2.1")], 0),
         ("192.0.2.1|192.0.2.1", [("ip-dst", "192.0.2.1")], 0),
         ("192.0.2.1|192.0.2.2", [("ip-dst", "192.0.2.1")], 1),
         ("10.0.0.1|192.0.2.2", [("ip-dst", "192.0.2.2")], 1),
@@ -443,6 +444,10 @@ def test_what_normalising_leaves_empty_is_a_bad_value(kind, value):
 HOSTILE = st.one_of(
     st.text(max_size=60),
     st.text(alphabet="[](){}.:/|@%dotahxp*AS1 \\'\"\u3000。．［］ÜİßΣ\U0001f600", max_size=40),
+    st.text(alphabet="\"'“”‘’«»`<>a@.|:1 \u200b\u200d\ufeff\u00ad\u202e\u00a0\x1f\n/", max_size=24),
+    st.builds(
+        "{}{}".format, st.sampled_from(["mailto:", "<", "A <", '"', "::ffff:", "http://ü"]), st.text(max_size=12)
+    ),
     st.ip_addresses().map(str),
     st.from_regex(r"(hxxps?|meow|http)(\[?:\]?)//[a-z\[\].()]{1,10}(/[(dot)?]{0,8})?", fullmatch=True),
 )
@@ -454,6 +459,17 @@ HOSTILE = st.one_of(
 @example(kind="domain", text="ü［．］a", send=False)
 @example(kind="AS", text="ASAS1", send=False)
 @example(kind="url", text="hxxp://meow://[[.]", send=False)
+@example(kind="email", text="mailto:mailto:<a@b.example>", send=False)
+@example(kind="filename", text="'\"\u200ba\u200b\"'", send=False)
+@example(kind="url", text="http://ü@ü/", send=False)
+@example(kind="url", text='"', send=False)
+@example(kind="url", text="<'", send=False)
+@example(kind="AS", text="AS'AS1", send=False)
+@example(kind="x509-fingerprint-md5", text=":“ab:”:", send=False)
+@example(kind="regkey|value", text="‘`HKLM`|443", send=False)
+@example(kind="url", text="http://»/a", send=False)
+@example(kind="url", text="’http://ü.example\u200d/1", send=False)
+@example(kind="email", text="ü\u200da@b.example»", send=False)
 def test_preparing_what_is_prepared_changes_nothing(kind, text, send):
     try:
         value = normalise(kind, text, send_private_and_cidr=send)

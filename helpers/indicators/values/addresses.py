@@ -19,6 +19,7 @@ _NEVER_MATCHED = {
     ],
     6: [*map(ipaddress.ip_network, ("::1/128", "fc00::/7", "fe80::/10", "::/128", "ff00::/8"))],
 }
+_EDGES_OF_ADDRESS = "." + EDGES
 _MAPPED = 96  # bits before the IPv4 address that ::ffff:0:0/96 holds (RFC 4291, section 2.5.5.2)
 
 
@@ -34,7 +35,7 @@ def address(text: str, *, send_private_and_cidr: bool, send_cidr: bool) -> str:
 
 def network_in(text: str) -> IpNetwork | None:
     """Return the address or block that a text is, defanged, quoted or in brackets; None for anything else."""
-    bare = refanged(text).strip(EDGES).removeprefix("[").removesuffix("]")
+    bare = refanged(text).strip(_EDGES_OF_ADDRESS).removeprefix("[").removesuffix("]")
     try:
         network = ipaddress.ip_network(bare.partition("%")[0], strict=False)
     except ValueError:

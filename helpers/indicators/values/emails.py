@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from constants import Skip
-from helpers.indicators.values.text import EDGES, refanged, unwrapped
+from helpers.indicators.values.text import EDGES, refanged, unwrapped, visible
 from helpers.indicators.values.value import Unsendable
 
 _NAMED = re.compile(r"[^<>]*<([^<>]*@[^<>]*)>")
@@ -27,7 +27,7 @@ def email(text: str) -> str:
 
 def _inner(text: str) -> str:
     """Take off what stands around an address, one layer of it."""
-    text = unwrapped(text).removesuffix(".").rstrip(EDGES)
+    text = visible(unwrapped(text).removesuffix(".").rstrip(EDGES))
     if named := _NAMED.fullmatch(text + ">" if "<" in text else text):
         return named[1]
     if text.startswith("mailto:"):

@@ -11,7 +11,7 @@ _CASELESS_HASHES = frozenset(HASH_TYPES) - {"ssdeep", "impfuzzy"}
 _TLSH_WITH_VERSION = 72
 _DIGESTS = {kind: re.compile(f"[0-9a-f]{{{digits}}}") for kind, digits in HASH_DIGITS.items()}
 _DIGESTS |= dict.fromkeys(("ssdeep", "impfuzzy"), re.compile(r"[0-9]+:[^:]+:[^:]+"))
-_AS = re.compile(r"(?:AS\s*)+", re.IGNORECASE)
+_AS = re.compile(f"(?:AS|[{re.escape(EDGES)}])+", re.IGNORECASE)
 _ASDOT = re.compile(r"[0-9]{1,5}\.[0-9]{1,5}")
 
 
@@ -23,7 +23,7 @@ def is_digest(kind: str, text: str) -> bool:
 def digest(kind: str, text: str) -> str:
     """Return hashes and fingerprints in lower case, everything else as it is."""
     if kind.startswith("x509-fingerprint-"):
-        return text.replace(":", "").lower()
+        return text.replace(":", "").strip(EDGES).lower()
     if kind == "ssdeep":
         return text.partition(",")[0].strip(EDGES)
     if kind == "tlsh" and len(text) == _TLSH_WITH_VERSION and text[:2].upper() == "T1":

@@ -53,7 +53,7 @@ def _read(kind: str, value: object) -> str:
     elif kind in _UNWRAPPED:
         text = unwrapped(text)
     if kind in _SEEN:
-        text = visible(text)
+        text = visible(text, joiners=kind not in _BARE or kind in _HOST_TYPES)
     no_longer(kind, text or whole)
     return _some(text)
 
@@ -75,7 +75,7 @@ def _normalised(misp_type: str, text: str, as_address: Address) -> Value:
         kind = misp_type.removesuffix("|port")
         return _single(kind, _read(kind, without_port(text)), as_address)
     if misp_type == "regkey|value":
-        return Value("regkey", (_some(text_in(text.partition("|")[0])),))
+        return Value("regkey", (_read("regkey", text.partition("|")[0]),))
     return _single(misp_type, text, as_address)
 
 

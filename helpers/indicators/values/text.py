@@ -46,15 +46,18 @@ def _storable_part(text: str) -> str:
     return text
 
 
-def visible(text: str) -> str:
-    """Return a value that no log has with characters that are not shown. Raises Unsendable for control characters."""
+def visible(text: str, *, joiners: bool = True) -> str:
+    """Return a value that no log has with characters that are not shown. Raises Unsendable for control characters.
+
+    ``joiners`` stay where there is more than ASCII for them to join.
+    """
     if text.isascii() and text.isprintable():
         return text
     text = text.translate(_WITHOUT_UNSEEN)
     if _CONTROL.search(text):
         raise Unsendable(Skip.BAD_VALUE, "the value holds a control character, such as a line's end")
     without = text.translate(_WITHOUT_JOINERS)
-    return without if without.isascii() else text
+    return text if joiners and not without.isascii() else without
 
 
 def unwrapped(text: str) -> str:
@@ -67,7 +70,8 @@ def unwrapped(text: str) -> str:
 def opened(text: str) -> str:
     """Take off quotes and angle brackets as above, and those before a value that ends without one."""
     while text[:1] in _CLOSING:
-        text = unwrapped(text) if text[-1] in _CLOSING[text[0]] else text[1:].strip(_AROUND)
+        closed = len(text) > 1 and text[-1] in _CLOSING[text[0]]
+        text = text[1 : -1 if closed else None].strip(_AROUND)
     return text
 
 

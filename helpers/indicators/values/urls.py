@@ -6,7 +6,7 @@ import re
 
 from constants import Skip
 from helpers.indicators.values.hosts import punycode
-from helpers.indicators.values.text import opened, refanged
+from helpers.indicators.values.text import opened, refanged, visible
 from helpers.indicators.values.value import Unsendable
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -27,9 +27,10 @@ def url(text: str) -> str:
     scheme, rest = (text[: match.end()], text[match.end() :]) if match else ("http://", text)
     end = _END_OF_HOST.search(rest)
     authority = rest[: end.start()] if end else rest
-    if not authority:
+    requested = refanged(_as_requested(refanged(authority)))
+    if not requested:
         raise Unsendable(Skip.BAD_VALUE, "a URL without a host")
-    return scheme + _as_requested(refanged(authority)) + rest[len(authority) :]
+    return visible(scheme + requested + rest[len(authority) :])
 
 
 def _with_readable_scheme(text: str) -> str:
