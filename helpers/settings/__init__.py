@@ -3,8 +3,8 @@
 from helpers.settings.addresses import canonical_address, secrets_in, without_secrets
 from helpers.settings.attribute_filters import AttributeFilters, NamePatterns
 from helpers.settings.config.config_file import written
-from helpers.settings.config.site_constants import default_threat_type, default_tlp
-from helpers.settings.config.tlp import tlp_word
+from helpers.settings.config.values.site_constants import default_threat_type, default_tlp
+from helpers.settings.config.values.tlp import tlp_word
 from helpers.settings.environment import variable
 from helpers.settings.loading import DEFAULT_CONFIG, load
 from helpers.settings.model import FROM_VAULT, Settings, canonical_workspace

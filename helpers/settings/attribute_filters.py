@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from helpers.settings.config.site_constants import accepted_types
-from helpers.settings.config.tlp import tlp_word
+from helpers.settings.config.values.site_constants import accepted_types
+from helpers.settings.config.values.tlp import tlp_word
 from helpers.text import did_you_mean
 
 Problem = tuple[str, str]
@@ -141,8 +141,17 @@ def _tag(value: Any) -> str:
     name = _name(value)
     if name.startswith("!"):
         raise _problem("begins with !: put the tag into exclude_tags, without it.")
-    if name.endswith("%"):
-        raise _problem("ends with %: write * for anything.")
+    return _without_percent(name)
+
+
+def _organisation(value: Any) -> str:
+    return _without_percent(_name(value))
+
+
+def _without_percent(name: str) -> str:
+    """Refuse what stands for anything in misp_event_filters."""
+    if name.startswith("%") or name.endswith("%"):
+        raise _problem(f"{'ends' if name.endswith('%') else 'begins'} with %: write * for anything.")
     return name
 
 
@@ -191,8 +200,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "exclude_types": _list_of(_type),
     "include_tags": _list_of(_tag),
     "exclude_tags": _list_of(_tag),
-    "organisations": _list_of(_name),
-    "exclude_organisations": _list_of(_name),
+    "organisations": _list_of(_organisation),
+    "exclude_organisations": _list_of(_organisation),
     "min_confidence": _percentage,
     "max_tlp": _tlp,
     "exclude_decayed": _flag,

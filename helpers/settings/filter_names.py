@@ -106,11 +106,11 @@ def received(name: str) -> str:
 
 
 def odd_filters(filters: Filters, source: str) -> list[str]:
-    """Return a warning for each filter that MISP does not apply as it is meant, or cannot answer.
+    """Return a warning for each filter that MISP does not apply as it is meant.
 
     ``source`` is where the filters came from.
     """
-    doubts = (*_ignored(filters), *_ignored_beside_others(filters), *_unanswerable(filters))
+    doubts = (*_ignored(filters), *_ignored_beside_others(filters))
     return [f"misp_event_filters ({source}) has {doubt}" for doubt in doubts]
 
 
@@ -169,25 +169,7 @@ def _ignored_beside_others(filters: Filters) -> Iterator[str]:
             yield f"{sent[applied]!r}, beside which MISP ignores {', '.join(ignored)}: take one or the other out."
 
 
-# Measured: MISP answers 500 where these have anything but a value or a list of values.
-_NO_OPERATORS = frozenset(
-    {"threat_level_id", "published", "timestamp", "publish_timestamp", "event_timestamp", "searchall"}
-)
 OPERATORS = frozenset({"AND", "OR", "NOT"})
-
-
-def _unanswerable(filters: Filters) -> Iterator[str]:
-    """Yield what MISP cannot answer, since the value is of a kind that it does not expect."""
-    for name, value in filters.items():
-        misp_name = received(name)
-        if misp_name in _NO_OPERATORS and isinstance(value, Mapping):
-            yield f"{name!r} with AND, OR or NOT, which MISP cannot answer: write a value or a list of values."
-        elif misp_name == "searchall" and not isinstance(value, str | int):
-            yield f"{name!r} as a list, which MISP cannot answer: write a text."
-        elif misp_name == "blockedAttributeTags" and isinstance(value, str):
-            yield f"{name!r} as a text, which MISP cannot answer: write a list."
-        elif name in _TAGS and isinstance(value, Mapping) and not OPERATORS.issuperset(map(str.upper, map(str, value))):
-            yield f"{name!r} with something else than AND, OR and NOT, which MISP cannot answer: write one of these."
 
 
 # -- tags ---------------------------------------------------------------------------------------------

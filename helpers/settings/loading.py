@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from helpers.settings import clouds, credentials, cross_checks, environment, messages
-from helpers.settings.config import places, site_constants
+from helpers.settings.config import places
 from helpers.settings.config.config_file import Problems, SourcedValue, read_config_file, written
 from helpers.settings.config.old_names import FLAT, second_answers
+from helpers.settings.config.values import site_constants
 from helpers.settings.cross_checks import CREDENTIAL
 from helpers.settings.environment import read_environment, variable
 from helpers.settings.model import FROM_VAULT, SETTING_TYPES, Settings

@@ -19,7 +19,8 @@ from pydantic_core import PydanticCustomError
 
 from helpers.settings.addresses import canonical_address
 from helpers.settings.attribute_filters import AttributeFilters, FilterProblems
-from helpers.settings.config.observable_kinds import canonical_kind
+from helpers.settings.config.values import filter_values
+from helpers.settings.config.values.observable_kinds import canonical_kind
 
 GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 AZURE_NAME = re.compile(r"[\w().-]{1,90}")
@@ -292,13 +293,15 @@ def absolute(value: Path | None) -> Path | None:
 
 
 def event_filters(value: dict[str, Any]) -> dict[str, Any]:
-    """Accept what JSON can hold, and dates, which PyMISP writes as text; MISP would ignore the rest."""
+    """Accept what JSON can hold and MISP can read, and dates, which PyMISP writes as text."""
     try:
         json.dumps(value, default=_date_as_text, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         raise ValueError(
             "holds a value that cannot be sent to MISP: write text, numbers, True, False, lists and such."
         ) from None
+    if problems := list(filter_values.problems(value)):
+        raise PydanticCustomError("filters", "has problems", {"problems": problems})
     return value
 
 

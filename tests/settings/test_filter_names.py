@@ -243,32 +243,3 @@ def test_tags_in_filters(filters, tags):
 def test_a_tag_that_misp_does_not_have(tag, known, words):
     warning = absent_tag(tag, known)
     assert words in warning and bool(warning) is bool(words)
-
-
-@pytest.mark.parametrize(
-    "filters",
-    [
-        {"threat_level_id": {"NOT": [4]}},
-        {"published": {"OR": [1]}},
-        {"searchall": ["x"]},
-        {"blockedAttributeTags": "tlp:red"},
-        {"tags": {"XOR": ["tlp:white"]}},
-    ],
-    ids=str,
-)
-def test_a_value_of_a_type_that_misp_cannot_answer_is_reported(filters):
-    (warning,) = odd_filters(filters, "config.py")
-    assert "which MISP cannot answer: write " in warning
-
-
-@pytest.mark.parametrize(
-    "filters",
-    [
-        {"tags": {"not": ["tlp:white"], "AND": "tlp:red"}},
-        {"threat_level_id": [1, 2], "searchall": "word"},
-        {"blockedAttributeTags": ["x"]},
-    ],
-    ids=str,
-)
-def test_what_travels_as_misp_takes_it_is_no_doubt(filters):
-    assert [warning for warning in odd_filters(filters, "config.py") if "cannot answer" in warning] == []

@@ -825,6 +825,11 @@ BAD = [
     ("filters['types'][1]", "{'types': ['domain', 'ip-dts']}", "'ip-dst'"),
     ("filters['exclude_tags'][0]", "{'exclude_tags': ['!tlp:red']}", "exclude_tags"),
     ("filters['max_tlp']", "{'max_tlp': 'blue'}", "amber+strict"),
+    ("filters['exclude_tags']", "{'exclude_tags': 'tlp:red'}", "must be a list"),
+    ("filters['exclude_tags']", "{'exclude_tags': {'NOT': ['tlp:red']}}", "must be a list"),
+    ("filters['exclude_tags'][0]", "{'exclude_tags': [['tlp:red']]}", "must be text"),
+    ("filters['exclude_tags'][0]", "{'exclude_tags': ['%red']}", "begins with %: write *"),
+    ("filters['exclude_organisations'][0]", "{'exclude_organisations': ['CERT%']}", "ends with %: write *"),
     ("filters['min_confidence']", "{'min_confidence': '50'}", "whole number"),
     ("filters['decaying_models']", "{'decaying_models': ['NIDS']}", "exclude_decayed"),
     ("refresh_days", "-1", "at least 0"),
@@ -877,7 +882,7 @@ def test_values_that_cannot_be(site, tmp_path, shown, value, words):
         ("misp_event_filters", {}),
         ("filters", {"types": ["ip-*", "domain"], "max_tlp": "amber", "min_confidence": 50}),
         ("filters", {"exclude_decayed": True, "min_decay_score": 12.5, "decaying_models": ["NIDS*", 5]}),
-        ("misp_event_filters", {"tags": ("a", None), "timestamp": [1.5, "14d"]}),
+        ("misp_event_filters", {"tags": ("a", 5), "timestamp": [0, "14d"]}),
     ],
 )
 def test_values_that_are_fine(site, name, value):

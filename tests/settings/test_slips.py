@@ -19,9 +19,11 @@ import constants
 from helpers.commands.adopt import completed
 from helpers.indicators import ConversionRules, convert_event
 from helpers.settings import Settings, tlp_word
-from helpers.settings.config import doubled_keys, site_constants
-from helpers.settings.config.observable_kinds import _OF_TYPES, canonical_kind
+from helpers.settings.config import doubled_keys
+from helpers.settings.config.values import filter_values, site_constants
+from helpers.settings.config.values.observable_kinds import _OF_TYPES, canonical_kind
 from helpers.settings.cross_checks import contradictions
+from helpers.settings.filter_names import KNOWN, RECEIVED
 from helpers.stories.misp_event import tag_names
 from helpers.stories.story import Story
 from tests.settings.test_settings import ENVIRON, FILLED, GUID, ROOT, from_environment, only_problem, problems, site
@@ -430,3 +432,138 @@ def test_more_requests_than_microsoft_takes_are_for_an_azure_on_this_machine_onl
     values = {"ms_max_requests_minute": 1000, "ms_endpoints.authority": authority}
     assert len(list(contradictions(values))) == problems_expected
     assert list(contradictions({**values, "ms_max_requests_minute": 100})) == []
+
+
+# --- values in misp_event_filters --------------------------------------------------------------------
+
+WRONG_FILTERS = [
+    ("tags", {"tlp:red": True}, "", "something else than AND, OR and NOT"),
+    ("tags", {"XOR": ["tlp:white"]}, "", "something else than AND, OR and NOT"),
+    ("org", {"A": "B"}, "", "something else than AND, OR and NOT"),
+    ("tags", [["a"], ["b"]], "[0]", "is not a value"),
+    ("tags", {"OR": ["a", ["b"]]}, "['OR'][1]", "is not a value"),
+    ("tags", {"OR": {"AND": "a"}}, "['OR']", "is not a value"),
+    ("tags", ["a", None], "[1]", "without None"),
+    ("tags", ["a", ""], "[1]", "is empty"),
+    ("tags", [], "", "is empty"),
+    ("tags", {}, "", "is empty"),
+    ("tags", {"NOT": []}, "['NOT']", "is empty"),
+    ("tags", None, "", "is empty"),
+    ("org", "", "", "is empty"),
+    ("tags", True, "", "this is no switch"),
+    ("tags", ["!tlp:*"], "[0]", "write % for any text"),
+    ("type_attribute", 5, "", "must be text"),
+    ("type", ["url", 5], "[1]", "must be text"),
+    ("category", {"NOT": [1]}, "['NOT'][0]", "must be text"),
+    ("published", "yes", "", "must be 1 or 0"),
+    ("published", "true", "", "must be 1 or 0"),
+    ("published", [0, 2], "[1]", "must be 1 or 0"),
+    ("published", {"OR": [1]}, "", "AND, OR or NOT"),
+    ("to_ids", "no", "", "must be 1 or 0"),
+    ("enforceWarninglist", "false", "", "must be True or False"),
+    ("enforce_warninglist", "yes", "", "must be True or False"),
+    ("threat_level_id", "High", "", "from 1 (high) to 4"),
+    ("threat_level_id", [1, 5], "[1]", "from 1 (high) to 4"),
+    ("threat_level_id", {"NOT": [4]}, "", "AND, OR or NOT"),
+    ("searchall", ["x"], "", "is no text"),
+    ("blockedAttributeTags", "tlp:red", "", "is no list"),
+    ("limit", "abc", "", "whole number"),
+    ("limit", -5, "", "whole number"),
+    ("page", 1.5, "", "whole number"),
+    ("publish_timestamp", "14", "", "has no unit, so that MISP takes it for seconds since 1970"),
+    ("publish_timestamp", 14, "", "has no unit"),
+    ("last", 7, "", "has no unit"),
+    ("timestamp", 1.5, "", "has no unit"),
+    ("timestamp", "20260131", "", "has no unit"),
+    ("timestamp", -14, "", "no time in seconds"),
+    ("timestamp", 1_750_000_000_000, "", "no milliseconds"),
+    ("publish_timestamp", "14 days", "", 'write "14d"'),
+    ("publish_timestamp", "14days", "", 'write "14d"'),
+    ("publish_timestamp", "-7 days", "", 'write "7d"'),
+    ("publish_timestamp", "1w", "", 'write "7d"'),
+    ("publish_timestamp", "2 weeks", "", 'write "14d"'),
+    ("publish_timestamp", "1 week", "", 'write "7d"'),
+    ("publish_timestamp", "3 months", "", 'write "90d"'),
+    ("publish_timestamp", "1y", "", 'write "365d"'),
+    ("publish_timestamp", "12 hours", "", 'write "12h"'),
+    ("publish_timestamp", "30 minutes", "", 'write "30m"'),
+    ("publish_timestamp", "14d ", "", "without spaces"),
+    ("publish_timestamp", "d", "", 'write "14d", "12h", or a date'),
+    ("publish_timestamp", "bogus", "", "finds nothing"),
+    ("publish_timestamp", "last month", "", "finds nothing"),
+    ("publish_timestamp", True, "", "is no time"),
+    ("publish_timestamp", ["2d"], "", "other than two times"),
+    ("publish_timestamp", ["2d", "1d", "1h"], "", "other than two times"),
+    ("publish_timestamp", ["14", "1h"], "[0]", "has no unit"),
+    ("event_timestamp", {"AND": ["1d"]}, "", "AND, OR or NOT"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "path", "words"), WRONG_FILTERS, ids=str)
+def test_a_filter_of_the_wrong_shape_is_reported_with_what_to_write(name, value, path, words, site):
+    problem = only_problem(site, f"misp_event_filters = { ({name: value})!r}", ENVIRON)
+    assert problem.startswith(f"misp_event_filters[{name!r}]{path} (")
+    assert words in problem and ": " in problem.partition(") ")[2]
+
+
+RIGHT_FILTERS = [
+    {"published": True, "to_ids": False, "enforceWarninglist": 1},
+    {"published": "1", "to_ids": [0, 1], "enforce_warninglist": "true", "includeEventTags": True},
+    {"tags": {"not": ["tlp:white"], "AND": "tlp:red"}, "org": {"NOT": ["A"]}},
+    {"tags": "a||b", "org": 5, "value": 80, "eventinfo": "%loader%", "eventid": [1, "2", GUID]},
+    {"tags": ["!tlp:red", 73, "74", "osint:%"], "sharing_group_id": [3], "category": ["Network activity"]},
+    {"threat_level_id": [1, "2"], "searchall": "word", "blockedAttributeTags": ["x"]},
+    {"limit": "2", "page": 1, "order": "Event.id asc", "deleted": [0, 1], "attackGalaxy": "mitre-attack"},
+    {"date_from": datetime(2026, 1, 2, tzinfo=UTC).date(), "date_to": "2026-01-31"},
+    *(
+        {"publish_timestamp": time}
+        for time in (
+            *("14d", "12h", "30m", "90s", "1.5d", "14D", "0", 0, 1_750_000_000, "1750000000", 1_750_000_000.5),
+            *(
+                "2026-01-31",
+                "2026-11-21T00:00:00+00:00",
+                "2026-11-21T00:00:00Z",
+                "2026-11-21 10:00",
+                "2026-01-31 10:00:01",
+            ),
+            *("yesterday", "2 weeks ago", "14 days ago", "-1 week", "last week", "1 January 2026", "@1750000000"),
+            *("2026/01/31", "31.01.2026", ["2d", "1h"], ("30d", 0), ["2026-01-01", "2026-02-01"]),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("filters", RIGHT_FILTERS, ids=str)
+def test_what_misp_understands_is_left_alone(filters):
+    assert Settings(misp_event_filters=filters).misp_event_filters == filters
+
+
+# Asked on purpose to see what MISP makes of them: it reads an odd page as the first, an odd limit as none.
+ODD = ("limit", "page")
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="what a real MISP answered is not here")
+def test_every_filter_that_a_real_misp_answered_with_events_is_left_alone():
+    tried = 0
+    for path in sorted((CASES.parent / "misp-recordings").glob("events_restSearch_*.json")):
+        exchange = json.loads(path.read_text())
+        body, response = exchange["request"].get("body"), exchange["response"]
+        found = response["status"] == 200 and response.get("headers", {}).get("X-Result-Count", "0") != "0"
+        if found and isinstance(body, dict):
+            tried += 1
+            filters = {name: value for name, value in body.items() if name not in ODD}
+            assert list(filter_values.problems(filters)) == [], path.name
+    assert tried > 40
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["AND", "or", "x"]), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(name=st.sampled_from(sorted(KNOWN | RECEIVED.keys())), value=VALUES)
+def test_any_value_of_a_filter_is_taken_or_named(name, value):
+    for path, problem in filter_values.problems({name: value}):
+        assert path.startswith(f"[{name!r}]") and problem.endswith(".") and ": " in problem

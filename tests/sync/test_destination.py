@@ -448,7 +448,7 @@ def test_scores_that_cannot_be_had_change_nothing(make_site):
 
 # Settings that shape what is sent, with another value than before; the other one, where it is true or false (None).
 SHAPING = {
-    "misp_event_filters": {"published": 1, "tags": []},
+    "misp_event_filters": {"published": 1, "tags": ["!never-set"]},
     "misp_domain": "https://misp.example.com",
     "misp_flatten_attributes": None,
     "misp_remove_eventreports": None,

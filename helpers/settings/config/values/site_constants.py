@@ -7,7 +7,7 @@ from typing import Any
 
 import constants
 from constants import HASH_DIGITS, LONGEST_VALUES, RULE_LANGUAGES, THREAT_TYPES
-from helpers.settings.config.tlp import tlp_word
+from helpers.settings.config.values.tlp import tlp_word
 from helpers.text import did_you_mean
 
 Problem = tuple[str, str]
