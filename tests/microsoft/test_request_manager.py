@@ -443,6 +443,19 @@ def test_a_token_service_that_never_gives_one_is_named_with_what_to_check(upload
     assert sum(path in request.url for request in done.adapter.requests) == 4
 
 
+def test_a_request_that_could_not_be_made_is_not_a_tenant_that_nobody_knows(upload):
+    """Some of requests' errors are ValueErrors, which msal takes for the authority's answer."""
+
+    def fail(_request):
+        raise requests.exceptions.InvalidSchema("no way for such an address")
+
+    start = upload()
+    start.adapter._before = fail
+    done = start.send([indicator(1)]).check()
+    assert done.exit_code == 4 and done.manager.given_up.endswith("no way for such an address")
+    assert "is not a tenant" not in done.manager.given_up
+
+
 @pytest.mark.parametrize(
     ("environ", "words"),
     [

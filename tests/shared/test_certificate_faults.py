@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 
 import pytest
 
@@ -131,9 +132,10 @@ def test_names_that_could_not_be_read_are_left_out(site, signer):
     """The server takes one connection and then no more."""
     server, _ = server_with(signer, "another name")
     with server:
-        taken = server.finish_request
-        server.finish_request = lambda *arguments: (taken(*arguments), server.socket.close())
+        taken, connections = server.finish_request, count()
+        server.finish_request = lambda request, *more: request.close() if next(connections) else taken(request, *more)
         report = site.run(MISP_DOMAIN=server.url, MISP_VERIFYCERT=str(signer.file))
+    assert next(connections) == 2
     assert report.misp_error.startswith("the certificate is not for the name in misp_domain (localhost): write a name")
 
 
