@@ -54,8 +54,7 @@ class MispView:
     def _find_attributes(self) -> list[Event]:
         attributes: list[Event] = []
         if self.asked.values:
-            asked = self.asked.values | self.asked.blocks
-            values = sorted(value for value in asked if not value.startswith("!"))  # MISP reads ! as not
+            values = sorted(value for value in self.asked.exact if not value.startswith("!"))  # MISP reads ! as not
             alike = self.reader.find_attributes(value=values)
             attributes = [raw for raw in alike if self.asked.is_about(str(raw.get("type")), str(raw.get("value")))]
         uuids = {*self.in_ledger, *filter(None, [self.asked.uuid])} - {_uuid(attribute) for attribute in attributes}

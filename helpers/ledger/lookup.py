@@ -11,7 +11,7 @@ import sqlalchemy as sql
 
 from helpers.ledger.database import Database, known_destinations
 from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, Source, Stage
-from helpers.ledger.spellings import Address, addresses, blocks_with, holds, is_block_with, shortest, spellings
+from helpers.ledger.spellings import Address, addresses, blocks_with, holds, is_block_with, mapped, shortest, spellings
 from helpers.ledger.store import Ledger
 from helpers.ledger.tables import ATTRIBUTES, EVENTS, OBJECTS, SOURCES
 from helpers.settings import Settings, cross_checks
@@ -44,9 +44,10 @@ class Question:
         return cls(text, uuid, f"{_STIX}{uuid}" if plain.startswith(_STIX) else "")
 
     @property
-    def blocks(self) -> frozenset[str]:
-        """Every block of addresses that holds an address that was asked for."""
-        return frozenset(block for address in self.addresses for block in blocks_with(address))
+    def exact(self) -> frozenset[str]:
+        """The spellings, and each other text that holds an address that was asked for: its blocks, and it as IPv6."""
+        texts = (text for address in self.addresses for text in (*blocks_with(address), *mapped(address)))
+        return self.values.union(texts)
 
     def is_about(self, kind: str, value: str) -> bool:
         """Whether a value of a MISP type, as MISP has it, is what was asked for, or a block with it."""
@@ -132,7 +133,7 @@ class LedgerDestination:
         near += [attribute for address in asked.addresses for attribute in self.ledger.blocks_near(address)]
         of_question = (attribute for attribute in near if asked.is_about(attribute.type, attribute.value))
         attributes = list({(attribute.event, attribute.uuid): attribute for attribute in of_question}.values())
-        objects = self.ledger.search(OBJECTS, ObjectRecord, OBJECTS.c.value.in_(asked.values | asked.blocks))
+        objects = self.ledger.search(OBJECTS, ObjectRecord, OBJECTS.c.value.in_(asked.exact))
         return self._together(objects, attributes)
 
     def _by_uuid(self, asked: Question) -> Found:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 
 from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES
-from helpers.indicators import IpNetwork, Unsendable, compared_values, network_in, normalise, plain
+from helpers.indicators import Unsendable, compared_values, network_in, normalise, plain
 
 # As much of a long value as the ledger is asked for; it keeps long values cut.
 LONGEST = 100
@@ -61,6 +61,14 @@ def blocks_with(address: Address) -> list[str]:
     """Return every block with an address in it, as it is written, the largest first."""
     lengths = range(address.max_prefixlen)
     return [str(ipaddress.ip_network((address, length), strict=False)) for length in lengths]
+
+
+def mapped(address: Address) -> list[str]:
+    """Return an IPv4 address as IPv6 writes it; MISP has it in hexadecimal."""
+    if address.version == 6:
+        return []
+    number = int(address)
+    return [f"::ffff:{address}", f"::ffff:{number >> 16:x}:{number & 0xFFFF:x}"]
 
 
 def block_texts(address: Address) -> tuple[str, list[str]]:
@@ -117,9 +125,6 @@ def holds(value: str, asked: Collection[str], kind: str = "") -> bool:
 def _variants(form: str) -> Iterator[str]:
     """Write a value with and without scheme, closing slash and dot, its host in letters and in punycode."""
     yield form
-    network = network_in(form)
-    if network and network.version == 4 and network.num_addresses == 1:
-        yield from (f"::ffff:{network.network_address}", _mapped(network))
     if address := _IPV6_WITH_PORT.match(form):
         yield address["address"]
     scheme, mark, bare = form.partition("://")
@@ -129,12 +134,6 @@ def _variants(form: str) -> Iterator[str]:
         for end in {slash + path} if path else {"", "/"}:
             yield name + end
             yield from (before + name + end for before in schemes)
-
-
-def _mapped(network: IpNetwork) -> str:
-    """Return an IPv4 address within IPv6 as MISP writes it: in hexadecimal."""
-    number = int(network.network_address)
-    return f"::ffff:{number >> 16:x}:{number & 0xFFFF:x}"
 
 
 def _names(host: str) -> set[str]:

@@ -314,10 +314,11 @@ class Ledger(LedgerRows):
         value = sql.func.replace(sql.func.lower(ATTRIBUTES.c.value), "[.]", ".")
         near = sql.or_(value.like(f"%{begins}%/%"), value.in_(larger))
         columns = (ATTRIBUTES.c[field.name] for field in fields(AttributeRecord))
-        # The sum as above; few attributes are of these types and have a slash.
-        question = sql.select(*columns).where(ATTRIBUTES.c.destination + 0 == self.destination, near)
+        # The sum as above; then what is quick to see, and leaves few: no name and no address has a slash.
+        of_ours, slash = ATTRIBUTES.c.destination + 0 == self.destination, ATTRIBUTES.c.value.contains("/")
+        question = sql.select(*columns).where(of_ours, slash, ATTRIBUTES.c.type.in_(WITH_ADDRESSES), near)
         with self._transaction() as connection:
-            rows = connection.execute(question.where(ATTRIBUTES.c.type.in_(WITH_ADDRESSES))).all()
+            rows = connection.execute(question).all()
         return [AttributeRecord(**row._mapping) for row in rows]
 
     def tally(self, column: sql.Column[Any], where: sql.ColumnElement[bool]) -> dict[Any, int]:

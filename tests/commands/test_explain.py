@@ -495,6 +495,12 @@ def test_an_address_is_found_in_a_block(explained, kind, value, asked, sent):
     assert [attribute["value"] for attribute in answer["skipped"]] == [value] * (not sent)
 
 
+def test_a_block_that_has_left_is_found_by_an_address_in_it(explained):
+    gone = {"stage": Stage.WITHDRAWN, "live": False, "words": WithdrawalReason.GONE}
+    explained.keep(objects=[object_record("198.51.100.0/24", **gone)], sources=[])
+    assert [object_["id"] for object_ in explained.ask("198.51.100.7")[1]["ledger"][0]["objects"]] == [STIX_ID]
+
+
 @pytest.mark.parametrize("asked", ["198.51.101.7", "2001:db9::7", "198.51.100.0/23", "::ffff:198.51.99.255"])
 def test_an_address_outside_of_a_block_is_not_found_in_it(explained, asked):
     blocks = [
@@ -708,6 +714,13 @@ def test_the_name_of_a_file_is_seen_with_the_files_hashes(site):
     add(site, number=8, Object=[{"name": "file", "uuid": "30000000-0000-4000-8000-000000000001", "Attribute": members}])
     assert in_the_way(ask(site, "a.exe")[1]) == [Skip.FILE_NAME.value]
     assert in_the_way(ask(site, MD5)[1]) == []
+
+
+def test_an_address_that_misp_has_as_ipv6_is_asked_of_it(site):
+    add(site, ("ip-src", "::ffff:c633:6407"), ("ip-src", "::ffff:c633:6408"))
+    code, answer, _ = ask(site, "198.51.100.7")
+    assert (code, [found["value"] for found in answer["misp"]["attributes"]]) == (0, ["::ffff:c633:6407"])
+    assert answer["misp"]["attributes"][0]["would_send"] == ["[ipv4-addr:value = '198.51.100.7']"]
 
 
 def test_an_address_inside_a_block_and_a_pattern_are_asked_of_misp(site):
