@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -384,3 +385,11 @@ def test_with_graph_the_text_of_a_comment_goes_nowhere():
     (sent,), (skip,) = converted(("domain", "a.example.org"), ("comment", "seen by night"))
     assert "seen by night" not in json.dumps(sent) and misp_event(1)["uuid"] in sent["additionalInformation"]
     assert skip.reason is Skip.TYPE_NOT_ACCEPTED
+
+
+def test_the_old_script_makes_room_where_install_clones_to_and_its_config_py_goes_where_the_shipped_one_would():
+    install, here = page("docs/install.md"), page("docs/coming-from-misp2sentinel.md")
+    (cloned,) = re.findall(r"^git clone \S+ (\S+)", install, re.MULTILINE)
+    (shipped,) = re.findall(rf"^install .* {cloned}/config\.py \S+$", install, re.MULTILINE)
+    assert f"`mv {cloned} {cloned}.old`" in here
+    assert f"`{shipped.replace(cloned, f'{cloned}.old')}`" in here
