@@ -67,19 +67,22 @@ class SettingNames(NamedTuple):
         )
 
     @property
-    def hints(self) -> dict[str, str]:
-        """What to say by a piece of what PyMISP raised; the first piece that is in it decides."""
-        not_misp = (
+    def not_misp(self) -> str:
+        """What to say when there is no MISP at the address."""
+        return (
             f"{self.url} must be the address of MISP itself, without a page behind it, and with the path that MISP is "
             "under, if there is one"
         )
+
+    @property
+    def hints(self) -> dict[str, str]:
+        """What to say by a piece of what PyMISP raised; the first piece that is in it decides."""
         return {
             _KEY_REFUSED: self.key_refused,
             _ADDRESS_REFUSED: self.address_refused,
             "NO_CERTIFICATE_OR_CRL_FOUND": f"the file that {self.verify} names holds no certificate",
             "PermissionError": f"the file that {self.verify} names may not be read by this user",
-            "Not Found": not_misp,
-            f"Error code {_NOT_FOUND}": not_misp,
+            "Not Found": self.not_misp,
         }
 
 
@@ -174,6 +177,8 @@ def _raised(words: str, headers: Mapping[str, str], names: SettingNames) -> Misp
         return _rate_limited(words, headers)
     if words.startswith((f"Error code {_UNAUTHORISED}", f"Error code {_FORBIDDEN}")):
         return MispRefused(f"a proxy or firewall in front of MISP refuses the request: {words}")
+    if words.startswith(f"Error code {_NOT_FOUND}") and "Not Found" not in words:  # MISP's own, cut short, may pass
+        return MispBusy(f"{names.not_misp}: {words}")
     for piece, hint in names.hints.items():
         if piece in words:
             return MispRefused(f"{hint}: {innermost_cause(words)}")
