@@ -159,9 +159,9 @@ def moment(value: Any, now: float) -> float | None:
     text = str(value).strip()
     if text.isdecimal():
         return float(text)
-    age = re.fullmatch(r"(\d+)([dhms])", text)
+    age = re.fullmatch(r"(\d+)([dhms])", text, re.IGNORECASE)
     if age:
-        return now - int(age[1]) * UNITS[age[2]]
+        return now - int(age[1]) * UNITS[age[2].lower()]
     try:
         read = datetime.fromisoformat(text)
     except ValueError:

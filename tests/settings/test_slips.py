@@ -496,6 +496,17 @@ WRONG_FILTERS = [
     ("publish_timestamp", ["2d", "1d", "1h"], "", "other than two times"),
     ("publish_timestamp", ["14", "1h"], "[0]", "has no unit"),
     ("event_timestamp", {"AND": ["1d"]}, "", "AND, OR or NOT"),
+    ("date", "14", "", "has no unit"),
+    ("date", ["2026-01-31"], "", "other than two times"),
+    ("from", "14", "", "is no date"),
+    ("date_from", "14d", "", "goes into publish_timestamp"),
+    ("from", "20260131", "", "is no date"),
+    ("to", "2 weeks", "", "is no date"),
+    ("to", 14, "", "is no date"),
+    ("date_to", "31.01.2026", "", "is no date"),
+    ("from", ["2026-01-31", "2026-02-01"], "", "is a list"),
+    ("to", {"OR": ["2026-01-31"]}, "", "AND, OR or NOT"),
+    ("to_ids", [0, 1], "", "is a list"),
 ]
 
 
@@ -508,13 +519,15 @@ def test_a_filter_of_the_wrong_shape_is_reported_with_what_to_write(name, value,
 
 RIGHT_FILTERS = [
     {"published": True, "to_ids": False, "enforceWarninglist": 1},
-    {"published": "1", "to_ids": [0, 1], "enforce_warninglist": "true", "includeEventTags": True},
+    {"published": "1", "to_ids": "0", "enforce_warninglist": "true", "includeEventTags": True},
     {"tags": {"not": ["tlp:white"], "AND": "tlp:red"}, "org": {"NOT": ["A"]}},
     {"tags": "a||b", "org": 5, "value": 80, "eventinfo": "%loader%", "eventid": [1, "2", GUID]},
     {"tags": ["!tlp:red", 73, "74", "osint:%"], "sharing_group_id": [3], "category": ["Network activity"]},
     {"threat_level_id": [1, "2"], "searchall": "word", "blockedAttributeTags": ["x"]},
     {"limit": "2", "page": 1, "order": "Event.id asc", "deleted": [0, 1], "attackGalaxy": "mitre-attack"},
     {"date_from": datetime(2026, 1, 2, tzinfo=UTC).date(), "date_to": "2026-01-31"},
+    {"from": "2026/1/31", "to": "2026-01-31 23:59:59", "date": ["30d", "2026-01-31"]},
+    {"from": 1_750_000_000, "to": "1750000000", "date": "14d"},
     *(
         {"publish_timestamp": time}
         for time in (

@@ -14,7 +14,9 @@ from helpers.settings.filter_names import OPERATORS, received
 
 Problem = tuple[str, str]
 
-_TIMES = frozenset({"timestamp", "publish_timestamp", "event_timestamp"})
+_TIMES = frozenset({"timestamp", "publish_timestamp", "event_timestamp", "date"})
+# MISP 2.5.1 compares these with an event's date as they stand, unless they are numbers, which are seconds since 1970.
+_EVENT_DAYS = frozenset({"from", "to"})
 # Compared with a column of numbers: any other text is 0 to MISP's database.
 _ZERO_OR_ONE = frozenset({"published", "to_ids"})
 _SWITCHES = frozenset(
@@ -30,12 +32,15 @@ _WORDS = frozenset({"type", "category", "object_relation", "uuid", "event_uuid"}
 _TAGS = frozenset({"tags", "tag", "event_tags"})
 _NOT_TRUE_OR_FALSE = _WORDS | _TAGS | {"org", "value", "eventinfo", "searchall", "eventid"}
 # Measured on MISP 2.5.1: it answers 500 where these have anything but a value or a list of values.
-_NO_OPERATORS = frozenset({"threat_level_id", "published", *_TIMES, "searchall"})
+_NO_OPERATORS = frozenset({"threat_level_id", "published", *_TIMES, *_EVENT_DAYS, "searchall"})
+# The first as PyMISP has it, which raises; of the others MISP answers 500 to a list.
+_NO_LISTS = frozenset({"to_ids", *_EVENT_DAYS})
 
 # Seconds since 1970 that somebody may mean: from 1973, to the year 3000.
 _FIRST, _LAST = 10**8, 32_503_680_000
 _WITH_UNIT = re.compile(r"\d+(?:\.\d+)?[dhms]", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}(?:[T ]\d{2}:?\d{2}(?::?\d{2}(?:\.\d+)?)?\s*(?:Z|[+-]\d{2}:?\d{2})?)?")
+_DAY = re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?")
 # Other texts that PHP's strtotime reads. What ends in d, h, m or s never gets there: MISP takes that for a unit.
 _IN_WORDS = re.compile(
     r".*\b(?:ago|today|yesterday|now|midnight|noon|last|first|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec).*"
@@ -78,6 +83,8 @@ def _operators(name: str, value: Any) -> Problem | None:
         return "", "is no text, which MISP cannot answer: write a text."
     if misp_name == "blockedAttributeTags" and isinstance(value, str):
         return "", "is no list, which MISP cannot answer: write [ … ] around it."
+    if misp_name in _NO_LISTS and isinstance(value, list | tuple):
+        return "", "is a list, which cannot be asked for: write a single value."
     if not isinstance(value, Mapping):
         return None
     if misp_name in _NO_OPERATORS | _SWITCHES | _NUMBERS | {"to_ids"}:
@@ -158,6 +165,16 @@ def _time(entry: Any) -> str:
     return f"is no time that MISP understands, and finds nothing: write {_meant(text)}."
 
 
+def _day(entry: Any) -> str:
+    """Return what is wrong with a day: an age finds every event or none, and so does a number that is no time."""
+    if isinstance(entry, date) or (isinstance(entry, str) and _DAY.fullmatch(entry)):
+        return ""
+    number = str(entry)
+    if not isinstance(entry, bool) and re.fullmatch(r"\d+(?:\.\d+)?", number) and _FIRST <= float(number[:40]) <= _LAST:
+        return ""
+    return "is no date, as MISP wants here: write one as in 2026-01-31; an age such as 14d goes into publish_timestamp."
+
+
 def _since_1970(seconds: float) -> str:
     if seconds == 0 or _FIRST <= seconds <= _LAST:
         return ""
@@ -184,4 +201,5 @@ _CHECKS: tuple[tuple[frozenset[str], Callable[[Any], str]], ...] = (
     (_TAGS, _tag),
     (frozenset({"threat_level_id"}), _level),
     (_TIMES, _time),
+    (_EVENT_DAYS, _day),
 )
