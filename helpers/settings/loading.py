@@ -64,7 +64,7 @@ UNSET_WHEN_EMPTY = frozenset(
 
 _GRAPH_ALONE = (
     ", for the upload API, which Microsoft wants everybody to move to; or, to stay with the Graph API that these "
-    "settings were written for, set ms_auth['graph_api'] = True (docs/graph.md)"
+    'settings were written for, add "graph_api": True to the dictionary {} (docs/graph.md)'
 )
 
 SourcedSettings = dict[str, SourcedValue]
@@ -246,7 +246,7 @@ def _report_missing(
         known = name in sourced or problems.has_reported(name)
         if not known and (auth_counts or not name.startswith("ms_auth.")):
             other = _not_its_name(name, environ)
-            graph = _GRAPH_ALONE if name == "ms_auth.workspace_id" and _is_of_graph(sourced, problems) else ""
+            graph = _instead_of(name, sourced, problems)
             problems.errors.append(
                 f"{written(name)} is missing: set it in config.py, or set {variable(name)}{other}{graph}."
             )
@@ -256,6 +256,13 @@ def _not_its_name(name: str, environ: Mapping[str, str]) -> str:
     """Say which variables may be meant to set a setting, and do not."""
     found = environment.lookalikes(name, environ)
     return f"; {' and '.join(found)} in the environment is not its name" if found else ""
+
+
+def _instead_of(name: str, sourced: Mapping[str, SourcedValue], problems: Problems) -> str:
+    """Say that the Graph API needs no workspace, with the name that the dictionary has in this file."""
+    if name != "ms_auth.workspace_id" or not _is_of_graph(sourced, problems):
+        return ""
+    return _GRAPH_ALONE.format("graph_auth" if "graph_auth" in problems.renamed else "ms_auth")
 
 
 def _is_of_graph(sourced: Mapping[str, SourcedValue], problems: Problems) -> bool:

@@ -206,7 +206,14 @@ GRAPH = {key: AUTH[key] for key in ("tenant", "client_id", "client_secret")}
 )
 def test_a_file_for_graph_alone_is_told_of_graph_api_where_the_workspace_is_missing(site, text):
     (problem,) = (problem for problem in problems_of(site, text) if "workspace_id'] is missing" in problem)
-    assert "ms_auth['graph_api'] = True (docs/graph.md)" in problem and "upload API" in problem
+    name = text.partition(" ")[0]
+    assert f'add "graph_api": True to the dictionary {name} (docs/graph.md)' in problem and "upload API" in problem
+    assert site(text.replace("{", '{"graph_api": True, ', 1)).settings.graph
+
+
+def test_where_ms_auth_counts_beside_graph_auth_that_is_what_is_missing_something(site):
+    (problem, _) = problems_of(site, f"graph_auth = {GRAPH}\nms_auth = {GRAPH}")
+    assert problem.startswith("ms_auth['workspace_id'] is missing") and "graph_api" not in problem
 
 
 def test_no_other_file_is_told_of_the_graph_api(site):

@@ -31,7 +31,7 @@ class Problems:
     """What is to be said about the settings; ``reported`` are the names that an error was reported for.
 
     ``of_azure`` is what kept config.py from its end, and is not for whoever wrote it to fix; ``renamed`` are the old
-    names that it has.
+    names in it that count.
     """
 
     errors: list[str] = field(default_factory=list)
@@ -164,8 +164,9 @@ def _under_new_names(values: Mapping[str, Any], source: str, problems: Problems)
             continue
         both = f"; {new} is given too, so {old} is not used" if new in values else ""
         problems.warnings.append(f"{old} ({source}) is the old name of {new}: rename it{both}.")
-        problems.renamed.add(old)
-        renamed.setdefault(new, values[old])
+        if new not in renamed:
+            renamed[new] = values[old]
+            problems.renamed.add(old)
     return renamed
 
 
