@@ -21,6 +21,8 @@ NEEDLESS = {
 }
 # What others call a setting; no name of it is taken, the right one is named.
 MEANT = {
+    "mispurl": "misp_domain",
+    "mispkey": "misp_key",
     "misp_url": "misp_domain",
     "misp_base_url": "misp_domain",
     "misp_host": "misp_domain",
