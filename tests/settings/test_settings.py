@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from helpers.errors import SettingsError
 from helpers.files import user_name
+from helpers.settings.config import places
 from helpers.settings.config.config_file import written
 from helpers.settings.config.old_names import MEANT, NEEDLESS, RENAMED
 from helpers.settings.environment import variable
@@ -1010,6 +1011,7 @@ def test_paths(tmp_path):
 
 
 def test_state_is_the_users_by_default(tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "OF_PROGRAM", tmp_path / "lib")  # this host may have a ledger in its own
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     settings = from_environment().settings
