@@ -89,10 +89,18 @@ def test_what_no_rule_matches_is_skipped_under_any_type(kind, written, why):
 
 
 @pytest.mark.parametrize(
-    "value", ["a.example1", "v2.example.0x1", "300.1.2.33", "a:b.example", "1.2.3.4.5", "dead:beef"]
+    "value", ["a.example1", "1.2.3.4x", "192.0.2.1.example", "0x7f.example", "a:b.example", "dead:beef"]
 )
 def test_a_name_that_only_looks_like_an_address_stays_one(value):
     assert normalise("domain", value, send_private_and_cidr=False).typed_parts == [("domain", value)]
+
+
+@pytest.mark.parametrize("kind", ["domain", "hostname", "hostname|port", "domain|ip"])
+@pytest.mark.parametrize(
+    "value", ["203.0.113.009", "0313.0.0161.011", "300.1.2.33", "203.0.113", "3405803785", "0xCB.0x0.0x71.0x09", "a.1."]
+)
+def test_what_ends_in_a_number_and_is_no_address_is_bad(kind, value):
+    assert reason(kind, f"{value}|x" if "|" in kind else value) is Skip.BAD_VALUE
 
 
 @pytest.mark.parametrize(
@@ -350,6 +358,9 @@ def test_a_uri_without_a_host_is_no_url(given_value):
         ("AS", "as 64496", "AS", "64496"),
         ("AS", "1.10", "AS", "65546"),
         ("regkey|value", "HKLM\\A\\B|C:\\x|y", "regkey", "HKLM\\A\\B"),
+        ("regkey|value", '"HKLM\\A"|"C:\\x"', "regkey", "HKLM\\A"),
+        ("regkey|value", '"HKLM\\A|C:\\x"', "regkey", "HKLM\\A"),
+        ("regkey|value", 'HKLM\\"A"|"x"', "regkey", 'HKLM\\"A"'),
         ("regkey", "HKLM\\A", "regkey", "HKLM\\A"),
         ("hostname|port", "C2.Example.:443", "hostname", "c2.example"),
         ("hostname|port", "C2.Example|443", "hostname", "c2.example"),
@@ -374,6 +385,16 @@ def test_a_file_name_goes_beside_its_hash(kind, name):
     value = normalise(f"filename|{kind}", f"{name}|{MD5}", send_private_and_cidr=False)
     digest = MD5 if kind in {"ssdeep", "impfuzzy"} else MD5.lower()
     assert (value.type, value.parts, value.file_name) == (kind, (digest,), name)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [(f'"a.exe"|"{MD5}"', "a.exe"), (f'"a.exe|{MD5}"', "a.exe"), (f"'tis.exe|{MD5}", "'tis.exe"), (f"<a>|{MD5}", "a")],
+)
+@pytest.mark.parametrize("kind", ["filename|md5", "malware-sample"])
+def test_each_half_of_a_file_is_taken_out_of_its_quotes(kind, written, name):
+    value = normalise(kind, written, send_private_and_cidr=False)
+    assert (value.parts, value.file_name) == ((MD5.lower(),), name)
 
 
 def test_a_domain_and_its_address():

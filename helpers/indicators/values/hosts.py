@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import idna
 
 from constants import Skip
@@ -11,12 +13,19 @@ from helpers.indicators.values.value import Unsendable
 _EDGES_OF_NAME = "." + EDGES
 # Four bytes of UTF-8 for each of the 253 characters that a name in DNS may have; anything longer is no name.
 _LONGEST_NAME = 4 * 253
+# No top-level domain is a number (RFC 3696, section 2); browsers read such a host as an address, octal or hexadecimal.
+_NUMBER_AT_END = re.compile(r"(?:\A|\.)(?:[0-9]+|0x[0-9a-f]*)\Z")
 
 
 def host(text: str) -> str:
     """Return a host's name in lower case and punycode (UTS 46), without a dot at either end."""
     name = _bare(text)
     return name if name.isascii() else punycode(name)
+
+
+def ends_in_number(name: str) -> bool:
+    """Say whether a host, in lower case, is no name whatever else it is."""
+    return _NUMBER_AT_END.search(name) is not None
 
 
 def punycode(name: str) -> str:

@@ -8,8 +8,8 @@ from constants import HASH_TYPES, Skip
 from helpers.indicators.values.addresses import address, may_be_address, network_in
 from helpers.indicators.values.emails import email
 from helpers.indicators.values.hashes import as_number, digest
-from helpers.indicators.values.hosts import host, without_port
-from helpers.indicators.values.text import EDGES, no_longer, plain, text_in, unwrapped, visible
+from helpers.indicators.values.hosts import ends_in_number, host, without_port
+from helpers.indicators.values.text import EDGES, no_longer, opened, plain, text_in, unwrapped, visible
 from helpers.indicators.values.urls import url
 from helpers.indicators.values.value import Unsendable, Value
 
@@ -20,9 +20,8 @@ _WITH_PORT = frozenset({"ip-src|port", "ip-dst|port", "hostname|port"})
 # Of these no value begins or ends with a quote or an angle bracket.
 _BARE = _ADDRESS_TYPES | _HOST_TYPES | _WITH_PORT | frozenset(HASH_TYPES) | {"domain|ip", "AS", "port", "size-in-bytes"}
 _BARE |= {"x509-fingerprint-md5", "x509-fingerprint-sha1", "x509-fingerprint-sha256"}
-# Of these none has them around it; the texts of all other types, a mutex or a subject, are as they are.
-_UNWRAPPED = _EMAIL_TYPES | {"url", "filename", "regkey", "regkey|value", "malware-sample"}
-_UNWRAPPED |= {f"filename|{kind}" for kind in HASH_TYPES}
+# Of these none has them around it; composites are read by halves, and the texts of all other types are as they are.
+_UNWRAPPED = _EMAIL_TYPES | {"url", "filename", "regkey"}
 _SEEN = (_BARE | _EMAIL_TYPES | {"url"}) - _WITH_PORT - {"domain|ip"}
 
 Address = Callable[[str], str]
@@ -68,14 +67,14 @@ def _normalised(misp_type: str, text: str, as_address: Address) -> Value:
     if misp_type.startswith("filename|") or misp_type == "malware-sample":
         name, _, hash_ = text.rpartition("|")
         kind = "md5" if misp_type == "malware-sample" else misp_type.removeprefix("filename|")
-        return _single(kind, _read(kind, hash_), as_address, unwrapped(name.strip()))
+        return _single(kind, _read(kind, hash_), as_address, _first_half(name, text))
     if misp_type == "domain|ip":
         return _domain_and_address(text, as_address)
     if misp_type in _WITH_PORT:
         kind = misp_type.removesuffix("|port")
         return _single(kind, _read(kind, without_port(text)), as_address)
     if misp_type == "regkey|value":
-        return Value("regkey", (_read("regkey", text.partition("|")[0]),))
+        return Value("regkey", (_read("regkey", _first_half(text.partition("|")[0], text)),))
     return _single(misp_type, text, as_address)
 
 
@@ -90,7 +89,7 @@ def _single(kind: str, text: str, as_address: Address, file_name: str = "") -> V
 def _part(kind: str, text: str, as_address: Address) -> str:
     """Return a value that is no composite, as its type writes it."""
     if kind in _HOST_TYPES:
-        return _some(host(text))
+        return _name_or_address(text)
     if kind in _ADDRESS_TYPES:
         return as_address(text)
     if kind == "url":
@@ -98,6 +97,19 @@ def _part(kind: str, text: str, as_address: Address) -> str:
     if kind in _EMAIL_TYPES:
         return _some(email(text))
     return _some(as_number(text) if kind == "AS" else digest(kind, text))
+
+
+def _first_half(half: str, whole: str) -> str:
+    """Take off what stands around a half or, closed only behind the other one, around the whole."""
+    return opened(half.strip()) if unwrapped(whole) != whole else unwrapped(half.strip())
+
+
+def _name_or_address(text: str) -> str:
+    """Return a host's name, or the address in its place, which is read as one later."""
+    name = _some(host(text))
+    if ends_in_number(name) and not network_in(name):
+        raise Unsendable(Skip.BAD_VALUE, "it ends in a number, as no host's name does, and is no IP address")
+    return name
 
 
 def _domain_and_address(text: str, as_address: Address) -> Value:
