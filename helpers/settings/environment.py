@@ -104,7 +104,8 @@ def lookalikes(name: str, environ: Mapping[str, str]) -> list[str]:
     """Return the variables that may be meant to set a setting, and are not called as its variable is."""
     others = [old for old, new in (ALIASES | FLAT | MEANT).items() if new == name]
     likely = {variable(name).removeprefix(PREFIX), *(old.upper() for old in others)}
-    return [key for key in sorted(environ) if key.upper() in likely and environ[key].strip()]
+    not_read = (key for key in sorted(environ) if key not in ALIASES)
+    return [key for key in not_read if key.upper() in likely and environ[key].strip()]
 
 
 def _warn_of_unknown_variable(key: str, types: Mapping[str, Any], problems: Problems) -> None:
