@@ -17,6 +17,7 @@ from helpers.settings import messages, validators
 from helpers.settings.config import doubled_keys, places
 from helpers.settings.config.config_file import Problems, SourcedValue, by_dotted_name
 from helpers.settings.config.old_names import FLAT, MEANT, NEEDLESS, RENAMED
+from helpers.settings.config.values import site_constants
 from helpers.text import did_you_mean
 
 PREFIX = "MISP2SENTINEL_"
@@ -114,7 +115,9 @@ def _warn_of_unknown_variable(key: str, types: Mapping[str, Any], problems: Prob
     new_name = {old.lower(): new for old, new in RENAMED.items()}.get(first)
     meant = new_name + dot + rest if new_name else (MEANT | FLAT).get(name) or did_you_mean(name, types, 0.6)
     hint = f"do you mean {variable(meant)}?" if meant else "it is not used."
-    if name in NEEDLESS:
+    if name.upper() in site_constants.NAMES:
+        hint = "it is a constant, so set it in constants.py."
+    elif name in NEEDLESS:
         hint = f"it is needless, since {NEEDLESS[name]}."
     problems.warnings.append(f"{key} in the environment is not a setting's name: {hint}")
 

@@ -434,6 +434,17 @@ def test_more_requests_than_microsoft_takes_are_for_an_azure_on_this_machine_onl
     assert list(contradictions({**values, "ms_max_requests_minute": 100})) == []
 
 
+@pytest.mark.parametrize("name", sorted(site_constants.NAMES))
+def test_a_constant_in_the_place_of_a_setting_is_said_to_be_one(name, site):
+    loaded = site(f"{name} = 'red'", {**ENVIRON, f"MISP2SENTINEL_{name}": "red"})
+    for place, warning in zip((name, f"MISP2SENTINEL_{name}"), loaded.warnings, strict=True):
+        assert warning.startswith(place) and warning.endswith("it is a constant, so set it in constants.py.")
+
+
+def test_what_config_takes_from_constants_is_no_slip(site):
+    assert not site("from constants import *\nMISP_TAGS_IGNORE.copy()", ENVIRON).warnings
+
+
 # --- values in misp_event_filters --------------------------------------------------------------------
 
 WRONG_FILTERS = [

@@ -12,11 +12,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import constants
 from helpers.errors import MicrosoftError, SettingsError, SyncError
 from helpers.files import user_name
 from helpers.settings.config import doubled_keys, execution, places, source_text
 from helpers.settings.config.old_names import FLAT, NEEDLESS, RENAMED, meant_by
+from helpers.settings.config.values import site_constants
 from helpers.text import did_you_mean
+
+_NOWHERE = object()
 
 
 class SourcedValue(NamedTuple):
@@ -133,10 +137,16 @@ def _may_be_meant(name: str, value: object, own: Collection[str]) -> bool:
     """Say whether a name that is no setting's may be meant as one.
 
     Modules, classes and functions only help to make some, and so does what the file itself reads (``own``), unless it
-    is an old name.
+    is an old name. What came from ``constants.py`` counts there.
     """
     is_plain = not isinstance(value, ModuleType) and not callable(value)
-    return is_plain and not name.startswith("_") and (name not in own or name in RENAMED or name in FLAT)
+    is_imported = value is getattr(constants, name, _NOWHERE)
+    return (
+        is_plain
+        and not is_imported
+        and not name.startswith("_")
+        and (name not in own or name in RENAMED or name in FLAT)
+    )
 
 
 def _settings_in(
@@ -171,6 +181,9 @@ def _under_new_names(values: Mapping[str, Any], source: str, problems: Problems)
 
 
 def _warn_of_unknown_name(name: str, source: str, types: Mapping[str, Any], problems: Problems) -> None:
+    if name in site_constants.NAMES:
+        problems.warnings.append(f"{name} ({source}) is not used: it is a constant, so set it in constants.py.")
+        return
     meant = meant_by(name, types)
     if not meant and name.islower():  # constants are a site's own
         meant = did_you_mean(name, (known for known in types if "." not in known))

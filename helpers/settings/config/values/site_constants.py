@@ -192,3 +192,4 @@ _CHECKS: Mapping[str, Callable[[Any], Iterator[Problem]]] = {
     "SENTINEL_DEFAULT_THREATTYPE": _threat,
     "ATTR_MAPPING": _properties,
 }
+NAMES = frozenset(_CHECKS)
