@@ -265,6 +265,11 @@ def test_a_missing_package_of_azures_names_the_file_of_requirements(settings_in,
     assert problem.endswith("is not installed: run .venv/bin/pip install -r requirements-keyvault.txt.")
 
 
+def test_a_missing_package_is_found_under_an_error_of_the_sites_own(settings_in):
+    source = b"try:\n    import azure.nothing\nexcept ImportError as error:\n    raise SystemExit(1) from error"
+    assert "the package azure" in problem_with(settings_in, source)
+
+
 def test_a_real_vault_that_refuses(settings_in):
     pytest.importorskip("azure.keyvault.secrets")
     source = """

@@ -24,8 +24,8 @@ class TookTooLong(BaseException):
 
 def missing_package(error: BaseException) -> str | None:
     """Return the package of Azure's SDK that is not installed; None for any other error."""
-    name = error.name if isinstance(error, ModuleNotFoundError) else None
-    return name if name and name.partition(".")[0] == "azure" else None
+    names = [failure.name or "" for failure in _chain(error) if isinstance(failure, ModuleNotFoundError)]
+    return next((name for name in names if name.partition(".")[0] == "azure"), None)
 
 
 def of_azure(error: BaseException, names: Mapping[str, Any]) -> str | None:
