@@ -157,7 +157,7 @@ def stays(query: Record, event: Record, now: float) -> bool:
 def moment(value: Any, now: float) -> float | None:
     """Read an epoch, an age such as ``14d`` or a date; nothing when it is none of them."""
     text = str(value).strip()
-    if text.isdecimal():
+    if re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", text):  # PyMISP writes a date with a point
         return float(text)
     age = re.fullmatch(r"(\d+)([dhms])", text, re.IGNORECASE)
     if age:
