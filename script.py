@@ -94,8 +94,10 @@ def _import_constants() -> None:
         importlib.import_module("constants")
     except Exception as error:  # whatever a slip in it leads to
         line = error.lineno if isinstance(error, SyntaxError) else extract_tb(error.__traceback__)[-1].lineno
-        words = f"constants.py stopped in line {line} with {type(error).__name__} ({one_line(error)})"
-        raise SettingsError([f"{words}: fix that line, or take the file as it was shipped."]) from None
+        words = f"constants.py stopped in line {line} with {type(error).__name__} ({one_line(error)}): fix that line"
+        if line is None:  # null bytes, which UTF-16 has
+            words = f"constants.py is no text in UTF-8 ({one_line(error)}): save it as UTF-8"
+        raise SettingsError([f"{words}, or take the file as it was shipped."]) from None
 
 
 def _settings(arguments: Namespace) -> Settings:

@@ -350,9 +350,9 @@ def test_a_type_that_is_not_shipped_and_may_be_added_gives_an_indicator(kind, mo
     assert sum(len(result.indicators) for result in results) == 1
 
 
-def run_with(folder, text):
+def run_with(folder, text, encoding="utf-8"):
     """Run ``script.py check`` with another constants.py, as a site has edited it."""
-    (folder / "constants.py").write_text(text)
+    (folder / "constants.py").write_text(text, encoding)
     code = f"import sys; sys.path.insert(0, {str(folder)!r}); import script; raise SystemExit(script.main(['check']))"
     command = [sys.executable, "-c", code]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
@@ -374,6 +374,12 @@ def test_a_constants_py_that_cannot_be_used_is_a_sentence(old, new, words, tmp_p
     assert words in done.stderr and "Traceback" not in done.stderr
     if "Error" in words:
         assert f"constants.py stopped in line {text[: text.index(old)].count(chr(10)) + 1} with " in done.stderr
+
+
+def test_a_constants_py_in_utf_16_is_to_be_saved_as_utf_8(tmp_path):
+    done = run_with(tmp_path, (ROOT / "constants.py").read_text(), "utf-16")
+    assert done.returncode == 2
+    assert done.stderr.startswith("constants.py is no text in UTF-8 (") and "save it as UTF-8" in done.stderr
 
 
 # --- kinds of observables ----------------------------------------------------------------------------
