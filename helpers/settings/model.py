@@ -41,6 +41,7 @@ SOURCE_SYSTEM = "MISP"
 
 VaultSecret = Annotated[str, AfterValidator(validators.vault_secret)]
 Days = Annotated[int, Field(ge=1, le=36500)]
+ObservableKind = Annotated[str, AfterValidator(validators.kind)]
 DaysOrNever = Annotated[int, Field(ge=0, le=36500)]
 
 _AUTH_KEY = re.compile(r"ms_auth\['(\w+)'\]")
@@ -93,7 +94,7 @@ class Settings(BaseModel):
     default_confidence: Annotated[int, Field(ge=0, le=100)] = 50
     days_to_expire: Days = 50
     days_to_expire_start: Literal["current_date", "valid_from"] = "current_date"
-    days_to_expire_mapping: Annotated[dict[str, Days], AfterValidator(validators.days_by_kind)] = {
+    days_to_expire_mapping: Annotated[dict[ObservableKind, Days], AfterValidator(validators.days_by_kind)] = {
         "ipv4-addr": 150,
         "ipv6-addr": 150,
         "domain-name": 300,

@@ -305,23 +305,23 @@ def event_filters(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def kind(value: str) -> str:
+    """Accept a kind of observables in any letter case; days are judged beside it, so it stays as it is until then."""
+    canonical_kind(value)
+    return value
+
+
 def days_by_kind(value: dict[str, int]) -> dict[str, int]:
-    """Accept days for kinds of observables, in any letter case; each problem of a key is reported by itself."""
-    days: dict[str, int] = {}
+    """Accept days for kinds of observables, none of them twice; return each kind in the letter case of its paths."""
     keys: dict[str, str] = {}
-    problems = []
-    for key, number in value.items():
-        try:
-            kind = canonical_kind(key)
-        except ValueError as error:
-            problems.append((f"[{key!r}]", str(error)))
-            continue
-        if kind in days:
-            problems.append((f"[{key!r}]", f"is the same kind as {keys[kind]!r}: keep one of them."))
-        days[kind], keys[kind] = number, key
+    problems = [
+        (f"[{key!r}]", f"is the same kind as {first!r}: keep one of them.")
+        for key in value
+        if (first := keys.setdefault(canonical_kind(key), key)) != key
+    ]
     if problems:
         raise PydanticCustomError("kinds", "has problems", {"problems": problems})
-    return days
+    return {canonical_kind(key): days for key, days in value.items()}
 
 
 def attribute_filters(value: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import constants
 from helpers.commands.adopt import completed
+from helpers.errors import SettingsError
 from helpers.indicators import ConversionRules, convert_event
 from helpers.settings import Settings, tlp_word
 from helpers.settings.config import doubled_keys
@@ -383,6 +384,16 @@ def test_a_constants_py_in_utf_16_is_to_be_saved_as_utf_8(tmp_path):
 
 
 # --- kinds of observables ----------------------------------------------------------------------------
+
+
+def test_a_kind_that_is_none_is_named_beside_days_that_are_too_many(site):
+    with pytest.raises(SettingsError) as error:
+        site("days_to_expire_mapping = {'DomainName': 99999, 'url': 0}", ENVIRON)
+    assert [problem.partition(" (")[0] for problem in error.value.problems] == [
+        "days_to_expire_mapping['DomainName']",
+        "days_to_expire_mapping['DomainName']",
+        "days_to_expire_mapping['url']",
+    ]
 
 
 def test_kinds_of_observables_have_no_letter_case(site):
