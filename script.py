@@ -82,7 +82,10 @@ def _run_command(arguments: Namespace) -> int:
 def _missing(error: ImportError) -> str:
     """Say what cannot be imported and what to do about it; nothing where that is a fault of this program's own."""
     if isinstance(error, ModuleNotFoundError):
-        return f"The package {error.name} is missing: run .venv/bin/python script.py (docs/install.md)."
+        return (
+            f"The Python module {error.name} is missing: run .venv/bin/python script.py; if that is what you ran, "
+            ".venv/bin/pip install -r requirements.txt (docs/install.md)."
+        )
     if error.name == "constants":
         return f"A name is missing ({error}): take constants.py as it was shipped, and change it again."
     return ""

@@ -161,6 +161,24 @@ def test_a_name_that_is_written_otherwise_is_named(site, line, meant):
     assert KEY not in warning
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "hint"),
+    [
+        ("misp_stories", "MISP_URL", 'do you mean "url"?'),
+        ("misp_stories", "misp_api_key", 'do you mean "api_key"?'),
+        ("misp_stories", "VERIFY", "take it out, or look for a slip in its name."),
+        ("ms_auth", "tenant_id", 'do you mean "tenant"?'),
+        ("ms_auth", "audience", "take it out, or look for a slip in its name."),
+        ("ms_auth", 7, "take it out, or look for a slip in its name."),
+        ("ms_endpoints", "vault", "take it out, or look for a slip in its name."),
+    ],
+)
+def test_a_key_that_nothing_reads_is_named(site, tmp_path, name, key, hint):
+    dictionaries = {"ms_auth": AUTH, name: {**(AUTH if name == "ms_auth" else {}), key: "x"}}
+    (warning,) = site("\n".join(f"{setting} = {value}" for setting, value in dictionaries.items())).warnings
+    assert warning == f'{name} ({tmp_path / "config.py"}) has no key "{key}": {hint}'
+
+
 def test_a_constant_that_makes_a_setting_says_nothing(site):
     assert site(f"MISP_KEY = '{KEY}'\nmisp_key = MISP_KEY\nMISP_KEYS = 1\nms_auth = {AUTH}").warnings == ()
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from itertools import chain
+from pathlib import Path
 
 import pytest
 import requests
@@ -21,6 +25,8 @@ from tests.support.tls_site import TlsSite, sandbox
 from tests.support.wire_server import WireServer, answer
 
 __all__ = ["tls"]
+ROOT = Path(__file__).parents[2]
+ID = "11111111-1111-4111-8111-111111111111"
 SCHEMES = {"socks5": 5, "socks5h": 5, "socks4": 4, "socks4a": 4}
 BY_NAME = ("socks5h", "socks4a")
 VARIABLES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
@@ -250,3 +256,19 @@ def test_an_odd_proxy_that_nobody_checked_is_an_error_that_requests_knows():
     session.mount("https://", adapter)
     with pytest.raises(ProxyFailed, match=r"the proxy socks://127.0.0.1:1 gives no connection: its address is none"):
         session.get("https://misp.example.org")
+
+
+def test_a_missing_pysocks_is_told_with_what_installs_it(tmp_path):
+    """An upgrade without its packages: the module is called socks, and so is another package, which is not it."""
+    code = "import sys; sys.modules['socks'] = None; import script; raise SystemExit(script.main(['check']))"
+    values = {"tenant": "example.org", "client_id": ID, "client_secret": "x", "workspace_id": ID.replace("1", "2")}
+    environ = {f"MISP2SENTINEL_MS_AUTH__{key.upper()}": value for key, value in values.items()}
+    environ |= {"MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org", "MISP2SENTINEL_MISP_KEY": "x" * 40}
+    environ |= {"MISP2SENTINEL_CONFIG": os.devnull, "MISP2SENTINEL_STATE_DIR": str(tmp_path)}
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "The Python module socks is missing: run .venv/bin/python script.py; if that is what you ran, "
+        ".venv/bin/pip install -r requirements.txt (docs/install.md).\n"
+    )

@@ -18,8 +18,9 @@ from helpers.files import user_name
 from helpers.settings.config import doubled_keys, execution, places, source_text
 from helpers.settings.config.old_names import FLAT, NEEDLESS, RENAMED, meant_by
 from helpers.settings.config.values import site_constants
-from helpers.text import did_you_mean
+from helpers.text import did_you_mean, excerpt
 
+_LONGEST_KEY = 60
 _NOWHERE = object()
 
 
@@ -128,9 +129,11 @@ def by_dotted_name(
 
 
 def _warn_of_unknown_key(name: str, key: object, keys: list[str], source: str, problems: Problems) -> None:
-    meant = did_you_mean(key, keys) if isinstance(key, str) else None
-    if meant:
-        problems.warnings.append(f'{name} ({source}) has no key "{key}": do you mean "{meant}"?')
+    """Warn of a key that nothing reads; an error would stop a site that has one for its own code."""
+    bare = str(key).lower().removeprefix("misp_")  # misp_stories has a url and an api_key
+    meant = bare if bare in keys else did_you_mean(str(key), keys)
+    hint = f'do you mean "{meant}"?' if meant else "take it out, or look for a slip in its name."
+    problems.warnings.append(f'{name} ({source}) has no key "{excerpt(key, _LONGEST_KEY)}": {hint}')
 
 
 def _may_be_meant(name: str, value: object, own: Collection[str]) -> bool:
