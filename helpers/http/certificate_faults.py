@@ -75,7 +75,7 @@ def _by_code(fault: ssl.SSLCertVerificationError, verify: str, *, of_microsoft: 
         return "the certificate's key, or its CA's, is too weak: have it made with RSA of 2048 bits or more"
     return {
         _NOT_YET_VALID: "the certificate is not valid yet: is this host's clock right? Else have it made anew",
-        _EXPIRED: "the certificate, or one of its CA's, has expired: have it renewed (is this host's clock right?)",
+        _EXPIRED: "the certificate, or one of its CAs', has expired: have it renewed (is this host's clock right?)",
         _SIGNED_BY_ITSELF: f"the certificate is signed by itself and not trusted ({verify} can name it{inspecting})",
         _WEAK_DIGEST: "the certificate is signed with a digest that is too weak: have it made with SHA-256",
     }.get(code, f"the certificate is not as it must be: have it made anew ({verify} decides what is checked)")

@@ -109,11 +109,7 @@ def load(
     if not offline:
         _report_missing(needed, sourced, environ, problems)
         _report(cross_checks.unusable_files(values, now()), sourced, problems)
-        if environment.is_function(environ):
-            _report(environment.function_problems(values), sourced, problems)
-        own = (settings.misp_proxies and settings.ms_proxies) if settings else {}
-        if not own and (problem := environment.proxy_problem(environ)):
-            problems.errors.append(problem)
+        _report_surroundings(settings, values, sourced, environ, problems)
     if settings is None or problems.errors or problems.of_azure:
         raise problems.error
     settings._config_file = _config_file(config_path, environ)
@@ -250,6 +246,21 @@ def _report_missing(
             problems.errors.append(
                 f"{written(name)} is missing: set it in config.py, or set {variable(name)}{other}{graph}."
             )
+
+
+def _report_surroundings(
+    settings: Settings | None,
+    values: Mapping[str, Any],
+    sourced: Mapping[str, SourcedValue],
+    environ: Mapping[str, str],
+    problems: Problems,
+) -> None:
+    """Report what only the place makes wrong: a Function, whose disk is not kept, and a proxy that counts here."""
+    if environment.is_function(environ):
+        _report(environment.function_problems(values), sourced, problems)
+    own = (settings.misp_proxies and settings.ms_proxies) if settings else {}
+    if not own and (problem := environment.proxy_problem(environ)):
+        problems.errors.append(problem)
 
 
 def _not_its_name(name: str, environ: Mapping[str, str]) -> str:

@@ -478,7 +478,7 @@ WRONG_FILTERS = [
     ("tags", {"NOT": []}, "['NOT']", "is empty"),
     ("tags", None, "", "is empty"),
     ("org", "", "", "is empty"),
-    ("tags", True, "", "this is no switch"),
+    ("tags", True, "", "write text or a number"),
     ("tags", ["!tlp:*"], "[0]", "write % for any text"),
     ("type_attribute", 5, "", "must be text"),
     ("type", ["url", 5], "[1]", "must be text"),

@@ -24,7 +24,7 @@ LISTED = "misp.example.org, *.soc.example.org"
 FAULTS = {
     "another name": (NAMES, {}, "the certificate is for {listed} and not for the name in {address} (localhost): write"),
     "no subjectAltName": ((), {}, "the certificate has no subjectAltName, without which it is for no host"),
-    "expired": (("localhost",), {"begins": -9, "ends": -2}, "the certificate, or one of its CA's, has expired"),
+    "expired": (("localhost",), {"begins": -9, "ends": -2}, "the certificate, or one of its CAs', has expired"),
     "not yet valid": (("localhost",), {"begins": 2}, "the certificate is not valid yet: is this host's clock right"),
     "signed by itself": (("localhost",), {"signs_itself": True}, "the certificate is signed by itself and not trusted"),
     "weak": (("localhost",), {"bits": 1024}, "the certificate's key, or its CA's, is too weak"),

@@ -42,7 +42,7 @@ def aside() -> Iterator[None]:
         sys.stderr if shown else io.TextIOWrapper(io.BufferedWriter(_Nowhere()), "utf-8", write_through=True)
     )
     with ExitStack() as stack:
-        stack.enter_context(_numbers_lead(None if not shown else _STDERR))
+        stack.enter_context(_numbers_lead(_STDERR if shown else None))
         stack.enter_context(redirect_stdout(stream))
         stack.enter_context(redirect_stderr(stream))
         stack.enter_context(_root_logger_stays())

@@ -13,6 +13,7 @@ from helpers.settings import messages
 from helpers.text import excerpt
 
 INSTALL = "run .venv/bin/pip install -r requirements-keyvault.txt"
+_UNREACHABLE = "Is the vault's address right, and can it be reached from this host (firewall, proxy)?"
 _MOST_WORDS = 500
 _SECRET = re.compile("secret|password|passwd|token|key", re.IGNORECASE)
 _NO_SECRET = re.compile("vault|name|ur[li]$", re.IGNORECASE)
@@ -43,9 +44,6 @@ def of_azure(error: BaseException, names: Mapping[str, Any]) -> str | None:
     if kind.startswith(("ServiceRequest", "ServiceResponse")):
         return f"since Azure did not answer ({kind}). {_UNREACHABLE} {words}"
     return f"since Azure refused ({kind}): docs/identities.md says what a vault wants. {words}"
-
-
-_UNREACHABLE = "Is the vault's address right, and can it be reached from this host (firewall, proxy)?"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -1,1 +1,1 @@
-"""What values that a site writes mean, where that is more than their type."""
+"""What single values of a site mean, where that is more than their type."""

@@ -118,7 +118,7 @@ def _values(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _zero_or_one(entry: Any) -> str:
-    return "" if entry in (0, 1, "0", "1") else "must be 1 or 0: write one of them, which are yes and no."
+    return "" if entry in (0, 1, "0", "1") else "must be 1 or 0: write 1 for yes, or 0 for no."
 
 
 def _switch(entry: Any) -> str:
@@ -135,7 +135,7 @@ def _word(entry: Any) -> str:
 
 
 def _no_switch(entry: Any) -> str:
-    return "must be text or a number: this is no switch." if isinstance(entry, bool) else ""
+    return "is True or False, which no event has there: write text or a number." if isinstance(entry, bool) else ""
 
 
 def _tag(entry: Any) -> str:
@@ -179,7 +179,7 @@ def _since_1970(seconds: float) -> str:
     if seconds == 0 or _FIRST <= seconds <= _LAST:
         return ""
     if 0 < seconds < _FIRST:
-        return 'has no unit, so that MISP takes it for seconds since 1970 and finds every event: write "14d", "12h".'
+        return 'has no unit, so that MISP takes it for seconds since 1970 and finds every event: write "14d" or "12h".'
     return 'is no time in seconds since 1970: write "14d", a date, or such seconds (no milliseconds).'
 
 
