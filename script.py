@@ -47,12 +47,6 @@ def _outcome(arguments: Namespace) -> int:
     """Run a command and return its exit code; what goes wrong is said."""
     try:
         return _run_command(arguments)
-    except ImportError as error:
-        if words := _missing(error):
-            print(words, file=sys.stderr)
-            return ExitCode.SETTINGS
-        _say_own_fault(error, as_json=arguments.json)
-        return ExitCode.OWN_FAULT
     except streams.StdoutLost:
         return ExitCode.UNFINISHED
     except SyncError as error:
@@ -64,6 +58,9 @@ def _outcome(arguments: Namespace) -> int:
         _say_error([STOPPED], ExitCode.STOPPED, as_json=arguments.json)
         return ExitCode.STOPPED
     except Exception as error:  # the front door: nobody else can say it
+        if words := _missing(error):
+            _say_error([words], ExitCode.SETTINGS, as_json=arguments.json)
+            return ExitCode.SETTINGS
         _say_own_fault(error, as_json=arguments.json)
         return ExitCode.OWN_FAULT
 
@@ -79,8 +76,10 @@ def _run_command(arguments: Namespace) -> int:
     return importlib.import_module(command.module).main(settings, arguments, _say)
 
 
-def _missing(error: ImportError) -> str:
+def _missing(error: Exception) -> str:
     """Say what cannot be imported and what to do about it; nothing where that is a fault of this program's own."""
+    if not isinstance(error, ImportError):
+        return ""
     if isinstance(error, ModuleNotFoundError):
         return (
             f"The Python module {error.name} is missing: run .venv/bin/python script.py; if that is what you ran, "

@@ -258,9 +258,10 @@ def test_an_odd_proxy_that_nobody_checked_is_an_error_that_requests_knows():
         session.get("https://misp.example.org")
 
 
-def test_a_missing_pysocks_is_told_with_what_installs_it(tmp_path):
+@pytest.mark.parametrize("arguments", [["check"], ["--json"]], ids=" ".join)
+def test_a_missing_pysocks_is_told_with_what_installs_it(arguments, tmp_path):
     """An upgrade without its packages: the module is called socks, and so is another package, which is not it."""
-    code = "import sys; sys.modules['socks'] = None; import script; raise SystemExit(script.main(['check']))"
+    code = f"import sys; sys.modules['socks'] = None; import script; raise SystemExit(script.main({arguments}))"
     values = {"tenant": "example.org", "client_id": ID, "client_secret": "x", "workspace_id": ID.replace("1", "2")}
     environ = {f"MISP2SENTINEL_MS_AUTH__{key.upper()}": value for key, value in values.items()}
     environ |= {"MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org", "MISP2SENTINEL_MISP_KEY": "x" * 40}
@@ -268,7 +269,9 @@ def test_a_missing_pysocks_is_told_with_what_installs_it(tmp_path):
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert done.stderr == (
+    words = (
         "The Python module socks is missing: run .venv/bin/python script.py; if that is what you ran, "
-        ".venv/bin/pip install -r requirements.txt (docs/install.md).\n"
+        ".venv/bin/pip install -r requirements.txt (docs/install.md)."
     )
+    assert done.stderr == f"{words}\n"
+    assert arguments == ["check"] or json.loads(done.stdout) == {"error": words, "exit_code": 2}
