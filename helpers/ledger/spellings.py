@@ -82,7 +82,7 @@ def is_block_with(kind: str, value: str, asked: Collection[Address]) -> bool:
     if "/" not in value or kind not in WITH_ADDRESSES:
         return False
     blocks = [network for part in _parts(kind, value) if (network := network_in(part))]
-    return any(address.version == block.version and address in block for address in asked for block in blocks)
+    return any(address in block for address in asked for block in blocks)
 
 
 def _values_in_pattern(text: str) -> list[str]:

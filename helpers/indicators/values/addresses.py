@@ -51,7 +51,7 @@ def may_be_address(name: str) -> bool:
 def _held(network: ipaddress.IPv6Network) -> IpNetwork:
     """Return the IPv4 address, or block, that an IPv6 one maps; others stand for themselves."""
     held = network.network_address.ipv4_mapped
-    if held is None or network.prefixlen < _MAPPED:
+    if held is None:  # as for a block that is larger than all mapped ones
         return network
     return ipaddress.IPv4Network((int(held), network.prefixlen - _MAPPED))
 
