@@ -13,7 +13,7 @@ from helpers.commands.explain import MOST_SHOWN, explain
 from helpers.indicators import DAY
 from helpers.indicators.values import Unsendable, normalise
 from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, Source, Stage, packed
-from helpers.ledger.spellings import holds, shortest, spellings
+from helpers.ledger.spellings import addresses, holds, is_block_with, shortest, spellings
 from helpers.ledger.store import Ledger
 from helpers.settings import MsAuth
 from helpers.settings.sections import Tenant
@@ -819,3 +819,13 @@ def test_values_of_several_events_name_them_all(site):
     _, answer, _ = ask(site, "live0.example.org", DEDUPLICATE="value")
     current = next(object_ for object_ in answer["ledger"][0]["objects"] if object_["standing"] == "live")
     assert {origin["event"] for origin in current["from"]} == {EVENT, event_uuid(7)}
+
+
+def test_a_pair_is_spelled_by_a_half_only_where_both_halves_mean_something():
+    assert "bad.example.org" in spellings("bad.example.org|192.0.2.1")
+    assert "bad.example.org" not in spellings("bad.example.org|notes")
+
+
+@pytest.mark.parametrize(("kind", "found"), [("ip-src", True), ("domain", True), ("filename", False), ("url", False)])
+def test_only_where_an_address_may_be_is_a_slash_a_block(kind, found):
+    assert is_block_with(kind, "198.51.100.0/24", addresses(["198.51.100.7"])) is found
