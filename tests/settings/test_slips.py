@@ -534,6 +534,10 @@ WRONG_FILTERS = [
     ("date_to", "31.01.2026", "", "is no date"),
     ("from", ["2026-01-31", "2026-02-01"], "", "is a list"),
     ("to", {"OR": ["2026-01-31"]}, "", "AND, OR or NOT"),
+    ("from", "2026-13-01", "", "no day of the calendar"),
+    ("to", "2026/2/30", "", "no day of the calendar"),
+    ("publish_timestamp", "2026-02-30", "", "no day of the calendar"),
+    ("timestamp", ["20260132T1000", "2026-02-01"], "[0]", "no day of the calendar"),
     ("to_ids", [0, 1], "", "is a list"),
 ]
 

@@ -41,6 +41,7 @@ _FIRST, _LAST = 10**8, 32_503_680_000
 _WITH_UNIT = re.compile(r"\d+(?:\.\d+)?[dhms]", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}(?:[T ]\d{2}:?\d{2}(?::?\d{2}(?:\.\d+)?)?\s*(?:Z|[+-]\d{2}:?\d{2})?)?")
 _DAY = re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?")
+_BEGIN_OF_DATE = re.compile(r"(\d{4})([-/.]?)(\d{1,2})\2(\d{1,2})(?!\d)")
 # Other texts that PHP's strtotime reads. What ends in d, h, m or s never gets there: MISP takes that for a unit.
 _IN_WORDS = re.compile(
     r".*\b(?:ago|today|yesterday|now|midnight|noon|last|first|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec).*"
@@ -158,8 +159,10 @@ def _time(entry: Any) -> str:
         return 'is no time: write "14d", a date, or seconds since 1970, without spaces around it.'
     if re.fullmatch(r"[+-]?\d+(?:\.\d+)?", text):
         return _since_1970(float(text[:40]))
-    if _WITH_UNIT.fullmatch(text) or _DATE.fullmatch(text):
+    if _WITH_UNIT.fullmatch(text):
         return ""
+    if _DATE.fullmatch(text):
+        return _no_such_day(text)
     if text[-1:].lower() not in _UNIT_LETTERS and _IN_WORDS.fullmatch(text):
         return ""
     return f"is no time that MISP understands, and finds nothing: write {_meant(text)}."
@@ -167,12 +170,26 @@ def _time(entry: Any) -> str:
 
 def _day(entry: Any) -> str:
     """Return what is wrong with a day: an age finds every event or none, and so does a number that is no time."""
-    if isinstance(entry, date) or (isinstance(entry, str) and _DAY.fullmatch(entry)):
+    if isinstance(entry, date):
         return ""
+    if isinstance(entry, str) and _DAY.fullmatch(entry):
+        return _no_such_day(entry)
     number = str(entry)
     if not isinstance(entry, bool) and re.fullmatch(r"\d+(?:\.\d+)?", number) and _FIRST <= float(number[:40]) <= _LAST:
         return ""
     return "is no date, as MISP wants here: write one as in 2026-01-31; an age such as 14d goes into publish_timestamp."
+
+
+def _no_such_day(text: str) -> str:
+    """Return what is wrong with a date whose letters are right: a month 13 finds nothing."""
+    begin = _BEGIN_OF_DATE.match(text)
+    if begin is None:
+        return ""
+    try:
+        date(int(begin[1]), int(begin[3]), int(begin[4]))
+    except ValueError:
+        return "is no day of the calendar: write one as in 2026-01-31."
+    return ""
 
 
 def _since_1970(seconds: float) -> str:
