@@ -313,15 +313,16 @@ def kind(value: str) -> str:
 
 def days_by_kind(value: dict[str, int]) -> dict[str, int]:
     """Accept days for kinds of observables, none of them twice; return each kind in the letter case of its paths."""
+    kinds = {key: canonical_kind(key) for key in value}
     keys: dict[str, str] = {}
     problems = [
         (f"[{key!r}]", f"is the same kind as {first!r}: keep one of them.")
-        for key in value
-        if (first := keys.setdefault(canonical_kind(key), key)) != key
+        for key, kind_ in kinds.items()
+        if (first := keys.setdefault(kind_, key)) != key
     ]
     if problems:
         raise PydanticCustomError("kinds", "has problems", {"problems": problems})
-    return {canonical_kind(key): days for key, days in value.items()}
+    return {kinds[key]: days for key, days in value.items()}
 
 
 def attribute_filters(value: dict[str, Any]) -> dict[str, Any]:
