@@ -13,7 +13,7 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING
 
 from helpers.commands import COMMANDS
-from helpers.commands.arguments import parse
+from helpers.commands.command_line import parse
 from helpers.errors import ExitCode, SettingsError, SyncError
 from helpers.log import is_kept, redact, safe_to_show, traceback_to_show
 from helpers.process import interrupts, streams

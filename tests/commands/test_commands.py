@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from helpers.commands import COMMANDS
-from helpers.commands.arguments import make_parser
+from helpers.commands.command_line import make_parser
 
 
 def test_the_table_has_what_can_be_typed_and_the_run():

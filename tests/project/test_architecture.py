@@ -316,7 +316,8 @@ def test_the_front_door_opens_on_helpers_only():
 def test_the_command_line_is_parsed_before_anything_of_others_is_imported():
     first = {
         "commands",
-        "commands.arguments",
+        "commands.command_line",
+        "commands.command_line.parser",
         "errors",
         "files",
         "log",

@@ -14,7 +14,7 @@ import pytest
 
 import constants
 from constants import Skip
-from helpers.commands import arguments
+from helpers.commands.command_line import parser as arguments
 from helpers.commands.run import summary_table
 from helpers.errors import MicrosoftError, MispError, RunActive, SettingsError
 from helpers.indicators.convert import convert_event

@@ -18,7 +18,7 @@ from rich.console import Console
 import script
 from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES
 from helpers.commands import status
-from helpers.commands.arguments import parse
+from helpers.commands.command_line import parse
 from helpers.commands.convert import events_in
 from helpers.commands.run import summary_table
 from helpers.microsoft.batch import OutcomeState

@@ -1,4 +1,4 @@
-"""The command line: what can be asked for, and which options go with what."""
+"""What parses the command line, and what it refuses."""
 
 from __future__ import annotations
 
