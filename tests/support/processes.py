@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from sandbox.terminal import Shown, in_terminal
 from tests.support import environ_for, hosts, misp_event
+
+__all__ = ["ROOT", "Host", "Shown", "in_terminal", "load"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,6 +49,12 @@ class Host:
                 process.kill()  # nothing would end it, and leaving the block waits for its end
                 raise
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def show(self, *arguments, columns=80, rows=50, typed="", env=None):
+        """Run script.py in a pseudo-terminal to its end; what a person sees. ``env`` is added to the host's."""
+        command = [sys.executable, str(ROOT / "script.py"), "--config", str(self.config), *arguments]
+        environ = {**self.environ, **(env or {})}
+        return in_terminal(command, columns=columns, rows=rows, typed=typed, env=environ)
 
     def start(self, *arguments, **options):
         """Start script.py; the process, whose output is to be read."""
