@@ -1,82 +1,21 @@
-"""A run, which is what happens without a command: its progress bar, and the summary that people and programs read."""
+"""A run's summary as a table."""
 
 from __future__ import annotations
 
-import json
-import logging
-import sys
-from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 from constants import AdoptionKind
-from helpers.log import redact, safe_to_show
+from helpers.log import safe_to_show
 from helpers.microsoft import OutcomeState
 from helpers.misp import Detours
-from helpers.settings import Settings
-from helpers.sync import Progress, Report, RunOptions, run
+from helpers.sync import Report
 from helpers.text import shorten
-
-logger = logging.getLogger(__name__)
 
 # What is counted, how many, and why or for example.
 Rows = Iterable[tuple[str, int, str]]
 
-TASK = "MISP events"
 LONGEST_EXAMPLE = 80
-
-
-def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
-    """Bring Sentinel in step with MISP, show what was done and return the exit code."""
-    options = RunOptions(arguments.uuid or "", arguments.full, arguments.retry_rejected, arguments.force_withdraw)
-    line = say if arguments.list else None
-    with progress_bar() as progress:
-        report = run.run(settings, options, workspace=arguments.workspace, progress=progress, line=line)
-    show_report(report, settings, as_json=arguments.json)
-    return report.exit_code
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """Yield what draws a run's progress on stderr; it draws nothing where nobody looks."""
-    if not sys.stderr.isatty():
-        yield Progress()
-        return
-    from rich import progress  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415  only for a terminal
-
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeElapsedColumn(),
-    )
-    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(TASK, total=None)
-        yield Progress(
-            lambda done, listed: bar.update(task, completed=done, total=listed),
-            lambda words: bar.update(task, description=f"{TASK}, {words}" if words else TASK),
-        )
-
-
-def show_report(report: Report, settings: Settings, *, as_json: bool) -> None:
-    """Print JSON where it is asked for, a table in a terminal, and on stderr only what went wrong."""
-    summary = json.dumps(redact.within(report.as_json()))
-    logger.info("Summary: %s", summary)
-    if as_json:
-        print(summary)
-    elif sys.stdout and (report.dry_run or sys.stdout.isatty()):
-        from rich.console import Console  # noqa: PLC0415  only for a terminal
-
-        Console().print(summary_table(report))
-    for trouble in report.troubles():
-        print(safe_to_show(trouble), file=sys.stderr)
-    if report.exit_code:
-        print(f"Exit code {report.exit_code}; the log is {settings.log_path}", file=sys.stderr)
-
-
-# -- the table ------------------------------------------------------------------------------------------------
 
 
 def summary_table(report: Report) -> Any:
