@@ -1,4 +1,4 @@
-"""One module for each command of ``script.py``; each is imported when it is chosen."""
+"""One module or package for each command of ``script.py``; each is imported when it is chosen."""
 
 from __future__ import annotations
 
