@@ -31,7 +31,7 @@ ms_api_version = "2024-02-01-preview"  # version of the STIX objects API
 ms_legacy_upload_key = "indicators"  # legacy API only: "indicators", or "value" for its older form
 ms_max_indicators_request = 100  # indicators in one request, 100 at most
 ms_max_requests_minute = 100  # requests in one minute
-ms_useragent = "MISP2Sentinel/1.0"  # the User-Agent header of each request
+ms_useragent = ""  # the User-Agent header of each request; "": MISP2Sentinel/ and its version
 sourcesystem = "MISP"  # source shown in Sentinel; changing it later uploads everything once more
 ms_endpoints = {  # base URLs; "": those of ms_cloud
     "authority": "",
@@ -79,7 +79,7 @@ misp_stories = {
     "sharing_group_id": None,  # share to this sharing group, and collect only from it
     "distribution": None,  # 0 to 4; None: 4 with a sharing group, else 0, your organisation only
     "request_timeout": 60,  # seconds to wait for an answer; MISP takes its time over large events
-    "user_agent": "MISP2Sentinel/1.0",  # the User-Agent header of each request
+    "user_agent": "",  # the User-Agent header of each request; "": MISP2Sentinel/ and its version
     "proxy_server": "",  # such as http://proxy.example.org:3128; "": the one in the environment
     "additional_headers": {},  # HTTP headers to send along
     "refresh_interval": 0,  # minutes after a successful collection in which collect does nothing

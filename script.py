@@ -22,6 +22,7 @@ from helpers.text import one_line
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
+    from types import ModuleType
 
     from helpers.settings import Settings
 
@@ -67,6 +68,8 @@ def _outcome(arguments: Namespace) -> int:
 
 def _run_command(arguments: Namespace) -> int:
     """Load the settings and import what the command needs, in this order: errors in settings must be quick."""
+    if arguments.version:
+        return _show_version()
     command = COMMANDS[arguments.command]
     settings = _settings(arguments)
     if command.reads_vault and settings.vault_secrets and not getattr(arguments, "offline", False):
@@ -74,6 +77,11 @@ def _run_command(arguments: Namespace) -> int:
 
         settings = with_secrets(settings)
     return importlib.import_module(command.module).main(settings, arguments, _say)
+
+
+def _show_version() -> int:
+    _say(f"MISP2Sentinel {_import_constants().VERSION}")
+    return ExitCode.DONE
 
 
 def _missing(error: Exception) -> str:
@@ -90,10 +98,10 @@ def _missing(error: Exception) -> str:
     return ""
 
 
-def _import_constants() -> None:
+def _import_constants() -> ModuleType:
     """Import what a site may have edited, before anything else does. Raises SettingsError."""
     try:
-        importlib.import_module("constants")
+        return importlib.import_module("constants")
     except Exception as error:  # whatever a slip in it leads to
         line = error.lineno if isinstance(error, SyntaxError) else extract_tb(error.__traceback__)[-1].lineno
         words = f"constants.py stopped in line {line} with {type(error).__name__} ({one_line(error)}): fix that line"

@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from constants import VERSION
 from helpers import log
 from helpers.commands.share import key_owner
 from helpers.errors import MispError, MispMoved, MispRefused, RunActive, SettingsError, SyncError
@@ -40,6 +41,7 @@ class Preflight:
         """
         self.settings.destinations(workspace)
         self._tell("ok  ", "settings", _validity(self.settings.warnings), "")
+        self._tell("ok  ", "version", f"MISP2Sentinel {VERSION}", "")
         for name, warning in cross_checks.distrusted_places(self.settings):
             self._tell("warn", name, warning, "")
         state = {"state_dir", "state_url"} if self.settings.state_url else {"state_dir"}

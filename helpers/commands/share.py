@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from constants import VERSION
 from helpers.errors import ExitCode, MispDeclined, MispError, SettingsError, StoryStopped
 from helpers.process import interrupts
 from helpers.settings import Settings
@@ -55,7 +56,16 @@ def share(
     counts = Counter(outcome.state for outcome in outcomes)
     if as_json:
         by_state = {state: counts[state] for state in STATES}
-        say(json.dumps({"stories": [outcome.as_json() for outcome in outcomes], **by_state, "exit_code": code}))
+        say(
+            json.dumps(
+                {
+                    "version": VERSION,
+                    "stories": [outcome.as_json() for outcome in outcomes],
+                    **by_state,
+                    "exit_code": code,
+                }
+            )
+        )
     else:
         say(", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]) or "no story")
     return code

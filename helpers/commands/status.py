@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from constants import VERSION
 from helpers.commands.explain_ledger import Json, iso_time
 from helpers.errors import NoLedger
 from helpers.indicators import DAY
@@ -56,6 +57,7 @@ def status(
     wanted = len(settings.destinations())
     late = max_age_hours is not None and _too_old(destinations, wanted, max_age_hours, moment)
     answer = {
+        "version": VERSION,
         "state_dir": str(settings.state_path) if settings.has_state_path else None,
         "destinations": destinations,
         "max_age_hours": max_age_hours,

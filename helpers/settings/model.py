@@ -59,7 +59,7 @@ class Settings(BaseModel):
     ms_legacy_upload_key: Literal["indicators", "value"] = "indicators"
     ms_max_indicators_request: Annotated[int, Field(ge=1, le=100)] = 100
     ms_max_requests_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 100
-    ms_useragent: UserAgent = "MISP2Sentinel/1.0"
+    ms_useragent: UserAgent = validators.OWN_USER_AGENT
     sourcesystem: Annotated[str, AfterValidator(validators.source_system)] = SOURCE_SYSTEM
     ms_endpoints: Endpoints = Endpoints()
     ms_verifycert: Certificates = True

@@ -136,7 +136,7 @@ class MispStories(FrozenModel):
     sharing_group_id: Annotated[int | None, Field(ge=1)] = None
     distribution: Annotated[int | None, Field(ge=0, le=4)] = None
     request_timeout: Seconds = 60
-    user_agent: UserAgent = "MISP2Sentinel/1.0"
+    user_agent: UserAgent = validators.OWN_USER_AGENT
     proxy_server: Annotated[ProxyAddress, Field(repr=False)] = ""
     additional_headers: Headers = {}
     refresh_interval: Annotated[int, Field(ge=0, le=525_600)] = 0

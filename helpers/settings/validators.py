@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
+from constants import VERSION
 from helpers.settings.addresses import canonical_address
 from helpers.settings.attribute_filters import AttributeFilters, FilterProblems
 from helpers.settings.config.values import filter_values
@@ -40,6 +41,9 @@ _MISP_PAGE = re.compile(
     r"/(?:attributes|events|feeds|objects|servers|tags|users)/(?:getVersion|index|login|restSearch|view)\b.*",
     re.IGNORECASE,
 )
+OWN_USER_AGENT = f"MISP2Sentinel/{VERSION}"
+# What was in the file of settings as it was shipped is no name that somebody chose.
+_NOT_CHOSEN = frozenset({"", "MISP2Sentinel/1.0"})
 ANY_TENANT = frozenset({"common", "organizations", "consumers"})
 
 
@@ -179,10 +183,8 @@ def header_value(value: str) -> str:
 
 
 def user_agent(value: str) -> str:
-    """Accept a name that can be sent as User-Agent."""
-    if not value.strip():
-        raise ValueError("is empty: write a name, or leave the setting out.")
-    return header_value(value)
+    """Accept a name that can be sent as User-Agent; where none was chosen it is this program's, with its version."""
+    return OWN_USER_AGENT if value in _NOT_CHOSEN else header_value(value)
 
 
 def proxy_scheme(value: str) -> str:

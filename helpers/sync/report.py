@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from constants import LOG_NO_VALID_UNTIL, AdoptionKind, Skip
+from constants import LOG_NO_VALID_UNTIL, VERSION, AdoptionKind, Skip
 from helpers.errors import ExitCode, MispError, SyncError
 from helpers.indicators import Skipped
 from helpers.ledger import ObjectRecord
@@ -206,6 +206,7 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """The run for programs; ``indicators`` is the sum of accepted, rejected and pending."""
         return {
+            "version": VERSION,
             "dry_run": self.dry_run,
             "events": self.events,
             "attributes": self.attributes,

@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from constants import VERSION
 from helpers.errors import SettingsError
 from helpers.files import user_name
 from helpers.settings.config import places
@@ -64,6 +65,15 @@ def site(tmp_path):
         return load(path, environ or {}, offline=offline)
 
     return write_and_load
+
+
+@pytest.mark.parametrize("line", ["", 'ms_useragent = ""', 'ms_useragent = "MISP2Sentinel/1.0"'])
+def test_the_user_agent_has_the_version_where_none_was_chosen(site, line):
+    assert site(FILLED + line).settings.ms_useragent == f"MISP2Sentinel/{VERSION}"
+
+
+def test_a_user_agent_that_was_chosen_is_sent_as_it_is(site):
+    assert site(FILLED + 'ms_useragent = "MISP2Sentinel/1.0 (paris)"').settings.ms_useragent.endswith("/1.0 (paris)")
 
 
 def from_environment(*removed, offline=False, **added) -> Loaded:
@@ -750,7 +760,7 @@ BAD = [
     ("sourcesystem", '"microsoft sentinel"', "Microsoft keeps"),
     ("sourcesystem", '"Azure Sentinel"', "Microsoft keeps"),
     ("sourcesystem", '"SECURITYGRAPH"', "Microsoft keeps"),
-    ("ms_useragent", '""', "empty"),
+    ("ms_useragent", '" "', "begins or ends with a space"),
     ("ms_useragent", r'"a\nb"', "line break"),
     ("ms_api_version", '"latest"', "2024-02-01-preview"),
     ("ms_legacy_upload_key", '"values"', "'indicators' or 'value'"),

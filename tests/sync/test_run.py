@@ -13,10 +13,11 @@ from pathlib import Path
 
 import filelock
 import pytest
+from flask import request
 from rich.console import Console
 
 import script
-from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES
+from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES, VERSION
 from helpers.commands import status
 from helpers.commands.command_line import parse
 from helpers.commands.convert import events_in
@@ -122,6 +123,20 @@ def test_two_runs_give_the_same_ids(site):
     first = set(site.box.azure.live())
     site.run()
     assert set(site.box.azure.live()) == first
+
+
+def test_misp_and_microsoft_learn_which_version_asks(site):
+    load(site, events=1)
+    asking = {"misp": set(), "azure": set()}
+
+    def heard(server):
+        return lambda _: asking[server].add(request.headers["User-Agent"])
+
+    site.box.misp.faults.add(Fault("/", "status", when=heard("misp")))
+    site.box.azure.faults.add(Fault("/", "status", when=heard("azure")))
+    site.run()
+    assert asking["azure"] == {f"MISP2Sentinel/{VERSION}"}
+    assert asking["misp"] and all(name.endswith(f"MISP2Sentinel/{VERSION}") for name in asking["misp"])
 
 
 MISP_FAULTS = {
@@ -493,7 +508,7 @@ def test_check_says_what_works_and_where_the_settings_come_from(site):
     load(site)
     done = site.script("check")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [line[:4] for line in done.stdout.splitlines()] == ["ok  "] * 7
+    assert [line[:4] for line in done.stdout.splitlines()] == ["ok  "] * 8
     assert "environment MISP2SENTINEL_MISP_KEY" in done.stdout
     assert str(site.config) in done.stdout
     assert site.box.azure.objects() == {}

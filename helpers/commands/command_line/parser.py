@@ -70,6 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="store_true", help="show which version this is")
     _add_options(parser, {**_EVERYWHERE, **_REPORTS, **_PLANS, **_RUNS}, in_command=False)
     subparsers = parser.add_subparsers(dest="command", title="commands (none: one run)")
     commands = {name: subparsers.add_parser(name, help=words) for name, (words, _) in _COMMANDS.items()}
