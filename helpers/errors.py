@@ -3,6 +3,7 @@
     SyncError                     a sentence for the operator, never a traceback
     ├── SettingsError             exit 2: every problem at once, each with how to fix it
     ├── InputError                exit 2: a file named to convert cannot be read
+    ├── EventNotFound             exit 2: the one event that a run was asked for is not there, or not to be sent
     ├── LedgerError               exit 2: the ledger cannot be used
     │   └── NoLedger              … since state_url is "none"
     ├── LedgerRefusal             exit 2: the ledger takes one row of many not, which costs a run only its event
@@ -58,6 +59,12 @@ class SettingsError(SyncError):
 
 class InputError(SyncError):
     """A file given on the command line cannot be read or is not a MISP event."""
+
+    exit_code = ExitCode.SETTINGS
+
+
+class EventNotFound(SyncError):
+    """The event that ``--uuid`` names is not there, not published or outside of the site's filters."""
 
     exit_code = ExitCode.SETTINGS
 

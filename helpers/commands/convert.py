@@ -24,22 +24,48 @@ def main(settings: Settings, arguments: Namespace, _say: Callable[[str], None]) 
 def convert_files(paths: Iterable[Path], settings: Settings, out: TextIO, notes: TextIO) -> int:
     """Write the indicators of all files to ``out`` as one JSON array and each skip to ``notes``.
 
-    Returns the exit code: 2 when a file could not be used (it is named, the others are converted).
+    Returns the exit code: 2 when a file could not be used (it is named, the others are converted). Where none could,
+    nothing is written to ``out``: an empty array would say that there is nothing to send.
     """
     now, rules = datetime.now(UTC), ConversionRules.of(settings)
-    exit_code, comma = ExitCode.DONE, "\n"
-    out.write("[")
+    exit_code, array = ExitCode.DONE, _Array(out)
     for path in paths:
         try:
-            for event in events_in(path):
-                for indicator in _converted(event, rules, now, notes):
-                    out.write(comma + json.dumps(rules.format.shown(indicator)))
-                    comma = ",\n"
+            events = events_in(path)
         except InputError as error:
             exit_code = error.exit_code
             notes.write(f"{printable(str(error))}\n")
-    out.write("\n]\n")
+            continue
+        array.begin()
+        for event in events:
+            for indicator in _converted(event, rules, now, notes):
+                array.add(rules.format.shown(indicator))
+    array.end()
     return exit_code
+
+
+class _Array:
+    """A JSON array on a stream, an entry a line; where it was never begun, nothing is written."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._separator = ""
+
+    def begin(self) -> None:
+        """Open the array, once."""
+        if not self._separator:
+            self._out.write("[")
+            self._separator = "\n"
+
+    def add(self, entry: Any) -> None:
+        """Append an entry."""
+        self._out.write(self._separator + json.dumps(entry))
+        self._separator = ",\n"
+
+    def end(self) -> None:
+        """Close the array, if it was begun."""
+        if self._separator:
+            self._out.write("\n]\n")
 
 
 def events_in(path: Path) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from helpers.microsoft import api_for
 from helpers.misp import ListedEvent
 from helpers.settings import Settings
 from helpers.sync.delivery import Delivery
-from helpers.sync.event_selection import RunConditions, needs_published
+from helpers.sync.event_selection import RunConditions, decide_not_listed, needs_published, what_stays
 from helpers.sync.event_sync import EventSync, SyncContext
 from helpers.sync.object_planner import ObjectPlanner
 from helpers.sync.plan import Plan, renewal
@@ -278,6 +278,17 @@ class DestinationSync:
         """Have the one event read that was asked for."""
         known = self.surveyor.known.get(listed.uuid)
         self.to_read = {listed.uuid: listed if known is None or known.listed else None}
+
+    def stays(self, uuid: str, row: ListedEvent | None) -> str:
+        """Say what is live of the one event that was asked for and not found, and what a whole run does about it."""
+        known = self.surveyor.known.get(uuid)
+        if known is None:
+            return ""
+        conditions = replace(self.surveyor.conditions, force=False)
+        decision = decide_not_listed(known, row, conditions, lambda: True)
+        live = self.destination.ledger.live_of([uuid], self._now)
+        counts = self._absence_counts and not self.destination.narrowed
+        return what_stays(live, decision, conditions.grace, absence_counts=counts)
 
     def survey_listing(self, index: Mapping[str, ListedEvent], listed: Mapping[str, ListedEvent]) -> Sequence[str]:
         """Decide on every event known or listed; return the known ones that MISP is to be asked for by UUID."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -118,6 +118,67 @@ def _decide_gone(event: EventRecord, run: RunConditions) -> Decision:
     if run.site_admin or run.force or own or not event.published:
         return Decision(Action.LET_GO, WithdrawalReason.GONE)
     return _hold(event, run, WithdrawalReason.GONE)
+
+
+# -- the one event that a run was asked for -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MissingEvent:
+    """The one event that a run was asked for and that the filters do not find, their time windows set aside.
+
+    ``row`` is what MISP shows of it without any filter, ``left_out_by`` the names in misp_event_filters that leave it
+    out by themselves, ``origin`` where misp_event_filters come from, ``published_only`` that they take published events
+    only, and ``sees_all`` that MISP hides nothing from the key.
+    """
+
+    uuid: str
+    row: ListedEvent | None
+    left_out_by: Sequence[str]
+    origin: str
+    published_only: bool
+    sees_all: bool
+
+    def __str__(self) -> str:
+        """Say which of these it is, and what to do."""
+        if self.row is None:
+            return self._not_shown()
+        unpublished = self.published_only and not self.row.published
+        if unpublished and not self.left_out_by:
+            return (
+                f"Event {self.uuid} is not published, and misp_event_filters ({self.origin}) want published events: "
+                "publish it in MISP and run this again. Nothing was sent."
+            )
+        publish = "not published (publish it in MISP), and " if unpublished else ""
+        names = f" by {', '.join(map(repr, self.left_out_by))}" if self.left_out_by else ""
+        return (
+            f"Event {self.uuid} is {publish}outside of the filters: misp_event_filters ({self.origin}) leave it "
+            f"out{names}. Change the event in MISP, or that filter. Nothing was sent."
+        )
+
+    def _not_shown(self) -> str:
+        if self.sees_all:
+            return f"MISP has no event {self.uuid}: is it the UUID of an event, or was that deleted? Nothing was sent."
+        return (
+            f"MISP shows this key no event {self.uuid}: there is none (is it the UUID of an event, or was that "
+            "deleted?), or it is not shared with the organisation of the key, which MISP answers in the same way. "
+            "Nothing was sent."
+        )
+
+
+def what_stays(live: int, decision: Decision, grace: int, *, absence_counts: bool) -> str:
+    """Say what is live of such an event, and what the next run without --uuid does about it, ``grace`` in seconds."""
+    if not live:
+        return ""
+    count = f"{live} indicator{'s' if live > 1 else ''} of it {'are' if live > 1 else 'is'} live in Sentinel"
+    if not absence_counts or decision.action is Action.NOTHING:
+        return f"{count} and will stay there."
+    if decision.action is Action.HOLD:
+        return (
+            f"{count} and will be held until MISP shows the event published again, for unpublished_grace_days "
+            f"({grace // DAY}) at most."
+        )
+    return f"{count}: a run without --uuid withdraws what is of this event alone, if no guard holds that back."
 
 
 def needs_published(filters: Mapping[str, Any]) -> bool:

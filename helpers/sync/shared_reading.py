@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from constants import LOG_EVENT_ERROR, LOG_MISP_PAGE, LOG_PROCESSED
-from helpers.errors import LedgerError, MispError, SyncError, TimeUp
+from helpers.errors import EventNotFound, LedgerError, MispError, SyncError, TimeUp
 from helpers.indicators import ConversionRules, Item
 from helpers.log import DestinationLogger
 from helpers.misp import Event, ListedEvent, MispReader, Page, ReadAhead, decaying_models, search_filters
 from helpers.settings import Settings
 from helpers.sync.destination import DestinationRun, DestinationSync, RunOptions, begin_sync
-from helpers.sync.event_selection import settings_fingerprint
+from helpers.sync.event_selection import MissingEvent, needs_published, settings_fingerprint
 from helpers.sync.event_sync import EventSync, PreparedSlice
 
 logger = logging.getLogger(__name__)
@@ -153,10 +153,37 @@ class SharedReading:
         filters = search_filters.for_one_event(self.settings.misp_event_filters, self.options.uuid)
         listed = [event for event in self.reader.listing(filters) if event.uuid == self.options.uuid]
         if not listed:
-            raise MispError(f"no event {self.options.uuid} under misp_event_filters (time windows set aside)")
+            self._end_without_event(self.options.uuid)
         for sync in self._active:
             sync.survey_one(listed[0])
         self._read_pages(listed, filters)
+
+    def _end_without_event(self, uuid: str) -> NoReturn:
+        """Say why the filters do not find an event, and what of it is live where. Raises EventNotFound."""
+        row = self.reader.find_events({}, [uuid]).get(uuid)
+        left_out_by = list(self._to_blame(uuid)) if row else []
+        origin = self.settings.source_of("misp_event_filters")
+        sees_all = any(sync.surveyor.conditions.site_admin for sync in self._active)
+        missing = MissingEvent(uuid, row, left_out_by, origin, self._published_only, sees_all)
+        remarks = [
+            f"{sync.name}: {words}".removeprefix(": ") for sync in self._active if (words := sync.stays(uuid, row))
+        ]
+        error = EventNotFound(" ".join([str(missing), *remarks]))
+        logger.error("%s", error)
+        for sync in self._active:
+            sync.report.fail(error)
+        raise error
+
+    def _to_blame(self, uuid: str) -> Iterator[str]:
+        """Yield the names in misp_event_filters, but for that an event is to be published, that leave one out alone."""
+        apart = search_filters.TIME_WINDOWS | {"limit", "page"} | ({"published"} if self._published_only else set())
+        for name, value in self.settings.misp_event_filters.items():
+            if name not in apart and uuid not in self.reader.find_events({name: value}, [uuid]):
+                yield name
+
+    @property
+    def _published_only(self) -> bool:
+        return needs_published(self.settings.misp_event_filters)
 
     def _read_all(self) -> None:
         """Ask what changed, once for all, and read what any destination wants to see."""

@@ -120,6 +120,16 @@ def test_files_that_cannot_be_used_are_named_and_the_rest_converted(convert, tmp
     assert "Traceback" not in run.stderr
 
 
+def test_where_no_file_can_be_used_stdout_has_no_empty_array(convert):
+    run = convert("missing", "cut", cut=BROKEN["cut"])
+    assert (run.returncode, run.stdout, len(run.stderr.splitlines())) == (2, "", 2)
+
+
+def test_a_good_file_without_indicators_is_an_empty_array_beside_a_bad_one(convert):
+    run = convert("missing", "quiet", quiet=EVENT | {"Attribute": []})
+    assert (run.returncode, json.loads(run.stdout)) == (2, [])
+
+
 def test_settings_count_and_bad_ones_are_reported(convert, tmp_path):
     run = convert(event=EVENT, environ={"MISP2SENTINEL_SEND_PRIVATE_AND_CIDR": "true"})
     assert "[ipv4-addr:value = '10.0.0.1']" in patterns(run)

@@ -6,7 +6,7 @@ import pytest
 
 import constants
 from constants import Skip, WithdrawalReason
-from helpers.errors import SettingsError
+from helpers.errors import EventNotFound, SettingsError
 from helpers.indicators import seconds
 from helpers.indicators.values import addresses
 from helpers.microsoft.batch import OutcomeState
@@ -15,6 +15,7 @@ from helpers.misp.paged_search import PagedSearch
 from helpers.sync import RunOptions, settings_fingerprint
 from helpers.sync.run import opened, run
 from sandbox.faults import Fault
+from sandbox.misp.app import READONLY_KEY
 from tests.support import hosts, misp_event
 from tests.support.in_process import UPLOAD_PATH, OneProcess
 
@@ -561,3 +562,83 @@ def test_another_spelling_is_the_same_destination_and_the_same_misp(make_site):
     assert len(site.azure.uploads) == uploads
     with opened(site.settings) as ledger:
         assert len(ledger.destinations()) == 1
+
+
+# --- one event that the filters do not find ------------------------------------------------------------
+
+
+def asked_for(site, number, **options):
+    """What a run says that was asked for one event, and did not find it: exit code 2, and nothing was done."""
+    uploads, before = len(site.azure.uploads), site.live()
+    with pytest.raises(EventNotFound) as caught:
+        later(site, uuid=uuid(number), **options)
+    assert caught.value.exit_code == 2
+    assert (len(site.azure.uploads), site.live()) == (uploads, before)
+    return str(caught.value)
+
+
+def test_an_event_that_is_not_there_is_no_failure_of_misp(make_site):
+    site = make_site()
+    load(site)
+    assert asked_for(site, 9).startswith(f"MISP has no event {uuid(9)}: ")
+
+
+def test_an_event_that_the_key_may_not_see_looks_like_one_that_is_not_there(make_site):
+    site = make_site(MISP_KEY=READONLY_KEY)
+    load(site)
+    site.misp.organisation_uuid, site.misp.unpublishedprivate = "30000000-0000-4000-8000-000000000001", True
+    site.misp.unpublish(uuid(1))
+    assert asked_for(site, 1) == asked_for(site, 9).replace(uuid(9), uuid(1))
+    words = asked_for(site, 9)
+    assert words.startswith(f"MISP shows this key no event {uuid(9)}: ")
+    assert "not shared with the organisation of the key, which MISP answers in the same way" in words
+
+
+def test_an_event_that_is_not_published_is_no_failure_of_misp(make_site):
+    site = make_site()
+    load(site)
+    site.misp.unpublish(uuid(2))
+    words = asked_for(site, 2)
+    assert words.startswith(f"Event {uuid(2)} is not published, and misp_event_filters (")
+    assert "publish it in MISP and run this again" in words
+    assert "outside of the filters" not in words and "live" not in words
+    site.misp.publish(uuid(2))
+    assert later(site, uuid=uuid(2)).indicators == 3
+
+
+def test_an_event_outside_of_the_filters_is_said_with_the_filters_that_leave_it_out(make_site):
+    site = make_site('{"published": 1, "tags": ["no:such"], "org": ["nobody"], "publish_timestamp": "1d", "to_ids": 1}')
+    load(site)
+    words = asked_for(site, 1)
+    assert words.startswith(f"Event {uuid(1)} is outside of the filters: misp_event_filters (")
+    assert "leave it out by 'tags', 'org'. Change the event in MISP, or that filter" in words
+    site.misp.unpublish(uuid(1))
+    assert "is not published (publish it in MISP), and outside of the filters: " in asked_for(site, 1)
+
+
+def test_what_was_sent_of_an_event_that_is_not_found_stays_and_is_said(make_site):
+    site = make_site()
+    load(site, events=4)
+    site.run()
+    site.misp.unpublish(uuid(1))
+    site.misp.edit_info(uuid(2), "edited, which unpublishes it")
+    site.misp.delete(uuid(3))
+    leaves = "3 indicators of it are live in Sentinel: a run without --uuid withdraws"
+    assert leaves in asked_for(site, 1)
+    assert "3 indicators of it are live in Sentinel and will be held until" in asked_for(site, 2)
+    assert leaves in asked_for(site, 3)
+    filters(site, published=1, tags=["no:such"])
+    assert leaves in asked_for(site, 4)
+    filters(site, published=1, tags=["no:such"], limit=1)
+    assert "3 indicators of it are live in Sentinel and will stay there" in asked_for(site, 4)
+    filters(site, published=1)
+    later(site)
+    assert len(site.live()) == 6, "what was held, and what was published"
+    assert "live" not in asked_for(site, 1)
+
+
+def test_an_event_that_is_not_found_is_said_in_the_log_too(make_site, caplog):
+    site = make_site()
+    load(site)
+    words = asked_for(site, 9)
+    assert words in caplog.messages

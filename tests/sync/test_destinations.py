@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 from collections import Counter
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from unittest import mock
 import pytest
 import requests
 
-from helpers.errors import SettingsError
+from helpers.errors import EventNotFound, SettingsError
 from helpers.log import silence_libraries
 from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.rate_limit import Clock
@@ -398,3 +399,18 @@ def destinations(folder, tenants, **others):
     config.write_text("")
     environ = {"MISP2SENTINEL_MISP_DOMAIN": "https://misp.example.org", "MISP2SENTINEL_MISP_KEY": "k" * 40}
     return load(config, {**environ, "tenants": json.dumps(tenants), **others}).settings.destinations()
+
+
+def test_of_an_event_that_is_not_found_each_destination_says_what_it_has(make_site):
+    filters = {1: {"exclude_types": ["domain"]}, 2: {"exclude_types": ["ip-src"]}}
+    site = make_site(TimeOfEach(), filters=lambda number: filters.get(number, {}))
+    for name in NAMES[:3]:
+        assert site.run(name).exit_code == 0
+    (event,) = (row["uuid"] for row in site.misp.events())
+    site.misp.unpublish(event)
+    with pytest.raises(EventNotFound) as caught:
+        site.run(uuid=event)
+    words = str(caught.value)
+    assert words.startswith(f"Event {event} is not published, ")
+    said = re.findall(r"(site\d): (\d+) indicators of it are live", words)
+    assert said == [("site0", "60"), ("site2", "60")], "site1 has nothing of it, the others do not know it"

@@ -22,6 +22,7 @@ from helpers.commands import status
 from helpers.commands.command_line import parse
 from helpers.commands.convert import events_in
 from helpers.commands.run import summary_table
+from helpers.errors import EventNotFound
 from helpers.microsoft.batch import OutcomeState
 from helpers.misp.reader import MispReader
 from helpers.misp.search_filters import NOTHING_FOUND
@@ -352,12 +353,20 @@ def test_one_event_by_uuid_under_the_site_s_filters(site):
     load(site)
     site.box.misp.unpublish(misp_event(4)["uuid"])
     assert site.run(uuid=misp_event(3)["uuid"]).indicators == 30
-    missing = site.run(uuid=misp_event(4)["uuid"])
-    assert missing.exit_code == 3
-    assert misp_event(4)["uuid"] in missing.misp_error
+    with pytest.raises(EventNotFound, match="is not published"):
+        site.run(uuid=misp_event(4)["uuid"])
 
 
 # -- the command line ---------------------------------------------------------------------------------
+
+
+def test_an_event_that_is_not_found_is_an_error_of_the_command_line(site):
+    load(site)
+    done = site.script("--uuid", misp_event(9)["uuid"], "--json")
+    assert done.returncode == 2
+    (words,) = done.stderr.splitlines()
+    assert f"no event {misp_event(9)['uuid']}" in words
+    assert json.loads(done.stdout) == {"error": words, "exit_code": 2}
 
 
 def test_a_run_in_cron_is_silent(site):
@@ -733,7 +742,8 @@ def test_a_header_that_looks_like_json_leaves_the_summary_whole(site):
 def test_a_site_s_own_choice_of_events_holds_for_one_event_too(site):
     load(site)
     site.config.write_text("misp_event_filters = {'published': 1, 'eventid': ['2']}")
-    assert site.run(uuid=misp_event(1)["uuid"]).exit_code == 3
+    with pytest.raises(EventNotFound, match="by 'eventid'"):
+        site.run(uuid=misp_event(1)["uuid"])
     assert site.run(uuid=misp_event(2)["uuid"]).indicators == 30
 
 
@@ -741,8 +751,9 @@ def test_a_site_s_own_choice_by_id_and_by_uuid_holds_for_one_event_and_for_known
     load(site)
     chosen = f"'eventid': ['1', '2'], 'uuid': ['{misp_event(2)['uuid']}', '{misp_event(3)['uuid']}']"
     site.config.write_text(f"misp_event_filters = {{'published': 1, {chosen}}}")
-    for number in (1, 3, 4):
-        assert site.run(uuid=misp_event(number)["uuid"]).exit_code == 3
+    for number, guilty in ((1, "'uuid'"), (3, "'eventid'"), (4, "'eventid', 'uuid'")):
+        with pytest.raises(EventNotFound, match=f"by {guilty}"):
+            site.run(uuid=misp_event(number)["uuid"])
     assert site.run(uuid=misp_event(2)["uuid"]).indicators == 30
     reader = MispReader(loading.load(site.config, site.environ).settings)
     filters = reader.settings.misp_event_filters
