@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from helpers.commands import COMMANDS
 from helpers.commands.command_line import parse
+from helpers.commands.screen import Line, Screen, Tone, verdict
 from helpers.errors import ExitCode, SettingsError, SyncError
 from helpers.log import is_kept, redact, safe_to_show, traceback_to_show
 from helpers.process import interrupts, streams
@@ -126,7 +127,7 @@ def _settings(arguments: Namespace) -> Settings:
     for warning in loaded.warnings:
         logger.warning("%s", warning)
         if arguments.command or warning in loud or sys.stderr.isatty():  # cron mails what would send everything
-            print(safe_to_show(f"warning: {warning}"), file=sys.stderr)
+            Screen(sys.stderr).show(Line(warning, Tone.ODD, mark="warning:"))
     return settings
 
 
@@ -145,8 +146,8 @@ def _prepare_log(settings: Settings, arguments: Namespace) -> None:
     log.set_up(settings.log_path, detailed=detailed, on_terminal=arguments.verbose)
 
 
-def _say(line: str) -> None:
-    print(safe_to_show(line))
+def _say(line: Line | str) -> None:
+    Screen(sys.stdout).show(line)
     streams.end_if_lost()
 
 
@@ -158,13 +159,13 @@ def _printed(code: int) -> int:
     if is_kept():
         logger.error(STDOUT_LOST, trouble.strerror)
     if trouble.errno != errno.EPIPE:  # whoever read it has seen enough
-        print(STDOUT_LOST % trouble.strerror, file=sys.stderr)
+        Screen(sys.stderr).show(verdict(Tone.BAD, STDOUT_LOST % trouble.strerror))
     return code or ExitCode.UNFINISHED
 
 
 def _say_error(lines: Sequence[str], exit_code: int, *, as_json: bool) -> None:
-    for line in lines:  # what strangers say makes no line of its own
-        print(safe_to_show(line), file=sys.stderr)
+    for line in lines:
+        Screen(sys.stderr).show(verdict(Tone.BAD, line))
     if as_json:
         print(json.dumps({"error": redact("\n".join(lines)), "exit_code": exit_code}))
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import requests
 from pydantic import SecretStr
 
-from helpers.commands.explain_misp import MispView
+from helpers.commands.explain.misp_view import MispView
 from helpers.errors import MispError, MispRefused
 from helpers.http import MIB, Limits, PinnedHttpAdapter
 from helpers.ledger.lookup import Question

@@ -24,7 +24,7 @@ COMMANDS = {
     "check": Command("helpers.commands.check"),
     "convert": Command("helpers.commands.convert", offline=True),
     "status": Command("helpers.commands.status"),
-    "explain": Command("helpers.commands.explain", reads_vault=True),
+    "explain": Command("helpers.commands.explain.command", reads_vault=True),
     "adopt": Command("helpers.commands.adopt", keeps_log=True, reads_vault=True),
     "share": Command("helpers.commands.share", stories=True),
     "collect": Command("helpers.commands.collect", stories=True),

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from constants import VERSION
-from helpers.commands.explain_ledger import Json, iso_time
+from helpers.commands.explain.ledger_view import Json, iso_time
 from helpers.errors import NoLedger
 from helpers.indicators import DAY
 from helpers.ledger import LedgerDestination, Stage, ledger_destinations

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from constants import Skip, WithdrawalReason
-from helpers.commands import advice
-from helpers.commands.explain import MOST_SHOWN, explain
+from helpers.commands.explain import advice
+from helpers.commands.explain.command import MOST_SHOWN, explain
 from helpers.indicators import DAY
 from helpers.indicators.values import Unsendable, normalise
 from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, Source, Stage, packed

@@ -21,7 +21,7 @@ import constants
 from constants import Skip
 from helpers.commands import adopt, check, status, withdraw
 from helpers.commands.convert import convert_files
-from helpers.commands.explain import explain
+from helpers.commands.explain.command import explain
 from helpers.errors import SettingsError
 from helpers.indicators.convert import convert_event
 from helpers.indicators.request_event import RequestObjectEvent

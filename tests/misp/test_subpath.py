@@ -11,7 +11,7 @@ import requests
 from helpers.commands.adopt import adopt
 from helpers.commands.check import Preflight
 from helpers.commands.collect import collect
-from helpers.commands.explain import explain
+from helpers.commands.explain.command import explain
 from helpers.commands.share import share
 from helpers.commands.withdraw import withdraw_all
 from helpers.misp.client import TRIES

@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from constants import HASH_TYPES
-from helpers.commands import advice
-from helpers.commands.advice import Obstacle
-from helpers.commands.explain_ledger import Json
+from helpers.commands.explain import advice
+from helpers.commands.explain.advice import Obstacle
+from helpers.commands.explain.ledger_view import Json
 from helpers.indicators import ConversionResult, ConversionRules, convert_event, event_url, is_true
 from helpers.ledger import Question
 from helpers.misp import Event, ListedEvent, MispReader

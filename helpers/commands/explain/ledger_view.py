@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from constants import TLP_MARKINGS, Skip
-from helpers.commands import advice
+from helpers.commands.explain import advice
 from helpers.indicators import DAY, Unsendable, event_url, normalise
 from helpers.ledger import (
     AttributeRecord,

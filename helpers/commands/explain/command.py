@@ -8,8 +8,8 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from helpers.commands import advice
-from helpers.commands.explain_ledger import Json, LedgerView
+from helpers.commands.explain import advice
+from helpers.commands.explain.ledger_view import Json, LedgerView
 from helpers.errors import ExitCode, MispError, NoLedger
 from helpers.ledger import Question, Stage, ledger_destinations
 from helpers.microsoft import Clock
@@ -63,7 +63,7 @@ def explain(
 
 
 def _ask_misp(settings: Settings, asked: Question, views: list[LedgerView], now: int, clock: Clock) -> Json:
-    from helpers.commands.explain_misp import MispView  # noqa: PLC0415  the converter comes with it
+    from helpers.commands.explain.misp_view import MispView  # noqa: PLC0415  the converter comes with it
     from helpers.misp import MispReader  # noqa: PLC0415  not needed offline
 
     in_ledger = sorted({attribute for view in views for attribute in view.attributes})
