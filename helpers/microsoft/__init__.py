@@ -5,6 +5,7 @@ from helpers.microsoft.batch import Outcome, OutcomeState, OutgoingObject
 from helpers.microsoft.batch_sender import BatchSender
 from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.management_api import NAMES, ManagementApi, is_named
+from helpers.microsoft.particulars import Failure, taken_apart
 from helpers.microsoft.rate_limit import Clock, RateLimiters
 from helpers.microsoft.request_manager import RequestManager
 from helpers.microsoft.responses import Answer
@@ -15,6 +16,7 @@ __all__ = [
     "Api",
     "BatchSender",
     "Clock",
+    "Failure",
     "ManagementApi",
     "MicrosoftClient",
     "Outcome",
@@ -25,4 +27,5 @@ __all__ = [
     "api_for",
     "is_named",
     "principal_of",
+    "taken_apart",
 ]

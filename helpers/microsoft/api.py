@@ -61,8 +61,8 @@ class Api(Protocol):
     def interpret(self, answer: Answer, batch: Batch, now: datetime) -> Verdict:
         """Say what an answer means for a batch."""
 
-    def hint(self, status: int) -> str:
-        """Say what to do about a status that stops the upload."""
+    def failure(self, status: int, words: str) -> str:
+        """Say what stops the upload, by status and Microsoft's words, and what to do about it."""
 
 
 _KINDS: Mapping[str, Callable[[Settings], Api]] = {

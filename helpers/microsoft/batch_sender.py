@@ -120,8 +120,8 @@ class BatchSender:
         if verdict.next_step is NextStep.THROTTLED and verdict.wait and not _too_long(verdict):
             self._rate_limiter.hold(verdict.wait)
         if verdict.next_step in (NextStep.STOP, NextStep.NEW_TOKEN):
-            hint = self._api.settings.in_own_words(self._api.hint(answer.status))
-            return Verdict(verdict.next_step, f"{hint} Microsoft's words: {verdict.words}")
+            words = self._api.failure(answer.status, verdict.words)
+            return Verdict(verdict.next_step, self._api.settings.in_own_words(words))
         return verdict
 
     def _send_once(self, batch: Batch, token: str, *, prepares: bool) -> Reply:

@@ -18,9 +18,19 @@ from helpers.indicators import external_id, ti_indicator
 from helpers.ledger import ObjectRecord
 from helpers.microsoft.batch import Batch, OutgoingObject
 from helpers.microsoft.graph_responses import Operation, interpret_items
+from helpers.microsoft.particulars import with_particulars
 from helpers.microsoft.responses import Answer, Verdict, interpret
 from helpers.settings import Settings
 
+_WRONG_SCOPE = "Microsoft refuses a new token too: the Graph API wants its own ms_auth['scope']."
+_NO_PERMISSION = (
+    "the {} lacks the permission ThreatIndicators.ReadWrite.OwnedBy. Give it that application permission of Microsoft "
+    "Graph, and grant admin consent; Microsoft takes tiIndicators from existing customers only."
+)
+_NO_INDICATORS = (
+    "Graph does not know tiIndicators here. Microsoft announced their removal by April 2026: use the upload API "
+    "(ms_auth['graph_api'] = False); or the address is wrong (ms_endpoints['graph'])."
+)
 _UPDATED = (*GRAPH_EDITABLE, "targetProduct")
 
 
@@ -115,22 +125,17 @@ class GraphApi:
             return interpret_items(answer, batch)
         return interpret(answer, len(batch.objects), now)
 
-    def hint(self, status: int) -> str:
-        """Say what to do about a status that stops the upload."""
+    def failure(self, status: int, words: str) -> str:
+        """Say what stops the upload and what to do about it."""
         auth, where = self.settings.ms_auth, self.url(Batch([]))
-        who = f"app registration {auth.client_id}" if auth.client_id else "identity"
-        return {
-            401: f"Microsoft refuses a new token too: the Graph API wants its own ms_auth['scope'] (now {auth.scope}).",
-            403: (
-                f"The {who} may not write tiIndicators ({where}): give it the application permission "
-                "ThreatIndicators.ReadWrite.OwnedBy of Microsoft Graph and grant admin consent. Microsoft takes "
-                "tiIndicators from existing customers only."
-            ),
-            404: (
-                f"Graph does not know {where}: Microsoft announced the removal of tiIndicators by April 2026, so use "
-                "the upload API (ms_auth['graph_api'] = False), or the address is wrong (ms_endpoints['graph'])."
-            ),
-        }.get(status, f"The upload to {where} is refused.")
+        if status == 401:
+            return with_particulars(_WRONG_SCOPE, words, scope=auth.scope, address=where)
+        if status == 403:
+            who = "app" if auth.client_id else "managed identity of this host"
+            return with_particulars(_NO_PERMISSION.format(who), words, app=auth.client_id, address=where)
+        if status == 404:
+            return with_particulars(_NO_INDICATORS, words, address=where)
+        return with_particulars(f"Microsoft refuses the upload: {words}", address=where)
 
 
 def _item(object_: OutgoingObject, operation: str) -> str | Mapping[str, Any]:

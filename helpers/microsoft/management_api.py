@@ -20,6 +20,7 @@ from helpers.errors import MicrosoftError
 from helpers.http import same_origin, shown
 from helpers.indicators import Indicator
 from helpers.microsoft.client import MicrosoftClient, Reply
+from helpers.microsoft.particulars import with_particulars
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.responses import Answer, NextStep, Verdict, interpret, parse_json_or_none, words_of
 from helpers.settings import Settings
@@ -35,6 +36,16 @@ _PATH = (
     "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.OperationalInsights/workspaces/{}"
     "/providers/Microsoft.SecurityInsights/threatIntelligence/main/{}?api-version="
 )
+_WRONG_SCOPE = "the management API refuses a new token too: it wants ms_auth['scope'] of its own cloud."
+_NO_ROLE = (
+    "the app may not read what the workspace holds. Give it the role Microsoft Sentinel Contributor there; a new role "
+    "takes some minutes to work."
+)
+_NO_WORKSPACE = (
+    "there is no workspace of these names. Compare workspaceName, resourceGroupName and subscription_id in {} with the "
+    "workspace's overview page."
+)
+_BUSY = "the management API allows no more requests for now: try again later."
 # What the workspace is called here, which uploading needs no names for.
 NAMES = ("subscription_id", "resourceGroupName", "workspaceName")
 
@@ -53,7 +64,7 @@ class ManagementApi:
         ask = partial(self._ask_once, "POST", address(self._settings, "count"), body)
         answer, verdict = self._client.with_token(ask)
         if answer.status != 200:
-            raise MicrosoftError(f"{_hint(self._settings, answer.status)} Microsoft's words: {verdict.words}")
+            raise MicrosoftError(_failure(self._settings, answer.status, verdict.words))
         counted = parse_json_or_none(answer.text)
         number = counted.get("count") if isinstance(counted, dict) else None
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:
@@ -90,7 +101,7 @@ class ManagementApi:
         reply: Reply = retrying(partial(self._client.with_token, partial(self._ask_once, method, url, body)))
         answer, verdict = reply
         if answer.status != 200 or verdict.next_step is not NextStep.SETTLED:
-            raise MicrosoftError(f"{_hint(self._settings, answer.status)} Microsoft's words: {verdict.words}")
+            raise MicrosoftError(_failure(self._settings, answer.status, verdict.words))
         return _page(answer.text)
 
     def _ask_once(self, method: str, url: str, body: bytes | None, token: str) -> Reply:
@@ -166,19 +177,18 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return tenacity.wait_random_exponential(multiplier=2, max=60)(state)
 
 
-def _hint(settings: Settings, status: int) -> str:
-    """Say what to do about an answer that is no success."""
+def _failure(settings: Settings, status: int, words: str) -> str:
+    """Say what an answer that is no success means, and what to do about it."""
     auth, where = settings.ms_auth, settings.ms_endpoints.management
-    return {
-        401: f"{where} refuses a new token too: the management API wants ms_auth['scope'] ({auth.scope}) of its cloud.",
-        403: (
-            f"The app registration {auth.client_id} may not read what {auth.workspaceName} holds: give it the role "
-            "'Microsoft Sentinel Contributor' there. A new role takes some minutes to work."
-        ),
-        404: (
-            f"There is no workspace {auth.workspaceName} in resource group {auth.resourceGroupName} of subscription "
-            f"{auth.subscription_id} ({where}): compare workspaceName, resourceGroupName and subscription_id in "
-            f"{'ms_tenants' if settings.name else 'ms_auth'} with the workspace's overview page."
-        ),
-        429: f"{where} allows no more requests for now: try again later.",
-    }.get(status, f"{where} does not answer the query for indicators.")
+    own = {"workspace": auth.workspaceName, "address": where}
+    if status == 401:
+        return with_particulars(_WRONG_SCOPE, words, scope=auth.scope, **own)
+    if status == 403:
+        return with_particulars(_NO_ROLE, words, app=auth.client_id, **own)
+    if status == 404:
+        names = {"resource_group": auth.resourceGroupName, "subscription": auth.subscription_id}
+        return with_particulars(
+            _NO_WORKSPACE.format("ms_tenants" if settings.name else "ms_auth"), words, **own, **names
+        )
+    sentence = _BUSY if status == 429 else "the management API does not answer the query for indicators."
+    return with_particulars(sentence, words, **own)

@@ -15,9 +15,10 @@ import tenacity
 from helpers.errors import MicrosoftError
 from helpers.http import OneOriginSession, Unacceptable, certificate_words, found_in, innermost_cause
 from helpers.log import redact
+from helpers.microsoft.particulars import with_particulars
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.responses import Answer, own_words, wait_asked_for
-from helpers.settings import MsAuth, Settings, certificates, credentials, validators
+from helpers.settings import MsAuth, Settings, certificates, validators
 from helpers.text import excerpt
 
 # Who is told to wait longer has no token in this run.
@@ -78,7 +79,6 @@ class TokenSource:
     def __init__(self, settings: Settings, session: requests.Session, clock: Clock) -> None:
         self._auth = settings.ms_auth
         self._in_own_words = settings.in_own_words
-        self._issuer = credentials.issuer(settings)
         self._authority = f"{settings.ms_endpoints.authority}/{settings.ms_auth.tenant}"
         self._session = session
         self._clock = clock
@@ -116,15 +116,15 @@ class TokenSource:
             answer = retrying(self._ask)
         except _Passing as error:
             hint = _NO_IDENTITY if self._is_identity else _UNREACHABLE
-            raise MicrosoftError(f"No token from {self._where}. {hint} {error}") from error
+            raise MicrosoftError(self._told(f"no token from {self._who}: {error}. {hint}")) from error
         lifetime = _lifetime(answer) or 0
         self._token = answer["access_token"]
         redact.add([self._token])
         self._good_until = self._clock.now() + max(lifetime - EARLY, lifetime / 2)
 
     @property
-    def _where(self) -> str:
-        return self._issuer if self._is_identity else self._authority
+    def _who(self) -> str:
+        return "this host's managed identity" if self._is_identity else "Microsoft's login"
 
     def _ask(self) -> dict[str, Any]:
         import msal  # noqa: PLC0415  takes 0.1 s to import
@@ -132,31 +132,36 @@ class TokenSource:
         try:
             answer = self._ask_identity(msal) if self._is_identity else self._ask_login(msal)
         except Unacceptable as error:
-            raise MicrosoftError(f"{self._where} gives no token: {error}. {_ADDRESS}") from error
+            raise MicrosoftError(self._told(f"{self._who} gives no token: {error}. {_ADDRESS}")) from error
         except (requests.RequestException, msal.exceptions.MsalServiceError) as error:
             if words := certificate_words(error, "ms_verifycert", "ms_endpoints['authority']", of_microsoft=True):
-                raise MicrosoftError(f"No token from {self._where}: {words}") from error
+                raise MicrosoftError(self._told(f"no token from {self._who}: {words}")) from error
             raise _Passing(innermost_cause(error)) from error
         except ValueError as error:
             if cause := found_in(error, requests.RequestException):  # some of requests' errors are ValueErrors to msal
                 raise _Passing(innermost_cause(cause)) from error
             raise MicrosoftError(self._no_token(str(error))) from error
         except _UNREADABLE as error:
-            raise _Passing(f"It gave an answer that cannot be read ({type(error).__name__}: {error})") from error
+            raise _Passing(f"it gave an answer that cannot be read ({type(error).__name__}: {error})") from error
         if "error" in answer:
             raise MicrosoftError(self._no_token(str(answer.get("error_description") or answer)))
         if not _is_token(answer.get("access_token")):
-            raise _Passing("It gave an answer without a token in it")
+            raise _Passing("it gave an answer without a token in it")
         if _lifetime(answer) is None:
-            raise _Passing(f"It gave a token for a time that is none: {excerpt(answer.get('expires_in'), 40)}")
+            raise _Passing(f"it gave a token for a time that is none: {excerpt(answer.get('expires_in'), 40)}")
         return answer
 
     def _no_token(self, words: str) -> str:
-        hint = next((f"{hint} " for code, hint in _HINTS.items() if re.search(rf"{code}\b", words)), "")
+        hint = next((hint for code, hint in _HINTS.items() if re.search(rf"{code}\b", words)), "")
         both = (self._auth.tenant, self._auth.client_id)
         if hint.startswith(_NO_TENANT) and all(validators.GUID.fullmatch(value) for value in both):
-            hint += "Are ms_auth['tenant'] and ms_auth['client_id'] swapped? "
-        return f"{self._where} gives no token. {hint}Microsoft's words: {own_words(words)}"
+            hint += " Are ms_auth['tenant'] and ms_auth['client_id'] swapped?"
+        if not hint:
+            return self._told(f"{self._who} gives no token: {own_words(words)}")
+        return self._told(f"{self._who} gives no token: {hint}", own_words(words))
+
+    def _told(self, sentence: str, words: str = "") -> str:
+        return with_particulars(sentence, words, login="" if self._is_identity else self._authority)
 
     @property
     def _is_identity(self) -> bool:
@@ -225,7 +230,7 @@ def _refuse_passing(response: requests.Response, *, passing: Collection[int], **
         answer = Answer(response.status_code, response.text, response.headers)
         raise _Passing(words, wait_asked_for(answer, datetime.now(UTC)))
     if not _is_object(response):
-        raise _Passing(f"It gave an answer that is no token service's (a proxy's page?): {words}")
+        raise _Passing(f"it gave an answer that is no token service's (a proxy's page?): {words}")
 
 
 def _seconds_to_wait(state: tenacity.RetryCallState) -> float:

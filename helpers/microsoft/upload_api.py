@@ -11,9 +11,19 @@ from constants import VERSION
 from helpers.indicators import stix_time
 from helpers.ledger import ObjectRecord
 from helpers.microsoft.batch import Batch, OutgoingObject
+from helpers.microsoft.particulars import with_particulars
 from helpers.microsoft.responses import Answer, Verdict, interpret
 from helpers.settings import Settings
 
+_WRONG_SCOPE = "Microsoft refuses a new token too: the API wants ms_auth['scope'] of its own cloud."
+_NO_ROLE = (
+    "the {} lacks the role Microsoft Sentinel Contributor. Give it that role on the workspace (Log Analytics workspace "
+    "> Access control); a new role takes some minutes to work."
+)
+_NO_WORKSPACE = (
+    "there is no such workspace. ms_auth['workspace_id'] must be the workspace's GUID, not its name, and the address "
+    "that of its cloud (ms_cloud, ms_endpoints)."
+)
 _ARRAYS = {"stix": "stixobjects", "legacy": "indicators", "legacy-value": "value"}
 
 
@@ -86,22 +96,18 @@ class UploadApi:
         """Say what an answer means for a batch."""
         return interpret(answer, len(batch.objects), now)
 
-    def hint(self, status: int) -> str:
-        """Say what to do about a status that stops the upload."""
-        auth, where = self.settings.ms_auth, self.url()
-        who = f"app registration {auth.client_id}" if auth.client_id else "managed identity"
-        return {
-            401: f"Microsoft refuses a new token too: the API wants ms_auth['scope'] ({auth.scope}) of its own cloud.",
-            403: (
-                f"The {who} may not write to the workspace {auth.workspace_id} ({where}): "
-                "give it the role 'Microsoft Sentinel Contributor' there (Log Analytics workspace > Access control). A "
-                "new role takes some minutes to work."
-            ),
-            404: (
-                f"There is no such workspace: ms_auth['workspace_id'] ({auth.workspace_id}) must be the workspace's "
-                f"GUID, not its name, and the address must be right ({where}; ms_endpoints)."
-            ),
-        }.get(status, f"The upload to {where} is refused.")
+    def failure(self, status: int, words: str) -> str:
+        """Say what stops the upload and what to do about it."""
+        auth = self.settings.ms_auth
+        own = {"workspace": auth.workspace_id, "address": self.url()}
+        if status == 401:
+            return with_particulars(_WRONG_SCOPE, words, scope=auth.scope, **own)
+        if status == 403:
+            who = "app" if auth.client_id else "managed identity of this host"
+            return with_particulars(_NO_ROLE.format(who), words, app=auth.client_id, **own)
+        if status == 404:
+            return with_particulars(_NO_WORKSPACE, words, **own)
+        return with_particulars(f"Microsoft refuses the upload: {words}", **own)
 
 
 def _withdrawal(record: ObjectRecord, now: int) -> bytes:

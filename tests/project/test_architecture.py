@@ -62,7 +62,7 @@ PURE = {
         "misp.responses",
     ),
     *("ledger.records", "ledger.facts", "ledger.spellings", "microsoft.api", "microsoft.batch", "microsoft.responses"),
-    *("microsoft.upload_api", "microsoft.graph_api", "microsoft.graph_responses"),
+    *("microsoft.upload_api", "microsoft.graph_api", "microsoft.graph_responses", "microsoft.particulars"),
     *("sync.event_selection", "sync.ownership", "sync.plan", "stories.story", "stories.misp_event", "stories.changes"),
     *("stories.indicators", "stories.proposals", "stories.share_outcome", "stories.urls"),
     *("commands.explain.advice", "commands.screen.line"),

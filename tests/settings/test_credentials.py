@@ -294,7 +294,7 @@ def test_a_host_without_an_identity_says_so(box, tmp_path, monkeypatch):
 
 def test_a_page_in_place_of_a_token(machine, tmp_path):
     machine.azure.faults.add(Fault("/metadata/", "html", status=200, times=None))
-    with pytest.raises(MicrosoftError, match=r"No token from The managed identity of this host.*a proxy's page"):
+    with pytest.raises(MicrosoftError, match=r"no token from this host's managed identity: .*a proxy's page"):
         source(settings_of(machine, tmp_path, "managed_identity", without=APP)).token()
 
 
@@ -574,7 +574,7 @@ def test_exchanged_ids_of_tenant_and_app_are_asked_for(box, tmp_path):
     with pytest.raises(MicrosoftError) as caught:
         source(settings_of(box, tmp_path, "secret", **names)).token()
     assert "is not a tenant that this authority knows" in str(caught.value)
-    assert "Are ms_auth['tenant'] and ms_auth['client_id'] swapped? Microsoft's words: " in str(caught.value)
+    assert "Are ms_auth['tenant'] and ms_auth['client_id'] swapped? (login: " in str(caught.value)
 
 
 def test_a_domain_name_that_is_no_tenant_is_not_taken_for_the_apps_id(box, tmp_path):
