@@ -15,7 +15,7 @@ from helpers.log import DestinationLogger
 from helpers.microsoft.api import Api, principal_of
 from helpers.microsoft.batch import Batch, Outbox
 from helpers.microsoft.client import MicrosoftClient, Reply
-from helpers.microsoft.rate_limit import RateLimiters
+from helpers.microsoft.rate_limit import ASKED_TO_WAIT, RateLimiters
 from helpers.microsoft.responses import NextStep, Verdict
 from helpers.process import interrupts
 
@@ -25,6 +25,7 @@ TRIES = 5
 TRIES_WHEN_THROTTLED = 10
 # Who is told to wait longer leaves the batch to the next run.
 LONGEST_WAIT = 900.0
+TRYING_AGAIN = "Waiting before Microsoft is asked again"
 TIME_UP = "the run's time was up (max_run_minutes)"
 STOPPED = "the run was stopped from outside"
 
@@ -70,8 +71,9 @@ class BatchSender:
         self._counts = counts or UploadCounts()
         self._clock = rate_limiters.clock
         self._until = rate_limiters.until
+        self._waiting = rate_limiters.waiting
         per_minute = api.settings.ms_max_requests_minute
-        self._rate_limiter = rate_limiters.limiter_for(principal_of(api), per_minute, _log_pause)
+        self._rate_limiter = rate_limiters.limiter_for(principal_of(api), per_minute, self._pause)
         self._log = DestinationLogger(logger, api.settings.name)
 
     def probe(self) -> None:
@@ -90,6 +92,7 @@ class BatchSender:
             retry=tenacity.retry_if_result(lambda verdict: verdict.next_step in (NextStep.RETRY, NextStep.THROTTLED)),
             stop=self._tried_enough,
             wait=_backoff,
+            before_sleep=self._announce,
             sleep=self._clock.sleep,
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
@@ -149,6 +152,18 @@ class BatchSender:
             if count:
                 self._log.info(words.format(number, count, remaining))
 
+    def _pause(self, words: str, seconds: float) -> None:
+        """Say that the rate limiter waits."""
+        logger.info(LOG_PAUSING.format(f"{seconds:.1f}s"))
+        self._waiting(words, seconds)
+
+    def _announce(self, state: tenacity.RetryCallState) -> None:
+        """Say that the next try is waited for; the rate limiter says its part itself."""
+        verdict = state.outcome.result() if state.outcome else None
+        asked = isinstance(verdict, Verdict) and verdict.wait
+        if state.upcoming_sleep:
+            self._waiting(ASKED_TO_WAIT if asked else TRYING_AGAIN, state.upcoming_sleep)
+
     def _tried_enough(self, state: tenacity.RetryCallState) -> bool:
         verdict = state.outcome.result() if state.outcome else None
         throttled = isinstance(verdict, Verdict) and verdict.next_step is NextStep.THROTTLED
@@ -179,7 +194,3 @@ def _backoff(state: tenacity.RetryCallState) -> float:
 def _too_long(verdict: Verdict) -> bool:
     """Whether Microsoft asks to be left in peace for longer than a run waits."""
     return verdict.wait is not None and verdict.wait > LONGEST_WAIT
-
-
-def _log_pause(seconds: float) -> None:
-    logger.info(LOG_PAUSING.format(f"{seconds:.1f}s"))

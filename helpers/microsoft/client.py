@@ -19,7 +19,7 @@ from helpers.http import (
     session,
 )
 from helpers.log import DestinationLogger, redact
-from helpers.microsoft.rate_limit import Clock
+from helpers.microsoft.rate_limit import Clock, Waiting, tell_nobody
 from helpers.microsoft.responses import Answer, NextStep, Verdict
 from helpers.microsoft.tokens import TokenSource
 from helpers.settings import Settings
@@ -39,11 +39,17 @@ class Reply(NamedTuple):
 class MicrosoftClient:
     """Sends single requests of one destination, with the token that they need; threads may share it."""
 
-    def __init__(self, settings: Settings, clock: Clock, http: requests.Session | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        http: requests.Session | None = None,
+        waiting: Waiting = tell_nobody,
+    ) -> None:
         self._log = DestinationLogger(logger, settings.name)
         adapter = PinnedHttpAdapter(settings.ms_verifycert, settings.ms_proxies or None, LIMITS)
         self._http = http or session(adapter, settings.ms_useragent)
-        self._tokens = TokenSource(settings, self._http, clock)
+        self._tokens = TokenSource(settings, self._http, clock, waiting)
 
     def get_token(self) -> str:
         """Return a token with some minutes left. Raises MicrosoftError with what to do."""

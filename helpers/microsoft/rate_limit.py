@@ -17,6 +17,13 @@ from helpers.process import interrupts
 WINDOW = 60.0
 # When a request has reached Microsoft is known to be before its answer; one that takes longer is counted from here.
 ON_THE_WAY = 2.0
+ASKED_TO_WAIT = "Microsoft asks to wait"
+# Is told what is waited for, and the seconds that it takes.
+Waiting = Callable[[str, float], None]
+
+
+def tell_nobody(_words: str, _seconds: float) -> None:
+    """Let nobody know what is waited for."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,8 @@ class Slot:
 class RateLimiter:
     """Lets requests through, in the order in which they came; many threads may ask, they share the limit."""
 
-    def __init__(self, per_minute: int, clock: Clock, on_pause: Callable[[float], None]) -> None:
+    def __init__(self, per_minute: int, clock: Clock, on_pause: Waiting) -> None:
+        self._per_minute = per_minute
         self._slots: deque[Slot] = deque(maxlen=per_minute)
         self._clock = clock
         self._on_pause = on_pause
@@ -56,7 +64,7 @@ class RateLimiter:
             while self._clock.now() + (wait := self._wait()) <= until:
                 if wait <= 0:
                     return self._new_slot()
-                self._on_pause(wait)
+                self._on_pause(self._why(), wait)
                 self._clock.sleep(wait)
             return None
         finally:
@@ -81,6 +89,12 @@ class RateLimiter:
             free_at = max(self._closed_until, self._slots[0].latest + WINDOW if full else float("-inf"))
             return max(0.0, free_at - self._clock.now())
 
+    def _why(self) -> str:
+        """Say why nothing goes through: Microsoft said so, or the minute's requests are used up."""
+        with self._changed:
+            asked = self._closed_until > self._clock.now()
+        return ASKED_TO_WAIT if asked else f"The limit of {self._per_minute} requests a minute is used up"
+
     def _new_slot(self) -> Slot:
         slot = Slot(self._clock.now() + ON_THE_WAY)
         with self._changed:
@@ -91,12 +105,14 @@ class RateLimiter:
 class RateLimiters:
     """One rate limiter for each calling principal: destinations that share a limit share it, and take turns.
 
-    ``until`` is when, by the clock, nothing is sent any more.
+    ``until`` is when, by the clock, nothing is sent any more; ``waiting`` is told what is waited for.
     """
 
-    def __init__(self, clock: Clock, until: float = float("inf")) -> None:
+    def __init__(
+        self, clock: Clock, until: float = float("inf"), waiting: Waiting = tell_nobody) -> None:
         self.clock = clock
         self.until = until
+        self.waiting = waiting
         self._limiters: dict[tuple[str, ...], RateLimiter] = {}
         self._sharing: Counter[tuple[str, ...]] = Counter()
 
@@ -108,8 +124,6 @@ class RateLimiters:
         """Return how many destinations share a principal's rate limiter."""
         return max(1, self._sharing[principal])
 
-    def limiter_for(
-        self, principal: tuple[str, ...], per_minute: int, on_pause: Callable[[float], None]
-    ) -> RateLimiter:
+    def limiter_for(self, principal: tuple[str, ...], per_minute: int, on_pause: Waiting) -> RateLimiter:
         """Return the rate limiter of a principal."""
         return self._limiters.setdefault(principal, RateLimiter(per_minute, self.clock, on_pause))

@@ -16,7 +16,7 @@ from helpers.errors import MicrosoftError
 from helpers.http import OneOriginSession, Unacceptable, certificate_words, found_in, innermost_cause
 from helpers.log import redact
 from helpers.microsoft.particulars import with_particulars
-from helpers.microsoft.rate_limit import Clock
+from helpers.microsoft.rate_limit import Clock, Waiting, tell_nobody
 from helpers.microsoft.responses import Answer, own_words, wait_asked_for
 from helpers.settings import MsAuth, Settings, certificates, validators
 from helpers.text import excerpt
@@ -26,6 +26,7 @@ LONGEST_WAIT = 120.0
 # So many seconds before it runs out, a token is renewed.
 EARLY = 300.0
 TRIES = 4
+TRYING_AGAIN = "Waiting before a token is asked for again"
 # Microsoft's tokens have some 2,000 characters and are good for 28 hours at most; more than this is no token's.
 LONGEST_TOKEN = 32_768
 LONGEST_LIFETIME = 30 * 86_400.0
@@ -74,14 +75,17 @@ class _Passing(Exception):
 
 
 class TokenSource:
-    """Hands out bearer tokens; threads may share it."""
+    """Hands out bearer tokens; threads may share it. ``waiting`` is told of what it waits for."""
 
-    def __init__(self, settings: Settings, session: requests.Session, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, session: requests.Session, clock: Clock, waiting: Waiting = tell_nobody
+    ) -> None:
         self._auth = settings.ms_auth
         self._in_own_words = settings.in_own_words
         self._authority = f"{settings.ms_endpoints.authority}/{settings.ms_auth.tenant}"
         self._session = session
         self._clock = clock
+        self._waiting = waiting
         self._lock = threading.Lock()
         self._http_cache: dict[Any, Any] = {}
         self._app: Any = None
@@ -109,6 +113,7 @@ class TokenSource:
             retry=tenacity.retry_if_exception_type(_Passing),
             stop=_tried_enough,
             wait=_seconds_to_wait,
+            before_sleep=lambda state: self._waiting(TRYING_AGAIN, state.upcoming_sleep),
             sleep=self._clock.sleep,
             reraise=True,
         )

@@ -64,10 +64,9 @@ def limits_of(settings: Settings, silence_seconds: float) -> Limits:
     return Limits(silence_seconds, 60 * settings.misp_answer_minutes, settings.misp_answer_mib * MIB)
 
 
-def print_waiting(words: str) -> None:
+def print_waiting(words: str, seconds: float) -> None:
     """Say what a command waits for, which may be minutes; a run has its log and its progress bar for it."""
-    if words:
-        print(words, file=sys.stderr)
+    print(f"{words}, {seconds:.0f} s", file=sys.stderr)
 
 
 def _unread(answer: Any) -> Any:
@@ -79,15 +78,15 @@ class MispClient:
     """Asks MISP, in order, one question at a time.
 
     ``seconds_left`` says how many seconds there are for asking: no question takes longer, and none is asked when there
-    are none; then TimeUp is raised. ``waiting`` is told what is waited for at length, and with "" that the wait has
-    ended. ``detours`` counts requests that failed, and the time waited. With ``declines``, what MISP refuses about one
+    are none; then TimeUp is raised. ``waiting`` is told what is waited for at length, and the seconds that it takes.
+    ``detours`` counts requests that failed, and the time waited. With ``declines``, what MISP refuses about one
     request alone is a MispDeclined. Requests travel through ``adapter``, by default one that goes by the connection.
     """
 
     connection: MispConnection
     sleep: Callable[[float], None] = interrupts.sleep
     seconds_left: Callable[[], float] = lambda: math.inf
-    waiting: Callable[[str], None] = print_waiting
+    waiting: Callable[[str, float], None] = print_waiting
     detours: Detours = field(default_factory=Detours)
     declines: bool = False
     adapter: PinnedHttpAdapter | None = None
@@ -197,7 +196,7 @@ class MispClient:
             stop=tenacity.stop_after_attempt(tries),
             wait=_seconds_to_wait,
             before_sleep=self._announce,
-            sleep=self._pause,
+            sleep=self.sleep,
             reraise=True,
         )
 
@@ -210,11 +209,7 @@ class MispClient:
         if _is_rate_limited(error):
             self.detours.waited += seconds
             logger.warning("%s: waiting %.0f s, as MISP asks", error, seconds)
-            self.waiting(f"waiting {seconds:.0f} s for MISP's rate limit")
-
-    def _pause(self, seconds: float) -> None:
-        self.sleep(seconds)
-        self.waiting("")
+            self.waiting("MISP's rate limit asks to wait", seconds)
 
     def _log_in(self) -> Any:
         from pymisp import PyMISP  # noqa: PLC0415  takes 0.2 s to import

@@ -75,7 +75,7 @@ class MispReader:
         settings: Settings,
         sleep: Callable[[float], None] = interrupts.sleep,
         seconds_left: Callable[[], float] = lambda: math.inf,
-        waiting: Callable[[str], None] = print_waiting,
+        waiting: Callable[[str, float], None] = print_waiting,
         *,
         client: MispClient | None = None,
     ) -> None:

@@ -7,7 +7,7 @@ costs rows and no memory, and nobody waits for it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from helpers.errors import MicrosoftError
@@ -38,6 +38,9 @@ from helpers.sync.debug_files import (
 from helpers.sync.report import Report
 
 logger = logging.getLogger(__name__)
+
+# Is told how many more objects are to be sent, and how many more have Microsoft's answer.
+Counted = Callable[[int, int], None]
 
 
 class Uploader(Protocol):
@@ -96,15 +99,23 @@ class DryRun:
 class Delivery:
     """Takes objects to the settings' destination; writes down and counts what becomes of them.
 
-    It is the ``Outbox`` that the upload takes them out of. ``now`` is the run's time in seconds since 1970.
+    It is the ``Outbox`` that the upload takes them out of. ``now`` is the run's time in seconds since 1970, ``counted``
+    is told how many more objects are to be sent, and how many more have Microsoft's answer; in a dry run it is not.
     """
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, report: Report, rate_limiters: RateLimiters, now: int
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        report: Report,
+        rate_limiters: RateLimiters,
+        now: int,
+        counted: Counted | None = None,
     ) -> None:
         self._ledger = ledger
         self._report = report
         self._now = now
+        self._counted = _not_counted if settings.dry_run or not counted else counted
         self._settings, self._clock = settings, rate_limiters.clock
         self._api = api_for(settings)
         path = settings.state_path
@@ -118,7 +129,7 @@ class Delivery:
                 self._failed_answers = ResponseDump(path / SENTINEL_RESPONSE)
             if settings.write_post_json:
                 self._all_answers = AnswerFiles(path / ANSWERS, settings.name)
-            client = MicrosoftClient(settings, rate_limiters.clock)
+            client = MicrosoftClient(settings, rate_limiters.clock, waiting=rate_limiters.waiting)
             self._uploader = RequestManager(self._api, client, self, rate_limiters)
 
     def count_there(self) -> int | None:
@@ -146,6 +157,7 @@ class Delivery:
         if self._indicator_dump:
             self._indicator_dump.add([self._api.dumped(self._api.outgoing(record, self._now)) for record in records])
         self._report.indicators += len(records)
+        self._counted(len(records), 0)
         self._ledger.enqueue([record.id for record in records])
         self._uploader.enqueue(len(records))
 
@@ -159,6 +171,7 @@ class Delivery:
         self._uploader.finish()
         self._report.given_up = self._report.given_up or self._uploader.given_up
         self._report.requests += self._uploader.requests
+        self._counted(self._report.states.total() - self._report.indicators, 0)
         self._report.indicators = self._report.states.total()
 
     def abandon(self) -> None:
@@ -185,6 +198,7 @@ class Delivery:
         ledger.rejected({id_: words for id_, words in rejected.items() if id_ not in revoked}, self._api.program)
         ledger.unanswered(_words_by_id(outcomes, OutcomeState.PENDING))
         self._report.settle(outcomes)
+        self._counted(0, sum(outcome.state is not OutcomeState.PENDING for outcome in outcomes))
 
     def note_answer(self, answer: Answer, *, success: bool) -> None:
         """Write an answer down where the settings want that."""
@@ -192,6 +206,10 @@ class Delivery:
             self._failed_answers.add(answer)
         if self._all_answers:
             self._all_answers.add(answer)
+
+
+def _not_counted(_planned: int, _answered: int) -> None:
+    """Tell nobody."""
 
 
 def _words_by_id(outcomes: Sequence[Outcome], state: OutcomeState) -> dict[str, str]:

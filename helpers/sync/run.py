@@ -43,13 +43,15 @@ ADOPT_NEXT = (
 
 @dataclass(frozen=True)
 class Progress:
-    """What draws how far a run is, where somebody looks.
+    """What is told how far a run is; several threads tell it.
 
-    ``advance`` takes the events done and listed, ``waiting`` what is waited for, and "" when that has ended.
+    ``events`` takes how many events were read, of how many; ``indicators`` how many more are to be sent, and how many
+    more have Microsoft's answer, of all destinations; ``waiting`` what is waited for, and the seconds that it takes.
     """
 
-    advance: Callable[[int, int], None] = lambda _done, _listed: None
-    waiting: Callable[[str], None] = lambda _words: None
+    events: Callable[[int, int], None] = lambda _done, _listed: None
+    indicators: Callable[[int, int], None] = lambda _planned, _answered: None
+    waiting: Callable[[str, float], None] = lambda _words, _seconds: None
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class _Run:
     rate_limiters: RateLimiters
     read_until: float
     line: Callable[[str], None] | None
+    progress: Progress
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -92,19 +95,19 @@ def run(
     Raises RunActive when another run is active, SettingsError when state_dir or the ledger cannot be used or
     there is no such destination; what happens at MISP or Microsoft is in the report.
     """
-    chosen = settings.destinations(workspace)
+    chosen, progress = settings.destinations(workspace), progress or Progress()
     clock = clock or Clock()
     seconds = 60 * settings.max_run_minutes or float("inf")
     with ExitStack() as stack:
         database = stack.enter_context(database_of(settings))
         # The run's time begins here: what opening the ledger takes, an upgrade of it above all, is not reading's.
-        rate_limiters = RateLimiters(clock, clock.now() + seconds)
+        rate_limiters = RateLimiters(clock, clock.now() + seconds, progress.waiting)
         for destination in chosen:
             rate_limiters.announce(principal_of(api_for(destination)))
         read_until = clock.now() + READING * seconds
-        this_run = _Run(settings, options or RunOptions(), clock, int(now()), rate_limiters, read_until, line)
+        this_run = _Run(settings, options or RunOptions(), clock, int(now()), rate_limiters, read_until, line, progress)
         destinations, busy = _lock_destinations(this_run, chosen, database, stack)
-        events = _read_and_send(this_run, destinations, progress or Progress()) if destinations else 0
+        events = _read_and_send(this_run, destinations) if destinations else 0
     reports = [destination.report for destination in destinations] + busy
     total = reports[0] if len(reports) == 1 else Report.of(reports, events)
     total.seconds = this_run.seconds
@@ -129,7 +132,8 @@ def _lock_destinations(
             busy.append(report)
         else:
             first = ledger.empty
-            delivery = Delivery(settings, ledger, report, this_run.rate_limiters, this_run.now)
+            counted = this_run.progress.indicators
+            delivery = Delivery(settings, ledger, report, this_run.rate_limiters, this_run.now, counted)
             destinations.append(DestinationRun(settings, ledger, report, delivery, first))
     return destinations, busy
 
@@ -144,10 +148,11 @@ def _new_report(this_run: _Run, settings: Settings, *, single: bool) -> Report:
     return Report("" if single else name, settings.dry_run, keeps_ledger=settings.keeps_ledger, line=line)
 
 
-def _read_and_send(this_run: _Run, destinations: Sequence[DestinationRun], progress: Progress) -> int:
+def _read_and_send(this_run: _Run, destinations: Sequence[DestinationRun]) -> int:
     """Read MISP once, while what is planned goes out, and wait for all answers; return how many events were read."""
+    progress = this_run.progress
     reader = MispReader(this_run.settings, this_run.clock.sleep, this_run.seconds_left_to_read, progress.waiting)
-    reading = SharedReading(this_run.settings, this_run.options, reader, destinations, progress.advance, this_run.now)
+    reading = SharedReading(this_run.settings, this_run.options, reader, destinations, progress.events, this_run.now)
     for destination in destinations:
         destination.report.detours = reader.detours
         destination.delivery.start()

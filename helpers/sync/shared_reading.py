@@ -34,7 +34,7 @@ _NOTHING_DONE = (
 class SharedReading:
     """Leads destinations through one reading of MISP.
 
-    ``advance`` is told the events done and to be read, ``now`` is in seconds since 1970. ``begun`` has every
+    ``advance`` is told the events read and to be read, ``now`` is in seconds since 1970. ``begun`` has every
     destination that took part, ``events_done`` counts events.
     """
 
@@ -218,6 +218,7 @@ class SharedReading:
     # -- reading --------------------------------------------------------------------------------------
 
     def _read_pages(self, events: Sequence[ListedEvent], filters: Mapping[str, Any]) -> None:
+        self.advance(0, len(events))
         try:
             with closing(ReadAhead(self.reader.pages(events, filters))) as pages:
                 for page in pages:
@@ -263,7 +264,6 @@ class SharedReading:
     def _open_event(self, event: Event, uuid: str) -> None:
         self._open_uuid = uuid
         self.events_done += 1
-        self.advance(self.events_done, self.reader.listed)
         if self.settings.write_parsed_eventid:
             logger.info("Processing event %s %s", event.get("id"), uuid)
         for sync in self._active:
@@ -305,6 +305,7 @@ class SharedReading:
                     sync.close(event_sync)
                 self._got_on = True
         self._open, self._open_uuid = [], ""
+        self.advance(self.events_done, self.reader.listed)
 
     def _planned(self) -> int:
         return sum(sync.report.indicators for sync in self._active)

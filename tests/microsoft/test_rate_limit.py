@@ -18,7 +18,7 @@ def test_who_shares_a_rate_limiter_takes_turns():
         assert may_go.wait(60)
         time.sleep(seconds)
 
-    rate_limiter = RateLimiter(1, Clock(time.now, sleep), lambda _seconds: None)
+    rate_limiter = RateLimiter(1, Clock(time.now, sleep), lambda _words, _seconds: None)
     assert rate_limiter.take()
 
     def come(name):
@@ -40,7 +40,7 @@ def test_who_shares_a_rate_limiter_takes_turns():
 
 def test_no_slot_before_the_end_is_none():
     time = FakeTime()
-    rate_limiter = RateLimiter(1, time.clock, lambda _seconds: None)
+    rate_limiter = RateLimiter(1, time.clock, lambda _words, _seconds: None)
     assert rate_limiter.take(until=time.now() + 1)
     assert not rate_limiter.take(until=time.now() + 61)
     assert rate_limiter.take(until=time.now() + 62)
@@ -50,7 +50,7 @@ def test_no_slot_before_the_end_is_none():
 def test_a_slot_is_free_a_minute_after_its_request_was_counted_at_the_latest(took, waited):
     """Microsoft counted it before it answered; what is answered late is not waited for."""
     time = FakeTime()
-    rate_limiter = RateLimiter(1, time.clock, lambda _seconds: None)
+    rate_limiter = RateLimiter(1, time.clock, lambda _words, _seconds: None)
     slot = rate_limiter.take()
     time.sleep(took)
     rate_limiter.answered(slot)
@@ -65,7 +65,7 @@ QUARTERS = st.integers(0, 20).map(lambda number: number / 4)
 def test_no_minute_at_microsoft_holds_more_than_the_limit(requests):
     """Each request takes its time, and is counted anywhere in it, two seconds after it left at the latest."""
     time, limit, counted = FakeTime(0.0), 3, []
-    rate_limiter = RateLimiter(limit, time.clock, lambda _seconds: None)
+    rate_limiter = RateLimiter(limit, time.clock, lambda _words, _seconds: None)
     for took, share in requests:
         slot = rate_limiter.take()
         counted.append(time.now() + min(took * share, ON_THE_WAY))
@@ -80,7 +80,7 @@ def test_principals_have_rate_limiters_of_their_own():
     for name in ("one", "one", "two"):
         rate_limiters.announce((name,))
     first, second, other = (
-        rate_limiters.limiter_for((name,), 1, lambda _seconds: None) for name in ("one", "one", "two")
+        rate_limiters.limiter_for((name,), 1, lambda _words, _seconds: None) for name in ("one", "one", "two")
     )
     assert first is second is not other
     assert [rate_limiters.sharing((name,)) for name in ("one", "two", "three")] == [2, 1, 1]

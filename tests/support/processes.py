@@ -52,14 +52,17 @@ class Host:
 
     def show(self, *arguments, columns=80, rows=50, typed="", env=None):
         """Run script.py in a pseudo-terminal to its end; what a person sees. ``env`` is added to the host's."""
-        command = [sys.executable, str(ROOT / "script.py"), "--config", str(self.config), *arguments]
         environ = {**self.environ, **(env or {})}
-        return in_terminal(command, columns=columns, rows=rows, typed=typed, env=environ)
+        return in_terminal(self.command(*arguments), columns=columns, rows=rows, typed=typed, env=environ)
+
+    def command(self, *arguments):
+        """Return the words that run script.py with these arguments."""
+        return [sys.executable, str(ROOT / "script.py"), "--config", str(self.config), *arguments]
 
     def start(self, *arguments, **options):
         """Start script.py; the process, whose output is to be read."""
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "script.py"), "--config", str(self.config), *arguments],
+            self.command(*arguments),
             env=self.environ,
             text=True,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},

@@ -1,7 +1,7 @@
 """A run: what happens without a command, or under its name; its progress, and how it went."""
 
 from helpers.commands.run.command import main, show_report
-from helpers.commands.run.progress import progress_bar
+from helpers.commands.run.progress_bar import progress_bar
 from helpers.commands.run.table import summary_table
 
 __all__ = ["main", "progress_bar", "show_report", "summary_table"]

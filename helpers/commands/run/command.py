@@ -8,7 +8,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 
-from helpers.commands.run.progress import progress_bar
+from helpers.commands.run.progress_bar import progress_bar
 from helpers.commands.run.table import summary_table
 from helpers.log import redact, safe_to_show
 from helpers.settings import Settings
@@ -21,7 +21,7 @@ def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -
     """Bring Sentinel in step with MISP, show what was done and return the exit code."""
     options = RunOptions(arguments.uuid or "", arguments.full, arguments.retry_rejected, arguments.force_withdraw)
     line = say if arguments.list else None
-    with progress_bar() as progress:
+    with progress_bar(arguments) as progress:
         report = run.run(settings, options, workspace=arguments.workspace, progress=progress, line=line)
     show_report(report, settings, as_json=arguments.json)
     return report.exit_code
