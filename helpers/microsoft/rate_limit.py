@@ -108,8 +108,7 @@ class RateLimiters:
     ``until`` is when, by the clock, nothing is sent any more; ``waiting`` is told what is waited for.
     """
 
-    def __init__(
-        self, clock: Clock, until: float = float("inf"), waiting: Waiting = tell_nobody) -> None:
+    def __init__(self, clock: Clock, until: float = float("inf"), waiting: Waiting = tell_nobody) -> None:
         self.clock = clock
         self.until = until
         self.waiting = waiting
