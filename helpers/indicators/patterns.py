@@ -14,7 +14,26 @@ from typing import Any
 
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _PLAIN_STEP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_ENDS = ("", "Source", "Destination")  # of a connection, as Graph's properties name them
 _EMAIL_ADDRESS_REFS = frozenset({"from_ref", "sender_ref", "to_refs", "cc_refs", "bcc_refs"})
+
+LONGEST_PATH = 64
+OTHER = "other"
+# What people call kinds of indicators, by what begins the first path in a pattern: STIX's, or a property of Graph's.
+_KINDS: Mapping[str, tuple[str, ...]] = {
+    "domain": ("domain-name:", "domainName"),
+    "address": ("ipv4-addr:", "ipv6-addr:", *(f"network{end}{what}" for end in _ENDS for what in ("IPv", "Cidr"))),
+    "url": ("url",),
+    "hash": ("file:hashes.", "fileHash"),
+    "file": ("file",),
+    "email": ("email",),
+    "certificate": ("x509-certificate:",),
+    "registry_key": ("windows-registry-key:",),
+    "mutex": ("mutex:",),
+    "autonomous_system": ("autonomous-system:", "networkSourceAsn", "networkDestinationAsn"),
+    "network_traffic": ("network", "userAgent"),
+    "mac_address": ("mac-addr:",),
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +77,17 @@ def compared_values(pattern: str) -> list[str]:
     by_kind = _by_kind(pattern).values()
     literals = (str(literal) for tests in by_kind for *_, literal in tests)
     return list(dict.fromkeys(_unescaped(text) for literal in literals for text in _LITERAL.findall(literal)))
+
+
+def first_path(pattern: str) -> str:
+    """Return the path that a pattern compares first, however the pattern was made: as much of it as tells the kind."""
+    return pattern[1:].partition(" ")[0][:LONGEST_PATH]
+
+
+def kind_of(path: str) -> str:
+    """Return what people call an indicator whose pattern compares this path first."""
+    kinds = (kind for kind, begins in _KINDS.items() if path.startswith(begins))
+    return next(kinds, OTHER)
 
 
 def address_path(value: str) -> str:

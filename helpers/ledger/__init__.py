@@ -16,6 +16,7 @@ from helpers.ledger.records import (
     packed,
     unpacked,
 )
+from helpers.ledger.runs import RunKind, RunRecord
 from helpers.ledger.store import Ledger
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "ObjectRecord",
     "Question",
     "RetryPolicy",
+    "RunKind",
+    "RunRecord",
     "Source",
     "Stage",
     "known_destinations",

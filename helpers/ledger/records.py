@@ -196,8 +196,9 @@ class DestinationFacts:
     ``misp`` is who read which MISP, ``deduplicate`` the setting by which objects have their keys. ``full_run`` numbers
     the full runs, ``full_begun`` is the one that is not at its end yet, ``full_at`` when the last whole one began, and
     ``settings_fingerprint`` that of the settings that it read by. ``refused_events`` are those of which nothing was
-    withdrawn since it looked like a mistake; ``last_run`` is the report of the last run, ``last_good`` when one last
-    ended well, and ``adopted_at`` when the ledger was filled from Sentinel.
+    withdrawn since it looked like a mistake; ``last_run`` is the report of the last whole run, which one of a single
+    event leaves as it is, ``last_good`` when one last ended well, and ``adopted_at`` when the ledger was filled from
+    Sentinel. ``begun_at`` is when a whole run last began, ``ended_at`` when a run of any kind last came to its end.
 
     What the guards go by: ``live_counts``, the oldest first; ``forced_at``, when runs were told to withdraw whatever
     it was; ``view``, who read MISP by which filters in the last run that left nothing open, which was at ``view_at``;
@@ -216,6 +217,8 @@ class DestinationFacts:
     refused_events: tuple[str, ...] = ()
     last_run: Mapping[str, Any] | None = None
     last_good: int | None = None
+    begun_at: int = 0
+    ended_at: int = 0
     adopted_at: int | None = None
     live_counts: tuple[LiveCount, ...] = ()
     forced_at: tuple[int, ...] = ()
@@ -228,12 +231,18 @@ class DestinationFacts:
     def latest(self) -> int:
         """Return the last moment at which anything is said to have happened; 0 where nothing has."""
         begun_at = self.full_begun.at if self.full_begun else 0
-        return max(self.full_at, begun_at, self.last_good or 0, self.surveyed_at, self.ran_at)
+        ran_at = max(self.whole_run_at, self.ended_at)
+        return max(self.full_at, begun_at, self.last_good or 0, self.surveyed_at, ran_at)
+
+    @property
+    def whole_run_at(self) -> int:
+        """When the last whole run was; 0 where there was none."""
+        return _moment(self.last_run.get("at")) if self.last_run else 0
 
     @property
     def ran_at(self) -> int:
-        """When the last run was; 0 where there was none."""
-        return _moment(self.last_run.get("at")) if self.last_run else 0
+        """When the last run was, of whatever kind; 0 where there was none. Older ledgers know one kind only."""
+        return self.ended_at or self.whole_run_at
 
     def known_at(self, now: int) -> DestinationFacts:
         """Return the facts as they can be believed at ``now``: a moment after it, of a wrong clock, is unknown."""
@@ -343,6 +352,8 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "refused_events": _tuple_of_texts,
     "last_run": _report,
     "last_good": _moment_or_none,
+    "begun_at": _moment,
+    "ended_at": _moment,
     "adopted_at": _moment_or_none,
     "live_counts": _counts,
     "forced_at": _moments,

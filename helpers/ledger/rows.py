@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sql
 
+from helpers.indicators import first_path
 from helpers.ledger.database import Database
-from helpers.ledger.records import Source
+from helpers.ledger.records import ObjectRecord, Source
 from helpers.ledger.tables import DESTINATIONS, EVENTS, OBJECTS, SOURCES
 from helpers.text import batched
 
@@ -87,7 +88,7 @@ class LedgerRows:
         connection: sql.Connection,
         table: sql.Table,
         column: sql.Column[Any],
-        values: Iterable[str],
+        values: Iterable[str] | Iterable[int],
         where: sql.ColumnElement[bool],
     ) -> None:
         for batch in batched(values, PARAMETERS):
@@ -144,6 +145,8 @@ class LedgerRows:
 def _storable(row: Any) -> dict[str, Any]:
     """PostgreSQL's text holds every character but NUL."""
     values = {field.name: getattr(row, field.name) for field in fields(row)}
+    if isinstance(row, ObjectRecord):
+        values["observable"] = first_path(row.pattern)
     return {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in values.items()}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
@@ -17,6 +18,7 @@ from typing import Any
 import sqlalchemy as sql
 
 from constants import WithdrawalReason
+from helpers.indicators import kind_of
 from helpers.ledger.database import Database
 from helpers.ledger.facts import read_facts
 from helpers.ledger.records import (
@@ -30,8 +32,9 @@ from helpers.ledger.records import (
     Stage,
 )
 from helpers.ledger.rows import PARAMETERS, LedgerRows, Row
+from helpers.ledger.runs import RunKey, RunRecord, outlived
 from helpers.ledger.spellings import WITH_ADDRESSES, Address, block_texts
-from helpers.ledger.tables import ATTRIBUTES, DESTINATIONS, EVENTS, OBJECTS, SOURCES, WITH_CONTRIBUTION
+from helpers.ledger.tables import ATTRIBUTES, DESTINATIONS, EVENTS, OBJECTS, RUNS, SOURCES, WITH_CONTRIBUTION
 from helpers.settings import canonical_workspace
 from helpers.text import batched
 
@@ -92,6 +95,24 @@ class Ledger(LedgerRows):
         """Write what is known of the destination."""
         where = DESTINATIONS.c.id == self.destination
         self._write(sql.update(DESTINATIONS).where(where).values(facts=json.dumps(facts.stored())))
+
+    def keep_run(self, run: RunRecord) -> None:
+        """Write down what a run did, as the last one, and drop the rows that stay no longer."""
+        of_ours = RUNS.c.destination == self.destination
+        with self._transaction() as connection:
+            rows = connection.execute(sql.select(RUNS.c.number, RUNS.c.at, RUNS.c.kind).where(of_ours))
+            known = [RunKey(*row) for row in rows]
+            this = RunKey(1 + max((row.number for row in known), default=0), run.at, run.kind)
+            values = {"destination": self.destination, **this._asdict(), "report": run.stored()}
+            connection.execute(sql.insert(RUNS).values(**values))
+            self._drop(connection, RUNS, RUNS.c.number, outlived([*known, this], run.at), sql.true())
+
+    def runs(self, most: int | None = None) -> list[RunRecord]:
+        """Return what earlier runs did, the last one first."""
+        question = sql.select(RUNS.c.at, RUNS.c.kind, RUNS.c.report).where(RUNS.c.destination == self.destination)
+        with self._transaction() as connection:
+            rows = connection.execute(question.order_by(RUNS.c.number.desc()).limit(most)).all()
+        return [RunRecord.of_row(*row) for row in rows]
 
     def destinations(self) -> list[tuple[int, str, str]]:
         """Return id, workspace and source system of every destination in the database."""
@@ -263,6 +284,14 @@ class Ledger(LedgerRows):
         with self._transaction() as connection:
             counted = {str(stage): int(count) for stage, count in connection.execute(stages)}
         return {**counted, "live": self.live(now)}
+
+    def live_by_kind(self, now: int) -> dict[str, int]:
+        """Count the objects that are possibly live and not expired by kind, the most frequent first."""
+        live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now)
+        kinds: Counter[str] = Counter()
+        for path, count in self.tally(OBJECTS.c.observable, live).items():
+            kinds[kind_of(path)] += count
+        return dict(kinds.most_common())
 
     def live(self, now: int) -> int:
         """Count the objects that are possibly live and not expired; an index has them all."""

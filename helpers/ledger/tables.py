@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = 3
+SCHEMA = 4
 METADATA = MetaData()
 
 
@@ -111,12 +111,24 @@ OBJECTS = Table(
     Column("live_until", BigInteger, nullable=False, server_default="0"),
     Column("left_event", String, nullable=False, server_default=""),
     Column("program", String, nullable=False, server_default=""),
+    # What of the pattern says which kind of indicator it is, so that what is live is counted by it in an index.
+    Column("observable", String, nullable=False, server_default=""),
     # Where the object stands in the queue of what is to go out in this run; empty for all others.
     Column("due", BigInteger),
     Index("objects_by_key", "destination", "key"),
-    Index("objects_by_stage", "destination", "stage"),
+    Index("objects_by_stage", "destination", "stage", "leaving"),
     Index("objects_to_renew", "destination", "renew_at"),
     Index("objects_leaving", "destination", "leaving"),
-    Index("objects_live", "destination", "live", "live_until"),
+    Index("objects_live", "destination", "live", "live_until", "observable"),
     Index("objects_due", "destination", "due"),
+)
+
+RUNS = Table(
+    "runs",
+    METADATA,
+    _of_destination(),
+    Column("number", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("report", Text, nullable=False),
 )

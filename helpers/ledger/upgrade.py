@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sql
 
+from helpers.indicators import LONGEST_PATH
 from helpers.ledger.joining import join_spellings
-from helpers.ledger.tables import ABOUT, ATTRIBUTES, EVENTS, SCHEMA, SOURCES
+from helpers.ledger.tables import ABOUT, ATTRIBUTES, EVENTS, OBJECTS, SCHEMA, SOURCES
 
 _STEPS = {
     2: (
@@ -21,6 +22,15 @@ _STEPS = {
         "CREATE INDEX objects_live ON objects (destination, live, live_until)",
     ),
     3: ("CREATE INDEX sources_with_contribution ON sources (destination, key) WHERE length(contribution) > 0",),
+    4: (
+        "CREATE TABLE runs (destination INTEGER NOT NULL REFERENCES destinations (id), number INTEGER NOT NULL, "
+        "at BIGINT NOT NULL, kind VARCHAR NOT NULL, report TEXT NOT NULL, PRIMARY KEY (destination, number))",
+        "ALTER TABLE objects ADD COLUMN observable VARCHAR NOT NULL DEFAULT ''",
+        "DROP INDEX objects_by_stage",
+        "CREATE INDEX objects_by_stage ON objects (destination, stage, leaving)",
+        "DROP INDEX objects_live",
+        "CREATE INDEX objects_live ON objects (destination, live, live_until, observable)",
+    ),
 }
 
 
@@ -32,6 +42,8 @@ def upgrade(connection: sql.Connection, version: int) -> None:
     if version < 3:
         join_spellings(connection)
         _hear_of_contested_objects(connection)
+    if version < 4:
+        _name_observables(connection)
     if version < SCHEMA:
         connection.execute(ABOUT.update().where(ABOUT.c.name == "schema").values(value=str(SCHEMA)))
 
@@ -48,3 +60,11 @@ def _hear_of_contested_objects(connection: sql.Connection) -> None:
             connection.execute(sql.update(ATTRIBUTES).where(*row).values(fingerprint=""))
             of_event = (EVENTS.c.destination == destination, EVENTS.c.uuid == event)
             connection.execute(sql.update(EVENTS).where(*of_event).values(todo=True))
+
+
+def _name_observables(connection: sql.Connection) -> None:
+    """Note what each pattern compares first, as ``first_path`` has it."""
+    find = sql.func.strpos if connection.dialect.name == "postgresql" else sql.func.instr
+    rest = sql.func.substr(OBJECTS.c.pattern.concat(" "), 2).concat(" ")
+    path = sql.func.substr(sql.func.substr(rest, 1, find(rest, " ") - 1), 1, LONGEST_PATH)
+    connection.execute(sql.update(OBJECTS).values(observable=path))

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-from constants import LOG_RECEIVED
-from helpers.errors import ExitCode, LedgerError, MispError, RunActive, SettingsError
+from constants import LOG_RECEIVED, VERSION
+from helpers.errors import ExitCode, LedgerError, MispError, RunActive, SettingsError, SyncError
 from helpers.files import OddFile, make_private_directory, permission_hint
-from helpers.ledger import Database, Ledger
-from helpers.log import DestinationLogger
+from helpers.ledger import Database, Ledger, RunKind, RunRecord
+from helpers.log import DestinationLogger, safe_to_show
 from helpers.microsoft import Clock, RateLimiters, api_for, principal_of
 from helpers.misp import MispReader
 from helpers.process import interrupts
@@ -157,20 +158,25 @@ def _read_and_send(this_run: _Run, destinations: Sequence[DestinationRun]) -> in
         destination.report.detours = reader.detours
         destination.delivery.start()
     read_to_the_end = False
+    cut_off: BaseException | None = None
     try:
+        _note_beginning(this_run, destinations)
         reading.run()
         read_to_the_end = True
     except MispError as error:
         for destination in destinations:
             destination.report.fail_at_misp(error)
-    except (KeyboardInterrupt, LedgerError):
-        _abandon(destinations)
+    except BaseException as error:  # a signal, the ledger, a fault of this program's own
+        cut_off = error
+        if isinstance(error, KeyboardInterrupt | LedgerError):
+            _abandon(destinations)
         raise
     finally:
         logger.info(LOG_RECEIVED.format(sum(destination.report.indicators for destination in destinations)))
         with interrupts.put_off(interrupts.LONGEST_END):  # uploads end by themselves
             for destination in _as_answered(destinations):
                 _finish(this_run, reading, destination, read_to_the_end)
+                _remember(this_run, destination, cut_off)
     return reading.events_done
 
 
@@ -192,8 +198,8 @@ def _abandon(destinations: Sequence[DestinationRun]) -> None:
 
 
 def _finish(this_run: _Run, reading: SharedReading, destination: DestinationRun, read_to_the_end: bool) -> None:
-    """Save what a destination's next run goes by, and how this one went."""
-    report, ledger = destination.report, destination.ledger
+    """Save what a destination's next run goes by, and conclude its report."""
+    report = destination.report
     if report.misp_error:
         DestinationLogger(logger, report.name).error("MISP failed: %s", report.misp_error)
     for sync in reading.begun:
@@ -201,9 +207,64 @@ def _finish(this_run: _Run, reading: SharedReading, destination: DestinationRun,
             sync.finish(complete=read_to_the_end and not (report.stopped or report.failure))
     report.advice = _advice(destination)
     report.seconds = this_run.seconds
-    good = report.exit_code == ExitCode.DONE and not this_run.options.uuid
-    facts = replace(ledger.facts(), last_run={**report.outline(), "at": this_run.now})
-    ledger.save_facts(replace(facts, last_good=this_run.now) if good else facts)
+
+
+def _note_beginning(this_run: _Run, destinations: Sequence[DestinationRun]) -> None:
+    """Note that a whole run begins: of one that is cut off there is nothing else to see."""
+    if not this_run.options.uuid:
+        for destination in destinations:
+            facts = destination.ledger.facts()
+            destination.ledger.save_facts(replace(facts, begun_at=this_run.now))
+
+
+def _remember(this_run: _Run, destination: DestinationRun, cut_off: BaseException | None) -> None:
+    """Record how the run went; one of a single event says nothing of how the last whole one went."""
+    report, ledger, now = destination.report, destination.ledger, this_run.now
+    outcome = _outcome(report, cut_off)
+    ledger.keep_run(_row(this_run, destination, outcome))
+    facts = replace(ledger.facts(), ended_at=now)
+    if not this_run.options.uuid:
+        facts = replace(facts, last_run={**report.outline(), "exit_code": outcome.exit_code, "at": now})
+        facts = replace(facts, last_good=now) if outcome.exit_code == ExitCode.DONE else facts
+    ledger.save_facts(facts)
+
+
+class _Outcome(NamedTuple):
+    """The exit code of a run at one destination, and the first cause where that is not 0."""
+
+    exit_code: int
+    cause: str
+
+
+def _outcome(report: Report, cut_off: BaseException | None) -> _Outcome:
+    """Return how a run ended; the report of one that was cut off knows nothing of that."""
+    stopped = interrupts.stopped() and report.exit_code != ExitCode.DONE
+    if stopped or isinstance(cut_off, KeyboardInterrupt):
+        return _Outcome(ExitCode.STOPPED, "Stopped from outside.")
+    if isinstance(cut_off, SyncError):
+        return _Outcome(cut_off.exit_code, str(cut_off))
+    if cut_off is not None:
+        return _Outcome(ExitCode.OWN_FAULT, f"A fault of this program's own: {type(cut_off).__name__}: {cut_off}")
+    return _Outcome(report.exit_code, next(iter(report.troubles()), "") if report.exit_code else "")
+
+
+def _row(this_run: _Run, destination: DestinationRun, outcome: _Outcome) -> RunRecord:
+    """Return what is kept of a run for the years to come."""
+    report, options = destination.report, this_run.options
+    kind = RunKind.UUID if options.uuid else RunKind.FULL if options.full else RunKind.PLAIN
+    told = report.as_json()
+    same = ("events", "attributes", "accepted", "rejected", "pending", "unchanged", "skipped", "requests", "seconds")
+    return RunRecord(
+        at=this_run.now,
+        kind=kind,
+        exit_code=outcome.exit_code,
+        **{name: told[name] for name in same},
+        **{name: told["planned"].get(name, 0) for name in ("new", "changed", "renewed", "again")},
+        withdrawn=sum(told["withdrawals"].values()),
+        live=destination.ledger.live_by_kind(this_run.now),
+        version=VERSION,
+        cause=safe_to_show(outcome.cause),
+    )
 
 
 def _advice(destination: DestinationRun) -> str:

@@ -25,6 +25,7 @@ from helpers.ledger import (
     packed,
 )
 from helpers.ledger.joining import joined_facts, joined_object, with_one_address
+from tests.ledger.test_ledger import THIRD_SCHEMA
 from tests.support.postgres import ledger_url, postgres_server, postgres_url
 
 __all__ = ["ledger_url", "postgres_server", "postgres_url"]
@@ -138,7 +139,8 @@ def old_ledger(url):
     for ledger in (first, second, third):
         ledger.close()
     renamed = f"UPDATE destinations SET workspace = '{WORKSPACE.upper()}' WHERE workspace = 'second'"
-    execute(url, renamed, "DROP INDEX sources_with_contribution", "UPDATE about SET value = '2' WHERE name = 'schema'")
+    second_schema = (*THIRD_SCHEMA, "DROP INDEX sources_with_contribution")
+    execute(url, renamed, *second_schema, "UPDATE about SET value = '2' WHERE name = 'schema'")
 
 
 def assert_joined(url):

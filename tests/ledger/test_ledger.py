@@ -105,7 +105,16 @@ def test_the_schema_s_version_is_inside(ledger_url):
     assert version(ledger_url) == str(SCHEMA)
 
 
+THIRD_SCHEMA = (
+    "DROP TABLE runs",
+    "DROP INDEX objects_live",
+    "ALTER TABLE objects DROP COLUMN observable",
+    "CREATE INDEX objects_live ON objects (destination, live, live_until)",
+    "DROP INDEX objects_by_stage",
+    "CREATE INDEX objects_by_stage ON objects (destination, stage)",
+)
 FIRST_SCHEMA = (
+    *THIRD_SCHEMA,
     "DROP INDEX sources_with_contribution",
     "DROP INDEX objects_live",
     "ALTER TABLE objects DROP COLUMN live_until",
@@ -285,6 +294,8 @@ def test_facts_come_back_as_they_were_saved(ledger):
         refused_events=(EVENT,),
         last_run={"exit_code": 0},
         last_good=NOW,
+        begun_at=NOW,
+        ended_at=LATER,
         adopted_at=NOW,
         live_counts=(LiveCount(NOW, 5), LiveCount(LATER, 6)),
         forced_at=(NOW, LATER),
