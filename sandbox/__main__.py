@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     _forget(directory)
     box = Sandbox(AzureState(), demo_misp(time.time), options.misp_port, options.azure_port, directory)
     with box:
-        config = _write_config(box, directory)
+        config = write_config(box, directory)
         events = sum(1 for _ in box.misp.events())
         print(PLACES.format(box=box, config=config, events=events), flush=True)
         if options.run:
@@ -117,7 +117,8 @@ def _forget(directory: Path) -> None:
         path.unlink()
 
 
-def _write_config(box: Sandbox, directory: Path) -> Path:
+def write_config(box: Sandbox, directory: Path) -> Path:
+    """Write the settings for a sandbox that is up, and return where they are."""
     azure, misp = box.azure, box.misp
     (subscription_id, resource_group, workspace_name), *_ = azure.management_names
     values = {
