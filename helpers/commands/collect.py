@@ -19,11 +19,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
+from helpers.commands.screen import Line, Screen
 from helpers.commands.share import FAILURES_IN_A_ROW, key_owner
 from helpers.errors import ExitCode, MispDeclined, MispError, SettingsError
 from helpers.files import make_private_directory, open_file, open_private
 from helpers.indicators import event_url, is_true
-from helpers.log import safe_to_show
 from helpers.misp import Event, dictionary_in, whole_number
 from helpers.process import interrupts, streams
 from helpers.settings import Settings, cross_checks
@@ -50,10 +50,8 @@ _DAY = 86_400
 def main(settings: Settings, arguments: Namespace, _say: Callable[[str], None]) -> int:
     """Write the stories to stdout and what people should know to stderr; return the exit code."""
 
-    def note(line: str) -> None:
-        print(safe_to_show(line), file=sys.stderr)
-
-    return collect(settings, sys.stdout, note, full=arguments.full)
+    screen = Screen(sys.stderr)
+    return collect(settings, sys.stdout, lambda words: screen.show(Line(words)), full=arguments.full)
 
 
 def collect(

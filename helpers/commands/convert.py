@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from helpers.commands.screen import Line, Screen, Tone, verdict
 from helpers.errors import ExitCode, InputError
 from helpers.indicators import ConversionRules, convert_event
 from helpers.settings import Settings
-from helpers.text import printable
 
 
 def main(settings: Settings, arguments: Namespace, _say: Callable[[str], None]) -> int:
@@ -34,7 +34,7 @@ def convert_files(paths: Iterable[Path], settings: Settings, out: TextIO, notes:
             events = events_in(path)
         except InputError as error:
             exit_code = error.exit_code
-            notes.write(f"{printable(str(error))}\n")
+            Screen(notes).show(verdict(Tone.BAD, str(error)))
             continue
         array.begin()
         for event in events:
@@ -88,6 +88,6 @@ def _converted(event: dict[str, Any], rules: ConversionRules, now: datetime, not
     for part in convert_event(event, rules, now):
         yield from part.indicators
         for skip in part.skipped:
-            notes.write(f"skipped: {printable(str(skip))}\n")
+            Screen(notes).show(Line(str(skip), mark="skipped:"))
         for half in part.left_out:
-            notes.write(f"half left out: {printable(str(half))}\n")
+            Screen(notes).show(Line(str(half), mark="half left out:"))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from constants import VERSION
+from helpers.commands.screen import Line, Say, Tone, verdict
 from helpers.errors import ExitCode, MispDeclined, MispError, SettingsError, StoryStopped
 from helpers.process import interrupts
 from helpers.settings import Settings
@@ -21,10 +22,12 @@ from helpers.stories import KeyOwner, MispWriter, ParsedStory, ShareOptions, Sha
 FAILURES_IN_A_ROW = 3
 STATES = ("created", "updated", "unchanged", "proposed", "blocked", "failed")
 _TROUBLE = ("blocked", "failed")
+_TONES = {"unchanged": Tone.PLAIN, **dict.fromkeys(_TROUBLE, Tone.BAD)}
+_COLUMN = 10  # where words begin, after the state
 STDIN = Path("-")
 
 
-def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
+def main(settings: Settings, arguments: Namespace, say: Say) -> int:
     """Share the stories in files and return the exit code."""
     options = ShareOptions(arguments.publish, arguments.to_ids, arguments.force)
     return share(settings, arguments.files, say, options, as_json=arguments.json)
@@ -33,7 +36,7 @@ def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -
 def share(
     settings: Settings,
     files: Sequence[Path],
-    say: Callable[[str], None],
+    say: Say,
     options: ShareOptions,
     *,
     as_json: bool = False,
@@ -50,7 +53,7 @@ def share(
     for story in stories_in(files, stdin):
         outcomes.append(sharing.outcome(story))
         if not as_json:
-            for line in outcomes[-1].lines():
+            for line in lines_of(outcomes[-1]):
                 say(line)
     code = ExitCode.UNFINISHED if any(outcome.state in _TROUBLE for outcome in outcomes) else ExitCode.DONE
     counts = Counter(outcome.state for outcome in outcomes)
@@ -67,8 +70,16 @@ def share(
             )
         )
     else:
-        say(", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]) or "no story")
+        summary = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+        say(verdict(Tone.BAD if code else Tone.GOOD, summary or "no story"))
     return code
+
+
+def lines_of(outcome: ShareOutcome) -> Iterator[Line]:
+    """Say to people what became of a story."""
+    words = " ".join(filter(None, [outcome.title or outcome.id or "(no story)", outcome.url]))
+    yield Line(words, _TONES.get(outcome.state, Tone.GOOD), mark=outcome.state, column=_COLUMN)
+    yield from (Line(words, indent=_COLUMN) for words in (outcome.reason, *outcome.notes) if words)
 
 
 def key_owner(writer: MispWriter, settings: Settings) -> KeyOwner:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +16,6 @@ class ShareOutcome:
     reason: str = ""
     url: str = ""
     notes: list[str] = field(default_factory=list)
-
-    def lines(self) -> Iterable[str]:
-        """Say it to people."""
-        yield " ".join(filter(None, [f"{self.state:<9}", self.title or self.id or "(no story)", self.url]))
-        yield from (f"          {words}" for words in (self.reason, *self.notes) if words)
 
     def as_json(self) -> dict[str, Any]:
         """Say it to programs."""

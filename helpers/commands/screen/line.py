@@ -55,6 +55,9 @@ class Line:
         """Return the whole line, not wrapped."""
         return f"{self._before}{self.words}".rstrip()
 
+    def __str__(self) -> str:
+        return self.text()
+
     def wrapped(self, width: int) -> list[str]:
         """Return the line in pieces of at most ``width`` columns; a longer word has a line of its own."""
         if cells(self.text()) <= width:

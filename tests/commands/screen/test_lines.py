@@ -132,3 +132,7 @@ def redacting(secret):
 def test_what_is_for_programs_is_not_wrapped(shown):
     text = '{"a": "' + "long " * 60 + '"}'
     assert shown(text) == text + "\n"
+
+
+def test_a_line_as_text_is_what_a_pipe_gets():
+    assert str(Line("words", mark="created", column=10)) == "created   words"
