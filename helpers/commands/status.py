@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,7 @@ from helpers.commands.explain.ledger_view import Json, iso_time
 from helpers.errors import NoLedger
 from helpers.indicators import DAY
 from helpers.ledger import LedgerDestination, Stage, ledger_destinations
+from helpers.process import invocation
 from helpers.settings import Settings
 
 EXPIRES_SOON = 7
@@ -177,4 +177,4 @@ def _how_to_empty(destination: Json) -> str:
         return "Nothing of it is live."
     if destination["workspace_in_settings"]:
         return _IN_USE
-    return f"To empty it: python script.py withdraw --workspace {shlex.quote(destination['workspace'])}"
+    return f"To empty it: {invocation.to_type('withdraw', '--workspace', destination['workspace'])}"

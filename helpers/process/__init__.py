@@ -1,5 +1,5 @@
-"""What a process has to do with its host: signals that end it, and streams that it prints to."""
+"""What a process has to do with its host: its signals, its streams, and how it was called."""
 
-from helpers.process import interrupts, streams
+from helpers.process import interrupts, invocation, streams
 
-__all__ = ["interrupts", "streams"]
+__all__ = ["interrupts", "invocation", "streams"]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_origin
 
+from helpers.process import invocation
 from helpers.settings import messages, validators
 from helpers.settings.config import doubled_keys, places
 from helpers.settings.config.config_file import Problems, SourcedValue, by_dotted_name
@@ -21,7 +22,7 @@ from helpers.settings.config.values import site_constants
 from helpers.text import did_you_mean
 
 PREFIX = "MISP2SENTINEL_"
-CONFIG = PREFIX + "CONFIG"
+CONFIG = invocation.SETTINGS
 # The names that misp2sentinel's Function had for its settings.
 ALIASES = {
     "tenants": "ms_tenants",
@@ -91,7 +92,7 @@ def _variables_in(environ: Mapping[str, str], types: Mapping[str, Any], problems
     variables = {name: [key] for key, name in ALIASES.items() if name in types and environ.get(key, "").strip()}
     for key in sorted(environ):
         upper = key.upper()
-        if not upper.startswith(PREFIX) or upper == CONFIG or not environ[key].strip():
+        if not upper.startswith(PREFIX) or upper in (CONFIG, invocation.COMMAND) or not environ[key].strip():
             continue
         name = names.get(upper) or names.get(upper.removesuffix("_FILE"))
         if name:

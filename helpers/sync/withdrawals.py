@@ -1,9 +1,8 @@
-"""Which withdrawals look like a mistake, at once and over a day, and what may have led to it. Pure."""
+"""Which withdrawals look like a mistake, at once and over a day, and what may have led to it."""
 
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import Any
 from constants import WithdrawalReason
 from helpers.indicators import DAY
 from helpers.ledger import EventRecord, LiveCount
+from helpers.process import invocation
 from helpers.settings import DEFAULT_CONFIG, Settings
 from helpers.text import shorten
 
@@ -152,8 +152,8 @@ def named(settings: Settings) -> list[str]:
 
 def accepting(settings: Settings, *words: str) -> str:
     """Return the command line that accepts what was refused: this program's, with ``words`` and --force-withdraw."""
-    config = [] if settings.config in ("config.py", str(DEFAULT_CONFIG)) else ["--config", settings.config]
-    return shlex.join(["python", "script.py", *config, *words, "--force-withdraw"])
+    config = "" if settings.config in ("config.py", str(DEFAULT_CONFIG)) else settings.config
+    return invocation.to_type(*words, "--force-withdraw", config=config)
 
 
 def refusal(reason: str, changed: str, command: str) -> str:

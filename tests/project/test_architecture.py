@@ -327,6 +327,7 @@ def test_the_command_line_is_parsed_before_anything_of_others_is_imported():
         "log",
         "process",
         "process.interrupts",
+        "process.invocation",
         "process.streams",
         "text",
     }

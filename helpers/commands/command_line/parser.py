@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from uuid import UUID
 
+from helpers.process import invocation
+
 EXIT_CODES = """exit codes:
   0  done
   1  done, but some objects were rejected or are still pending, or withdrawals were refused
@@ -65,7 +67,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def make_parser() -> argparse.ArgumentParser:
     """Return what parses a command line; which options go with which command, ``parse`` checks afterwards."""
     parser = argparse.ArgumentParser(
-        prog="script.py",
+        prog=invocation.typed_name(),
         description="MISP2Sentinel: MISP events in, indicators in Microsoft Sentinel. Without a command: one run.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
