@@ -33,6 +33,20 @@ def printable(text: str, keep: str = "") -> str:
     )
 
 
+def counted(number: int, one: str, several: str) -> str:
+    """Return a number with the word for what is counted: ``1 story``, ``1,200 stories``."""
+    return f"{number:,} {one if number == 1 else several}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time span as people say it: ``34 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    hours, left = divmod(minutes, 60)
+    return " ".join(filter(None, [f"{hours:,} h" if hours else "", f"{left} min" if left or not hours else ""]))
+
+
 def excerpt(words: object, most: int, mark: str = "…") -> str:
     """Return somebody else's words as they are kept and shown: printable, on one line, at most ``most`` characters.
 

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from constants import LOG_NO_VALID_UNTIL, VERSION, AdoptionKind, Skip
 from helpers.errors import ExitCode, MispError, SyncError
@@ -31,6 +31,18 @@ _GOES_ON = "the next run goes on"
 _BEGINS_AGAIN = 'the next run begins from scratch and may never come to the end, since state_url is "none"'
 
 
+class Rejection(NamedTuple):
+    """An object that Microsoft does not take, and its words."""
+
+    id: str
+    pattern: str
+    words: str
+
+    def __str__(self) -> str:
+        """Return it on one line."""
+        return f"{self.id} {shorten(self.pattern, 120, '')}: {self.words}"
+
+
 @dataclass
 class Report:
     """The sums of a run at one destination, or of several in ``parts``.
@@ -49,7 +61,7 @@ class Report:
     skipped: Counter[Skip] = field(default_factory=Counter)
     left_out: Counter[Skip] = field(default_factory=Counter)
     examples: dict[Skip, list[str]] = field(default_factory=dict)
-    rejections: list[str] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     misp_error: str = ""
@@ -65,6 +77,8 @@ class Report:
     adopted: Counter[AdoptionKind] = field(default_factory=Counter)
     unmatched: list[str] = field(default_factory=list)
     advice: str = ""
+    nothing_found: str = ""
+    live: int = 0
     warnings: list[str] = field(default_factory=list)
     plan_examples: dict[str, list[str]] = field(default_factory=dict)
     line: Callable[[str], None] | None = None
@@ -82,7 +96,7 @@ class Report:
     def of(cls, parts: Sequence[Report], events: int) -> Report:
         """Return the sums over several destinations; ``events`` were read, once for all of them."""
         total = cls(dry_run=parts[0].dry_run, events=events, parts=list(parts))
-        for name in ("attributes", "indicators", "unchanged", "held", "revoked_ids", "requests"):
+        for name in ("attributes", "indicators", "unchanged", "held", "revoked_ids", "requests", "live"):
             setattr(total, name, sum(getattr(part, name) for part in parts))
         for name in ("states", "skipped", "left_out", "plans", "withdrawals"):
             for part in parts:
@@ -92,6 +106,8 @@ class Report:
         total.misp_error, total.misp_exit_code = at_misp.misp_error, at_misp.misp_exit_code
         total.stopped = any(part.stopped for part in parts)
         total.advice = _first_advice(parts)
+        total.nothing_found = next((part.nothing_found for part in parts if part.nothing_found), "")
+        total.keeps_ledger = all(part.keeps_ledger for part in parts)
         total.warnings = list(dict.fromkeys(warning for part in parts for warning in part.warnings))
         for part in parts:
             for reason, examples in part.examples.items():
@@ -143,9 +159,7 @@ class Report:
             if outcome.state is OutcomeState.PENDING:
                 self.unsent = outcome.words
             elif outcome.state is OutcomeState.REJECTED and len(self.rejections) < EXAMPLES:
-                self.rejections.append(
-                    f"{outcome.object.id} {shorten(outcome.object.pattern, 120, '')}: {outcome.words}"
-                )
+                self.rejections.append(Rejection(outcome.object.id, outcome.object.pattern, outcome.words))
 
     def add_plan(self, plan: Plan) -> None:
         """Count what is to be sent."""
@@ -213,6 +227,7 @@ class Report:
             "indicators": self.indicators,
             **{state.value: self.states[state] for state in OutcomeState},
             "unchanged": self.unchanged,
+            "live": self.live,
             "planned": dict(self.plans),
             "withdrawals": dict(self.withdrawals),
             "refused_withdrawals": self.refusals,
@@ -220,7 +235,7 @@ class Report:
             "revoked_ids": self.revoked_ids,
             "adopted": dict(self.adopted),
             "unmatched": self.unmatched,
-            "advice": self.advice,
+            "advice": " ".join(filter(None, [self.nothing_found, self.advice])),
             "warnings": self.all_warnings,
             "skipped": {reason.name.lower(): count for reason, count in self.skipped.most_common()},
             "examples": {
@@ -237,7 +252,7 @@ class Report:
             "given_up": self.given_up,
             "failure": self.failure,
             "stopped": self.stopped,
-            "rejections": self.rejections,
+            "rejections": list(map(str, self.rejections)),
             "requests": self.requests,
             "seconds": round(self.seconds, 1),
             "exit_code": self.exit_code,
@@ -274,13 +289,18 @@ class Report:
         sentences += self._warned
         sentences += [_REVOKED.format(self.revoked_ids)] if self.revoked_ids else []
         sentences += [f"Rejected: {rejection}" for rejection in self.rejections]
-        if self.states[OutcomeState.PENDING] and not self.dry_run:
-            why = "" if self.given_up else f" ({self.unsent})"
-            sentences.append(
-                f"{self.states[OutcomeState.PENDING]} indicators are pending{why}: the next run sends them, "
-                "as long as the filters find their events."
-            )
+        sentences += self.waiting()
         return sentences
+
+    def waiting(self) -> list[str]:
+        """Say what is pending and when it is sent; nothing in a dry run, where everything is."""
+        pending = self.states[OutcomeState.PENDING]
+        if self.dry_run or not pending:
+            return []
+        why = "" if self.given_up else f" ({self.unsent})"
+        return [
+            f"{pending} indicators are pending{why}: the next run sends them, as long as the filters find their events."
+        ]
 
 
 def _together(codes: Sequence[int]) -> int:

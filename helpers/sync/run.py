@@ -206,6 +206,7 @@ def _finish(this_run: _Run, reading: SharedReading, destination: DestinationRun,
         if sync.destination is destination:
             sync.finish(complete=read_to_the_end and not (report.stopped or report.failure))
     report.advice = _advice(destination)
+    report.live = destination.ledger.count(this_run.now)["live"]
     report.seconds = this_run.seconds
 
 
@@ -268,14 +269,14 @@ def _row(this_run: _Run, destination: DestinationRun, outcome: _Outcome) -> RunR
 
 
 def _advice(destination: DestinationRun) -> str:
-    """Recommend to adopt, in a first run that could read MISP, after what the run itself had to say."""
+    """Recommend to adopt, in a first run that could read MISP."""
     report, settings = destination.report, destination.settings
     adoptable = settings.keeps_ledger and not api_for(settings).why_no_adoption
     if not (destination.first and adoptable) or report.misp_error or report.failure:
-        return report.advice
+        return ""
     adopt = ADOPT_FIRST if report.dry_run else ADOPT_NEXT
     DestinationLogger(logger, report.name).info(adopt)
-    return f"{report.advice} {adopt}".strip()
+    return adopt
 
 
 @contextmanager

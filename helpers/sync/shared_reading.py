@@ -193,7 +193,7 @@ class SharedReading:
         if not listed:
             logger.warning("MISP: %s", search_filters.NOTHING_FOUND)
             for sync in self._active:
-                sync.report.advice = search_filters.NOTHING_FOUND
+                sync.report.nothing_found = search_filters.NOTHING_FOUND
         found = self._survey(index, listed, filters)
         to_read = dict.fromkeys(uuid for sync in self._active for uuid in sync.to_read)
         # What failed before comes last: three failures in a row end the reading, and are not to be the first three.

@@ -558,7 +558,7 @@ def test_206_costs_only_the_bad_indicators(make_site):
         1,
         {"accepted": 4, "rejected": 1},
     )
-    assert "url is not valid" in report.rejections[0]
+    assert "url is not valid" in report.rejections[0].words
     assert site.later().indicators == 0  # it is not sent again as it is
     again = site.run(retry_rejected=True)
     assert (again.indicators, site.actions) == (1, [(SUBMIT, 1, 206)])

@@ -90,7 +90,7 @@ def _rows_of_indicators(report: Report) -> Rows:
             yield f"  {kind}", count, next(iter(report.plan_examples.get(f"send_{kind}", [])), "")
     else:
         yield "  accepted", report.states[OutcomeState.ACCEPTED], ""
-        yield "  rejected", report.states[OutcomeState.REJECTED], next(iter(report.rejections), "")
+        yield "  rejected", report.states[OutcomeState.REJECTED], next(map(str, report.rejections), "")
         yield "  pending", report.states[OutcomeState.PENDING], report.given_up
 
 

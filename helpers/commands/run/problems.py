@@ -1,0 +1,114 @@
+"""What went wrong in a run, the heaviest first: the first of it is the verdict, the rest what matters. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from helpers.commands.screen import Tone
+from helpers.errors import ExitCode
+from helpers.microsoft import OutcomeState, taken_apart
+from helpers.text import counted, shorten
+
+if TYPE_CHECKING:
+    from helpers.sync import Report
+
+Rows = tuple[tuple[str, str], ...]
+
+_MOST = 3
+_LONGEST = 60
+_MORE = "and {:,} more: the log has each"
+_UNREAD = "{} could not be read; the next run reads what could not be read again."
+_FAULTS = "a fault of MISP2Sentinel's own, please report it (the log has more)."
+_TIME_UP = "the run's time was up (max_run_minutes): {}."
+_GOES_ON = "the next run goes on"
+_BEGINS_AGAIN = 'the next run begins from scratch and may never come to the end, since state_url is "none"'
+_REVOKED = (
+    "Microsoft keeps {} ids as revoked of which the ledger did not know: it is an older one (restored from a backup?), "
+    "or somebody else revoked them. The next run sends these indicators under new ids; what else may differ, and how "
+    "to have all of it right at once, is in docs/ledger.md#when-the-ledger-and-sentinel-differ."
+)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that went wrong: BAD where it ended the run, or a destination's part in it.
+
+    ``at`` is who failed, where the words do not say so. ``cases`` are what it happened to and how, and ``particulars``
+    ids and the like, as (name, value).
+    """
+
+    words: str
+    tone: Tone = Tone.ODD
+    at: str = ""
+    cases: Rows = field(default=(), compare=False)
+    particulars: Rows = field(default=(), compare=False)
+
+
+def problems_of(report: Report) -> list[Problem]:
+    """Return what went wrong at one destination, or at all of them alike."""
+    return [*_endings(report), *_remainders(report), *map(Problem, report.all_warnings)]
+
+
+def shared_problems(report: Report) -> list[Problem]:
+    """Return what went wrong at each of several destinations alike, and what the run is warned of."""
+    first, *others = [problems_of(part) for part in report.parts]
+    alike = [problem for problem in first if all(problem in of_other for of_other in others)]
+    return list(dict.fromkeys([*alike, *map(Problem, report.all_warnings)]))
+
+
+def _endings(report: Report) -> Iterator[Problem]:
+    """Yield why the run, or this destination's part in it, came to its end: at MISP, here, at Microsoft."""
+    if report.misp_error:
+        yield _bad(report.misp_error, at="MISP")
+    if report.unread:
+        events = counted(len(report.unread), "event", "events")
+        yield Problem(_UNREAD.format(events), Tone.BAD, "MISP", _cases(_apart(report.unread), len(report.unread)))
+    if report.failure:
+        busy = report.failure_code == ExitCode.RUN_ACTIVE
+        yield Problem(report.failure) if busy else _bad(report.failure)
+    if report.given_up:
+        yield _bad(report.given_up)
+
+
+def _remainders(report: Report) -> Iterator[Problem]:
+    """Yield what remains to be done, or to be decided, of a run that came to its end."""
+    if report.faults:
+        yield Problem(_FAULTS, cases=_cases(_apart(report.faults), len(report.faults)))
+    yield from (Problem(f"nothing was withdrawn: {refusal}") for refusal in report.refusals)
+    if report.stopped:
+        yield Problem(_TIME_UP.format(_GOES_ON if report.keeps_ledger else _BEGINS_AGAIN))
+    if report.rejections:
+        yield _rejected(report)
+    if report.revoked_ids:
+        yield Problem(_REVOKED.format(report.revoked_ids))
+    yield from map(Problem, report.waiting())
+
+
+def _bad(text: str, at: str = "") -> Problem:
+    sentence, particulars = taken_apart(text)
+    return Problem(sentence, Tone.BAD, at, particulars=particulars)
+
+
+def _rejected(report: Report) -> Problem:
+    """Say what Microsoft does not take and why: for all of them where it is the same, else for each."""
+    count, (first, *_) = report.states[OutcomeState.REJECTED], report.rejections
+    sentence, particulars = taken_apart(first.words)
+    alike = all(rejection.words == first.words for rejection in report.rejections)
+    rows = [(rejection.pattern, "" if alike else rejection.words) for rejection in report.rejections]
+    told = f"Microsoft rejects {count:,} of {counted(report.indicators, 'indicator', 'indicators')}: {sentence}"
+    return Problem(told, cases=_cases(rows, count), particulars=particulars)
+
+
+def _apart(texts: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield what stands before and after the colon: an event, and what is wrong with it."""
+    for text in texts:
+        what, _, why = text.partition(": ")
+        yield what, why
+
+
+def _cases(rows: Iterable[tuple[str, str]], count: int) -> Rows:
+    shown = [(shorten(what, _LONGEST), why) for what, why in islice(rows, _MOST)]
+    return tuple(shown + ([("", _MORE.format(count - _MOST))] if count > _MOST else []))
