@@ -22,6 +22,7 @@ from helpers.indicators import kind_of
 from helpers.ledger.database import Database
 from helpers.ledger.facts import read_facts
 from helpers.ledger.records import (
+    REVOKED,
     UNSETTLED,
     AttributeRecord,
     DestinationFacts,
@@ -243,6 +244,26 @@ class Ledger(LedgerRows):
         """Yield objects by their ids, a batch at a time; the ids may change meanwhile."""
         for batch in batched(list(ids), PARAMETERS):
             yield list(self._rows(ObjectRecord, OBJECTS, OBJECTS.c.id.in_(batch)))
+
+    def wanted(self, now: int, event: str = "") -> Iterator[list[ObjectRecord]]:
+        """Yield every object that some attribute wants at Microsoft and that has not expired, a batch at a time.
+
+        It may be there, on its way or rejected; where an ``event`` is named, only those that came from it.
+        """
+        same = sql.and_(SOURCES.c.destination == self.destination, SOURCES.c.key == OBJECTS.c.key)
+        source = sql.and_(same, SOURCES.c.event == event) if event else same
+        staying = sql.and_(OBJECTS.c.leaving == "", OBJECTS.c.stage.not_in(REVOKED), OBJECTS.c.valid_until > now)
+        where = sql.and_(OBJECTS.c.destination == self.destination, staying, sql.exists().where(source))
+        ids = sql.select(OBJECTS.c.id).where(where).order_by(OBJECTS.c.id).limit(PARAMETERS)
+        after = ""
+        while batch := self._scalars(ids.where(OBJECTS.c.id > after)):
+            objects = self.by_id(batch)
+            yield [objects[id_] for id_ in batch]
+            after = batch[-1]
+
+    def _scalars(self, question: sql.Select[Any]) -> list[str]:
+        with self._transaction() as connection:
+            return [str(value) for value in connection.scalars(question)]
 
     def unsettled_keys(self, keys: Iterable[str], policy: RetryPolicy) -> set[str]:
         """Return those of these keys of whose objects no answer of Microsoft's stands, or which may end too late."""

@@ -1,5 +1,7 @@
 """Files to debug with: the indicators as they are sent, and Microsoft's answers: those that were no success, or all.
 
+In a dry run the first has every indicator that is wanted, also what would not be sent since it did not change.
+
 A dump that cannot be written is a warning, never the end of a run.
 """
 
@@ -36,21 +38,27 @@ class IndicatorDump:
     """One JSON array of what is sent, new each run, valid after every write."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
+        self._broken = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin the array anew, without any indicator."""
         self._empty = True
-        self._broken = not _written(path, lambda: self._write(os.O_TRUNC, b"[" + _END, 0))
+        if not self._broken:
+            self._broken = not _written(self.path, lambda: self._write(os.O_TRUNC, b"[" + _END, 0))
 
     def add(self, indicators: Sequence[bytes]) -> None:
         """Append indicators, each of them JSON, to the array."""
         if not indicators or self._broken:
             return
         text = (b"\n" if self._empty else b",\n") + b",\n".join(indicators) + _END
-        self._broken = not _written(self._path, lambda: self._write(0, text, len(_END)))
+        self._broken = not _written(self.path, lambda: self._write(0, text, len(_END)))
         self._empty = False
 
     def _write(self, flags: int, text: bytes, overwritten: int) -> None:
         """Write at the end of the file, over so many of its last bytes."""
-        with os.fdopen(open_private(self._path, os.O_WRONLY | flags), "wb") as file:
+        with os.fdopen(open_private(self.path, os.O_WRONLY | flags), "wb") as file:
             file.seek(-overwritten, os.SEEK_END) if overwritten else None
             file.write(text)
 

@@ -155,11 +155,26 @@ class Delivery:
         if not records:
             return
         if self._indicator_dump:
-            self._indicator_dump.add([self._api.dumped(self._api.outgoing(record, self._now)) for record in records])
+            self._dump(self._indicator_dump, records)
         self._report.indicators += len(records)
         self._counted(len(records), 0)
         self._ledger.enqueue([record.id for record in records])
         self._uploader.enqueue(len(records))
+
+    def dump_wanted(self, event: str = "") -> None:
+        """Have the dump show each indicator that is wanted now as it is, or was, sent; or those of one event only."""
+        if not self._indicator_dump:
+            return
+        self._indicator_dump.begin()
+        count = 0
+        for records in self._ledger.wanted(self._now, event):
+            self._dump(self._indicator_dump, records)
+            count += len(records)
+        name, path = self._settings.name, self._indicator_dump.path
+        DestinationLogger(logger, name).info("%s has the %d indicators that are wanted now", path, count)
+
+    def _dump(self, dump: IndicatorDump, records: Sequence[ObjectRecord]) -> None:
+        dump.add([self._api.dumped(self._api.outgoing(record, self._now)) for record in records])
 
     def no_more(self) -> None:
         """Have what remains sent, without waiting for it."""

@@ -205,6 +205,8 @@ def _finish(this_run: _Run, reading: SharedReading, destination: DestinationRun,
     for sync in reading.begun:
         if sync.destination is destination:
             sync.finish(complete=read_to_the_end and not (report.stopped or report.failure))
+    if report.dry_run and not report.failure:
+        destination.delivery.dump_wanted(this_run.options.uuid)
     report.advice = _advice(destination)
     report.live = destination.ledger.count(this_run.now)["live"]
     report.seconds = this_run.seconds

@@ -23,6 +23,7 @@ from helpers.ledger.records import (
     packed,
     unpacked,
 )
+from helpers.ledger.rows import PARAMETERS
 from helpers.ledger.store import Ledger
 from helpers.ledger.tables import ABOUT, ATTRIBUTES, OBJECTS, SCHEMA
 from helpers.ledger.trouble import explained
@@ -422,6 +423,23 @@ def test_due_is_what_moves_on_and_what_is_to_be_refreshed(ledger):
     assert set(ledger.to_renew(NOW)) == {"indicator--1"}
     assert set(ledger.to_refresh(NOW, NOW - 100)) == {"indicator--1", "indicator--2", "indicator--6"}
     assert ledger.to_refresh(NOW, NOW - 101) == []
+
+
+def test_wanted_is_what_stays_and_has_a_source_whatever_became_of_it(ledger):
+    wanted = [Stage.PENDING, Stage.SENDING, Stage.ACCEPTED, Stage.REJECTED]
+    gone = [Stage.WITHDRAWING, Stage.WITHDRAWN, Stage.REVOKED]
+    objects = [object_record(number, stage=stage) for number, stage in enumerate([*wanted, *gone])]
+    objects += [object_record(7, leaving="gone"), object_record(8, valid_until=NOW), object_record(9)]
+    ledger.keep(objects=objects, sources=[*map(source, range(9)), source(1, OTHER)])
+    assert [record.id for batch in ledger.wanted(NOW) for record in batch] == [f"indicator--{n}" for n in range(4)]
+    assert [record.id for batch in ledger.wanted(NOW, OTHER) for record in batch] == ["indicator--1"]
+
+
+def test_wanted_is_read_in_pieces(ledger):
+    ledger.keep(objects=map(object_record, range(1200)), sources=map(source, range(1200)))
+    batches = list(ledger.wanted(NOW))
+    assert max(map(len, batches)) == PARAMETERS
+    assert len({record.id for batch in batches for record in batch}) == sum(map(len, batches)) == 1200
 
 
 def test_an_event_is_settled_when_all_its_objects_are(ledger):

@@ -1,5 +1,6 @@
 """Cases of keeping in step that were once wrong, or that go wrong easily; the state machine drives the rest."""
 
+import json
 from collections import Counter
 
 import pytest
@@ -616,6 +617,32 @@ def test_an_event_outside_of_the_filters_is_said_with_the_filters_that_leave_it_
     assert "is not published (publish it in MISP), and outside of the filters: " in asked_for(site, 1)
 
 
+def test_an_event_that_need_not_be_published_is_not_told_to_be(make_site):
+    site = make_site('{"tags": ["no:such"]}')
+    load(site)
+    site.misp.unpublish(uuid(1))
+    assert f"Event {uuid(1)} is outside of the filters: " in asked_for(site, 1)
+
+
+def test_of_an_event_that_is_not_found_a_dry_run_writes_no_indicator_down(make_site):
+    site = make_site(WRITE_PARSED_INDICATORS="true")
+    load(site)
+    site.run()
+    site.misp.unpublish(uuid(1))
+    site.settings = site.settings.model_copy(update={"dry_run": True})
+    asked_for(site, 1)
+    assert dumped(site) == {}
+
+
+def test_what_the_next_run_does_is_said_as_it_will_be_without_force(make_site):
+    site = make_site(MISP_KEY=READONLY_KEY)
+    site.misp.organisation_uuid = "30000000-0000-4000-8000-000000000001"
+    load(site)
+    site.run()
+    site.misp.delete(uuid(1))
+    assert "3 indicators of it are live in Sentinel and will be held until" in asked_for(site, 1, force_withdraw=True)
+
+
 def test_what_was_sent_of_an_event_that_is_not_found_stays_and_is_said(make_site):
     site = make_site()
     load(site, events=4)
@@ -642,3 +669,111 @@ def test_an_event_that_is_not_found_is_said_in_the_log_too(make_site, caplog):
     load(site)
     words = asked_for(site, 9)
     assert words in caplog.messages
+
+
+# --- all that is wanted ------------------------------------------------------------------------------
+
+
+def dumped(site, name="parsed_indicators.txt"):
+    return {indicator["id"]: indicator for indicator in json.loads((site.settings.state_path / name).read_text())}
+
+
+def wanted(site, **options):
+    """What a dry run writes down of all that is wanted; it sends nothing."""
+    uploads, settings = len(site.azure.uploads) + len(site.azure.graph_requests), site.settings
+    site.settings = settings.model_copy(update={"dry_run": True, "write_parsed_indicators": True})
+    assert site.run(**options).exit_code == 0
+    site.settings = settings
+    assert len(site.azure.uploads) + len(site.azure.graph_requests) == uploads
+    return dumped(site)
+
+
+def first_sent(site, **options):
+    """What the first run for a source system that nobody knows writes down of what it sends."""
+    site.settings = site.settings.model_copy(update={"sourcesystem": "fresh", "write_parsed_indicators": True})
+    assert site.run(**options).exit_code == 0
+    return dumped(site)
+
+
+APIS = {
+    "upload": {},
+    "graph": {"MS_AUTH__GRAPH_API": "true", "MS_ENDPOINTS__GRAPH": "https://graph.example.org/beta"},
+}
+
+
+def as_sent(indicators):
+    """Indicators without how the Graph API is told of them, which differs for what it has already."""
+    return {id_: indicator.get("tiIndicator", indicator) for id_, indicator in indicators.items()}
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("deduplicate", ["attribute", "value"])
+def test_a_dry_run_writes_down_all_that_a_first_run_sends_also_where_nothing_changed(make_site, api, deduplicate):
+    site = make_site(DEDUPLICATE=deduplicate, **APIS[api])
+    load(site, events=3, attributes=250)  # more than are read of the ledger at once
+    site.misp.load([misp_event(4, [("domain", "e1h0.example.org"), ("filename", "a.exe"), ("ip-dst", "192.0.2.1")])])
+    assert site.run().exit_code == 0
+    assert site.run().indicators == 0, "nothing has changed"
+    all_of_it = wanted(site)
+    assert len(all_of_it) > 750
+    assert as_sent(all_of_it) == as_sent(first_sent(site))
+
+
+def test_a_dry_run_writes_down_what_is_wanted_as_the_run_would_leave_it(make_site):
+    site = make_site()
+    load(site, events=4)
+    site.run()
+    before = wanted(site)
+    edited(site, 1, 0, to_ids=False)  # leaves
+    edited(site, 1, 1, comment="changed")
+    site.misp.delete(uuid(2))
+    site.misp.edit_info(uuid(3), "edited, and so held")
+    site.misp.load([misp_event(5, [("domain", "new.example.org")])])
+    site.seconds += 3600
+    now = wanted(site)
+    names = {indicator["pattern"].split("'")[1] for indicator in now.values()}
+    assert names == {
+        *("e1h1.example.org", "e1h2.example.org", "new.example.org"),
+        *(f"e{event}h{host}.example.org" for event in (3, 4) for host in range(3)),
+    }
+    assert not any(indicator.get("revoked") for indicator in now.values())
+    sent = {id_: indicator for id_, indicator in now.items() if indicator["pattern"] in str(before.values())}
+    assert {id_ for id_, indicator in sent.items() if indicator != before[id_]} == {f"indicator--{attribute(1, 1)}"}, (
+        "of what was sent, it is what was sent"
+    )
+    assert sorted(wanted(site, uuid=uuid(1))) == sorted(id_ for id_ in now if "e1h" in now[id_]["pattern"])
+
+
+def test_what_microsoft_rejected_or_did_not_get_is_wanted_and_what_has_expired_is_not(make_site):
+    site = make_site(DAYS_TO_EXPIRE="10", DAYS_TO_EXPIRE_START="valid_from")
+    load(site, events=1)
+    site.azure.faults.add(Fault(UPLOAD_PATH, "status", status=403, times=None))
+    assert site.run().exit_code == 4
+    assert len(wanted(site)) == 3, "what is pending"
+    site.azure.faults.clear()
+    no = {"errors": [{"recordIndex": 1, "errorMessages": ["no"]}]}
+    site.azure.faults.add(Fault(UPLOAD_PATH, "body", body=no))
+    assert site.run().states[OutcomeState.REJECTED] == 1
+    with opened(site.settings) as ledger:
+        assert ledger.count(site.seconds)["rejected"] == 1
+    assert len(wanted(site)) == 3, "what was rejected too"
+    site.seconds += 4000 * DAY
+    assert wanted(site) == {}
+
+
+def test_a_real_run_writes_down_what_it_sends_alone(make_site):
+    site = make_site(WRITE_PARSED_INDICATORS="true")
+    load(site)
+    site.run()
+    assert len(dumped(site)) == 9
+    site.run()
+    assert dumped(site) == {}
+
+
+def test_without_a_ledger_a_dry_run_writes_down_the_same_and_the_log_says_where(make_site, caplog, tmp_path):
+    site = make_site(STATE_URL="none")
+    load(site)
+    caplog.set_level("INFO")
+    assert len(wanted(site)) == 9
+    assert f"{tmp_path / 'parsed_indicators.txt'} has the 9 indicators that are wanted now" in caplog.messages
+    assert as_sent(wanted(site)) == as_sent(first_sent(site)) != {}

@@ -414,3 +414,12 @@ def test_of_an_event_that_is_not_found_each_destination_says_what_it_has(make_si
     assert words.startswith(f"Event {event} is not published, ")
     said = re.findall(r"(site\d): (\d+) indicators of it are live", words)
     assert said == [("site0", "60"), ("site2", "60")], "site1 has nothing of it, the others do not know it"
+
+
+def test_a_dry_run_writes_down_what_each_destination_wants(make_site, tmp_path):
+    site = make_site(TimeOfEach(), filters=lambda number: {"exclude_types": ["domain"]} if number else {})
+    assert site.run().exit_code == 0
+    site.settings = site.settings.model_copy(update={"dry_run": True, "write_parsed_indicators": True})
+    assert site.run().exit_code == 0
+    dumped = {name: json.loads((tmp_path / f"parsed_indicators-{name}.txt").read_text()) for name in NAMES}
+    assert [len(indicators) for indicators in dumped.values()] == [ATTRIBUTES, *[0] * 9]
