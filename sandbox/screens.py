@@ -12,7 +12,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +23,7 @@ from rich.style import Style
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME, SVG_EXPORT_THEME, TerminalTheme
 from rich.text import Text
 
-from sandbox.__main__ import SCRIPT, write_config
+from sandbox.__main__ import SCRIPT, STORY, write_config
 from sandbox.azure.app import AzureState
 from sandbox.faults import Fault
 from sandbox.misp.records import Record
@@ -69,8 +69,8 @@ def _urls(event: Record) -> list[str]:
 class Scene:
     """A screen: which command makes it, what was done to the sandbox before, and what is typed.
 
-    ``until`` are words with which the picture is taken, while the command still goes on. ``afresh`` begins with an
-    empty ledger.
+    ``until`` are words with which the picture is taken, while the command still goes on. ``without`` says what is taken
+    away before: the ledger, the objects in the workspace.
     """
 
     name: str
@@ -79,9 +79,13 @@ class Scene:
     environ: dict[str, str] = field(default_factory=dict)
     typed: str = ""
     until: str = ""
-    afresh: bool = False
+    without: Sequence[str] = ()
 
 
+COMMAND = "misp2sentinel"
+# What the installed command says of itself (docs/install.md).
+AS_INSTALLED = {"MISP2SENTINEL_COMMAND": COMMAND}
+AFRESH = ("ledger", "objects")
 NOBODY_THERE = {"MISP2SENTINEL_MISP_DOMAIN": "https://localhost:1"}
 SMALL_REQUESTS = {"MISP2SENTINEL_MS_MAX_INDICATORS_REQUEST": "10"}
 WRONG_SECRET = {"MISP2SENTINEL_MS_AUTH__CLIENT_SECRET": "no-such-secret"}
@@ -93,16 +97,19 @@ SCENES = (
     Scene("dry-run", ["--dry-run"]),
     Scene("role-missing", prepare=without_role),
     Scene("status-after-failure", ["status"]),
-    Scene("progress", prepare=slow, environ=SMALL_REQUESTS, until="asks to wait", afresh=True),
-    Scene("first-run", afresh=True),
+    Scene("progress", prepare=slow, environ=SMALL_REQUESTS, until="asks to wait", without=AFRESH),
+    Scene("first-run", without=AFRESH),
     Scene("quiet-night"),
     Scene("changes", prepare=edited),
-    Scene("first-run-verbose", ["--verbose"], afresh=True),
+    Scene("first-run-verbose", ["--verbose"], without=AFRESH),
     Scene("misp-down", environ=NOBODY_THERE),
     Scene("explain", ["explain", "c2.loader.example"]),
     Scene("explain-verbose", ["explain", "c2.loader.example", "--verbose"]),
     Scene("explain-unknown", ["explain", "unknown.example.org"]),
     Scene("status", ["status"]),
+    Scene("share", ["share", str(STORY)]),
+    Scene("convert-error", ["convert", "no-such-file.json"]),
+    Scene("adopt", ["adopt"], without=["ledger"]),
     Scene("usage", ["chek"]),
     Scene("withdraw", ["withdraw", "--workspace", "{workspace}"], typed="n\n"),
 )
@@ -116,35 +123,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     options.directory.mkdir(parents=True, exist_ok=True)
     for columns in WIDTHS:
-        with TemporaryDirectory() as directory:
-            for scene, seen in all_shown(columns, Path(directory)):
+        with TemporaryDirectory(prefix="demo-") as directory:
+            for scene, seen in played(SCENES, columns, Path(directory)):
                 if scene.name in options.names or not options.names:
                     save(scene, seen, options.directory)
     return 0
 
 
-def all_shown(columns: int, directory: Path) -> Iterator[tuple[Scene, Shown]]:
-    """Play all scenes in a terminal of so many columns, each after the other, and yield what each shows."""
+def played(scenes: Sequence[Scene], columns: int, directory: Path) -> Iterator[tuple[Scene, Shown]]:
+    """Play scenes in a terminal of so many columns, each after the other, and yield what each shows."""
     with Sandbox(AzureState(), demo_misp(time.time), directory=directory) as box:
         config = write_config(box, directory)
-        for scene in SCENES:
-            yield scene, shown(scene, box, config, columns)
+        for scene in scenes:
+            words = [word.format(workspace=box.azure.workspace_id) for word in scene.arguments]
+            told = replace(scene, arguments=words)
+            yield told, shown(told, box, config, columns)
 
 
 def shown(scene: Scene, box: Sandbox, config: Path, columns: int) -> Shown:
     """Play one scene."""
-    if scene.afresh:
+    if "objects" in scene.without:
         box.azure.remove(box.azure.objects())
+    if "ledger" in scene.without:
         for path in config.parent.glob("state/ledger.sqlite*"):
             path.unlink()
     scene.prepare(box)
-    ours = {name: value for name, value in os.environ.items() if not name.upper().startswith("MISP2SENTINEL_")}
-    environ = {**ours, "MISP2SENTINEL_CONFIG": str(config), "TERM": "xterm-256color", **scene.environ}
-    words = [word.format(workspace=box.azure.workspace_id) for word in scene.arguments]
-    seen = in_terminal([sys.executable, str(SCRIPT), *words], columns=columns, env=environ, typed=scene.typed)
+    environ = {**_plain_environment(), "MISP2SENTINEL_CONFIG": str(config), **AS_INSTALLED, **scene.environ}
+    seen = in_terminal([sys.executable, str(SCRIPT), *scene.arguments], columns=columns, env=environ, typed=scene.typed)
     box.azure.faults.clear()
     box.azure.allowed |= box.azure.workspaces
     return _stopped(seen, scene.until) if scene.until else seen
+
+
+def _plain_environment() -> dict[str, str]:
+    """Return this process's environment without settings, and without what decides about colours."""
+    decides = ("NO_COLOR", "FORCE_COLOR", "TERM")
+    others = {name: value for name, value in os.environ.items() if name not in decides}
+    return {name: value for name, value in others.items() if not name.upper().startswith("MISP2SENTINEL_")}
 
 
 def _stopped(seen: Shown, words: str) -> Shown:
@@ -156,10 +171,11 @@ def _stopped(seen: Shown, words: str) -> Shown:
 def save(scene: Scene, seen: Shown, directory: Path) -> None:
     """Write a picture for each theme."""
     console = Console(record=True, width=seen.columns, file=io.StringIO(), force_terminal=True, legacy_windows=False)
-    console.print(Text(f"$ {shlex.join(['script.py', *scene.arguments])}", style="bold"), soft_wrap=True)
+    console.print(Text(f"$ {shlex.join([COMMAND, *scene.arguments])}", style="bold"), soft_wrap=True)
     for line in seen.cells[: len(seen.lines)]:
         console.print(_text(line), soft_wrap=True)
-    title = f"{scene.name}, {seen.columns} columns, {len(seen.lines)} lines, exit code {seen.exit_code}"
+    lines = f"{len(seen.lines)} line{'s' if len(seen.lines) != 1 else ''}"
+    title = f"{scene.name}, {seen.columns} columns, {lines}, exit code {seen.exit_code}"
     for name, theme in THEMES.items():
         _write(console, directory / f"{scene.name}-{seen.columns}-{name}.svg", title, theme)
 
