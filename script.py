@@ -13,9 +13,9 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING
 
 from helpers.commands import COMMANDS
-from helpers.commands.command_line import parse
+from helpers.commands.command_line import RUN, parse
 from helpers.commands.screen import Line, Screen, Tone, verdict
-from helpers.errors import ExitCode, SettingsError, SyncError
+from helpers.errors import ExitCode, SettingsError, SyncError, UsageError
 from helpers.log import is_kept, redact, safe_to_show, traceback_to_show
 from helpers.process import interrupts, streams
 from helpers.text import one_line
@@ -39,8 +39,11 @@ def main(argv: list[str] | None = None) -> int:
     streams.guard()
     try:
         arguments = parse(argv)
-    except SystemExit as ended:  # --help, or a mistake
+    except SystemExit as ended:  # --help
         return _printed(int(ended.code or ExitCode.DONE))
+    except UsageError as error:
+        _say_error([str(error)], error.exit_code, as_json="--json" in (sys.argv if argv is None else argv))
+        return _printed(error.exit_code)
     interrupts.end_on_signals()
     return _printed(_outcome(arguments))
 
@@ -126,9 +129,14 @@ def _settings(arguments: Namespace) -> Settings:
     loud = odd_filters(settings.misp_event_filters, settings.source_of("misp_event_filters"))
     for warning in loaded.warnings:
         logger.warning("%s", warning)
-        if arguments.command or warning in loud or sys.stderr.isatty():  # cron mails what would send everything
+        if warning in loud or _is_looked_at(arguments):  # cron mails what would send everything
             Screen(sys.stderr).show(Line(warning, Tone.ODD, mark="warning:"))
     return settings
+
+
+def _is_looked_at(arguments: Namespace) -> bool:
+    """Say whether somebody reads what is no trouble: not in cron, where a plain run is silent when all is well."""
+    return arguments.command != RUN or (sys.stderr.isatty() and not arguments.quiet)
 
 
 def _prepare_log(settings: Settings, arguments: Namespace) -> None:

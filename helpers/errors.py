@@ -2,6 +2,7 @@
 
     SyncError                     a sentence for the operator, never a traceback
     ├── SettingsError             exit 2: every problem at once, each with how to fix it
+    ├── UsageError                exit 2: the command line makes no sense
     ├── InputError                exit 2: a file named to convert cannot be read
     ├── EventNotFound             exit 2: the one event that a run was asked for is not there, or not to be sent
     ├── LedgerError               exit 2: the ledger cannot be used
@@ -55,6 +56,12 @@ class SettingsError(SyncError):
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class UsageError(SyncError):
+    """The command line makes no sense, or not together."""
+
+    exit_code = ExitCode.SETTINGS
 
 
 class InputError(SyncError):

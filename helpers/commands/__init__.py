@@ -18,9 +18,9 @@ class Command(NamedTuple):
     reads_vault: bool = False  # its secrets may be in a key vault; check reads that by itself, to say how it went
 
 
-# By the name that is typed; without a name it is a run.
+# By the name that is typed; without one it is a run.
 COMMANDS = {
-    None: Command("helpers.commands.run", keeps_log=True, reads_vault=True),
+    "run": Command("helpers.commands.run", keeps_log=True, reads_vault=True),
     "check": Command("helpers.commands.check"),
     "convert": Command("helpers.commands.convert", offline=True),
     "status": Command("helpers.commands.status"),

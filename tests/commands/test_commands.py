@@ -10,9 +10,9 @@ from helpers.commands import COMMANDS
 from helpers.commands.command_line import make_parser
 
 
-def test_the_table_has_what_can_be_typed_and_the_run():
+def test_the_table_has_what_can_be_typed():
     (subparsers,) = [action for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction)]
-    assert set(COMMANDS) == {None, *subparsers.choices}
+    assert set(COMMANDS) == {*subparsers.choices}
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=str)

@@ -320,7 +320,7 @@ def test_the_command_line_is_parsed_before_anything_of_others_is_imported():
     first = {
         "commands",
         "commands.command_line",
-        "commands.command_line.parser",
+        *(f"commands.command_line.{name}" for name in ("builder", "help_screen", "options", "parser")),
         "commands.screen.line",
         "commands.screen.terminal",
         "errors",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from helpers.commands.command_line.parser import make_parser, parse
+from helpers.commands.command_line.builder import make_parser
+from helpers.commands.command_line.options import EXIT_CODES, RUN
+from helpers.commands.command_line.parser import parse
 
-__all__ = ["make_parser", "parse"]
+__all__ = ["EXIT_CODES", "RUN", "make_parser", "parse"]
