@@ -34,8 +34,6 @@ from sandbox.terminal import Shown, in_terminal, styles
 WIDTHS = (80, 120)
 THEMES = {"dark": SVG_EXPORT_THEME, "light": DEFAULT_TERMINAL_THEME}
 UPLOAD = "threat-intelligence-stix-objects:upload"
-# Names that pyte has for colours, and rich has not.
-_COLOURS = {"brown": "yellow"}
 
 
 def nothing(_box: Sandbox) -> None:

@@ -64,9 +64,10 @@ class Shown:
 
 
 def styles(cell: Char) -> set[str]:
-    """Return the colour and the other attributes of a character; ``brown`` is what old terminals made of yellow."""
+    """Return the colour, by its name or as six hexadecimal digits, and the other attributes of a character."""
     flags = {"bold": cell.bold, "dim": cell.blink, "underlined": cell.underscore, "reversed": cell.reverse}
-    colour = {"brown": "yellow"}.get(cell.fg, cell.fg)
+    # Yellow was brown once, and pyte has a slip in the name of one colour.
+    colour = re.sub("^b[rf]ight", "bright_", cell.fg).replace("brown", "yellow")
     return {name for name, is_set in flags.items() if is_set} | ({colour} - {"default"})
 
 

@@ -39,6 +39,9 @@ def test_the_terminal_breaks_lines_that_are_too_long_and_the_raw_output_tells():
     [
         ("1;32", {"bold", "green"}),
         ("33", {"yellow"}),
+        ("90", {"bright_black"}),
+        ("93", {"bright_yellow"}),
+        ("95", {"bright_magenta"}),
         ("2", {"dim"}),
         ("2;22", set()),
         ("38;5;2", {"00cd00"}),  # one of 256, not faint

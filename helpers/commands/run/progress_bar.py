@@ -17,6 +17,8 @@ from helpers.sync import Progress
 # What the words beside a bar take, at 60 columns too, and how long a bar is at most.
 WORDS_WIDTH = 52
 LONGEST_BAR = 40
+# From so many columns on there is room for wider gaps between the words.
+ROOMY = 80
 
 
 @contextmanager
@@ -81,12 +83,13 @@ def _drawing(rows: list[Row], waits: list[str], columns: int, now: float) -> Any
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    width = max(4, min(LONGEST_BAR, columns - WORDS_WIDTH))
-    table = Table.grid(padding=(0, 1), pad_edge=False)
+    gap = 2 if columns >= ROOMY else 1
+    width = max(4, min(LONGEST_BAR, columns - WORDS_WIDTH - 4 * (gap - 1)))
+    table = Table.grid(padding=(0, gap), pad_edge=False)
     for justify in ("left", "left", "right", "right", "left"):
         table.add_column(justify=justify, no_wrap=True)
     for row in rows:
-        styles = {"complete_style": "cyan", "finished_style": "green", "pulse_style": "cyan"}
+        styles = {"complete_style": "cyan", "finished_style": "green", "pulse_style": "cyan", "style": "bright_black"}
         bar = ProgressBar(row.total, row.done, width, pulse=row.total is None, animation_time=now, **styles)
         table.add_row(row.label, bar, row.count, row.rate, row.left)
     return Group(table, *(Text(words, style="yellow", no_wrap=True, overflow="ellipsis") for words in waits))
