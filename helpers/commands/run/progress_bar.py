@@ -46,7 +46,7 @@ def _is_seen(arguments: Namespace) -> bool:
     if not sys.stderr.isatty() or os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
         return False
     lists = arguments.list and sys.stdout.isatty()
-    return not (arguments.verbose or lists or getattr(arguments, "quiet", False))
+    return not (arguments.verbose or lists or arguments.quiet)
 
 
 class _Bar:

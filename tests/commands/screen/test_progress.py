@@ -234,8 +234,8 @@ def test_the_bars_fit_into_the_terminal(columns):
     lines = re.sub(r"\x1b\[[0-9;]*m", "", drawn(columns)).splitlines()
     assert len(lines) == 4
     assert max(map(len, lines)) <= columns
-    assert re.search(r"MISP events +[━╸]+ +12,345/123,456 +412/s +5 min left", lines[0])
-    assert re.search(r"indicators +[━╸ ]+ 1,234/2,345,678 +41/s +158 h left", lines[1])
+    assert re.search(r"MISP events +[━╸╺]+ +12,345/123,456 +412/s +5 min left", lines[0])
+    assert re.search(r"indicators +[━╸╺ ]+ 1,234/2,345,678 +41/s +158 h left", lines[1])
     assert lines[2:] == [
         "The limit of 100 requests a minute is used up, 12 s",
         "Waiting before Microsoft is asked again, 7 s",
@@ -260,7 +260,8 @@ def test_the_bars_are_full_and_green_at_the_end_and_then_gone(box, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environ"), [(["--verbose"], {}), (["--dry-run", "--list"], {}), ([], {"TERM": "dumb"})]
+    ("arguments", "environ"),
+    [(["--verbose"], {}), (["--quiet"], {}), (["--dry-run", "--list"], {}), ([], {"TERM": "dumb"})],
 )
 def test_no_bar_where_other_lines_come_or_nothing_can_be_redrawn(box, tmp_path, arguments, environ):
     load(box, 1, 2)
@@ -272,12 +273,12 @@ def test_no_bar_where_other_lines_come_or_nothing_can_be_redrawn(box, tmp_path, 
 def test_no_bar_for_who_wants_quiet_and_none_in_a_pipe(box, tmp_path, monkeypatch):
     terminal = io.StringIO()
     monkeypatch.setattr("sys.stderr", terminal)
-    arguments = Namespace(list=False, verbose=False)
+    arguments = Namespace(list=False, verbose=False, quiet=False)
     monkeypatch.setenv("FORCE_COLOR", "1")
     with progress_bar(arguments):
         pass
     monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
-    with progress_bar(Namespace(**vars(arguments), quiet=True)):
+    with progress_bar(Namespace(**{**vars(arguments), "quiet": True})):
         pass
     assert terminal.getvalue() == ""
     monkeypatch.setenv("TERM", "xterm")
