@@ -31,7 +31,7 @@ help:
 	@echo "The first of them needs the Internet once, to install Python packages into $(VENV)."
 	@echo "Another Python: make demo PYTHON=python3.12"
 
-# Without a terminal the job prints no table, so its summary is taken from the log.
+# Without a terminal the job prints nothing when all is well, so its summary is taken from the log.
 demo: $(READY)
 	@rm -f $(LOG); \
 	$(BIN)/python -m sandbox --dir $(BOX) --run -- $(BIN)/python script.py; code=$$?; \

@@ -55,9 +55,16 @@ def _run(environ: Mapping[str, str]) -> Report:
 
 
 def _report_failure(report: Report) -> str:
-    """Log how a run went; return why it failed, empty when it did not."""
+    """Log how a run went, the verdict last; return why it failed, empty when it did not."""
+    from helpers.commands.run import summary  # noqa: PLC0415
+    from helpers.commands.run.verdict import verdict_of  # noqa: PLC0415
+    from helpers.commands.screen import Tone  # noqa: PLC0415
+
     logger.info("Summary: %s", json.dumps(redact.within(report.as_json())))
-    troubles = [safe_to_show(one_line(trouble)) for trouble in report.troubles()]
-    for trouble in troubles:
-        logger.warning("%s", trouble)
-    return f"Exit code {report.exit_code}: {'; '.join(troubles)}" if report.exit_code > ExitCode.UNFINISHED else ""
+    verdict = verdict_of(report)
+    _, *matters = summary.headline(report, verdict)
+    for line in matters:
+        logger.log(logging.INFO if line.tone is Tone.GOOD else logging.WARNING, "%s", line.text().strip())
+    logger.log(logging.WARNING if report.exit_code else logging.INFO, "%s", verdict.words)
+    failed = report.exit_code > ExitCode.UNFINISHED
+    return safe_to_show(f"Exit code {report.exit_code}: {verdict.words}") if failed else ""

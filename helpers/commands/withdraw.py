@@ -24,7 +24,7 @@ def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -
         force_withdraw=arguments.force_withdraw,
         line=say if arguments.list else None,
     )
-    show_report(report, settings, as_json=arguments.json)
+    show_report(report, settings, arguments)
     return report.exit_code
 
 

@@ -131,7 +131,9 @@ def begin_sync(
         site_admin=identity["site_admin"],
         force=options.force_withdraw,
     )
-    if facts.full_begun and not (destination.first or options.uuid):
+    if destination.first:
+        destination.report.there = destination.delivery.count_there()
+    elif facts.full_begun and not options.uuid:
         _compare_with_workspace(destination, now)
     limits = _withdrawal_limits(destination, options, now)
     known = ledger.events()

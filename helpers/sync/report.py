@@ -49,7 +49,8 @@ class Report:
 
     An attribute is skipped or has indicators, and each of those has an outcome. ``name`` is the destination's
     where there are several, ``failure`` why it dropped out, ``unsent`` why the last pending object is pending;
-    ``command`` is "" for a run. ``detours`` are what could not be read as planned, once for all destinations.
+    ``there`` is how many indicators Sentinel held before a first run, where it could be asked; ``command`` is "" for a
+    run. ``detours`` are what could not be read as planned, once for all destinations.
     """
 
     name: str = ""
@@ -78,6 +79,7 @@ class Report:
     unmatched: list[str] = field(default_factory=list)
     advice: str = ""
     nothing_found: str = ""
+    there: int | None = None
     live: int = 0
     warnings: list[str] = field(default_factory=list)
     plan_examples: dict[str, list[str]] = field(default_factory=dict)
@@ -106,6 +108,7 @@ class Report:
         total.misp_error, total.misp_exit_code = at_misp.misp_error, at_misp.misp_exit_code
         total.stopped = any(part.stopped for part in parts)
         total.advice = _first_advice(parts)
+        total.there = sum(part.there or 0 for part in parts)
         total.nothing_found = next((part.nothing_found for part in parts if part.nothing_found), "")
         total.keeps_ledger = all(part.keeps_ledger for part in parts)
         total.warnings = list(dict.fromkeys(warning for part in parts for warning in part.warnings))

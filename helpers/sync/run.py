@@ -271,10 +271,10 @@ def _row(this_run: _Run, destination: DestinationRun, outcome: _Outcome) -> RunR
 
 
 def _advice(destination: DestinationRun) -> str:
-    """Recommend to adopt, in a first run that could read MISP."""
+    """Recommend to adopt, in a first run that could read MISP, unless Sentinel says that it holds nothing of ours."""
     report, settings = destination.report, destination.settings
     adoptable = settings.keeps_ledger and not api_for(settings).why_no_adoption
-    if not (destination.first and adoptable) or report.misp_error or report.failure:
+    if not (destination.first and adoptable) or report.there == 0 or report.misp_error or report.failure:
         return ""
     adopt = ADOPT_FIRST if report.dry_run else ADOPT_NEXT
     DestinationLogger(logger, report.name).info(adopt)

@@ -235,7 +235,7 @@ def test_an_sqlite_file_is_refused_before_anybody_is_asked(unpacked, box, app_se
 def test_a_run_that_fails_is_a_failed_invocation(unpacked, box, app_settings):
     key = "wrong" * 8
     seen, log_text = fire(unpacked, app_settings(MISP2SENTINEL_STATE_URL="none", mispkey=key))
-    assert re.match("RunFailed: Exit code 3: MISP failed: ", seen["ended"][0])
+    assert re.match("RunFailed: Exit code 3: FAILED at MISP: ", seen["ended"][0])
     assert key not in json.dumps(seen) + log_text
 
 

@@ -69,7 +69,7 @@ def test_a_decaying_model_that_misp_does_not_have_fails_check_and_warns_a_run(si
     done = site.script("--json", **environ)
     warnings = json.loads(done.stdout)["warnings"]
     assert done.returncode == 0 and len(warnings) == 2
-    assert all(f"Warning: {warning}" in done.stderr for warning in warnings)
+    assert all(f"warning: {warning}" in done.stderr for warning in warnings)
     assert "'old model', which is switched off in MISP" in warnings[1]
 
 

@@ -6,9 +6,10 @@ import argparse
 import ast
 import os
 import re
+import sys
 import tomllib
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,6 @@ import pytest
 import constants
 from constants import Skip
 from helpers.commands.command_line import EXIT_CODES, make_parser
-from helpers.commands.run import summary_table
 from helpers.errors import MicrosoftError, MispError, RunActive, SettingsError
 from helpers.indicators.convert import convert_event
 from helpers.indicators.rules import ConversionRules
@@ -30,8 +30,8 @@ from helpers.settings.model import Settings
 from helpers.settings.sections import MispStories
 from helpers.stories.misp_event import TEMPLATES
 from helpers.sync.report import Report
-from helpers.sync.run import ADOPT_NEXT
 from helpers.sync.withdrawals import WithdrawalLimits
+from sandbox.terminal import in_terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
@@ -398,40 +398,16 @@ def test_the_readme_is_short_and_begins_with_the_two_commands():
     assert demo < test < 20
 
 
-def sample_rows() -> list[list[str]]:
-    """Return the rows of the README's sample: label, count and the third column's words, put together again."""
-    sample: list[list[str]] = []
-    for line in page("README.md").splitlines():
-        cells = [cell.removeprefix(" ").rstrip() for cell in line.split("│")[1:-1]]
-        if cells and cells[0]:
-            sample.append(cells)
-        elif cells:
-            sample[-1][2] += f" {cells[2]}"
-    return sample
-
-
-def test_the_readmes_sample_is_what_the_reports_table_makes():
-    sample = sample_rows()
-    reasons = {reason.name.lower(): reason for reason in Skip}
-    skipped = {reasons[name.strip()]: int(count) for name, count, _ in sample if name.strip() in reasons}
-    counts = {name: int(count) for name, count, _ in sample}
-    report = Report(attributes=counts["attributes in them"], examples={reason: [""] for reason in skipped})
-    report.skipped.update(skipped)
-    labels, numbers, words = (list(column.cells) for column in summary_table(report).columns)
-    assert [name for name, _, _ in sample] == labels
-    assert counts["attributes skipped"] == int(numbers[labels.index("attributes skipped")]) == sum(skipped.values())
-    assert counts["indicators"] == counts["  accepted"] + counts["  rejected"] + counts["  pending"]
-    shown = [row[2] for row in sample if row[0].strip() in reasons]
-    assert all(words_of_row.startswith(reason.value) for words_of_row, reason in zip(shown, skipped, strict=True))
-    assert sample[1][2] == str(words[1])
-
-
-def test_the_readmes_sample_ends_with_the_advice_of_a_first_run():
-    assert ADOPT_NEXT in " ".join(page("README.md").split())
-
-
-def test_the_readmes_sample_fits_a_terminal_of_100_columns():
-    assert {len(line) for line in page("README.md").splitlines() if line.startswith(tuple("┏┃┡│└"))} == {100}
+def test_the_readmes_sample_is_what_the_demo_shows(tmp_path):
+    """The time that it takes is another one each time."""
+    job = [sys.executable, str(ROOT / "script.py")]
+    command = [sys.executable, "-m", "sandbox", "--dir", str(tmp_path), "--run", "--", *job]
+    shown = in_terminal(command, columns=80, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    _, run, _ = re.split(r"\n\n(?=✓|In the workspace)", shown.text)
+    sample = page("README.md").partition("```\n✓")[2].partition("```")[0]
+    without_time = partial(re.sub, r", in \d+ s$", "", flags=re.MULTILINE)
+    assert without_time(f"✓{sample}") == f"{without_time(run)}\n"
+    assert len(run.splitlines()) <= 12
 
 
 def targets() -> set[str]:

@@ -14,14 +14,15 @@ from pathlib import Path
 import filelock
 import pytest
 from flask import request
-from rich.console import Console
 
 import script
 from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES, VERSION
 from helpers.commands import status
 from helpers.commands.command_line import parse
 from helpers.commands.convert import events_in
-from helpers.commands.run import summary_table
+from helpers.commands.run.summary import details, headline
+from helpers.commands.run.verdict import verdict_of
+from helpers.commands.screen import Screen
 from helpers.errors import EventNotFound, UsageError
 from helpers.microsoft.batch import OutcomeState
 from helpers.misp.reader import MispReader
@@ -598,11 +599,9 @@ def test_a_dry_run_shows_an_example_of_what_would_leave_for_each_reason(site):
     report = site.run(MISP2SENTINEL_DRY_RUN="1", MISP2SENTINEL_MAX_WITHDRAW_PERCENT="100")
     examples = {name: values for name, values in report.as_json()["examples"].items() if name.startswith("withdraw: ")}
     assert [len(values) for values in examples.values()] == [1, 1]
-    names, _, words = (list(column.cells) for column in summary_table(report).columns)
-    cells = [str(cell) for name, cell in zip(names, words, strict=True) if name == "would be withdrawn"]
-    assert sorted(cells) == sorted(
-        f"{name.removeprefix('withdraw: ')}; {values[0]}" for name, values in examples.items()
-    )
+    shown = [line.text().strip() for line in details(report, verbose=True)]
+    for name, values in examples.items():
+        assert shown[shown.index(f"1  withdraw  {name.removeprefix('withdraw: ')}") + 1] == f"e.g. {values[0]}"
 
 
 def test_options_stand_on_either_side_of_the_command():
@@ -645,13 +644,20 @@ def test_nothing_of_misp_s_or_microsoft_s_commands_the_terminal_or_the_log(site)
     output = [part for process in (listed, done, *explained) for part in (process.stdout, process.stderr)]
     assert not commands("".join(output)) and not commands(site.log)
     assert r"send new indicator--" in listed.stdout and r"a\x1b[2Jb\x1b]0;pwn\x07c" in listed.stdout
-    assert r"Rejected: " in done.stderr and r"Event could not be read: " in done.stderr
+    assert "Microsoft rejects 1 of 1 indicator: " in done.stderr and "1 event could not be read" in done.stderr
 
 
-def test_the_table_commands_no_terminal_either(site, capsys):
+def as_shown(report):
+    """What people are shown of a report, where it is not wrapped."""
+    stream = io.StringIO()
+    for line in [*headline(report, verdict_of(report)), *details(report, verbose=True)]:
+        Screen(stream).show(line)
+    return stream.getvalue()
+
+
+def test_the_summary_commands_no_terminal_either(site):
     pwned(site)
-    Console(width=500).print(summary_table(site.run(MISP2SENTINEL_MISP_EVENT_LIMIT_PER_PAGE="1")))
-    shown = capsys.readouterr().out
+    shown = as_shown(site.run(MISP2SENTINEL_MISP_EVENT_LIMIT_PER_PAGE="1"))
     assert not commands(shown)
     assert r"a\x1b[2Jb" in shown
 
@@ -784,9 +790,7 @@ def test_what_strangers_say_makes_no_line_of_its_own_on_stderr(capsys):
     assert capsys.readouterr().err == "MISP says\\nExit code 0\\x1b[2J\nand\\r\\u2028more\n"
 
 
-def test_what_strangers_say_is_no_markup_of_the_table_and_nothing_that_a_terminal_obeys():
-    console = Console(width=200, record=True, file=io.StringIO())
-    console.print(summary_table(Report(advice="[red]advice[/red] \x1b[2J", given_up="[link=x]words[/link] \x9b")))
-    shown = console.export_text()
-    assert "[red]advice[/red] \\x1b[2J" in shown
+def test_what_strangers_say_is_no_markup_of_the_summary_and_nothing_that_a_terminal_obeys():
+    shown = as_shown(Report(warnings=["[red]words[/red] \x1b[2J"], given_up="[link=x]words[/link] \x9b"))
+    assert "[red]words[/red] \\x1b[2J" in shown
     assert "[link=x]words[/link] \\x9b" in shown

@@ -2,6 +2,5 @@
 
 from helpers.commands.run.command import main, show_report
 from helpers.commands.run.progress_bar import progress_bar
-from helpers.commands.run.table import summary_table
 
-__all__ = ["main", "progress_bar", "show_report", "summary_table"]
+__all__ = ["main", "progress_bar", "show_report"]

@@ -8,9 +8,11 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 
+from helpers.commands.run import summary
 from helpers.commands.run.progress_bar import progress_bar
-from helpers.commands.run.table import summary_table
-from helpers.log import redact, safe_to_show
+from helpers.commands.run.verdict import verdict_of
+from helpers.commands.screen import Screen
+from helpers.log import redact
 from helpers.settings import Settings
 from helpers.sync import Report, RunOptions, run
 
@@ -23,21 +25,34 @@ def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -
     line = say if arguments.list else None
     with progress_bar(arguments) as progress:
         report = run.run(settings, options, workspace=arguments.workspace, progress=progress, line=line)
-    show_report(report, settings, as_json=arguments.json)
+    show_report(report, settings, arguments)
     return report.exit_code
 
 
-def show_report(report: Report, settings: Settings, *, as_json: bool) -> None:
-    """Print JSON where it is asked for, a table in a terminal, and on stderr only what went wrong."""
-    summary = json.dumps(redact.within(report.as_json()))
-    logger.info("Summary: %s", summary)
-    if as_json:
-        print(summary)
-    elif sys.stdout and (report.dry_run or sys.stdout.isatty()):
-        from rich.console import Console  # noqa: PLC0415  only for a terminal
+def show_report(report: Report, settings: Settings, arguments: Namespace) -> None:
+    """Log how it went; show it in a terminal, as JSON where that is asked for, and on stderr what went wrong."""
+    as_json = json.dumps(redact.within(report.as_json()))
+    logger.info("Summary: %s", as_json)
+    logger.info("%s", verdict_of(report).words)
+    if arguments.json:
+        print(as_json)
+    on_stdout = not (arguments.json or getattr(arguments, "quiet", False)) and (report.dry_run or sys.stdout.isatty())
+    if on_stdout:
+        _show_summary(report, settings, verbose=arguments.verbose)
+    if not (on_stdout and sys.stdout.isatty() and sys.stderr.isatty()):  # else it was seen
+        _show_trouble(report, settings)
 
-        Console().print(summary_table(report))
-    for trouble in report.troubles():
-        print(safe_to_show(trouble), file=sys.stderr)
-    if report.exit_code:
-        print(f"Exit code {report.exit_code}; the log is {settings.log_path}", file=sys.stderr)
+
+def _show_summary(report: Report, settings: Settings, *, verbose: bool) -> None:
+    screen, verdict = Screen(sys.stdout), verdict_of(report)
+    lines = [*summary.headline(report, verdict), *summary.details(report, verbose=verbose)]
+    for line in [*lines, *summary.closing(report, verdict, str(settings.log_path))]:
+        screen.show(line)
+
+
+def _show_trouble(report: Report, settings: Settings) -> None:
+    """Show on stderr what went wrong, the verdict first, and after a good run only what it warns of."""
+    screen, verdict = Screen(sys.stderr), verdict_of(report)
+    lines = summary.headline(report, verdict) if report.exit_code else summary.warnings(verdict)
+    for line in [*lines, *summary.closing(report, verdict, str(settings.log_path))]:
+        screen.show(line)
