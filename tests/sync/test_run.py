@@ -694,8 +694,8 @@ def test_a_terminal_shows_progress_and_a_summary(site):
     site.box.misp.load([misp_event(1, [*hosts(3), ("text", "see [/b] here"), ("url", "http://a.example.org/[red]")])])
     code, shown = on_a_terminal(site)
     assert code == 0
-    assert "MISP events" in shown and "accepted" in shown
-    assert "see [/b] here" in shown
+    assert "MISP events" in shown and "OK: 4 sent" in shown
+    assert "see [/b] here" in on_a_terminal(site, "--verbose", "--full")[1]
 
 
 def test_a_signal_ends_a_run_in_good_order_and_the_next_one_goes_on(site):

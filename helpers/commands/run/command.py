@@ -36,7 +36,7 @@ def show_report(report: Report, settings: Settings, arguments: Namespace) -> Non
     logger.info("%s", verdict_of(report).words)
     if arguments.json:
         print(as_json)
-    on_stdout = not (arguments.json or getattr(arguments, "quiet", False)) and (report.dry_run or sys.stdout.isatty())
+    on_stdout = not (arguments.json or arguments.quiet) and (report.dry_run or sys.stdout.isatty())
     if on_stdout:
         _show_summary(report, settings, verbose=arguments.verbose)
     if not (on_stdout and sys.stdout.isatty() and sys.stderr.isatty()):  # else it was seen

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from helpers.sync import Report
 
 _INDENT = 2
-_LONGEST_EXAMPLE = 80
+_LONGEST_EXAMPLE = 160
 _ADOPT = "New here? Nothing to do. Sentinel held indicators of MISP before? → adopt"
 _ADOPT_THESE = "Sentinel holds {} of MISP's that the ledger does not know → adopt (docs/ledger.md)"
 
