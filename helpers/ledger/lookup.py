@@ -94,13 +94,9 @@ class LedgerDestination:
         """Count the events that wait for being published again."""
         return sum(self.ledger.tally(EVENTS.c.held_since, EVENTS.c.held_since.is_not(None)).values())
 
-    def leaving(self) -> dict[str, int]:
-        """Count the objects that are to be withdrawn, by reason."""
-        return self.ledger.tally(OBJECTS.c.leaving, OBJECTS.c.leaving > "")
-
     def rejections(self) -> dict[str, int]:
-        """Count the objects that Microsoft rejected, by its words."""
-        return self.ledger.tally(OBJECTS.c.words, OBJECTS.c.stage == Stage.REJECTED)
+        """Count the objects that Microsoft rejected and that are not to be withdrawn, by its words."""
+        return self.ledger.tally(OBJECTS.c.words, sql.and_(OBJECTS.c.stage == Stage.REJECTED, OBJECTS.c.leaving == ""))
 
     def objects_of_event(self, event: str, now: int) -> dict[str, int]:
         """Count an event's objects: live, and by stage."""

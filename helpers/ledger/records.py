@@ -368,5 +368,9 @@ _READERS_OF_REPORT: Mapping[str, Callable[[Any], Any]] = {
     "exit_code": _moment,
     "misp_error": _text_or_none,
     "given_up": _text_or_none,
+    "failure": _text_or_none,
+    "cause": _text_or_none,
     "refused_withdrawals": _list_of_texts,
+    "unread_events": _list_of_texts,
+    "warnings": _list_of_texts,
 }

@@ -306,6 +306,23 @@ class Ledger(LedgerRows):
             counted = {str(stage): int(count) for stage, count in connection.execute(stages)}
         return {**counted, "live": self.live(now)}
 
+    def stages_and_leaving(self) -> tuple[Counter[str], Counter[str]]:
+        """Count each object once: by its stage, or by why it is to be withdrawn, until its withdrawal is on its way.
+
+        What has changed and was let go of since is not to be sent any more, whatever its stage.
+        """
+        columns = (OBJECTS.c.stage, OBJECTS.c.leaving)
+        of_ours = sql.select(*columns, sql.func.count()).where(OBJECTS.c.destination == self.destination)
+        stages: Counter[str] = Counter()
+        leaving: Counter[str] = Counter()
+        with self._transaction() as connection:
+            for stage, reason, count in connection.execute(of_ours.group_by(*columns).order_by(*columns)):
+                if reason and stage not in (Stage.WITHDRAWING, Stage.WITHDRAWN):
+                    leaving[str(reason)] += count
+                else:
+                    stages[str(stage)] += count
+        return stages, leaving
+
     def live_by_kind(self, now: int) -> dict[str, int]:
         """Count the objects that are possibly live and not expired by kind, the most frequent first."""
         live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now)

@@ -227,7 +227,7 @@ def _remember(this_run: _Run, destination: DestinationRun, cut_off: BaseExceptio
     ledger.keep_run(_row(this_run, destination, outcome))
     facts = replace(ledger.facts(), ended_at=now)
     if not this_run.options.uuid:
-        facts = replace(facts, last_run={**report.outline(), "exit_code": outcome.exit_code, "at": now})
+        facts = replace(facts, last_run={**report.outline(), **outcome._asdict(), "at": now})
         facts = replace(facts, last_good=now) if outcome.exit_code == ExitCode.DONE else facts
     ledger.save_facts(facts)
 

@@ -943,7 +943,7 @@ def test_the_way_to_the_upload_api_that_the_page_describes(tmp_path):
         name = f"graph:{site.azure.tenant}:Azure Sentinel"
         shown = []
         status.status(site.settings(**graph), shown.append, max_age_hours=None, as_json=False, now=time.now)
-        assert any(name in line for line in shown)
+        assert any(name in line.words for line in shown)
         assert f'withdraw --workspace "{name.replace(site.azure.tenant, "TENANT")}" --force-withdraw' in moving
         options = {"line": None, "clock": time.clock, "now": time.now}
         refused = withdraw.withdraw_all(site.settings(**graph), name, force_withdraw=False, **options)

@@ -1,0 +1,142 @@
+"""What status shows to people: the verdict first, then each destination, then what only somebody looks up. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from helpers.commands.explain.ledger_view import Json
+from helpers.commands.screen import Line, Tone, columns, verdict
+from helpers.commands.status.moments import Watch
+from helpers.commands.status.run_table import run_table
+from helpers.commands.status.standing import EXPIRES_SOON
+from helpers.commands.status.verdict import Verdict, cause_of, has_failed, result_of
+from helpers.process import invocation
+from helpers.text import counted, duration
+
+_IN_FLIGHT = ", where what was sent and not yet answered counts, since it may have arrived"
+_HELD = ", edited and not published again yet, or out of sight"
+_LEAVING = " to be withdrawn; what the guards hold back leaves with --force-withdraw"
+_REFUSED = ", whose withdrawals a guard held back; they leave with --force-withdraw"
+_AHEAD = "was ahead: the ledger has a run of {}, and a run of the future counts as unknown"
+_IN_USE = (
+    "They use its workspace, so don't empty that. To withdraw this source system alone, give it an entry in ms_tenants "
+    "and withdraw it by the entry's name (docs/ledger.md#leaving-a-workspace)."
+)
+_DONE = ("new", "changed", "renewed", "again", "withdrawn", "rejected", "pending")
+
+
+class Row(NamedTuple):
+    """One thing that is said of a destination; ODD and BAD are to be looked at."""
+
+    title: str
+    words: str
+    tone: Tone = Tone.PLAIN
+
+
+def lines_of(answer: Json, said: Verdict, watch: Watch) -> Iterator[Line]:
+    """Yield the screen."""
+    yield verdict(said.tone, said.words)
+    yield from (verdict(said.tone, words) for words in said.more)
+    for destination in answer["destinations"]:
+        yield Line("")
+        yield from _destination(destination, said.failure.sentence, watch)
+    yield Line("")
+    yield from columns(said.failure.particulars)
+    place = f", state directory {answer['state_dir']}" if answer["state_dir"] else ""
+    yield Line(f"MISP2Sentinel {answer['version']}{place}", Tone.QUIET)
+
+
+def _destination(destination: Json, told: str, watch: Watch) -> Iterator[Line]:
+    """Yield what is known of a destination; ``told`` is a cause that is not said again."""
+    name = f"{destination['name']}: " if destination["name"] else ""
+    yield Line(f"{name}Workspace {destination['workspace']}, source system {destination['sourcesystem']}", Tone.STRONG)
+    if not destination["in_settings"]:
+        yield Line(f"The settings don't name this destination. {_how_to_empty(destination)}", indent=2)
+    rows = [*_last_run(destination, told, watch), *_objects(destination), *_background(destination, watch)]
+    for line, row in zip(columns([row[:2] for row in rows], indent=2), rows, strict=True):
+        yield replace(line, tone=row.tone)
+    yield from run_table(destination["runs"], watch)
+
+
+# -- runs ---------------------------------------------------------------------------------------------
+
+
+def _last_run(destination: Json, told: str, watch: Watch) -> Iterator[Row]:
+    """Yield how the last whole run went."""
+    run = destination["last_run"]
+    if run is None:
+        yield Row("last run", "none yet", Tone.ODD)
+    else:
+        tone = Tone.BAD if has_failed(destination) else Tone.ODD if run.get("exit_code") else Tone.GOOD
+        took = f", took {duration(run['seconds'])}" if run.get("seconds") else ""
+        yield Row("last run", f"{watch.told(run['at'])}{took}: {result_of(run)}", tone)
+        yield Row("", _what_it_did(destination, run))
+        causes = [cause_of(run)[1].sentence, *run.get("refused_withdrawals", []), *run.get("warnings", [])]
+        yield from (Row("", words) for words in dict.fromkeys(causes) if words and words != told)
+    if destination["unfinished_since"]:
+        tone = Tone.BAD if destination["cut_off"] else Tone.ODD
+        yield Row("unfinished", f"a run that began {watch.told(destination['unfinished_since'])}", tone)
+
+
+def _what_it_did(destination: Json, run: Json) -> str:
+    """Say what the last whole run did, zeros left out; its row has more than an older report."""
+    row = next((row for row in destination["runs"] if row["at"] == run["at"] and row["kind"] != "uuid"), None)
+    counts = row or {**run.get("planned", {}), "withdrawn": sum(run.get("withdrawals", {}).values()), **run}
+    done = [f"{counts[name]:,} {name}" for name in _DONE if counts.get(name)]
+    return ", ".join(done) or "nothing was to be sent or withdrawn"
+
+
+# -- objects ------------------------------------------------------------------------------------------
+
+
+def _objects(destination: Json) -> Iterator[Row]:
+    """Yield what is at the destination, and what is left to be done; nothing for what is zero."""
+    kinds = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in destination["live_by_kind"].items())
+    in_flight = destination["in_flight"]
+    yield Row("live", f"{destination['live']:,}{f': {kinds}' if kinds else ''}{_IN_FLIGHT if in_flight else ''}")
+    if expiring := destination[f"expiring_in_{EXPIRES_SOON}_days"]:
+        yield Row("expiring", f"{expiring:,} of them within {EXPIRES_SOON} days")
+    if destination["pending"]:
+        yield Row("pending", f"{destination['pending']:,} waiting to be sent", Tone.ODD)
+    if in_flight:
+        yield Row("in flight", f"{in_flight:,} sent and not yet answered", Tone.ODD)
+    yield from _with_reasons("rejected", destination["rejected"], " by Microsoft", destination["rejections"])
+    yield from _with_reasons("leaving", destination["leaving"], _LEAVING, destination["leaving_reasons"])
+    if refused := destination["refused_events"]:
+        yield Row("refused", f"{counted(refused, 'event', 'events')}{_REFUSED}", Tone.ODD)
+    if held := destination["held_events"]:
+        yield Row("held", f"{counted(held, 'event', 'events')}{_HELD}")
+    if destination["withdrawn"]:
+        yield Row("withdrawn", f"{destination['withdrawn']:,} in all")
+
+
+def _with_reasons(title: str, count: int, words: str, reasons: Json) -> Iterator[Row]:
+    if count:
+        yield Row(title, f"{count:,}{words}", Tone.ODD)
+        yield from (Row("", f"{number:,}  {reason}") for reason, number in reasons.items())
+
+
+# -- what is seldom asked -----------------------------------------------------------------------------
+
+
+def _background(destination: Json, watch: Watch) -> Iterator[Row]:
+    if destination["in_the_future"]:
+        yield Row("clock", _AHEAD.format(watch.at(destination["in_the_future"])), Tone.ODD)
+    run, good, full = (destination[name] for name in ("last_run", "last_good_run", "last_full_run"))
+    if run and (run.get("exit_code") or not good):
+        yield Row("last good run", watch.told(good) if good else "none yet")
+    if full or destination["in_the_future"]:
+        yield Row("last full run", watch.told(full) if full else "none yet")
+    if destination["misp"]:
+        yield Row("MISP", str(destination["misp"].get("url")))
+
+
+def _how_to_empty(destination: Json) -> str:
+    """Say how to empty a destination; the command takes a workspace as a whole, so not where it is in use."""
+    if not (destination["live"] or destination["leaving"]):
+        return "Nothing of it is live."
+    if destination["workspace_in_settings"]:
+        return _IN_USE
+    return f"To empty it: {invocation.to_type('withdraw', '--workspace', destination['workspace'])}"

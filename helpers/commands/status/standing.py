@@ -1,0 +1,75 @@
+"""What the ledger knows of one destination as a whole: what is there, what is left to do, and how runs went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from helpers.commands.explain.ledger_view import Json, iso_time
+from helpers.indicators import DAY
+from helpers.ledger import DestinationFacts, LedgerDestination, RunRecord, Stage
+from helpers.settings import Settings
+
+EXPIRES_SOON = 7
+_MOST_FREQUENT = 5
+
+
+def standing(destination: LedgerDestination, settings: Settings, now: int, runs: int | None = None) -> Json:
+    """Count what a destination holds, and say how its last run, and so many before, went."""
+    facts = destination.ledger.facts()
+    return {
+        "workspace": destination.workspace,
+        "sourcesystem": destination.sourcesystem,
+        "name": destination.name_in(settings) or "",
+        "in_settings": destination.is_of(settings),
+        "workspace_in_settings": destination.workspace in {known.workspace_key for known in settings.destinations()},
+        **_objects(destination, now),
+        "held_events": destination.held_events(),
+        "refused_events": len(facts.refused_events),
+        "last_run": _last_run(facts.last_run),
+        "seconds_ago": now - facts.whole_run_at if facts.whole_run_at else None,
+        **_unfinished(facts, settings, now),
+        "last_good_run": iso_time(facts.known_at(now).last_good),
+        "last_full_run": iso_time(facts.known_at(now).full_at or None),
+        "in_the_future": iso_time(facts.latest()) if facts.latest() > now else None,
+        "runs": [_run(run) for run in destination.ledger.runs(runs)],
+        "misp": facts.misp,
+    }
+
+
+def _objects(destination: LedgerDestination, now: int) -> Json:
+    """Count objects: each is in one of pending, in flight, rejected, leaving and withdrawn, or well where it is."""
+    ledger = destination.ledger
+    stages, leaving = ledger.stages_and_leaving()
+    kinds = ledger.live_by_kind(now)
+    return {
+        "live": sum(kinds.values()),
+        "live_by_kind": kinds,
+        f"expiring_in_{EXPIRES_SOON}_days": ledger.expiring(now, now + EXPIRES_SOON * DAY),
+        "pending": stages[Stage.PENDING],
+        "in_flight": stages[Stage.SENDING] + stages[Stage.WITHDRAWING],
+        "rejected": stages[Stage.REJECTED],
+        "rejections": dict(list(destination.rejections().items())[:_MOST_FREQUENT]) if stages[Stage.REJECTED] else {},
+        "withdrawn": stages[Stage.WITHDRAWN],
+        "leaving": leaving.total(),
+        "leaving_reasons": dict(leaving.most_common()),
+    }
+
+
+def _unfinished(facts: DestinationFacts, settings: Settings, now: int) -> Json:
+    """Say since when a whole run has not come to its end, and whether it is too long ago for one that is active."""
+    begun = facts.begun_at if facts.whole_run_at != facts.begun_at <= now else 0
+    longest = max(DAY, 60 * settings.max_run_minutes)
+    return {
+        "unfinished_since": iso_time(begun or None),
+        "cut_off": bool(begun) and now - begun > longest,
+    }
+
+
+def _last_run(run: Mapping[str, Any] | None) -> Json | None:
+    return {**run, "at": iso_time(run.get("at"))} if run else None
+
+
+def _run(run: RunRecord) -> Json:
+    return {**asdict(run), "at": iso_time(run.at)}

@@ -1,0 +1,193 @@
+"""Whether all is well: one sentence, its colour, and what it means for the exit code. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from helpers.commands.explain.ledger_view import Json
+from helpers.commands.screen import Tone
+from helpers.commands.status.moments import Watch, ago, seconds_of
+from helpers.errors import ExitCode
+from helpers.microsoft import Failure, taken_apart
+from helpers.text import counted
+
+NO_LEDGER = "There is no ledger yet: nothing has run with these settings. A first run, or adopt, makes it."
+_NOT_THERE = "The destination that the settings name is not in the ledger: it has had no run yet."
+_NO_RUN = "There has been no run yet with these settings."
+_CUT_OFF = "the run that began {} did not come to its end: it was cut off (kill, no memory left, a reboot)."
+_UNFINISHED = "a run that began {} has not ended (it is active, or was cut off)"
+_LATE = "LATE: no good run in the last {:g} hours (--max-age){}."
+_UNKNOWN = ", and a run of the future counts as unknown"
+_RESULTS = {
+    ExitCode.DONE: "done",
+    ExitCode.UNFINISHED: "done, but not all of it",
+    ExitCode.SETTINGS: "it could not be done",
+    ExitCode.MISP: "MISP failed",
+    ExitCode.MICROSOFT: "Microsoft failed",
+    ExitCode.OWN_FAULT: "a fault of this program's own",
+    ExitCode.STOPPED: "stopped from outside",
+}
+_STATES = {Tone.GOOD: "good", Tone.ODD: "odd", Tone.BAD: "bad"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How all of it stands: BAD wakes somebody, ODD is to be looked at.
+
+    ``more`` are further sentences of the same weight, ``failure`` is what the words tell the cause of.
+    """
+
+    tone: Tone
+    words: str
+    more: Sequence[str] = ()
+    failure: Failure = field(default=Failure(""))
+
+    @property
+    def wakes_nobody(self) -> bool:
+        """Whether monitoring has nothing to report."""
+        return self.tone is not Tone.BAD
+
+    @property
+    def state(self) -> str:
+        """The verdict for programs."""
+        return _STATES[self.tone]
+
+
+def verdict_of(answer: Json, watch: Watch) -> Verdict:
+    """Say whether all is well at the destinations of the settings."""
+    ours = [destination for destination in answer["destinations"] if destination["in_settings"]]
+    failed = [destination for destination in ours if has_failed(destination)]
+    late = [_lateness(answer, ours)] if answer["late"] else []
+    if failed:
+        return _failed(failed, len(ours), late, watch)
+    nothing = _nothing_known(answer, ours)
+    if late:
+        return Verdict(Tone.BAD, late[0], [nothing] if nothing else [])
+    told = (_named(destination, words) for destination in ours for words in oddities(destination, watch))
+    odd = ", ".join([*told, *_without_run(answer, ours)])
+    if nothing:
+        return Verdict(Tone.ODD, f"{nothing} To be looked at: {odd}." if ours and odd else nothing)
+    summary = _summary(ours, watch)
+    return Verdict(Tone.ODD, f"OK, but {odd}. {summary}") if odd else Verdict(Tone.GOOD, f"OK. {summary}")
+
+
+def is_late(answer: Json, watch: Watch) -> bool:
+    """Say whether any of the settings' destinations had no good run in the hours that were asked for."""
+    hours = answer["max_age_hours"]
+    if hours is None:
+        return False
+    runs = [destination["last_good_run"] for destination in answer["destinations"] if destination["in_settings"]]
+    return bool(answer["not_in_ledger"]) or any(
+        run is None or watch.now - seconds_of(run) > hours * 3600 for run in runs
+    )
+
+
+def has_failed(destination: Json) -> bool:
+    """Say whether the last whole run ended with anything but 0 or 1, or never came to its end."""
+    run = destination["last_run"] or {}
+    return destination["cut_off"] or run.get("exit_code", 0) not in (ExitCode.DONE, ExitCode.UNFINISHED)
+
+
+def oddities(destination: Json, watch: Watch) -> Iterator[str]:
+    """Yield what is to be looked at in a destination, and wakes nobody."""
+    run = destination["last_run"] or {}
+    if destination["unfinished_since"]:
+        yield _UNFINISHED.format(watch.ago(destination["unfinished_since"]))
+    left = list(_remaining(destination))
+    yield from left
+    if run.get("exit_code") == ExitCode.UNFINISHED and not left:
+        yield f"the last run ended with 1: {cause_of(run)[1].sentence or result_of(run)}".rstrip(".")
+    if destination["in_the_future"]:
+        yield "a clock was ahead"
+    if warnings := len(run.get("warnings", [])):
+        yield counted(warnings, "warning", "warnings")
+
+
+def result_of(run: Json) -> str:
+    """Return what a run's exit code means."""
+    code = run.get("exit_code", 0)
+    return _RESULTS.get(code, f"it ended with {code}")
+
+
+def cause_of(run: Json) -> tuple[str, Failure]:
+    """Return at whom a run failed, empty where the words say so, and why."""
+    if run.get("exit_code") in (ExitCode.OWN_FAULT, ExitCode.STOPPED):  # what else the report has came before that
+        return "", taken_apart(run.get("cause") or "")
+    if run.get("misp_error"):
+        return " at MISP", taken_apart(run["misp_error"])
+    if unread := run.get("unread_events"):
+        return " at MISP", Failure(f"{counted(len(unread), 'event', 'events')} could not be read: {unread[0]}")
+    return "", taken_apart(run.get("failure") or run.get("given_up") or run.get("cause") or "")
+
+
+# -- where something failed -------------------------------------------------------------------------
+
+
+def _failed(failed: Sequence[Json], of: int, late: Sequence[str], watch: Watch) -> Verdict:
+    """Tell the cause of the first failure, and at how many destinations there was one."""
+    first = failed[0]
+    where = _some(first["name"], len(failed), of) if of > 1 else ""
+    if first["cut_off"]:
+        words = _CUT_OFF.format(watch.ago(first["unfinished_since"]))
+        return Verdict(Tone.BAD, f"FAILED{where}: {words}", late)
+    at, failure = cause_of(first["last_run"])
+    words = failure.sentence or f"{result_of(first['last_run'])}."
+    return Verdict(Tone.BAD, f"FAILED{at}{where}, {ago(first['seconds_ago'])}: {words}", late, failure)
+
+
+def _some(name: str, some: int, of: int) -> str:
+    if some == 1:
+        return f" at {name}, 1 of {of} destinations"
+    return f" at all {of} destinations" if some == of else f" at {some} of {of} destinations"
+
+
+def _lateness(answer: Json, ours: Sequence[Json]) -> str:
+    ahead = any(destination["in_the_future"] for destination in ours)
+    return _LATE.format(answer["max_age_hours"], _UNKNOWN if ahead else "")
+
+
+# -- where nothing failed ---------------------------------------------------------------------------
+
+
+def _nothing_known(answer: Json, ours: Sequence[Json]) -> str:
+    if not answer["destinations"]:
+        return NO_LEDGER
+    if not ours:
+        return _NOT_THERE
+    return "" if any(destination["last_run"] for destination in ours) else _NO_RUN
+
+
+def _remaining(destination: Json) -> Iterator[str]:
+    """Yield what is left to be done, or to be decided, of what was wanted."""
+    refused = destination["refused_events"] or (destination["last_run"] or {}).get("refused_withdrawals")
+    for count, words in (
+        (destination["rejected"], "rejected by Microsoft"),
+        (destination["pending"], "waiting to be sent"),
+        (destination["in_flight"], "sent and not yet answered"),
+        (destination["leaving"], "waiting to be withdrawn"),
+    ):
+        if count:
+            yield f"{count:,} {words}"
+    if refused:
+        yield "a guard held withdrawals back"
+
+
+def _without_run(answer: Json, ours: Sequence[Json]) -> Iterator[str]:
+    """Yield which of several destinations had no run yet."""
+    known = [destination["name"] for destination in ours if not destination["last_run"]]
+    return (f"{name}: no run yet" for name in [*known, *answer["not_in_ledger"]] if name)
+
+
+def _summary(ours: Sequence[Json], watch: Watch) -> str:
+    """Say when the last run was, of several the oldest, and how many indicators are live."""
+    runs = [destination["last_run"]["at"] for destination in ours if destination["last_run"]]
+    oldest = watch.ago(min(runs))
+    live = counted(sum(destination["live"] for destination in ours), "indicator", "indicators")
+    if len(ours) == 1:
+        return f"The last run was {oldest}. {live} live in Sentinel."
+    return f"The last run of each was {oldest} or later. {live} live at {len(ours)} destinations."
+
+
+def _named(destination: Json, words: str) -> str:
+    return f"{destination['name']}: {words}" if destination["name"] else words
