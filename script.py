@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from helpers.commands import COMMANDS
 from helpers.commands.command_line import RUN, parse
-from helpers.commands.screen import Line, Screen, Tone, verdict
+from helpers.commands.screen import Line, Screen, Tone, looked_up, verdict
 from helpers.errors import ExitCode, SettingsError, SyncError, UsageError
 from helpers.log import is_kept, redact, safe_to_show, traceback_to_show
 from helpers.process import interrupts, streams
@@ -172,10 +172,22 @@ def _printed(code: int) -> int:
 
 
 def _say_error(lines: Sequence[str], exit_code: int, *, as_json: bool) -> None:
-    for line in lines:
-        Screen(sys.stderr).show(verdict(Tone.BAD, line))
+    screen = Screen(sys.stderr)
+    for shown in [line for problem in lines for line in _error_lines(problem, exit_code)]:
+        screen.show(shown)
     if as_json:
         print(json.dumps({"error": redact("\n".join(lines)), "exit_code": exit_code}))
+
+
+def _error_lines(problem: str, exit_code: int) -> list[Line]:
+    """Return a problem as it is shown: what it is and what to do first, and last what is only looked up."""
+    tone = Tone.ODD if exit_code in (ExitCode.RUN_ACTIVE, ExitCode.STOPPED) else Tone.BAD
+    if "Microsoft" not in problem:
+        return [verdict(tone, problem)]
+    from helpers.microsoft import taken_apart  # noqa: PLC0415  errors in settings must be quick
+
+    failure = taken_apart(problem)
+    return [verdict(tone, failure.sentence), *looked_up(failure.particulars)]
 
 
 def _say_own_fault(error: Exception, *, as_json: bool) -> None:

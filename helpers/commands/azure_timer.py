@@ -65,6 +65,6 @@ def _report_failure(report: Report) -> str:
     _, *matters = summary.headline(report, verdict)
     for line in matters:
         logger.log(logging.INFO if line.tone is Tone.GOOD else logging.WARNING, "%s", line.text().strip())
-    logger.log(logging.WARNING if report.exit_code else logging.INFO, "%s", verdict.words)
+    logger.log(logging.WARNING if report.exit_code else logging.INFO, "Verdict: %s", verdict.words)
     failed = report.exit_code > ExitCode.UNFINISHED
     return safe_to_show(f"Exit code {report.exit_code}: {verdict.words}") if failed else ""

@@ -33,7 +33,7 @@ def show_report(report: Report, settings: Settings, arguments: Namespace) -> Non
     """Log how it went; show it in a terminal, as JSON where that is asked for, and on stderr what went wrong."""
     as_json = json.dumps(redact.within(report.as_json()))
     logger.info("Summary: %s", as_json)
-    logger.info("%s", verdict_of(report).words)
+    logger.info("Verdict: %s", verdict_of(report).words)
     if arguments.json:
         print(as_json)
     on_stdout = not (arguments.json or arguments.quiet) and (report.dry_run or sys.stdout.isatty())

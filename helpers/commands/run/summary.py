@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from helpers.commands.run.problems import Problem, problems_of
 from helpers.commands.run.verdict import Verdict, counts, label, sent, verdict_of
-from helpers.commands.screen import SYMBOLS, Line, Tone, columns
+from helpers.commands.screen import SYMBOLS, Line, Tone, columns, looked_up
 from helpers.commands.screen import verdict as first_line
 from helpers.errors import ExitCode
 from helpers.text import counted, shorten
@@ -55,9 +55,7 @@ def closing(report: Report, verdict: Verdict, log: str) -> Iterator[Line]:
     for part in report.parts:
         problems += problems_of(part)
     particulars = dict.fromkeys(pair for problem in problems for pair in problem.particulars)
-    links = [value for _, value in particulars if value.startswith("https://")]
-    yield from columns([(name, value) for name, value in particulars if value not in links], _INDENT)
-    yield from (Line(link, indent=_INDENT) for link in links)
+    yield from looked_up(list(particulars))
     if report.exit_code:
         yield Line(f"Exit code {report.exit_code}; the log is {log}", Tone.QUIET)
 

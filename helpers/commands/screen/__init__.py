@@ -1,6 +1,6 @@
 """What people see: lines with a colour and a hanging indent where they look, plain text everywhere else."""
 
-from helpers.commands.screen.line import SYMBOLS, Line, Tone, columns, verdict
+from helpers.commands.screen.line import SYMBOLS, Line, Tone, columns, looked_up, verdict
 from helpers.commands.screen.terminal import Say, Screen
 
-__all__ = ["SYMBOLS", "Line", "Say", "Screen", "Tone", "columns", "verdict"]
+__all__ = ["SYMBOLS", "Line", "Say", "Screen", "Tone", "columns", "looked_up", "verdict"]

@@ -90,6 +90,13 @@ def columns(rows: Sequence[Sequence[str]], indent: int = 0, right: Collection[in
     ]
 
 
+def looked_up(particulars: Sequence[tuple[str, str]]) -> list[Line]:
+    """Return what only somebody looks up who searches for it, by name; addresses, which are long, without one."""
+    links = [value for _, value in particulars if value.startswith("https://")]
+    named = columns([pair for pair in particulars if pair[1] not in links], indent=2)
+    return named + [Line(link, indent=2) for link in links]
+
+
 def cells(text: str) -> int:
     """Return how many of a terminal's columns a text takes."""
     if text.isascii():

@@ -7,6 +7,7 @@ import re
 import time
 
 import pytest
+from filelock import FileLock
 
 from sandbox.azure.app import AzureState
 from sandbox.faults import Fault
@@ -64,7 +65,7 @@ def test_in_cron_a_good_run_says_nothing_and_its_log_ends_with_the_verdict(host)
     done = night.run()
     assert (done.stdout, done.stderr) == ("", "")
     log = (night.config.parent / "misp2sentinel.log").read_text()
-    assert re.search(r"INFO Summary: \{.*\n.* INFO OK: 45 sent, 0 withdrawn, 23 skipped, in \d+ s\n$", log)
+    assert re.search(r"INFO Summary: \{.*\n.* INFO Verdict: OK: 45 sent, 0 withdrawn, 23 skipped, in \d+ s\n$", log)
 
 
 def role(box):
@@ -199,3 +200,30 @@ def test_the_advice_is_strong_where_sentinel_holds_what_the_ledger_does_not_know
     assert words in " ".join(shown.text.split())
     assert shown.style_of("Sentinel holds 45") == {"bold", "yellow"}
     assert ADOPT not in shown.text
+
+
+# --- what ends a command before it has a report ---------------------------------------------------
+
+
+def test_another_run_is_yellow_and_nothing_failed(host, tmp_path):
+    night = host()
+    night.run("--dry-run")
+    with FileLock(tmp_path / "state" / "ledger.sqlite.1.lock"):
+        shown = night.show()
+    assert shown.exit_code == 5
+    assert shown.lines[0].startswith("! Another run is active")
+    assert shown.style_of("Another run") == {"bold", "yellow"}
+
+
+def test_adopt_that_may_not_read_says_so_first_and_the_numbers_last(host, box):
+    box.azure.allowed.clear()
+    shown = host().show("adopt")
+    assert shown.exit_code == 4
+    assert shown.lines[0].startswith("✗ the app may not read what the workspace holds. Give it the role")
+    assert shown.lines[2].split()[0] == "app" and shown.lines[-1].startswith("  https://")
+
+
+def test_settings_are_wrong_line_by_line_in_red(host):
+    shown = host(DAYS_TO_EXPIRE="soon", MISP_DOMAIN="<misp_domain>").show()
+    assert shown.exit_code == 2
+    assert [line[:2] for line in shown.lines if not line.startswith("  ")] == ["✗ ", "✗ "]
