@@ -56,7 +56,7 @@ class GraphApi:
     @property
     def probed(self) -> str:
         """That the app may write tiIndicators."""
-        return f"the app may write tiIndicators at {self.settings.ms_endpoints.graph} (tried with an empty submit)"
+        return f"may write tiIndicators at {self.settings.ms_endpoints.graph}"
 
     @property
     def why_no_adoption(self) -> str:

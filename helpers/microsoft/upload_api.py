@@ -46,7 +46,7 @@ class UploadApi:
     @property
     def probed(self) -> str:
         """That the app may write to the workspace."""
-        return f"the app may write to workspace {self.settings.ms_auth.workspace_id} (tried with an empty upload)"
+        return f"may write to workspace {self.settings.ms_auth.workspace_id}"
 
     @property
     def why_no_adoption(self) -> str:

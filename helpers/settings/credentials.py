@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from helpers.settings.model import Settings
     from helpers.settings.sections import MsAuth
 
 Name = Literal["secret", "certificate", "managed_identity", "workload_identity"]
@@ -65,13 +64,6 @@ def describe(auth: MsAuth) -> str:
     if auth.credential == "workload_identity":
         return f"workload identity, token in {auth.federated_token_file}"
     return "client secret"
-
-
-def issuer(settings: Settings) -> str:
-    """Say who gives the tokens."""
-    if settings.ms_auth.credential == "managed_identity":
-        return "The managed identity of this host"
-    return settings.ms_endpoints.authority
 
 
 def settings_of(auth: MsAuth) -> set[str]:

@@ -8,7 +8,7 @@ from helpers.sync.ownership import VALUE_NAMESPACE, DesiredObject, attribute_key
 from helpers.sync.plan import decide_objects, value_in
 from helpers.sync.report import Report
 from helpers.sync.run import Progress, make_state_dir, opened
-from helpers.sync.withdrawals import WithdrawalLimits, accepting, named
+from helpers.sync.withdrawals import WithdrawalLimits, accepting, named, to_type
 
 __all__ = [
     "VALUE_NAMESPACE",
@@ -26,6 +26,7 @@ __all__ = [
     "named",
     "opened",
     "settings_fingerprint",
+    "to_type",
     "value_in",
     "value_key",
 ]

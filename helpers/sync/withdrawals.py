@@ -152,8 +152,13 @@ def named(settings: Settings) -> list[str]:
 
 def accepting(settings: Settings, *words: str) -> str:
     """Return the command line that accepts what was refused: this program's, with ``words`` and --force-withdraw."""
+    return to_type(settings, *words, "--force-withdraw")
+
+
+def to_type(settings: Settings, *words: str) -> str:
+    """Return the command line that calls this program again with these settings and ``words``."""
     config = "" if settings.config in ("config.py", str(DEFAULT_CONFIG)) else settings.config
-    return invocation.to_type(*words, "--force-withdraw", config=config)
+    return invocation.to_type(*words, config=config)
 
 
 def refusal(reason: str, changed: str, command: str) -> str:

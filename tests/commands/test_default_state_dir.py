@@ -120,9 +120,7 @@ def test_check_and_status_show_the_place(site):
     owned(site.clone, NOBODY, NOBODY)
     silent(site.run())
     done = site.run("check")
-    assert f"ok   state: log, lock and ledger in {site.state} can be used by this user [state_dir from default]" in (
-        done.stdout.splitlines()
-    )
+    assert f"ok   state: log, lock and ledger in {site.state}" in done.stdout.splitlines()
     assert site.run("status").stdout.splitlines()[0] == f"State directory {site.state}"
     assert json.loads(site.run("status", "--json").stdout)["state_dir"] == str(site.state)
     assert site.run("explain", "e1h1.example.org", "--offline").returncode == 0

@@ -39,7 +39,7 @@ from helpers.sync.run import opened
 from sandbox.azure.graph_rules import EDITABLE, indicator_error
 from sandbox.faults import Fault
 from tests.project.test_docs import codes, page, rows, section
-from tests.support import environ_for, hosts, misp_attribute, misp_event
+from tests.support import Said, environ_for, hosts, misp_attribute, misp_event
 from tests.support.examples import examples
 from tests.support.in_process import OneProcess
 from tests.support.tls_site import TlsSite
@@ -932,11 +932,11 @@ def test_the_way_to_the_upload_api_that_the_page_describes(tmp_path):
         assert (site.run(**graph).exit_code, len(site.azure.ti_indicators)) == (0, 180)
 
         site.config.write_text(AFTER)
-        lines = []
-        assert check.Preflight(site.settings(**graph), lines.append).run() == 4
+        lines = Said()
+        assert check.Preflight(site.settings(**graph), lines.say).run() == 4
         assert any("Contributor" in line for line in lines), "without step 1, check says so"
         site.azure.allowed.add(site.azure.workspace_id)
-        assert check.Preflight(site.settings(**graph), lines.append).run() == 0
+        assert check.Preflight(site.settings(**graph), lines.say).run() == 0
         assert site.run(**graph).exit_code == 0
         assert (len(site.azure.live()), len(site.azure.ti_indicators)) == (180, 180)
 
@@ -986,15 +986,15 @@ def test_a_destination_in_graph_is_emptied_also_when_the_settings_have_moved_on(
 
 
 def test_check_tries_an_empty_submit(make_site, monkeypatch):
-    site, lines = make_site(), []
+    site, lines = make_site(), Said()
     with site.patched():
-        monkeypatch.setattr(check, "MicrosoftClient", site.client)
-        check.Preflight(site.settings, lines.append)._destination(site.settings)
+        monkeypatch.setattr(check.command, "MicrosoftClient", site.client)
+        check.Preflight(site.settings, lines.say)._destination(site.settings)
     assert [line[:4] for line in lines] == ["ok  ", "ok  "]
-    assert "graph.microsoft.com/.default" in lines[0] and "empty submit" in lines[1]
+    assert "graph.microsoft.com/.default" in lines[0] and "may write tiIndicators" in lines[1]
     site.azure.graph_permission = False
     with site.patched():
-        check.Preflight(site.settings, lines.append)._destination(site.settings)
+        check.Preflight(site.settings, lines.say)._destination(site.settings)
     assert lines[-1].startswith("FAIL") and re.search("admin consent", lines[-1])
 
 

@@ -22,7 +22,7 @@ from helpers.settings.environment import variable
 from sandbox.azure.app import IDENTITY
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
-from tests.support import environ_for, misp_event
+from tests.support import Said, environ_for, misp_event
 from tests.support.certificate_files import Pair
 from tests.support.connect_proxy import ConnectProxy
 
@@ -282,15 +282,21 @@ def test_a_run_takes_its_secrets_from_the_vault(box, proxy, site):
 
 
 def test_check_reads_the_vault_in_a_step_of_its_own(box, site):
-    lines = []
-    assert Preflight(settings(site()), lines.append).run() == 0, lines
+    lines = Said()
+    assert Preflight(settings(site()), lines.say, verbose=True).run() == 0, lines
     line = next(line for line in lines if "Key Vault" in line)
-    assert line.startswith("ok   Key Vault: https://soc-vault.vault.azure.net gives MISP-Key and ClientSecret")
     assert any("misp_key from key vault soc-vault" in line for line in lines)
+    assert line.startswith("ok   Key Vault: https://soc-vault.vault.azure.net gives MISP-Key and ClientSecret")
     box.azure.vault_readers.clear()
     lines.clear()
-    assert Preflight(settings(site()), lines.append).run() == 2
-    assert lines[-1].startswith("FAIL Key Vault: ")
+    assert Preflight(settings(site()), lines.say, verbose=True).run() == 2
+    *failed, verdict = [line for line in lines if line.startswith("FAIL")]
+    assert len(failed) == 2 and all(line.startswith("FAIL Key Vault: ") for line in failed)
+    assert [line for line in lines if line.startswith("--")] == [
+        f"--   {name}: not tried, since the key vault gave no secrets"
+        for name in ("MISP login", "MISP role", "MISP filters", "Microsoft token", "Microsoft upload")
+    ]
+    assert verdict.startswith("FAIL Not ready (exit code 2): Key Vault. ")
 
 
 @pytest.mark.parametrize(

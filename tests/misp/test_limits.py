@@ -16,7 +16,7 @@ from helpers.errors import MispTooMuch, TimeUp
 from helpers.http import MIB, Limits, PinnedHttpAdapter
 from helpers.misp import MispClient, MispConnection, limits_of
 from helpers.stories import ShareOptions
-from tests.support import FakeTime, misp_event
+from tests.support import FakeTime, Said, misp_event
 from tests.support.story_site import StorySite, story
 from tests.support.tls_site import TlsSite, sandbox
 from tests.support.wire_server import WireServer
@@ -87,8 +87,8 @@ def test_a_login_without_an_end_ends_in_a_run_and_in_check(site, endless):
     report = site.run(MISP_DOMAIN=endless.url, MISP_ANSWER_MIB="1")
     assert report.exit_code == 3 and LARGER in report.misp_error
     assert len(endless.asked) == 1
-    lines = []
-    assert Preflight(site.settings(MISP_DOMAIN=endless.url, MISP_ANSWER_MIB="1"), lines.append).run() == 3
+    lines = Said()
+    assert Preflight(site.settings(MISP_DOMAIN=endless.url, MISP_ANSWER_MIB="1"), lines.say).run() == 3
     assert [line for line in lines if line.startswith("FAIL MISP login") and LARGER in line]
 
 

@@ -18,7 +18,7 @@ from helpers.misp.client import TRIES
 from helpers.stories import ShareOptions
 from sandbox.certificates import server_context
 from sandbox.faults import Fault
-from tests.support import hosts, misp_event
+from tests.support import Said, hosts, misp_event
 from tests.support.story_site import story
 from tests.support.tls_site import TlsSite, event_uuid, sandbox
 from tests.support.wire_server import WireServer, answer
@@ -92,8 +92,8 @@ def test_both_spellings_are_one_misp_to_the_ledger(site):
 
 def test_every_command_reaches_it(site):
     site.run()
-    lines = []
-    assert Preflight(site.settings(), lines.append).run() == 0, lines
+    lines = Said()
+    assert Preflight(site.settings(), lines.say).run() == 0, lines
     assert explain(site.settings(), "host0.example.org", lines.append, offline=False, as_json=True) == 0
     shown = json.loads(lines[-1])
     assert f"{site.address}/events/view/{event_uuid(1)}" in json.dumps(shown)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from constants import VERSION
 from helpers.commands.check import Preflight
 from helpers.errors import SettingsError
 from helpers.settings import load
@@ -314,9 +315,12 @@ def test_a_secret_that_is_a_guid_is_a_warning(site):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "all settings are valid"),
-        ("misp_verifycerts = 1", "no setting stops a run; stderr has 1 warning about them"),
-        ("misp_verifycerts = 1\nDRY_RUN = True", "no setting stops a run; stderr has 2 warnings about them"),
+        ("", "ok   settings: {}"),
+        ("misp_verifycerts = 1", "warn settings: {}: nothing stops a run; stderr has 1 warning about them"),
+        (
+            "misp_verifycerts = 1\nDRY_RUN = True",
+            "warn settings: {}: nothing stops a run; stderr has 2 warnings about them",
+        ),
     ],
 )
 def test_check_does_not_call_all_settings_valid_beside_a_warning(site, tmp_path, text, words):
@@ -324,9 +328,9 @@ def test_check_does_not_call_all_settings_valid_beside_a_warning(site, tmp_path,
     said = []
 
     def say(line):
-        said.append(line)
+        said.append(line.text())
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
         Preflight(settings, say).run()
-    assert said == [f"ok   settings: {words}"]
+    assert said == [words.format(f"{settings.config}, MISP2Sentinel {VERSION}")]

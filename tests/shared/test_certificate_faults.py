@@ -13,6 +13,7 @@ from helpers.errors import MicrosoftError, MispRefused
 from helpers.http import ProxyFailed, certificate_words
 from helpers.microsoft import MicrosoftClient
 from tests.shared.test_answers import get
+from tests.support import Said
 from tests.support.certificate_files import Signer
 from tests.support.connect_proxy import ConnectProxy, SocksProxy
 from tests.support.story_site import StorySite
@@ -60,8 +61,8 @@ def test_misp_s_certificate_is_told_as_what_it_is(site, signer, name):
     with server:
         changes = {"MISP_DOMAIN": server.url, "MISP_VERIFYCERT": str(signer.file)}
         report = site.run(**changes)
-        lines = []
-        assert Preflight(site.settings(**changes), lines.append).run() == 3
+        lines = Said()
+        assert Preflight(site.settings(**changes), lines.say).run() == 3
     told = words.format(listed=LISTED, address="misp_domain")
     assert report.exit_code == 3 and report.misp_error.startswith(told), report.misp_error
     assert "OpenSSL's words: " in report.misp_error

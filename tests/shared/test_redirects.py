@@ -23,7 +23,7 @@ from helpers.misp.pymisp_errors import moved_address
 from helpers.stories import ShareOptions
 from sandbox.azure.app import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE_NAME
 from sandbox.faults import Fault
-from tests.support import hosts, misp_event
+from tests.support import Said, hosts, misp_event
 from tests.support.story_site import StorySite, story
 from tests.support.tls_site import TlsSite
 from tests.support.tls_site import sandbox as sandbox_with_clock
@@ -185,8 +185,8 @@ def site(tmp_path):
 
 
 def checked(settings):
-    lines = []
-    return Preflight(settings, lines.append).run(), lines
+    lines = Said()
+    return Preflight(settings, lines.say).run(), lines
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

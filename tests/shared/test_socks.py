@@ -19,7 +19,7 @@ from helpers.http import AnswerTooLarge, AnswerTooSlow, PinnedHttpAdapter, Proxy
 from helpers.microsoft import key_vault
 from helpers.settings import load
 from tests.shared.test_answers import ENDLESS, SMALL, TOO_LARGE, PassingTime, get, tls
-from tests.support import hosts, misp_event
+from tests.support import Said, hosts, misp_event
 from tests.support.connect_proxy import SocksProxy
 from tests.support.tls_site import TlsSite, sandbox
 from tests.support.wire_server import WireServer, answer
@@ -102,9 +102,9 @@ def test_stories_go_through_it(site):
     with SocksProxy() as proxy:
         stories = {"PROXY_SERVER": proxy.url(), "API_KEY": site.misp.key, "ORGANISATION_ID": "1"}
         stories["SSL_CHECK"] = site.box.ca_file
-        lines = []
+        lines = Said()
         settings = site.settings(**{f"MISP_STORIES__{name}": value for name, value in stories.items()})
-        assert Preflight(settings, lines.append).run() == 0, lines
+        assert Preflight(settings, lines.say).run() == 0, lines
     assert len(proxy.asked) == 1
 
 
@@ -204,8 +204,8 @@ def test_a_proxy_that_cannot_reach_microsoft_later_leaves_it_to_the_next_run(sit
     site.run()
     with SocksProxy(refusal=4) as proxy:
         settings = site.settings(MS_PROXIES=proxies(proxy.url()))
-        lines = []
-        assert Preflight(settings, lines.append).run() == 4
+        lines = Said()
+        assert Preflight(settings, lines.say).run() == 4
     assert [line for line in lines if line.startswith("FAIL Microsoft token") and proxy.url() in line]
 
 

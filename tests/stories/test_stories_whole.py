@@ -165,7 +165,7 @@ def test_check_says_whether_stories_can_be_shared(name, box, tmp_path, monkeypat
     )
     ended = host_of(box, tmp_path, role, **settings).run("check")
     assert ended.returncode == code
-    (line,) = [line for line in ended.stdout.splitlines() if "MISP stories" in line]
+    (line,) = [line for line in ended.stdout.splitlines() if "MISP stories:" in line]
     assert words in line
 
 

@@ -75,6 +75,13 @@ class WsgiAdapter(BaseAdapter):
         pass
 
 
+class Said(list):
+    """What a command says, line by line, as it is without a terminal."""
+
+    def say(self, line):
+        self.append(line if isinstance(line, str) else line.text())
+
+
 def environ_for(azure, **more):
     """The environment of a site whose Azure is ``azure``."""
     return {

@@ -12,7 +12,7 @@ from helpers.errors import NoLedger, RunActive
 from helpers.indicators import seconds
 from helpers.ledger.store import Ledger
 from helpers.settings import load
-from tests.support import environ_for, hosts, misp_event
+from tests.support import Said, environ_for, hosts, misp_event
 from tests.support.in_process import OneProcess
 from tests.support.processes import Host
 from tests.support.processes import load as load_events
@@ -150,8 +150,8 @@ def test_explain_says_so_and_asks_misp(over_tls):
 
 
 def test_check_tries_what_is_left(over_tls):
-    lines = []
-    assert Preflight(over_tls.settings(STATE_URL="none"), lines.append).run() == 0
+    lines = Said()
+    assert Preflight(over_tls.settings(STATE_URL="none"), lines.say).run() == 0
     assert any("log and lock in" in line for line in lines)
 
 

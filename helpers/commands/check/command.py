@@ -1,92 +1,150 @@
-"""``check``: try, read-only, everything that a run needs, and say what to do where it fails."""
+"""What a run needs, tried step by step: the settings, this machine, MISP, and each destination."""
 
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from constants import VERSION
 from helpers import log
+from helpers.commands.check.result import Result, State, conclusion
+from helpers.commands.screen import Say
 from helpers.commands.share import key_owner
 from helpers.errors import MispError, MispMoved, MispRefused, RunActive, SettingsError, SyncError
-from helpers.microsoft import Api, BatchSender, Clock, MicrosoftClient, RateLimiters, api_for, key_vault
+from helpers.microsoft import (
+    Api,
+    BatchSender,
+    Clock,
+    MicrosoftClient,
+    RateLimiters,
+    api_for,
+    key_vault,
+    taken_apart,
+)
 from helpers.misp import NOTHING_FOUND, MispReader, decaying_models
 from helpers.settings import Settings, credentials, cross_checks, filter_names, written
 from helpers.stories import MispWriter
-from helpers.sync import make_state_dir, opened
+from helpers.sync import make_state_dir, opened, to_type
 
 Step = Callable[[], str]
 
 _MORE_THAN_READING = ("perm_add", "perm_modify", "perm_publish", "perm_admin")
+_VAULT, _LOGIN, _ROLE, _FILTERS = "Key Vault", "MISP login", "MISP role", "MISP filters"
+_MODELS, _STORIES = "MISP decaying models", "MISP stories"
+_TOKEN, _UPLOAD = "Microsoft token", "Microsoft upload"
 
 
-def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
+def main(settings: Settings, arguments: Namespace, say: Say) -> int:
     """Try everything that a run needs and return the exit code."""
-    return Preflight(settings, say).run(arguments.workspace)
+    return Preflight(settings, say, verbose=arguments.verbose).run(arguments.workspace)
 
 
 @dataclass
 class Preflight:
-    """Runs the steps in order and prints a line for each; one side's failure does not stop the other."""
+    """Runs the steps in order and shows a line for each; one side's failure does not stop the other.
+
+    A line is shown as soon as it is known, so the verdict comes last: a MISP that does not answer takes its time.
+    """
 
     settings: Settings
-    say: Callable[[str], None]
+    say: Say
+    verbose: bool = False
     worst: int = 0
+    results: list[Result] = field(default_factory=list)
+    _width: int = 0
 
     def run(self, workspace: str = "") -> int:
         """Return the exit code: 0, or that of the first part that failed (settings, MISP, Microsoft).
 
         ``workspace`` keeps to one of several destinations. Raises SettingsError when there is none of that name.
         """
-        self.settings.destinations(workspace)
-        self._tell("ok  ", "settings", _validity(self.settings.warnings), "")
-        self._tell("ok  ", "version", f"MISP2Sentinel {VERSION}", "")
+        destinations = self.settings.destinations(workspace)
+        self._width = max(map(len, ["settings", _VAULT, *self._names_of_all(destinations)]))
+        self._this_machine()
+        if self.settings.vault_secrets and not self._step(_VAULT, self._vault, {"key_vault_name"}):
+            self._not_tried(self._names_of_all(destinations), "the key vault gave no secrets")
+        else:
+            self._misp(workspace)
+            self._stories()
+            for destination in self.settings.destinations(workspace):
+                self._destination(destination)
+        chosen = ["--workspace", workspace] if workspace else []
+        dry_run, again = (to_type(self.settings, *words, *chosen) for words in (["--dry-run"], ["check"]))
+        self.say(conclusion(self.results, self.worst, dry_run, again))
+        return self.worst
+
+    def _this_machine(self) -> None:
+        state = State.WARN if self.settings.warnings else State.OK
+        self._tell(state, "settings", _validity(self.settings))
         for name, warning in cross_checks.distrusted_places(self.settings):
-            self._tell("warn", name, warning, "")
-        state = {"state_dir", "state_url"} if self.settings.state_url else {"state_dir"}
-        self._step("state", lambda: _state(self.settings), state)
-        if self.settings.vault_secrets and not self._step("Key Vault", self._vault, {"key_vault_name"}):
-            return self.worst
+            self._tell(State.WARN, name, warning)
+        places = {"state_dir", "state_url"} if self.settings.state_url else {"state_dir"}
+        self._step("state", lambda: _state(self.settings), places)
+
+    def _misp(self, workspace: str) -> None:
         reader = MispReader(self.settings)
-        if self._step("MISP login", lambda: _login(reader), {"misp_domain", "misp_key"}):
-            self._step("MISP role", lambda: _role(reader), {"misp_key"})
-            self._step("MISP filters", lambda: self._filters(reader), {"misp_event_filters"})
-            self._tags(reader)
-            if decaying_models.any_in_filters(self.settings):
-                self._step("MISP decaying models", lambda: self._models(reader, workspace), {"filters"})
+        if not self._step(_LOGIN, lambda: _login(reader), {"misp_domain", "misp_key"}):
+            self._not_tried(self._names_behind_login(), "the login failed")
+            return
+        self._step(_ROLE, lambda: _role(reader), {"misp_key"})
+        self._step(_FILTERS, lambda: self._filters(reader), {"misp_event_filters"})
+        self._tags(reader)
+        if decaying_models.any_in_filters(self.settings):
+            self._step(_MODELS, lambda: self._models(reader, workspace), {"filters"})
+
+    def _stories(self) -> None:
         if self.settings.misp_stories.configured:
             of_stories = {"misp_stories.url", "misp_stories.api_key", "misp_stories.organisation_id"}
-            self._step("MISP stories", lambda: _stories(self.settings), of_stories)
-        for destination in self.settings.destinations(workspace):
-            self._destination(destination)
-        return self.worst
+            self._step(_STORIES, lambda: _stories(self.settings), of_stories)
 
     def _destination(self, settings: Settings) -> None:
         """Try the token and the upload of one destination."""
         one_of_several = {"ms_tenants"} if settings.name else set()
         to_sign_in = one_of_several or credentials.settings_of(settings.ms_auth)
         api, client = api_for(settings), MicrosoftClient(settings, Clock())
-        name = f" {settings.name}" if settings.name else ""
-        if self._step(f"Microsoft token{name}", lambda: _token(client, settings), to_sign_in):
-            sender = BatchSender(api, client, RateLimiters(Clock()))
-            to_upload = one_of_several or {api.address_setting}
-            self._step(f"Microsoft upload{name}", lambda: _upload(sender, api), to_upload)
+        token, upload = _names_of(settings)
+        if not self._step(token, lambda: _token(client, settings), to_sign_in):
+            self._not_tried([upload], "there is no token")
+            return
+        sender = BatchSender(api, client, RateLimiters(Clock()))
+        self._step(upload, lambda: _upload(sender, api), one_of_several or {api.address_setting})
+
+    # -- what is said ---------------------------------------------------------------------------------
+
+    def _names_behind_login(self) -> Iterator[str]:
+        yield from (_ROLE, _FILTERS)
+        if decaying_models.any_in_filters(self.settings):
+            yield _MODELS
+
+    def _names_of_all(self, destinations: Iterable[Settings]) -> list[str]:
+        stories = [_STORIES] if self.settings.misp_stories.configured else []
+        microsoft = [name for destination in destinations for name in _names_of(destination)]
+        return [_LOGIN, *self._names_behind_login(), *stories, *microsoft]
 
     def _step(self, name: str, step: Step, settings: set[str]) -> bool:
-        origins = "; ".join(f"{written(key)} from {self.settings.source_of(key)}" for key in sorted(settings))
         try:
-            self._tell("ok  ", name, step(), origins)
+            self._tell(State.OK, name, step(), settings)
         except SyncError as error:
             self.worst = self.worst or error.exit_code
             problems = error.problems if isinstance(error, SettingsError) else (str(error),)
             for problem in problems:
-                self._tell("FAIL", name, " ".join(problem.splitlines()), origins)
+                self._tell(State.FAIL, name, " ".join(problem.splitlines()), settings)
             return False
         return True
 
-    def _tell(self, state: str, name: str, words: str, origins: str) -> None:
-        self.say(f"{state} {name}: {words}{f' [{origins}]' if origins else ''}")
+    def _not_tried(self, names: Iterable[str], why: str) -> None:
+        for name in names:
+            self._tell(State.NOT_TRIED, name, f"not tried, since {why}")
+
+    def _tell(self, state: State, name: str, words: str, settings: Iterable[str] = ()) -> None:
+        origins = {written(key): self.settings.source_of(key) for key in sorted(settings)}
+        failure = taken_apart(words)
+        self.results.append(Result(state, name, failure.sentence, origins, failure.particulars))
+        for line in self.results[-1].lines(self._width, verbose=self.verbose):
+            self.say(line)
+
+    # -- the steps ------------------------------------------------------------------------------------
 
     def _vault(self) -> str:
         """Read the secrets that the other steps need."""
@@ -102,17 +160,16 @@ class Preflight:
         event = reader.first_listed(self.settings.misp_event_filters)
         if event is None:
             raise SettingsError([NOTHING_FOUND])
-        return f"the filters find events, for example {event.uuid} with {event.attributes} attributes"
+        return f"find events, such as {event.uuid}"
 
     def _tags(self, reader: MispReader) -> None:
         """Warn of tags in the filters that MISP does not have; they may come with the next event."""
-        origins = f"misp_event_filters from {self.settings.source_of('misp_event_filters')}"
         try:
             warnings = _absent_tags(reader, filter_names.tags_in(self.settings.misp_event_filters))
         except MispError as error:
             warnings = [f"MISP does not say which tags it has: {error}"]
         for warning in warnings:
-            self._tell("warn", "MISP tags", warning, origins)
+            self._tell(State.WARN, "MISP tags", warning, {"misp_event_filters"})
 
     def _models(self, reader: MispReader, workspace: str) -> str:
         """A decaying model that is not there scores nothing, and what is not scored is sent."""
@@ -121,14 +178,22 @@ class Preflight:
         absent = [problem for place in destinations for problem in decaying_models.absent(place, models)]
         if absent:
             raise SettingsError(dict.fromkeys(absent))  # destinations may share their filters
-        return "MISP has the decaying models that filters name"
+        return "MISP has those that filters name"
 
 
-def _validity(warnings: Sequence[str]) -> str:
+def _names_of(destination: Settings) -> tuple[str, str]:
+    """Return what the two steps of a destination are called."""
+    name = f" {destination.name}" if destination.name else ""
+    return f"{_TOKEN}{name}", f"{_UPLOAD}{name}"
+
+
+def _validity(settings: Settings) -> str:
     """Say that no setting stops a run, and whether stderr has something to say of them nevertheless."""
-    if not warnings:
-        return "all settings are valid"
-    return f"no setting stops a run; stderr has {len(warnings)} warning{'s' if warnings[1:] else ''} about them"
+    whose = f"{settings.config}, MISP2Sentinel {VERSION}"
+    count = len(settings.warnings)
+    if not count:
+        return whose
+    return f"{whose}: nothing stops a run; stderr has {count} warning{'s' if count > 1 else ''} about them"
 
 
 def _absent_tags(reader: MispReader, tags: list[str]) -> list[str]:
@@ -142,7 +207,7 @@ def _absent_tags(reader: MispReader, tags: list[str]) -> list[str]:
 def _login(reader: MispReader) -> str:
     address = reader.settings.misp_domain
     try:
-        return f"logged in at {address}, MISP {reader.version()}"
+        return f"{address}, MISP {reader.version()}"
     except MispMoved:  # it names the address
         raise
     except MispError as error:
@@ -155,8 +220,8 @@ def _role(reader: MispReader) -> str:
         raise MispError(f"the role {role.get('name')} may not use the API: give the user a role with perm_auth.")
     more = [name for name in _MORE_THAN_READING if role.get(name)]
     if more:
-        return f"the role is {role.get('name')}; a read-only key is enough, this one also has {', '.join(more)}"
-    return f"the role is {role.get('name')}, read-only, which is enough"
+        return f"{role.get('name')}; a read-only key is enough, this one also has {', '.join(more)}"
+    return f"{role.get('name')}, which is enough"
 
 
 # What a role needs so that stories can be shared, and what does not work without.
@@ -189,8 +254,7 @@ def _stories(settings: Settings) -> str:
 
 def _token(client: MicrosoftClient, settings: Settings) -> str:
     client.get_token()
-    who, how = credentials.issuer(settings), credentials.describe(settings.ms_auth)
-    return f"{who} gives a token for {settings.ms_auth.scope} ({how})"
+    return f"{credentials.describe(settings.ms_auth)}, {settings.ms_auth.scope}"
 
 
 def _upload(sender: BatchSender, api: Api) -> str:
@@ -207,11 +271,10 @@ def _state(settings: Settings) -> str:
             opened(settings.model_copy(update={"dry_run": True})) as ledger,
             ledger.hold_lock(settings.state_path),
         ):
-            files = f"log, lock and ledger in {settings.state_path}"
             if not settings.keeps_ledger:
-                files = f"log and lock in {settings.state_path}"
-            elif settings.state_url:
-                files = f"the log in {settings.state_path} and the ledger that state_url names"
-            return f"{files} can be used by this user"
+                return f"log and lock in {settings.state_path}"
+            if settings.state_url:
+                return f"the log in {settings.state_path} and the ledger that state_url names"
+            return f"log, lock and ledger in {settings.state_path}"
     except RunActive:
         return f"a run is active in {settings.state_path} right now"
