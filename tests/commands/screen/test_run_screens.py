@@ -54,6 +54,13 @@ def test_a_first_run_is_told_in_a_few_lines_and_green(host):
     assert not re.search(r"\b0 ", " ".join(detail))
 
 
+@pytest.mark.parametrize("columns", [60, 100, 160])
+def test_at_any_width_the_counts_are_whole_and_no_line_is_too_wide(host, columns):
+    shown = host().show("--dry-run", columns=columns)
+    assert max(map(len, shown.lines)) <= columns
+    assert "2 private_address, 2 refused, 1 file_name, 1 type_not_accepted" in " ".join(shown.text.split())
+
+
 def test_a_quiet_night_is_one_line(host):
     night = host()
     night.run()

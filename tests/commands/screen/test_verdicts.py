@@ -186,6 +186,11 @@ def test_what_failed_at_all_alike_is_said_once_and_without_a_name():
     assert (verdict.words, verdict.problems) == (f"FAILED at all 2 destinations: {NO_ROLE}", [])
 
 
+def test_what_is_left_at_one_destination_alone_is_no_problem_of_all():
+    verdict = several(part("paris", given_up="no role", refusals=["40 would leave."]), part("rome"))
+    assert (verdict.words, verdict.problems) == ("FAILED at paris, 1 of 2 destinations: no role", [])
+
+
 def test_misp_fails_once_for_all():
     parts = [part("paris", 1), part("rome")]
     for one in parts:
