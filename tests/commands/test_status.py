@@ -26,6 +26,7 @@ from sandbox.faults import Fault
 from tests.commands.test_explain import NOW, OTHER, WORKSPACE, object_record
 from tests.support import hosts, misp_event
 from tests.support.postgres import PASSWORD, ledger_url, postgres_server, postgres_url
+from tests.support.processes import Host
 from tests.support.tls_site import TlsSite, attribute_uuid, event_uuid, sandbox
 
 __all__ = ["ledger_url", "postgres_server", "postgres_url"]
@@ -417,8 +418,8 @@ def test_what_only_somebody_looks_up_comes_at_the_end(settings, keep):
     cause = "the app lacks a role. (app: 1234; workspace: 5678) Microsoft's words: Forbidden"
     keep(last_run={**DONE, "exit_code": 4, "given_up": cause})
     lines = ask(settings)[2].splitlines()
-    assert lines[-4:-1] == ["app                1234", "workspace          5678", "Microsoft's words  Forbidden"]
-    assert "1234" not in "".join(lines[:-4])
+    assert lines[-5:-2] == ["app                1234", "workspace          5678", "Microsoft's words  Forbidden"]
+    assert "1234" not in "".join(lines[:-5])
 
 
 def test_a_limit_of_several_days_is_waited_for_before_a_run_counts_as_cut_off(settings, keep):
@@ -522,7 +523,7 @@ def test_the_last_runs_are_a_table_of_what_is_not_zero_in_all_of_them(settings, 
     keep(runs=runs, last_run=DONE)
     _, answer, text = ask(settings)
     assert text.splitlines()[-10:-2] == [
-        "  last runs              took  new  again  how it ended",
+        "  last runs              took  new  again  ended",
         "  2026-09-21 16:12        1 s    1         done, --uuid",
         "  2026-09-20 16:13  1 h 7 min           3  done, --full",
         "  2026-09-19 16:13       34 s    2         done",
@@ -559,3 +560,30 @@ def test_an_age_is_never_said_to_be_older_than_it_is(seconds):
 def test_a_row_of_facts_that_somebody_wrote_by_hand_is_shown(settings, keep):
     keep(last_run={"at": NOW, "exit_code": 4, "cause": 5, "unread_events": "x", "warnings": {}, "failure": []})
     assert ask(settings)[0] == 1
+
+
+# -- in a terminal ------------------------------------------------------------------------------------
+
+
+def test_it_is_coloured_and_wrapped_in_a_terminal(tmp_path):
+    box, _ = sandbox()
+    with box:
+        host = Host(box, tmp_path)
+        box.misp.load([misp_event(1, hosts(3, "a"))])
+        assert host.run().returncode == 0
+        good = host.show("status")
+        box.azure.faults.add(Fault("threat-intelligence-stix-objects:upload", "status", times=None, status=403))
+        box.misp.edit_attribute(event_uuid(1), attribute_uuid(1, 0), comment="edited")
+        box.misp.publish(event_uuid(1))
+        assert host.run().returncode == 4
+        bad = {columns: host.show("status", columns=columns) for columns in (60, 80, 160)}
+    assert good.exit_code == 0
+    assert good.lines[0] == "✓ OK. The last run was just now. 3 indicators live in Sentinel."
+    assert good.style_of("✓") == {"green", "bold"} and good.style_of("last run  ") == {"green"}
+    for columns, shown_ in bad.items():
+        assert shown_.exit_code == 1
+        assert shown_.lines[0].startswith("✗ FAILED, just now: the app lacks the role Microsoft")
+        assert shown_.style_of("FAILED") == {"red", "bold"} and shown_.style_of("last run  ") == {"red"}
+        head = next(line for line in shown_.lines if "last runs" in line)
+        assert head.split() == ["last", "runs", "took", "new", "changed", "pending", "ended"], columns
+        assert head.startswith("  last runs         took  new  changed"), "and the columns stand where they stood"

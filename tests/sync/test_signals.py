@@ -83,6 +83,7 @@ def last_run(host, name=""):
     """Whether the last run was stopped, and when the last good one was."""
     destinations = json.loads(host.run("status", "--json").stdout)["destinations"]
     destination = next(destination for destination in destinations if name in (destination["name"], ""))
+    assert destination["last_run"]["exit_code"] in (0, 130)
     return destination["last_run"]["stopped"], destination["last_good_run"]
 
 

@@ -43,7 +43,9 @@ def lines_of(answer: Json, said: Verdict, watch: Watch) -> Iterator[Line]:
         yield Line("")
         yield from _destination(destination, said.failure.sentence, watch)
     yield Line("")
-    yield from columns(said.failure.particulars)
+    if said.failure.particulars:
+        yield from columns(said.failure.particulars)
+        yield Line("")
     place = f", state directory {answer['state_dir']}" if answer["state_dir"] else ""
     yield Line(f"MISP2Sentinel {answer['version']}{place}", Tone.QUIET)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from helpers.commands.explain.ledger_view import Json
 from helpers.commands.screen import Line, Tone, columns
@@ -27,11 +28,11 @@ def run_table(runs: Sequence[Json], watch: Watch) -> Iterator[Line]:
     if len(runs) < 2:
         return
     counts = [name for name, fields in _COUNTS.items() if any(_sum(run, fields) for run in runs)]
-    head = ["last runs", "took", *counts, "how it ended"]
+    head = ["last runs", "took", *counts, "ended"]
     rows = [[watch.at(run["at"]), duration(run["seconds"]), *_cells(run, counts), _ending(run)] for run in runs]
     title, *lines = columns([head, *rows], indent=2, right=range(1, len(head)))
     yield Line("")
-    yield Line(title.text(), Tone.QUIET)
+    yield replace(title, tone=Tone.QUIET)
     yield from lines
 
 
