@@ -17,7 +17,7 @@ from helpers.commands.command_line import RUN, parse
 from helpers.commands.screen import Line, Screen, Tone, looked_up, verdict
 from helpers.errors import ExitCode, SettingsError, SyncError, UsageError
 from helpers.log import is_kept, redact, safe_to_show, traceback_to_show
-from helpers.process import interrupts, streams
+from helpers.process import interrupts, invocation, streams
 from helpers.text import one_line
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ logger = logging.getLogger("misp2sentinel")
 
 STOPPED = "Stopped from outside; what was not finished is taken up by the next run."
 
+# The next run goes on, and nobody needs to do anything.
+_NO_FAILURE = (ExitCode.RUN_ACTIVE, ExitCode.STOPPED)
 STDOUT_LOST = "What there was to say could not be written to stdout (%s); what was done is done."
 
 
@@ -152,6 +154,7 @@ def _prepare_log(settings: Settings, arguments: Namespace) -> None:
     make_state_dir(settings)
     detailed = settings.verbose_log or arguments.verbose
     log.set_up(settings.log_path, detailed=detailed, on_terminal=arguments.verbose)
+    log.note_beginning(_import_constants().VERSION, invocation.to_type(*sys.argv[1:]), settings.config_file)
 
 
 def _say(line: Line | str) -> None:
@@ -172,16 +175,20 @@ def _printed(code: int) -> int:
 
 
 def _say_error(lines: Sequence[str], exit_code: int, *, as_json: bool) -> None:
+    """Say why a command ended early: on stderr, as an object where that is wanted, and as the log's last line."""
     screen = Screen(sys.stderr)
     for shown in [line for problem in lines for line in _error_lines(problem, exit_code)]:
         screen.show(shown)
+    if is_kept():
+        failed = "" if exit_code in _NO_FAILURE else "FAILED: "
+        logger.error("Verdict: %s%s", failed, one_line(" ".join(lines)))
     if as_json:
         print(json.dumps({"error": redact("\n".join(lines)), "exit_code": exit_code}))
 
 
 def _error_lines(problem: str, exit_code: int) -> list[Line]:
     """Return a problem as it is shown: what it is and what to do first, and last what is only looked up."""
-    tone = Tone.ODD if exit_code in (ExitCode.RUN_ACTIVE, ExitCode.STOPPED) else Tone.BAD
+    tone = Tone.ODD if exit_code in _NO_FAILURE else Tone.BAD
     if "Microsoft" not in problem:
         return [verdict(tone, problem)]
     from helpers.microsoft import taken_apart  # noqa: PLC0415  errors in settings must be quick

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import platform
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
@@ -17,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from helpers.errors import SettingsError
-from helpers.files import OddFile, is_null_device, open_private, permission_hint
+from helpers.files import OddFile, is_null_device, open_private, permission_hint, user_name
 from helpers.text import printable
+
+logger = logging.getLogger(__name__)
 
 _SHORTEST_SECRET = 4
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
@@ -161,6 +165,20 @@ def leave_to_host(*, detailed: bool) -> None:
     _make_clean_records()
     logging.getLogger("helpers").setLevel(logging.DEBUG if detailed else logging.INFO)
     silence_libraries()
+
+
+def note_beginning(version: str, command: str, settings_file: Path | None) -> None:
+    """Write down what begins: which version does what, as whom, with which settings, and what the log's times mean."""
+    logger.info(
+        "MISP2Sentinel %s begins: %s (settings %s, user %s, process %d, time zone %s, Python %s)",
+        version,
+        command,
+        settings_file or "of the environment",
+        user_name(),
+        os.getpid(),
+        time.strftime("%Z %z"),
+        platform.python_version(),
+    )
 
 
 def silence_libraries() -> None:

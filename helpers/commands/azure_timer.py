@@ -31,15 +31,22 @@ def run_on_timer(environ: Mapping[str, str]) -> None:
     try:
         failure = _report_failure(_run(environ))
     except SyncError as error:
-        failure = safe_to_show(one_line(error))
+        failure = _early_end(one_line(error))
     except Exception as error:
         logger.exception("A fault of MISP2Sentinel's own, please report it")
-        failure = safe_to_show(one_line(f"{type(error).__name__}: {error}"))
+        failure = _early_end(one_line(f"{type(error).__name__}: {error}"))
     if failure:  # not inside of except: Azure would write the first error down too, as it is
         raise RunFailed(failure)
 
 
+def _early_end(words: str) -> str:
+    """Log why a run has no report, and return it."""
+    logger.error("Verdict: FAILED: %s", words)
+    return safe_to_show(words)
+
+
 def _run(environ: Mapping[str, str]) -> Report:
+    from constants import VERSION  # noqa: PLC0415
     from helpers.microsoft.key_vault import with_secrets  # noqa: PLC0415
     from helpers.settings import environment, load  # noqa: PLC0415
     from helpers.sync import make_state_dir, run  # noqa: PLC0415  the host looks for its functions first, and waits
@@ -47,6 +54,7 @@ def _run(environ: Mapping[str, str]) -> Report:
     loaded = load(None, {environment.FUNCTION_SIGNS[0]: "python", **environ})  # not every plan shows it
     redact.add(loaded.settings.secret_values())
     log.leave_to_host(detailed=loaded.settings.verbose_log)
+    log.note_beginning(VERSION, "a run on Azure's timer", loaded.settings.config_file)
     for warning in loaded.warnings:
         logger.warning("%s", warning)
     settings = with_secrets(loaded.settings)

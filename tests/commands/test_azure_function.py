@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from azure_function import build
+from constants import VERSION
 from helpers import log
 from helpers.commands.azure_timer import RunFailed, run_on_timer
 from helpers.errors import MispError, SettingsError
@@ -311,6 +312,23 @@ def test_a_fault_of_ours_shows_no_secret(environ, monkeypatch, caplog):
     assert caught.value.__context__ is handled
     assert "Traceback" in caplog.text
     assert secret not in caplog.text
+
+
+def test_the_hosts_log_begins_with_the_version_and_ends_with_the_verdict(environ, hosts_log, monkeypatch):
+    monkeypatch.setattr("helpers.sync.run.run", lambda _: Report())
+    run_on_timer(environ)
+    first, *_, last = hosts_log.getvalue().splitlines()
+    assert first.startswith(f"MISP2Sentinel {VERSION} begins: a run on Azure's timer (settings ")
+    assert last.startswith("Verdict: ")
+    hosts_log.truncate(0)
+
+    def broken(_settings):
+        raise MispError("no answer")
+
+    monkeypatch.setattr("helpers.sync.run.run", broken)
+    with pytest.raises(RunFailed):
+        run_on_timer(environ)
+    assert hosts_log.getvalue().splitlines()[-1] == "Verdict: FAILED: no answer"
 
 
 def test_the_hosts_log_gets_each_line_once_and_what_our_own_would_get(hosts_log):

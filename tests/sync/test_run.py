@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import pty
+import re
 import signal
 import stat
 import subprocess
@@ -24,6 +25,7 @@ from helpers.commands.run.summary import details, headline
 from helpers.commands.run.verdict import verdict_of
 from helpers.commands.screen import Screen
 from helpers.errors import EventNotFound, UsageError
+from helpers.files import user_name
 from helpers.microsoft.batch import OutcomeState
 from helpers.misp.reader import MispReader
 from helpers.misp.search_filters import NOTHING_FOUND
@@ -125,6 +127,35 @@ def test_two_runs_give_the_same_ids(site):
     first = set(site.box.azure.live())
     site.run()
     assert set(site.box.azure.live()) == first
+
+
+def test_the_log_begins_a_run_with_what_it_is(site):
+    load(site, events=1)
+    site.script("--full", "--verbose", TZ="Asia/Kathmandu")
+    first, *more = site.log.splitlines()
+    ours = re.fullmatch(
+        r"\S+ \S+ INFO MISP2Sentinel (\S+) begins: (.*) "
+        r"\(settings (.*), user (\S+), process (\d+), time zone (.*), Python (\S+)\)",
+        first,
+    )
+    words, python = (
+        f"{sys.executable} {ROOT / 'script.py'} --config {site.config} --full --verbose",
+        sys.version.split()[0],
+    )
+    version, line, settings, user, process, zone, with_python = ours.groups()
+    assert (version, line, settings, zone, with_python) == (VERSION, words, str(site.config), "+0545 +0545", python)
+    assert user == user_name() and int(process) > 1
+    assert not any(" begins: " in line for line in more)
+    assert " INFO Verdict: OK" in more[-1] and " INFO Summary: " in more[-2]
+
+
+def test_the_log_ends_a_run_that_cannot_begin_with_the_verdict_and_has_no_secret_of_the_command_line(site):
+    key = site.box.misp.readonly_key
+    done = site.script("--workspace", key)
+    assert done.returncode == 2
+    first, last = site.log.splitlines()
+    assert key not in site.log and "--workspace [secret] (" in first
+    assert " ERROR Verdict: FAILED: " in last
 
 
 def test_misp_and_microsoft_learn_which_version_asks(site):
