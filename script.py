@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from helpers.commands import COMMANDS
 from helpers.commands.command_line import RUN, parse
-from helpers.commands.screen import Line, Screen, Tone, looked_up, verdict
+from helpers.commands.screen import Line, LogLines, Screen, Tone, looked_up, verdict
 from helpers.errors import ExitCode, SettingsError, SyncError, UsageError
 from helpers.log import is_kept, redact, safe_to_show, traceback_to_show
 from helpers.process import interrupts, invocation, streams
@@ -153,7 +153,7 @@ def _prepare_log(settings: Settings, arguments: Namespace) -> None:
 
     make_state_dir(settings)
     detailed = settings.verbose_log or arguments.verbose
-    log.set_up(settings.log_path, detailed=detailed, on_terminal=arguments.verbose)
+    log.set_up(settings.log_path, detailed=detailed, beside=LogLines() if arguments.verbose else None)
     log.note_beginning(_import_constants().VERSION, invocation.to_type(*sys.argv[1:]), settings.config_file)
 
 

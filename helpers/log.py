@@ -140,14 +140,14 @@ class DestinationLogger(logging.LoggerAdapter[logging.Logger]):
         return f"{self._name}: {msg}" if self._name else msg, kwargs
 
 
-def set_up(path: Path, *, detailed: bool, on_terminal: bool) -> None:
-    """Send everything to the log file, and with ``on_terminal`` to stderr as well.
+def set_up(path: Path, *, detailed: bool, beside: logging.Handler | None = None) -> None:
+    """Send everything to the log file, and to the handler ``beside`` it, where somebody looks on.
 
     Raises SettingsError when the file cannot be the log.
     """
     handlers: list[logging.Handler] = [_file_handler(path)]
-    if on_terminal:
-        handlers.append(logging.StreamHandler(sys.stderr))
+    if beside:
+        handlers.append(beside)
     root = logging.getLogger()
     for handler in root.handlers[:]:
         root.removeHandler(handler)
@@ -155,7 +155,7 @@ def set_up(path: Path, *, detailed: bool, on_terminal: bool) -> None:
     for handler in handlers:
         handler.setFormatter(logging.Formatter(_FORMAT))
         root.addHandler(handler)
-    root.setLevel(logging.DEBUG if detailed or on_terminal else logging.INFO)
+    root.setLevel(logging.DEBUG if detailed else logging.INFO)
     _make_clean_records()
     silence_libraries()
 

@@ -322,6 +322,7 @@ def test_the_command_line_is_parsed_before_anything_of_others_is_imported():
         "commands.command_line",
         *(f"commands.command_line.{name}" for name in ("builder", "help_screen", "options", "parser")),
         "commands.screen.line",
+        "commands.screen.log_lines",
         "commands.screen.terminal",
         "errors",
         "files",

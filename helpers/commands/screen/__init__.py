@@ -1,6 +1,7 @@
 """What people see: lines with a colour and a hanging indent where they look, plain text everywhere else."""
 
 from helpers.commands.screen.line import SYMBOLS, Line, Tone, columns, looked_up, verdict
+from helpers.commands.screen.log_lines import LogLines
 from helpers.commands.screen.terminal import Say, Screen
 
-__all__ = ["SYMBOLS", "Line", "Say", "Screen", "Tone", "columns", "looked_up", "verdict"]
+__all__ = ["SYMBOLS", "Line", "LogLines", "Say", "Screen", "Tone", "columns", "looked_up", "verdict"]

@@ -1,12 +1,13 @@
 """Lines: how they wrap, what is aligned, where colour and symbols are."""
 
 import io
+import logging
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.commands.screen import Line, Screen, Tone, columns, verdict
+from helpers.commands.screen import Line, LogLines, Screen, Tone, columns, verdict
 from helpers.commands.screen.line import cells
 
 WIDTHS = (60, 80, 100, 160)
@@ -136,3 +137,31 @@ def test_what_is_for_programs_is_not_wrapped(shown):
 
 def test_a_line_as_text_is_what_a_pipe_gets():
     assert str(Line("words", mark="created", column=10)) == "created   words"
+
+
+def logged(monkeypatch, stream, words, level=logging.INFO, **more):
+    monkeypatch.setattr("sys.stderr", stream)
+    handler = LogLines()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    record = logging.LogRecord("helpers", level, __file__, 1, words, None, None)
+    vars(record).update(more)
+    handler.emit(record)
+    return stream.getvalue()
+
+
+def test_the_log_in_a_terminal_wraps_and_has_the_time_of_day(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    first, *more = logged(monkeypatch, Terminal(), "Skipped: " + "word " * 20, created=0).splitlines()
+    assert first[2] == first[5] == ":" and first[8:].startswith(" INFO Skipped: word")
+    assert more and all(line.startswith(" " * 14 + "word") for line in more)
+
+
+def test_what_a_terminal_is_told_below_is_not_in_its_log(monkeypatch):
+    assert logged(monkeypatch, Terminal(), 'Summary: {"events": 1}') == ""
+    assert logged(monkeypatch, io.StringIO(), 'Summary: {"events": 1}') == 'INFO Summary: {"events": 1}\n'
+
+
+def test_a_traceback_keeps_its_lines(monkeypatch):
+    text = logged(monkeypatch, Terminal(), "stumbled", logging.CRITICAL, exc_text="  Traceback\n    line")
+    assert text == "CRITICAL stumbled\n  Traceback\n    line\n"
