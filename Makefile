@@ -18,7 +18,7 @@ SLOW := tests/sync/test_state_machine.py tests/sync/test_kill.py tests/microsoft
   tests/indicators/test_conversion.py tests/indicators/test_patterns.py tests/indicators/test_tags.py \
   tests/indicators/test_values.py tests/sync/identity/test_lives.py tests/sync/identity/test_ownership.py
 
-.PHONY: help demo check test test-quick test-all test-rest function-zip clean
+.PHONY: help demo check test test-quick test-all test-rest shell-files function-zip clean
 
 help:
 	@echo "make demo   run the nightly job against a MISP and an Azure of its own, on this machine"
@@ -26,6 +26,7 @@ help:
 	@echo "make test-quick     run the tests of the pure packages and of the settings; takes less than a minute"
 	@echo "make test-all       run everything with all examples, as before a release"
 	@echo "make test-rest      run the slow tests alone with all examples, as CI does after make test"
+	@echo "make shell-files    write the completion and the manual page anew, after a change of the command line"
 	@echo "make function-zip   build the archive that is deployed as an Azure Function"
 	@echo "make clean  remove what these made"
 	@echo "The first of them needs the Internet once, to install Python packages into $(VENV)."
@@ -65,6 +66,9 @@ test-quick: $(READY)
 
 test-rest: $(READY)
 	EXAMPLES=all-unshrunk $(PYTEST) --exitfirst $(SLOW)
+
+shell-files: $(READY)
+	$(BIN)/python -m deploy.shell
 
 function-zip:
 	@$(PYTHON) azure_function/build.py dist/misp2sentinel-function.zip

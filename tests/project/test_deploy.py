@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deploy.shell.made import files
+from helpers.commands.command_line import EXIT_CODES
 from helpers.process import interrupts
 from helpers.settings import Settings, load
 from tests.support import environ_for
@@ -120,6 +123,56 @@ def test_a_service_has_an_end_and_room_for_the_largest_answer():
         assert int(stop) * 60 > interrupts.LONGEST_END + interrupts.LONGEST_PUT_OFF
     shown = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
     assert f"--memory={gib}g --timeout={12 * 3600} " in shown
+
+
+# --- completion and the manual page -----------------------------------------------------------------
+
+SHELL = DEPLOY / "shell"
+
+
+@pytest.mark.parametrize("name", files())
+def test_the_shells_know_the_command_line_as_it_is(name):
+    assert (SHELL / name).read_text(encoding="utf-8") == files()[name], "run: make shell-files"
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        (["ch"], ["check"]),
+        (["with"], ["withdraw"]),
+        (["--dry"], ["--dry-run"]),
+        (["run", "--retry"], ["--retry-rejected"]),
+        (["status", "--max"], ["--max-age"]),
+        (["status", "--full"], []),
+        (["--config", "script"], ["script.py"]),
+        (["convert", "READ"], ["README.md"]),
+    ],
+    ids=str,
+)
+def test_bash_completes_what_is_typed(typed, found):
+    words = " ".join(map(shlex.quote, ["misp2sentinel", *typed]))
+    program = f"""source {SHELL / "misp2sentinel.bash"}
+COMP_WORDS=({words}) COMP_CWORD={len(typed)}
+_shtab_misp2sentinel misp2sentinel {shlex.quote(typed[-1])} && printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(["bash", "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == found
+
+
+@pytest.mark.parametrize(("shell", "name"), [("zsh", "_misp2sentinel"), ("fish", "misp2sentinel.fish")])
+def test_the_other_shells_can_read_theirs(shell, name):
+    process = subprocess.run([needed(shell), "-n", str(SHELL / name)], capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stderr) == (0, "")
+
+
+def test_the_manual_page_is_well_formed_and_has_every_exit_code():
+    page = SHELL / "misp2sentinel.1"
+    done = subprocess.run(
+        [needed("groff"), "-man", "-ww", "-Tascii", "-P-cbou", str(page)], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    status = done.stdout.partition("EXIT STATUS")[2]
+    assert [int(line.split()[0]) for line in status.splitlines() if re.match(r" +\d+ ", line)] == [*EXIT_CODES]
 
 
 # --- the image -------------------------------------------------------------------------------------

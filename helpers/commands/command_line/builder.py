@@ -16,12 +16,13 @@ _ABOUT = "MISP2Sentinel: MISP events in, indicators in Microsoft Sentinel. Witho
 _ONE_DESTINATION = "one destination only, by its name or its workspace's id"
 
 
-def make_parser(events: Collection[str] = ()) -> HelpfulParser:
+def make_parser(events: Collection[str] = (), name: str = "") -> HelpfulParser:
     """Return what parses a command line; which options go with which command, ``parse`` checks afterwards.
 
-    Each of the ``events`` is a command too: the UUID of an event, which may stand in the place of one.
+    Each of the ``events`` is a command too: the UUID of an event, which may stand in the place of one. ``name`` is what
+    the program is called, where that is not what was typed.
     """
-    parser = HelpfulParser(prog=invocation.typed_name(), description=_ABOUT, add_help=False)
+    parser = HelpfulParser(prog=name or invocation.typed_name(), description=_ABOUT, add_help=False)
     parser.tables = {"exit codes": [(str(code), words) for code, words in EXIT_CODES.items()]}
     subparsers = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND", prog=parser.prog)
     _add_run(parser.add_argument_group("options of a run"), in_command=False)
