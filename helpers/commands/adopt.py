@@ -248,6 +248,7 @@ class Adoption:
             live_until=0 if revoked else until,
             renew_at=(sent + until) // 2 if moving and not revoked else None,
             accepted_at=sent,
+            accepted_until=0 if revoked else until,
         )
 
     def _one_for_each_key(self) -> None:

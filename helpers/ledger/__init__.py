@@ -4,7 +4,9 @@ from helpers.ledger.database import Database, known_destinations
 from helpers.ledger.joining import one_live_object
 from helpers.ledger.lookup import Found, LedgerDestination, Question, ledger_destinations
 from helpers.ledger.records import (
+    WITHOUT_OUTCOME,
     AttributeRecord,
+    Blocked,
     DestinationFacts,
     EventRecord,
     FullRun,
@@ -20,7 +22,9 @@ from helpers.ledger.runs import RunKind, RunRecord
 from helpers.ledger.store import Ledger
 
 __all__ = [
+    "WITHOUT_OUTCOME",
     "AttributeRecord",
+    "Blocked",
     "Database",
     "DestinationFacts",
     "EventRecord",

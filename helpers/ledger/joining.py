@@ -50,6 +50,8 @@ def joined_object(one: ObjectRecord, other: ObjectRecord) -> ObjectRecord:
         live_until=max(one.live_until * one.live, other.live_until * other.live),
         doubt=one.doubt or other.doubt,
         remote_id=later.remote_id or earlier.remote_id,
+        perhaps_taken=one.perhaps_taken or other.perhaps_taken,
+        accepted_until=max(one.accepted_until, other.accepted_until),
     )
     revoked = next((record for record in (later, earlier) if record.revoked), None)
     if revoked is None:
@@ -58,7 +60,8 @@ def joined_object(one: ObjectRecord, other: ObjectRecord) -> ObjectRecord:
     if not joined.live:
         return replace(joined, stage=Stage.WITHDRAWN, words=why, leaving="", left_event="", renew_at=None)
     # Withdrawn once more: a withdrawal that had no answer is repeated, and does no harm where it had one.
-    return replace(joined, stage=Stage.WITHDRAWING, words="", leaving=why, left_event="", renew_at=None)
+    again = replace(joined, stage=Stage.WITHDRAWING, words="", leaving=why, left_event="", renew_at=None)
+    return replace(again, perhaps_taken=True)
 
 
 def one_live_object(lives: Iterable[ObjectRecord]) -> Iterator[ObjectRecord]:

@@ -12,7 +12,7 @@ import sqlalchemy as sql
 from helpers.ledger.database import Database, known_destinations
 from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, Source, Stage
 from helpers.ledger.spellings import Address, addresses, blocks_with, holds, is_block_with, mapped, shortest, spellings
-from helpers.ledger.store import Ledger
+from helpers.ledger.store import Ledger, taken
 from helpers.ledger.tables import ATTRIBUTES, EVENTS, OBJECTS, SOURCES
 from helpers.settings import Settings, cross_checks
 
@@ -104,7 +104,7 @@ class LedgerDestination:
             SOURCES.c.destination == self.ledger.destination, SOURCES.c.event == event
         )
         of_event = OBJECTS.c.key.in_(keys)
-        live = sql.and_(of_event, OBJECTS.c.live, OBJECTS.c.live_until > now)
+        live = sql.and_(of_event, OBJECTS.c.live, OBJECTS.c.live_until > now, taken(now))
         return {
             "live": sum(self.ledger.tally(OBJECTS.c.live, live).values()),
             **self.ledger.tally(OBJECTS.c.stage, of_event),

@@ -32,6 +32,29 @@ class Stage(StrEnum):
 
 UNSETTLED = (Stage.PENDING, Stage.SENDING, Stage.REVOKED)
 REVOKED = (Stage.WITHDRAWING, Stage.WITHDRAWN, Stage.REVOKED)
+WITHOUT_OUTCOME = (Stage.PENDING, Stage.SENDING, Stage.WITHDRAWING)
+
+
+class Blocked(StrEnum):
+    """What has to be mended before Microsoft takes anything at a destination, as a ledger keeps it."""
+
+    SIGN_IN = "sign-in"
+    ROLE = "role"
+    ADDRESS = "address"
+    CONNECTION = "connection"
+
+    @property
+    def once(self) -> str:
+        """When what waits goes out, as the end of a sentence."""
+        return f"once {_MENDED[self]}"
+
+
+_MENDED: Mapping[Blocked, str] = {
+    Blocked.SIGN_IN: "there is a token",
+    Blocked.ROLE: "the role is given",
+    Blocked.ADDRESS: "the address is right",
+    Blocked.CONNECTION: "the connection to Microsoft is mended",
+}
 
 
 @dataclass(frozen=True)
@@ -41,7 +64,8 @@ class EventRecord:
     Times are seconds since 1970. ``listing`` prints what the listing showed of it (publishing, tags),
     ``listed`` says whether the site's filters found it then, time windows included. ``held_since`` is when
     it was first seen unpublished after an edit, or gone; ``todo`` that not all of it is settled; ``full_run``
-    is the number of the latest full run when it was last read to its end.
+    is the number of the latest full run when it was last read to its end; ``sent`` how many of its attributes
+    had indicators then.
     """
 
     uuid: str
@@ -53,6 +77,7 @@ class EventRecord:
     held_since: int | None = None
     todo: bool = False
     full_run: int = 0
+    sent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +113,10 @@ class ObjectRecord:
     said so. Times are seconds since 1970; ``renew_at`` is when half of a moving expiry has passed.
     ``remote_id`` is the id that Microsoft gave it, where its API gives one; ``program`` is which API and version
     Microsoft's rejection was an answer to.
+
+    Two more are for what people are told, and decide nothing. ``perhaps_taken``: a request for it went out, and no
+    answer says that it was not taken; an acceptance ends that, a rejection does not, since what was sent before may be
+    there. ``accepted_until`` is the end of what Microsoft accepted of it last, 0 where that is nothing.
     """
 
     id: str
@@ -110,6 +139,8 @@ class ObjectRecord:
     live_until: int = 0
     left_event: str = ""
     program: str = ""
+    perhaps_taken: bool = False
+    accepted_until: int = 0
 
     @property
     def indicator(self) -> Indicator:
@@ -124,6 +155,16 @@ class ObjectRecord:
     def is_live(self, now: int) -> bool:
         """Whether Microsoft may match it at ``now``, in seconds since 1970."""
         return self.live and self.live_until > now
+
+    @property
+    def not_taken(self) -> bool:
+        """Whether it waits: each request for it since it was last settled was refused, or never sent."""
+        return self.stage in WITHOUT_OUTCOME and not self.perhaps_taken
+
+    def is_in_sentinel(self, now: int) -> bool:
+        """Whether Sentinel has it, or may have it, at ``now``: what was refused is live for the plan, and not there."""
+        taken = self.stage == Stage.ACCEPTED or self.perhaps_taken or self.accepted_until > now
+        return self.is_live(now) and taken
 
     @property
     def revoked(self) -> bool:
@@ -205,7 +246,7 @@ class DestinationFacts:
     ``surveyed_at``, when MISP was last asked which events there are, and ``blind``, that it showed none of ours then.
 
     ``doubted`` is a moment that lay in the future when a run found one: an earlier run's clock was ahead, or that one's
-    behind.
+    behind. ``blocked`` is what kept Microsoft from taking anything the last time that it said so.
     """
 
     misp: Mapping[str, str] | None = None
@@ -227,6 +268,7 @@ class DestinationFacts:
     surveyed_at: int = 0
     blind: bool = False
     doubted: int = 0
+    blocked: Blocked | None = None
 
     def latest(self) -> int:
         """Return the last moment at which anything is said to have happened; 0 where nothing has."""
@@ -316,6 +358,10 @@ def _text(stored: Any) -> str:
     return stored if isinstance(stored, str) else ""
 
 
+def _blocked(stored: Any) -> Blocked | None:
+    return Blocked(stored) if isinstance(stored, str) and stored in list(Blocked) else None
+
+
 def _deduplicate(stored: Any) -> str:
     return stored if stored in ("attribute", "value") else ""
 
@@ -362,6 +408,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "surveyed_at": _moment,
     "blind": bool,
     "doubted": _moment,
+    "blocked": _blocked,
 }
 _READERS_OF_REPORT: Mapping[str, Callable[[Any], Any]] = {
     "at": _moment,

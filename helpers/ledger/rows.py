@@ -18,6 +18,8 @@ from helpers.text import batched
 Row = TypeVar("Row")
 # Older SQLite takes 999 parameters in a statement (SQLITE_MAX_VARIABLE_NUMBER).
 PARAMETERS = 500
+# What Microsoft's answers say of an object is written by itself: who decides on it may have read it before.
+_OF_ANSWERS = frozenset({"remote_id", "perhaps_taken", "accepted_until"})
 _REPEATED = frozenset({"event", "type", "skip", "words"})
 
 
@@ -69,8 +71,7 @@ class LedgerRows:
         """Return the statement that inserts a row or takes the place of the one that is there."""
         statement = self._database.insert(table)
         keys = [column.name for column in table.primary_key]
-        # What Microsoft calls an object is written by itself: who decides on it may have read it before.
-        changed = {name: statement.excluded[name] for name in names if name not in (*keys, "remote_id")}
+        changed = {name: statement.excluded[name] for name in names if name not in (_OF_ANSWERS | {*keys})}
         return statement.on_conflict_do_update(index_elements=keys, set_=changed)
 
     def _drop_sources(self, connection: sql.Connection, sources: Sequence[Source]) -> None:

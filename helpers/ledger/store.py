@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sql
 
@@ -24,6 +24,7 @@ from helpers.ledger.facts import read_facts
 from helpers.ledger.records import (
     REVOKED,
     UNSETTLED,
+    WITHOUT_OUTCOME,
     AttributeRecord,
     DestinationFacts,
     EventRecord,
@@ -42,6 +43,17 @@ from helpers.text import batched
 logger = logging.getLogger(__name__)
 
 _SETTLED_AND_STAYING = sql.and_(OBJECTS.c.stage == Stage.ACCEPTED, OBJECTS.c.leaving == "")
+
+
+class StandingCounts(NamedTuple):
+    """How many objects are in which stage, and how many are ``leaving``, by the reason.
+
+    ``unknown`` has those without an outcome that Microsoft may have taken; in ``stages`` are those that it has not.
+    """
+
+    stages: Counter[str]
+    unknown: Counter[str]
+    leaving: Counter[str]
 
 
 class Ledger(LedgerRows):
@@ -299,49 +311,59 @@ class Ledger(LedgerRows):
             return set(connection.scalars(sql.select(SOURCES.c.event).distinct().join(OBJECTS, same).where(live)))
 
     def count(self, now: int) -> dict[str, int]:
-        """Count objects: live (possibly, not expired) and each stage."""
+        """Count objects: those that Sentinel has or may have, not expired, as ``live``, and each stage."""
         of_ours = OBJECTS.c.destination == self.destination
         stages = sql.select(OBJECTS.c.stage, sql.func.count()).where(of_ours).group_by(OBJECTS.c.stage)
         with self._transaction() as connection:
             counted = {str(stage): int(count) for stage, count in connection.execute(stages)}
-        return {**counted, "live": self.live(now)}
+        absent = sum(self.tally(OBJECTS.c.stage, _live_for_the_plan_alone(now)).values())
+        return {**counted, "live": self.live(now) - absent}
 
-    def stages_and_leaving(self) -> tuple[Counter[str], Counter[str]]:
+    def standings(self) -> StandingCounts:
         """Count each object once: by its stage, or by why it is to be withdrawn, until its withdrawal is on its way.
 
         What has changed and was let go of since is not to be sent any more, whatever its stage.
         """
-        columns = (OBJECTS.c.stage, OBJECTS.c.leaving)
+        columns = (OBJECTS.c.stage, OBJECTS.c.leaving, OBJECTS.c.perhaps_taken)
         of_ours = sql.select(*columns, sql.func.count()).where(OBJECTS.c.destination == self.destination)
-        stages: Counter[str] = Counter()
-        leaving: Counter[str] = Counter()
+        counts = StandingCounts(Counter(), Counter(), Counter())
         with self._transaction() as connection:
-            for stage, reason, count in connection.execute(of_ours.group_by(*columns).order_by(*columns)):
+            for stage, reason, unknown, count in connection.execute(of_ours.group_by(*columns).order_by(*columns)):
                 if reason and stage not in (Stage.WITHDRAWING, Stage.WITHDRAWN):
-                    leaving[str(reason)] += count
+                    counts.leaving[str(reason)] += count
                 else:
-                    stages[str(stage)] += count
-        return stages, leaving
+                    (counts.unknown if unknown and stage in WITHOUT_OUTCOME else counts.stages)[str(stage)] += count
+        return counts
 
     def live_by_kind(self, now: int) -> dict[str, int]:
-        """Count the objects that are possibly live and not expired by kind, the most frequent first."""
+        """Count the objects that Sentinel has or may have, not expired, by kind, the most frequent first."""
         live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now)
         kinds: Counter[str] = Counter()
         for path, count in self.tally(OBJECTS.c.observable, live).items():
             kinds[kind_of(path)] += count
-        return dict(kinds.most_common())
+        for path, count in self.tally(OBJECTS.c.observable, _live_for_the_plan_alone(now)).items():
+            kinds[kind_of(path)] -= count
+        return {kind: count for kind, count in kinds.most_common() if count}
 
     def live(self, now: int) -> int:
-        """Count the objects that are possibly live and not expired; an index has them all."""
+        """Count the objects that count as live for the plan and are not expired; an index has them all.
+
+        What Microsoft refused, and nobody accepted before, is among them: it is not in Sentinel.
+        """
         of_ours = OBJECTS.c.destination == self.destination
         live = sql.select(sql.func.count()).where(of_ours, OBJECTS.c.live, OBJECTS.c.live_until > now)
         with self._transaction() as connection:
             return int(connection.scalar(live) or 0)
 
     def expiring(self, since: int, until: int) -> int:
-        """Count the live objects that expire in a span of time."""
+        """Count the objects that expire in a span of time, of those that count as live for the plan."""
         span = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > since, OBJECTS.c.live_until <= until)
         return sum(self.tally(OBJECTS.c.live, span).values())
+
+    def expiring_in_sentinel(self, now: int, until: int) -> int:
+        """Count the objects that expire by then, of those that Sentinel has or may have."""
+        absent = sql.and_(_live_for_the_plan_alone(now), OBJECTS.c.live_until <= until)
+        return self.expiring(now, until) - sum(self.tally(OBJECTS.c.stage, absent).values())
 
     def withdrawn_since(self, moment: int, *, but: Collection[str] = (), not_at: Collection[int] = ()) -> int:
         """Count the objects that were withdrawn after a moment, or whose withdrawal is in flight since then.
@@ -448,10 +470,12 @@ class Ledger(LedgerRows):
 
     def accepted(self, ids: Sequence[str], now: int) -> None:
         """Write down that Microsoft took objects; one that is to be sent again meanwhile is not settled by it."""
-        taken = {"accepted_at": now, "live": True}
-        settled = {"stage": Stage.ACCEPTED, "doubt": False, "words": "", "live_until": OBJECTS.c.valid_until, **taken}
-        self._change(ids, taken, OBJECTS.c.stage == Stage.PENDING)
-        self._change(ids, settled, OBJECTS.c.stage == Stage.SENDING)
+        taken = {"accepted_at": now, "live": True, "perhaps_taken": False}
+        until = {"live_until": OBJECTS.c.valid_until, "accepted_until": OBJECTS.c.valid_until}
+        settled = {"stage": Stage.ACCEPTED, "doubt": False, "words": "", **until}
+        # How long that one is valid is in the row no more, which has what is to be sent.
+        self._change(ids, {"accepted_until": OBJECTS.c.live_until, **taken}, OBJECTS.c.stage == Stage.PENDING)
+        self._change(ids, {**settled, **taken}, OBJECTS.c.stage == Stage.SENDING)
 
     def save_remote_ids(self, remote_ids: Mapping[str, str]) -> None:
         """Write down the ids that Microsoft gave objects, by ours."""
@@ -465,6 +489,7 @@ class Ledger(LedgerRows):
     def withdrawn(self, ids: Sequence[str]) -> None:
         """Write down that Microsoft took the withdrawal of objects; why they left stays as their words."""
         settled = {"stage": Stage.WITHDRAWN, "live": False, "leaving": "", "left_event": "", "renew_at": None}
+        settled |= {"perhaps_taken": False, "accepted_until": 0}
         self._change(ids, {**settled, "words": OBJECTS.c.leaving}, OBJECTS.c.stage == Stage.WITHDRAWING)
 
     def rejected(self, words: Mapping[str, str], program: str = "") -> None:
@@ -489,6 +514,7 @@ class Ledger(LedgerRows):
         """Write down that Microsoft keeps the ids of objects as revoked, of which the ledger did not know."""
         for text, ids in _by_words(words).items():
             dead = {"stage": Stage.REVOKED, "live": False, "doubt": False, "words": text, "renew_at": None}
+            dead |= {"perhaps_taken": False, "accepted_until": 0}
             self._change(ids, dead, OBJECTS.c.stage == Stage.SENDING)
 
     def unanswered(self, words: Mapping[str, str]) -> None:
@@ -498,6 +524,13 @@ class Ledger(LedgerRows):
         """
         for text, ids in _by_words(words).items():
             self._change(ids, {"doubt": OBJECTS.c.live, "words": text})
+
+    def not_taken(self, ids: Sequence[str]) -> None:
+        """Write down that a request for objects was refused, and that none before is known to have been taken.
+
+        For people alone: the plan counts them as possibly live still.
+        """
+        self._change(ids, {"perhaps_taken": False}, OBJECTS.c.stage.not_in((Stage.WITHDRAWN, Stage.REVOKED)))
 
     def recover(self) -> None:
         """Take up what a run that was cut off left in flight: it may have arrived, and is to be sent again."""
@@ -527,6 +560,17 @@ class Ledger(LedgerRows):
         self._write(sql.update(EVENTS).where(EVENTS.c.destination == self.destination).values(todo=True))
 
 
+def taken(now: int) -> sql.ColumnElement[bool]:
+    """Objects that Sentinel has at ``now``, or may have, where they count as live (``ObjectRecord.is_in_sentinel``)."""
+    return sql.or_(OBJECTS.c.stage == Stage.ACCEPTED, OBJECTS.c.perhaps_taken, OBJECTS.c.accepted_until > now)
+
+
+def _live_for_the_plan_alone(now: int) -> sql.ColumnElement[bool]:
+    """Objects that count as live and that Sentinel does not have; the index is of those that are not accepted."""
+    unaccepted = OBJECTS.c.stage.in_((*WITHOUT_OUTCOME, Stage.REJECTED))
+    return sql.and_(unaccepted, *_live_without_index(now), ~taken(now))
+
+
 def _in_flight(stage: Stage, now: int) -> dict[str, Any]:
     """What is written down of objects that are on their way; the later of two ends counts until there is an answer.
 
@@ -536,7 +580,7 @@ def _in_flight(stage: Stage, now: int) -> dict[str, Any]:
     later = sql.case((OBJECTS.c.valid_until > before, OBJECTS.c.valid_until), else_=before)
     repeated = sql.and_(OBJECTS.c.stage == Stage.WITHDRAWING, OBJECTS.c.sent_at.is_not(None))
     sent_at = sql.case((repeated, OBJECTS.c.sent_at), else_=now)
-    return {"stage": stage, "live": True, "sent_at": sent_at, "live_until": later}
+    return {"stage": stage, "live": True, "sent_at": sent_at, "live_until": later, "perhaps_taken": True}
 
 
 def _live_without_index(now: int) -> list[sql.ColumnElement[bool]]:

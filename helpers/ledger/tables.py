@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -51,6 +52,7 @@ EVENTS = Table(
     Column("held_since", BigInteger),
     Column("todo", Boolean, nullable=False),
     Column("full_run", BigInteger, nullable=False, server_default="0"),
+    Column("sent", BigInteger, nullable=False, server_default="0"),
 )
 
 ATTRIBUTES = Table(
@@ -113,10 +115,12 @@ OBJECTS = Table(
     Column("program", String, nullable=False, server_default=""),
     # What of the pattern says which kind of indicator it is, so that what is live is counted by it in an index.
     Column("observable", String, nullable=False, server_default=""),
+    Column("perhaps_taken", Boolean, nullable=False, server_default=false()),
+    Column("accepted_until", BigInteger, nullable=False, server_default="0"),
     # Where the object stands in the queue of what is to go out in this run; empty for all others.
     Column("due", BigInteger),
     Index("objects_by_key", "destination", "key"),
-    Index("objects_by_stage", "destination", "stage", "leaving"),
+    Index("objects_by_stage", "destination", "stage", "leaving", "perhaps_taken"),
     Index("objects_to_renew", "destination", "renew_at"),
     Index("objects_leaving", "destination", "leaving"),
     Index("objects_live", "destination", "live", "live_until", "observable"),

@@ -26,10 +26,17 @@ _STEPS = {
         "CREATE TABLE runs (destination INTEGER NOT NULL REFERENCES destinations (id), number INTEGER NOT NULL, "
         "at BIGINT NOT NULL, kind VARCHAR NOT NULL, report TEXT NOT NULL, PRIMARY KEY (destination, number))",
         "ALTER TABLE objects ADD COLUMN observable VARCHAR NOT NULL DEFAULT ''",
-        "DROP INDEX objects_by_stage",
-        "CREATE INDEX objects_by_stage ON objects (destination, stage, leaving)",
         "DROP INDEX objects_live",
         "CREATE INDEX objects_live ON objects (destination, live, live_until, observable)",
+        "ALTER TABLE objects ADD COLUMN perhaps_taken BOOLEAN NOT NULL DEFAULT FALSE",
+        "UPDATE objects SET perhaps_taken = TRUE WHERE stage IN ('sending', 'withdrawing') OR doubt",
+        "DROP INDEX objects_by_stage",
+        "CREATE INDEX objects_by_stage ON objects (destination, stage, leaving, perhaps_taken)",
+        "ALTER TABLE objects ADD COLUMN accepted_until BIGINT NOT NULL DEFAULT 0",
+        "UPDATE objects SET accepted_until = live_until WHERE accepted_at IS NOT NULL",
+        "ALTER TABLE events ADD COLUMN sent BIGINT NOT NULL DEFAULT 0",
+        "UPDATE events SET sent = (SELECT COUNT(*) FROM attributes WHERE attributes.destination = events.destination "
+        "AND attributes.event = events.uuid AND attributes.skip = '')",
     ),
 }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol
 
-from helpers.microsoft.responses import Answer, Verdict
+from helpers.microsoft.responses import Answer, Verdict, took_nothing
 
 # Microsoft publishes no limit for the size of a request; larger ones are cut before they are refused.
 BYTES_PER_REQUEST = 1_000_000
@@ -21,7 +21,8 @@ class OutgoingObject:
 
     ``body`` is its JSON, empty where the operation needs none; ``revoked`` says that it is withdrawn. ``remote_id``
     is the id that Microsoft gave it, ``operation`` what is done with it, where an API knows several. ``in_doubt``: it
-    may be at Microsoft already, since an earlier try had no answer.
+    may be at Microsoft already, since an earlier try had no answer. ``perhaps_taken`` says the same for people, who are
+    not told so of what was refused.
     """
 
     id: str
@@ -31,15 +32,20 @@ class OutgoingObject:
     remote_id: str = ""
     operation: str = ""
     in_doubt: bool = False
+    perhaps_taken: bool = False
 
 
 @dataclass
 class Batch:
-    """Objects that travel together; ``operation`` and ``in_doubt`` are as in each of them."""
+    """Objects that travel together; ``operation`` and ``in_doubt`` are as in each of them.
+
+    ``perhaps_taken``: a request for them had an answer, or none, that leaves open whether it was taken.
+    """
 
     objects: list[OutgoingObject]
     operation: str = ""
     in_doubt: bool = False
+    perhaps_taken: bool = False
 
     def with_objects(self, objects: Iterable[OutgoingObject]) -> Batch:
         """Return the same for other objects."""
@@ -66,6 +72,7 @@ class Batch:
     def note_answer(self, answer: Answer) -> None:
         """Take in that an answer came: one that does not refuse the request leaves in doubt what arrived."""
         self.in_doubt = self.in_doubt or not 400 <= answer.status < 500
+        self.perhaps_taken = self.perhaps_taken or not took_nothing(answer)
 
 
 class OutcomeState(Enum):
@@ -78,12 +85,28 @@ class OutcomeState(Enum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """One object, what became of it, Microsoft's words where it was not accepted, and its id where it gave one."""
+    """One object, what became of it, Microsoft's words where it was not accepted, and its id where it gave one.
+
+    ``unheard``, of one that is pending: each request for it in this run was refused as a whole, or none was sent.
+    """
 
     object: OutgoingObject
     state: OutcomeState
     words: str = ""
     remote_id: str = ""
+    unheard: bool = False
+
+    @property
+    def not_taken(self) -> bool:
+        """Whether it is certain that Microsoft has nothing that was sent of it since it was last accepted."""
+        return self.state is not OutcomeState.ACCEPTED and not self.perhaps_taken
+
+    @property
+    def perhaps_taken(self) -> bool:
+        """Whether Microsoft may have taken it, or what was sent of it before, and has not said so."""
+        if self.state is OutcomeState.PENDING:
+            return self.object.perhaps_taken or not self.unheard
+        return self.state is OutcomeState.REJECTED and (self.object.perhaps_taken or self.object.revoked)
 
     @property
     def refused_as_revoked(self) -> bool:
@@ -108,9 +131,11 @@ def settled(batch: Batch, verdict: Verdict) -> list[Outcome]:
     return outcomes
 
 
-def all_alike(objects: Iterable[OutgoingObject], state: OutcomeState, words: str) -> list[Outcome]:
+def all_alike(
+    objects: Iterable[OutgoingObject], state: OutcomeState, words: str, *, unheard: bool = False
+) -> list[Outcome]:
     """Return the same outcome for every object."""
-    return [Outcome(object_, state, words) for object_ in objects]
+    return [Outcome(object_, state, words, unheard=unheard) for object_ in objects]
 
 
 class Outbox(Protocol):

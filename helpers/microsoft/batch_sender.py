@@ -11,12 +11,13 @@ import tenacity
 
 from constants import LOG_NOT_ACCEPTED, LOG_PAUSING, LOG_SENT, LOG_SUBMIT_ERROR
 from helpers.errors import MicrosoftError
+from helpers.ledger import Blocked
 from helpers.log import DestinationLogger
 from helpers.microsoft.api import Api, principal_of
 from helpers.microsoft.batch import Batch, Outbox
 from helpers.microsoft.client import MicrosoftClient, Reply
 from helpers.microsoft.rate_limit import ASKED_TO_WAIT, RateLimiters
-from helpers.microsoft.responses import NextStep, Verdict
+from helpers.microsoft.responses import NextStep, Verdict, blocked_by
 from helpers.process import interrupts
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,10 @@ LONGEST_WAIT = 900.0
 TRYING_AGAIN = "Waiting before Microsoft is asked again"
 TIME_UP = "the run's time was up (max_run_minutes)"
 STOPPED = "the run was stopped from outside"
+_FOREIGN = (
+    "The upload is refused with an answer that is not Microsoft's (a proxy's page?): does ms_proxies let it through, "
+    "and does ms_endpoints name Microsoft's own address? It says:"
+)
 
 
 class _TimeUp(Exception):
@@ -99,7 +104,7 @@ class BatchSender:
         try:
             verdict: Verdict = retrying(partial(self._try, batch))
         except MicrosoftError as error:
-            return Verdict(NextStep.STOP, str(error))
+            return Verdict(NextStep.STOP, str(error), blocked=Blocked.SIGN_IN)
         except _TimeUp:
             return Verdict(NextStep.TIME_UP, TIME_UP)
         except interrupts.Stopped:
@@ -109,11 +114,18 @@ class BatchSender:
     def _try(self, batch: Batch) -> Verdict:
         """Send once, after what has to be done before; a batch of which that fails for some is sent in halves."""
         before = self._api.precondition(batch)
-        verdict = self._send_with_token(before, prepares=True) if before else Verdict(NextStep.SETTLED)
+        verdict = self._prepare(batch, before) if before else Verdict(NextStep.SETTLED)
         if verdict.rejected or verdict.failed:
             words = next(iter((*verdict.rejected.values(), *verdict.failed.values())))
             return Verdict(NextStep.SPLIT if verdict.rejected else NextStep.RETRY, words)
         return self._send_with_token(batch) if verdict.next_step is NextStep.SETTLED else verdict
+
+    def _prepare(self, batch: Batch, before: Batch) -> Verdict:
+        """Send what has to be done before; what is not known of it is not known of the batch."""
+        try:
+            return self._send_with_token(before, prepares=True)
+        finally:
+            batch.perhaps_taken = batch.perhaps_taken or before.perhaps_taken
 
     def _send_with_token(self, batch: Batch, *, prepares: bool = False) -> Verdict:
         answer, verdict = self._client.with_token(partial(self._send_once, batch, prepares=prepares))
@@ -123,8 +135,10 @@ class BatchSender:
         if verdict.next_step is NextStep.THROTTLED and verdict.wait and not _too_long(verdict):
             self._rate_limiter.hold(verdict.wait)
         if verdict.next_step in (NextStep.STOP, NextStep.NEW_TOKEN):
-            words = self._api.failure(answer.status, verdict.words)
-            return Verdict(verdict.next_step, self._api.settings.in_own_words(words))
+            blocked = blocked_by(answer)
+            foreign = blocked is Blocked.CONNECTION
+            words = f"{_FOREIGN} {verdict.words}" if foreign else self._api.failure(answer.status, verdict.words)
+            return Verdict(verdict.next_step, self._api.settings.in_own_words(words), blocked=blocked)
         return verdict
 
     def _send_once(self, batch: Batch, token: str, *, prepares: bool) -> Reply:

@@ -74,13 +74,13 @@ class GraphApi:
         that is everything.
         """
         del now
-        remote_id = record.remote_id
+        remote_id, taken = record.remote_id, record.perhaps_taken
         if record.leaving:
             deletion = Operation.DELETE if remote_id else Operation.DELETE_BY_EXTERNAL_ID
-            return OutgoingObject(record.id, record.pattern, b"", True, remote_id, deletion)
+            return OutgoingObject(record.id, record.pattern, b"", True, remote_id, deletion, perhaps_taken=taken)
         in_doubt = not remote_id and (record.live or not self.settings.keeps_ledger)
         operation = Operation.UPDATE if remote_id else Operation.SUBMIT
-        return OutgoingObject(record.id, record.pattern, record.json_text, False, remote_id, operation, in_doubt)
+        return OutgoingObject(record.id, record.pattern, record.json_text, False, remote_id, operation, in_doubt, taken)
 
     def dumped(self, object_: OutgoingObject) -> bytes:
         """Return what is done with an object, and the tiIndicator where one is sent."""
@@ -108,8 +108,8 @@ class GraphApi:
         """What Graph no longer has under its id is submitted, or deleted by ours: it may be there under a newer one."""
         lost = [batch.objects[position] for position in sorted(verdict.lost)]
         if batch.operation == Operation.DELETE:
-            return [Batch(lost, Operation.DELETE_BY_EXTERNAL_ID)] if lost else []
-        return [Batch(lost, Operation.SUBMIT, in_doubt=True)] if lost else []
+            return [Batch(lost, Operation.DELETE_BY_EXTERNAL_ID, perhaps_taken=True)] if lost else []
+        return [Batch(lost, Operation.SUBMIT, in_doubt=True, perhaps_taken=True)] if lost else []
 
     def url(self, batch: Batch) -> str:
         """Return the address of a batch's operation."""

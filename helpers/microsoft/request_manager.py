@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from constants import LOG_FINISHED
 from helpers.errors import LedgerError
+from helpers.ledger import Blocked
 from helpers.log import DestinationLogger
 from helpers.microsoft.api import Api, principal_of
 from helpers.microsoft.batch import Batch, Outbox, Outcome, OutcomeState, OutgoingObject, all_alike, settled
@@ -32,8 +33,8 @@ class RequestManager:
     """Uploads indicators to one workspace, or to the Graph API of one tenant.
 
     They come out of ``outbox``, a full batch at a time, which is told of every answer and of the outcomes.
-    ``given_up`` says why the destination was given up, if it was. Without ``workers`` the thread that enqueues
-    objects does the work.
+    ``given_up`` says why the destination was given up, if it was, ``blocked`` what has to be mended first. Without
+    ``workers`` the thread that enqueues objects does the work.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class RequestManager:
         self._ended = ""
         self._ledger_error: LedgerError | None = None
         self.given_up = ""
+        self.blocked: Blocked | None = None
 
     @property
     def requests(self) -> int:
@@ -155,7 +157,7 @@ class RequestManager:
         """What was not sent when nothing is sent any more is pending."""
         with interrupts.put_off(), self._changed:
             while objects := self._dequeue(in_flight=False):
-                self._settle(all_alike(objects, OutcomeState.PENDING, self._ended))
+                self._settle(all_alike(objects, OutcomeState.PENDING, self._ended, unheard=True))
 
     def _settle(self, outcomes: Sequence[Outcome]) -> None:
         """Hand outcomes over to be kept."""
@@ -191,7 +193,8 @@ class RequestManager:
                 outcomes += all_alike(batch.objects, OutcomeState.REJECTED, verdict.words)
                 refused_singly.append(verdict.words)
             else:
-                outcomes += all_alike(batch.objects, OutcomeState.PENDING, verdict.words)
+                unheard = not batch.perhaps_taken
+                outcomes += all_alike(batch.objects, OutcomeState.PENDING, verdict.words, unheard=unheard)
             self._counts.count_unsettled(known - len(outcomes))
         self._count_failure(outcomes, refused_singly)
         return outcomes
@@ -202,6 +205,7 @@ class RequestManager:
         verdict = self._sender.send(batch)
         if verdict.next_step is NextStep.TIME_UP:
             self._end(verdict.words)
+        self.blocked = self.blocked or verdict.blocked
         if verdict.next_step in (NextStep.STOP, NextStep.NEW_TOKEN):
             self._give_up(verdict.words)
         return verdict
@@ -218,6 +222,8 @@ class RequestManager:
         pending = any(outcome.state is OutcomeState.PENDING for outcome in outcomes)
         none_accepted = all(outcome.state is not OutcomeState.ACCEPTED for outcome in outcomes)
         with self._changed:
+            if not (none_accepted or self._ended):
+                self.blocked = None
             self._failures = self._failures + 1 if none_accepted and (pending or refused) else 0
             enough = self._failures >= FAILURES_IN_A_ROW
         if enough:

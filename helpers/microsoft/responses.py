@@ -14,6 +14,7 @@ from enum import Enum, auto
 from typing import Any
 
 from helpers.http import asked_for_in_header, asked_for_in_words
+from helpers.ledger import Blocked
 from helpers.text import excerpt
 
 # How much of Microsoft's own words is kept and shown.
@@ -22,6 +23,8 @@ _MOST_WORDS = 500
 _PASSING = frozenset({408, 425})
 # One object that Microsoft does not take, or too much of them: smaller requests show which.
 _REFUSED = frozenset({400, 413, 422})
+# The answers by which it is known that nothing of a request was taken, and what has to be mended then.
+_NOT_TAKEN = {401: Blocked.SIGN_IN, 403: Blocked.ROLE, 404: Blocked.ADDRESS}
 
 
 class NextStep(Enum):
@@ -52,7 +55,7 @@ class Verdict:
     """What an answer means: ``wait`` in seconds where Microsoft named it, ``rejected`` words by position.
 
     ``failed`` has words about objects that may be taken another time, ``remote_ids`` what Microsoft calls objects,
-    ``lost`` those that it no longer has; each by position too.
+    ``lost`` those that it no longer has; each by position too. ``blocked`` is what has to be mended first.
     """
 
     next_step: NextStep
@@ -62,6 +65,7 @@ class Verdict:
     failed: Mapping[int, str] = field(default_factory=dict)
     remote_ids: Mapping[int, str] = field(default_factory=dict)
     lost: frozenset[int] = frozenset()
+    blocked: Blocked | None = None
 
     @property
     def success(self) -> bool:
@@ -84,11 +88,28 @@ def interpret(answer: Answer, size: int, now: datetime) -> Verdict:
     if answer.status in _REFUSED:
         return _refused_whole(answer, size, words)
     if not answer.may_pass:
-        return Verdict(NextStep.FAILED, words)
+        return Verdict(NextStep.FAILED, words, blocked=blocked_by(answer))
     # What had no answer may have arrived; an upload that is repeated replaces what is there.
     if answer.status == 0 or answer.status in _PASSING or answer.status >= 500:
         return Verdict(NextStep.RETRY, words, wait_asked_for(answer, now))
     return Verdict(NextStep.FAILED, words)
+
+
+def took_nothing(answer: Answer) -> bool:
+    """Whether an answer says that nothing of a request was taken: 401, 403 or 404, in a form of Microsoft's.
+
+    Its errors are JSON, or have no body. A page may be a proxy's, which may have passed the request on and kept the
+    answer to it back.
+    """
+    of_microsoft = not answer.text.strip() or isinstance(parse_json_or_none(answer.text), dict)
+    return answer.status in _NOT_TAKEN and of_microsoft
+
+
+def blocked_by(answer: Answer) -> Blocked:
+    """Return what has to be mended before an answer that stops the upload becomes another one."""
+    if answer.status in _NOT_TAKEN:
+        return _NOT_TAKEN[answer.status] if took_nothing(answer) else Blocked.CONNECTION
+    return Blocked.ADDRESS if answer.status else Blocked.CONNECTION
 
 
 def own_words(words: object) -> str:

@@ -56,7 +56,7 @@ class UploadApi:
     def outgoing(self, record: ObjectRecord, now: int) -> OutgoingObject:
         """Return an object as it is, or revoked where it is to leave: an upload withdraws as well."""
         body = _withdrawal(record, now) if record.leaving else record.json_text
-        return OutgoingObject(record.id, record.pattern, body, revoked=bool(record.leaving))
+        return OutgoingObject(record.id, record.pattern, body, bool(record.leaving), perhaps_taken=record.perhaps_taken)
 
     def dumped(self, object_: OutgoingObject) -> bytes:
         """Return what is sent."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from helpers.errors import MicrosoftError
-from helpers.ledger import Ledger, ObjectRecord
+from helpers.ledger import Blocked, Ledger, ObjectRecord
 from helpers.log import DestinationLogger
 from helpers.microsoft import (
     Answer,
@@ -54,6 +55,10 @@ class Uploader(Protocol):
     def requests(self) -> int:
         """How many requests were sent."""
 
+    @property
+    def blocked(self) -> Blocked | None:
+        """What has to be mended before Microsoft takes anything, where it said so."""
+
     def start(self) -> None:
         """Begin to send."""
 
@@ -75,16 +80,13 @@ class DryRun:
 
     given_up = ""
     requests = 0
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
+    blocked: Blocked | None = None
 
     def start(self) -> None:
         """Nothing begins."""
 
     def enqueue(self, count: int) -> None:
-        """Count what would be sent."""
-        self._report.states[OutcomeState.PENDING] += count
+        """Nothing is sent of it."""
 
     def no_more(self) -> None:
         """Nothing waits for it."""
@@ -123,7 +125,8 @@ class Delivery:
         self._indicator_dump = IndicatorDump(dump) if settings.write_parsed_indicators else None
         self._failed_answers: ResponseDump | None = None
         self._all_answers: AnswerFiles | None = None
-        self._uploader: Uploader = DryRun(report)
+        self._uploader: Uploader = DryRun()
+        self._answered = False
         if not settings.dry_run:
             if settings.sentinel_write_response:
                 self._failed_answers = ResponseDump(path / SENTINEL_RESPONSE)
@@ -158,6 +161,8 @@ class Delivery:
             self._dump(self._indicator_dump, records)
         self._report.indicators += len(records)
         self._counted(len(records), 0)
+        if self._settings.dry_run:
+            self._report.would_send(records)
         self._ledger.enqueue([record.id for record in records])
         self._uploader.enqueue(len(records))
 
@@ -186,8 +191,17 @@ class Delivery:
         self._uploader.finish()
         self._report.given_up = self._report.given_up or self._uploader.given_up
         self._report.requests += self._uploader.requests
-        self._counted(self._report.states.total() - self._report.indicators, 0)
-        self._report.indicators = self._report.states.total()
+        sent, withdrawn = self._report.states.total(), self._report.withdrawal_states.total()
+        self._counted(sent + withdrawn - self._report.indicators, 0)
+        self._report.indicators = sent
+        self._report.blocked = self._uploader.blocked
+        self._note_what_blocks()
+
+    def _note_what_blocks(self) -> None:
+        """Remember what has to be mended before Microsoft takes anything, until it has answered for an object."""
+        blocked, facts = self._uploader.blocked, self._ledger.facts()
+        if blocked or self._answered:
+            self._ledger.save_facts(replace(facts, blocked=blocked))
 
     def abandon(self) -> None:
         """Send nothing more; what has no outcome yet is taken up by the next run."""
@@ -212,6 +226,8 @@ class Delivery:
         ledger.revoked({id_: words for id_, words in rejected.items() if id_ in revoked})
         ledger.rejected({id_: words for id_, words in rejected.items() if id_ not in revoked}, self._api.program)
         ledger.unanswered(_words_by_id(outcomes, OutcomeState.PENDING))
+        ledger.not_taken([outcome.object.id for outcome in outcomes if outcome.not_taken])
+        self._answered = self._answered or any(outcome.state is not OutcomeState.PENDING for outcome in outcomes)
         self._report.settle(outcomes)
         self._counted(0, sum(outcome.state is not OutcomeState.PENDING for outcome in outcomes))
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from constants import LOG_NO_VALID_UNTIL, VERSION, AdoptionKind, Skip
 from helpers.errors import ExitCode, MispError, SyncError
 from helpers.indicators import Skipped
-from helpers.ledger import ObjectRecord
+from helpers.ledger import Blocked, ObjectRecord
 from helpers.log import DestinationLogger
 from helpers.microsoft import Outcome, OutcomeState
 from helpers.misp import Detours
 from helpers.sync.plan import Plan
-from helpers.text import shorten
+from helpers.text import counted, shorten
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,17 @@ _REVOKED = (
     "Microsoft keeps {} ids as revoked of which the ledger did not know: it is an older one (restored from a backup?), "
     "or somebody else revoked them. The next run sends these indicators under new ids; what else may differ, and how "
     "to have all of it right at once, is in docs/ledger.md#when-the-ledger-and-sentinel-differ."
+)
+_SUMS = (
+    "attributes",
+    "indicators",
+    "unchanged",
+    "held",
+    "revoked_ids",
+    "requests",
+    "live",
+    "not_taken",
+    "withdrawals_not_taken",
 )
 _GOES_ON = "the next run goes on"
 _BEGINS_AGAIN = 'the next run begins from scratch and may never come to the end, since state_url is "none"'
@@ -49,6 +60,8 @@ class Report:
 
     An attribute is skipped or has indicators, and each of those has an outcome. ``name`` is the destination's
     where there are several, ``failure`` why it dropped out, ``unsent`` why the last pending object is pending;
+    ``states`` are of what was to be sent, ``withdrawal_states`` of what was to be withdrawn; of those that are pending,
+    ``not_taken`` and ``withdrawals_not_taken`` were certainly not taken, and ``blocked`` has to be mended first.
     ``there`` is how many indicators Sentinel held before a first run, where it could be asked; ``command`` is "" for a
     run. ``detours`` are what could not be read as planned, once for all destinations.
     """
@@ -59,6 +72,10 @@ class Report:
     attributes: int = 0
     indicators: int = 0
     states: Counter[OutcomeState] = field(default_factory=Counter)
+    withdrawal_states: Counter[OutcomeState] = field(default_factory=Counter)
+    not_taken: int = 0
+    withdrawals_not_taken: int = 0
+    blocked: Blocked | None = None
     skipped: Counter[Skip] = field(default_factory=Counter)
     left_out: Counter[Skip] = field(default_factory=Counter)
     examples: dict[Skip, list[str]] = field(default_factory=dict)
@@ -98,9 +115,9 @@ class Report:
     def of(cls, parts: Sequence[Report], events: int) -> Report:
         """Return the sums over several destinations; ``events`` were read, once for all of them."""
         total = cls(dry_run=parts[0].dry_run, events=events, parts=list(parts))
-        for name in ("attributes", "indicators", "unchanged", "held", "revoked_ids", "requests", "live"):
+        for name in _SUMS:
             setattr(total, name, sum(getattr(part, name) for part in parts))
-        for name in ("states", "skipped", "left_out", "plans", "withdrawals"):
+        for name in ("states", "withdrawal_states", "skipped", "left_out", "plans", "withdrawals"):
             for part in parts:
                 getattr(total, name).update(getattr(part, name))
         total.detours = max((part.detours for part in parts), key=lambda detours: detours.failed)
@@ -154,9 +171,18 @@ class Report:
             self.say(f"skip {count} attributes of a large event: {Skip.NO_TO_IDS.value}")
             self.examples.setdefault(Skip.NO_TO_IDS, [f"{count} attributes of a large event"])
 
+    def would_send(self, records: Sequence[ObjectRecord]) -> None:
+        """Count what a dry run does not send: it stays pending."""
+        for record in records:
+            (self.withdrawal_states if record.leaving else self.states)[OutcomeState.PENDING] += 1
+
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Count what became of objects."""
-        self.states.update(outcome.state for outcome in outcomes)
+        for outcome in outcomes:
+            (self.withdrawal_states if outcome.object.revoked else self.states)[outcome.state] += 1
+        waiting = [outcome for outcome in outcomes if outcome.state is OutcomeState.PENDING and outcome.not_taken]
+        self.withdrawals_not_taken += sum(outcome.object.revoked for outcome in waiting)
+        self.not_taken += sum(not outcome.object.revoked for outcome in waiting)
         self.revoked_ids += sum(outcome.refused_as_revoked for outcome in outcomes)
         for outcome in outcomes:
             if outcome.state is OutcomeState.PENDING:
@@ -216,12 +242,26 @@ class Report:
             return self.failure_code
         if self.given_up:
             return ExitCode.MICROSOFT
-        unfinished = self.states[OutcomeState.REJECTED] + (0 if self.dry_run else self.states[OutcomeState.PENDING])
-        done = not (unfinished or self.faults or self.refusals or self.stopped)
+        done = not (self._unfinished or self.faults or self.refusals or self.stopped)
         return ExitCode.DONE if done else ExitCode.UNFINISHED
 
+    @property
+    def rejected(self) -> int:
+        """How many objects Microsoft rejected, to be sent or to be withdrawn."""
+        return self.states[OutcomeState.REJECTED] + self.withdrawal_states[OutcomeState.REJECTED]
+
+    @property
+    def _unfinished(self) -> int:
+        """How many objects were rejected, or are pending where that was not what was asked for."""
+        pending = self.states[OutcomeState.PENDING] + self.withdrawal_states[OutcomeState.PENDING]
+        return self.rejected + (0 if self.dry_run else pending)
+
     def as_json(self) -> dict[str, Any]:
-        """The run for programs; ``indicators`` is the sum of accepted, rejected and pending."""
+        """The run for programs.
+
+        ``indicators`` is the sum of accepted, rejected and pending; what is in ``withdrawals`` that of withdrawn,
+        withdrawals_rejected and withdrawals_pending.
+        """
         return {
             "version": VERSION,
             "dry_run": self.dry_run,
@@ -229,10 +269,15 @@ class Report:
             "attributes": self.attributes,
             "indicators": self.indicators,
             **{state.value: self.states[state] for state in OutcomeState},
+            "not_taken": self.not_taken,
             "unchanged": self.unchanged,
             "live": self.live,
             "planned": dict(self.plans),
             "withdrawals": dict(self.withdrawals),
+            "withdrawn": self.withdrawal_states[OutcomeState.ACCEPTED],
+            "withdrawals_rejected": self.withdrawal_states[OutcomeState.REJECTED],
+            "withdrawals_pending": self.withdrawal_states[OutcomeState.PENDING],
+            "withdrawals_not_taken": self.withdrawals_not_taken,
             "refused_withdrawals": self.refusals,
             "held_events": self.held,
             "revoked_ids": self.revoked_ids,
@@ -297,13 +342,38 @@ class Report:
 
     def waiting(self) -> list[str]:
         """Say what is pending and when it is sent; nothing in a dry run, where everything is."""
-        pending = self.states[OutcomeState.PENDING]
-        if self.dry_run or not pending:
-            return []
+        return [] if self.dry_run else list(self._waiting())
+
+    def _waiting(self) -> Iterator[str]:
+        """Say what is pending, what of it may have been taken, and when it is sent."""
         why = "" if self.given_up else f" ({self.unsent})"
-        return [
-            f"{pending} indicators are pending{why}: the next run sends them, as long as the filters find their events."
-        ]
+        for states, not_taken, *noun in (
+            (self.states, self.not_taken, "indicator", "indicators"),
+            (self.withdrawal_states, self.withdrawals_not_taken, "withdrawal", "withdrawals"),
+        ):
+            if pending := states[OutcomeState.PENDING]:
+                be = "is" if pending == 1 else "are"
+                taken = _perhaps_taken(pending - not_taken, pending)
+                when = self._sent_when(pending, withdrawn=states is self.withdrawal_states)
+                yield f"{counted(pending, *noun)} {be} pending{why}: {taken}; {when}."
+
+    def _sent_when(self, count: int, *, withdrawn: bool) -> str:
+        """Say what sends what is pending; the next run does only where nothing has to be mended first."""
+        they, them, their = ("it", "it", "its") if count == 1 else ("they", "them", "their")
+        if self.command == "withdraw":
+            return f"withdraw sends {them} when it is run again{f', {self.blocked.once}' if self.blocked else ''}"
+        if self.blocked:
+            return f"{they} {'is' if count == 1 else 'are'} sent {self.blocked.once}"
+        events = f"{their} event" if count == 1 else f"{their} events"
+        return f"the next run sends {them}{'' if withdrawn else f', as long as the filters find {events}'}"
+
+
+def _perhaps_taken(unknown: int, count: int) -> str:
+    """Say of how many it is not known whether Microsoft has taken them."""
+    if not unknown:
+        return "Microsoft did not take it" if count == 1 else "Microsoft took none of them"
+    those = "it" if count == 1 else "each of them" if unknown == count else f"{unknown:,} of them"
+    return f"{those} may have been taken, since no answer says otherwise"
 
 
 def _together(codes: Sequence[int]) -> int:

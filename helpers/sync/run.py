@@ -263,7 +263,7 @@ def _row(this_run: _Run, destination: DestinationRun, outcome: _Outcome) -> RunR
         exit_code=outcome.exit_code,
         **{name: told[name] for name in same},
         **{name: told["planned"].get(name, 0) for name in ("new", "changed", "renewed", "again")},
-        withdrawn=sum(told["withdrawals"].values()),
+        withdrawn=told["withdrawn"],
         live=destination.ledger.live_by_kind(this_run.now),
         version=VERSION,
         cause=safe_to_show(outcome.cause),

@@ -61,6 +61,8 @@ def object_record(value="evil.example.org", attribute=ATTRIBUTE, life=1, **chang
         accepted_at=NOW - 3600,
     )
     record = replace(record, **changes)
+    if record.live and record.accepted_at and not record.accepted_until:
+        record = replace(record, accepted_until=record.valid_until)
     return replace(record, live_until=record.valid_until) if record.live and not record.live_until else record
 
 
@@ -130,7 +132,7 @@ STAGES = {
         advice.NEXT_RUN,
     ),
     "in flight": (
-        {"stage": Stage.SENDING, "accepted_at": None},
+        {"stage": Stage.SENDING, "accepted_at": None, "perhaps_taken": True},
         "sent, and not yet answered",
         "",
         advice.NEXT_RUN,
@@ -160,7 +162,7 @@ STAGES = {
         "--force-withdraw",
     ),
     "withdrawal in flight": (
-        {"stage": Stage.WITHDRAWING, "leaving": WithdrawalReason.GONE},
+        {"stage": Stage.WITHDRAWING, "leaving": WithdrawalReason.GONE, "perhaps_taken": True},
         "its withdrawal was sent, and not yet answered",
         WithdrawalReason.GONE,
         advice.NEXT_RUN,

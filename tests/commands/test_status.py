@@ -32,7 +32,10 @@ from tests.support.tls_site import TlsSite, attribute_uuid, event_uuid, sandbox
 __all__ = ["ledger_url", "postgres_server", "postgres_url"]
 GONE, LEFT_FILTERS = WithdrawalReason.GONE, WithdrawalReason.LEFT_FILTERS
 ZONE = timezone(timedelta(hours=2), "CEST")
-COUNTS = (*("live", "expiring_in_7_days", "held_events", "pending", "in_flight", "rejected", "withdrawn", "leaving"),)
+COUNTS = (
+    *("live", "expiring_in_7_days", "held_events", "pending", "in_flight", "waiting", "waiting_withdrawals"),
+    *("unknown", "unknown_withdrawals", "rejected", "withdrawn", "leaving"),
+)
 
 
 @pytest.fixture
@@ -79,12 +82,39 @@ OBJECTS = {
     "expired": (object_record(valid_until=NOW), {}),
     "soon": (object_record(valid_until=NOW + 7 * DAY), {"live": 1, "expiring_in_7_days": 1}),
     "later": (object_record(valid_until=NOW + 7 * DAY + 1), {"live": 1}),
-    "to be sent": (object_record(stage=Stage.PENDING, live=False), {"pending": 1}),
-    "in flight": (object_record(stage=Stage.SENDING), {"in_flight": 1, "live": 1}),
+    "to be sent": (object_record(stage=Stage.PENDING, live=False), {"pending": 1, "waiting": 1}),
+    "in flight": (
+        object_record(stage=Stage.SENDING, accepted_at=None, perhaps_taken=True),
+        {"in_flight": 1, "unknown": 1, "live": 1},
+    ),
+    "never answered": (
+        object_record(stage=Stage.PENDING, accepted_at=None, perhaps_taken=True),
+        {"in_flight": 1, "unknown": 1, "live": 1},
+    ),
+    "refused": (object_record(stage=Stage.SENDING, accepted_at=None), {"pending": 1, "waiting": 1}),
+    "refused, but a former form lives": (
+        object_record(stage=Stage.SENDING),
+        {"pending": 1, "waiting": 1, "live": 1},
+    ),
+    "refused, and a former form has expired": (
+        object_record(stage=Stage.SENDING, accepted_until=NOW),
+        {"pending": 1, "waiting": 1},
+    ),
     "rejected": (object_record(stage=Stage.REJECTED, live=False, words="no"), {"rejected": 1}),
     "rejected, but a former form lives": (object_record(stage=Stage.REJECTED, words="no"), {"rejected": 1, "live": 1}),
     "kept back": (object_record(leaving=GONE), {"leaving": 1, "live": 1}),
-    "withdrawal in flight": (object_record(stage=Stage.WITHDRAWING, leaving=GONE), {"in_flight": 1, "live": 1}),
+    "withdrawal in flight": (
+        object_record(stage=Stage.WITHDRAWING, leaving=GONE, perhaps_taken=True),
+        {"in_flight": 1, "unknown_withdrawals": 1, "live": 1},
+    ),
+    "withdrawal refused": (
+        object_record(stage=Stage.WITHDRAWING, leaving=GONE),
+        {"waiting": 1, "waiting_withdrawals": 1, "live": 1},
+    ),
+    "neither it nor its withdrawal was taken": (
+        object_record(stage=Stage.WITHDRAWING, leaving=GONE, accepted_at=None),
+        {"waiting": 1, "waiting_withdrawals": 1},
+    ),
     "changed, let go of, held by a guard": (
         object_record(stage=Stage.PENDING, leaving=GONE),
         {"leaving": 1, "live": 1},
@@ -194,7 +224,7 @@ def test_an_empty_one_need_not_be_emptied(settings, keep):
 
 
 def test_what_has_no_answer_is_not_simply_live(settings, keep):
-    keep(object_record(stage=Stage.SENDING))
+    keep(object_record(stage=Stage.SENDING, perhaps_taken=True))
     assert "live       1: 1 domain, where what was sent and not yet answered counts" in ask(settings)[2]
 
 
@@ -254,7 +284,7 @@ def test_no_secret_is_shown(settings, keep):
 
 
 def test_counting_goes_by_indexes(tmp_path, make_settings):
-    """So that a million objects are counted without reading one."""
+    """So that a million accepted objects are counted without reading one; of others the facts are read."""
     url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     ledger = Ledger(url, WORKSPACE, "MISP")
     ledger.keep(objects=[object_record(stage=Stage.REJECTED, live=False, words="no")])
@@ -273,10 +303,10 @@ def test_counting_goes_by_indexes(tmp_path, make_settings):
     sql.event.listen(ledger._database.engine, "before_cursor_execute", explained)
     standing(LedgerDestination(WORKSPACE, "MISP", ledger), make_settings(), NOW)
     ledger.close()
-    assert len(plans) == 4
-    words, *others = sorted(plans, key=lambda plan: "COVERING" in plan)
-    assert "objects_by_stage" in words
-    assert all("COVERING INDEX" in plan for plan in others)
+    assert len(plans) == 6
+    rows_are_read = [plan for plan in plans if "COVERING INDEX" not in plan]
+    assert len(rows_are_read) == 3
+    assert all("INDEX objects_by_stage (destination=? AND stage=?" in plan for plan in rows_are_read)
 
 
 def test_it_starts_without_what_only_a_run_needs():
@@ -329,7 +359,7 @@ VERDICTS = {
         (0, "OK, but 2 waiting to be sent. The last run was 7 h ago. 0 indicators live in Sentinel."),
     ),
     "no answer": (
-        [object_record(stage=Stage.SENDING)],
+        [object_record(stage=Stage.SENDING, perhaps_taken=True)],
         {"last_run": DONE},
         (0, "OK, but 1 sent and not yet answered. The last run was 7 h ago. 1 indicator live in Sentinel."),
     ),

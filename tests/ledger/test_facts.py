@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from helpers.commands.status import status
 from helpers.ledger.facts import read_facts
-from helpers.ledger.records import DestinationFacts, FullRun, LiveCount
+from helpers.ledger.records import Blocked, DestinationFacts, FullRun, LiveCount
 from helpers.ledger.store import Ledger
 from helpers.ledger.tables import DESTINATIONS
 from tests.support import hosts, misp_event
@@ -38,6 +38,7 @@ WHOLE = DestinationFacts(
     surveyed_at=NOW,
     blind=True,
     doubted=NOW,
+    blocked=Blocked.SIGN_IN,
 )
 ROWS = [
     *('{"full_at": 179', "", "[]", '"text"', "5", "null", "{" * 100_000, "[" * 100_000, b"\xff\xfe"),

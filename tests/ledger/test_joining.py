@@ -51,6 +51,7 @@ def object_record(name, **changes):
         live_until=LATER,
         accepted_at=NOW,
         sent_at=NOW,
+        accepted_until=LATER,
     )
     return replace(record, **changes)
 

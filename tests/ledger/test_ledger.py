@@ -12,6 +12,7 @@ import sqlalchemy as sql
 from helpers.errors import LedgerError, LedgerRefusal
 from helpers.ledger.records import (
     AttributeRecord,
+    Blocked,
     DestinationFacts,
     EventRecord,
     FullRun,
@@ -113,6 +114,9 @@ THIRD_SCHEMA = (
     "CREATE INDEX objects_live ON objects (destination, live, live_until)",
     "DROP INDEX objects_by_stage",
     "CREATE INDEX objects_by_stage ON objects (destination, stage)",
+    "ALTER TABLE objects DROP COLUMN perhaps_taken",
+    "ALTER TABLE objects DROP COLUMN accepted_until",
+    "ALTER TABLE events DROP COLUMN sent",
 )
 FIRST_SCHEMA = (
     *THIRD_SCHEMA,
@@ -145,6 +149,32 @@ def test_an_older_ledger_is_brought_up_to_date_in_place(ledger_url):
     in_flight(upgraded, ["indicator--1"])
     upgraded.close()
     assert version(ledger_url) == str(SCHEMA)
+
+
+def test_what_a_ledger_of_schema_3_did_not_note_stays_unknown(ledger_url):
+    sent = {"live": True, "sent_at": NOW, "doubt": True}
+    records = {
+        "never sent": ({}, True, False),
+        "sent": ({"stage": Stage.SENDING, "live": True, "sent_at": NOW}, False, True),
+        "sent by a run before": (sent, False, True),
+        "accepted, and changed since": ({"live": True, "accepted_at": NOW}, True, True),
+        "accepted, and sent since": ({**sent, "accepted_at": NOW}, False, True),
+        "withdrawal sent": ({**sent, "stage": Stage.WITHDRAWING, "doubt": False, "accepted_at": NOW}, False, True),
+        "rejected": ({"stage": Stage.REJECTED, "words": "no"}, False, False),
+        "accepted": ({"stage": Stage.ACCEPTED, "live": True, "accepted_at": NOW}, False, True),
+    }
+    first = Ledger(ledger_url, "workspace", "MISP")
+    first.keep(objects=[object_record(number, **changes) for number, (changes, *_) in enumerate(records.values())])
+    first.keep(events=[EventRecord(EVENT, NOW, True)], attributes=[attribute(1), attribute(2), attribute(3, skip="X")])
+    first.close()
+    execute(ledger_url, *THIRD_SCHEMA)
+    set_version(ledger_url, 3)
+    upgraded = Ledger(ledger_url, "workspace", "MISP")
+    for number, (name, (_, not_taken, in_sentinel)) in enumerate(records.items()):
+        record = stored_object(upgraded, number)
+        assert (record.not_taken, record.is_in_sentinel(NOW)) == (not_taken, in_sentinel), name
+    assert upgraded.events() == {EVENT: EventRecord(EVENT, NOW, True, sent=2)}
+    upgraded.close()
 
 
 def test_what_the_attributes_of_a_large_event_have_in_common_is_in_memory_once(ledger):
@@ -305,6 +335,7 @@ def test_facts_come_back_as_they_were_saved(ledger):
         surveyed_at=LATER,
         doubted=LATER,
         blind=True,
+        blocked=Blocked.ROLE,
     )
     ledger.save_facts(facts)
     assert ledger.facts() == facts
@@ -338,6 +369,7 @@ def test_accepted(ledger):
     in_flight(ledger, ["indicator--1"])
     ledger.accepted(["indicator--1"], NOW)
     expected = object_record(1, stage=Stage.ACCEPTED, accepted_at=NOW, sent_at=NOW, live=True)
+    expected = replace(expected, accepted_until=LATER)
     assert stored_object(ledger) == expected
     assert ledger.every_live_object(NOW) == [expected]
 

@@ -14,7 +14,7 @@ from constants import Skip
 from helpers.errors import SettingsError
 from helpers.indicators import DAY, first_path, kind_of
 from helpers.indicators.patterns import _KINDS, OTHER
-from helpers.ledger.records import DestinationFacts
+from helpers.ledger.records import DestinationFacts, Stage
 from helpers.ledger.runs import (
     EVERY_RUN_DAYS,
     LONGEST_CAUSE,
@@ -225,7 +225,7 @@ def test_a_pattern_is_of_the_kind_that_people_call_it(pattern):
 
 def test_what_is_live_is_counted_by_kind(ledger_url):
     ledger = Ledger(ledger_url, "workspace", "MISP")
-    lives = {"live": True, "live_until": NOW + 9}
+    lives = {"stage": Stage.ACCEPTED, "live": True, "live_until": NOW + 9}
     ledger.keep(objects=[object_record(n, pattern=pattern, **lives) for n, pattern in enumerate(PATTERNS)])
     ledger.keep(objects=[object_record(98), object_record(99, live=True, live_until=NOW)])
     counted = ledger.live_by_kind(NOW)
@@ -238,7 +238,7 @@ def test_what_is_live_is_counted_by_kind(ledger_url):
 
 
 def test_an_upgrade_from_schema_3_loses_nothing_and_names_what_patterns_are_of(ledger_url):
-    lives = {"live": True, "live_until": NOW + 9}
+    lives = {"stage": Stage.ACCEPTED, "live": True, "live_until": NOW + 9}
     objects = [object_record(n, pattern=pattern, **lives) for n, pattern in enumerate(PATTERNS)]
     facts = DestinationFacts(last_run={"at": NOW, "exit_code": 3}, last_good=NOW - DAY)
     old = Ledger(ledger_url, "workspace", "MISP")

@@ -12,6 +12,7 @@ from constants import TLP_MARKINGS, Skip
 from helpers.commands.explain import advice
 from helpers.indicators import DAY, Unsendable, event_url, normalise
 from helpers.ledger import (
+    WITHOUT_OUTCOME,
     AttributeRecord,
     DestinationFacts,
     EventRecord,
@@ -101,6 +102,7 @@ class LedgerView:
             "id": record.id,
             "standing": self._standing(record),
             "stage": str(record.stage),
+            "not_taken": record.not_taken,
             "life": record.life,
             "latest": record.life == max(other.life for other in self.matches.objects if other.key == record.key),
             "accepted_at": iso_time(record.accepted_at),
@@ -124,19 +126,23 @@ class LedgerView:
         }
 
     def _standing(self, record: ObjectRecord) -> str:
-        if record.leaving and not record.revoked:
-            return "to be withdrawn, and live until then"
+        if record.leaving and (record.not_taken or not record.revoked):
+            return f"to be withdrawn, and {'live until then' if record.is_in_sentinel(self.now) else 'never taken'}"
         if record.stage == Stage.ACCEPTED:
             return "live" if record.live_until > self.now else "expired"
         before = ", and live as it was accepted before" if self._lives_on(record) else ""
-        return f"{_STANDING[record.stage]}{before}"
+        unanswered = record.stage == Stage.PENDING and record.perhaps_taken
+        standing = _STANDING[Stage.PENDING if record.not_taken else Stage.SENDING if unanswered else record.stage]
+        return f"{standing}{before}"
 
     def _lives_on(self, record: ObjectRecord) -> bool:
-        was_accepted = record.live and record.accepted_at is not None
-        return was_accepted and not record.revoked and record.live_until > self.now
+        return record.live and not record.revoked and record.accepted_until > self.now
 
     def _advice(self, record: ObjectRecord) -> str:
-        if record.leaving and not record.revoked:
+        blocked = self._facts.blocked
+        if blocked and record.stage in WITHOUT_OUTCOME:
+            return f"it is sent {blocked.once}"
+        if record.leaving and (record.not_taken or not record.revoked):
             return advice.WITHDRAW
         if record.stage == Stage.WITHDRAWN:
             return advice.for_withdrawal(record.words)

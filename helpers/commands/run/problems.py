@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from helpers.commands.screen import Tone
 from helpers.errors import ExitCode
-from helpers.microsoft import OutcomeState, taken_apart
+from helpers.microsoft import taken_apart
 from helpers.text import counted, shorten
 
 if TYPE_CHECKING:
@@ -94,11 +94,12 @@ def _bad(text: str, at: str = "") -> Problem:
 
 def _rejected(report: Report) -> Problem:
     """Say what Microsoft does not take and why: for all of them where it is the same, else for each."""
-    count, (first, *_) = report.states[OutcomeState.REJECTED], report.rejections
+    count, (first, *_) = report.rejected, report.rejections
+    planned = report.indicators + report.withdrawals.total()
     sentence, particulars = taken_apart(first.words)
     alike = all(rejection.words == first.words for rejection in report.rejections)
     rows = [(rejection.pattern, "" if alike else rejection.words) for rejection in report.rejections]
-    told = f"Microsoft rejects {count:,} of {counted(report.indicators, 'indicator', 'indicators')}: {sentence}"
+    told = f"Microsoft rejects {count:,} of {counted(planned, 'indicator', 'indicators')}: {sentence}"
     return Problem(told, cases=_cases(rows, count), particulars=particulars)
 
 

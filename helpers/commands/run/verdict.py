@@ -65,7 +65,7 @@ def sent(report: Report) -> int:
 
 def withdrawn(report: Report) -> int:
     """Return how many indicators were withdrawn, or would be in a dry run."""
-    return report.withdrawals.total()
+    return report.withdrawals.total() if report.dry_run else report.withdrawal_states[OutcomeState.ACCEPTED]
 
 
 def nothing_changed(report: Report) -> bool:

@@ -12,6 +12,7 @@ from helpers.commands.status.moments import Watch
 from helpers.commands.status.run_table import run_table
 from helpers.commands.status.standing import EXPIRES_SOON
 from helpers.commands.status.verdict import Verdict, cause_of, has_failed, result_of
+from helpers.ledger import Blocked
 from helpers.process import invocation
 from helpers.text import counted, duration
 
@@ -85,7 +86,7 @@ def _last_run(destination: Json, told: str, watch: Watch) -> Iterator[Row]:
 def _what_it_did(destination: Json, run: Json) -> str:
     """Say what the last whole run did, zeros left out; its row has more than an older report."""
     row = next((row for row in destination["runs"] if row["at"] == run["at"] and row["kind"] != "uuid"), None)
-    counts = row or {**run.get("planned", {}), "withdrawn": sum(run.get("withdrawals", {}).values()), **run}
+    counts = row or {"withdrawn": sum(run.get("withdrawals", {}).values()), **run.get("planned", {}), **run}
     done = [f"{counts[name]:,} {name}" for name in _DONE if counts.get(name)]
     return ", ".join(done) or "nothing was to be sent or withdrawn"
 
@@ -100,8 +101,11 @@ def _objects(destination: Json) -> Iterator[Row]:
     yield Row("live", f"{destination['live']:,}{f': {kinds}' if kinds else ''}{_IN_FLIGHT if in_flight else ''}")
     if expiring := destination[f"expiring_in_{EXPIRES_SOON}_days"]:
         yield Row("expiring", f"{expiring:,} of them within {EXPIRES_SOON} days")
+    when = f", sent {Blocked(destination['blocked']).once}" if destination["blocked"] else ""
     if destination["pending"]:
-        yield Row("pending", f"{destination['pending']:,} waiting to be sent", Tone.ODD)
+        yield Row("pending", f"{destination['pending']:,} waiting to be sent{when}", Tone.ODD)
+    if destination["waiting_withdrawals"]:
+        yield Row("pending", f"{destination['waiting_withdrawals']:,} waiting to be withdrawn{when}", Tone.ODD)
     if in_flight:
         yield Row("in flight", f"{in_flight:,} sent and not yet answered", Tone.ODD)
     yield from _with_reasons("rejected", destination["rejected"], " by Microsoft", destination["rejections"])

@@ -39,16 +39,25 @@ def standing(destination: LedgerDestination, settings: Settings, now: int, runs:
 
 
 def _objects(destination: LedgerDestination, now: int) -> Json:
-    """Count objects: each is in one of pending, in flight, rejected, leaving and withdrawn, or well where it is."""
+    """Count objects: each is in one of waiting, in flight, rejected, leaving and withdrawn, or well where it is.
+
+    What waits, to be sent (``pending``) or withdrawn, was not taken; what is in flight may have been.
+    """
     ledger = destination.ledger
-    stages, leaving = ledger.stages_and_leaving()
+    stages, unknown, leaving = ledger.standings()
+    pending = stages[Stage.PENDING] + stages[Stage.SENDING]
     kinds = ledger.live_by_kind(now)
     return {
         "live": sum(kinds.values()),
         "live_by_kind": kinds,
-        f"expiring_in_{EXPIRES_SOON}_days": ledger.expiring(now, now + EXPIRES_SOON * DAY),
-        "pending": stages[Stage.PENDING],
-        "in_flight": stages[Stage.SENDING] + stages[Stage.WITHDRAWING],
+        f"expiring_in_{EXPIRES_SOON}_days": ledger.expiring_in_sentinel(now, now + EXPIRES_SOON * DAY),
+        "pending": pending,
+        "in_flight": unknown.total(),
+        "waiting": pending + stages[Stage.WITHDRAWING],
+        "waiting_withdrawals": stages[Stage.WITHDRAWING],
+        "unknown": unknown.total() - unknown[Stage.WITHDRAWING],
+        "unknown_withdrawals": unknown[Stage.WITHDRAWING],
+        "blocked": ledger.facts().blocked,
         "rejected": stages[Stage.REJECTED],
         "rejections": dict(list(destination.rejections().items())[:_MOST_FREQUENT]) if stages[Stage.REJECTED] else {},
         "withdrawn": stages[Stage.WITHDRAWN],

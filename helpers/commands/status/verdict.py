@@ -165,7 +165,7 @@ def _remaining(destination: Json) -> Iterator[str]:
         (destination["rejected"], "rejected by Microsoft"),
         (destination["pending"], "waiting to be sent"),
         (destination["in_flight"], "sent and not yet answered"),
-        (destination["leaving"], "waiting to be withdrawn"),
+        (destination["leaving"] + destination["waiting_withdrawals"], "waiting to be withdrawn"),
     ):
         if count:
             yield f"{count:,} {words}"

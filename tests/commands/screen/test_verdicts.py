@@ -220,7 +220,8 @@ def test_warnings_of_the_run_are_shared():
 def test_commands_say_what_they_did():
     taken = report(command="adopt", adopted=Counter({AdoptionKind.MATCHED: 40, AdoptionKind.UNMATCHED: 2}), seconds=3)
     assert verdict_of(taken).words == "OK: 42 taken over, in 3 s"
-    left_workspace = report(command="withdraw", withdrawals=Counter({"a": 7}), seconds=120)
+    left_workspace = report(command="withdraw", withdrawals=Counter({"a": 9}), seconds=120)
+    left_workspace.withdrawal_states[OutcomeState.ACCEPTED] = 7
     assert verdict_of(left_workspace).words == "OK: 7 withdrawn, in 2 min"
     assert verdict_of(report(command="withdraw")).words == "OK: 0 withdrawn, in 0 s"
     dry = report(command="adopt", dry_run=True, adopted=Counter({AdoptionKind.MATCHED: 40}))
