@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 # Fewer columns than this for the words: then they wrap under the mark.
 _FEWEST_COLUMNS = 24
 _SHORT_INDENT = 4
+# A word, with the number before it: "23 skipped", "12 s".
+_PIECE = re.compile(r"(?:\d[\d,.]* )?\S+")
 
 
 class Tone(StrEnum):
@@ -64,7 +67,7 @@ class Line:
             return [self.text()]
         start = cells(self._before)
         rest = start if width - start >= _FEWEST_COLUMNS else min(start, self.indent + _SHORT_INDENT)
-        return list(_wrapped(self._before, self.words.split(), " " * rest, width))
+        return list(_wrapped(self._before, _unbroken(self.words, width - rest), " " * rest, width))
 
     @property
     def _before(self) -> str:
@@ -112,7 +115,13 @@ def _padded(row: Sequence[str], widths: Sequence[int], right: Collection[int]) -
     return "  ".join(filled).rstrip()
 
 
-def _wrapped(line: str, words: Sequence[str], rest: str, width: int) -> Iterator[str]:
+def _unbroken(words: str, width: int) -> Iterator[str]:
+    """Yield what is not broken: words, and a number with what it counts, where there is room for that."""
+    for piece in _PIECE.findall(" ".join(words.split())):
+        yield from [piece] if cells(piece) <= width else piece.split()
+
+
+def _wrapped(line: str, words: Iterable[str], rest: str, width: int) -> Iterator[str]:
     """Yield lines; ``rest`` is what each but the first begins with."""
     empty = not line.strip()
     for word in words:

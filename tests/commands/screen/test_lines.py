@@ -60,6 +60,15 @@ def test_a_url_that_has_no_room_beside_the_indent_has_a_line_of_its_own():
     assert URL in [piece.strip() for piece in pieces]
 
 
+@pytest.mark.parametrize("width", range(20, 40))
+def test_a_number_stays_with_what_it_counts_where_there_is_room(width):
+    text = "\n".join(Line("read 1,200 events, 2 private_address, 34 ms, 3 type_not_accepted_by_us").wrapped(width))
+    for together in ("1,200 events", "2 private_address", "34 ms"):
+        assert together in text
+    assert ("3 type_not_accepted_by_us" in text) == (width >= 25)
+    assert "type_not_accepted_by_us" in text
+
+
 def test_a_deep_indent_leaves_room_for_words():
     pieces = Line("some words " * 9, mark="m" * 50, indent=2).wrapped(60)
     assert all(piece.startswith("      some") or piece.startswith("      words") for piece in pieces[1:])
