@@ -64,8 +64,7 @@ class EventRecord:
     Times are seconds since 1970. ``listing`` prints what the listing showed of it (publishing, tags),
     ``listed`` says whether the site's filters found it then, time windows included. ``held_since`` is when
     it was first seen unpublished after an edit, or gone; ``todo`` that not all of it is settled; ``full_run``
-    is the number of the latest full run when it was last read to its end; ``sent`` how many of its attributes
-    had indicators then.
+    is the number of the latest full run when it was last read to its end.
     """
 
     uuid: str
@@ -77,7 +76,6 @@ class EventRecord:
     held_since: int | None = None
     todo: bool = False
     full_run: int = 0
-    sent: int = 0
 
 
 @dataclass(frozen=True, slots=True)

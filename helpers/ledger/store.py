@@ -42,6 +42,7 @@ from helpers.text import batched
 
 logger = logging.getLogger(__name__)
 
+_UNACCEPTED = (*WITHOUT_OUTCOME, Stage.REJECTED)
 _SETTLED_AND_STAYING = sql.and_(OBJECTS.c.stage == Stage.ACCEPTED, OBJECTS.c.leaving == "")
 
 
@@ -319,6 +320,17 @@ class Ledger(LedgerRows):
         absent = sum(self.tally(OBJECTS.c.stage, _live_for_the_plan_alone(now)).values())
         return {**counted, "live": self.live(now) - absent}
 
+    def staying(self, now: int) -> int:
+        """Count the objects that Sentinel has as the ledger has them, not expired, and that are not to leave.
+
+        The index has what counts as live; of that, only what is neither accepted nor staying is looked at.
+        """
+        live = sql.and_(*_live_without_index(now))
+        unaccepted = sql.and_(OBJECTS.c.stage.in_(_UNACCEPTED), live)
+        leaving = sql.and_(OBJECTS.c.leaving > "", OBJECTS.c.stage == Stage.ACCEPTED, live)
+        others = (sum(self.tally(OBJECTS.c.stage, these).values()) for these in (unaccepted, leaving))
+        return self.live(now) - sum(others)
+
     def standings(self) -> StandingCounts:
         """Count each object once: by its stage, or by why it is to be withdrawn, until its withdrawal is on its way.
 
@@ -567,8 +579,7 @@ def taken(now: int) -> sql.ColumnElement[bool]:
 
 def _live_for_the_plan_alone(now: int) -> sql.ColumnElement[bool]:
     """Objects that count as live and that Sentinel does not have; the index is of those that are not accepted."""
-    unaccepted = OBJECTS.c.stage.in_((*WITHOUT_OUTCOME, Stage.REJECTED))
-    return sql.and_(unaccepted, *_live_without_index(now), ~taken(now))
+    return sql.and_(OBJECTS.c.stage.in_(_UNACCEPTED), *_live_without_index(now), ~taken(now))
 
 
 def _in_flight(stage: Stage, now: int) -> dict[str, Any]:

@@ -52,7 +52,6 @@ EVENTS = Table(
     Column("held_since", BigInteger),
     Column("todo", Boolean, nullable=False),
     Column("full_run", BigInteger, nullable=False, server_default="0"),
-    Column("sent", BigInteger, nullable=False, server_default="0"),
 )
 
 ATTRIBUTES = Table(

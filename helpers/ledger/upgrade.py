@@ -34,9 +34,6 @@ _STEPS = {
         "CREATE INDEX objects_by_stage ON objects (destination, stage, leaving, perhaps_taken)",
         "ALTER TABLE objects ADD COLUMN accepted_until BIGINT NOT NULL DEFAULT 0",
         "UPDATE objects SET accepted_until = live_until WHERE accepted_at IS NOT NULL",
-        "ALTER TABLE events ADD COLUMN sent BIGINT NOT NULL DEFAULT 0",
-        "UPDATE events SET sent = (SELECT COUNT(*) FROM attributes WHERE attributes.destination = events.destination "
-        "AND attributes.event = events.uuid AND attributes.skip = '')",
     ),
 }
 

@@ -149,7 +149,7 @@ class EventSync:
         self._keep_skips(_of_others(skipped, self._accepted), {})
         changed = [item for item in items if any(self._differs(member, part) for member in _members([item]))]
         self._changed = {member.uuid: member for member in _members(changed)}
-        self._count_unchanged([attribute for attribute in attributes if attribute.uuid not in self._changed], header)
+        self._count_known([attribute for attribute in attributes if attribute.uuid not in self._changed], header)
         self._seen |= {attribute.uuid for attribute in attributes}
         return changed
 
@@ -171,10 +171,6 @@ class EventSync:
         context.ledger.keep(objects=plan.kept, no_objects=[record.id for record in plan.forget], attributes=rows)
         context.queue.send(plan)
         self._keep_skips(mine.skipped, part.fingerprints)
-        going_out = {record.key for record in plan.send}
-        attributes = {source.attribute for source in wanted}
-        unchanged = attributes - {source.attribute for source in wanted if source.key in going_out}
-        context.report.unchanged += len(unchanged)
 
     def finish(self, *, may_withdraw: bool) -> bool:
         """Remember the event, which was read to its end; let go of what it no longer wants, if that may leave.
@@ -246,11 +242,11 @@ class EventSync:
         report.add_attributes(len(skipped))
         report.add_skips(skipped, left_out)
 
-    def _count_unchanged(self, attributes: Sequence[PreparedAttribute], header: EventHeader) -> None:
+    def _count_known(self, attributes: Sequence[PreparedAttribute], header: EventHeader) -> None:
         """Count attributes that are as they were: sent before, or skipped for the reason that is known."""
         rows = [(attribute, self._known[attribute.uuid]) for attribute in attributes]
         skipped = [attribute.skipped(header, Skip[row.skip], row.words) for attribute, row in rows if row.skip]
-        self.context.report.add_attributes(len(rows), unchanged=len(rows) - len(skipped))
+        self.context.report.add_attributes(len(rows))
         self.context.report.add_skips(skipped, ())
 
     def _rows(self, part: PreparedSlice, sources: Sequence[Source]) -> list[AttributeRecord]:

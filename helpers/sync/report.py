@@ -144,10 +144,9 @@ class Report:
         """Note that MISP was given up, and why."""
         self.misp_error, self.misp_exit_code = str(error), error.exit_code
 
-    def add_attributes(self, count: int, unchanged: int = 0) -> None:
-        """Count attributes that were decided on; of ``unchanged`` nothing has to be sent."""
+    def add_attributes(self, count: int) -> None:
+        """Count attributes that were decided on."""
         self.attributes += count
-        self.unchanged += unchanged
 
     def add_skips(self, skipped: Iterable[Skipped], left_out: Iterable[Skipped]) -> None:
         """Count and log attributes, and halves of attributes, that are not sent."""

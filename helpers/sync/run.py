@@ -15,7 +15,7 @@ from helpers.errors import ExitCode, LedgerError, MispError, RunActive, Settings
 from helpers.files import OddFile, make_private_directory, permission_hint
 from helpers.ledger import Database, Ledger, RunKind, RunRecord
 from helpers.log import DestinationLogger, safe_to_show
-from helpers.microsoft import Clock, RateLimiters, api_for, principal_of
+from helpers.microsoft import Clock, OutcomeState, RateLimiters, api_for, principal_of
 from helpers.misp import MispReader
 from helpers.process import interrupts
 from helpers.settings import Settings, cross_checks
@@ -209,6 +209,8 @@ def _finish(this_run: _Run, reading: SharedReading, destination: DestinationRun,
         destination.delivery.dump_wanted(this_run.options.uuid)
     report.advice = _advice(destination)
     report.live = destination.ledger.count(this_run.now)["live"]
+    # What Microsoft took in this run is live now, and did not stay as it was.
+    report.unchanged = max(0, destination.ledger.staying(this_run.now) - report.states[OutcomeState.ACCEPTED])
     report.seconds = this_run.seconds
 
 

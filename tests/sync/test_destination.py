@@ -777,3 +777,31 @@ def test_without_a_ledger_a_dry_run_writes_down_the_same_and_the_log_says_where(
     assert len(wanted(site)) == 9
     assert f"{tmp_path / 'parsed_indicators.txt'} has the 9 indicators that are wanted now" in caplog.messages
     assert as_sent(wanted(site)) == as_sent(first_sent(site)) != {}
+
+
+def counts(report):
+    """What a run sent, withdrew, left as it is, and what is live after it."""
+    done = OutcomeState.PENDING if report.dry_run else OutcomeState.ACCEPTED
+    return (report.states[done], report.withdrawal_states[done], report.unchanged, report.live)
+
+
+@pytest.mark.parametrize("deduplicate", ["attribute", "value"])
+def test_what_stays_as_it_is_is_counted_also_where_no_event_was_read(make_site, deduplicate):
+    site = make_site(DEDUPLICATE=deduplicate)
+    load(site)
+    assert counts(site.run()) == (9, 0, 0, 9)
+    quiet = later(site)
+    assert (quiet.events, counts(quiet)) == (0, (0, 0, 9, 9))
+    assert counts(later(site, full=True)) == (0, 0, 9, 9)
+    edited(site, 1, 0, comment="edited")
+    edited(site, 1, 1, to_ids=False)
+    assert counts(later(site)) == (1, 1, 7, 8)
+    edited(site, 2, 0, comment="edited")
+    edited(site, 2, 1, to_ids=False)
+    site.settings = site.settings.model_copy(update={"dry_run": True})
+    assert counts(later(site)) == (1, 1, 6, 8)
+    site.settings = site.settings.model_copy(update={"dry_run": False})
+    site.azure.faults.add(Fault(UPLOAD_PATH, "status", status=403, times=None))
+    assert counts(later(site)) == (0, 0, 6, 8)
+    site.azure.faults.clear()
+    assert counts(later(site)) == (1, 1, 6, 7)
