@@ -77,12 +77,21 @@ def _run_command(arguments: Namespace) -> int:
     if arguments.version:
         return _show_version()
     command = COMMANDS[arguments.command]
+    if command.makes_settings:
+        return _make_settings(arguments)
     settings = _settings(arguments)
     if command.reads_vault and settings.vault_secrets and not getattr(arguments, "offline", False):
         from helpers.microsoft.key_vault import with_secrets  # noqa: PLC0415
 
         settings = with_secrets(settings)
     return importlib.import_module(command.module).main(settings, arguments, _say)
+
+
+def _make_settings(arguments: Namespace) -> int:
+    """Have a file of settings made, then check what it says, as somebody would who types that."""
+    _import_constants()
+    path = importlib.import_module(COMMANDS[arguments.command].module).main(None, arguments, _say)
+    return _run_command(parse(["--config", str(path), "check"])) if path else ExitCode.DONE
 
 
 def _show_version() -> int:

@@ -59,6 +59,22 @@ def open_private(path: Path, flags: int) -> int:
     return descriptor
 
 
+def write_new(path: Path, content: str) -> None:
+    """Write a file that only its owner may read, whole or not at all.
+
+    Raises FileExistsError where something is there already, whatever it is, and OSError.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with os.fdopen(open_private(draft, os.O_WRONLY | os.O_EXCL), "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path, follow_symlinks=False)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def is_null_device(path: Path) -> bool:
     """Say whether this is what swallows all that is written to it, and no link to that."""
     with suppress(OSError):

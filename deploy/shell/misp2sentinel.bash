@@ -5,9 +5,10 @@
 #    source ~/.local/share/bash_completion/misp2sentinel
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_misp2sentinel_subparsers=(run check convert status explain adopt share collect withdraw)
+_shtab_misp2sentinel_subparsers=(run init check convert status explain adopt share collect withdraw)
 
 _shtab_misp2sentinel_run_option_strings=(--uuid --workspace --json -n --dry-run --list --force-withdraw --full --retry-rejected -q --quiet --config -v --verbose -h --help)
+_shtab_misp2sentinel_init_option_strings=(--config -v --verbose -h --help)
 _shtab_misp2sentinel_check_option_strings=(--workspace --config -v --verbose -h --help)
 _shtab_misp2sentinel_convert_option_strings=(--config -v --verbose -h --help)
 _shtab_misp2sentinel_status_option_strings=(--json --max-age --config -v --verbose -h --help)
@@ -19,6 +20,7 @@ _shtab_misp2sentinel_withdraw_option_strings=(--json -n --dry-run --list --force
 _shtab_misp2sentinel_option_strings=(--uuid --workspace --json -n --dry-run --list --force-withdraw --full --retry-rejected -q --quiet --config -v --verbose -h --help --version)
 
 _shtab_misp2sentinel_run___config_COMPGEN=_shtab_compgen_files
+_shtab_misp2sentinel_init___config_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel_check___config_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel_convert_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel_convert___config_COMPGEN=_shtab_compgen_files
@@ -31,7 +33,7 @@ _shtab_misp2sentinel_collect___config_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel_withdraw___config_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel___config_COMPGEN=_shtab_compgen_files
 
-_shtab_misp2sentinel_pos_0_choices=(run check convert status explain adopt share collect withdraw)
+_shtab_misp2sentinel_pos_0_choices=(run init check convert status explain adopt share collect withdraw)
 
 _shtab_misp2sentinel_run___json_nargs=0
 _shtab_misp2sentinel_run__n_nargs=0
@@ -46,6 +48,10 @@ _shtab_misp2sentinel_run__v_nargs=0
 _shtab_misp2sentinel_run___verbose_nargs=0
 _shtab_misp2sentinel_run__h_nargs=0
 _shtab_misp2sentinel_run___help_nargs=0
+_shtab_misp2sentinel_init__v_nargs=0
+_shtab_misp2sentinel_init___verbose_nargs=0
+_shtab_misp2sentinel_init__h_nargs=0
+_shtab_misp2sentinel_init___help_nargs=0
 _shtab_misp2sentinel_check__v_nargs=0
 _shtab_misp2sentinel_check___verbose_nargs=0
 _shtab_misp2sentinel_check__h_nargs=0

@@ -50,7 +50,7 @@ function _shtab_misp2sentinel_using
   test "$_shtab_misp2sentinel_cmdpath" = "$argv"
 end
 
-set -g _shtab_misp2sentinel_commands run check convert status explain adopt share collect withdraw
+set -g _shtab_misp2sentinel_commands run init check convert status explain adopt share collect withdraw
 set -g _shtab_misp2sentinel_opts_with_value --config --max-age --uuid --workspace
 
 complete -c misp2sentinel -e
@@ -82,6 +82,10 @@ complete -c misp2sentinel -n '_shtab_misp2sentinel_using run' -s q -l quiet -d '
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using run' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'settings file'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using run' -s v -l verbose -d 'say more, on stderr and in the log'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using run' -s h -l help -d 'show this'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using; and test $_shtab_misp2sentinel_npos -eq 0' -a init -d 'Ask for the six values that a run needs, write the settings file and check it.'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using init' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'settings file'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using init' -s v -l verbose -d 'say more, on stderr and in the log'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using init' -s h -l help -d 'show this'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using; and test $_shtab_misp2sentinel_npos -eq 0' -a check -d 'Try the settings, MISP, the token and the upload, read-only.'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using check' -l workspace -x -d 'one destination only, by its name or its workspace'"'"'s id'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using check' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'settings file'

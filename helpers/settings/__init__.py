@@ -6,7 +6,7 @@ from helpers.settings.config.config_file import written
 from helpers.settings.config.values.site_constants import default_threat_type, default_tlp
 from helpers.settings.config.values.tlp import tlp_word
 from helpers.settings.environment import variable
-from helpers.settings.loading import DEFAULT_CONFIG, load
+from helpers.settings.loading import DEFAULT_CONFIG, load, problems_with
 from helpers.settings.model import FROM_VAULT, Settings, canonical_workspace
 from helpers.settings.sections import MsAuth
 
@@ -22,6 +22,7 @@ __all__ = [
     "default_threat_type",
     "default_tlp",
     "load",
+    "problems_with",
     "secrets_in",
     "tlp_word",
     "variable",

@@ -120,6 +120,18 @@ def load(
     return Loaded(settings, settings._warnings)
 
 
+def problems_with(values: Mapping[str, str], name: str) -> list[str]:
+    """Return what is wrong with one of some settings, as it stands beside the others, a sentence each."""
+    if not values[name]:
+        return [f"{written(name)} is empty, and is needed."]
+    problems = Problems()
+    sourced: SourcedSettings = {key: SourcedValue(value, "as typed") for key, value in values.items()}
+    sourced = _without_placeholders(sourced, NEEDED, {}, problems, offline=False)
+    _validated(sourced, problems)
+    _report(cross_checks.contradictions(values), sourced, problems)
+    return problems.errors
+
+
 # -- reading ------------------------------------------------------------------------------------------
 
 

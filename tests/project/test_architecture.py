@@ -65,7 +65,13 @@ PURE = {
     *("microsoft.upload_api", "microsoft.graph_api", "microsoft.graph_responses", "microsoft.particulars"),
     *("sync.event_selection", "sync.ownership", "sync.plan", "stories.story", "stories.misp_event", "stories.changes"),
     *("stories.indicators", "stories.proposals", "stories.share_outcome", "stories.urls"),
-    *("commands.explain.advice", "commands.screen.line", "commands.run.how_far", "commands.run.problems"),
+    *(
+        "commands.explain.advice",
+        "commands.init.settings_text",
+        "commands.screen.line",
+        "commands.run.how_far",
+        "commands.run.problems",
+    ),
     *("commands.run.verdict", "commands.check.result"),
 }
 # The only modules of others that a pure module may use, beside what cannot reach out.

@@ -33,6 +33,7 @@ class CommandOptions(NamedTuple):
 
 COMMANDS = {
     RUN: CommandOptions("bring Sentinel in step with MISP, as without a command", OF_A_RUN, True),
+    "init": CommandOptions("ask for the six values that a run needs, write the settings file and check it"),
     "check": CommandOptions("try the settings, MISP, the token and the upload, read-only", one_destination=True),
     "convert": CommandOptions("show, offline, what MISP event files would become"),
     "status": CommandOptions("show each destination: what is live, held, pending, rejected; the last run", REPORTS),
