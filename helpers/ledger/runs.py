@@ -44,7 +44,8 @@ class RunRecord:
 
     ``at`` is the run's time in seconds since 1970, ``seconds`` how long it took, ``cause`` why it did not go well.
     ``new``, ``changed``, ``renewed`` and ``again`` are what was planned, ``accepted`` and ``withdrawn`` what Microsoft
-    took of that; ``skipped`` has attributes by the name of the reason, ``live`` indicators by kind at the run's end.
+    took of that. ``not_taken`` are those of ``pending`` that Microsoft has certainly not taken. ``skipped`` has
+    attributes by the name of the reason, ``live`` indicators by kind at the run's end.
     """
 
     at: int
@@ -61,6 +62,8 @@ class RunRecord:
     withdrawn: int = 0
     rejected: int = 0
     pending: int = 0
+    not_taken: int = 0
+    withdrawals_pending: int = 0
     unchanged: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)
     live: Mapping[str, int] = field(default_factory=dict)

@@ -32,6 +32,11 @@ _ADOPT = (
 )
 # How much of max_run_minutes is for reading; the rest is for sending what was read, so that each run gets on.
 READING = 5 / 6
+# What the row of a run has as its report has it.
+_IN_ROWS = (
+    *("events", "attributes", "accepted", "withdrawn", "rejected", "pending", "not_taken", "withdrawals_pending"),
+    *("unchanged", "skipped", "requests", "seconds"),
+)
 ADOPT_FIRST = (
     "The ledger holds nothing for this destination yet. If Sentinel holds indicators of this sourcesystem already, "
     f"let them be taken over before the first run, with {_ADOPT}"
@@ -258,14 +263,12 @@ def _row(this_run: _Run, destination: DestinationRun, outcome: _Outcome) -> RunR
     report, options = destination.report, this_run.options
     kind = RunKind.UUID if options.uuid else RunKind.FULL if options.full else RunKind.PLAIN
     told = report.as_json()
-    same = ("events", "attributes", "accepted", "rejected", "pending", "unchanged", "skipped", "requests", "seconds")
     return RunRecord(
         at=this_run.now,
         kind=kind,
         exit_code=outcome.exit_code,
-        **{name: told[name] for name in same},
+        **{name: told[name] for name in _IN_ROWS},
         **{name: told["planned"].get(name, 0) for name in ("new", "changed", "renewed", "again")},
-        withdrawn=told["withdrawn"],
         live=destination.ledger.live_by_kind(this_run.now),
         version=VERSION,
         cause=safe_to_show(outcome.cause),

@@ -33,7 +33,7 @@ from helpers.log import redact
 from sandbox.faults import Fault
 from tests.ledger.test_ledger import THIRD_SCHEMA, execute, object_record, set_version, version
 from tests.support import hosts, misp_event
-from tests.support.in_process import OneProcess
+from tests.support.in_process import UPLOAD_PATH, OneProcess
 from tests.support.postgres import ledger_url, postgres_server, postgres_url
 
 __all__ = ["ledger_url", "postgres_server", "postgres_url"]
@@ -54,6 +54,8 @@ WHOLE = RunRecord(
     withdrawn=8,
     rejected=9,
     pending=10,
+    not_taken=15,
+    withdrawals_pending=16,
     unchanged=11,
     skipped={"no_to_ids": 12},
     live={"domain": 13},
@@ -101,6 +103,7 @@ def test_whatever_stands_in_a_row_it_can_be_shown(stored, kind):
 def test_a_row_is_small_whatever_happened():
     huge = dict.fromkeys(("exit_code", "events", "attributes", "new", "changed", "renewed", "again"), 10**9)
     huge |= dict.fromkeys(("accepted", "withdrawn", "rejected", "pending", "unchanged", "requests"), 10**9)
+    huge |= dict.fromkeys(("not_taken", "withdrawals_pending"), 10**9)
     skipped = {reason.name.lower(): 10**9 for reason in Skip}
     live = dict.fromkeys([*_KINDS, OTHER], 10**9)
     run = RunRecord(NOW, **huge, seconds=1e6, skipped=skipped, live=live, version="9" * 999, cause="\U0001f600" * 9999)
@@ -284,6 +287,23 @@ def test_each_run_leaves_a_row(site):
     assert (first.at, first.kind, first.exit_code, first.new, first.accepted) == (NOW, RunKind.PLAIN, 0, 8, 8)
     assert (first.live, first.requests, first.version, first.cause) == ({"domain": 8}, 1, "1.1.0", "")
     assert (second.at, second.kind, second.new) == (NOW + DAY, RunKind.FULL, 0)
+
+
+def test_a_row_tells_what_was_not_taken_from_what_may_have_been(site):
+    site.azure.faults.add(Fault(UPLOAD_PATH, "status", times=None, status=403))
+    assert site.run().exit_code == 4
+    (row,) = remembered(site)[1]
+    assert (row.new, row.accepted, row.pending, row.not_taken, row.live) == (8, 0, 8, 8, {})
+
+
+def test_a_row_counts_the_withdrawals_that_were_taken(site):
+    site.run()
+    site.seconds += DAY
+    site.misp.edit_attribute(event(site), attribute(site), to_ids=False)
+    site.misp.publish(event(site))
+    site.run()
+    row, _ = remembered(site)[1]
+    assert (row.withdrawn, row.withdrawals_pending, row.accepted) == (1, 0, 0)
 
 
 def test_a_run_of_one_event_leaves_what_is_known_of_the_last_whole_one(site):
