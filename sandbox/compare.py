@@ -22,6 +22,7 @@ import requests
 from pydantic import SecretStr
 
 from helpers.commands.explain.misp_view import MispView
+from helpers.commands.explain.next_run import places_of
 from helpers.errors import MispError, MispRefused
 from helpers.http import MIB, Limits, PinnedHttpAdapter
 from helpers.ledger.lookup import Question
@@ -208,8 +209,10 @@ class Questions:
     def _explain(self, chosen: list[ListedEvent]) -> None:
         attributes = [attribute for event in self._events for attribute in event.get("Attribute", ())][:2]
         parts = [attribute[name] for attribute in attributes for name in ("uuid", "value")]
+        moment = datetime.now(UTC)
+        places = places_of(self._settings, [], int(moment.timestamp()))
         for text in [*(listed.uuid for listed in chosen[:1]), *parts]:
-            view = MispView(self._settings, self._reader(), Question.of(text), [], frozenset(), datetime.now(UTC))
+            view = MispView(self._settings, self._reader(), Question.of(text), [], places, moment)
             view.answer()
         self._reader().attributes([attribute["uuid"] for attribute in attributes])
 

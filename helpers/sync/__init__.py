@@ -2,12 +2,13 @@
 
 from helpers.sync.delivery import Delivery
 from helpers.sync.destination import RunOptions
-from helpers.sync.event_selection import settings_fingerprint
+from helpers.sync.event_selection import RunConditions, needs_published, number_of_full_run, settings_fingerprint
 from helpers.sync.object_planner import ObjectPlanner
 from helpers.sync.ownership import VALUE_NAMESPACE, DesiredObject, attribute_key, value_key
 from helpers.sync.plan import decide_objects, value_in
 from helpers.sync.report import Report
 from helpers.sync.run import Progress, make_state_dir, opened
+from helpers.sync.survey import Surveyor
 from helpers.sync.withdrawals import WithdrawalLimits, accepting, named, to_type
 
 __all__ = [
@@ -17,13 +18,17 @@ __all__ = [
     "ObjectPlanner",
     "Progress",
     "Report",
+    "RunConditions",
     "RunOptions",
+    "Surveyor",
     "WithdrawalLimits",
     "accepting",
     "attribute_key",
     "decide_objects",
     "make_state_dir",
     "named",
+    "needs_published",
+    "number_of_full_run",
     "opened",
     "settings_fingerprint",
     "to_type",

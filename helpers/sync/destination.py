@@ -20,7 +20,13 @@ from helpers.microsoft import api_for
 from helpers.misp import ListedEvent
 from helpers.settings import Settings
 from helpers.sync.delivery import Delivery
-from helpers.sync.event_selection import RunConditions, decide_not_listed, needs_published, what_stays
+from helpers.sync.event_selection import (
+    RunConditions,
+    decide_not_listed,
+    needs_published,
+    number_of_full_run,
+    what_stays,
+)
 from helpers.sync.event_sync import EventSync, SyncContext
 from helpers.sync.object_planner import ObjectPlanner
 from helpers.sync.plan import Plan, renewal
@@ -198,14 +204,10 @@ def _begin_full_run(destination: DestinationRun, options: RunOptions, fingerprin
         return
     afresh = _clock_was_wrong(destination, now)
     facts, span = destination.ledger.facts(), destination.settings.full_sync_days * DAY
-    due = options.full or afresh or now - facts.full_at >= span or facts.settings_fingerprint != fingerprint
-    if not due:
-        return
-    begun = facts.full_begun
-    goes_on = begun is not None and begun.settings_fingerprint == fingerprint and now - begun.at < span
-    if options.full or afresh or not goes_on:
-        begun = FullRun(now, fingerprint, afresh or bool(begun and begun.afresh))
-        destination.ledger.save_facts(replace(facts, full_run=facts.full_run + 1, full_begun=begun))
+    number = number_of_full_run(facts, fingerprint, now, span, anew=options.full or afresh)
+    if number > facts.full_run:
+        begun = FullRun(now, fingerprint, afresh or bool(facts.full_begun and facts.full_begun.afresh))
+        destination.ledger.save_facts(replace(facts, full_run=number, full_begun=begun))
 
 
 def _clock_was_wrong(destination: DestinationRun, now: int) -> bool:

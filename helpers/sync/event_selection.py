@@ -16,7 +16,7 @@ from typing import Any
 
 from constants import WithdrawalReason
 from helpers.indicators import DAY, ConversionRules
-from helpers.ledger import EventRecord
+from helpers.ledger import DestinationFacts, EventRecord
 from helpers.misp import ListedEvent, is_on
 from helpers.settings import Settings
 
@@ -199,6 +199,20 @@ def _hold(event: EventRecord, run: RunConditions, reason: str) -> Decision:
     if run.now - since >= run.grace:  # unpublished_grace_days have passed
         return Decision(Action.LET_GO, reason)
     return Decision(Action.HOLD, reason, since)
+
+
+def number_of_full_run(facts: DestinationFacts, fingerprint: str, now: int, span: int, *, anew: bool = False) -> int:
+    """Return the number of the full run that a run is; 0 where none is due.
+
+    One that was cut off is the same one still, as long as it is younger than ``span``, in seconds, the settings have
+    the same fingerprint and nobody wants it ``anew``.
+    """
+    due = anew or now - facts.full_at >= span or facts.settings_fingerprint != fingerprint
+    if not due:
+        return 0
+    begun = facts.full_begun
+    goes_on = begun is not None and begun.settings_fingerprint == fingerprint and now - begun.at < span
+    return facts.full_run if goes_on and not anew else facts.full_run + 1
 
 
 def settings_fingerprint(settings: Settings) -> str:

@@ -21,7 +21,7 @@ import constants
 from constants import Skip
 from helpers.commands import adopt, check, status, withdraw
 from helpers.commands.convert import convert_files
-from helpers.commands.explain.command import explain
+from helpers.commands.explain.command import Options, explain
 from helpers.errors import SettingsError
 from helpers.indicators.convert import convert_event
 from helpers.indicators.request_event import RequestObjectEvent
@@ -1012,7 +1012,8 @@ def test_explain_finds_it(make_site, asked):
     load(site)
     site.run()
     moment = site.seconds + 60
-    assert explain(site.settings, asked, lines.append, offline=True, as_json=True, now=lambda: moment) == 0
+    options = Options(offline=True, as_json=True)
+    assert explain(site.settings, [asked], lines.append, options, now=lambda: moment) == 0
     (object_,) = json.loads(lines[0])["ledger"][0]["objects"]
     assert (object_["standing"], object_["tlp"]) == ("live", "white")
     assert object_["pattern"] == "[domainName = 'e1h0.example.org' AND threatType = 'WatchList']"

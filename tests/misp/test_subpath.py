@@ -11,7 +11,7 @@ import requests
 from helpers.commands.adopt import adopt
 from helpers.commands.check import Preflight
 from helpers.commands.collect import collect
-from helpers.commands.explain.command import explain
+from helpers.commands.explain.command import Options, explain
 from helpers.commands.share import share
 from helpers.commands.withdraw import withdraw_all
 from helpers.misp.client import TRIES
@@ -94,7 +94,7 @@ def test_every_command_reaches_it(site):
     site.run()
     lines = Said()
     assert Preflight(site.settings(), lines.say).run() == 0, lines
-    assert explain(site.settings(), "host0.example.org", lines.append, offline=False, as_json=True) == 0
+    assert explain(site.settings(), ["host0.example.org"], lines.append, Options(as_json=True)) == 0
     shown = json.loads(lines[-1])
     assert f"{site.address}/events/view/{event_uuid(1)}" in json.dumps(shown)
     clock, now = site.time.clock, site.time.now

@@ -65,13 +65,9 @@ PURE = {
     *("microsoft.upload_api", "microsoft.graph_api", "microsoft.graph_responses", "microsoft.particulars"),
     *("sync.event_selection", "sync.ownership", "sync.plan", "stories.story", "stories.misp_event", "stories.changes"),
     *("stories.indicators", "stories.proposals", "stories.share_outcome", "stories.urls"),
-    *(
-        "commands.explain.advice",
-        "commands.init.settings_text",
-        "commands.screen.line",
-        "commands.run.how_far",
-        "commands.run.problems",
-    ),
+    *("commands.explain.advice", "commands.explain.dates", "commands.explain.state", "commands.explain.items"),
+    *("commands.explain.outlook", "commands.explain.sentences", "commands.explain.lines", "commands.explain.details"),
+    *("commands.init.settings_text", "commands.screen.line", "commands.run.how_far", "commands.run.problems"),
     *("commands.run.verdict", "commands.check.result"),
 }
 # The only modules of others that a pure module may use, beside what cannot reach out.

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from helpers.commands import adopt, explain, status, withdraw
+from helpers.commands import adopt, status, withdraw
 from helpers.commands.check import Preflight
+from helpers.commands.explain.command import Options, explain
 from helpers.errors import NoLedger, RunActive
 from helpers.indicators import seconds
 from helpers.ledger.store import Ledger
@@ -144,9 +145,13 @@ def test_commands_that_live_on_the_ledger_say_that_there_is_none(over_tls):
 def test_explain_says_so_and_asks_misp(over_tls):
     lines = []
     settings = over_tls.settings(STATE_URL="none")
-    assert explain.explain(settings, "host1.example.org", lines.append, offline=False, as_json=False) == 0
-    assert lines[0] == str(NoLedger())
-    assert "MISP now" in lines and any("host1.example.org" in line for line in lines[2:])
+    assert explain(settings, ["host1.example.org"], lines.append, Options()) == 0
+    said = [line.text() for line in lines]
+    assert said[0] == (
+        "host1.example.org: what Sentinel holds is not known, as no ledger is kept (state_url); nothing stands in its "
+        "way: the next run sends it."
+    )
+    assert str(NoLedger()) in said and any("host1.example.org" in line for line in said[1:])
 
 
 def test_check_tries_what_is_left(over_tls):

@@ -94,7 +94,11 @@ def _add_own_arguments(commands: dict[str, HelpfulParser]) -> None:
     """Add what goes with one command only."""
     commands["convert"].add_argument("files", nargs="+", type=Path, metavar="FILE", help="MISP events as JSON")
     commands["explain"].add_argument(
-        "what", type=_value, metavar="VALUE|UUID|STIX-ID", help="as analysts write it, defanged or not"
+        "what",
+        nargs="+",
+        type=_value,
+        metavar="VALUE|UUID|STIX-ID",
+        help="as analysts write it, defanged or not; - is stdin, one on a line",
     )
     commands["explain"].add_argument("--offline", action="store_true", help="do not ask MISP")
     commands["status"].add_argument(

@@ -7,21 +7,20 @@ from typing import Final
 
 from constants import Skip, WithdrawalReason
 
-_PUBLISH = "publish the event in MISP"
-_PUBLISH_IT = f"then {_PUBLISH}"
+PUBLISH: Final = "publish the event in MISP"
 _FLATTEN = "set misp_flatten_attributes = True, which converts every attribute of an object by itself"
 
 FOR_SKIP: Final = {
-    Skip.NO_TO_IDS: f"set to_ids on the attribute in MISP, then {_PUBLISH}",
-    Skip.DELETED: f"restore the attribute in MISP, then {_PUBLISH}",
+    Skip.NO_TO_IDS: f"set to_ids on the attribute in MISP, then {PUBLISH}",
+    Skip.DELETED: f"restore the attribute in MISP, then {PUBLISH}",
     Skip.TYPE_NOT_ACCEPTED: "add the type to UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES in constants.py",
     Skip.RULE_LANGUAGE: "no setting: run the rule where its language is understood, or add to the event the values "
     "that it looks for",
-    Skip.BAD_UUID: f"give the attribute a valid UUID: delete it in MISP and add it again, then {_PUBLISH}",
-    Skip.DUPLICATE_UUID: f"delete one of the two attributes in MISP and add it again, then {_PUBLISH}",
+    Skip.BAD_UUID: f"give the attribute a valid UUID: delete it in MISP and add it again, then {PUBLISH}",
+    Skip.DUPLICATE_UUID: f"delete one of the two attributes in MISP and add it again, then {PUBLISH}",
     Skip.TOO_LONG: "correct the attribute in MISP; where the value is a real one, raise its type in LONGEST_VALUES in "
     "constants.py",
-    Skip.BAD_VALUE: f"correct the value or the type of the attribute in MISP, then {_PUBLISH}",
+    Skip.BAD_VALUE: f"correct the value or the type of the attribute in MISP, then {PUBLISH}",
     Skip.CIDR: "set send_private_and_cidr = True; rules of your own must then match blocks",
     Skip.PRIVATE_ADDRESS: "set send_private_and_cidr = True",
     Skip.REFUSED: f"correct the attribute in MISP; where an object as a whole was refused, {_FLATTEN}",
@@ -31,11 +30,11 @@ FOR_SKIP: Final = {
     Skip.FILTERED_TYPE: "take it out of filters['exclude_types'], or add it to filters['types']",
     Skip.FILTERED_ORGANISATION: "take it out of filters['exclude_organisations'], or add it to "
     "filters['organisations']",
-    Skip.MISSING_TAG: f"tag the attribute or the event in MISP, then {_PUBLISH}; or change filters['include_tags']",
-    Skip.FILTERED_TAG: f"take the tag off in MISP, then {_PUBLISH}; or change filters['exclude_tags']",
-    Skip.LOW_CONFIDENCE: f"raise misp:confidence-level in MISP, then {_PUBLISH}; or lower "
+    Skip.MISSING_TAG: f"tag the attribute or the event in MISP, then {PUBLISH}; or change filters['include_tags']",
+    Skip.FILTERED_TAG: f"take the tag off in MISP, then {PUBLISH}; or change filters['exclude_tags']",
+    Skip.LOW_CONFIDENCE: f"raise misp:confidence-level in MISP, then {PUBLISH}; or lower "
     "filters['min_confidence']; where no tag says it, default_confidence counts",
-    Skip.TLP_TOO_STRICT: f"tag it with a wider TLP in MISP, then {_PUBLISH}; or raise filters['max_tlp']; where no "
+    Skip.TLP_TOO_STRICT: f"tag it with a wider TLP in MISP, then {PUBLISH}; or raise filters['max_tlp']; where no "
     "tag says it, SENTINEL_DEFAULT_TLP in constants.py counts",
     Skip.DECAYED: "add a sighting in MISP and run with --full; or lower filters['min_decay_score'], take out "
     "filters['exclude_decayed'], or name other models in filters['decaying_models']",
@@ -50,13 +49,13 @@ FOR_SKIP: Final = {
 }
 _SENT_OTHERWISE = "nothing is to be done: what MISP still has was sent under another id; explain its value"
 FOR_WITHDRAWAL: Final = {
-    WithdrawalReason.UNPUBLISHED: _PUBLISH,
-    WithdrawalReason.UNPUBLISHED_FOR_GOOD: f"{_PUBLISH}; unpublished_grace_days says how long it may take",
+    WithdrawalReason.UNPUBLISHED: PUBLISH,
+    WithdrawalReason.UNPUBLISHED_FOR_GOOD: f"{PUBLISH}; unpublished_grace_days says how long it may take",
     WithdrawalReason.LEFT_FILTERS: "widen misp_event_filters, or tag the event in MISP so that they find it",
     WithdrawalReason.GONE: "restore the event in MISP, or let the key (misp_key) see it",
-    WithdrawalReason.NOT_SHOWN: f"restore the attribute in MISP, or take its value off the warninglist; {_PUBLISH_IT}",
+    WithdrawalReason.NOT_SHOWN: f"restore the attribute in MISP, or take its value off the warninglist; then {PUBLISH}",
     WithdrawalReason.NOT_FLAGGED: "set to_ids on the attribute in MISP again, restore it, or take its value off the "
-    f"warninglist; {_PUBLISH_IT}",
+    f"warninglist; then {PUBLISH}",
     WithdrawalReason.CHANGED: "nothing is to be done: what the attribute says now is another indicator; explain its "
     "value",
     WithdrawalReason.DEDUPLICATE_CHANGED: _SENT_OTHERWISE,
@@ -69,13 +68,17 @@ FOR_WITHDRAWAL: Final = {
 }
 
 NEXT_RUN: Final = "nothing is to be done: the next run takes it up"
-WITHDRAW: Final = "the next run withdraws it; --force-withdraw lets go what the guards hold back"
+WITHDRAWN_NEXT: Final = "the next run withdraws it, unless a guard holds that back"
+WITHDRAW: Final = "nothing is to be done; --force-withdraw lets go what the guards hold back"
 REFUSED: Final = (
     "look at --dry-run --list --force-withdraw; where it is right, run once with --force-withdraw, where not, "
     "correct MISP or the settings"
 )
 RETRY: Final = "correct it in MISP, or send it once more as it is with --retry-rejected"
-HELD: Final = f"{_PUBLISH}, or wait: it leaves then"
+NOT_IN_SETTINGS: Final = "no run takes it up, as the settings do not name this destination"
+NAME_IT: Final = "name the destination in the settings again, or empty it with withdraw --workspace"
+UNSETTLED: Final = "the next run reads it again"
+HELD: Final = f"{PUBLISH}, or wait: it leaves then"
 
 
 class Obstacle(StrEnum):
@@ -88,7 +91,7 @@ class Obstacle(StrEnum):
 
 
 FOR_OBSTACLE: Final = {
-    Obstacle.NOT_PUBLISHED: f"{_PUBLISH} (or take published out of misp_event_filters)",
+    Obstacle.NOT_PUBLISHED: f"{PUBLISH} (or take published out of misp_event_filters)",
     Obstacle.NOT_IN_FILTERS: FOR_WITHDRAWAL[WithdrawalReason.LEFT_FILTERS],
     Obstacle.OUTSIDE_WINDOW: "widen the time window in misp_event_filters, or send this event by itself with "
     "--uuid {event}",

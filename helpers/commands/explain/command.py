@@ -1,252 +1,162 @@
-"""``explain``: where a value, an attribute, an event or an indicator stands, or why it is not there."""
+"""Answer what was asked, one value after another: as JSON, or as people read it."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, TextIO
 
-from helpers.commands.explain import advice
-from helpers.commands.explain.ledger_view import Json, LedgerView
-from helpers.errors import ExitCode, MispError, NoLedger
-from helpers.ledger import Question, Stage, ledger_destinations
+from helpers.commands.explain.details import details_of
+from helpers.commands.explain.items import Json, destinations_of
+from helpers.commands.explain.ledger_view import LedgerView
+from helpers.commands.explain.lines import lines_of, sentence_of, unknown_words
+from helpers.commands.explain.next_run import Place, places_of
+from helpers.commands.explain.sentences import at_destination, state_of
+from helpers.commands.screen import Line, Say
+from helpers.errors import ExitCode, MispError, SettingsError
+from helpers.ledger import LedgerDestination, Question, ledger_destinations
 from helpers.microsoft import Clock
 from helpers.settings import Settings
-from helpers.text import printable
 
-MOST_SHOWN = 20
-_UNKNOWN = (
-    "MISP shows the key (misp_key) no attribute with this value, nor an event or attribute of this UUID. Is its event "
-    "shared with the key's organisation? See docs/troubleshoot.md#1-does-misp-deliver-it."
-)
-_UNKNOWN_OFFLINE = (
-    "The ledger knows what runs have read: what is on a warninglist, in an event that the filters do not find, or not "
-    "flagged in an event of more than 4,096 attributes, is not in it. Without --offline, MISP is asked too."
-)
-_NO_LEDGER = "There is no ledger yet: nothing has run with these settings."
+if TYPE_CHECKING:
+    from helpers.misp import MispReader
+
+STDIN = "-"
+# From the best to the worst, of what explain ends with.
+_WORST_LAST = (ExitCode.DONE, ExitCode.UNFINISHED, ExitCode.MISP)
 
 
-def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
-    """Say where something stands and return the exit code."""
-    return explain(settings, arguments.what, say, offline=arguments.offline, as_json=arguments.json)
+def main(settings: Settings, arguments: Namespace, say: Say) -> int:
+    """Say where each thing stands that was asked for, and return the exit code: the worst of them."""
+    asked = list(asked_for(arguments.what, sys.stdin))
+    if not asked:
+        raise SettingsError(["There is nothing on stdin to explain: write a value, a UUID or a STIX id on each line."])
+    options = Options(arguments.offline, arguments.json, arguments.verbose)
+    return explain(settings, asked, say, options)
+
+
+def asked_for(what: Iterable[str], stdin: TextIO) -> Iterator[str]:
+    """Yield what was asked for; - stands for the lines of ``stdin``, of which empty ones ask nothing."""
+    for text in what:
+        lines = (line.strip() for line in stdin) if text == STDIN else [text]
+        yield from filter(None, lines)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to answer: without MISP, as JSON, with every detail."""
+
+    offline: bool = False
+    as_json: bool = False
+    detailed: bool = False
 
 
 def explain(
     settings: Settings,
-    what: str,
-    say: Callable[[str], None],
-    *,
-    offline: bool,
-    as_json: bool,
+    asked: Sequence[str],
+    say: Say,
+    options: Options,
     clock: Clock | None = None,
     now: Callable[[], float] = time.time,
 ) -> int:
-    """Say what the ledger and MISP know of something; nothing is written.
+    """Say what the ledger and MISP know of some things; nothing is written.
 
-    ``what`` is a value, a UUID or a STIX id, ``now`` gives seconds since 1970.
-    Returns 0 when one of them knows it, 1 when neither does, 3 when only MISP could say and did not answer.
+    Each is a value, a UUID or a STIX id, ``now`` gives seconds since 1970. Returns 0 when one of the two knows each of
+    them, 3 when only MISP could say and did not answer, else 1.
     """
-    asked, moment = Question.of(what), int(now())
-    with ledger_destinations(settings) as destinations:
-        views = [LedgerView(settings, destination, asked, moment) for destination in destinations]
-        answer: Json = {"asked": what, "ledger": [view.answer() for view in views], "misp": None}
-        if not offline:
-            answer["misp"] = _ask_misp(settings, asked, views, moment, clock or Clock())
-        known = any(view.matches for view in views)
-    answer["exit_code"] = _exit_code(known, answer["misp"])
-    no_ledger = _NO_LEDGER if settings.keeps_ledger else str(NoLedger())
-    for line in [json.dumps(answer)] if as_json else map(printable, _lines(answer, no_ledger)):
+    codes = []
+    with _opened(settings, options, clock or Clock(), int(now())) as explainer:
+        for number, text in enumerate(asked):
+            answer = explainer.answer(text)
+            codes.append(int(answer["exit_code"]))
+            if number and not options.as_json:
+                say(Line(""))
+            _show(answer, say, options)
+    return max(codes, key=_WORST_LAST.index)
+
+
+def _show(answer: Json, say: Say, options: Options) -> None:
+    if options.as_json:
+        say(json.dumps(answer))
+        return
+    for line in lines_of(answer, detailed=options.detailed):
         say(line)
-    return int(answer["exit_code"])
+    for line in details_of(answer) if options.detailed else ():
+        say(line)
 
 
-def _ask_misp(settings: Settings, asked: Question, views: list[LedgerView], now: int, clock: Clock) -> Json:
-    from helpers.commands.explain.misp_view import MispView  # noqa: PLC0415  the converter comes with it
-    from helpers.misp import MispReader  # noqa: PLC0415  not needed offline
+@contextmanager
+def _opened(settings: Settings, options: Options, clock: Clock, now: int) -> Iterator[_Explainer]:
+    with ledger_destinations(settings) as in_ledger:
+        yield _Explainer(settings, options, clock, now, in_ledger, places_of(settings, in_ledger, now))
 
-    in_ledger = sorted({attribute for view in views for attribute in view.attributes})
-    in_settings = [view for view in views if view.destination.is_of(settings)]
-    sent_events = frozenset(event for view in in_settings for event in view.sent_events)
-    reader = MispReader(settings, clock.sleep)
-    try:
-        return MispView(settings, reader, asked, in_ledger, sent_events, datetime.fromtimestamp(now, UTC)).answer()
-    except MispError as error:
-        return {"error": str(error)}
+
+@dataclass
+class _Explainer:
+    """Answers questions, with one ledger and one reader of MISP for all of them."""
+
+    settings: Settings
+    options: Options
+    clock: Clock
+    now: int
+    in_ledger: Sequence[LedgerDestination]
+    places: Sequence[Place]
+
+    def answer(self, text: str) -> Json:
+        """Return all that is known of what was asked."""
+        asked = Question.of(text)
+        views = [LedgerView(self.settings, destination, asked, self.now) for destination in self.in_ledger]
+        misp = None if self.options.offline else self._ask_misp(asked, views)
+        answer: Json = {
+            "asked": text,
+            "ledger": [view.answer() for view in views],
+            "misp": misp,
+            "exit_code": _exit_code(any(view.matches for view in views), misp),
+            "recorded": self.settings.keeps_ledger,
+            "destinations": [{**place.name, "in_settings": True} for place in self.places],
+        }
+        return _with_sentences(answer)
+
+    def _ask_misp(self, asked: Question, views: Sequence[LedgerView]) -> Json:
+        from helpers.commands.explain.misp_view import MispView  # noqa: PLC0415  the converter comes with it
+
+        in_ledger = sorted({attribute for view in views for attribute in view.attributes})
+        moment = datetime.fromtimestamp(self.now, UTC)
+        try:
+            return MispView(self.settings, self._reader, asked, in_ledger, self.places, moment).answer()
+        except MispError as error:
+            return {"error": str(error)}
+
+    @cached_property
+    def _reader(self) -> MispReader:
+        from helpers.misp import MispReader  # noqa: PLC0415  not needed offline
+
+        return MispReader(self.settings, self.clock.sleep)
+
+
+def _with_sentences(answer: Json) -> Json:
+    """Return an answer with the words that say where it stands, as people read them."""
+    destinations, unknown = destinations_of(answer), unknown_words(answer)
+    each = [
+        {
+            **destination.key,
+            "in_settings": destination.in_settings,
+            "state": str(state_of(destination)),
+            "sentence": at_destination(destination, unknown),
+        }
+        for destination in destinations
+    ]
+    return {**answer, "sentence": sentence_of(answer, destinations), "destinations": each}
 
 
 def _exit_code(known: bool, misp: Json | None) -> int:
     if known or (misp and (misp.get("attributes") or misp.get("event"))):
         return ExitCode.DONE
     return ExitCode.MISP if misp and "error" in misp else ExitCode.UNFINISHED
-
-
-# -- as text ------------------------------------------------------------------------------------------
-
-
-def _lines(answer: Json, no_ledger: str) -> Iterator[str]:
-    if not answer["ledger"]:
-        yield no_ledger
-    for destination in answer["ledger"]:
-        yield from _destination(destination)
-    yield from _misp(answer["misp"])
-    if answer["exit_code"] == ExitCode.UNFINISHED:
-        yield f"Nothing is known of {answer['asked']}."
-        yield _UNKNOWN if answer["misp"] else _UNKNOWN_OFFLINE
-
-
-def _row(name: str, words: object) -> str:
-    return f"    {name:<11} {words}"
-
-
-def _first(items: list[Json], lines: Callable[[Json], Iterator[str]]) -> Iterator[str]:
-    for item in items[:MOST_SHOWN]:
-        yield from lines(item)
-    if len(items) > MOST_SHOWN:
-        yield f"  … and {len(items) - MOST_SHOWN:,} more; --json shows them"
-
-
-def _reason(item: Json) -> Iterator[str]:
-    if item["why"]:
-        yield _row("why", item["why"])
-    if item["advice"]:
-        yield _row("what to do", item["advice"])
-
-
-def _held(item: Json) -> Iterator[str]:
-    for hold in item["held"]:
-        yield _row("held", f"event {hold['event']}, since {hold['since']}, until {hold['until']}")
-        yield _row("", "it was edited and not published again, or is out of sight: nothing is sent or withdrawn")
-        yield _row("what to do", hold["advice"])
-
-
-# -- what the ledger knows ----------------------------------------------------------------------------
-
-
-def _destination(destination: Json) -> Iterator[str]:
-    name = f"{destination['name']}: " if destination["name"] else ""
-    foreign = "" if destination["in_settings"] else " (the settings don't name it)"
-    yield f"{name}Workspace {destination['workspace']}, source system {destination['sourcesystem']}{foreign}"
-    if not any(destination[kind] for kind in ("objects", "skipped", "event", "halves_left_out")):
-        yield "  the ledger does not know it"
-    elif destination["refused_withdrawals"]:
-        refusals = "; ".join(destination["refused_withdrawals"])
-        yield f"  the last run was not let withdraw anything: {refusals}"
-        yield _row("what to do", advice.REFUSED)
-    if destination["event"]:
-        yield from _event(destination["event"])
-    yield from _first(destination["objects"], _object)
-    yield from _first(destination["skipped"], _skipped)
-    yield from _first(destination["halves_left_out"], _half)
-
-
-def _object(object_: Json) -> Iterator[str]:
-    yield f"  {object_['id']}: {object_['standing']}"
-    if not object_["latest"]:
-        yield _row("life", f"{object_['life']}, an earlier one")
-        return
-    yield from _reason(object_)
-    if object_["microsoft"]:
-        yield _row("Microsoft", object_["microsoft"])
-    yield from (_row(name, time_) for name, time_ in _times(object_) if time_)
-    yield _row("life", object_["life"])
-    yield _row("pattern", object_["pattern"])
-    yield _row("name", object_["name"])
-    yield _row("confidence", f"{object_['confidence']}, TLP {object_['tlp'] or 'not given'}")
-    if object_["labels"]:
-        yield _row("labels", ", ".join(object_["labels"]))
-    for origin in object_["from"]:
-        yield _row("from", f"attribute {origin['attribute']} of event {origin['event']}")
-        yield _row("", origin["url"])
-    yield from _refused(object_)
-    yield from _held(object_)
-
-
-def _times(object_: Json) -> Iterator[tuple[str, str | None]]:
-    yield "accepted", object_["accepted_at"]
-    if object_["stage"] in (Stage.WITHDRAWING, Stage.WITHDRAWN):
-        yield "withdrawn", object_["sent_at"]
-    else:
-        yield "sent", object_["sent_at"]
-        yield "valid until", object_["valid_until"]
-
-
-def _refused(object_: Json) -> Iterator[str]:
-    for refused in object_["refused"]:
-        yield _row("refused", f"event {refused['event']}: a guard held back the withdrawals of what it no longer has")
-        yield _row("what to do", refused["advice"])
-
-
-def _skipped(attribute: Json) -> Iterator[str]:
-    yield f"  attribute {attribute['attribute']}, {attribute['type']} {attribute['value']}: not sent"
-    yield from _reason(attribute)
-    yield _row("event", attribute["event"])
-    yield _row("", attribute["url"])
-    yield from _held(attribute)
-
-
-def _half(half: Json) -> Iterator[str]:
-    yield f"  attribute {half['attribute']}, {half['value']}: one half is not sent"
-    yield from _reason(half)
-
-
-def _event(event: Json) -> Iterator[str]:
-    counts = event["objects"]
-    yield f"  event {event['event']}, as of its change at {event['as_of']}"
-    yield _row("", event["url"])
-    yield _row("live", counts["live"])
-    yield from (_row(stage, count) for stage, count in counts.items() if stage not in ("live", "accepted"))
-    for skip in event["skipped"].values():
-        yield _row("not sent", f"{skip['count']}: {skip['why']}")
-        yield _row("what to do", skip["advice"])
-    if not event["settled"]:
-        yield _row("unfinished", "the next run reads it again")
-    yield from _held(event)
-
-
-# -- what MISP shows now ------------------------------------------------------------------------------
-
-
-def _misp(misp: Json | None) -> Iterator[str]:
-    if misp is None:
-        yield "MISP was not asked (--offline)."
-    elif "error" in misp:
-        yield f"MISP could not be asked: {misp['error']}"
-    else:
-        yield "MISP now"
-        if misp["event"]:
-            yield from _event_in_misp(misp["event"])
-        yield from _first(misp["attributes"], _attribute_in_misp)
-        yield from (f"  attribute {uuid}: deleted for good, or out of sight" for uuid in misp["not_shown"][:MOST_SHOWN])
-        if not any(misp.values()):
-            yield "  MISP does not show it"
-
-
-def _event_in_misp(event: Json) -> Iterator[str]:
-    yield f"  event {event['event']}, {event['attributes']} attributes, {_published(event)}"
-    yield _row("", event["url"])
-    yield from _in_the_way(event, "nothing stands in its way: what of it can be sent is, or will be by the next run")
-
-
-def _attribute_in_misp(attribute: Json) -> Iterator[str]:
-    flags = f"to_ids {'set' if attribute['to_ids'] else 'not set'}{', deleted' if attribute['deleted'] else ''}"
-    yield f"  attribute {attribute['attribute']}, {attribute['type']} {attribute['value']}: {flags}"
-    yield _row("event", f"{attribute['event']} {attribute['info']}, {_published(attribute)}")
-    yield _row("", attribute["url"])
-    yield from (_row("as", pattern) for pattern in attribute["would_send"])
-    yield from _in_the_way(attribute, "nothing stands in its way: it is sent, or will be by the next run")
-    for half in attribute["halves_left_out"]:
-        yield _row("half of it", half["why"])
-        yield _row("what to do", half["advice"])
-
-
-def _in_the_way(item: Json, nothing: str) -> Iterator[str]:
-    for obstacle in item["in_the_way"]:
-        yield from _reason(obstacle)
-    if not item["in_the_way"]:
-        yield _row("", nothing)
-
-
-def _published(item: Json) -> str:
-    return "published" if item["published"] else "not published"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -10,6 +10,7 @@ from typing import Any
 
 from constants import TLP_MARKINGS, Skip
 from helpers.commands.explain import advice
+from helpers.commands.explain.state import LEAVING, MAY_BE_LIVE, State, newer_form_of, state_of
 from helpers.indicators import DAY, Unsendable, event_url, normalise
 from helpers.ledger import (
     WITHOUT_OUTCOME,
@@ -34,6 +35,12 @@ _STANDING = {
     Stage.WITHDRAWING: "its withdrawal was sent, and not yet answered",
     Stage.WITHDRAWN: "withdrawn",
     Stage.REVOKED: "revoked at Microsoft, by another hand than this program's",
+}
+_OF_STATE = {
+    State.LEAVING: "to be withdrawn, and live until then",
+    State.PERHAPS_LEAVING: "to be withdrawn, and perhaps live until then",
+    State.NOT_WANTED: "to be withdrawn, and never taken",
+    State.EXPIRED: "expired",
 }
 # An object at one of these has Microsoft's words, if it has any; at the others they say why it left.
 _WORDS_ARE_MICROSOFTS = (Stage.PENDING, Stage.SENDING, Stage.REJECTED, Stage.WITHDRAWING, Stage.REVOKED)
@@ -69,6 +76,8 @@ class LedgerView:
             "sourcesystem": self.destination.sourcesystem,
             "name": self.destination.name_in(self.settings) or "",
             "in_settings": self.destination.is_of(self.settings),
+            "given_up": str((self._facts.last_run or {}).get("given_up") or ""),
+            "blocked": self._facts.blocked,
             "refused_withdrawals": list((self._facts.last_run or {}).get("refused_withdrawals", [])),
             "objects": [self._object(record) for record in self.matches.objects],
             "skipped": [self._skipped(attribute) for attribute in skipped],
@@ -97,10 +106,13 @@ class LedgerView:
     def _object(self, record: ObjectRecord) -> Json:
         indicator = record.indicator
         origin = self._origin(record)
+        held = [hold for event in dict.fromkeys(event for event, _ in origin) for hold in self._held(event)]
         words_are_microsofts = record.stage in _WORDS_ARE_MICROSOFTS
         return {
             "id": record.id,
             "standing": self._standing(record),
+            "state": str(state_of(record, self.now)),
+            "newer_form": str(newer_form_of(record, self.now)),
             "stage": str(record.stage),
             "not_taken": record.not_taken,
             "life": record.life,
@@ -108,16 +120,18 @@ class LedgerView:
             "accepted_at": iso_time(record.accepted_at),
             "sent_at": iso_time(record.sent_at),
             "valid_until": iso_time(record.valid_until),
+            "live_until": iso_time(record.live_until if record.live else None),
             "why": record.leaving or ("" if words_are_microsofts else record.words),
             "microsoft": record.words if words_are_microsofts else "",
-            "advice": self._advice(record),
+            "advice": self._advice(record, held),
             "refused": self._refused(record, {event for event, _ in origin}),
-            "held": [hold for event in dict.fromkeys(event for event, _ in origin) for hold in self._held(event)],
+            "held": held,
             "from": [
                 {"attribute": uuid, "event": event, "url": event_url(self.settings.misp_domain, event)}
                 for event, uuid in origin
             ],
             "pattern": record.pattern,
+            "value": record.value,
             "name": indicator.get("name"),
             "confidence": indicator.get("confidence"),
             "tlp": next((_TLP[ref] for ref in indicator.get("object_marking_refs", []) if ref in _TLP), None),
@@ -126,29 +140,30 @@ class LedgerView:
         }
 
     def _standing(self, record: ObjectRecord) -> str:
-        if record.leaving and (record.not_taken or not record.revoked):
-            return f"to be withdrawn, and {'live until then' if record.is_in_sentinel(self.now) else 'never taken'}"
+        state = state_of(record, self.now)
+        if state in _OF_STATE:
+            return _OF_STATE[state]
         if record.stage == Stage.ACCEPTED:
-            return "live" if record.live_until > self.now else "expired"
-        before = ", and live as it was accepted before" if self._lives_on(record) else ""
+            return "live"
+        before = ", and live as it was accepted before" if state is State.LIVE else ""
         unanswered = record.stage == Stage.PENDING and record.perhaps_taken
         standing = _STANDING[Stage.PENDING if record.not_taken else Stage.SENDING if unanswered else record.stage]
         return f"{standing}{before}"
 
-    def _lives_on(self, record: ObjectRecord) -> bool:
-        return record.live and not record.revoked and record.accepted_until > self.now
-
-    def _advice(self, record: ObjectRecord) -> str:
-        blocked = self._facts.blocked
-        if blocked and record.stage in WITHOUT_OUTCOME:
-            return f"it is sent {blocked.once}"
-        if record.leaving and (record.not_taken or not record.revoked):
-            return advice.WITHDRAW
-        if record.stage == Stage.WITHDRAWN:
+    def _advice(self, record: ObjectRecord, held: Sequence[Json]) -> str:
+        """Say what is to be done about an object, by what the ledger knows alone."""
+        state = state_of(record, self.now)
+        if state is State.WITHDRAWN:
             return advice.for_withdrawal(record.words)
-        if record.stage == Stage.ACCEPTED:
-            return "" if record.valid_until > self.now else advice.FOR_SKIP[Skip.EXPIRED]
-        return _ADVICE[record.stage]
+        if state is State.EXPIRED:
+            return advice.FOR_SKIP[Skip.EXPIRED]
+        if not self.destination.is_of(self.settings):
+            return "" if record.stage == Stage.ACCEPTED and not record.leaving else advice.NAME_IT
+        if held:
+            return advice.HELD if state in MAY_BE_LIVE else advice.PUBLISH
+        if (blocked := self._facts.blocked) and record.stage in WITHOUT_OUTCOME:
+            return f"it is {'withdrawn' if record.leaving else 'sent'} {blocked.once}"
+        return advice.WITHDRAW if state in LEAVING else _ADVICE.get(record.stage, "")
 
     def _refused(self, record: ObjectRecord, events: set[str]) -> list[Json]:
         """Name the events of a live object from which nothing was withdrawn, as a guard held it back."""
@@ -219,7 +234,7 @@ class LedgerView:
             return []
         until = event.held_since + self.settings.unpublished_grace_days * DAY
         times = {"since": iso_time(event.held_since), "until": iso_time(until)}
-        return [{"event": uuid, **times, "advice": advice.HELD}]
+        return [{"event": uuid, **times, "over": until <= self.now, "advice": advice.HELD}]
 
 
 def iso_time(seconds: int | None) -> str | None:
