@@ -13,6 +13,7 @@ from sandbox.azure.app import AzureState
 from sandbox.faults import Fault
 from sandbox.samples import demo_misp
 from sandbox.serve import Sandbox
+from tests.support import hosts, misp_event
 from tests.support.processes import Host
 
 OTHER = "44444444-4444-4444-8444-444444444444"
@@ -73,6 +74,14 @@ def test_in_cron_a_good_run_says_nothing_and_its_log_ends_with_the_verdict(host)
     assert (done.stdout, done.stderr) == ("", "")
     log = (night.config.parent / "misp2sentinel.log").read_text()
     assert re.search(r"INFO Summary: \{.*\n.* INFO Verdict: OK: 45 sent, 0 withdrawn, 23 skipped, in \d+ s\n$", log)
+
+
+def test_quiet_leaves_the_summary_out_and_a_failure_in(host, box):
+    night = host()
+    assert night.show("-q").text == ""
+    role(box)
+    box.misp.load([misp_event(1, hosts(1))])
+    assert night.show("-q").lines[0].startswith("✗ FAILED: the app lacks the role")
 
 
 def role(box):
