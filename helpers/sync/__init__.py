@@ -6,7 +6,7 @@ from helpers.sync.event_selection import RunConditions, needs_published, number_
 from helpers.sync.object_planner import ObjectPlanner
 from helpers.sync.ownership import VALUE_NAMESPACE, DesiredObject, attribute_key, value_key
 from helpers.sync.plan import decide_objects, value_in
-from helpers.sync.report import Report
+from helpers.sync.report import Problem, Report, problems_of, shared_problems
 from helpers.sync.run import Progress, make_state_dir, opened
 from helpers.sync.survey import Surveyor
 from helpers.sync.withdrawals import WithdrawalLimits, accepting, named, to_type
@@ -16,6 +16,7 @@ __all__ = [
     "Delivery",
     "DesiredObject",
     "ObjectPlanner",
+    "Problem",
     "Progress",
     "Report",
     "RunConditions",
@@ -30,7 +31,9 @@ __all__ = [
     "needs_published",
     "number_of_full_run",
     "opened",
+    "problems_of",
     "settings_fingerprint",
+    "shared_problems",
     "to_type",
     "value_in",
     "value_key",

@@ -21,7 +21,7 @@ from helpers.process import interrupts
 from helpers.settings import Settings, cross_checks
 from helpers.sync.delivery import Delivery
 from helpers.sync.destination import DestinationRun, RunOptions
-from helpers.sync.report import Report
+from helpers.sync.report import Report, problems_of
 from helpers.sync.shared_reading import SharedReading
 
 logger = logging.getLogger(__name__)
@@ -255,7 +255,7 @@ def _outcome(report: Report, cut_off: BaseException | None) -> _Outcome:
         return _Outcome(cut_off.exit_code, str(cut_off))
     if cut_off is not None:
         return _Outcome(ExitCode.OWN_FAULT, f"A fault of this program's own: {type(cut_off).__name__}: {cut_off}")
-    return _Outcome(report.exit_code, next(iter(report.troubles()), "") if report.exit_code else "")
+    return _Outcome(report.exit_code, problems_of(report)[0].text if report.exit_code else "")
 
 
 def _row(this_run: _Run, destination: DestinationRun, outcome: _Outcome) -> RunRecord:

@@ -5,9 +5,9 @@ from unittest import mock
 
 import pytest
 
-from helpers.commands.run.problems import problems_of
 from helpers.ledger import Stage
 from helpers.microsoft import Outcome, OutcomeState, OutgoingObject
+from helpers.sync.report import problems_of
 from helpers.sync.run import opened
 from helpers.sync.withdrawals import difference
 from sandbox.azure.app import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE_NAME

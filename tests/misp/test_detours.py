@@ -10,7 +10,7 @@ from werkzeug.serving import make_server
 from helpers.commands.run.summary import details
 from helpers.misp.detours import FEW, Detours
 from helpers.misp.paged_search import PagedSearch
-from helpers.sync.report import Report
+from helpers.sync.report import Report, problems_of, shared_problems
 from helpers.sync.run import Progress
 from sandbox.faults import Fault
 from sandbox.misp.app import create_app
@@ -95,13 +95,13 @@ def test_few_are_no_warning_and_more_are(what, count):
     report = Report(detours=detours)
     assert report.exit_code == 0
     assert report.as_json()["warnings"] == [detours.warning]
-    assert report.troubles() == [f"Warning: {detours.warning}"]
+    assert [problem.words for problem in problems_of(report)] == [detours.warning]
 
 
 def test_detours_are_reported_once_for_several_destinations():
     detours = Detours(failed=9, singly=50, reason="no")
     total = Report.of([Report("one", detours=detours), Report("two", detours=detours)], 3)
-    assert total.troubles() == [f"Warning: {detours.warning}"]
+    assert [problem.words for problem in shared_problems(total)] == [detours.warning]
     assert total.as_json()["misp_failed_requests"] == 9
     assert total.as_json()["events_read_singly"] == 50
 
@@ -203,7 +203,8 @@ def test_the_rate_limit_of_a_misp_without_tls_is_heard_too(tmp_path, box, plain_
 
 def test_a_misp_that_was_given_up_is_not_called_slow():
     report = Report(misp_error="no answer", detours=Detours(failed=9, reason="no answer"))
-    assert (report.troubles(), report.as_json()["warnings"]) == (["MISP failed: no answer"], [])
+    assert [problem.text for problem in problems_of(report)] == ["MISP failed: no answer"]
+    assert report.as_json()["warnings"] == []
 
 
 def test_events_that_their_page_lacks_are_counted_when_they_are_read_singly(box, tmp_path, monkeypatch, caplog):

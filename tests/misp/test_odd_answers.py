@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from helpers.sync.report import problems_of
 from sandbox.faults import Fault
 from tests.support import hosts, misp_event
 from tests.support.tls_site import TlsSite, sandbox
@@ -46,7 +47,7 @@ def test_no_answer_of_misps_is_a_fault_of_ours(site, tmp_path, path, body, statu
     site.misp.faults.add(Fault(path, "body" if status == 200 else "status", status=status, body=body, times=None))
     report = site.run()
     assert report.exit_code in (0, 1, 3) and not report.faults and not report.failure
-    assert all(trouble.isprintable() for trouble in report.troubles())
+    assert all(problem.text.isprintable() for problem in problems_of(report))
 
 
 @pytest.mark.parametrize("wait", ["9" * 5000, "1e400", "nan", "-1", "²", "", "x"])

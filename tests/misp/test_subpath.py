@@ -16,6 +16,7 @@ from helpers.commands.share import share
 from helpers.commands.withdraw import withdraw_all
 from helpers.misp.client import TRIES
 from helpers.stories import ShareOptions
+from helpers.sync.report import problems_of
 from sandbox.certificates import server_context
 from sandbox.faults import Fault
 from tests.support import Said, hosts, misp_event
@@ -103,7 +104,7 @@ def test_every_command_reaches_it(site):
     assert (withdrawn.exit_code, site.azure.live()) == (0, {})
     site.lose_ledger()
     adopted = adopt(site.settings().destinations(""), withdraw_unmatched=False, **options)
-    assert adopted.exit_code == 0, adopted.troubles()
+    assert adopted.exit_code == 0, problems_of(adopted)
     assert site.asked > 10
 
 

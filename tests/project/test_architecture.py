@@ -67,7 +67,7 @@ PURE = {
     *("stories.indicators", "stories.proposals", "stories.share_outcome", "stories.urls"),
     *("commands.explain.advice", "commands.explain.dates", "commands.explain.state", "commands.explain.items"),
     *("commands.explain.outlook", "commands.explain.sentences", "commands.explain.lines", "commands.explain.details"),
-    *("commands.init.settings_text", "commands.screen.line", "commands.run.how_far", "commands.run.problems"),
+    *("commands.init.settings_text", "commands.screen.line", "commands.run.how_far", "sync.report.problems"),
     *("commands.run.verdict", "commands.check.result"),
 }
 # The only modules of others that a pure module may use, beside what cannot reach out.

@@ -23,6 +23,7 @@ from helpers.settings import load
 from helpers.sync import delivery
 from helpers.sync.destination import RunOptions
 from helpers.sync.event_sync import EventSync
+from helpers.sync.report import problems_of
 from helpers.sync.run import make_state_dir, opened, run
 from sandbox.azure.app import AzureState
 from sandbox.azure.app import create_app as azure_app
@@ -185,8 +186,10 @@ def test_who_fails_delays_and_fails_no_other(make_site, tmp_path_factory):
     }
     assert "Microsoft Sentinel Contributor" in of(report, "site1").given_up
     assert "no answer" in of(report, "site2").given_up
-    words = "\n".join(report.troubles())
-    assert "site1: Microsoft failed" in words and "site2: Microsoft failed" in words and "site3" not in words
+    assert {part.name for part in report.parts if any(problem.fatal for problem in problems_of(part))} == {
+        "site1",
+        "site2",
+    }
     assert site.reading() == ["/events/restSearch"], "MISP was read once"
     assert of(report, "site2").states.total() == ATTRIBUTES
 
@@ -207,7 +210,7 @@ def test_what_microsoft_refuses_is_reported_by_its_name_and_its_keys(make_site, 
     assert report.exit_code == 1
     assert "ms_tenants['site3']['id'] is not an app of this tenant" in of(report, "site3").given_up
     assert "ms_tenants['site5']['workspaceId']" in of(report, "site5").given_up
-    assert "ms_auth[" not in "\n".join(report.troubles())
+    assert "ms_auth[" not in "\n".join(problem.text for part in report.parts for problem in problems_of(part))
     messages = [record.getMessage() for record in caplog.records]
     for name in ("site3", "site5"):
         assert [line for line in messages if line.startswith(f"{name}: Microsoft is given up for this run: ")]
@@ -220,8 +223,8 @@ def test_why_a_destination_took_nothing_is_reported_for_a_single_batch_too(make_
     site.fault(2, "reset-before")
     report = site.run()
     assert {part.name: part.exit_code for part in report.parts} == {**dict.fromkeys(NAMES, 0), "site2": 1}
-    assert report.troubles() == [
-        f"site2: {ATTRIBUTES} indicators are pending (no answer from Microsoft (firewall, ms_proxies, ms_verifycert, "
+    assert [problem.words for problem in problems_of(of(report, "site2"))] == [
+        f"{ATTRIBUTES} indicators are pending (no answer from Microsoft (firewall, ms_proxies, ms_verifycert, "
         "ms_endpoints?): connection reset by peer): each of them may have been taken, since no answer says otherwise; "
         "the next run sends them, as long as the filters find their events."
     ]

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from helpers.sync.report import problems_of
 from sandbox.faults import Fault
 from sandbox.misp.app import READONLY_KEY
 from sandbox.misp.records import ORGANISATION
@@ -271,7 +272,7 @@ class Machine(RuleBasedStateMachine):
 
     def _clean_run(self, *, full):
         report = self.process.run(full=full)
-        assert report.exit_code == 0, report.troubles()
+        assert report.exit_code == 0, problems_of(report)
         self._remember_clean(full)
 
     # -- what is followed, and compared ---------------------------------------------------------------

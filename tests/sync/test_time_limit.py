@@ -5,6 +5,7 @@ import pytest
 from helpers.indicators import CHUNK
 from helpers.microsoft.batch import OutcomeState
 from helpers.sync.event_sync import EventSync
+from helpers.sync.report import problems_of
 from sandbox.faults import Fault
 from tests.support import hosts, misp_event
 from tests.support.in_process import UPLOAD_PATH, OneProcess
@@ -63,7 +64,7 @@ def test_what_was_decided_in_time_has_arrived_and_the_rest_was_not_begun(site):
     assert 0 < first.events < EVENTS
     assert uploaded(site) == len(site.live()) > 0
     assert site.waiting.seconds - 1_000_000 < 9 * 60 + 2 * SECONDS_FOR_A_PAGE
-    assert "the next run goes on" in " ".join(first.troubles())
+    assert "the next run goes on" in problems_of(first)[0].words
 
 
 @pytest.mark.parametrize("why", ["asked for", "due"])
@@ -117,7 +118,7 @@ def test_a_run_in_which_nothing_was_done_says_so(site):
     site.settings = site.settings.model_copy(update={"max_run_minutes": 1})
     report = site.run()
     assert (report.exit_code, report.events, report.stopped) == (1, 0, True)
-    assert "raise max_run_minutes" in " ".join(report.troubles())
+    assert "raise max_run_minutes" in " ".join(problem.words for problem in problems_of(report))
 
 
 def test_without_a_ledger_it_says_that_the_next_run_begins_from_scratch(site):
@@ -125,7 +126,7 @@ def test_without_a_ledger_it_says_that_the_next_run_begins_from_scratch(site):
     first, second = site.run(), site.run()
     assert (first.exit_code, second.exit_code) == (1, 1)
     assert first.events == second.events
-    assert "the next run begins from scratch" in " ".join(first.troubles())
+    assert "the next run begins from scratch" in problems_of(first)[0].words
 
 
 @pytest.mark.parametrize("path", ["/users/view", "/events/index", "/events/restSearch", "/attributes/restSearch"])

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from helpers.commands.run.problems import Problem, problems_of
-from helpers.commands.run.verdict import Verdict, counts, label, sent, verdict_of
+from helpers.commands.run.verdict import Verdict, counts, label, sent, tone_of, verdict_of, withdrawn
 from helpers.commands.screen import SYMBOLS, Line, Tone, columns, looked_up
 from helpers.commands.screen import verdict as first_line
 from helpers.errors import ExitCode
+from helpers.sync import Problem, problems_of
 from helpers.text import counted, shorten
 
 if TYPE_CHECKING:
@@ -66,8 +66,9 @@ def closing(report: Report, verdict: Verdict, log: str) -> Iterator[Line]:
 def _problems(problems: Iterable[Problem], *, warnings: bool, indent: int = _INDENT) -> Iterator[Line]:
     for problem in problems:
         words = f"{problem.at}: {problem.words}" if problem.at else problem.words
-        mark, symbol = ("warning:", "") if warnings else ("", SYMBOLS[problem.tone])
-        yield Line(words, problem.tone, mark, indent, symbol=symbol)
+        tone = tone_of(problem)
+        mark, symbol = ("warning:", "") if warnings else ("", SYMBOLS[tone])
+        yield Line(words, tone, mark, indent, symbol=symbol)
         yield from _cases(problem)
 
 
@@ -138,6 +139,10 @@ def _sent(report: Report) -> str:
 
 def _rows_of_withdrawals(report: Report) -> Iterator[Row]:
     title = "to withdraw" if report.dry_run else "withdrawn"
+    done, planned = withdrawn(report), report.withdrawals.total()
+    if done != planned:
+        yield title, f"{done:,} of {planned:,}"
+        title = ""
     for reason, count in report.withdrawals.most_common():
         yield title, f"{count:,}: {reason}"
         title = ""

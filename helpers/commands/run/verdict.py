@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from helpers.commands.run.problems import Problem, problems_of, shared_problems
 from helpers.commands.screen import Tone
 from helpers.microsoft import OutcomeState
+from helpers.sync import Problem, problems_of, shared_problems
 from helpers.text import counted, duration
 
 if TYPE_CHECKING:
@@ -37,12 +37,17 @@ def verdict_of(report: Report) -> Verdict:
     if not report.exit_code:
         return _good(report, problems)
     cause, *others = problems
-    return Verdict(cause.tone, f"{label(report, cause)}: {cause.words}", cause, others)
+    return Verdict(tone_of(cause), f"{label(report, cause)}: {cause.words}", cause, others)
+
+
+def tone_of(problem: Problem) -> Tone:
+    """Return the colour of something that went wrong."""
+    return Tone.BAD if problem.fatal else Tone.ODD
 
 
 def label(report: Report, cause: Problem) -> str:
     """Return what a verdict begins with where something went wrong."""
-    if cause.tone is Tone.BAD:
+    if cause.fatal:
         return f"{FAILED} at {cause.at}" if cause.at else FAILED
     return DRY if report.dry_run else PARTLY
 
@@ -120,12 +125,12 @@ def _of_several(report: Report) -> Verdict:
     causes = [(part.name, cause) for part in report.parts if (cause := verdict_of(part).cause)]
     if not causes:
         return _good(report, shared)
-    name, cause = next(((name, cause) for name, cause in causes if cause.tone is Tone.BAD), causes[0])
-    alike = [other for _, other in causes if other.tone is cause.tone]
+    name, cause = next(((name, cause) for name, cause in causes if cause.fatal), causes[0])
+    alike = [other for _, other in causes if other.fatal is cause.fatal]
     where = "" if cause.at else f" at {_some(name, len(alike), len(report.parts))}"
     whose = "" if all(other == cause for other in alike) else f"{name}: "
     words = f"{label(report, cause)}{where}: {whose}{cause.words}"
-    return Verdict(cause.tone, words, cause, [problem for problem in shared if problem != cause])
+    return Verdict(tone_of(cause), words, cause, [problem for problem in shared if problem != cause])
 
 
 def _some(name: str, some: int, of: int) -> str:

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from helpers.commands.screen import Tone
 from helpers.errors import ExitCode
 from helpers.microsoft import taken_apart
 from helpers.text import counted, shorten
 
 if TYPE_CHECKING:
-    from helpers.sync import Report
+    from helpers.sync.report.report import Report
 
 Rows = tuple[tuple[str, str], ...]
 
@@ -34,17 +33,23 @@ _REVOKED = (
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that went wrong: BAD where it ended the run, or a destination's part in it.
+    """One thing that went wrong; ``fatal`` where it ended the run, or a destination's part in it.
 
-    ``at`` is who failed, where the words do not say so. ``cases`` are what it happened to and how, and ``particulars``
-    ids and the like, as (name, value).
+    ``at`` is who failed, where the words do not say so. ``cases`` are what it happened to and how, ``particulars`` ids
+    and the like, as (name, value), and ``whole`` is the text that was taken apart into these and the words.
     """
 
     words: str
-    tone: Tone = Tone.ODD
+    fatal: bool = False
     at: str = ""
     cases: Rows = field(default=(), compare=False)
     particulars: Rows = field(default=(), compare=False)
+    whole: str = field(default="", compare=False)
+
+    @property
+    def text(self) -> str:
+        """Return it as one text, as ledgers keep it."""
+        return f"{self.at} failed: {self.whole or self.words}" if self.at else self.whole or self.words
 
 
 def problems_of(report: Report) -> list[Problem]:
@@ -62,15 +67,15 @@ def shared_problems(report: Report) -> list[Problem]:
 def _endings(report: Report) -> Iterator[Problem]:
     """Yield why the run, or this destination's part in it, came to its end: at MISP, here, at Microsoft."""
     if report.misp_error:
-        yield _bad(report.misp_error, at="MISP")
+        yield _ended(report.misp_error, at="MISP")
     if report.unread:
         events = counted(len(report.unread), "event", "events")
-        yield Problem(_UNREAD.format(events), Tone.BAD, "MISP", _cases(_apart(report.unread), len(report.unread)))
+        yield Problem(_UNREAD.format(events), True, "MISP", _cases(_apart(report.unread), len(report.unread)))
     if report.failure:
         busy = report.failure_code == ExitCode.RUN_ACTIVE
-        yield Problem(report.failure) if busy else _bad(report.failure)
+        yield Problem(report.failure) if busy else _ended(report.failure)
     if report.given_up:
-        yield _bad(report.given_up)
+        yield _ended(report.given_up)
 
 
 def _remainders(report: Report) -> Iterator[Problem]:
@@ -87,9 +92,9 @@ def _remainders(report: Report) -> Iterator[Problem]:
     yield from map(Problem, report.waiting())
 
 
-def _bad(text: str, at: str = "") -> Problem:
+def _ended(text: str, at: str = "") -> Problem:
     sentence, particulars = taken_apart(text)
-    return Problem(sentence, Tone.BAD, at, particulars=particulars)
+    return Problem(sentence, fatal=True, at=at, particulars=particulars, whole=text)
 
 
 def _rejected(report: Report) -> Problem:

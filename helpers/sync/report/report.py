@@ -21,12 +21,6 @@ from helpers.text import counted, shorten
 logger = logging.getLogger(__name__)
 
 EXAMPLES = 3
-_TIME_UP = "The run's time was up (max_run_minutes): {}."
-_REVOKED = (
-    "Microsoft keeps {} ids as revoked of which the ledger did not know: it is an older one (restored from a backup?), "
-    "or somebody else revoked them. The next run sends these indicators under new ids; what else may differ, and how "
-    "to have all of it right at once, is in docs/ledger.md#when-the-ledger-and-sentinel-differ."
-)
 _SUMS = (
     "attributes",
     "indicators",
@@ -38,8 +32,6 @@ _SUMS = (
     "not_taken",
     "withdrawals_not_taken",
 )
-_GOES_ON = "the next run goes on"
-_BEGINS_AGAIN = 'the next run begins from scratch and may never come to the end, since state_url is "none"'
 
 
 class Rejection(NamedTuple):
@@ -311,33 +303,6 @@ class Report:
         """What went well, but not as it should."""
         slow = "" if self.misp_error else self.detours.warning  # MISP was given up: that says it all
         return [*self.warnings, *filter(None, [slow])]
-
-    @property
-    def _warned(self) -> list[str]:
-        return [f"Warning: {warning}" for warning in self.all_warnings]
-
-    def troubles(self) -> list[str]:
-        """What the operator should know of a run that did not go well, a sentence each."""
-        if self.parts:
-            of_parts = [f"{part.name}: {trouble}" for part in self.parts for trouble in part.troubles()]
-            shared = [f"MISP failed: {self.misp_error}"] if self.misp_error else []
-            shared += self._warned
-            return shared + [trouble for trouble in of_parts if not trouble.endswith(tuple(shared))]
-        sentences = [f"MISP failed: {self.misp_error}"] if self.misp_error else []
-        sentences += [f"Event could not be read: {unread}" for unread in self.unread]
-        sentences += [
-            f"A fault of MISP2Sentinel's own, please report it (the log has more); event {fault}"
-            for fault in self.faults
-        ]
-        sentences += [f"Nothing was withdrawn: {refusal}" for refusal in self.refusals]
-        sentences += [f"Microsoft failed: {self.given_up}"] if self.given_up else []
-        sentences += [f"Nothing was done here: {self.failure}"] if self.failure else []
-        sentences += [_TIME_UP.format(_GOES_ON if self.keeps_ledger else _BEGINS_AGAIN)] if self.stopped else []
-        sentences += self._warned
-        sentences += [_REVOKED.format(self.revoked_ids)] if self.revoked_ids else []
-        sentences += [f"Rejected: {rejection}" for rejection in self.rejections]
-        sentences += self.waiting()
-        return sentences
 
     def waiting(self) -> list[str]:
         """Say what is pending and when it is sent; nothing in a dry run, where everything is."""
