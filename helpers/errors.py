@@ -5,6 +5,7 @@
     ├── UsageError                exit 2: the command line makes no sense
     ├── InputError                exit 2: a file named to convert cannot be read
     ├── EventNotFound             exit 2: the one event that a run was asked for is not there, or not to be sent
+    ├── Declined                  exit 2: whoever was asked whether to withdraw something did not say yes
     ├── LedgerError               exit 2: the ledger cannot be used
     │   └── NoLedger              … since state_url is "none"
     ├── LedgerRefusal             exit 2: the ledger takes one row of many not, which costs a run only its event
@@ -74,6 +75,15 @@ class EventNotFound(SyncError):
     """The event that ``--uuid`` names is not there, not published or outside of the site's filters."""
 
     exit_code = ExitCode.SETTINGS
+
+
+class Declined(SyncError):
+    """A question before what cannot be undone was not answered with yes: nothing was done."""
+
+    exit_code = ExitCode.SETTINGS
+
+    def __init__(self) -> None:
+        super().__init__("Nothing was done: the answer was not yes. With --yes nobody is asked.")
 
 
 class LedgerError(SyncError):

@@ -17,6 +17,8 @@ from uuid import UUID, uuid5
 
 from constants import TLP_MARKINGS, AdoptionKind, WithdrawalReason
 from helpers.commands.run import show_report
+from helpers.commands.screen import question
+from helpers.commands.screen.question import Withdrawn
 from helpers.commands.withdraw import Withdrawal
 from helpers.errors import LedgerError, MispError, NoLedger, SettingsError
 from helpers.indicators import (
@@ -87,11 +89,17 @@ _TEXTS = ("name", "description", "pattern_type", "spec_version")
 
 
 def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
-    """Take over one destination, show what was done and return the exit code."""
+    """Take over one destination, show what was done and return the exit code; withdrawals are asked about first."""
+    destinations, force_withdraw = settings.destinations(arguments.workspace), arguments.force_withdraw
+    if arguments.withdraw_unmatched and question.is_to_be_asked(settings, arguments):
+        question.say_that_it_reads_twice()
+        dry = [only.model_copy(update={"dry_run": True, "write_parsed_indicators": False}) for only in destinations]
+        seen = adopt(dry, withdraw_unmatched=True, force_withdraw=force_withdraw, line=None)
+        question.ask([Withdrawn.of(seen, dry[0])])
     report = adopt(
-        settings.destinations(arguments.workspace),
+        destinations,
         withdraw_unmatched=arguments.withdraw_unmatched,
-        force_withdraw=arguments.force_withdraw,
+        force_withdraw=force_withdraw,
         line=say if arguments.list else None,
     )
     show_report(report, settings, arguments)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from constants import WithdrawalReason
 from helpers.commands.run import show_report
+from helpers.commands.screen import question
+from helpers.commands.screen.question import Withdrawn
 from helpers.errors import LedgerError, NoLedger
 from helpers.ledger import Ledger, ObjectRecord, known_destinations
 from helpers.microsoft import Clock, RateLimiters
@@ -17,7 +20,9 @@ from helpers.sync import Delivery, Report, WithdrawalLimits, accepting, make_sta
 
 
 def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
-    """Empty a destination, show what was done and return the exit code."""
+    """Empty a destination, show what was done and return the exit code; in a terminal it is asked about first."""
+    if question.is_to_be_asked(settings, arguments):
+        question.ask(what_would_be_withdrawn(settings, arguments.workspace, force_withdraw=arguments.force_withdraw))
     report = withdraw_all(
         settings,
         arguments.workspace,
@@ -92,24 +97,56 @@ def withdraw_all(
     Raises LedgerError for a workspace that the ledger does not know, NoLedger where there is none, RunActive when
     a run holds it.
     """
-    if not settings.keeps_ledger:
-        raise NoLedger
-    make_state_dir(settings)
     started = time.monotonic()
     report = Report(command="withdraw", dry_run=settings.dry_run, line=line)
+    command, clock, moment = ("withdraw", "--workspace", workspace), clock or Clock(), int(now())
     for destination in _destinations(settings, workspace):
-        with opened(destination) as ledger, ledger.hold_lock(destination.state_path):
-            ledger.recover()
-            command = ("withdraw", "--workspace", workspace)
-            withdrawal = Withdrawal(destination, ledger, report, clock or Clock(), int(now()), force_withdraw, command)
-            objects = ledger.every_live_object(withdrawal.now)
-            withdrawal.withdraw(objects, WithdrawalReason.WORKSPACE_LEFT, forget=True)
+        with _held(destination) as ledger:
+            _empty(Withdrawal(destination, ledger, report, clock, moment, force_withdraw, command))
     report.seconds = time.monotonic() - started
     return report
 
 
+def what_would_be_withdrawn(
+    settings: Settings, workspace: str, *, force_withdraw: bool, now: Callable[[], float] = time.time
+) -> list[Withdrawn]:
+    """Return what ``withdraw_all`` would withdraw, at each destination; raises what that raises."""
+    dry = settings.model_copy(update={"dry_run": True, "write_parsed_indicators": False})
+    in_use = {_place(destination) for destination in settings.destinations()}
+    found = []
+    for destination in _destinations(dry, workspace):
+        report = Report(command="withdraw", dry_run=True)
+        with _held(destination) as ledger:
+            _empty(Withdrawal(destination, ledger, report, Clock(), int(now()), force_withdraw, ()))
+        found.append(Withdrawn.of(report, destination, comes_back=_place(destination) in in_use))
+    return found
+
+
+@contextmanager
+def _held(destination: Settings) -> Iterator[Ledger]:
+    with opened(destination) as ledger, ledger.hold_lock(destination.state_path):
+        ledger.recover()
+        yield ledger
+
+
+def _empty(withdrawal: Withdrawal) -> None:
+    objects = withdrawal.ledger.every_live_object(withdrawal.now)
+    withdrawal.withdraw(objects, WithdrawalReason.WORKSPACE_LEFT, forget=True)
+
+
+def _place(destination: Settings) -> tuple[str, str]:
+    """Return what objects belong to."""
+    return destination.workspace_key.lower(), destination.sourcesystem
+
+
 def _destinations(settings: Settings, workspace: str) -> list[Settings]:
-    """Return the settings for each destination of a workspace, also of one that they do not name; or the one named."""
+    """Return the settings for each destination of a workspace, also of one that they do not name; or the one named.
+
+    Raises LedgerError for a workspace that the ledger does not know, NoLedger where there is none.
+    """
+    if not settings.keeps_ledger:
+        raise NoLedger
+    make_state_dir(settings)
     known = known_destinations(settings.ledger_url)
     wanted = _of_name(settings, workspace, known)
     wanted = wanted or [(id_, source) for id_, source in known if id_.lower() == workspace.lower()]
@@ -122,7 +159,7 @@ def _destinations(settings: Settings, workspace: str) -> list[Settings]:
 def _of_name(settings: Settings, name: str, known: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return the known destinations that the settings call by this name, where it is not just their workspace."""
     called = {
-        (destination.workspace_key.lower(), destination.sourcesystem)
+        _place(destination)
         for destination in settings.destinations()
         if name.lower() == destination.name.lower() != destination.workspace_key.lower()
     }

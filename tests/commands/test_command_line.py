@@ -85,6 +85,7 @@ OPTIONS_OF_A_RUN = [
     ["--json"],
     ["--dry-run", "--list"],
     ["--force-withdraw"],
+    ["--yes"],
     ["--full"],
     ["--retry-rejected"],
     ["--quiet"],

@@ -13,6 +13,7 @@ PLANS = {
     "dry_run": "send nothing and remember nothing, show what would be done",
     "list": "with --dry-run: every line of the plan",
     "force_withdraw": "withdraw also what the guards hold back",
+    "yes": "in a terminal, do not ask before something is withdrawn for ever",
 }
 RUNS = {
     "full": "read everything again, and send what differs",

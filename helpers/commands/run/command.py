@@ -11,7 +11,9 @@ from collections.abc import Callable
 from helpers.commands.run import summary
 from helpers.commands.run.progress_bar import progress_bar
 from helpers.commands.run.verdict import verdict_of
-from helpers.commands.screen import Screen
+from helpers.commands.screen import Screen, question
+from helpers.commands.screen.question import Withdrawn
+from helpers.errors import ExitCode
 from helpers.log import redact
 from helpers.settings import Settings
 from helpers.sync import Report, RunOptions, run
@@ -22,11 +24,35 @@ logger = logging.getLogger(__name__)
 def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
     """Bring Sentinel in step with MISP, show what was done and return the exit code."""
     options = RunOptions(arguments.uuid or "", arguments.full, arguments.retry_rejected, arguments.force_withdraw)
-    line = say if arguments.list else None
-    with progress_bar(arguments) as progress:
-        report = run.run(settings, options, workspace=arguments.workspace, progress=progress, line=line)
+    report = _ask(settings, options, arguments) or _run(settings, options, arguments, say)
     show_report(report, settings, arguments)
     return report.exit_code
+
+
+def _run(
+    settings: Settings, options: RunOptions, arguments: Namespace, say: Callable[[str], None] | None = None
+) -> Report:
+    line = say if arguments.list else None
+    with progress_bar(arguments) as progress:
+        return run.run(settings, options, workspace=arguments.workspace, progress=progress, line=line)
+
+
+def _ask(settings: Settings, options: RunOptions, arguments: Namespace) -> Report | None:
+    """Ask whether to withdraw what --force-withdraw would; return the report of the dry run where that failed.
+
+    Nothing where the run may go on. Raises Declined.
+    """
+    if not (options.force_withdraw and question.is_to_be_asked(settings, arguments)):
+        return None
+    question.say_that_it_reads_twice()
+    dry = settings.model_copy(update={"dry_run": True, "write_parsed_indicators": False})
+    seen = _run(dry, options, arguments)
+    if seen.exit_code > ExitCode.UNFINISHED:
+        return seen
+    destinations = {destination.name: destination for destination in settings.destinations(arguments.workspace)}
+    parts = [(destinations[part.name], part) for part in seen.parts] or [(next(iter(destinations.values())), seen)]
+    question.ask([Withdrawn.of(part, destination) for destination, part in parts])
+    return None
 
 
 def show_report(report: Report, settings: Settings, arguments: Namespace) -> None:
