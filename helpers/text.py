@@ -33,9 +33,10 @@ def printable(text: str, keep: str = "") -> str:
     )
 
 
-def counted(number: int, one: str, several: str) -> str:
+def counted(number: float, one: str, several: str) -> str:
     """Return a number with the word for what is counted: ``1 story``, ``1,200 stories``."""
-    return f"{number:,} {one if number == 1 else several}"
+    shown = f"{number:,}" if isinstance(number, int) else f"{number:g}"
+    return f"{shown} {one if number == 1 else several}"
 
 
 def duration(seconds: float) -> str:

@@ -41,6 +41,7 @@ from helpers.stories import (
     proposals_in,
     read_event,
 )
+from helpers.text import counted
 
 STATE = "stories.json"
 _FORM = 2
@@ -75,7 +76,8 @@ def collect(
     moment = int(now())
     minutes = settings.misp_stories.refresh_interval
     if not full and 0 <= moment - known.good_at < minutes * 60:
-        note(f"nothing to do: the last good collection is less than {minutes} minutes old (refresh_interval)")
+        age = counted(minutes, "minute", "minutes")
+        note(f"nothing to do: the last good collection is less than {age} old (refresh_interval)")
         return ExitCode.DONE
     writer = MispWriter(settings, sleep)
     collection = Collection(settings, writer, key_owner(writer, settings), Known() if full else known, full, moment)
@@ -86,7 +88,8 @@ def collect(
         note(f"event {uuid} could not be read: {words}")
     good_at = known.good_at if collection.unread else moment
     memory.write(Known(good_at, collection.seen))
-    note(f"{collection.written} stories, {collection.unchanged} unchanged since the last collection")
+    stories = counted(collection.written, "story", "stories")
+    note(f"{stories}, {collection.unchanged} unchanged since the last collection")
     return ExitCode.MISP if collection.unread else ExitCode.DONE
 
 

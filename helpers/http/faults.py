@@ -9,6 +9,7 @@ from typing import TypeVar
 import requests
 
 from helpers.http.origin import shown
+from helpers.text import counted
 
 _WRAPPED = ("ConnectionPool(", "Connection aborted")
 _OBJECT = re.compile(r"<[^<>]* at 0x[0-9a-f]+>(?:, |: )?")
@@ -48,7 +49,8 @@ class AnswerTooSlow(Unacceptable):
     """The answer was not complete in its time, in ``seconds``; ``of`` says whose it was where it was a proxy's."""
 
     def __init__(self, seconds: float, of: str = "") -> None:
-        super().__init__(f"the answer {of and f'of {of} '}was not complete after {seconds / 60:g} minutes")
+        time = counted(seconds / 60, "minute", "minutes")
+        super().__init__(f"the answer {of and f'of {of} '}was not complete after {time}")
 
 
 class ProxyFailed(requests.RequestException):

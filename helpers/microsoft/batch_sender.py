@@ -19,6 +19,7 @@ from helpers.microsoft.client import MicrosoftClient, Reply
 from helpers.microsoft.rate_limit import ASKED_TO_WAIT, RateLimiters
 from helpers.microsoft.responses import NextStep, Verdict, blocked_by
 from helpers.process import interrupts
+from helpers.text import counted
 
 logger = logging.getLogger(__name__)
 
@@ -191,7 +192,8 @@ def _summary(verdict: Verdict) -> str:
     if not refused:
         return verdict.words
     first, words = next(iter(refused.items()))
-    return f"{len(refused)} objects {'rejected' if verdict.rejected else 'failed'}, the first at {first}: {words}"
+    objects = counted(len(refused), "object", "objects")
+    return f"{objects} {'rejected' if verdict.rejected else 'failed'}, the first at {first}: {words}"
 
 
 def _backoff(state: tenacity.RetryCallState) -> float:

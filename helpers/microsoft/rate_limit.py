@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from helpers.process import interrupts
+from helpers.text import counted
 
 WINDOW = 60.0
 # When a request has reached Microsoft is known to be before its answer; one that takes longer is counted from here.
@@ -93,7 +94,8 @@ class RateLimiter:
         """Say why nothing goes through: Microsoft said so, or the minute's requests are used up."""
         with self._changed:
             asked = self._closed_until > self._clock.now()
-        return ASKED_TO_WAIT if asked else f"The limit of {self._per_minute} requests a minute is used up"
+        limit = counted(self._per_minute, "request", "requests")
+        return ASKED_TO_WAIT if asked else f"The limit of {limit} a minute is used up"
 
     def _new_slot(self) -> Slot:
         slot = Slot(self._clock.now() + ON_THE_WAY)

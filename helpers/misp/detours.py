@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from helpers.text import counted
+
 # More than so many failed requests, or events read one by one, in a run are no accident.
 FEW = 3
 
@@ -32,8 +34,9 @@ class Detours:
         """Say that the run was slower than it should be; empty when there was little of it."""
         if max(self.failed, self.singly) <= FEW:
             return ""
+        failed, singly = counted(self.failed, "request", "requests"), counted(self.singly, "event", "events")
         return (
-            f"MISP could not be read as planned: {self.failed:,} requests failed (the first: {self.reason}), "
-            f"{self.singly:,} events were read one by one. That takes many times as long; "
+            f"MISP could not be read as planned: {failed} failed (the first: {self.reason}), {singly} read one by one. "
+            "That takes many times as long; "
             "the log says what was asked (docs/troubleshoot.md#misp-could-not-be-read-as-planned)."
         )

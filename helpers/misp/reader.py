@@ -270,7 +270,7 @@ class MispReader:
                 self.changed.add(listed.uuid)
             return []
         if missing:
-            words = f"{len(missing)} of {len(group)} events were not in their page"
+            words = f"the page lacked {len(missing)} of {len(group)} events"
             self._search.log_detour("one by one", words, MispError("MISP listed them, and did not deliver them"))
         return [event for listed in missing for event in self._read([listed], filters, 2, planned=False)]
 

@@ -34,6 +34,7 @@ from helpers.stories.misp_writer import KeyOwner, MispWriter
 from helpers.stories.proposals import Proposals
 from helpers.stories.share_outcome import ShareOptions, ShareOutcome
 from helpers.stories.story import Story
+from helpers.text import counted
 
 PASSES = 3
 # Changes without which a story is not what it should be; the others are noted.
@@ -104,7 +105,8 @@ class StoryShare:
         indicators, unclear, long_words = indicators_in(story)
         notes = self.outcome.notes
         if long_words:
-            notes.append(f"words of more than {WINDOW:,} characters are no indicators: {long_words} were left out")
+            be = "was" if long_words == 1 else "were"
+            notes.append(f"words of more than {WINDOW:,} characters are no indicators: {long_words:,} {be} left out")
         notes += [f"{address} is no indicator: it is not clear what is requested with it" for address in unclear]
         values = [indicator.value for indicator in indicators]
         listed = self.writer.on_warninglists(values) if values else {}
@@ -191,7 +193,7 @@ class StoryShare:
             raise StoryStopped("blocked", reason) from error
         of_others = sum(str(proposal.get("org_id")) != self.key_owner.organisation_id for proposal in pending)
         if of_others:
-            what = f"{of_others} proposals of others are" if of_others > 1 else "1 proposal of others is"
+            what = counted(of_others, "proposal of others is", "proposals of others are")
             reason = f"{what} pending and would be overwritten: decide on {self._url(event)}, or use --force"
             raise StoryStopped("blocked", reason)
 
@@ -313,7 +315,9 @@ class StoryShare:
         self._settle(desired, event, new=new)
         changed = self.outcome.state != "unchanged"
         if changed:
-            self.outcome.notes.append(f"our extension with {len(desired.items)} news items: {self.outcome.url}")
+            self.outcome.notes.append(
+                f"our extension with {counted(len(desired.items), 'news item', 'news items')}: {self.outcome.url}"
+            )
         self.outcome.url = url
         return changed
 

@@ -47,6 +47,7 @@ from helpers.sync.withdrawals import (
     with_count,
     without_days,
 )
+from helpers.text import counted
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ _DIFFERS = (
     "The workspace and the ledger differ: {}. Was it emptied, or an older ledger restored? What to do: "
     "docs/ledger.md#when-the-ledger-and-sentinel-differ."
 )
-_NO_EVENT = "MISP shows no event at all, and {} live objects came from events of it"
+_NO_EVENT = "MISP shows no event at all, and {} came from events of it"
 
 
 @dataclass(frozen=True)
@@ -325,7 +326,8 @@ class DestinationSync:
         live = self.destination.ledger.live_of(self.surveyor.known, self._now)
         if live and self._absence_counts and not self.options.force_withdraw:
             self._blind = True
-            self.destination.refuse(_NO_EVENT.format(live), self.options, self.view)
+            objects = counted(live, "live object", "live objects")
+            self.destination.refuse(_NO_EVENT.format(objects), self.options, self.view)
 
     def _note_sight(self, *, blind: bool) -> None:
         """Note whether MISP shows anything of ours; the days on which it does not count towards no grace."""

@@ -13,7 +13,7 @@ from helpers.indicators import DAY
 from helpers.ledger import EventRecord, LiveCount
 from helpers.process import invocation
 from helpers.settings import DEFAULT_CONFIG, Settings
-from helpers.text import shorten
+from helpers.text import counted, shorten
 
 # So many at once, or over a day, are never a mistake that costs more than it is worth to ask about.
 ALWAYS_ALLOWED = 100
@@ -53,16 +53,14 @@ class WithdrawalLimits:
 
     def refusal(self, count: int) -> str:
         """Return why so many may not leave; nothing where they may."""
+        of_live = f"{count:,} of {counted(self.live, 'live object', 'live objects')}"
         if not self.allows_at_once(count):
-            return (
-                f"{count} of {self.live} live objects would leave Sentinel, more than max_withdraw_percent "
-                f"({self.percent}) allows"
-            )
+            return f"{of_live} would leave Sentinel, more than max_withdraw_percent ({self.percent}) allows"
         if not self.allows_in_a_day(count):
+            be = "was" if self.live_before == 1 else "were"
             return (
-                f"{count} of {self.live} live objects would leave Sentinel, {self.left + count} within 24 hours of the "
-                f"{self.live_before} that were live before, which is more than max_withdraw_percent ({self.percent}) "
-                "allows"
+                f"{of_live} would leave Sentinel, {self.left + count:,} within 24 hours of the {self.live_before:,} "
+                f"that {be} live before, which is more than max_withdraw_percent ({self.percent}) allows"
             )
         return ""
 
@@ -96,10 +94,11 @@ def difference(there: int, live: int, known: int) -> str:
 
     The workspace counts what is revoked or has expired as well, and its count may lag.
     """
+    found = counted(there, "indicator", "indicators")
     if live - there > _far(live):
-        return f"it has {there} indicators of this sourcesystem, and by the ledger {live} are live there"
+        return f"it has {found} of this sourcesystem, and by the ledger {live:,} are live there"
     if there - known > _far(known):
-        return f"it has {there} indicators of this sourcesystem, and the ledger knows of {known}"
+        return f"it has {found} of this sourcesystem, and the ledger knows of {known:,}"
     return ""
 
 

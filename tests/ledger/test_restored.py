@@ -62,7 +62,7 @@ def test_what_was_withdrawn_after_the_backup_comes_back_under_its_next_life(make
     edited(site, 1, 0, to_ids=True, comment="flagged again")
     report = later(site)
     assert (report.exit_code, report.revoked_ids, report.as_json()["revoked_ids"]) == (1, 1, 1)
-    assert any("keeps 1 ids as revoked" in problem.words for problem in problems_of(report))
+    assert any("keeps 1 id as revoked" in problem.words for problem in problems_of(report))
     assert stages(site) == {Stage.ACCEPTED: 8, Stage.REVOKED: 1, "live": 8}
     assert len(site.live()) == 8
     report = later(site)
@@ -155,11 +155,11 @@ def test_a_refusal_for_revocation_is_told_from_others(words, state, withdrawn, e
     [
         (1000, 1000, 1000, ""),
         (900, 1000, 1500, ""),  # it lags
-        (899, 1000, 1500, "it has 899 indicators of this sourcesystem, and by the ledger 1000 are live there"),
+        (899, 1000, 1500, "it has 899 indicators of this sourcesystem, and by the ledger 1,000 are live there"),
         (0, 20, 20, ""),
         (0, 21, 21, "it has 0 indicators of this sourcesystem, and by the ledger 21 are live there"),
         (1650, 1000, 1500, ""),  # what is revoked or has expired counts there too
-        (1651, 1000, 1500, "it has 1651 indicators of this sourcesystem, and the ledger knows of 1500"),
+        (1651, 1000, 1500, "it has 1,651 indicators of this sourcesystem, and the ledger knows of 1,500"),
         (21, 0, 0, "it has 21 indicators of this sourcesystem, and the ledger knows of 0"),
     ],
 )

@@ -219,4 +219,4 @@ def test_events_that_their_page_lacks_are_counted_when_they_are_read_singly(box,
     monkeypatch.setattr(PagedSearch, "search", without_the_last)
     assert len(read(reader)) == 4
     assert reader.detours.singly == 1
-    assert "1 of 4 events were not in their page" in caplog.text
+    assert "the page lacked 1 of 4 events" in caplog.text

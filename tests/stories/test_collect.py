@@ -53,7 +53,7 @@ def test_a_story_is_collected_as_it_was_shared(site):
         "proposals": 0,
         "extensions": [],
     }
-    assert messages == ["1 stories, 0 unchanged since the last collection"]
+    assert messages == ["1 story, 0 unchanged since the last collection"]
 
 
 def test_sharing_what_was_collected_changes_nothing(site):
@@ -96,7 +96,7 @@ def test_what_others_extend_is_joined_and_sharing_it_changes_nothing(site):
     more = story(news_items=[item(), other_item()])
     assert site.share_one(more, publish=True)["outcome"] == "proposed"
     _, (collected,), messages = site.collect()
-    assert messages == ["1 stories, 0 unchanged since the last collection"]
+    assert messages == ["1 story, 0 unchanged since the last collection"]
     assert site.collect()[2] == ["0 stories, 1 unchanged since the last collection"]
     assert [news_item["id"] for news_item in collected["news_items"]] == [ITEM, OTHER_ITEM]
     note = collected["misp"]

@@ -74,7 +74,7 @@ def test_collected_stories_can_be_piped_into_share(box, tmp_path):
     assert host.run("share", str(file)).returncode == 0
     collected = host.run("collect", "--full")
     assert collected.returncode == 0
-    assert collected.stderr.strip() == "1 stories, 0 unchanged since the last collection"
+    assert collected.stderr.strip() == "1 story, 0 unchanged since the last collection"
     again = subprocess.run(
         [sys.executable, str(ROOT / "script.py"), "--config", str(host.config), "share", "-"],
         input=collected.stdout,

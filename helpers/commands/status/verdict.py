@@ -17,7 +17,7 @@ _NOT_THERE = "The destination that the settings name is not in the ledger: it ha
 _NO_RUN = "There has been no run yet with these settings."
 _CUT_OFF = "the run that began {} did not come to its end: it was cut off (kill, no memory left, a reboot)."
 _UNFINISHED = "a run that began {} has not ended (it is active, or was cut off)"
-_LATE = "LATE: no good run in the last {:g} hours (--max-age){}."
+_LATE = "LATE: no good run in the last {} (--max-age){}."
 _UNKNOWN = ", and a run of the future counts as unknown"
 _RESULTS = {
     ExitCode.DONE: "done",
@@ -144,7 +144,7 @@ def _some(name: str, some: int, of: int) -> str:
 
 def _lateness(answer: Json, ours: Sequence[Json]) -> str:
     ahead = any(destination["in_the_future"] for destination in ours)
-    return _LATE.format(answer["max_age_hours"], _UNKNOWN if ahead else "")
+    return _LATE.format(counted(answer["max_age_hours"], "hour", "hours"), _UNKNOWN if ahead else "")
 
 
 # -- where nothing failed ---------------------------------------------------------------------------

@@ -25,8 +25,8 @@ _TIME_UP = "the run's time was up (max_run_minutes): {}."
 _GOES_ON = "the next run goes on"
 _BEGINS_AGAIN = 'the next run begins from scratch and may never come to the end, since state_url is "none"'
 _REVOKED = (
-    "Microsoft keeps {} ids as revoked of which the ledger did not know: it is an older one (restored from a backup?), "
-    "or somebody else revoked them. The next run sends these indicators under new ids; what else may differ, and how "
+    "Microsoft keeps {} as revoked of which the ledger did not know: it is an older one (restored from a backup?), or "
+    "somebody else did that. The next run sends what is wanted of it under another id; what else may differ, and how "
     "to have all of it right at once, is in docs/ledger.md#when-the-ledger-and-sentinel-differ."
 )
 
@@ -88,7 +88,7 @@ def _remainders(report: Report) -> Iterator[Problem]:
     if report.rejections:
         yield _rejected(report)
     if report.revoked_ids:
-        yield Problem(_REVOKED.format(report.revoked_ids))
+        yield Problem(_REVOKED.format(counted(report.revoked_ids, "id", "ids")))
     yield from map(Problem, report.waiting())
 
 
