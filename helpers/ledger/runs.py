@@ -63,6 +63,7 @@ class RunRecord:
     rejected: int = 0
     pending: int = 0
     not_taken: int = 0
+    withdrawals_rejected: int = 0
     withdrawals_pending: int = 0
     unchanged: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)

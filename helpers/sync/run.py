@@ -34,8 +34,8 @@ _ADOPT = (
 READING = 5 / 6
 # What the row of a run has as its report has it.
 _IN_ROWS = (
-    *("events", "attributes", "accepted", "withdrawn", "rejected", "pending", "not_taken", "withdrawals_pending"),
-    *("unchanged", "skipped", "requests", "seconds"),
+    *("events", "attributes", "accepted", "rejected", "pending", "not_taken", "unchanged", "skipped"),
+    *("withdrawn", "withdrawals_rejected", "withdrawals_pending", "requests", "seconds"),
 )
 ADOPT_FIRST = (
     "The ledger holds nothing for this destination yet. If Sentinel holds indicators of this sourcesystem already, "

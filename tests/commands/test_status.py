@@ -16,7 +16,7 @@ from helpers.commands.status import status
 from helpers.commands.status.moments import Watch, ago
 from helpers.commands.status.run_table import run_table
 from helpers.indicators import DAY
-from helpers.ledger.records import EventRecord, Stage
+from helpers.ledger.records import Blocked, EventRecord, Stage
 from helpers.ledger.runs import RunKind, RunRecord
 from helpers.ledger.store import Ledger
 from helpers.settings import MsAuth
@@ -528,7 +528,22 @@ def test_an_older_ledger_has_no_row_and_its_report_says_what_was_done(settings, 
     keep(last_run={**DONE, "planned": {"new": 4}, "withdrawals": {GONE: 2, LEFT_FILTERS: 1}, "rejected": 5})
     assert "4 new, 3 withdrawn, 5 rejected" in ask(settings)[2]
     keep(last_run=DONE)
-    assert "nothing was to be sent or withdrawn" in ask(settings)[2]
+    assert "nothing was sent or withdrawn" in ask(settings)[2]
+
+
+@pytest.mark.parametrize("outcome", ["rejected", "pending"])
+def test_withdrawals_that_were_not_made_are_said_of_a_run(settings, keep, outcome):
+    run = RunRecord(DONE["at"], exit_code=4, seconds=34, **{f"withdrawals_{outcome}": 2})
+    keep(last_run={**DONE, "exit_code": 4}, runs=[RunRecord(DONE["at"] - DAY, new=1), run])
+    text = ask(settings)[2]
+    assert f"            2 withdrawals {outcome}\n" in text and "nothing was sent" not in text
+    head, row = [line for line in text.splitlines() if "last runs" in line or "34 s" in line][-2:]
+    assert row[head.index(outcome) :].split()[0] == row[: head.index(outcome) + len(outcome)].split()[-1] == "2"
+
+
+def test_what_is_in_flight_is_sent_again_once_what_is_in_the_way_is_mended(settings, keep):
+    keep(object_record(stage=Stage.SENDING, live=True, perhaps_taken=True), last_run=DONE, blocked=Blocked.ROLE)
+    assert "1 sent and not yet answered, sent again once the role is given\n" in ask(settings)[2]
 
 
 def test_zero_rows_are_left_out(settings, keep):

@@ -55,6 +55,7 @@ WHOLE = RunRecord(
     rejected=9,
     pending=10,
     not_taken=15,
+    withdrawals_rejected=17,
     withdrawals_pending=16,
     unchanged=11,
     skipped={"no_to_ids": 12},
@@ -103,7 +104,7 @@ def test_whatever_stands_in_a_row_it_can_be_shown(stored, kind):
 def test_a_row_is_small_whatever_happened():
     huge = dict.fromkeys(("exit_code", "events", "attributes", "new", "changed", "renewed", "again"), 10**9)
     huge |= dict.fromkeys(("accepted", "withdrawn", "rejected", "pending", "unchanged", "requests"), 10**9)
-    huge |= dict.fromkeys(("not_taken", "withdrawals_pending"), 10**9)
+    huge |= dict.fromkeys(("not_taken", "withdrawals_rejected", "withdrawals_pending"), 10**9)
     skipped = {reason.name.lower(): 10**9 for reason in Skip}
     live = dict.fromkeys([*_KINDS, OTHER], 10**9)
     run = RunRecord(NOW, **huge, seconds=1e6, skipped=skipped, live=live, version="9" * 999, cause="\U0001f600" * 9999)
@@ -304,6 +305,18 @@ def test_a_row_counts_the_withdrawals_that_were_taken(site):
     site.run()
     row, _ = remembered(site)[1]
     assert (row.withdrawn, row.withdrawals_pending, row.accepted) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(("status", "counts"), [(400, (0, 1, 0)), (403, (0, 0, 1))])
+def test_a_row_counts_the_withdrawals_that_were_not_taken(site, status, counts):
+    site.run()
+    site.seconds += DAY
+    site.misp.edit_attribute(event(site), attribute(site), to_ids=False)
+    site.misp.publish(event(site))
+    site.azure.faults.add(Fault(UPLOAD_PATH, "status", times=None, status=status))
+    site.run()
+    row, _ = remembered(site)[1]
+    assert (row.withdrawn, row.withdrawals_rejected, row.withdrawals_pending) == counts
 
 
 def test_a_run_of_one_event_leaves_what_is_known_of_the_last_whole_one(site):

@@ -26,6 +26,7 @@ _IN_USE = (
     "and withdraw it by the entry's name (docs/ledger.md#leaving-a-workspace)."
 )
 _DONE = ("new", "changed", "renewed", "again", "withdrawn", "rejected", "pending")
+_OF_WITHDRAWALS = ("rejected", "pending")
 
 
 class Row(NamedTuple):
@@ -88,7 +89,10 @@ def _what_it_did(destination: Json, run: Json) -> str:
     row = next((row for row in destination["runs"] if row["at"] == run["at"] and row["kind"] != "uuid"), None)
     counts = row or {"withdrawn": sum(run.get("withdrawals", {}).values()), **run.get("planned", {}), **run}
     done = [f"{counts[name]:,} {name}" for name in _DONE if counts.get(name)]
-    return ", ".join(done) or "nothing was to be sent or withdrawn"
+    for outcome in _OF_WITHDRAWALS:
+        if count := counts.get(f"withdrawals_{outcome}"):
+            done.append(f"{counted(count, 'withdrawal', 'withdrawals')} {outcome}")
+    return ", ".join(done) or "nothing was sent or withdrawn"
 
 
 # -- objects ------------------------------------------------------------------------------------------
@@ -107,7 +111,8 @@ def _objects(destination: Json) -> Iterator[Row]:
     if destination["waiting_withdrawals"]:
         yield Row("pending", f"{destination['waiting_withdrawals']:,} waiting to be withdrawn{when}", Tone.ODD)
     if in_flight:
-        yield Row("in flight", f"{in_flight:,} sent and not yet answered", Tone.ODD)
+        again = when.replace("sent", "sent again")
+        yield Row("in flight", f"{in_flight:,} sent and not yet answered{again}", Tone.ODD)
     yield from _with_reasons("rejected", destination["rejected"], " by Microsoft", destination["rejections"])
     yield from _with_reasons("leaving", destination["leaving"], _LEAVING, destination["leaving_reasons"])
     if refused := destination["refused_events"]:

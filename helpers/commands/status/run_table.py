@@ -17,8 +17,8 @@ _COUNTS: Mapping[str, tuple[str, ...]] = {
     "changed": ("changed",),
     "again": ("renewed", "again"),
     "withdrawn": ("withdrawn",),
-    "rejected": ("rejected",),
-    "pending": ("pending",),
+    "rejected": ("rejected", "withdrawals_rejected"),
+    "pending": ("pending", "withdrawals_pending"),
 }
 _OPTIONS = {RunKind.FULL: "--full", RunKind.UUID: "--uuid"}
 
