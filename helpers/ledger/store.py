@@ -320,6 +320,12 @@ class Ledger(LedgerRows):
         absent = sum(self.tally(OBJECTS.c.stage, _live_for_the_plan_alone(now)).values())
         return {**counted, "live": self.live(now) - absent}
 
+    def perhaps_live(self, now: int) -> int:
+        """Count the objects that may have arrived, were not accepted before, and count as live until it is known."""
+        unknown = sql.and_(OBJECTS.c.perhaps_taken, ~(OBJECTS.c.accepted_until > now))
+        these = sql.and_(OBJECTS.c.stage.in_(_UNACCEPTED), *_live_without_index(now), unknown)
+        return sum(self.tally(OBJECTS.c.stage, these).values())
+
     def staying(self, now: int) -> int:
         """Count the objects that Sentinel has as the ledger has them, not expired, and that are not to leave.
 

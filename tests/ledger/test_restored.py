@@ -22,6 +22,7 @@ NAMES = {
     "MS_AUTH__WORKSPACENAME": WORKSPACE_NAME,
 }
 COUNT = "threatIntelligence/main/count"
+UPLOAD = "threat-intelligence-stix-objects:upload"
 DIFFER = "The workspace and the ledger differ: it has "
 
 
@@ -177,6 +178,16 @@ def test_a_full_run_notices_a_workspace_that_was_emptied(make_site):
     (warning,) = report.warnings
     assert warning.startswith(f"{DIFFER}0 indicators of this sourcesystem, and by the ledger 30 are live there.")
     assert report.exit_code == 0
+
+
+def test_what_nobody_answered_for_is_no_difference(make_site):
+    site = make_site(**NAMES)
+    load(site, events=1, attributes=30)
+    site.azure.faults.add(Fault(UPLOAD, "reset-before", times=None))
+    assert site.run().exit_code
+    site.azure.faults.clear()
+    report = later(site, full=True)
+    assert (report.warnings, len(site.live())) == ([], 30)
 
 
 def test_a_full_run_notices_an_older_ledger(make_site):
