@@ -155,10 +155,22 @@ class Database:
             with self._advisory_lock(destination):
                 yield
         elif file or beside:
-            with sqlite.file_lock(Path(f"{file}.{destination}.lock") if file else Path(beside or "")):
+            with sqlite.file_lock(_lock_beside(file, destination) if file else Path(beside or "")):
                 yield
         else:
             yield
+
+    def is_locked(self, destination: int) -> bool:
+        """Say whether a run holds a destination, here or on another host; nothing is held while it is found out."""
+        file = self.engine.url.database
+        if self.is_postgresql:
+            held = sql.text(
+                "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_database ON oid = database WHERE datname = "
+                "current_database() AND locktype = 'advisory' AND classid = :lock AND objid = :destination AND granted)"
+            )
+            with self.transaction() as connection:
+                return bool(connection.scalar(held, {"lock": _LOCK, "destination": destination}))
+        return bool(file) and sqlite.is_file_locked(_lock_beside(str(file), destination))
 
     @contextmanager
     def _advisory_lock(self, destination: int) -> Iterator[None]:
@@ -248,3 +260,7 @@ def _engine(url: str, *, dry: bool) -> sql.Engine:
     if kind != "sqlite":
         raise LedgerError("state_url names neither sqlite nor postgresql: these are supported.")
     return sqlite.engine_of(url, dry=dry)
+
+
+def _lock_beside(file: str, destination: int) -> Path:
+    return Path(f"{file}.{destination}.lock")

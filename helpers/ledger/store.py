@@ -86,6 +86,10 @@ class Ledger(LedgerRows):
         """
         return self._database.hold_lock(self.destination, beside and beside / f"run.{self._name}.lock")
 
+    def is_locked(self) -> bool:
+        """Say whether a run, ``adopt`` or ``withdraw`` holds this destination, on other hosts too."""
+        return self._database.is_locked(self.destination)
+
     def single_transaction(self) -> AbstractContextManager[None]:
         """Keep all of what is written inside, or nothing of it."""
         return self._database.single_transaction()

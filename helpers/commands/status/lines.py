@@ -80,8 +80,8 @@ def _last_run(destination: Json, told: str, watch: Watch) -> Iterator[Row]:
         causes = [cause_of(run)[1].sentence, *run.get("refused_withdrawals", []), *run.get("warnings", [])]
         yield from (Row("", words) for words in dict.fromkeys(causes) if words and words != told)
     if destination["unfinished_since"]:
-        tone = Tone.BAD if destination["cut_off"] else Tone.ODD
-        yield Row("unfinished", f"a run that began {watch.told(destination['unfinished_since'])}", tone)
+        tone, how = (Tone.BAD, "was cut off") if destination["cut_off"] else (Tone.ODD, "is active")
+        yield Row("unfinished", f"a run that began {watch.told(destination['unfinished_since'])} {how}", tone)
 
 
 def _what_it_did(destination: Json, run: Json) -> str:
@@ -92,7 +92,8 @@ def _what_it_did(destination: Json, run: Json) -> str:
     for outcome in _OF_WITHDRAWALS:
         if count := counts.get(f"withdrawals_{outcome}"):
             done.append(f"{counted(count, 'withdrawal', 'withdrawals')} {outcome}")
-    return ", ".join(done) or "nothing was sent or withdrawn"
+    # Where it failed before it knew what is wanted, nothing says that there was nothing.
+    return ", ".join(done) or f"nothing was {'sent' if has_failed(destination) else 'to be sent'} or withdrawn"
 
 
 # -- objects ------------------------------------------------------------------------------------------

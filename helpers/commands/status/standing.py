@@ -8,7 +8,7 @@ from typing import Any
 
 from helpers.commands.explain.ledger_view import Json, iso_time
 from helpers.indicators import DAY
-from helpers.ledger import DestinationFacts, LedgerDestination, RunRecord, Stage
+from helpers.ledger import DestinationFacts, Ledger, LedgerDestination, RunRecord, Stage
 from helpers.settings import Settings
 
 EXPIRES_SOON = 7
@@ -29,7 +29,7 @@ def standing(destination: LedgerDestination, settings: Settings, now: int, runs:
         "refused_events": len(facts.refused_events),
         "last_run": _last_run(facts.last_run),
         "seconds_ago": now - facts.whole_run_at if facts.whole_run_at else None,
-        **_unfinished(facts, settings, now),
+        **_unfinished(destination.ledger, settings, now),
         "last_good_run": iso_time(facts.known_at(now).last_good),
         "last_full_run": iso_time(facts.known_at(now).full_at or None),
         "in_the_future": iso_time(facts.latest()) if facts.latest() > now else None,
@@ -66,14 +66,23 @@ def _objects(destination: LedgerDestination, now: int) -> Json:
     }
 
 
-def _unfinished(facts: DestinationFacts, settings: Settings, now: int) -> Json:
-    """Say since when a whole run has not come to its end, and whether it is too long ago for one that is active."""
-    begun = facts.begun_at if facts.whole_run_at != facts.begun_at <= now else 0
+def _unfinished(ledger: Ledger, settings: Settings, now: int) -> Json:
+    """Say since when a whole run has not come to its end, and whether it never will: nobody holds its lock any more.
+
+    A run holds that until the ledger has how it ended, so the ledger is asked again after it. It may be held by
+    another one since, which is why it is not believed for longer than a run takes.
+    """
+    begun = _begun(ledger.facts(), now)
+    gone = bool(begun) and not ledger.is_locked()
+    if gone and _begun(ledger.facts(), now) != begun:
+        return {"unfinished_since": None, "cut_off": False}
     longest = max(DAY, 60 * settings.max_run_minutes)
-    return {
-        "unfinished_since": iso_time(begun or None),
-        "cut_off": bool(begun) and now - begun > longest,
-    }
+    return {"unfinished_since": iso_time(begun or None), "cut_off": gone or (bool(begun) and now - begun > longest)}
+
+
+def _begun(facts: DestinationFacts, now: int) -> int:
+    """Return when a whole run began that has not come to its end; 0 without one."""
+    return facts.begun_at if facts.whole_run_at != facts.begun_at <= now else 0
 
 
 def _last_run(run: Mapping[str, Any] | None) -> Json | None:

@@ -15,8 +15,11 @@ from helpers.text import counted
 NO_LEDGER = "There is no ledger yet: nothing has run with these settings. A first run, or adopt, makes it."
 _NOT_THERE = "The destination that the settings name is not in the ledger: it has had no run yet."
 _NO_RUN = "There has been no run yet with these settings."
-_CUT_OFF = "the run that began {} did not come to its end: it was cut off (kill, no memory left, a reboot)."
-_UNFINISHED = "a run that began {} has not ended (it is active, or was cut off)"
+_CUT_OFF = (
+    "the run that began {} did not come to its end: it was cut off (kill, no memory left, a full disk, a reboot). The "
+    "next run goes on from there; see how far the log of this one goes."
+)
+_UNFINISHED = "a run that began {} is active"
 _LATE = "LATE: no good run in the last {} (--max-age){}."
 _UNKNOWN = ", and a run of the future counts as unknown"
 _RESULTS = {
