@@ -172,6 +172,7 @@ def save(scene: Scene, seen: Shown, directory: Path) -> None:
     console.print(Text(f"$ {shlex.join([COMMAND, *scene.arguments])}", style="bold"), soft_wrap=True)
     for line in seen.cells[: len(seen.lines)]:
         console.print(_text(line), soft_wrap=True)
+    console.print()  # rich cuts the last line's feet off
     lines = f"{len(seen.lines)} line{'s' if len(seen.lines) != 1 else ''}"
     title = f"{scene.name}, {seen.columns} columns, {lines}, exit code {seen.exit_code}"
     for name, theme in THEMES.items():
