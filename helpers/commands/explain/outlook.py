@@ -116,7 +116,7 @@ def _by_ledger(item: Item, destination: Destination) -> Outlook:
         return _withdrawn_next(item, destination)
     if item.state is State.LIVE and item.refused and not item.misp.asked:
         return Outlook("a guard held back the withdrawals of what its event no longer has", advice.REFUSED)
-    return Outlook(advice=item.advice)
+    return Outlook() if item.state is State.LIVE else Outlook(advice=item.advice)
 
 
 def _withdrawn_next(item: Item, destination: Destination) -> Outlook:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -19,7 +21,7 @@ from sandbox.samples import demo_misp
 from sandbox.serve import Sandbox
 from tests.commands.test_explain import EVENT, add
 from tests.support import FakeTime, hosts, misp_event
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, Host
 from tests.support.tls_site import START, TlsSite, attribute_uuid, sandbox
 
 ATTRIBUTE = attribute_uuid(1, 0)
@@ -30,9 +32,9 @@ FULL_RUN = "it is sent when a full run reads its event, which has not changed si
 
 @pytest.fixture
 def site(tmp_path):
-    box, time = sandbox()
+    box, fake = sandbox()
     with box:
-        site = TlsSite(box, time, tmp_path)
+        site = TlsSite(box, fake, tmp_path)
         site.misp.load([misp_event(1, hosts(2, "live"))])
         site.run()
         yield site
@@ -243,6 +245,38 @@ def test_each_event_is_shown_once_with_what_is_of_it(site):
     ]
 
 
+@pytest.fixture
+def host(tmp_path):
+    """A host with what the demo sends, whose screens are a real terminal's."""
+    with Sandbox(AzureState(), demo_misp(time.time)) as box:
+        host = Host(box, tmp_path / "state")
+        assert host.run("--quiet").returncode == 0
+        yield host
+
+
+def test_in_a_terminal_it_is_few_lines_green_and_no_wider_than_the_terminal(host):
+    seen = host.show("explain", "c2.loader.example")
+    assert seen.exit_code == 0
+    assert len(seen.lines) <= 12
+    assert seen.style_of("c2.loader.example is live") == {"green", "bold"}
+    for columns in (60, 80, 100, 160):
+        assert max(map(len, host.show("explain", "10.20.30.40", columns=columns).lines)) <= columns
+
+
+def test_in_a_pipe_it_is_not_wrapped_and_stdin_asks(host):
+    done = subprocess.run(
+        host.command("explain", "-"),
+        env=host.environ,
+        input="10.20.30.40\n\nc2[.]loader[.]example\n",
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    assert "10.20.30.40 is not in Sentinel: " + Skip.PRIVATE_ADDRESS.value + "." in done.stdout.splitlines()
+    assert "\n\nc2[.]loader[.]example is live in Sentinel: 3 indicators" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
 # --- several values -----------------------------------------------------------------------------------
 
 
@@ -278,7 +312,14 @@ def test_in_json_each_has_a_line_and_the_exit_code_is_the_worst(site, asked, cod
     options = Options(as_json=True)
     ended = explain(site.settings(), asked, lines.append, options, clock=site.time.clock, now=site.time.now)
     assert ended == code
-    assert [json.loads(line)["asked"] for line in lines] == asked
+    answers = [json.loads(line) for line in lines]
+    assert [answer["asked"] for answer in answers] == asked
+    live = next(answer for answer in answers if answer["asked"] == "live0.example.org")
+    (place,) = live["destinations"]
+    assert live["sentence"] == f"{LIVE}."
+    assert (place["state"], place["in_settings"], live["recorded"]) == ("live", True, True)
+    assert live["ledger"][0]["objects"][0]["state"] == "live"
+    assert live["misp"]["attributes"][0]["destinations"][0]["next_run"] == "passes over"
 
 
 def test_that_misp_did_not_answer_is_worse_than_that_nobody_knows(site):
@@ -299,12 +340,12 @@ def test_the_command_line_takes_several_values():
 
 @pytest.mark.parametrize("asked", ["c2.loader.example", "10.20.30.40"])
 def test_the_pages_examples_are_what_the_demo_shows(tmp_path, asked):
-    time = FakeTime(START)
-    with Sandbox(AzureState(clock=time.now), demo_misp(time.now)) as box:
-        site = TlsSite(box, time, tmp_path)
+    fake = FakeTime(START)
+    with Sandbox(AzureState(clock=fake.now), demo_misp(fake.now)) as box:
+        site = TlsSite(box, fake, tmp_path)
         site.run()
         lines = []
-        explain(site.settings(), [asked], lines.append, Options(), clock=time.clock, now=time.now)
+        explain(site.settings(), [asked], lines.append, Options(), clock=fake.clock, now=fake.now)
     of_the_page = [replace(line, words=line.words.replace(box.misp_url, "https://misp.example.org")) for line in lines]
     text = "\n".join(piece for line in of_the_page for piece in line.in_terminal().wrapped(80))
     page = (ROOT / "docs" / "troubleshoot.md").read_text()
