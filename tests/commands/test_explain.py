@@ -764,6 +764,23 @@ def test_why_an_object_was_withdrawn_is_kept(site):
     assert advice.FOR_SKIP[Skip.NO_TO_IDS] in text
 
 
+def test_a_withdrawal_that_was_refused_is_made_once_that_is_mended_and_what_is_wanted_anew_does_not_hide_it(site):
+    site.azure.faults.add(Fault("objects:upload", "status", times=None, status=403))
+    site.misp.edit_attribute(EVENT, ATTRIBUTE, to_ids=False)
+    site.misp.publish(EVENT)
+    site.run()
+    _, answer, _ = ask(site, "live0.example.org")
+    assert "is live in Sentinel" in answer["sentence"]
+    assert "it is withdrawn once the role is given" in answer["sentence"] and "full run" not in answer["sentence"]
+    site.misp.edit_attribute(EVENT, ATTRIBUTE, to_ids=True)
+    site.misp.publish(EVENT)
+    site.run()
+    _, answer, text = ask(site, "live0.example.org")
+    assert len(site.azure.live()) == 2, "it is matched under its first id"
+    assert "is live in Sentinel" in answer["sentence"] and "MISP wants it again" not in text
+    assert "it is withdrawn once the role is given" in text and "it is sent once the role is given" in text
+
+
 def test_what_changed_its_value_or_left_misp_is_shown(site):
     site.misp.edit_attribute(EVENT, ATTRIBUTE, value="changed.example.org")
     assert [attribute["value"] for attribute in ask(site, "live0.example.org")[1]["misp"]["attributes"]] == [

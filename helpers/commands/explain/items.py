@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.commands.explain.state import NewerForm, NextRun, State, foremost
+from helpers.commands.explain.state import MAY_BE_LIVE, NewerForm, NextRun, State, foremost
 from helpers.ledger import Blocked
 
 Json = dict[str, Any]
@@ -152,7 +152,7 @@ def _here(key: tuple[str, str], shown: Json) -> Json:
 
 
 def _items(known: Mapping[str, Any], shown: _Shown) -> Iterator[Item]:
-    objects = [object_ for object_ in known.get("objects", ()) if object_["latest"]]
+    objects = [object_ for object_ in known.get("objects", ()) if object_["latest"] or _may_be_live(object_)]
     skips = {skip["attribute"]: skip for skip in known.get("skipped", ())}
     mentioned: set[str] = set()
     for object_ in objects:
@@ -164,6 +164,10 @@ def _items(known: Mapping[str, Any], shown: _Shown) -> Iterator[Item]:
             mentioned.add(uuid)
             yield _of_skip(skip, shown)
     yield from (_only_in_misp(uuid, shown) for uuid in shown.attributes if uuid not in mentioned)
+
+
+def _may_be_live(object_: Json) -> bool:
+    return State(object_["state"]) in MAY_BE_LIVE
 
 
 def _of_object(object_: Json, attributes: Sequence[str], shown: _Shown) -> Item:
@@ -182,7 +186,8 @@ def _of_object(object_: Json, attributes: Sequence[str], shown: _Shown) -> Item:
         until=object_["live_until"] or object_["valid_until"],
         held=tuple(object_["held"]),
         refused=bool(object_["refused"]),
-        misp=shown.of(attributes, object_["pattern"]),
+        # What MISP shows now is said of the latest life; an earlier one leaves, whatever that is.
+        misp=shown.of(attributes, object_["pattern"]) if object_["latest"] else InMisp(),
     )
 
 

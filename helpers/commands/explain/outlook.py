@@ -79,6 +79,8 @@ def _why_unwanted(item: Item) -> str:
 
 def _leaves(item: Item, destination: Destination) -> str:
     if item.misp.shown and item.misp.next_run is NextRun.PASSES_OVER:
+        if item.state in (*LEAVING, State.WITHDRAWING):  # that is decided, and takes no further look at its event
+            return _withdrawn_next(item, destination).words
         return f"it stays as it is until {_FULL_RUN}"
     if item.misp.next_run is NextRun.HOLDS:
         return "the next run holds its event, and nothing of it is sent or withdrawn for unpublished_grace_days"
