@@ -48,6 +48,7 @@ OF_SEVERAL = re.compile(rf" (?:(?!with)[a-z-]+ )?(?:{SEVERAL})\b")
 # What is certainly more than one, and what is counted where a word is no count: as they stand before the word.
 NEVER_ONE = {
     "len(group)",
+    "len(names)",
     "len(ours)",
     "len(report.parts)",
     "len(text)",

@@ -12,7 +12,7 @@ from helpers.commands.explain.sentences import at_destination, first_sentence, s
 from helpers.commands.explain.state import LEAVING, State
 from helpers.commands.screen import Line, Tone, verdict
 from helpers.errors import ExitCode, NoLedger
-from helpers.text import one_line
+from helpers.text import counted, one_line
 
 MOST_SHOWN = 20
 _NO_LEDGER = "There is no ledger yet: nothing has run with these settings."
@@ -52,7 +52,7 @@ def lines_of(answer: Json, *, detailed: bool = False) -> Iterator[Line]:
     if len(destinations) > 1:
         shown = destinations[:MOST_SHOWN]
         yield from (Line(at_destination(each, unknown), mark=f"{each.name}:", indent=2) for each in shown)
-        yield from _more(len(destinations) - len(shown), "destinations")
+        yield from _more(len(destinations) - len(shown), "more destination", "more destinations")
     yield from _event_lines(answer, destinations)
     rows = [Row(destination, item) for destination in destinations for item in destination.items]
     yield from _rows_by_event(rows, answer, destinations, ALL if detailed else SCREEN)
@@ -98,7 +98,7 @@ def _rows_by_event(
             break
         yield from block
         shown, written = shown + 1, written + len(block)
-    yield from _more(len(events) - shown, "events")
+    yield from _more(len(events) - shown, "more event", "more events")
 
 
 def _rows(rows: Sequence[Row], destinations: Sequence[Destination], most: int) -> Iterator[Line]:
@@ -113,7 +113,7 @@ def _rows(rows: Sequence[Row], destinations: Sequence[Destination], most: int) -
             for row in of_label:
                 yield Line(said(row.item, row.destination), mark=f"{row.destination.name}:", indent=4)
                 yield from _to_do(row, indent=6)
-    yield from _more(len(by_label) - most, "of this event")
+    yield from _more(len(by_label) - most, "more of this event", "more of this event")
 
 
 def _single(label: str, row: Row) -> Iterator[Line]:
@@ -159,7 +159,8 @@ def _event_lines(answer: Json, destinations: Sequence[Destination]) -> Iterator[
         yield from _event_at(destination, destination.name and f"{destination.name}: ")
     if shown := (answer["misp"] or {}).get("event"):
         published = "published" if shown["published"] else "not published"
-        yield Line(f"MISP shows it with {shown['attributes']} attributes, {published}", indent=2)
+        attributes = counted(shown["attributes"], "attribute", "attributes")
+        yield Line(f"MISP shows it with {attributes}, {published}", indent=2)
 
 
 def _event_at(destination: Destination, name: str) -> Iterator[Line]:
@@ -215,6 +216,6 @@ def _footer(answer: Json, rows: Sequence[Row]) -> Iterator[Line]:
         yield Line(_UNKNOWN if misp else _UNKNOWN_OFFLINE)
 
 
-def _more(number: int, of_what: str) -> Iterator[Line]:
+def _more(number: int, one: str, several: str) -> Iterator[Line]:
     if number > 0:
-        yield Line(f"… and {number:,} more {of_what}; --json shows them all", indent=2)
+        yield Line(f"… and {counted(number, one, several)}; --json shows them all", indent=2)
