@@ -27,7 +27,7 @@ CLAIMS = {
     "not there": r"is not (yet )?in Sentinel|not there|no longer live|waits to be sent, as|^expired|withdrawn on \d|"
     r"^revoked|^rejected by",
     "perhaps there": r"perhaps live|whether Microsoft (took it|has it)",
-    "the next run sends": r"the next run sends it",
+    "the next run sends": r"the next run sends it\b",
     "sent by no next run": r"it is sent (once|when)|nothing of it is sent|no run takes it up|lets go of it|"
     r"stays as it is|--retry-rejected",
     "withdrawn soon": r"withdraws it\b|leaves then",
