@@ -57,7 +57,7 @@ class Screen:
     def _width(self) -> int:
         """Return how many columns there are; COLUMNS counts more than what the terminal says, as in rich."""
         told = os.environ.get("COLUMNS", "")
-        if told.isdecimal():
+        if told.isdecimal() and int(told):  # 0 is what some programs set where they do not know
             return max(int(told), _NARROWEST)
         try:
             columns = os.get_terminal_size(self._stream.fileno()).columns

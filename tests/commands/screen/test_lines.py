@@ -90,6 +90,11 @@ def test_a_verdict_is_coloured_as_a_whole_and_has_a_symbol(shown):
     assert text.startswith("\x1b[1;31m✗ FAILED: no role\x1b[0m")
 
 
+@pytest.mark.parametrize("columns", ["0", "", "abc", "-5"])
+def test_a_width_that_is_none_is_as_if_it_was_not_set(shown, columns):
+    assert max(map(len, shown(Line("word " * 40), COLUMNS=columns, NO_COLOR="1").splitlines())) == 79
+
+
 def test_a_mark_alone_is_coloured(shown):
     assert shown(Line("words", Tone.GOOD, mark="live", indent=2)) == "  \x1b[32mlive\x1b[0m words\n"
 
