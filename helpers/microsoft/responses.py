@@ -7,10 +7,12 @@ Rules: Microsoft, "Reference the STIX objects upload API" and the OpenAPI file o
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
+from html import unescape
 from typing import Any
 
 from helpers.http import asked_for_in_header, asked_for_in_words
@@ -19,6 +21,9 @@ from helpers.text import excerpt
 
 # How much of Microsoft's own words is kept and shown.
 _MOST_WORDS = 500
+# Where a web page has its title; no more of it is looked at.
+_BEGINNING = 4096
+_TITLE = re.compile(r"<title[^>]*>\s*([^<]*[^<\s])", re.IGNORECASE)
 # Of the 4xx, those that say that the same request may be taken later.
 _PASSING = frozenset({408, 425})
 # One object that Microsoft does not take, or too much of them: smaller requests show which.
@@ -118,13 +123,19 @@ def own_words(words: object) -> str:
 
 
 def words_of(answer: Answer) -> str:
-    """Return Microsoft's own words in any of its envelopes, on one line and not too many."""
+    """Return Microsoft's own words in any of its envelopes, on one line and not too many; of a page its title."""
     body = parse_json_or_none(answer.text)
     message: Any = body.get("message") if isinstance(body, dict) else None
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         message = f"{body['error'].get('code', '')}: {body['error'].get('message', '')}"
-    text = own_words(message or answer.text)
+    text = own_words(message or _title(answer.text) or answer.text)
     return f"{answer.status} {text}".strip() if answer.status else text
+
+
+def _title(page: str) -> str:
+    """Return what a web page, as a proxy gives it, calls itself; empty for what is none."""
+    found = _TITLE.search(page[:_BEGINNING]) if page.lstrip().startswith("<") else None
+    return f"a web page: {unescape(found[1])}" if found else ""
 
 
 def _success(answer: Answer, size: int, words: str) -> Verdict:

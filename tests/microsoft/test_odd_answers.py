@@ -67,6 +67,22 @@ def test_words_of_an_answer_are_cut_whatever_its_form(status, body):
     assert is_fit_to_keep(interpret(Answer(status, text), 2, NOW).words)
 
 
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        (
+            "<!DOCTYPE html>\n<HTML><head><Title>\n Gateway &amp; filter </title></head>...",
+            "a web page: Gateway & filter",
+        ),
+        ("<title>\x1b[2J</title>", "a web page: \\x1b[2J"),
+        ("<title></title><p>no", "<title></title><p>no"),
+        ("see <title>x</title>", "see <title>x</title>"),
+    ],
+)
+def test_of_a_proxys_page_the_title_is_told_and_no_markup(page, words):
+    assert interpret(Answer(503, page), 1, NOW).words == f"503 {words}"
+
+
 def test_words_about_an_item_of_graphs_are_cut():
     item = {"error": {"code": HOSTILE, "message": HOSTILE, "subCode": HOSTILE}}
     verdict = interpret_items(Answer(206, json.dumps({"value": [item]})), batch(1))
