@@ -90,8 +90,8 @@ def _with(words: str, microsoft: str) -> str:
 
 
 def _sentence(microsoft: str) -> str:
-    """Return Microsoft's words without what only its support can do something with."""
-    return taken_apart(microsoft).sentence
+    """Return Microsoft's words as a part of a sentence, without what only its support can do something with."""
+    return taken_apart(microsoft).sentence.rstrip(".")
 
 
 _STANDING: dict[State, Callable[[Item], str]] = {
