@@ -17,6 +17,7 @@ from helpers.ledger import Ledger, ObjectRecord, known_destinations
 from helpers.microsoft import Clock, RateLimiters
 from helpers.settings import Settings
 from helpers.sync import Delivery, Report, WithdrawalLimits, accepting, make_state_dir, opened
+from helpers.text import counted
 
 
 def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
@@ -65,7 +66,7 @@ class Withdrawal:
         if WithdrawalLimits(live, percent, self.force).allows_at_once(count):
             return True
         self.report.refuse(
-            f"{count} objects would leave {self.settings.sourcesystem} in workspace "
+            f"{counted(count, 'object', 'objects')} would leave {self.settings.sourcesystem} in workspace "
             f"{self.settings.workspace_key}, where {live} are live, more than max_withdraw_percent "
             f"({percent}) allows. To accept it: {accepting(self.settings, *self.command)}"
         )

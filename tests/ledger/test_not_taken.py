@@ -117,9 +117,12 @@ class Nights:
         return bool(self.site.azure.ti_indicators if isinstance(self.site, Graph) else self.site.live())
 
 
-@pytest.fixture(params=[Upload, Graph])
+@pytest.fixture(params=["upload", "graph", "upload, PostgreSQL"])
 def nights(request, tmp_path):
-    return Nights(request.param(tmp_path))
+    if request.param == "graph":
+        return Nights(Graph(tmp_path))
+    elsewhere = {"STATE_URL": request.getfixturevalue("postgres_url")} if "PostgreSQL" in request.param else {}
+    return Nights(Upload(tmp_path, **elsewhere))
 
 
 # -- single nights ----------------------------------------------------------------------------------------

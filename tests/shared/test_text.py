@@ -57,7 +57,6 @@ NEVER_ONE = {
     "some",
     "size",
     "seconds // _DAY",
-    "count",
     "their",
     "LONGEST / 60",
 }

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 
+import sqlalchemy as sql
+
+from helpers.ledger import Ledger, ObjectRecord
+from helpers.ledger.tables import OBJECTS
 from sandbox.azure.app import AzureState
 from sandbox.faults import Fault
 from sandbox.misp.app import MispState
@@ -65,6 +71,7 @@ class Trial:
 
     def __init__(self, box, place, state_url="", *, indicators, batch):
         self.box = box
+        self.ledger_url = state_url or f"sqlite:///{place / 'ledger.sqlite'}"
         self.host = Host(box, place, state_url, MS_MAX_INDICATORS_REQUEST=str(batch), MISP_EVENT_LIMIT_PER_PAGE="2")
         per_event = indicators // EVENTS
         box.misp.load(misp_event(number, hosts(per_event, f"e{number}h")) for number in range(1, EVENTS + 1))
@@ -133,6 +140,19 @@ class Trial:
             attribute for event in self.box.misp.events() for attribute in event["Attribute"] if attribute["to_ids"]
         )
         return sorted(f"[domain-name:value = '{attribute['value']}']" for attribute in flagged)
+
+    def said_wrongly(self):
+        """What Azure took and the ledger calls not taken, and what is live there and the ledger denies."""
+        with closing(Ledger(self.ledger_url, self.box.azure.workspace_id, "MISP", dry=True)) as ledger:
+            known = {record.id: record for record in ledger.search(OBJECTS, ObjectRecord, sql.true())}
+        now = int(time.time())
+        there = {id_: record for id_, record in known.items() if id_ in self.box.azure.objects()}
+        taken = [id_ for id_ in there if known[id_].not_taken and self._has(known[id_])]
+        return taken + [id_ for id_ in self.box.azure.live() if not known[id_].is_in_sentinel(now)]
+
+    def _has(self, record):
+        there = self.box.azure.objects()[record.id]
+        return bool(there.get("revoked")) if record.leaving else there["modified"] == record.indicator["modified"]
 
     def verdict(self):
         """Lost, stale and sent twice."""

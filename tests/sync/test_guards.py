@@ -40,7 +40,7 @@ NO_EVENT = "MISP shows no event at all"
     ("live", "live_before", "left", "count", "words"),
     [
         (1000, 1000, 0, 200, ""),
-        (1000, 1000, 0, 201, "201 of 1000 live objects"),
+        (1000, 1000, 0, 201, "201 of 1,000 live objects"),
         (10, 10, 0, 10, ""),  # few
         (20, 20, 0, 20, ""),
         (21, 21, 0, 21, "21 within 24 hours of the 21"),

@@ -48,6 +48,7 @@ def killed_and_run_again(when, expected, place, state_url=""):
             trial.edit()
         trial.order(when, expected[when.later])
         assert trial.phase("killed") == -9, f"not killed: {when}, {trial.requests}"
+        assert trial.said_wrongly() == []
         trial.count()
         assert trial.phase("clean") == 0
         assert not box.azure.wrong

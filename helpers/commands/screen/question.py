@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from helpers.commands.screen.line import Line, Tone, columns, verdict
 from helpers.commands.screen.terminal import Screen
 from helpers.errors import Declined
-from helpers.text import shorten
+from helpers.text import counted, shorten
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -84,7 +84,7 @@ def ask(withdrawn: Sequence[Withdrawn], answer: Callable[[], str] | None = None)
 def lines(withdrawn: Sequence[Withdrawn]) -> list[Line]:
     """Return what is asked about: how many, that it is for ever, where, why and for example."""
     count = _total(withdrawn)
-    what = "1 indicator" if count == 1 else f"{count:,} indicators"
+    what = counted(count, "indicator", "indicators")
     first = f"{what} would be withdrawn from Microsoft Sentinel, for ever: what comes back later, does under a new id."
     return [verdict(Tone.ODD, first), *(line for each in withdrawn for line in _of_one(each))]
 

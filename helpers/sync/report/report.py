@@ -159,8 +159,9 @@ class Report:
         if count:
             self.attributes += count
             self.skipped[Skip.NO_TO_IDS] += count
-            self.say(f"skip {count} attributes of a large event: {Skip.NO_TO_IDS.value}")
-            self.examples.setdefault(Skip.NO_TO_IDS, [f"{count} attributes of a large event"])
+            unasked = f"{counted(count, 'attribute', 'attributes')} of a large event"
+            self.say(f"skip {unasked}: {Skip.NO_TO_IDS.value}")
+            self.examples.setdefault(Skip.NO_TO_IDS, [unasked])
 
     def would_send(self, records: Sequence[ObjectRecord]) -> None:
         """Count what a dry run does not send: it stays pending."""
