@@ -24,7 +24,7 @@ from helpers.settings.environment import variable
 from sandbox.azure.app import IDENTITY
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
-from tests.support import FakeTime, environ_for, misp_event
+from tests.support import FakeTime, Said, environ_for, misp_event
 from tests.support.certificate_files import Pair
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -458,9 +458,10 @@ def test_offline_asks_for_no_credential_and_opens_no_file(tmp_path):
 
 
 def checked(settings):
-    lines = []
-    code = Preflight(settings, lines.append).run()
-    return code, next(line for line in lines if "Microsoft token" in line), lines
+    lines = Said()
+    code = Preflight(settings, lines.say, verbose=True).run()
+    number = next(number for number, line in enumerate(lines) if "Microsoft token" in line)
+    return code, "\n".join(lines[number : number + 2]), lines
 
 
 def test_check_names_the_credential_and_where_it_was_set(machine, tmp_path, pair):
@@ -469,9 +470,9 @@ def test_check_names_the_credential_and_where_it_was_set(machine, tmp_path, pair
     token = written(tmp_path, FEDERATED.encode(), "token")
     machine.azure.federated_token = FEDERATED
     more = {
-        "certificate": ({"certificate_path": path}, f"(certificate {path})"),
-        "managed_identity": ({}, "(managed identity, system-assigned)"),
-        "workload_identity": ({"federated_token_file": token}, f"(workload identity, token in {token})"),
+        "certificate": ({"certificate_path": path}, f"certificate {path}"),
+        "managed_identity": ({}, "managed identity, system-assigned"),
+        "workload_identity": ({"federated_token_file": token}, f"workload identity, token in {token}"),
     }
     for name, (keys, words) in more.items():
         code, line, lines = checked(settings_of(machine, tmp_path, name, **keys))
@@ -479,7 +480,7 @@ def test_check_names_the_credential_and_where_it_was_set(machine, tmp_path, pair
         assert words in line and "ms_auth['credential'] from environment" in line
         assert "client_secret" not in line
     code, line, lines = checked(settings_of(machine, tmp_path, "secret", without=()))
-    assert "(client secret)" in line and "ms_auth['client_secret'] from" in line
+    assert "client secret" in line and "ms_auth['client_secret'] from" in line
 
 
 def test_check_says_what_a_managed_identity_lacks(box, tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ from helpers.settings import cross_checks, environment, load
 from helpers.settings.config import places
 from helpers.settings.config.trust import ROOT, Names, Reader, Trusted, Writers, sentences, writers
 from helpers.sync.run import make_state_dir
+from tests.support import Said
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of other users")
 WWW, SOC = 33, 4242  # www-data, as Debian numbers it, and a group without a name
@@ -518,8 +519,8 @@ def test_check_has_a_line_for_each_place(state):
     state.state_path.mkdir()
     for place in (state.state_path, state.state_path.parent):
         owned(place, WWW, WWW, 0o700 if place == state.state_path else 0o755)
-    lines = []
-    assert not Preflight(state, lines.append)._step("state", lambda: make_state_dir(state), {"state_dir"})
+    lines = Said()
+    assert not Preflight(state, lines.say)._step("state", lambda: make_state_dir(state), {"state_dir"})
     assert [line.partition(" is not used")[0] for line in lines] == [
         "FAIL state: state_dir (environment MISP2SENTINEL_STATE_DIR)"
     ] * 2

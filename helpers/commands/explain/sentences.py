@@ -86,12 +86,12 @@ def _not_sent(item: Item) -> str:
 
 
 def _with(words: str, microsoft: str) -> str:
-    return f"{words} ({_sentence(microsoft)})" if microsoft else words
+    return f"{words} ({_sentence(microsoft).rstrip('.')})" if microsoft else words
 
 
 def _sentence(microsoft: str) -> str:
-    """Return Microsoft's words as a part of a sentence, without what only its support can do something with."""
-    return taken_apart(microsoft).sentence.rstrip(".")
+    """Return Microsoft's words without what only its support can do something with."""
+    return taken_apart(microsoft).sentence
 
 
 _STANDING: dict[State, Callable[[Item], str]] = {
