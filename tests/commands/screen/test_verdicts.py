@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from constants import AdoptionKind, Skip
+from helpers.commands.run.summary import details
 from helpers.commands.run.verdict import verdict_of
 from helpers.commands.screen import Tone
 from helpers.errors import ExitCode, MispError, RunActive
@@ -234,3 +235,28 @@ def test_commands_say_what_they_did():
 )
 def test_time_spans_are_said_as_people_say_them(seconds, words):
     assert duration(seconds) == words
+
+
+# --- detail ---------------------------------------------------------------------------------------
+
+
+def rows(made):
+    """What is shown in detail: what is counted, and how much of it."""
+    return [(line.mark, line.words) for line in details(made, verbose=False)]
+
+
+def test_what_is_none_is_left_out_of_the_detail():
+    assert rows(report(keeps_ledger=False)) == []
+    assert rows(report(3, events=1, attributes=3, plans=Counter(new=3, changed=0), requests=1, live=9)) == [
+        ("read", "1 event, 3 attributes: 3 with indicators, 0 skipped"),
+        ("sent", "3 new, in 1 request"),
+        ("live", "9 in Sentinel now"),
+    ]
+
+
+def test_of_what_is_withdrawn_each_reason_has_a_line_and_a_rest_is_told():
+    made = report(command="withdraw", withdrawals=Counter(left=3, gone=1), keeps_ledger=False)
+    made.withdrawal_states[OutcomeState.ACCEPTED] = 4
+    assert rows(made) == [("withdrawn", "3: left"), ("", "1: gone")]
+    made.withdrawal_states[OutcomeState.ACCEPTED] = 2
+    assert rows(made) == [("withdrawn", "2 of 4"), ("", "3: left"), ("", "1: gone")]
