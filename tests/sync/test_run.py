@@ -18,7 +18,6 @@ from flask import request
 
 import script
 from constants import UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES, VERSION
-from helpers.commands import status
 from helpers.commands.command_line import parse
 from helpers.commands.convert import events_in
 from helpers.commands.run.summary import details, headline
@@ -247,8 +246,9 @@ def test_a_row_of_the_index_that_is_none_costs_only_itself(site):
     site.box.misp.publish(misp_event(1)["uuid"])
     index = [None, {"uuid": misp_event(1)["uuid"], "timestamp": "1", "published": 1}, "x"]
     site.box.misp.faults.add(Fault("/events/index", "body", body=index, times=None))
-    report = accounted(site.run())
+    report = site.run()
     assert (report.exit_code, report.withdrawals.total()) == (0, 0)
+    assert (report.attributes, report.indicators, report.unchanged) == (30, 1, 59), "of both events"
     assert len(site.box.azure.live()) == 60
 
 
@@ -261,7 +261,7 @@ def main_that_stumbles(site, monkeypatch, capsys, *arguments):
         raise ZeroDivisionError(f"with {site.environ['MISP2SENTINEL_MISP_KEY']}")
 
     monkeypatch.setattr("helpers.sync.run.run", stumbling)
-    monkeypatch.setattr(status, "status", stumbling)
+    monkeypatch.setattr("helpers.commands.status.command.status", stumbling)
     handlers = logging.getLogger().handlers[:]
     try:
         code = script.main(["--config", str(site.config), *arguments])
