@@ -73,8 +73,8 @@ PURE = {
 # The only modules of others that a pure module may use, beside what cannot reach out.
 HARMLESS = {
     *("__future__", "collections", "dataclasses", "datetime", "email", "enum", "functools", "ipaddress", "itertools"),
-    *("ast", "difflib", "hashlib", "json", "math", "posixpath", "re", "shlex", "stat", "typing", "unicodedata", "uuid"),
-    *("urllib", "warnings", "zlib"),
+    *("ast", "difflib", "hashlib", "html", "json", "math", "posixpath", "re", "shlex", "stat", "typing", "unicodedata"),
+    *("urllib", "uuid", "warnings", "zlib"),
 }
 LIBRARIES = {
     "http.certificate_faults": {"ssl"},  # its exceptions
