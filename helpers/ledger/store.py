@@ -495,8 +495,11 @@ class Ledger(LedgerRows):
         taken = {"accepted_at": now, "live": True, "perhaps_taken": False}
         until = {"live_until": OBJECTS.c.valid_until, "accepted_until": OBJECTS.c.valid_until}
         settled = {"stage": Stage.ACCEPTED, "doubt": False, "words": "", **until}
-        # How long that one is valid is in the row no more, which has what is to be sent.
-        self._change(ids, {"accepted_until": OBJECTS.c.live_until, **taken}, OBJECTS.c.stage == Stage.PENDING)
+        # How long that one is valid is in the row no more, which has what is to be sent: the later of two ends counts.
+        later = sql.case(
+            (OBJECTS.c.live_until > OBJECTS.c.valid_until, OBJECTS.c.live_until), else_=OBJECTS.c.valid_until
+        )
+        self._change(ids, {"accepted_until": later, **taken}, OBJECTS.c.stage == Stage.PENDING)
         self._change(ids, {**settled, **taken}, OBJECTS.c.stage == Stage.SENDING)
 
     def save_remote_ids(self, remote_ids: Mapping[str, str]) -> None:

@@ -17,6 +17,7 @@ from helpers.errors import ExitCode
 from helpers.ledger import Blocked, Ledger, ObjectRecord, Stage
 from helpers.ledger.tables import OBJECTS
 from sandbox.faults import Fault
+from tests.ledger.test_ledger import in_flight, object_record, stored_object
 from tests.microsoft.test_graph import GraphSite
 from tests.support import hosts, misp_event
 from tests.support.examples import examples
@@ -202,6 +203,20 @@ def test_of_a_batch_whose_halves_are_refused_nothing_is_certain(tmp_path):
     site.azure.faults.add(Fault(site.path, "status", status=400))
     site.azure.faults.add(Fault(site.path, "status", status=403, times=None))
     assert (site.run().states.total(), site.run().not_taken) == (2, 0)
+
+
+def test_who_plans_by_a_row_that_was_read_before_an_answer_does_not_undo_it(tmp_path):
+    """An event is planned while the upload settles what it had read: the facts are of the answers alone."""
+    with closing(Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", "workspace", "MISP")) as ledger:
+        ledger.keep(objects=[object_record(1)])
+        before = stored_object(ledger)
+        in_flight(ledger, [before.id])
+        ledger.keep(objects=[before])
+        assert stored_object(ledger).perhaps_taken
+        ledger.accepted([before.id], START)
+        accepted = stored_object(ledger)
+        ledger.keep(objects=[before])
+        assert stored_object(ledger).accepted_until == accepted.accepted_until > 0
 
 
 # -- any sequence -------------------------------------------------------------------------------------------
