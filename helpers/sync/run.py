@@ -213,7 +213,7 @@ def _finish(this_run: _Run, reading: SharedReading, destination: DestinationRun,
     if report.dry_run and not report.failure:
         destination.delivery.dump_wanted(this_run.options.uuid)
     report.advice = _advice(destination)
-    report.live = destination.ledger.count(this_run.now)["live"]
+    report.live = sum(destination.ledger.live_by_kind(this_run.now).values())
     # What Microsoft took in this run is live now, and did not stay as it was.
     report.unchanged = max(0, destination.ledger.staying(this_run.now) - report.states[OutcomeState.ACCEPTED])
     report.seconds = this_run.seconds
