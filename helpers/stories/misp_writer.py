@@ -58,7 +58,7 @@ def stories_connection(settings: Settings) -> MispConnection:
         headers=stories.additional_headers,
         limits=limits_of(settings, stories.request_timeout),
         user_agent=stories.user_agent,
-        setting_names=_SETTING_NAMES,
+        setting_names=_SETTING_NAMES if stories.url else _SETTING_NAMES._replace(url="misp_domain"),
     )
 
 

@@ -609,8 +609,17 @@ def test_its_secrets_are_secret_and_its_transport_is_its_own(tmp_path):
     assert (connection.headers, connection.user_agent) == ({"X-A": "headervalue"}, "Stories/1")
     assert connection.limits == Limits(90, 15 * 60, 512 * 2**20)
     assert connection.key.get_secret_value() == "k" * 40
-    assert connection.url == "https://misp.example.org"
+    assert (connection.url, connection.setting_names.url) == ("https://misp.example.org", "misp_domain")
     assert not [secret for secret in ("k" * 40, "headervalue", "proxypass") if secret in repr(connection)]
+
+
+def test_with_an_address_of_their_own_that_is_the_setting_to_change(tmp_path):
+    from helpers.stories.misp_writer import stories_connection
+
+    config = tmp_path / "config.py"
+    config.write_text("")
+    connection = stories_connection(load(config, environ(URL="https://other.example.org"), stories=True).settings)
+    assert (connection.url, connection.setting_names.url) == ("https://other.example.org", 'misp_stories["url"]')
 
 
 def test_an_open_certificate_check_is_a_warning(tmp_path):

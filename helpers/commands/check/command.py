@@ -95,7 +95,8 @@ class Preflight:
 
     def _stories(self) -> None:
         if self.settings.misp_stories.configured:
-            of_stories = {"misp_stories.url", "misp_stories.api_key", "misp_stories.organisation_id"}
+            address = "misp_stories.url" if self.settings.misp_stories.url else "misp_domain"
+            of_stories = {address, "misp_stories.api_key", "misp_stories.organisation_id"}
             self._step(_STORIES, lambda: _stories(self.settings), of_stories)
 
     def _destination(self, settings: Settings) -> None:

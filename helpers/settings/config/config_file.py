@@ -202,7 +202,7 @@ def _unreadable(path: Path) -> str | None:
     except PermissionError:
         allowed = False
     except OSError as error:
-        return f"cannot be read ({error.strerror}): name a config.py that is there."
+        return f"cannot be read ({error.strerror}): name a config.py that is there, or have init write it."
     if not allowed:
         return (
             f"cannot be read (Permission denied): let {user_name()} read it and enter {path.parent}, or run this as "
@@ -218,7 +218,7 @@ def _read(path: Path, *, as_root: bool) -> tuple[bytes, list[str]]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)  # a pipe is not waited for
     except OSError as error:
-        return b"", [f"cannot be read ({error.strerror}): name a config.py that is there."]
+        return b"", [f"cannot be read ({error.strerror}): name a config.py that is there, or have init write it."]
     with open(descriptor, "rb") as file:  # noqa: PTH123  it is open already
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) and status.st_rdev != Path(os.devnull).stat().st_rdev:

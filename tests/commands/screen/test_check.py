@@ -83,6 +83,14 @@ def test_what_is_not_well_has_its_cause_the_guilty_setting_and_what_was_not_trie
     assert f"'{site.box.azure.client_id}'" in uncut, "no word is cut that has room on a line of its own"
 
 
+def test_where_stories_have_no_address_of_their_own_misp_s_is_the_guilty_one(site):
+    stories = {"API_KEY": "s" * 40, "ORGANISATION_ID": "1"}
+    of_stories = {f"MISP2SENTINEL_MISP_STORIES__{name}": value for name, value in stories.items()}
+    text = " ".join(check(site, MISP2SENTINEL_MISP_DOMAIN="https://localhost:1", **of_stories).text.split())
+    assert text.count("[misp_domain from environment MISP2SENTINEL_MISP_DOMAIN]") == 2
+    assert "misp_stories['url']" not in text
+
+
 def test_microsoft_s_ids_and_numbers_follow_on_lines_of_their_own(site):
     shown = check(site, **WRONG)
     (number,) = [line for line in shown.lines if "Correlation ID" in line]
