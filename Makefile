@@ -47,8 +47,8 @@ demo: $(READY)
 	  '$(BOX)/state/parsed_indicators.txt' 'the indicators as they were sent' \
 	  '$(BOX)/config.py' 'the settings that were used' \
 	  'sandbox/events/' 'the MISP events that were read' \
-	  'docs/how-it-decides.md' 'why each attribute was sent or skipped' \
-	  '$(BIN)/python -m sandbox' 'keeps MISP and Azure up, and shows their URLs'; \
+	  'docs/how-it-decides.md' 'why each was sent or skipped' \
+	  '$(BIN)/python -m sandbox' 'keeps both up, and shows their URLs'; \
 	exit $$code
 
 check: $(READY)
