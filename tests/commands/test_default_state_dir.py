@@ -113,7 +113,8 @@ def test_a_home_that_is_root_s_leaves_the_ledger_beside_config_py(site):
     )
     assert seen.stdout.splitlines() == ["?? config.py"]
     silent(site.run())
-    assert json.loads((site.state / "misp2sentinel.log").read_text().rpartition("Summary: ")[2])["accepted"] == 0
+    summary = (site.state / "misp2sentinel.log").read_text().rpartition("Summary: ")[2].splitlines()[0]
+    assert json.loads(summary)["accepted"] == 0
 
 
 def test_check_and_status_show_the_place(site):
@@ -121,7 +122,7 @@ def test_check_and_status_show_the_place(site):
     silent(site.run())
     done = site.run("check")
     assert f"ok   state: log, lock and ledger in {site.state}" in done.stdout.splitlines()
-    assert site.run("status").stdout.splitlines()[0] == f"State directory {site.state}"
+    assert site.run("status").stdout.splitlines()[-1].endswith(f"state directory {site.state}")
     assert json.loads(site.run("status", "--json").stdout)["state_dir"] == str(site.state)
     assert site.run("explain", "e1h1.example.org", "--offline").returncode == 0
 

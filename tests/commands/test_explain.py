@@ -156,7 +156,7 @@ STAGES = {
     "rejected, a former form lives": (
         {"stage": Stage.REJECTED, "words": "Too many."},
         "rejected by Microsoft, and live as it was accepted before",
-        "(Too many)",
+        "Too many",
         "--retry-rejected",
     ),
     "kept back": (
@@ -168,7 +168,7 @@ STAGES = {
     "its withdrawal was rejected": (
         {"stage": Stage.REJECTED, "leaving": WithdrawalReason.GONE, "words": "No."},
         "to be withdrawn, and live until then",
-        "(No)",
+        "No",
         "--force-withdraw",
     ),
     "withdrawal in flight": (
