@@ -107,7 +107,7 @@ def site(tmp_path):
 def test_six_answers_make_a_file_for_its_user_alone_and_it_is_checked(tmp_path, site):
     answers, environ = site
     path = tmp_path / "settings.py"
-    shown = init(tmp_path, path, *answers, *AS_ROOT, environ=environ)
+    shown = init(tmp_path, path, *answers, *AS_ROOT, environ=environ, columns=300)  # the path has room
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert {entry.name for entry in tmp_path.iterdir()} == {"settings.py", "state"}
     settings = load(path, environ).settings

@@ -568,7 +568,7 @@ def test_an_older_ledger_has_no_row_and_its_report_says_what_was_done(settings, 
     keep(last_run={**DONE, "planned": {"new": 4}, "withdrawals": {GONE: 2, LEFT_FILTERS: 1}, "rejected": 5})
     assert "4 new, 3 withdrawn, 5 rejected" in ask(settings)[2]
     keep(last_run=DONE)
-    assert "nothing was sent or withdrawn" in ask(settings)[2]
+    assert "nothing was to be sent or withdrawn" in ask(settings)[2]
 
 
 @pytest.mark.parametrize("outcome", ["rejected", "pending"])
