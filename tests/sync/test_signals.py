@@ -244,7 +244,7 @@ def test_a_take_over_ends_its_wait_and_has_taken_nothing(box, tmp_path):
     host = Host(box, tmp_path / "after", **to_adopt(box))
     limit(box, "/attributes/restSearch")
     with started(host, "adopt", "--json") as process:
-        wait_for(process, "waiting 600 s")
+        wait_for(process, "to wait, 600 s")
         out, err = end(process)
     assert (json.loads(out)["exit_code"], IN_ORDER in err) == (130, True)
     asked = hang(box.azure, "/query")
@@ -264,7 +264,7 @@ def test_stories_end_their_wait(box, tmp_path, command, path):
     file.write_text(json.dumps(story()))
     limit(box, path)
     with started(host, *([command, "--json", str(file)] if command == "share" else [command])) as process:
-        wait_for(process, "waiting 600 s")
+        wait_for(process, "to wait, 600 s")
         out, err = end(process)
     assert IN_ORDER in err
     assert out == ("" if command == "collect" else json.dumps({"error": IN_ORDER, "exit_code": 130}) + "\n")
