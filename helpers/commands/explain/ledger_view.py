@@ -96,11 +96,6 @@ class LedgerView:
         of_objects = {uuid for record in self.matches.objects for _, uuid in self._origin(record) if uuid}
         return of_sources | of_objects | {attribute.uuid for attribute in self.matches.attributes}
 
-    @property
-    def sent_events(self) -> set[str]:
-        """The events, of those found, that are read whatever the time windows of the filters say."""
-        return set(self.matches.events) | ({self.matches.event.uuid} if self.matches.event else set())
-
     # -- objects --------------------------------------------------------------------------------------
 
     def _object(self, record: ObjectRecord) -> Json:
