@@ -213,7 +213,7 @@ def _finish(this_run: _Run, reading: SharedReading, destination: DestinationRun,
     if report.dry_run and not report.failure:
         destination.delivery.dump_wanted(this_run.options.uuid)
     report.advice = _advice(destination)
-    report.live = sum(destination.ledger.live_by_kind(this_run.now).values())
+    report.count_live(destination.ledger.live_by_kind(this_run.now))
     # What Microsoft took in this run is live now, and did not stay as it was.
     report.unchanged = max(0, destination.ledger.staying(this_run.now) - report.states[OutcomeState.ACCEPTED])
     report.seconds = this_run.seconds
@@ -231,7 +231,7 @@ def _remember(this_run: _Run, destination: DestinationRun, cut_off: BaseExceptio
     """Record how the run went; one of a single event says nothing of how the last whole one went."""
     report, ledger, now = destination.report, destination.ledger, this_run.now
     outcome = _outcome(report, cut_off)
-    ledger.keep_run(_row(this_run, destination, outcome))
+    ledger.keep_run(_row(this_run, report, outcome))
     facts = replace(ledger.facts(), ended_at=now)
     if not this_run.options.uuid:
         facts = replace(facts, last_run={**report.outline(), **outcome._asdict(), "at": now})
@@ -258,9 +258,9 @@ def _outcome(report: Report, cut_off: BaseException | None) -> _Outcome:
     return _Outcome(report.exit_code, problems_of(report)[0].text if report.exit_code else "")
 
 
-def _row(this_run: _Run, destination: DestinationRun, outcome: _Outcome) -> RunRecord:
+def _row(this_run: _Run, report: Report, outcome: _Outcome) -> RunRecord:
     """Return what is kept of a run for the years to come."""
-    report, options = destination.report, this_run.options
+    options = this_run.options
     kind = RunKind.UUID if options.uuid else RunKind.FULL if options.full else RunKind.PLAIN
     told = report.as_json()
     return RunRecord(
@@ -269,7 +269,7 @@ def _row(this_run: _Run, destination: DestinationRun, outcome: _Outcome) -> RunR
         exit_code=outcome.exit_code,
         **{name: told[name] for name in _IN_ROWS},
         **{name: told["planned"].get(name, 0) for name in ("new", "changed", "renewed", "again")},
-        live=destination.ledger.live_by_kind(this_run.now),
+        live=report.live_by_kind,
         version=VERSION,
         cause=safe_to_show(outcome.cause),
     )

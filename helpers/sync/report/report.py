@@ -90,6 +90,7 @@ class Report:
     nothing_found: str = ""
     there: int | None = None
     live: int = 0
+    live_by_kind: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     plan_examples: dict[str, list[str]] = field(default_factory=dict)
     line: Callable[[str], None] | None = None
@@ -125,6 +126,10 @@ class Report:
             for reason, examples in part.examples.items():
                 total.examples.setdefault(reason, examples)
         return total
+
+    def count_live(self, kinds: dict[str, int]) -> None:
+        """Note how many indicators of each kind are live now."""
+        self.live_by_kind, self.live = kinds, sum(kinds.values())
 
     def fail(self, error: Exception) -> None:
         """Note why this destination dropped out of the run."""
