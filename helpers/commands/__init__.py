@@ -25,7 +25,7 @@ COMMANDS = {
     "init": Command("helpers.commands.init", makes_settings=True),
     "check": Command("helpers.commands.check"),
     "convert": Command("helpers.commands.convert", offline=True),
-    "status": Command("helpers.commands.status"),
+    "status": Command("helpers.commands.monitoring.status"),
     "explain": Command("helpers.commands.explain.command", reads_vault=True),
     "adopt": Command("helpers.commands.adopt", keeps_log=True, reads_vault=True),
     "share": Command("helpers.commands.share", stories=True),

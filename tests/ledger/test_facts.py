@@ -9,7 +9,7 @@ import sqlalchemy as sql
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.commands.status import status
+from helpers.commands.monitoring.status import status
 from helpers.ledger.facts import read_facts
 from helpers.ledger.records import Blocked, DestinationFacts, FullRun, LiveCount
 from helpers.ledger.store import Ledger

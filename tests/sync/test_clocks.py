@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from helpers.commands.status import status
+from helpers.commands.monitoring.status import status
 from helpers.ledger import DestinationFacts, EventRecord, FullRun
 from helpers.sync.event_selection import Action, RunConditions, decide_event
 from helpers.sync.run import opened

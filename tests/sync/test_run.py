@@ -261,7 +261,7 @@ def main_that_stumbles(site, monkeypatch, capsys, *arguments):
         raise ZeroDivisionError(f"with {site.environ['MISP2SENTINEL_MISP_KEY']}")
 
     monkeypatch.setattr("helpers.sync.run.run", stumbling)
-    monkeypatch.setattr("helpers.commands.status.command.status", stumbling)
+    monkeypatch.setattr("helpers.commands.monitoring.status.command.status", stumbling)
     handlers = logging.getLogger().handlers[:]
     try:
         code = script.main(["--config", str(site.config), *arguments])

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from helpers.commands.explain.ledger_view import Json
+from helpers.commands.monitoring.moments import Watch
+from helpers.commands.monitoring.standing import EXPIRES_SOON
+from helpers.commands.monitoring.status.run_table import run_table
+from helpers.commands.monitoring.verdict import Verdict, cause_of, has_failed, result_of
 from helpers.commands.screen import Line, Tone, columns, verdict
-from helpers.commands.status.moments import Watch
-from helpers.commands.status.run_table import run_table
-from helpers.commands.status.standing import EXPIRES_SOON
-from helpers.commands.status.verdict import Verdict, cause_of, has_failed, result_of
 from helpers.ledger import Blocked
 from helpers.process import invocation
 from helpers.text import counted, duration

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from helpers.commands.explain.ledger_view import Json
+from helpers.commands.monitoring.moments import Watch, ago, seconds_of
 from helpers.commands.screen import Tone
-from helpers.commands.status.moments import Watch, ago, seconds_of
 from helpers.errors import ExitCode
 from helpers.microsoft import Failure, taken_apart
 from helpers.text import counted

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from constants import WithdrawalReason
+from helpers.commands.monitoring.moments import Watch, ago
+from helpers.commands.monitoring.status import status
+from helpers.commands.monitoring.status.run_table import run_table
 from helpers.commands.screen import Tone
-from helpers.commands.status import status
-from helpers.commands.status.moments import Watch, ago
-from helpers.commands.status.run_table import run_table
 from helpers.indicators import DAY
 from helpers.ledger.records import Blocked, EventRecord, Stage
 from helpers.ledger.runs import RunKind, RunRecord
@@ -298,7 +298,7 @@ def test_counting_goes_by_indexes(tmp_path, make_settings):
 
     import sqlalchemy as sql
 
-    from helpers.commands.status import standing
+    from helpers.commands.monitoring.standing import standing
     from helpers.ledger.lookup import LedgerDestination
 
     sql.event.listen(ledger._database.engine, "before_cursor_execute", explained)
@@ -313,7 +313,8 @@ def test_counting_goes_by_indexes(tmp_path, make_settings):
 def test_it_starts_without_what_only_a_run_needs():
     heavy = "pymisp", "misp_stix_converter", "msal", "stix2"
     program = (
-        f"import sys, helpers.commands.status, helpers.sync; sys.exit(any(name in sys.modules for name in {heavy!r}))"
+        "import sys, helpers.commands.monitoring.status, helpers.sync; "
+        f"sys.exit(any(name in sys.modules for name in {heavy!r}))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 

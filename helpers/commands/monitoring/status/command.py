@@ -8,15 +8,12 @@ from argparse import Namespace
 from collections.abc import Callable
 from datetime import tzinfo
 
-from constants import VERSION
-from helpers.commands.explain.ledger_view import Json
+from helpers.commands.monitoring.answer import answer_of
+from helpers.commands.monitoring.moments import Watch
+from helpers.commands.monitoring.status.lines import lines_of
+from helpers.commands.monitoring.verdict import verdict_of
 from helpers.commands.screen import Say
-from helpers.commands.status.lines import lines_of
-from helpers.commands.status.moments import Watch
-from helpers.commands.status.standing import standing
-from helpers.commands.status.verdict import is_late, verdict_of
-from helpers.errors import ExitCode, NoLedger
-from helpers.ledger import ledger_destinations
+from helpers.errors import ExitCode
 from helpers.settings import Settings
 
 # So many of the last runs are shown; with --verbose all that the ledger has.
@@ -44,10 +41,8 @@ def status(
     So many ``runs`` are shown of each, all where it is None; ``now`` gives seconds since 1970, ``zone`` is the one in
     which people are told times, by default this host's. Raises NoLedger where the settings want none.
     """
-    if not settings.keeps_ledger:
-        raise NoLedger
     watch = Watch(int(now()), zone)
-    answer = _known(settings, max_age_hours, runs, watch)
+    answer = answer_of(settings, watch, max_age_hours=max_age_hours, runs=runs)
     verdict = verdict_of(answer, watch)
     code = ExitCode.DONE if verdict.wakes_nobody else ExitCode.UNFINISHED
     if as_json:
@@ -57,23 +52,3 @@ def status(
     for line in lines_of(answer, verdict, watch):
         say(line)
     return code
-
-
-def _known(settings: Settings, max_age_hours: float | None, runs: int | None, watch: Watch) -> Json:
-    """Return what is known of each destination."""
-    with ledger_destinations(settings) as in_ledger:
-        destinations = [standing(destination, settings, watch.now, runs) for destination in in_ledger]
-        ours = {(known.workspace, known.sourcesystem) for known in in_ledger}
-    without_run = [
-        wanted.name or wanted.workspace_key
-        for wanted in settings.destinations()
-        if (wanted.workspace_key, wanted.sourcesystem) not in ours
-    ]
-    answer: Json = {
-        "version": VERSION,
-        "state_dir": str(settings.state_path) if settings.has_state_path else None,
-        "destinations": destinations,
-        "not_in_ledger": without_run,
-        "max_age_hours": max_age_hours,
-    }
-    return {**answer, "late": is_late(answer, watch)}

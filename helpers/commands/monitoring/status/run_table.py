@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from helpers.commands.explain.ledger_view import Json
+from helpers.commands.monitoring.moments import Watch
+from helpers.commands.monitoring.verdict import result_of
 from helpers.commands.screen import Line, Tone, columns
-from helpers.commands.status.moments import Watch
-from helpers.commands.status.verdict import result_of
 from helpers.ledger import RunKind
 from helpers.text import duration
 
