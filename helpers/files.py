@@ -75,6 +75,26 @@ def write_new(path: Path, content: str) -> None:
         draft.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, content: str, mode: int = _FOR_OWNER) -> None:
+    """Write a file in the place of the one that is there, whole or not at all; ``mode`` says who may read it.
+
+    Raises OddFile where something else than a file is there, and OSError; what was there stays then.
+    """
+    with suppress(FileNotFoundError):
+        _refuse_odd(path, path.lstat().st_mode, stat.S_IFREG)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)  # in a container a process that was killed had the same number
+    try:
+        with os.fdopen(open_private(draft, os.O_WRONLY | os.O_EXCL), "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def is_null_device(path: Path) -> bool:
     """Say whether this is what swallows all that is written to it, and no link to that."""
     with suppress(OSError):

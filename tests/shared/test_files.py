@@ -10,7 +10,15 @@ import pytest
 
 from helpers import files, log
 from helpers.errors import LedgerError, SettingsError
-from helpers.files import OddFile, make_private_directory, open_file, open_private, permission_hint, user_name
+from helpers.files import (
+    OddFile,
+    make_private_directory,
+    open_file,
+    open_private,
+    permission_hint,
+    user_name,
+    write_whole,
+)
 from helpers.ledger import sqlite
 from helpers.ledger.database import Database, known_destinations
 from helpers.settings import validators
@@ -191,3 +199,48 @@ def test_ledger_and_lock_are_files_and_nothing_else(odd, name, tmp_path):
         with closing(database), database.hold_lock(1):
             pass
     assert not (tmp_path / "precious").exists()
+
+
+# -- written whole ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_file_is_replaced_whole_and_read_by_whom_it_is_for(tmp_path, mode):
+    path = tmp_path / "metrics.prom"
+    reader = path.open("w+")
+    write_whole(path, "first", mode)
+    write_whole(path, "second", mode)
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("second", mode)
+    assert reader.read() == "", "who had the file that was there before keeps that"
+    reader.close()
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.prom"
+    write_whole(path, "first")
+
+    def no_room(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "fsync", no_room)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(path, "second")
+    assert (path.read_text(), [*tmp_path.iterdir()]) == ("first", [path])
+
+
+@pytest.mark.parametrize("kind", ODD_FILES)
+def test_nothing_but_a_file_is_replaced(tmp_path, kind):
+    path, precious = tmp_path / "metrics.prom", tmp_path / "precious"
+    precious.write_text("precious")
+    ODD_FILES[kind](path)
+    with pytest.raises(OddFile, match=kind):
+        write_whole(path, "numbers")
+    assert precious.read_text() == "precious"
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_in_nobodys_way(tmp_path):
+    draft = tmp_path / f".metrics.prom.{os.getpid()}"
+    draft.symlink_to(tmp_path / "precious")
+    write_whole(tmp_path / "metrics.prom", "numbers")
+    assert [*tmp_path.iterdir()] == [tmp_path / "metrics.prom"]
