@@ -25,7 +25,7 @@ from helpers.commands.explain.misp_view import MispView
 from helpers.commands.explain.next_run import places_of
 from helpers.errors import MispError, MispRefused
 from helpers.http import MIB, Limits, PinnedHttpAdapter
-from helpers.ledger.lookup import Question
+from helpers.ledger.questions.lookup import Question
 from helpers.log import silence_libraries
 from helpers.misp import ListedEvent, MispClient, MispConnection, MispReader
 from helpers.settings import Settings, load

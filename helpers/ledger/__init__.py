@@ -1,8 +1,8 @@
 """What is known of each destination, and where: SQLite or PostgreSQL."""
 
 from helpers.ledger.database import Database, known_destinations
-from helpers.ledger.joining import one_live_object
-from helpers.ledger.lookup import Found, LedgerDestination, Question, ledger_destinations
+from helpers.ledger.questions.counts import LedgerCounts
+from helpers.ledger.questions.lookup import Found, LedgerDestination, Question, ledger_destinations
 from helpers.ledger.records import (
     WITHOUT_OUTCOME,
     AttributeRecord,
@@ -20,6 +20,7 @@ from helpers.ledger.records import (
 )
 from helpers.ledger.runs import RunKind, RunRecord
 from helpers.ledger.store import Ledger
+from helpers.ledger.upgrades.joining import one_live_object
 
 __all__ = [
     "WITHOUT_OUTCOME",
@@ -31,6 +32,7 @@ __all__ = [
     "Found",
     "FullRun",
     "Ledger",
+    "LedgerCounts",
     "LedgerDestination",
     "LiveCount",
     "ObjectRecord",

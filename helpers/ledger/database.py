@@ -19,7 +19,7 @@ from helpers.errors import LedgerError, RunActive
 from helpers.ledger import sqlite
 from helpers.ledger.tables import ABOUT, DESTINATIONS, METADATA, SCHEMA
 from helpers.ledger.trouble import explained
-from helpers.ledger.upgrade import upgrade
+from helpers.ledger.upgrades.steps import upgrade
 from helpers.process import interrupts
 from helpers.settings import canonical_workspace, without_secrets
 from helpers.text import shorten

@@ -21,6 +21,7 @@ from constants import WithdrawalReason
 from helpers.indicators import kind_of
 from helpers.ledger.database import Database
 from helpers.ledger.facts import read_facts
+from helpers.ledger.questions.spellings import WITH_ADDRESSES, Address, block_texts
 from helpers.ledger.records import (
     REVOKED,
     UNSETTLED,
@@ -35,7 +36,6 @@ from helpers.ledger.records import (
 )
 from helpers.ledger.rows import PARAMETERS, LedgerRows, Row
 from helpers.ledger.runs import RunKey, RunRecord, outlived
-from helpers.ledger.spellings import WITH_ADDRESSES, Address, block_texts
 from helpers.ledger.tables import ATTRIBUTES, DESTINATIONS, EVENTS, OBJECTS, RUNS, SOURCES, WITH_CONTRIBUTION
 from helpers.settings import canonical_workspace
 from helpers.text import batched
@@ -359,13 +359,23 @@ class Ledger(LedgerRows):
 
     def live_by_kind(self, now: int) -> dict[str, int]:
         """Count the objects that Sentinel has or may have, not expired, by kind, the most frequent first."""
-        live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now)
         kinds: Counter[str] = Counter()
-        for path, count in self.tally(OBJECTS.c.observable, live).items():
+        for path, count in self.in_sentinel_by(OBJECTS.c.observable, now).items():
             kinds[kind_of(path)] += count
-        for path, count in self.tally(OBJECTS.c.observable, _live_for_the_plan_alone(now)).items():
-            kinds[kind_of(path)] -= count
-        return {kind: count for kind, count in kinds.most_common() if count}
+        return dict(kinds.most_common())
+
+    def in_sentinel_by(
+        self, what: sql.ColumnElement[Any], now: int, where: sql.ColumnElement[bool] | None = None
+    ) -> Counter[Any]:
+        """Count the objects that Sentinel has or may have, not expired, by what an index says of them.
+
+        That is what counts as live for the plan, all in one index, but for the few that Sentinel does not have.
+        """
+        also = sql.true() if where is None else where
+        live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now, also)
+        counted = Counter(self._tally(OBJECTS, what, live))
+        counted.subtract(self._tally(OBJECTS, what, sql.and_(_live_for_the_plan_alone(now), also)))
+        return +counted
 
     def live(self, now: int) -> int:
         """Count the objects that count as live for the plan and are not expired; an index has them all.
@@ -408,6 +418,11 @@ class Ledger(LedgerRows):
         """Return rows of a table, for reports."""
         return list(self._rows(kind, table, where))
 
+    def answers(self, question: sql.Select[Any]) -> list[tuple[Any, ...]]:
+        """Return the rows that a question finds, for reports."""
+        with self._transaction() as connection:
+            return [tuple(row) for row in connection.execute(question)]
+
     def attributes_like(self, texts: Iterable[str], limit: int) -> list[AttributeRecord]:
         """Return attributes whose value, in lower case, holds one of these texts; the shortest values first."""
         value = sql.func.replace(sql.func.lower(ATTRIBUTES.c.value), "[.]", ".")
@@ -434,10 +449,15 @@ class Ledger(LedgerRows):
 
     def tally(self, column: sql.Column[Any], where: sql.ColumnElement[bool]) -> dict[Any, int]:
         """Count rows by what a column of theirs holds, the most frequent first, for reports."""
+        return self._tally(column.table, column, where)
+
+    def _tally(
+        self, table: sql.FromClause, what: sql.ColumnElement[Any], where: sql.ColumnElement[bool]
+    ) -> dict[Any, int]:
         count = sql.func.count()
-        of_ours = sql.select(column, count).where(column.table.c.destination == self.destination, where)
+        of_ours = sql.select(what.label("counted"), count).where(table.c.destination == self.destination, where)
         with self._transaction() as connection:
-            rows = connection.execute(of_ours.group_by(column).order_by(count.desc(), column))
+            rows = connection.execute(of_ours.group_by("counted").order_by(count.desc(), "counted"))
             return {value: int(number) for value, number in rows}
 
     # -- writing --------------------------------------------------------------------------------------

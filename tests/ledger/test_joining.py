@@ -24,7 +24,7 @@ from helpers.ledger import (
     one_live_object,
     packed,
 )
-from helpers.ledger.joining import joined_facts, joined_object, with_one_address
+from helpers.ledger.upgrades.joining import joined_facts, joined_object, with_one_address
 from tests.ledger.test_ledger import THIRD_SCHEMA
 from tests.support.postgres import ledger_url, postgres_server, postgres_url
 

@@ -61,7 +61,14 @@ PURE = {
         "misp.pymisp_errors",
         "misp.responses",
     ),
-    *("ledger.records", "ledger.facts", "ledger.spellings", "microsoft.api", "microsoft.batch", "microsoft.responses"),
+    *(
+        "ledger.records",
+        "ledger.facts",
+        "ledger.questions.spellings",
+        "microsoft.api",
+        "microsoft.batch",
+        "microsoft.responses",
+    ),
     *("microsoft.upload_api", "microsoft.graph_api", "microsoft.graph_responses", "microsoft.particulars"),
     *("sync.event_selection", "sync.ownership", "sync.plan", "stories.story", "stories.misp_event", "stories.changes"),
     *("stories.indicators", "stories.proposals", "stories.share_outcome", "stories.urls"),
@@ -291,7 +298,8 @@ def test_only_the_ledger_touches_the_database():
     with_database = {name for name, path in HELPERS.items() if tops(imports(path)) & databases}
     assert with_database == {
         *("ledger.database", "ledger.sqlite", "ledger.postgresql", "ledger.trouble"),
-        *("ledger.joining", "ledger.rows", "ledger.store", "ledger.lookup", "ledger.tables", "ledger.upgrade"),
+        *("ledger.questions.counts", "ledger.questions.lookup", "ledger.rows", "ledger.store", "ledger.tables"),
+        *("ledger.upgrades.joining", "ledger.upgrades.steps"),
     }
 
 

@@ -15,7 +15,7 @@ from helpers.commands.check import Preflight
 from helpers.errors import SettingsError
 from helpers.files import steps_to
 from helpers.ledger.database import Database
-from helpers.ledger.lookup import ledger_destinations
+from helpers.ledger.questions.lookup import ledger_destinations
 from helpers.log import try_out
 from helpers.settings import cross_checks, environment, load
 from helpers.settings.config import places

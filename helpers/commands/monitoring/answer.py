@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from constants import VERSION
 from helpers.commands.explain.ledger_view import Json
+from helpers.commands.monitoring.holdings import holdings_of
 from helpers.commands.monitoring.moments import Watch
 from helpers.commands.monitoring.standing import standing
 from helpers.commands.monitoring.verdict import is_late
@@ -12,15 +13,27 @@ from helpers.ledger import ledger_destinations
 from helpers.settings import Settings
 
 
-def answer_of(settings: Settings, watch: Watch, *, max_age_hours: float | None = None, runs: int | None = None) -> Json:
+def answer_of(
+    settings: Settings,
+    watch: Watch,
+    *,
+    max_age_hours: float | None = None,
+    runs: int | None = None,
+    holdings: bool = False,
+) -> Json:
     """Return what is known of each destination, with so many of its last ``runs``, all where it is None.
 
-    Raises NoLedger where the settings want none, and LedgerError.
+    With ``holdings`` each has under this name what it holds, counted, as ``Holdings``. Raises NoLedger where the
+    settings want none, and LedgerError.
     """
     if not settings.keeps_ledger:
         raise NoLedger
     with ledger_destinations(settings) as in_ledger:
-        destinations = [standing(destination, settings, watch.now, runs) for destination in in_ledger]
+        destinations = [
+            standing(destination, settings, watch.now, runs)
+            | ({"holdings": holdings_of(destination, watch.now)} if holdings else {})
+            for destination in in_ledger
+        ]
         ours = {(known.workspace, known.sourcesystem) for known in in_ledger}
     without_run = [
         wanted.name or wanted.workspace_key

@@ -299,7 +299,7 @@ def test_counting_goes_by_indexes(tmp_path, make_settings):
     import sqlalchemy as sql
 
     from helpers.commands.monitoring.standing import standing
-    from helpers.ledger.lookup import LedgerDestination
+    from helpers.ledger.questions.lookup import LedgerDestination
 
     sql.event.listen(ledger._database.engine, "before_cursor_execute", explained)
     standing(LedgerDestination(WORKSPACE, "MISP", ledger), make_settings(), NOW)

@@ -10,8 +10,17 @@ from uuid import UUID
 import sqlalchemy as sql
 
 from helpers.ledger.database import Database, known_destinations
+from helpers.ledger.questions.spellings import (
+    Address,
+    addresses,
+    blocks_with,
+    holds,
+    is_block_with,
+    mapped,
+    shortest,
+    spellings,
+)
 from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, Source, Stage
-from helpers.ledger.spellings import Address, addresses, blocks_with, holds, is_block_with, mapped, shortest, spellings
 from helpers.ledger.store import Ledger, taken
 from helpers.ledger.tables import ATTRIBUTES, EVENTS, OBJECTS, SOURCES
 from helpers.settings import Settings, cross_checks

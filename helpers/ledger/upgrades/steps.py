@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sql
 
 from helpers.indicators import LONGEST_PATH
-from helpers.ledger.joining import join_spellings
 from helpers.ledger.tables import ABOUT, ATTRIBUTES, EVENTS, OBJECTS, SCHEMA, SOURCES
+from helpers.ledger.upgrades.joining import join_spellings
 
 _STEPS = {
     2: (
