@@ -20,6 +20,7 @@ from helpers.ledger.records import (
 )
 from helpers.ledger.runs import RunKind, RunRecord
 from helpers.ledger.store import Ledger
+from helpers.ledger.told import Told
 from helpers.ledger.upgrades.joining import one_live_object
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "RunRecord",
     "Source",
     "Stage",
+    "Told",
     "known_destinations",
     "ledger_destinations",
     "one_live_object",

@@ -47,7 +47,7 @@ class Database:
         self.lock = threading.RLock()
         self._written, self._analyze_at = 0, _ANALYZE_FIRST_AT
         with explained(url):
-            self.engine = _engine(url, dry=dry)
+            self.engine = engine_of(url, dry=dry)
             self.connection = self.engine.connect()
         try:
             self._open()
@@ -238,7 +238,7 @@ def known_destinations(url: str) -> list[tuple[str, str]]:
         file = sqlite.file_of(url)
         if file and not file.exists():
             return []
-        engine = _engine(url, dry=True)
+        engine = engine_of(url, dry=True)
         try:
             with engine.connect() as connection:
                 if not sql.inspect(connection).has_table(DESTINATIONS.name):
@@ -251,7 +251,8 @@ def known_destinations(url: str) -> list[tuple[str, str]]:
             engine.dispose()
 
 
-def _engine(url: str, *, dry: bool) -> sql.Engine:
+def engine_of(url: str, *, dry: bool) -> sql.Engine:
+    """Return what connects to the database at an address; a dry one makes no file. Raises LedgerError and OSError."""
     kind = url.partition(":")[0].partition("+")[0]
     if kind == "postgresql":
         from helpers.ledger import postgresql  # noqa: PLC0415  slow to import
