@@ -122,3 +122,7 @@ sentinel_write_response = False  # write Microsoft's answers that are not plain 
 write_post_json = False  # write each of Microsoft's answers to a file in logs/ in state_dir
 max_run_minutes = 0  # stop cleanly after this many minutes, the next run continues; 0: no limit
 dry_run = False  # do everything but the upload
+
+# --- Monitoring (docs/monitor.md) ------------------------------------------------------------------
+
+metrics_file = None  # for Prometheus, after each run: a file that ends with .prom

@@ -4,6 +4,7 @@
     ├── SettingsError             exit 2: every problem at once, each with how to fix it
     ├── UsageError                exit 2: the command line makes no sense
     ├── InputError                exit 2: a file named to convert cannot be read
+    ├── OutputError               exit 2: a file that was asked for cannot be written
     ├── EventNotFound             exit 2: the one event that a run was asked for is not there, or not to be sent
     ├── Declined                  exit 2: whoever was asked whether to withdraw something did not say yes
     ├── LedgerError               exit 2: the ledger cannot be used
@@ -67,6 +68,12 @@ class UsageError(SyncError):
 
 class InputError(SyncError):
     """A file given on the command line cannot be read or is not a MISP event."""
+
+    exit_code = ExitCode.SETTINGS
+
+
+class OutputError(SyncError):
+    """A file that was asked for, by an argument or by a setting, cannot be written."""
 
     exit_code = ExitCode.SETTINGS
 

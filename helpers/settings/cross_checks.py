@@ -19,6 +19,8 @@ CREDENTIAL = "ms_auth.credential"
 # Microsoft, "Import threat intelligence with the upload API": 100 requests in a minute.
 MOST_REQUESTS = 100
 _THIS_MACHINE = re.compile(r"https://(?:127\.0\.0\.1|localhost)(?::[0-9]+)?/?\Z")
+# What tells how runs went, from what the ledger remembers.
+_TOLD_BY_LEDGER = ("metrics_file",)
 _TERMINAL = re.compile(r"-|stdout|stderr|/dev/(stdout|stderr|tty|console|fd/\d+)|/proc/(self|\d+)/fd/\d+")
 
 
@@ -34,6 +36,9 @@ def contradictions(values: Mapping[str, Any]) -> Iterator[Problem]:
     log_file = values.get("log_file")
     if isinstance(log_file, str | Path) and _TERMINAL.fullmatch(str(log_file)):
         yield "log_file", "is no file: take it out, and give --verbose, with which the log goes to stderr as well."
+    if values.get("state_url") == validators.NO_LEDGER:
+        for name in filter(values.get, _TOLD_BY_LEDGER):
+            yield name, 'has to know what earlier runs did, and state_url is "none": take one of the two out.'
     tenants = values.get("ms_tenants")
     if isinstance(tenants, list):
         yield from _destination_problems([tenant for tenant in tenants if isinstance(tenant, Mapping)], values)

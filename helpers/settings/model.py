@@ -121,6 +121,7 @@ class Settings(BaseModel):
     max_withdraw_percent: Annotated[int, Field(ge=0, le=100)] = 20
     refresh_days: DaysOrNever = 0
     max_run_minutes: Annotated[int, Field(ge=0, le=10_080)] = 0
+    metrics_file: Annotated[File, AfterValidator(validators.metrics_file)] = None
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _warnings: tuple[str, ...] = PrivateAttr(())

@@ -287,6 +287,13 @@ def path(value: Any) -> Path | None:
     raise ValueError("must be a path: write it as text in quotes.")
 
 
+def metrics_file(value: Path | None) -> Path | None:
+    """Refuse a name that node_exporter does not read; None is none."""
+    if value and value.suffix != ".prom":
+        raise ValueError("must be a file whose name ends with .prom: node_exporter reads no other.")
+    return value
+
+
 def absolute(value: Path | None) -> Path | None:
     """Accept an absolute path: cron's working directory is not the operator's."""
     if value is not None and not value.is_absolute():

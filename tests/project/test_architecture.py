@@ -63,6 +63,7 @@ PURE = {
     ),
     *(
         "ledger.records",
+        "ledger.runs",
         "ledger.facts",
         "ledger.questions.spellings",
         "microsoft.api",
@@ -76,6 +77,7 @@ PURE = {
     *("commands.explain.outlook", "commands.explain.sentences", "commands.explain.lines", "commands.explain.details"),
     *("commands.init.settings_text", "commands.screen.line", "commands.run.how_far", "sync.report.problems"),
     *("commands.run.verdict", "commands.check.result"),
+    *("commands.monitoring.moments", "commands.monitoring.metrics.measures", "commands.monitoring.metrics.samples"),
 }
 # The only modules of others that a pure module may use, beside what cannot reach out.
 HARMLESS = {
@@ -100,7 +102,7 @@ LIBRARIES = {
 }
 HEAVY = {
     *("azure", "cryptography", "ioc_finder", "pymisp", "misp_stix_converter", "stix2", "msal", "rich"),
-    *("stix2patterns", "filelock"),
+    *("stix2patterns", "filelock", "prometheus_client"),
 }
 
 
@@ -287,6 +289,7 @@ def test_only_the_modules_for_it_talk_http():
         ("misp_stix_converter", "indicators.misp_stix"),
         ("idna", "indicators.values.hosts"),
         ("ioc_finder", "stories.indicators"),
+        ("prometheus_client", "commands.monitoring.metrics.exposition"),
     ],
 )
 def test_a_library_has_one_module(library, module):
