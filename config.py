@@ -126,3 +126,6 @@ dry_run = False  # do everything but the upload
 # --- Monitoring (docs/monitor.md) ------------------------------------------------------------------
 
 metrics_file = None  # for Prometheus, after each run: a file that ends with .prom
+on_start = ""  # an address that is pinged when a run begins, such as https://ping.example.org/ID/start; "": none
+on_success = ""  # ... when it ended well
+on_failure = ""  # ... when it failed

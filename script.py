@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+from contextlib import nullcontext
 from traceback import extract_tb
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from helpers.text import one_line
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
     from types import ModuleType
 
     from helpers.settings import Settings
@@ -136,7 +138,8 @@ def _settings(arguments: Namespace) -> Settings:
     settings = loaded.settings
     if arguments.dry_run:
         settings = settings.model_copy(update={"dry_run": True})
-    _prepare_log(settings, arguments)
+    with _failure_told(settings, arguments):
+        _prepare_log(settings, arguments)
     loud = odd_filters(settings.misp_event_filters, settings.source_of("misp_event_filters"))
     for warning in loaded.warnings:
         logger.warning("%s", warning)
@@ -148,6 +151,15 @@ def _settings(arguments: Namespace) -> Settings:
 def _is_looked_at(arguments: Namespace) -> bool:
     """Say whether somebody reads what is no trouble: not in cron, where a plain run is silent when all is well."""
     return arguments.command != RUN or (sys.stderr.isatty() and not arguments.quiet)
+
+
+def _failure_told(settings: Settings, arguments: Namespace) -> AbstractContextManager[object]:
+    """Tell those outside when a run fails before it begins."""
+    if arguments.command != RUN:
+        return nullcontext()
+    from helpers.commands.monitoring.told.telling import telling  # noqa: PLC0415
+
+    return telling(settings, arguments.workspace, uuid=arguments.uuid)
 
 
 def _prepare_log(settings: Settings, arguments: Namespace) -> None:

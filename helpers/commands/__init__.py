@@ -16,12 +16,12 @@ class Command(NamedTuple):
     stories: bool = False  # it needs what stories need, and not what a run needs
     keeps_log: bool = False  # it writes into the log, and not only for whoever typed it
     makes_settings: bool = False  # its main returns the path of the file that it made, which check is to read then
-    reads_vault: bool = False  # its secrets may be in a key vault; check reads that by itself, to say how it went
+    reads_vault: bool = False  # its secrets may be in a key vault; check and run read that themselves
 
 
 # By the name that is typed; without one it is a run.
 COMMANDS = {
-    "run": Command("helpers.commands.run", keeps_log=True, reads_vault=True),
+    "run": Command("helpers.commands.run", keeps_log=True),
     "init": Command("helpers.commands.init", makes_settings=True),
     "check": Command("helpers.commands.check"),
     "convert": Command("helpers.commands.convert", offline=True),

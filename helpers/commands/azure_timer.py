@@ -47,9 +47,10 @@ def _early_end(words: str) -> str:
 
 def _run(environ: Mapping[str, str]) -> Report:
     from constants import VERSION  # noqa: PLC0415
+    from helpers.commands.monitoring.told.telling import telling  # noqa: PLC0415
     from helpers.microsoft.key_vault import with_secrets  # noqa: PLC0415
     from helpers.settings import environment, load  # noqa: PLC0415
-    from helpers.sync import make_state_dir, run  # noqa: PLC0415  the host looks for its functions first, and waits
+    from helpers.sync import Progress, make_state_dir, run  # noqa: PLC0415  the host looks for its functions first, and waits
 
     loaded = load(None, {environment.FUNCTION_SIGNS[0]: "python", **environ})  # not every plan shows it
     redact.add(loaded.settings.secret_values())
@@ -57,9 +58,12 @@ def _run(environ: Mapping[str, str]) -> Report:
     log.note_beginning(VERSION, "a run on Azure's timer", loaded.settings.config_file)
     for warning in loaded.warnings:
         logger.warning("%s", warning)
-    settings = with_secrets(loaded.settings)
-    make_state_dir(settings)
-    return run.run(settings)
+    with telling(loaded.settings, warn=logger.warning) as watched:
+        settings = with_secrets(loaded.settings)
+        make_state_dir(settings)
+        report = run.run(settings, progress=Progress(begun=watched.begun))
+        watched.ended(report)
+    return report
 
 
 def _report_failure(report: Report) -> str:

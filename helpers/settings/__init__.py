@@ -3,6 +3,7 @@
 from helpers.settings.addresses import canonical_address, secrets_in, without_secrets
 from helpers.settings.attribute_filters import AttributeFilters, NamePatterns
 from helpers.settings.config.config_file import written
+from helpers.settings.config.values.receivers import DESTINATION, EXIT_CODE
 from helpers.settings.config.values.site_constants import default_threat_type, default_tlp
 from helpers.settings.config.values.tlp import tlp_word
 from helpers.settings.environment import variable
@@ -12,6 +13,8 @@ from helpers.settings.sections import MsAuth
 
 __all__ = [
     "DEFAULT_CONFIG",
+    "DESTINATION",
+    "EXIT_CODE",
     "FROM_VAULT",
     "AttributeFilters",
     "MsAuth",

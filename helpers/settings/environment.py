@@ -42,7 +42,12 @@ FLAGS = {
     "0": False,
 }
 # Beside ms_auth. What stands for the file of such a setting may be the secret itself, in the wrong variable.
-_WITH_SECRETS = frozenset({"misp_key", "misp_headers", "misp_proxies", "ms_proxies", "ms_tenants", "state_url"})
+_WITH_SECRETS = frozenset(
+    {
+        *("misp_key", "misp_headers", "misp_proxies", "ms_proxies", "ms_tenants", "state_url"),
+        *("on_start", "on_success", "on_failure"),
+    }
+)
 
 
 def variable(name: str) -> str:

@@ -58,6 +58,7 @@ UNSET_WHEN_EMPTY = frozenset(
         "misp_proxies",
         "misp_headers",
         "key_vault_name",
+        *("on_start", "on_success", "on_failure"),
         *FROM_VAULT.values(),
     }
 )

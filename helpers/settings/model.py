@@ -15,6 +15,7 @@ from helpers.settings import clouds, validators
 from helpers.settings.addresses import secrets_in
 from helpers.settings.attribute_filters import AttributeFilters
 from helpers.settings.config.state_place import LEDGER, NOT_DECIDED, Kind, Place
+from helpers.settings.config.values.receivers import token_parts
 from helpers.settings.sections import (
     KEY_IN_TENANT,
     AttributeFilterSettings,
@@ -25,6 +26,7 @@ from helpers.settings.sections import (
     Headers,
     MispStories,
     MsAuth,
+    PingAddress,
     Proxies,
     Seconds,
     Secret,
@@ -122,6 +124,10 @@ class Settings(BaseModel):
     refresh_days: DaysOrNever = 0
     max_run_minutes: Annotated[int, Field(ge=0, le=10_080)] = 0
     metrics_file: Annotated[File, AfterValidator(validators.metrics_file)] = None
+
+    on_start: PingAddress = ""
+    on_success: PingAddress = ""
+    on_failure: PingAddress = ""
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _warnings: tuple[str, ...] = PrivateAttr(())
@@ -321,6 +327,8 @@ class Settings(BaseModel):
         proxies = (*self.misp_proxies.values(), *self.ms_proxies.values(), self.misp_stories.proxy_server)
         for address in (*proxies, self.state_url):
             values += secrets_in(address)
+        for receiver in (self.on_start, self.on_success, self.on_failure):
+            values += token_parts(receiver)
         return tuple(dict.fromkeys(value for value in values if value))
 
     # -- files --

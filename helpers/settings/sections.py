@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from helpers.settings import clouds, credentials, validators
+from helpers.settings.config.values.receivers import ping_address
 
 _PUBLIC = clouds.CLOUDS[clouds.DEFAULT]
 
@@ -32,6 +33,7 @@ Proxies = Annotated[dict[ProxyScheme, ProxyAddress], Field(repr=False)]
 HeaderName = Annotated[str, AfterValidator(validators.header_name)]
 HeaderValue = Annotated[str, AfterValidator(validators.header_value)]
 Headers = Annotated[dict[HeaderName, HeaderValue], Field(repr=False)]
+PingAddress = Annotated[str, AfterValidator(ping_address), Field(repr=False)]
 UserAgent = Annotated[str, AfterValidator(validators.user_agent)]
 AttributeFilterSettings = Annotated[dict[str, Any], AfterValidator(validators.attribute_filters)]
 

@@ -53,11 +53,13 @@ class Progress:
 
     ``events`` takes how many events were read, of how many; ``indicators`` how many more are to be sent, and how many
     more have Microsoft's answer, of all destinations; ``waiting`` what is waited for, and the seconds that it takes.
+    ``begun`` takes the names of the destinations that the run holds, as soon as it does.
     """
 
     events: Callable[[int, int], None] = lambda _done, _listed: None
     indicators: Callable[[int, int], None] = lambda _planned, _answered: None
     waiting: Callable[[str, float], None] = lambda _words, _seconds: None
+    begun: Callable[[Sequence[str]], None] = lambda _names: None
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ def run(
         read_until = clock.now() + READING * seconds
         this_run = _Run(settings, options or RunOptions(), clock, int(now()), rate_limiters, read_until, line, progress)
         destinations, busy = _lock_destinations(this_run, chosen, database, stack)
+        if destinations:
+            progress.begun([destination.settings.name for destination in destinations])
         events = _read_and_send(this_run, destinations) if destinations else 0
     reports = [destination.report for destination in destinations] + busy
     total = reports[0] if len(reports) == 1 else Report.of(reports, events)

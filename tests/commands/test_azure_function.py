@@ -284,7 +284,7 @@ def environ(app_settings, own_logging):
     ],
 )
 def test_what_is_left_for_the_next_run_is_a_warning_and_a_failure_is_raised(report, code, environ, monkeypatch, caplog):
-    monkeypatch.setattr("helpers.sync.run.run", lambda _settings: report)
+    monkeypatch.setattr("helpers.sync.run.run", lambda _settings, **_: report)
     assert report.exit_code == code
     caplog.set_level(logging.INFO)
     if code > 1:
@@ -302,7 +302,7 @@ def test_a_fault_of_ours_shows_no_secret(environ, monkeypatch, caplog):
     """Neither in the invocation's error nor in the log's traceback."""
     secret = environ["mispkey"]
 
-    def broken(_settings):
+    def broken(_settings, **_more):
         raise RuntimeError(f"with {secret} in it")
 
     monkeypatch.setattr("helpers.sync.run.run", broken)
@@ -315,14 +315,14 @@ def test_a_fault_of_ours_shows_no_secret(environ, monkeypatch, caplog):
 
 
 def test_the_hosts_log_begins_with_the_version_and_ends_with_the_verdict(environ, hosts_log, monkeypatch):
-    monkeypatch.setattr("helpers.sync.run.run", lambda _: Report())
+    monkeypatch.setattr("helpers.sync.run.run", lambda _, **_more: Report())
     run_on_timer(environ)
     first, *_, last = hosts_log.getvalue().splitlines()
     assert first.startswith(f"MISP2Sentinel {VERSION} begins: a run on Azure's timer (settings ")
     assert last.startswith("Verdict: ")
     hosts_log.truncate(0)
 
-    def broken(_settings):
+    def broken(_settings, **_more):
         raise MispError("no answer")
 
     monkeypatch.setattr("helpers.sync.run.run", broken)
@@ -351,7 +351,7 @@ def test_the_hosts_log_gets_each_line_once_and_what_our_own_would_get(hosts_log)
 
 
 def test_a_failed_invocation_says_why_on_one_line(environ, monkeypatch):
-    def broken(_settings):
+    def broken(_settings, **_more):
         raise MispError("MISP says \x1b]0;pwn\x07\nINFO forged")
 
     monkeypatch.setattr("helpers.sync.run.run", broken)

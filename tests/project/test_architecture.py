@@ -48,6 +48,7 @@ PURE = {
         "settings.config.doubled_keys",
         "settings.config.values.filter_values",
         "settings.config.values.observable_kinds",
+        "settings.config.values.receivers",
         "settings.config.values.site_constants",
         "settings.config.state_place",
         "settings.config.values.tlp",
@@ -78,6 +79,7 @@ PURE = {
     *("commands.init.settings_text", "commands.screen.line", "commands.run.how_far", "sync.report.problems"),
     *("commands.run.verdict", "commands.check.result"),
     *("commands.monitoring.moments", "commands.monitoring.metrics.measures", "commands.monitoring.metrics.samples"),
+    *(f"commands.monitoring.told.{name}" for name in ("causes", "ending", "words", "pings")),
 }
 # The only modules of others that a pure module may use, beside what cannot reach out.
 HARMLESS = {

@@ -6,8 +6,10 @@ import json
 import logging
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from helpers.commands.monitoring.told.telling import telling
 from helpers.commands.run import summary
 from helpers.commands.run.progress_bar import progress_bar
 from helpers.commands.run.verdict import verdict_of
@@ -15,8 +17,9 @@ from helpers.commands.screen import Screen, question
 from helpers.commands.screen.question import Withdrawn
 from helpers.errors import ExitCode
 from helpers.log import redact
+from helpers.microsoft import key_vault
 from helpers.settings import Settings
-from helpers.sync import Report, RunOptions, run
+from helpers.sync import Progress, Report, RunOptions, run
 
 logger = logging.getLogger(__name__)
 
@@ -24,16 +27,24 @@ logger = logging.getLogger(__name__)
 def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
     """Bring Sentinel in step with MISP, show what was done and return the exit code."""
     options = RunOptions(arguments.uuid or "", arguments.full, arguments.retry_rejected, arguments.force_withdraw)
-    report = _ask(settings, options, arguments) or _run(settings, options, arguments, say)
+    with telling(settings, arguments.workspace, uuid=arguments.uuid) as watched:
+        settings = key_vault.with_secrets(settings)
+        report = _ask(settings, options, arguments) or _run(settings, options, arguments, say, watched.begun)
+        watched.ended(report)
     show_report(report, settings, arguments)
     return report.exit_code
 
 
 def _run(
-    settings: Settings, options: RunOptions, arguments: Namespace, say: Callable[[str], None] | None = None
+    settings: Settings,
+    options: RunOptions,
+    arguments: Namespace,
+    say: Callable[[str], None] | None = None,
+    begun: Callable[[Sequence[str]], None] = Progress.begun,
 ) -> Report:
     line = say if arguments.list else None
-    with progress_bar(arguments) as progress:
+    with progress_bar(arguments) as drawn:
+        progress = replace(drawn, begun=begun)
         return run.run(settings, options, workspace=arguments.workspace, progress=progress, line=line)
 
 

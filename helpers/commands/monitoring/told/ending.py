@@ -1,0 +1,98 @@
+"""How a run ended, for those outside: codes, counts, names of destinations, and sentences of our own. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from helpers.commands.monitoring.told.causes import GUARD, cause_of
+from helpers.errors import ExitCode
+from helpers.microsoft import OutcomeState
+from helpers.text import counted
+
+if TYPE_CHECKING:
+    from helpers.sync import Report
+
+_WELL = (ExitCode.DONE, ExitCode.UNFINISHED)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended at one destination; ``name`` is that of the settings, empty for the only one.
+
+    ``cause`` says why it failed, or that a guard held withdrawals back; empty where it went well.
+    """
+
+    name: str
+    exit_code: int
+    cause: str = ""
+    counts: str = ""
+
+    @property
+    def is_told(self) -> bool:
+        """Whether there is anything to tell: another run, which is active, tells of itself."""
+        return self.exit_code != ExitCode.RUN_ACTIVE
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it did what a run does, even where something was rejected or is pending."""
+        return not self.cause
+
+
+@dataclass(frozen=True)
+class RunEnding:
+    """How a run ended at each of its destinations, and its exit code."""
+
+    exit_code: int
+    parts: Sequence[Ending]
+
+    @property
+    def told(self) -> list[Ending]:
+        """The destinations of which there is something to tell."""
+        return [part for part in self.parts if part.is_told]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether all of them went well."""
+        return all(part.is_well for part in self.told)
+
+
+def ending_of(report: Report, name: str) -> RunEnding:
+    """Return how a run ended that has a report; ``name`` is that of its destination where there is one only."""
+    return RunEnding(report.exit_code, [_part(part, part.name or name) for part in report.parts or [report]])
+
+
+def ending_of_failure(names: Sequence[str], exit_code: int, text: str) -> RunEnding:
+    """Return how a run ended at destinations of these names that has no report, but a text about its failure."""
+    cause = cause_of(exit_code, text)
+    return RunEnding(exit_code, [Ending(name, exit_code, cause) for name in names])
+
+
+def _part(report: Report, name: str) -> Ending:
+    code = report.exit_code
+    text = " ".join([report.misp_error, *(["could not be read"] if report.unread else []), report.given_up])
+    if code == ExitCode.RUN_ACTIVE:
+        cause = ""
+    elif code not in _WELL or report.failure:
+        cause = cause_of(code, f"{text} {report.failure}".strip())
+    else:
+        cause = GUARD if report.refusals else ""
+    return Ending(name, code, cause, _counts(report))
+
+
+def _counts(report: Report) -> str:
+    """Say what was done, zeros too, and what is left."""
+    sent, gone = report.states, report.withdrawal_states
+    done = [
+        f"{sent[OutcomeState.ACCEPTED]:,} sent",
+        f"{gone[OutcomeState.ACCEPTED]:,} withdrawn",
+        f"{report.skipped.total():,} skipped",
+    ]
+    left = {
+        "rejected": report.rejected,
+        "pending": sent[OutcomeState.PENDING] + gone[OutcomeState.PENDING],
+    }
+    done += [f"{count:,} {what}" for what, count in left.items() if count]
+    live = f"; {counted(report.live, 'indicator', 'indicators')} live" if report.keeps_ledger else ""
+    return f"{', '.join(done)}{live}"

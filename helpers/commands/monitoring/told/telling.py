@@ -1,0 +1,123 @@
+"""Watches over a run, and tells those outside when it begins and how it ended, whatever ended it."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from constants import VERSION
+from helpers.commands.monitoring.told import delivery
+from helpers.commands.monitoring.told.ending import RunEnding, ending_of, ending_of_failure
+from helpers.commands.monitoring.told.pings import pings_of_end, pings_of_start
+from helpers.commands.monitoring.told.words import Sender
+from helpers.commands.screen import Line, Screen, Tone
+from helpers.errors import Declined, ExitCode, RunActive, SettingsError, SyncError
+from helpers.log import is_kept
+from helpers.process import interrupts
+from helpers.settings import Settings
+
+if TYPE_CHECKING:
+    from helpers.sync import Report
+
+logger = logging.getLogger(__name__)
+
+Warn = Callable[[str], None]
+_NOT_TOLD = "{} was not told: {}. The run is not affected (docs/monitor.md)."
+
+
+def warn_loudly(words: str) -> None:
+    """Warn in the log and on stderr."""
+    if is_kept():
+        logger.warning("%s", words)
+    Screen(sys.stderr).show(Line(words, Tone.ODD, mark="warning:"))
+
+
+class Telling:
+    """What is told of one run, by the settings; ``workspace`` is the one destination that it keeps to.
+
+    ``silent`` is one that is nobody's business.
+    """
+
+    def __init__(self, settings: Settings, workspace: str, warn: Warn, *, silent: bool) -> None:
+        self._settings, self._warn, self._silent = settings, warn, silent
+        self._names = _names(settings, workspace)
+        self._started: list[delivery.Delivery] = []
+        self._report: Report | None = None
+
+    def begun(self, names: Sequence[str]) -> None:
+        """Tell that the run has begun at these destinations; the run does not wait for it."""
+        pings = [] if self._silent else pings_of_start(self._settings.on_start, names)
+        self._started = [delivery.ping(self._settings, ping) for ping in pings]
+
+    def ended(self, report: Report) -> None:
+        """Take note of how the run ended."""
+        self._report = report
+
+    def tell(self, error: BaseException | None = None) -> None:
+        """Tell how the run ended, by its report or by what was raised, and wait for that in a bounded time."""
+        ended = self._ending(error)
+        if self._silent or ended is None:
+            return
+        with interrupts.put_off(delivery.LONGEST + 1):
+            self._deliver(ended)
+
+    def _ending(self, error: BaseException | None) -> RunEnding | None:
+        if self._report:
+            return ending_of(self._report, self._names[0])
+        return ending_of_failure(self._names, exit_code_of(error), str(error)) if error else None
+
+    def _deliver(self, ended: RunEnding) -> None:
+        until = time.monotonic() + delivery.LONGEST
+        settings = self._settings
+        pings = pings_of_end(settings.on_success, settings.on_failure, ended, sender_of(settings))
+        last = [delivery.ping(settings, ping, self._started) for ping in pings]
+        for told, trouble in delivery.troubles([*self._started, *last], until):
+            if trouble:
+                self._warn(_NOT_TOLD.format(told.setting, trouble.rstrip(".")))
+
+
+@contextmanager
+def telling(
+    settings: Settings, workspace: str | None = None, *, uuid: str | None = None, warn: Warn = warn_loudly
+) -> Iterator[Telling]:
+    """Watch over what is inside, a run or what comes before it, and tell how it ended; an error goes on.
+
+    A dry run and one of a single event, ``uuid``, are nobody's business; nor is one that another run keeps from
+    beginning, or that somebody at a terminal did not want.
+    """
+    watched = Telling(settings, workspace or "", warn, silent=settings.dry_run or bool(uuid))
+    try:
+        yield watched
+    except (RunActive, Declined):
+        raise
+    except BaseException as error:
+        watched.tell(error)
+        raise
+    watched.tell()
+
+
+def exit_code_of(error: BaseException | None) -> int:
+    """Return what a process ends with where this was raised."""
+    if isinstance(error, SyncError):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return ExitCode.STOPPED
+    return ExitCode.SETTINGS if isinstance(error, ModuleNotFoundError) else ExitCode.OWN_FAULT
+
+
+def sender_of(settings: Settings) -> Sender:
+    """Return who tells it, here."""
+    return Sender(VERSION, platform.node(), str(settings.log_path) if is_kept() else "")
+
+
+def _names(settings: Settings, workspace: str) -> list[str]:
+    """Return the names of the destinations that a run is for; one that the settings do not know is what it is."""
+    try:
+        return [destination.name for destination in settings.destinations(workspace)]
+    except SettingsError:
+        return [workspace]

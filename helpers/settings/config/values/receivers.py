@@ -1,0 +1,62 @@
+"""Addresses of those who are told how runs went: which are taken, and what of them is secret. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from urllib.parse import SplitResult, unquote, urlsplit
+
+EXIT_CODE, DESTINATION = "{exit_code}", "{destination}"
+PLACEHOLDERS = (EXIT_CODE, DESTINATION)
+# From so many characters on, a part of an address is a token and no word: an id of Healthchecks has 36, a key 22.
+_SHORTEST_TOKEN = 16
+_PARTS = re.compile(r"[/?&=#:@]+")
+
+
+def ping_address(value: str) -> str:
+    """Accept an address that is pinged, with placeholders in its path or query, or an empty text."""
+    if not value:
+        return value
+    if re.search(r"[\s<>\\#]", value) or not value.isascii() or not value.isprintable():
+        raise ValueError("has a space, <, >, # or an odd character in it: copy the address again.")
+    url = _split(re.sub("|".join(map(re.escape, PLACEHOLDERS)), "0", value))
+    if re.search("[{}]", url.geturl()):
+        raise ValueError(f"has a placeholder that there is not: write {' or '.join(PLACEHOLDERS)}.")
+    if url.scheme not in ("http", "https") or not url.hostname or "{" in urlsplit(value).netloc:
+        raise ValueError("is not a web address: write it whole, as in https://ping.example.org/your-id.")
+    if "@" in url.netloc:
+        raise ValueError("has a user or password in it: take them out of the address.")
+    if url.scheme == "http" and not _is_near(url.hostname):
+        raise ValueError("must begin with https://: whoever sees it can report in your name.")
+    return value
+
+
+def token_parts(address: str) -> Iterator[str]:
+    """Yield what of an address that is pinged is secret: all of it, what follows the host, and each long part of that.
+
+    Whoever has the address of a check can report in its name.
+    """
+    yield address
+    behind = re.sub(r"^[^:/]*:/+[^/?]*", "", address)
+    for text in (behind, *_PARTS.split(behind)):
+        without = re.split("|".join(map(re.escape, PLACEHOLDERS)), text)[0]
+        if len(without.strip("/")) >= _SHORTEST_TOKEN:
+            yield from dict.fromkeys((without, unquote(without)))
+
+
+def _split(value: str) -> SplitResult:
+    try:
+        url = urlsplit(value)
+        _ = url.port
+    except ValueError:
+        raise ValueError("is not an address: copy it again.") from None
+    return url
+
+
+def _is_near(host: str) -> bool:
+    """Say whether a host is this machine, or an address in a private network."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_private
+    except ValueError:
+        return False
