@@ -1,0 +1,107 @@
+"""A workspace of Log Analytics in DuckDB: the documented tables, what Sentinel makes of an indicator, and KQL."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb_kql
+import yaml
+
+from deploy.sentinel.made import queries, rules
+from helpers.indicators.convert import convert_event
+from helpers.indicators.rules import ConversionRules
+from helpers.settings import Settings
+
+SENTINEL = Path(__file__).resolve().parents[3] / "deploy" / "sentinel"
+EVENTS = Path(__file__).resolve().parents[3] / "sandbox" / "events"
+TABLES = yaml.safe_load((SENTINEL / "tables.yaml").read_text(encoding="utf-8"))
+RULES = rules()
+KQL = {**queries(), **{name: rule["query"] for name, rule in RULES.items()}}
+REPUBLISHED = "LogARepublisher"
+_TYPES = {"string": "VARCHAR", "int": "INTEGER", "real": "DOUBLE", "bool": "BOOLEAN", "datetime": "TIMESTAMP"}
+_TYPES |= {"dynamic": "JSON"}
+_SINGLE = re.compile(r"\[[^ ]+ = '(.*)'\]", re.DOTALL)
+
+
+def ago(**time):
+    return datetime.now(UTC).replace(tzinfo=None) - timedelta(**time)
+
+
+class Workspace:
+    """Empty tables; ``ask`` runs a query by its name and returns its rows as dictionaries."""
+
+    def __init__(self):
+        self.connection = duckdb_kql.connect()
+        for name, table in TABLES.items():
+            columns = ", ".join(f'"{column}" {_TYPES[type_]}' for column, type_ in table["columns"].items())
+            self.connection.sql(f"CREATE TABLE {name} ({columns})")
+
+    def add(self, table, **values):
+        """Add a row, of five minutes ago unless it says otherwise."""
+        values = {"TimeGenerated": ago(minutes=5), **values}
+        names = ", ".join(f'"{name}"' for name in values)
+        marks = ", ".join("?" * len(values))
+        self.connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(values.values()))
+
+    def send(self, indicator, source="MISP", parsed=True, **changes):
+        """Add the row that Sentinel writes for an indicator; not ``parsed``: with its pattern alone."""
+        self.add("ThreatIntelIndicators", **{**row_of(indicator, source, parsed), **changes})
+
+    def ask(self, name, **values):
+        """Run a query with other values of its own, such as source; rows count as ingested when they were generated."""
+        text = KQL[name].replace("ingestion_time()", "TimeGenerated")
+        for key, value in values.items():
+            text, number = re.subn(f'let {key} = ".*";', lambda _, line=f'let {key} = "{value}";': line, text)
+            assert number == 1
+        return self.run(text)
+
+    def run(self, text):
+        answer = duckdb_kql.query(self.connection, text)
+        return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+
+
+def row_of(indicator, source, parsed):
+    """Return the columns of an indicator as Microsoft documents them."""
+    (value,) = _SINGLE.fullmatch(indicator["pattern"]).groups()
+    until = datetime.fromisoformat(indicator["valid_until"]).astimezone(UTC).replace(tzinfo=None)
+    return {
+        "Id": f"{base64.b64encode(source.encode()).decode()}---{indicator['id']}",
+        "SourceSystem": source,
+        "Pattern": indicator["pattern"],
+        "ObservableValue": re.sub(r"\\(.)", r"\1", value) if parsed else "",
+        "IsActive": not indicator.get("revoked", False) and until > ago(),
+        "Revoked": indicator.get("revoked", False),
+        "ValidUntil": until,
+        "Confidence": indicator["confidence"],
+        "AdditionalFields": json.dumps({"TLPLevel": "green"}),
+        "Data": json.dumps(indicator),
+        "LastUpdateMethod": "Upload",
+        "Type": "ThreatIntelIndicators",
+    }
+
+
+def indicators_of(event):
+    """Return what is sent of a MISP event today."""
+    parts = convert_event(event, ConversionRules.of(Settings()), datetime.now(UTC))
+    return [indicator for part in parts for indicator in part.indicators]
+
+
+def of_attributes(*attributes):
+    """Return what is sent of (type, value) pairs."""
+    uuids = (f"aaaaaaaa-0000-4000-8000-{number:012d}" for number in range(1, 99))
+    made = [
+        {"uuid": uuid, "type": kind, "value": value, "to_ids": True, "timestamp": "1700000000"}
+        for uuid, (kind, value) in zip(uuids, attributes, strict=False)
+    ]
+    event = {"uuid": "bbbbbbbb-0000-4000-8000-000000000001", "info": "An event", "id": "7", "Attribute": made}
+    return indicators_of(event)
+
+
+def of_sandbox():
+    """Return what is sent of all events of the sandbox."""
+    read = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(EVENTS.glob("*.json")))
+    return [indicator for event in read for indicator in indicators_of(event.get("Event", event))]
