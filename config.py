@@ -125,6 +125,7 @@ dry_run = False  # do everything but the upload
 
 # --- Monitoring (docs/monitor.md) ------------------------------------------------------------------
 
+report_file = None  # a page about how it stands, written after each run: absolute path of an HTML file
 metrics_file = None  # for Prometheus, after each run: a file that ends with .prom
 on_start = ""  # an address that is pinged when a run begins, such as https://ping.example.org/ID/start; "": none
 on_success = ""  # ... when it ended well

@@ -30,7 +30,8 @@ def contents() -> dict[str, bytes]:
     """Return what is in the archive, by the names that Azure wants: the program itself is the one in use."""
     files = [ROOT / "constants.py", ROOT / "constraints.txt", HERE / "function_app.py", HERE / "host.json"]
     content = {path.name: path.read_bytes() for path in files}
-    content |= {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in ROOT.glob("helpers/**/*.py")}
+    helpers = [path for path in ROOT.glob("helpers/**/*") if path.suffix in (".py", ".html", ".css")]
+    content |= {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in helpers}
     lines = dict.fromkeys(_requirements(HERE / "requirements.txt"))
     return content | {"requirements.txt": "\n".join(lines).encode() + b"\n"}
 

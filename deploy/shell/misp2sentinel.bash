@@ -5,13 +5,14 @@
 #    source ~/.local/share/bash_completion/misp2sentinel
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_misp2sentinel_subparsers=(run init check convert status metrics explain adopt share collect withdraw)
+_shtab_misp2sentinel_subparsers=(run init check convert status report metrics explain adopt share collect withdraw)
 
 _shtab_misp2sentinel_run_option_strings=(--uuid --workspace --json -n --dry-run --list --force-withdraw --yes --full --retry-rejected -q --quiet --config -v --verbose -h --help)
 _shtab_misp2sentinel_init_option_strings=(--config -v --verbose -h --help)
 _shtab_misp2sentinel_check_option_strings=(--workspace --config -v --verbose -h --help)
 _shtab_misp2sentinel_convert_option_strings=(--config -v --verbose -h --help)
 _shtab_misp2sentinel_status_option_strings=(--json --max-age --config -v --verbose -h --help)
+_shtab_misp2sentinel_report_option_strings=(--json --config -v --verbose -h --help)
 _shtab_misp2sentinel_metrics_option_strings=(--config -v --verbose -h --help)
 _shtab_misp2sentinel_explain_option_strings=(--json --offline --config -v --verbose -h --help)
 _shtab_misp2sentinel_adopt_option_strings=(--json -n --dry-run --list --force-withdraw --yes --withdraw-unmatched --workspace --config -v --verbose -h --help)
@@ -26,6 +27,8 @@ _shtab_misp2sentinel_check___config_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel_convert_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel_convert___config_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel_status___config_COMPGEN=_shtab_compgen_files
+_shtab_misp2sentinel_report_pos_0_COMPGEN=_shtab_compgen_files
+_shtab_misp2sentinel_report___config_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel_metrics_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel_metrics___config_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel_explain___config_COMPGEN=_shtab_compgen_files
@@ -36,7 +39,7 @@ _shtab_misp2sentinel_collect___config_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel_withdraw___config_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel___config_COMPGEN=_shtab_compgen_files
 
-_shtab_misp2sentinel_pos_0_choices=(run init check convert status metrics explain adopt share collect withdraw)
+_shtab_misp2sentinel_pos_0_choices=(run init check convert status report metrics explain adopt share collect withdraw)
 
 _shtab_misp2sentinel_run___json_nargs=0
 _shtab_misp2sentinel_run__n_nargs=0
@@ -70,6 +73,11 @@ _shtab_misp2sentinel_status__v_nargs=0
 _shtab_misp2sentinel_status___verbose_nargs=0
 _shtab_misp2sentinel_status__h_nargs=0
 _shtab_misp2sentinel_status___help_nargs=0
+_shtab_misp2sentinel_report___json_nargs=0
+_shtab_misp2sentinel_report__v_nargs=0
+_shtab_misp2sentinel_report___verbose_nargs=0
+_shtab_misp2sentinel_report__h_nargs=0
+_shtab_misp2sentinel_report___help_nargs=0
 _shtab_misp2sentinel_metrics__v_nargs=0
 _shtab_misp2sentinel_metrics___verbose_nargs=0
 _shtab_misp2sentinel_metrics__h_nargs=0

@@ -50,7 +50,7 @@ function _shtab_misp2sentinel_using
   test "$_shtab_misp2sentinel_cmdpath" = "$argv"
 end
 
-set -g _shtab_misp2sentinel_commands run init check convert status metrics explain adopt share collect withdraw
+set -g _shtab_misp2sentinel_commands run init check convert status report metrics explain adopt share collect withdraw
 set -g _shtab_misp2sentinel_opts_with_value --config --max-age --uuid --workspace
 
 complete -c misp2sentinel -e
@@ -104,6 +104,12 @@ complete -c misp2sentinel -n '_shtab_misp2sentinel_using status' -l max-age -x -
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using status' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'settings file'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using status' -s v -l verbose -d 'say more, on stderr and in the log'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using status' -s h -l help -d 'show this'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using; and test $_shtab_misp2sentinel_npos -eq 0' -a report -d 'Write how it stands, and how it came to be, into one HTML page.'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using report' -l json -d 'the summary as one JSON object on stdout'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using report' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'settings file'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using report' -s v -l verbose -d 'say more, on stderr and in the log'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using report' -s h -l help -d 'show this'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using report; and test $_shtab_misp2sentinel_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'where the page goes; it is replaced'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using; and test $_shtab_misp2sentinel_npos -eq 0' -a metrics -d 'Write what status knows into a file for Prometheus.'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using metrics' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'settings file'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using metrics' -s v -l verbose -d 'say more, on stderr and in the log'

@@ -26,6 +26,7 @@ COMMANDS = {
     "check": Command("helpers.commands.check"),
     "convert": Command("helpers.commands.convert", offline=True),
     "status": Command("helpers.commands.monitoring.status"),
+    "report": Command("helpers.commands.monitoring.report"),
     "metrics": Command("helpers.commands.monitoring.metrics"),
     "explain": Command("helpers.commands.explain.command", reads_vault=True),
     "adopt": Command("helpers.commands.adopt", keeps_log=True, reads_vault=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ def _early_end(words: str) -> str:
 
 def _run(environ: Mapping[str, str]) -> Report:
     from constants import VERSION  # noqa: PLC0415
+    from helpers.commands.monitoring.files import write_files  # noqa: PLC0415
     from helpers.commands.monitoring.told.telling import telling  # noqa: PLC0415
     from helpers.microsoft.key_vault import with_secrets  # noqa: PLC0415
     from helpers.settings import environment, load  # noqa: PLC0415
@@ -63,6 +65,8 @@ def _run(environ: Mapping[str, str]) -> Report:
         make_state_dir(settings)
         report = run.run(settings, progress=Progress(begun=watched.begun))
         watched.ended(report)
+    if not report.dry_run:
+        write_files(settings, int(time.time()))
     return report
 
 

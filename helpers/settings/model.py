@@ -123,6 +123,7 @@ class Settings(BaseModel):
     max_withdraw_percent: Annotated[int, Field(ge=0, le=100)] = 20
     refresh_days: DaysOrNever = 0
     max_run_minutes: Annotated[int, Field(ge=0, le=10_080)] = 0
+    report_file: File = None
     metrics_file: Annotated[File, AfterValidator(validators.metrics_file)] = None
 
     on_start: PingAddress = ""

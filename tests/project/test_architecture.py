@@ -77,21 +77,26 @@ PURE = {
     *("commands.explain.advice", "commands.explain.dates", "commands.explain.state", "commands.explain.items"),
     *("commands.explain.outlook", "commands.explain.sentences", "commands.explain.lines", "commands.explain.details"),
     *("commands.init.settings_text", "commands.screen.line", "commands.run.how_far", "sync.report.problems"),
-    *("commands.run.verdict", "commands.check.result"),
-    *("commands.monitoring.moments", "commands.monitoring.metrics.measures", "commands.monitoring.metrics.samples"),
+    *("commands.run.verdict", "commands.check.result", "commands.monitoring.moments", "commands.monitoring.verdict"),
+    *(
+        f"commands.monitoring.report.{name}"
+        for name in ("blocks", "charts", "contents", "glance", "over_time", "parts", "scale")
+    ),
+    *("commands.monitoring.metrics.measures", "commands.monitoring.metrics.samples"),
     *(f"commands.monitoring.told.{name}" for name in ("causes", "ending", "words", "pings")),
 }
 # The only modules of others that a pure module may use, beside what cannot reach out.
 HARMLESS = {
     *("__future__", "collections", "dataclasses", "datetime", "email", "enum", "functools", "ipaddress", "itertools"),
-    *("ast", "difflib", "hashlib", "html", "json", "math", "posixpath", "re", "shlex", "stat", "typing", "unicodedata"),
-    *("urllib", "uuid", "warnings", "zlib"),
+    *("ast", "bisect", "difflib", "hashlib", "html", "json", "math", "posixpath", "re", "shlex", "stat", "typing"),
+    *("unicodedata", "urllib", "uuid", "warnings", "zlib"),
 }
 LIBRARIES = {
     "http.certificate_faults": {"ssl"},  # its exceptions
     "http.faults": {"requests"},  # its exceptions, see below
     "http.origin": {"urllib3"},  # how it reads an address
     "commands.screen.line": {"rich"},  # how wide a text is
+    "commands.monitoring.report.charts": {"pygal", "xml"},  # draws, and takes apart what was drawn
     "indicators.values.hosts": {"idna"},
     "indicators.dates": {"dateutil"},
     "sync.plan": {"dateutil"},
@@ -104,7 +109,7 @@ LIBRARIES = {
 }
 HEAVY = {
     *("azure", "cryptography", "ioc_finder", "pymisp", "misp_stix_converter", "stix2", "msal", "rich"),
-    *("stix2patterns", "filelock", "prometheus_client"),
+    *("stix2patterns", "filelock", "prometheus_client", "pygal", "jinja2"),
 }
 
 
@@ -291,6 +296,8 @@ def test_only_the_modules_for_it_talk_http():
         ("misp_stix_converter", "indicators.misp_stix"),
         ("idna", "indicators.values.hosts"),
         ("ioc_finder", "stories.indicators"),
+        ("pygal", "commands.monitoring.report.charts"),
+        ("jinja2", "commands.monitoring.report.page"),
         ("prometheus_client", "commands.monitoring.metrics.exposition"),
     ],
 )

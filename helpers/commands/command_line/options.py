@@ -38,6 +38,7 @@ COMMANDS = {
     "check": CommandOptions("try the settings, MISP, the token and the upload, read-only", one_destination=True),
     "convert": CommandOptions("show, offline, what MISP event files would become"),
     "status": CommandOptions("show each destination: what is live, held, pending, rejected; the last run", REPORTS),
+    "report": CommandOptions("write how it stands, and how it came to be, into one HTML page", REPORTS),
     "metrics": CommandOptions("write what status knows into a file for Prometheus"),
     "explain": CommandOptions(
         "show where a value, an attribute or an indicator stands, or why it is not there", REPORTS

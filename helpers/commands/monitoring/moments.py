@@ -21,14 +21,30 @@ class Watch:
 
     def told(self, moment: str) -> str:
         """Return how long ago a moment was, and when by the clock of the zone, with the zone's name."""
-        return f"{self.ago(moment)} ({self.at(moment)} {self._local(moment):%Z})"
+        return f"{self.ago(moment)} ({self.moment_with_zone(seconds_of(moment))})"
 
     def at(self, moment: str) -> str:
         """Return when a moment was by the clock of the zone."""
-        return f"{self._local(moment):%Y-%m-%d %H:%M}"
+        return self.moment(seconds_of(moment))
 
-    def _local(self, moment: str) -> datetime:
-        return datetime.fromtimestamp(seconds_of(moment), UTC).astimezone(self.zone)
+    def day(self, seconds: int) -> str:
+        """Return the day, by the clock of the zone, of a moment in seconds since 1970."""
+        return f"{self._local(seconds):%Y-%m-%d}"
+
+    def short_day(self, seconds: int) -> str:
+        """Return the day of such a moment in few letters: ``29 Nov``."""
+        return f"{self._local(seconds):%-d %b}"
+
+    def moment(self, seconds: int) -> str:
+        """Return when a moment in seconds since 1970 was by the clock of the zone."""
+        return f"{self._local(seconds):%Y-%m-%d %H:%M}"
+
+    def moment_with_zone(self, seconds: int) -> str:
+        """Return when a moment in seconds since 1970 was by the clock of the zone, with the zone's name."""
+        return f"{self._local(seconds):%Y-%m-%d %H:%M %Z}"
+
+    def _local(self, seconds: int) -> datetime:
+        return datetime.fromtimestamp(seconds, UTC).astimezone(self.zone)
 
 
 def ago(seconds: float) -> str:

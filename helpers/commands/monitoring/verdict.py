@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from helpers.commands.explain.ledger_view import Json
 from helpers.commands.monitoring.moments import Watch, ago, seconds_of
 from helpers.commands.screen import Tone
 from helpers.errors import ExitCode
 from helpers.microsoft import Failure, taken_apart
 from helpers.text import counted
+
+if TYPE_CHECKING:
+    from helpers.commands.explain.ledger_view import Json
 
 NO_LEDGER = "There is no ledger yet: nothing has run with these settings. A first run, or adopt, makes it."
 _NOT_THERE = "The destination that the settings name is not in the ledger: it has had no run yet."

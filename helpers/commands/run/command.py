@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from helpers.commands.monitoring.files import write_files
 from helpers.commands.monitoring.told.telling import telling
 from helpers.commands.run import summary
 from helpers.commands.run.progress_bar import progress_bar
@@ -32,6 +34,8 @@ def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -
         report = _ask(settings, options, arguments) or _run(settings, options, arguments, say, watched.begun)
         watched.ended(report)
     show_report(report, settings, arguments)
+    if not report.dry_run:
+        write_files(settings, int(time.time()))
     return report.exit_code
 
 

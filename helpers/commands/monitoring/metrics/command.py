@@ -10,16 +10,15 @@ from helpers.commands.monitoring.answer import answer_of
 from helpers.commands.monitoring.metrics.exposition import exposition
 from helpers.commands.monitoring.metrics.samples import samples_of
 from helpers.commands.monitoring.moments import Watch
+from helpers.commands.monitoring.output import write_output
 from helpers.commands.screen import Say
-from helpers.errors import ExitCode, OutputError
-from helpers.files import OddFile, permission_hint, write_whole
+from helpers.errors import ExitCode
 from helpers.ledger import runs
 from helpers.settings import Settings
 
 STDOUT = Path("-")
 # node_exporter runs as a user of its own, and there is no secret in it.
 FOR_EVERYBODY = 0o644
-_ANOTHER = "Name a file in a directory that is there and in which this user may write."
 
 
 def main(settings: Settings, arguments: Namespace, say: Say) -> int:
@@ -43,12 +42,7 @@ def write_metrics(settings: Settings, path: Path, now: int) -> None:
 
     Raises NoLedger, LedgerError, and OutputError where the file cannot be written.
     """
-    content = metrics(settings, now)
-    try:
-        write_whole(path, content, FOR_EVERYBODY)
-    except OSError as error:
-        why = str(error) if isinstance(error, OddFile) else f"{path} cannot be written ({error.strerror or error})"
-        raise OutputError(f"{why}. {permission_hint(error) or _ANOTHER}") from error
+    write_output(path, metrics(settings, now), FOR_EVERYBODY)
 
 
 def metrics(settings: Settings, now: int) -> str:

@@ -1,0 +1,249 @@
+"""The parts of a destination's report: what is shown of its runs and of what it holds. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from helpers.commands.explain.advice import skip_as_json
+from helpers.commands.monitoring.moments import Watch, seconds_of
+from helpers.commands.monitoring.report import over_time
+from helpers.commands.monitoring.report.blocks import Chart, Layer, Part, Share, Table
+from helpers.commands.monitoring.report.charts import LOW, Said, areas, bars
+from helpers.commands.monitoring.report.scale import at_some, thinned
+from helpers.commands.monitoring.verdict import result_of
+from helpers.indicators import DAY
+from helpers.ledger import RunKind
+from helpers.text import counted, duration
+
+if TYPE_CHECKING:
+    from helpers.commands.explain.ledger_view import Json
+    from helpers.commands.monitoring.holdings import Holdings
+
+_LABELS = 4
+_HELD_OPEN, _RUNS_OPEN = 6, 10
+_DONE: Mapping[str, tuple[str, ...]] = {
+    "sent": ("accepted",),
+    "withdrawn": ("withdrawn",),
+    "rejected": ("rejected", "withdrawals_rejected"),
+}
+_OPTIONS = {RunKind.FULL: "--full", RunKind.UUID: "--uuid"}
+_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "new": ("new",),
+    "changed": ("changed",),
+    "renewed": ("renewed",),
+    "again": ("again",),
+    "withdrawn": ("withdrawn",),
+    "rejected": ("rejected", "withdrawals_rejected"),
+    "pending": ("pending", "withdrawals_pending"),
+}
+_TLP = {"white": "TLP:CLEAR (white)", "green": "TLP:GREEN", "amber": "TLP:AMBER", "red": "TLP:RED", "": "unknown"}
+
+
+class Most(NamedTuple):
+    """How much of each thing is shown of a destination; the more destinations, the less."""
+
+    points: int = 90
+    runs: int = 30
+    rows: int = 25
+    held: int = 100
+
+
+def most_of(destinations: int) -> Most:
+    """Return how much is shown of each of so many destinations, so that a page of 50 stays below 1 MB."""
+    if destinations <= 5:
+        return Most()
+    return Most(48, 20, 10, 20) if destinations <= 15 else Most(20, 12, 6, 10)
+
+
+def parts_of(destination: Json, name: str, most: Most, watch: Watch) -> Iterator[Part]:
+    """Yield what is shown of a destination; ``name`` sets the names of its charts apart from others' on the page."""
+    holdings: Holdings = destination["holdings"]
+    runs = destination["runs"]
+    yield _live(runs, name, most, watch)
+    yield _done(runs[: most.runs], name, watch)
+    yield _reasons(destination, most)
+    yield _skipped(holdings.skips, most)
+    yield _expiring(holdings.expiring, name, watch)
+    yield _held(holdings, destination["held_events"], most, watch)
+    yield _shares("Organisations", "Attributes that indicators are made of", holdings.organisations, most)
+    yield _shares("TLP", "Live indicators", _by_level(holdings.tlp), most)
+    yield _confidence(holdings.confidence, name)
+    yield _last_runs(runs[: most.runs], watch)
+
+
+# -- runs ---------------------------------------------------------------------------------------------
+
+
+def _live(runs: Sequence[Json], name: str, most: Most, watch: Watch) -> Part:
+    title = "Live over time"
+    known = over_time.counted_runs(runs)
+    kinds = over_time.kinds_of(known)
+    if not kinds:
+        return Part(title, [_no_runs(runs) or "No indicator was live at the end of any run."], size="half")
+    last = over_time.by_kind(known[-1], kinds)
+    legend = [Layer(place, _kind(kind), f"{last[place]:,}") for place, kind in enumerate(kinds)]
+    numbers = _live_table(thinned(known, most.runs), kinds, watch)
+    if known[0].at == known[-1].at:
+        words = "There was one run so far. From the second on, a chart shows here how it goes up and down."
+        return Part(title, [words], table=numbers, size="half")
+    even = over_time.evenly(known, most.points)
+    layers = [list(layer) for layer in zip(*(over_time.by_kind(one, kinds) for one in even), strict=True)]
+    labels = at_some([watch.short_day(one.at) for one in even], _LABELS)
+    told = f"Indicators from {watch.day(known[0].at)} to {watch.day(known[-1].at)}; at the end {sum(last):,} were live."
+    svg = areas(Said(f"{name}-live", title, told), layers, labels)
+    return Part(
+        title, ["Indicators at the end of each run, by kind."], charts=[Chart(svg, "", legend, numbers)], size="half"
+    )
+
+
+def _live_table(known: Sequence[over_time.Counted], kinds: Sequence[str], watch: Watch) -> Table:
+    rows = [
+        [watch.moment(one.at), *(f"{count:,}" for count in over_time.by_kind(one, kinds))] for one in reversed(known)
+    ]
+    return Table(["run", *map(_kind, kinds)], rows, frozenset(range(1, len(kinds) + 1)), frozenset({0}), len(rows))
+
+
+def _kind(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def _done(runs: Sequence[Json], name: str, watch: Watch) -> Part:
+    title = "Sent, withdrawn, rejected"
+    if not runs:
+        return Part(title, [_no_runs(runs)], size="half")
+    in_order = list(reversed(runs))
+    labels = at_some([watch.short_day(seconds_of(run["at"])) for run in in_order], _LABELS)
+    charts = []
+    for what, fields in _DONE.items():
+        values = [_sum(run, fields) for run in in_order]
+        if not any(values):
+            charts.append(Chart("", f"{what}: nothing"))
+            continue
+        told = f"{counted(len(values), 'run', 'runs')}, the last one on the right: {sum(values):,} {what} in all."
+        charts.append(Chart(bars(Said(f"{name}-{what}", what, told), values, labels, LOW), f"{what}: {sum(values):,}"))
+    words = f"What Microsoft took and did not take in the last {counted(len(runs), 'run', 'runs')}. Each chart has its "
+    return Part(title, [f"{words}own scale; the numbers stand under “Last runs”."], charts=charts, size="half")
+
+
+def _last_runs(runs: Sequence[Json], watch: Watch) -> Part:
+    title = "Last runs"
+    if not runs:
+        return Part(title, [_no_runs(runs)])
+    counts = [column for column, fields in _COLUMNS.items() if any(_sum(run, fields) for run in runs)]
+    rows = [[watch.at(run["at"]), duration(run["seconds"]), *_cells(run, counts), _ending(run)] for run in runs]
+    words = [] if len(counts) == len(_COLUMNS) else ["What is zero in all of them has no column."]
+    head, numbers = ["run", "took", *counts, "ended"], frozenset(range(1, len(counts) + 2))
+    return Part(title, words, table=Table(head, rows, numbers, frozenset({0}), _RUNS_OPEN))
+
+
+def _cells(run: Json, counts: Sequence[str]) -> Iterator[str]:
+    for name in counts:
+        number = _sum(run, _COLUMNS[name])
+        yield f"{number:,}" if number else ""
+
+
+def _ending(run: Json) -> str:
+    words = ", ".join(filter(None, [result_of(run), _OPTIONS.get(run["kind"], "")]))
+    return f"{words}: {run['cause']}" if run["exit_code"] and run["cause"] else words
+
+
+def _sum(run: Json, fields: Sequence[str]) -> int:
+    return sum(run[name] for name in fields)
+
+
+def _no_runs(runs: Sequence[Json]) -> str:
+    return "" if runs else "The ledger has no run of this destination yet."
+
+
+# -- what it holds ------------------------------------------------------------------------------------
+
+
+def _reasons(destination: Json, most: Most) -> Part:
+    """Say why Microsoft rejects indicators, and why others are to be withdrawn."""
+    title = "Rejected or leaving, and why"
+    rows = [
+        [what, words, f"{count:,}"]
+        for what, reasons in (("rejected", destination["rejections"]), ("leaving", destination["leaving_reasons"]))
+        for words, count in list(reasons.items())[: most.rows]
+    ]
+    if not rows:
+        return Part(title, ["Nothing is rejected, and nothing is to be withdrawn."])
+    return Part(title, table=Table(["what", "why", "indicators"], rows, frozenset({2})))
+
+
+def _skipped(skips: Mapping[str, int], most: Most) -> Part:
+    title = "Why attributes are skipped"
+    if not skips:
+        return Part(title, ["No attribute that was read is skipped now."])
+    rows = []
+    for name, count in _most_first(skips)[: most.rows]:
+        reason = skip_as_json(name, "")
+        rows.append([reason["why"], f"{count:,}", reason["advice"]])
+    words = f"{counted(sum(skips.values()), 'attribute', 'attributes')} of what was read stay in MISP."
+    return Part(title, [words], table=Table(["why", "attributes", "what would bring it in"], rows, frozenset({1})))
+
+
+def _expiring(days: Sequence[int], name: str, watch: Watch) -> Part:
+    title = f"What expires in the next {len(days)} days"
+    if not any(days):
+        return Part(title, [f"No live indicator ends in the next {len(days)} days."], size="half")
+    names = [watch.short_day(watch.now + number * DAY) for number in range(len(days))]
+    told = f"{counted(sum(days), 'indicator', 'indicators')} end in {len(days)} days; most on {names[_largest(days)]}."
+    svg = bars(Said(f"{name}-expiring", title, told), days, at_some(names, _LABELS))
+    rows = [[day, f"{count:,}"] for day, count in zip(names, days, strict=True) if count]
+    numbers = Table(["24 hours from", "indicators"], rows, frozenset({1}), frozenset({0}), len(rows))
+    return Part(title, [told], charts=[Chart(svg, "", (), numbers)], size="half")
+
+
+def _largest(numbers: Sequence[int]) -> int:
+    return max(range(len(numbers)), key=numbers.__getitem__)
+
+
+def _held(holdings: Holdings, number: int, most: Most, watch: Watch) -> Part:
+    title = "Held events"
+    held = holdings.held[: most.held]
+    if not held:
+        return Part(title, ["No event is held."], size="half")
+    words = "They were edited and not published again, or are out of sight; what was sent of them stays for now."
+    more = [f"These are the {len(held)} that wait the longest, of {number:,}."] if number > len(held) else []
+    rows = [[event.uuid, event.organisation, watch.day(event.since) if event.since else "unknown"] for event in held]
+    table = Table(["event", "organisation", "since"], rows, dates=frozenset({2}), open=_HELD_OPEN)
+    return Part(title, [words, *more], table=table, size="half")
+
+
+def _shares(title: str, words: str, counts: Mapping[str, int], most: Most) -> Part:
+    """Show what a whole is made of, the largest first; what is too small to be shown counts as one."""
+    ordered = [(name, count) for name, count in _most_first(counts) if count]
+    if not ordered:
+        return Part(title, ["Nothing is known yet."], size="third")
+    shown, rest = ordered[: most.rows], ordered[most.rows :]
+    if rest:
+        shown.append((f"{len(rest):,} others", sum(count for _, count in rest)))
+    largest = max(count for _, count in shown)
+    shares = [Share(name or "unknown", f"{count:,}", round(1000 * count / largest)) for name, count in shown]
+    return Part(title, [f"{words}."], shares=shares, size="third")
+
+
+def _by_level(tlp: Mapping[str, int]) -> dict[str, int]:
+    return {_TLP.get(level, level): count for level, count in tlp.items()}
+
+
+def _confidence(confidence: Mapping[int, int], name: str) -> Part:
+    """Show confidence by tens: 0 to 9, 10 to 19, and so on; 100 stands alone."""
+    title = "Confidence"
+    known = [sum(count for at, count in confidence.items() if at >= 0 and at // 10 == ten) for ten in range(11)]
+    if not any(known):
+        return Part(title, ["Nothing is known yet."], size="third")
+    names = [*(f"{ten * 10} to {ten * 10 + 9}" for ten in range(10)), "100"]
+    told = f"Live indicators by confidence, 0 to 100; most have {names[_largest(known)]}."
+    unknown = confidence.get(-1, 0)
+    more = [f"The confidence of {unknown:,} is not known."] if unknown else []
+    svg = bars(Said(f"{name}-confidence", title, told), known, ["0", *[""] * 4, "50", *[""] * 4, "100"])
+    rows = [[name, f"{count:,}"] for name, count in zip(names, known, strict=True) if count]
+    numbers = Table(["confidence", "indicators"], rows, frozenset({1}))
+    return Part(title, [told, *more], charts=[Chart(svg, "", (), numbers)], size="third")
+
+
+def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
