@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from helpers.commands import COMMANDS
 from helpers.commands.command_line import RUN, parse
-from helpers.commands.screen import Line, LogLines, Screen, Tone, looked_up, verdict
+from helpers.commands.screen import Line, LogLines, Screen, Service, Tone, looked_up, service_line, verdict
 from helpers.errors import ExitCode, SettingsError, SyncError, UsageError
 from helpers.log import is_kept, redact, safe_to_show, traceback_to_show
 from helpers.process import interrupts, invocation, streams
@@ -33,6 +33,8 @@ logger = logging.getLogger("misp2sentinel")
 
 STOPPED = "Stopped from outside; what was not finished is taken up by the next run."
 
+STOPPED_BY_MONITOR = "It was stopped from outside before it knew; a monitor does that when its timeout is over."
+_OWN_FAULT = "A fault of MISP2Sentinel's own, please report it"
 # The next run goes on, and nobody needs to do anything.
 _NO_FAILURE = (ExitCode.RUN_ACTIVE, ExitCode.STOPPED)
 STDOUT_LOST = "What there was to say could not be written to stdout (%s); what was done is done."
@@ -46,10 +48,33 @@ def main(argv: list[str] | None = None) -> int:
     except SystemExit as ended:  # --help
         return _printed(int(ended.code or ExitCode.DONE))
     except UsageError as error:
-        _say_error([str(error)], error.exit_code, as_json="--json" in (sys.argv if argv is None else argv))
+        words = sys.argv if argv is None else argv
+        if "--nagios" in words:
+            return _printed(_unknown(str(error)))
+        _say_error([str(error)], error.exit_code, as_json="--json" in words)
         return _printed(error.exit_code)
     interrupts.end_on_signals()
+    if getattr(arguments, "nagios", False):
+        return _printed(_outcome_for_nagios(arguments))
     return _printed(_outcome(arguments))
+
+
+def _outcome_for_nagios(arguments: Namespace) -> int:
+    """Run a command that a monitor reads: what goes wrong is a line on stdout too, and never a traceback."""
+    try:
+        return _run_command(arguments)
+    except SyncError as error:
+        return _unknown(str(error))
+    except KeyboardInterrupt:
+        return _unknown(STOPPED_BY_MONITOR)
+    except Exception as error:  # the front door: nobody else can say it
+        return _unknown(_missing(error) or f"{_OWN_FAULT}: {type(error).__name__}: {error}")
+
+
+def _unknown(words: str) -> int:
+    """Say that the state is not known, and why."""
+    print(service_line(Service.UNKNOWN, words))
+    return Service.UNKNOWN
 
 
 def _outcome(arguments: Namespace) -> int:
@@ -224,7 +249,7 @@ def _say_own_fault(error: Exception, *, as_json: bool) -> None:
     if not is_kept():
         print(traceback_to_show(error), file=sys.stderr)
     where = " (the log has more)" if is_kept() else ""
-    words = safe_to_show(f"A fault of MISP2Sentinel's own, please report it{where}: {type(error).__name__}: {error}")
+    words = safe_to_show(f"{_OWN_FAULT}{where}: {type(error).__name__}: {error}")
     _say_error([words], ExitCode.OWN_FAULT, as_json=as_json)
 
 

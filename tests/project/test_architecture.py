@@ -84,6 +84,9 @@ PURE = {
     ),
     *("commands.monitoring.metrics.measures", "commands.monitoring.metrics.samples"),
     *(f"commands.monitoring.told.{name}" for name in ("causes", "ending", "words", "pings")),
+    *("commands.run.verdict", "commands.check.result"),
+    *("commands.monitoring.moments", "commands.monitoring.metrics.measures", "commands.monitoring.metrics.samples"),
+    *(f"commands.monitoring.told.{name}" for name in ("causes", "ending", "own_words", "words", "pings")),
 }
 # The only modules of others that a pure module may use, beside what cannot reach out.
 HARMLESS = {
@@ -345,6 +348,7 @@ def test_the_command_line_is_parsed_before_anything_of_others_is_imported():
         *(f"commands.command_line.{name}" for name in ("builder", "help_screen", "options", "parser")),
         "commands.screen.line",
         "commands.screen.log_lines",
+        "commands.screen.service",
         "commands.screen.terminal",
         "errors",
         "files",

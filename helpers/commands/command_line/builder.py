@@ -105,6 +105,7 @@ def _add_own_arguments(commands: dict[str, HelpfulParser]) -> None:
         "--max-age", type=_hours, metavar="HOURS", help="exit 1 when the last good run is older"
     )
     commands["report"].add_argument("file", type=Path, metavar="FILE", help="where the page goes; it is replaced")
+    commands["status"].add_argument("--nagios", action="store_true", help="the line and exit code that Nagios reads")
     commands["metrics"].add_argument("file", type=Path, metavar="FILE", help="it ends with .prom; - is stdout")
     commands["adopt"].add_argument(
         "--withdraw-unmatched", action="store_true", help="withdraw what is in Sentinel and not in MISP"

@@ -61,5 +61,7 @@ def _refuse_what_does_not_go_together(parser: HelpfulParser, arguments: Namespac
         parser.error(f"{', '.join(odd)} does not go with {arguments.command}")
     if arguments.list and not arguments.dry_run:
         parser.error("--list goes with --dry-run")
+    if getattr(arguments, "nagios", False) and arguments.json:
+        parser.error("--nagios does not go with --json")
     if arguments.quiet and arguments.verbose:
         parser.error("--quiet does not go with --verbose")

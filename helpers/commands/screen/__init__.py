@@ -2,6 +2,19 @@
 
 from helpers.commands.screen.line import SYMBOLS, Line, Tone, columns, looked_up, verdict
 from helpers.commands.screen.log_lines import LogLines
+from helpers.commands.screen.service import Service, service_line
 from helpers.commands.screen.terminal import Say, Screen
 
-__all__ = ["SYMBOLS", "Line", "LogLines", "Say", "Screen", "Tone", "columns", "looked_up", "verdict"]
+__all__ = [
+    "SYMBOLS",
+    "Line",
+    "LogLines",
+    "Say",
+    "Screen",
+    "Service",
+    "Tone",
+    "columns",
+    "looked_up",
+    "service_line",
+    "verdict",
+]

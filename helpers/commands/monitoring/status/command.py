@@ -11,6 +11,7 @@ from datetime import tzinfo
 from helpers.commands.monitoring.answer import answer_of
 from helpers.commands.monitoring.moments import Watch
 from helpers.commands.monitoring.status.lines import lines_of
+from helpers.commands.monitoring.status.nagios import service_of
 from helpers.commands.monitoring.verdict import verdict_of
 from helpers.commands.screen import Say
 from helpers.errors import ExitCode
@@ -22,6 +23,11 @@ RUNS = 7
 
 def main(settings: Settings, arguments: Namespace, say: Say) -> int:
     """Say whether all is well and where each destination stands, and return the exit code."""
+    if arguments.nagios:
+        watch = Watch(int(time.time()))
+        state, line = service_of(answer_of(settings, watch, max_age_hours=arguments.max_age, runs=0), watch)
+        say(line)
+        return state
     runs = None if arguments.verbose else RUNS
     return status(settings, say, max_age_hours=arguments.max_age, as_json=arguments.json, runs=runs)
 

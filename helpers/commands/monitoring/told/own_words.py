@@ -1,0 +1,33 @@
+"""What the ledger knows, without what MISP and Microsoft said: as it may leave this host. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from helpers.commands.monitoring.told.causes import cause_of
+from helpers.errors import ExitCode
+
+if TYPE_CHECKING:
+    from helpers.commands.explain.ledger_view import Json
+
+_SAID = ("misp_error", "failure", "given_up", "cause")
+_LISTED = ("unread_events", "warnings", "refused_withdrawals")
+
+
+def in_own_words(answer: Json) -> Json:
+    """Return what is known of all destinations with our own sentence for the cause of each failure."""
+    return {**answer, "destinations": [_destination(known) for known in answer["destinations"]]}
+
+
+def _destination(known: Json) -> Json:
+    return {**known, "last_run": known["last_run"] and _run(known["last_run"]), "rejections": {}}
+
+
+def _run(run: Json) -> Json:
+    """Of what was said only how much stays: nobody else's word, but a count."""
+    code = run.get("exit_code", ExitCode.DONE)
+    said = " ".join([*(run.get(name) or "" for name in _SAID), "could not be read" if run.get("unread_events") else ""])
+    counted = {name: [""] * len(run.get(name, [])) for name in _LISTED}
+    failed = code not in (ExitCode.DONE, ExitCode.UNFINISHED)
+    bare = {**run, **dict.fromkeys(_SAID, ""), **counted, "unread_events": []}
+    return {**bare, "failure": f"{cause_of(code, said)}."} if failed else bare
