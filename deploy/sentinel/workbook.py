@@ -15,7 +15,7 @@ _WORKSPACES = "microsoft.operationalinsights/workspaces"
 _DAY = 24 * 60 * 60 * 1000  # in milliseconds, as all of a workbook's durations
 _RANGES = (1, 7, 14, 30, 90)
 # A query's own value, which the workbook's parameter of the same name stands for.
-_OWN_VALUE = re.compile(r'^let (source|value|price) = ".*";$', re.MULTILINE)
+_OWN_VALUE = re.compile(r'^let (source|value|price) = (@?)".*";$', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _query(tile: Tile, text: str) -> Json:
     chosen = {} if tile.days else {"timeContextFromParameter": "range"}
     content = {
         "version": "KqlItem/1.0",
-        "query": _OWN_VALUE.sub(r'let \1 = "{\1}";', text),
+        "query": _OWN_VALUE.sub(r'let \1 = \2"{\1}";', text),
         "size": 0,
         "title": tile.title,
         "timeContext": {"durationMs": tile.days * _DAY},

@@ -47,8 +47,8 @@ def test_the_workbook_shows_each_query_once_with_its_parameters():
     items = {item["name"]: item["content"] for item in made("workbook.json")["items"] if item["type"] == 3}
     assert list(items) == [tile.query for tile in TILES] and items.keys() == queries().keys()
     for name, content in items.items():
-        asked = re.sub(r'^let (\w+) = "\{\1\}";$', r'let \1 = "";', content["query"], flags=re.MULTILINE)
-        assert asked == re.sub(r'^let (\w+) = ".*";$', r'let \1 = "";', queries()[name], flags=re.MULTILINE)
+        asked = re.sub(r'^let (\w+) = (@?)"\{\1\}";$', r'let \1 = \2"";', content["query"], flags=re.MULTILINE)
+        assert asked == re.sub(r'^let (\w+) = (@?)".*";$', r'let \1 = \2"";', queries()[name], flags=re.MULTILINE)
 
 
 def test_each_parameter_of_the_workbook_is_used_and_each_that_is_used_is_there():

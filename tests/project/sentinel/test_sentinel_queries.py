@@ -122,9 +122,15 @@ def test_one_value_is_found_however_much_sentinel_understood_of_it(workspace, se
         workspace.send(indicator, parsed=parsed)
     found = {
         value: [row["IndicatorId"] for row in workspace.ask("one-value", value=value)]
-        for value in ("c2.loader.example", "https://cdn.loader.example/it's/ok?x='1'", "nothing.example.org", "")
+        for value in (
+            "c2.loader.example",
+            "https://cdn.loader.example/it's/ok?x='1'",
+            r"HKEY_CURRENT_USER\Software\Microsoft\Windows\CurrentVersion\Run",
+            "nothing.example.org",
+            "",
+        )
     }
-    assert [len(ids) for ids in found.values()] == [2, 1, 0, 0]
+    assert [len(ids) for ids in found.values()] == [2, 1, 1, 0, 0]
     assert {id_ for ids in found.values() for id_ in ids} <= {indicator["id"] for indicator in sent}
 
 

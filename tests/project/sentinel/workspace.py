@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import duckdb_kql
@@ -21,6 +22,7 @@ EVENTS = Path(__file__).resolve().parents[3] / "sandbox" / "events"
 TABLES = yaml.safe_load((SENTINEL / "tables.yaml").read_text(encoding="utf-8"))
 RULES = rules()
 KQL = {**queries(), **{name: rule["query"] for name, rule in RULES.items()}}
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 REPUBLISHED = "LogARepublisher"
 _TYPES = {"string": "VARCHAR", "int": "INTEGER", "real": "DOUBLE", "bool": "BOOLEAN", "datetime": "TIMESTAMP"}
 _TYPES |= {"dynamic": "JSON"}
@@ -28,7 +30,15 @@ _SINGLE = re.compile(r"\[[^ ]+ = '(.*)'\]", re.DOTALL)
 
 
 def ago(**time):
-    return datetime.now(UTC).replace(tzinfo=None) - timedelta(**time)
+    """Return a moment before now, as the tables have it."""
+    return NOW.replace(tzinfo=None) - timedelta(**time)
+
+
+@cache
+def sql_of(text):
+    """Return what a query is in DuckDB, and its parameters."""
+    columns = {name: list(table["columns"]) for name, table in TABLES.items()}
+    return duckdb_kql.to_sql(text, schema=columns, query_now=ago())
 
 
 class Workspace:
@@ -55,13 +65,15 @@ class Workspace:
         """Run a query with other values of its own, such as source; rows count as ingested when they were generated."""
         text = KQL[name].replace("ingestion_time()", "TimeGenerated")
         for key, value in values.items():
-            text, number = re.subn(f'let {key} = ".*";', lambda _, line=f'let {key} = "{value}";': line, text)
+            text, number = re.subn(rf'(?<=let {key} = )(@?)".*"', lambda old, new=value: f'{old[1]}"{new}"', text)
             assert number == 1
         return self.run(text)
 
     def run(self, text):
-        answer = duckdb_kql.query(self.connection, text)
-        return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+        sql = sql_of(text)
+        answer = self.connection.execute(sql, sql.parameters)
+        names = [column[0] for column in answer.description]
+        return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
 
 def row_of(indicator, source, parsed):
@@ -85,8 +97,8 @@ def row_of(indicator, source, parsed):
 
 
 def indicators_of(event):
-    """Return what is sent of a MISP event today."""
-    parts = convert_event(event, ConversionRules.of(Settings()), datetime.now(UTC))
+    """Return what is sent of a MISP event now."""
+    parts = convert_event(event, ConversionRules.of(Settings()), NOW)
     return [indicator for part in parts for indicator in part.indicators]
 
 
