@@ -18,13 +18,14 @@ from helpers.commands.monitoring.metrics.exposition import exposition
 from helpers.commands.monitoring.metrics.measures import MEASURES, PREFIX
 from helpers.commands.monitoring.metrics.samples import Sample
 from helpers.commands.monitoring.moments import Watch
-from helpers.errors import LedgerError, NoLedger, OutputError
+from helpers.errors import LedgerError, NoLedger, OutputError, SettingsError
 from helpers.indicators import DAY
 from helpers.ledger.records import AttributeRecord, EventRecord, Stage
 from helpers.ledger.runs import MOST_OF_EVENTS, RunKind, RunRecord
 from helpers.ledger.store import Ledger
 from helpers.log import redact
 from helpers.settings import MsAuth
+from helpers.settings import load as settings_from
 from helpers.settings.sections import Tenant
 from tests.commands.test_explain import NOW, OTHER, WORKSPACE, object_record
 from tests.support import Said
@@ -223,6 +224,21 @@ def test_without_a_ledger_nothing_is_known(settings, tmp_path):
     with pytest.raises(NoLedger):
         write_metrics(settings.model_copy(update={"state_url": "none"}), tmp_path / "misp2sentinel.prom", NOW)
     assert not [*tmp_path.glob("*.prom")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ('metrics_file = "/srv/misp2sentinel.txt"', "ends with .prom"),
+        ('metrics_file = "misp2sentinel.prom"', "an absolute path"),
+        ('metrics_file = "/srv/misp2sentinel.prom"\nstate_url = "none"', "take one of the two out"),
+    ],
+)
+def test_a_file_that_nobody_would_read_is_an_error_of_the_settings(tmp_path, lines, problem):
+    config = tmp_path / "config.py"
+    config.write_text(f'misp_domain = "https://misp.example.org"\n{lines}\n')
+    with pytest.raises(SettingsError, match=f"metrics_file .*{problem}"):
+        settings_from(config, {}, offline=True)
 
 
 # -- as it is typed -----------------------------------------------------------------------------------
