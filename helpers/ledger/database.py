@@ -6,6 +6,7 @@ is one transaction that is never committed.
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Iterator
@@ -19,10 +20,12 @@ from helpers.errors import LedgerError, RunActive
 from helpers.ledger import sqlite
 from helpers.ledger.tables import ABOUT, DESTINATIONS, METADATA, SCHEMA
 from helpers.ledger.trouble import explained
-from helpers.ledger.upgrades.steps import upgrade
+from helpers.ledger.upgrades.steps import Upgraded, upgrade
 from helpers.process import interrupts
 from helpers.settings import canonical_workspace, without_secrets
 from helpers.text import shorten
+
+logger = logging.getLogger(__name__)
 
 _LOCK = 0x4D325345
 # Rows after which PostgreSQL is to look at its tables for the first time.
@@ -35,12 +38,16 @@ _ALTERED = (
 class Database:
     """An open database with the ledger's tables; destinations and threads share it."""
 
-    def __init__(self, url: str, *, dry: bool = False) -> None:
+    def __init__(
+        self, url: str, *, dry: bool = False, upgrades: bool = True, upgraded: Upgraded = lambda _done, _all: None
+    ) -> None:
         """Open it, creating or upgrading the tables. Raises LedgerError with what to do.
 
-        ``dry`` keeps nothing of what is written.
+        ``dry`` keeps nothing of what is written. Who only looks ``upgrades`` nothing, since that may take minutes: an
+        older ledger is refused. ``upgraded`` is told how many of its objects are done, of how many.
         """
         self.dry = dry
+        self._upgrades, self._upgraded = upgrades, upgraded
         self._url = url
         self._together = False
         self._lost = ""
@@ -203,8 +210,15 @@ class Database:
         connection.execute(schema.on_conflict_do_nothing())
 
     def _upgrade(self, connection: sql.Connection) -> None:
+        version = self._version(connection)
+        if not self._upgrades:
+            raise LedgerError(
+                f"The ledger at {without_secrets(self._url)} is of an earlier MISP2Sentinel (its schema is {version}, "
+                f"this program's is {SCHEMA}): the next run brings it up to date. Until then, nothing is read from it."
+            )
+        logger.info("The ledger is brought up to date: its schema is %s, this program's is %s", version, SCHEMA)
         self._hold_schema(connection)
-        upgrade(connection, self._version(connection))
+        upgrade(connection, self._version(connection), self._upgraded)
 
     def _version(self, connection: sql.Connection) -> int:
         text = str(connection.scalar(sql.select(ABOUT.c.value).where(ABOUT.c.name == "schema")))

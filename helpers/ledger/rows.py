@@ -11,6 +11,7 @@ import sqlalchemy as sql
 
 from helpers.indicators import first_path
 from helpers.ledger.database import Database
+from helpers.ledger.marks import marks_of
 from helpers.ledger.records import ObjectRecord, Source
 from helpers.ledger.tables import DESTINATIONS, EVENTS, OBJECTS, SOURCES
 from helpers.text import batched
@@ -147,7 +148,7 @@ def _storable(row: Any) -> dict[str, Any]:
     """PostgreSQL's text holds every character but NUL."""
     values = {field.name: getattr(row, field.name) for field in fields(row)}
     if isinstance(row, ObjectRecord):
-        values["observable"] = first_path(row.pattern)
+        values |= {"observable": first_path(row.pattern), **marks_of(row.body)._asdict()}
     return {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in values.items()}
 
 

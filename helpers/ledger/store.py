@@ -447,12 +447,12 @@ class Ledger(LedgerRows):
             rows = connection.execute(question).all()
         return [AttributeRecord(**row._mapping) for row in rows]
 
-    def tally(self, column: sql.Column[Any], where: sql.ColumnElement[bool]) -> dict[Any, int]:
+    def tally(self, column: sql.Column[Any], where: sql.ColumnElement[bool] | sql.TextClause) -> dict[Any, int]:
         """Count rows by what a column of theirs holds, the most frequent first, for reports."""
         return self._tally(column.table, column, where)
 
     def _tally(
-        self, table: sql.FromClause, what: sql.ColumnElement[Any], where: sql.ColumnElement[bool]
+        self, table: sql.FromClause, what: sql.ColumnElement[Any], where: sql.ColumnElement[bool] | sql.TextClause
     ) -> dict[Any, int]:
         count = sql.func.count()
         of_ours = sql.select(what.label("counted"), count).where(table.c.destination == self.destination, where)

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = 4
+SCHEMA = 5
 METADATA = MetaData()
 
 
@@ -54,6 +54,9 @@ EVENTS = Table(
     Column("full_run", BigInteger, nullable=False, server_default="0"),
 )
 
+# Attributes that are not sent, which are counted by the reason. Written out, so that the index is found.
+SKIPPED = text("skip <> ''")
+
 ATTRIBUTES = Table(
     "attributes",
     METADATA,
@@ -65,6 +68,7 @@ ATTRIBUTES = Table(
     Column("value", Text, nullable=False),
     Column("skip", String, nullable=False),
     Column("words", Text, nullable=False),
+    Index("attributes_skipped", "destination", "skip", sqlite_where=SKIPPED, postgresql_where=SKIPPED),
 )
 
 # Sources that say what they ask for; few, unless attributes share values. Written out, so that the index is found.
@@ -116,13 +120,16 @@ OBJECTS = Table(
     Column("observable", String, nullable=False, server_default=""),
     Column("perhaps_taken", Boolean, nullable=False, server_default=false()),
     Column("accepted_until", BigInteger, nullable=False, server_default="0"),
+    # What of the body is counted, in the same index: a level of TLP, empty where unknown, and 0 to 100, or -1.
+    Column("tlp", String, nullable=False, server_default=""),
+    Column("confidence", Integer, nullable=False, server_default="-1"),
     # Where the object stands in the queue of what is to go out in this run; empty for all others.
     Column("due", BigInteger),
     Index("objects_by_key", "destination", "key"),
     Index("objects_by_stage", "destination", "stage", "leaving", "perhaps_taken"),
     Index("objects_to_renew", "destination", "renew_at"),
     Index("objects_leaving", "destination", "leaving"),
-    Index("objects_live", "destination", "live", "live_until", "observable"),
+    Index("objects_live", "destination", "live", "live_until", "observable", "tlp", "confidence"),
     Index("objects_due", "destination", "due"),
 )
 

@@ -53,13 +53,15 @@ class Progress:
 
     ``events`` takes how many events were read, of how many; ``indicators`` how many more are to be sent, and how many
     more have Microsoft's answer, of all destinations; ``waiting`` what is waited for, and the seconds that it takes.
-    ``begun`` takes the names of the destinations that the run holds, as soon as it does.
+    ``begun`` takes the names of the destinations that the run holds, as soon as it does; ``upgraded`` how many objects
+    of an older ledger are brought up to date, of how many.
     """
 
     events: Callable[[int, int], None] = lambda _done, _listed: None
     indicators: Callable[[int, int], None] = lambda _planned, _answered: None
     waiting: Callable[[str, float], None] = lambda _words, _seconds: None
     begun: Callable[[Sequence[str]], None] = lambda _names: None
+    upgraded: Callable[[int, int], None] = lambda _done, _objects: None
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def run(
     clock = clock or Clock()
     seconds = 60 * settings.max_run_minutes or float("inf")
     with ExitStack() as stack:
-        database = stack.enter_context(database_of(settings))
+        database = stack.enter_context(database_of(settings, progress))
         # The run's time begins here: what opening the ledger takes, an upgrade of it above all, is not reading's.
         rate_limiters = RateLimiters(clock, clock.now() + seconds, progress.waiting)
         for destination in chosen:
@@ -291,9 +293,10 @@ def _advice(destination: DestinationRun) -> str:
 
 
 @contextmanager
-def database_of(settings: Settings) -> Iterator[Database]:
+def database_of(settings: Settings, progress: Progress | None = None) -> Iterator[Database]:
     """Open the ledger's database. Raises LedgerError, also when it goes away in the middle."""
-    with closing(Database(settings.ledger_url, dry=settings.dry_run)) as database:
+    upgraded = (progress or Progress()).upgraded
+    with closing(Database(settings.ledger_url, dry=settings.dry_run, upgraded=upgraded)) as database:
         yield database
 
 

@@ -107,7 +107,15 @@ def test_the_schema_s_version_is_inside(ledger_url):
     assert version(ledger_url) == str(SCHEMA)
 
 
+FOURTH_SCHEMA = (
+    "DROP INDEX attributes_skipped",
+    "DROP INDEX objects_live",
+    "ALTER TABLE objects DROP COLUMN tlp",
+    "ALTER TABLE objects DROP COLUMN confidence",
+    "CREATE INDEX objects_live ON objects (destination, live, live_until, observable)",
+)
 THIRD_SCHEMA = (
+    *FOURTH_SCHEMA,
     "DROP TABLE runs",
     "DROP INDEX objects_live",
     "ALTER TABLE objects DROP COLUMN observable",

@@ -66,6 +66,7 @@ PURE = {
         "ledger.records",
         "ledger.runs",
         "ledger.facts",
+        "ledger.marks",
         "ledger.questions.spellings",
         "microsoft.api",
         "microsoft.batch",

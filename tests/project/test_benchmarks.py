@@ -18,6 +18,7 @@ from benchmarks import (
     start,
     transfer,
     unchanged,
+    upgrade,
 )
 from benchmarks.sandboxed import events
 
@@ -111,6 +112,11 @@ def test_the_stage_makes_what_a_plain_loop_makes():
     measured = conversion.measure(events(2, 20))
     assert [measurement["indicators"] for measurement in measured.values()] == [40, 40]
     assert measured["this project"]["times"] > 0
+
+
+def test_an_older_ledger_is_upgraded():
+    measured = upgrade.measure(objects=300)
+    assert (measured["exit_code"], measured["whole_seconds"] > 0, measured["peak_mb"] < 300) == (0, True, True)
 
 
 def test_growth_is_a_table_and_a_chart_in_their_place():

@@ -43,8 +43,8 @@ def holdings_of(destination: LedgerDestination, now: int) -> Holdings:
     counts = LedgerCounts(destination.ledger, now)
     return Holdings(
         expiring=counts.expiring(DAYS),
-        tlp={},
-        confidence={},
+        tlp=counts.tlp(),
+        confidence=counts.confidence(),
         organisations=counts.organisations(),
         skips=counts.skips(),
         held=[HeldEvent(event.uuid, event.organisation, event.held_since or 0) for event in counts.held(MOST_HELD)],

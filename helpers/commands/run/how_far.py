@@ -71,6 +71,7 @@ class HowFar:
 
     events: Half = field(default_factory=Half)
     indicators: Half = field(default_factory=lambda: Half(total=0))
+    older: Half = field(default_factory=lambda: Half(total=0))
     _until: dict[str, float] = field(default_factory=dict)
 
     def count_events(self, done: int, listed: int, now: float) -> None:
@@ -84,12 +85,19 @@ class HowFar:
         self.indicators.done += answered
         self.indicators.note(now)
 
+    def count_upgraded(self, done: int, objects: int, now: float) -> None:
+        """Note how many objects of an older ledger are brought up to date, of how many."""
+        self.older.done, self.older.total = done, objects
+        self.older.note(now)
+
     def wait(self, words: str, seconds: float, now: float) -> None:
         """Note what is waited for, from now on for so many seconds."""
         self._until[words] = max(self._until.get(words, 0), now + seconds)
 
     def rows(self, now: float) -> list[Row]:
-        """Return the two bars; that of the indicators is there as soon as there are any."""
+        """Return the two bars; that of the indicators is there as soon as there are any, before them an upgrade's."""
+        if self.older.done < (self.older.total or 0):
+            return [self.older.row("older ledger", self.older.total or 0, now)]
         rows = [self.events.row("MISP events", self.events.total or 0, now)]
         return [*rows, self.indicators.row("indicators", self._expected(), now)] if self.indicators.total else rows
 

@@ -38,7 +38,7 @@ def progress_bar(arguments: Namespace) -> Iterator[Progress]:
         redirect_stdout=False,  # it may be a file
         redirect_stderr=False,
     ):
-        yield Progress(bar.count_events, bar.count_indicators, bar.wait)
+        yield Progress(bar.count_events, bar.count_indicators, bar.wait, upgraded=bar.count_upgraded)
 
 
 def _is_seen(arguments: Namespace) -> bool:
@@ -64,6 +64,10 @@ class _Bar:
     def count_indicators(self, planned: int, answered: int) -> None:
         with self._lock:
             self._how_far.count_indicators(planned, answered, self._clock())
+
+    def count_upgraded(self, done: int, objects: int) -> None:
+        with self._lock:
+            self._how_far.count_upgraded(done, objects, self._clock())
 
     def wait(self, words: str, seconds: float) -> None:
         with self._lock:

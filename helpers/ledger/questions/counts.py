@@ -10,7 +10,7 @@ import sqlalchemy as sql
 from helpers.indicators import DAY
 from helpers.ledger.records import EventRecord
 from helpers.ledger.store import Ledger
-from helpers.ledger.tables import ATTRIBUTES, EVENTS, OBJECTS, SOURCES
+from helpers.ledger.tables import ATTRIBUTES, EVENTS, OBJECTS, SKIPPED, SOURCES
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,14 @@ class LedgerCounts:
         counted = self.ledger.in_sentinel_by(day, self.now, by_then)
         return [counted[day] for day in range(days)]
 
+    def tlp(self) -> dict[str, int]:
+        """Count what is live in Sentinel by its level of TLP, the most first; ``""`` is where it is unknown."""
+        return dict(self.ledger.in_sentinel_by(OBJECTS.c.tlp, self.now).most_common())
+
+    def confidence(self) -> dict[int, int]:
+        """Count what is live in Sentinel by its confidence from 0 to 100, the lowest first; -1: unknown."""
+        return dict(sorted(self.ledger.in_sentinel_by(OBJECTS.c.confidence, self.now).items()))
+
     def organisations(self) -> dict[str, int]:
         """Count the attributes that indicators are made of by the organisation of their event, the most first."""
         number = self.ledger.destination
@@ -41,7 +49,7 @@ class LedgerCounts:
 
     def skips(self) -> dict[str, int]:
         """Count the attributes that are not sent by the name of the reason, the most frequent first."""
-        return self.ledger.tally(ATTRIBUTES.c.skip, ATTRIBUTES.c.skip != "")
+        return self.ledger.tally(ATTRIBUTES.c.skip, SKIPPED)
 
     def held(self, most: int) -> list[EventRecord]:
         """Return the events that wait for being published again, the longest held first."""

@@ -182,7 +182,8 @@ class LedgerDestination:
 def ledger_destinations(settings: Settings) -> Iterator[list[LedgerDestination]]:
     """Open every destination that the ledger knows, to look and change nothing; none when there is no ledger.
 
-    Raises LedgerError, and SettingsError where root would use a ledger that others may change.
+    Raises LedgerError, also for a ledger of an earlier version, which the next run brings up to date, and
+    SettingsError where root would use a ledger that others may change.
     """
     url = settings.ledger_url
     if not settings.state_url:
@@ -191,5 +192,5 @@ def ledger_destinations(settings: Settings) -> Iterator[list[LedgerDestination]]
     if not known:
         yield []
         return
-    with closing(Database(url, dry=True)) as database:
+    with closing(Database(url, dry=True, upgrades=False)) as database:
         yield [LedgerDestination(workspace, source, Ledger(database, workspace, source)) for workspace, source in known]

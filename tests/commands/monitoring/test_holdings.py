@@ -9,13 +9,14 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sql
 
+from constants import TLP_MARKINGS
 from helpers.commands.monitoring.answer import answer_of
 from helpers.commands.monitoring.holdings import DAYS, MOST_HELD, HeldEvent, holdings_of
 from helpers.commands.monitoring.moments import Watch
 from helpers.commands.monitoring.standing import standing
 from helpers.errors import NoLedger
 from helpers.indicators import DAY
-from helpers.ledger import AttributeRecord, EventRecord, Ledger, LedgerDestination, Source, Stage
+from helpers.ledger import AttributeRecord, EventRecord, Ledger, LedgerDestination, Source, Stage, packed
 from helpers.settings import MsAuth
 from tests.commands.monitoring.test_status import OBJECTS
 from tests.commands.test_explain import NOW, OTHER, WORKSPACE, object_record
@@ -23,6 +24,8 @@ from tests.support.postgres import ledger_url, postgres_server, postgres_url
 from tests.support.tls_site import event_uuid
 
 __all__ = ["ledger_url", "postgres_server", "postgres_url"]
+
+MARKS = (("amber", 75), ("amber", 0), ("red", 75))
 
 
 @pytest.fixture
@@ -52,6 +55,7 @@ def test_what_expires_is_of_what_status_counts_as_live(ledger, make_settings, na
     assert sum(expiring) == counted(ledger, make_settings)["live"]
     assert sum(expiring[:7]) == counted(ledger, make_settings)["expiring_in_7_days"]
     assert sum(expiring) == counts.get("live", 0)
+    assert sum(held_by(ledger).tlp.values()) == sum(held_by(ledger).confidence.values()) == sum(expiring)
 
 
 def test_what_expires_is_counted_for_each_day_of_24_hours(ledger):
@@ -60,6 +64,14 @@ def test_what_expires_is_counted_for_each_day_of_24_hours(ledger):
     expiring = held_by(ledger).expiring
     assert expiring == [2, 2, *[0] * 27, 1]
     assert len(expiring) == DAYS
+
+
+def test_what_is_live_is_counted_by_tlp_and_confidence(ledger):
+    bodies = ({"object_marking_refs": [TLP_MARKINGS[tlp]], "confidence": sure} for tlp, sure in MARKS)
+    ledger.keep(objects=numbered(object_record(body=packed(body)) for body in bodies))
+    ledger.keep(objects=[object_record(id="expired", valid_until=NOW), object_record(id="odd", body=b"")])
+    assert held_by(ledger).tlp == {"amber": 2, "red": 1, "": 1}
+    assert held_by(ledger).confidence == {-1: 1, 0: 1, 75: 2}
 
 
 def test_attributes_are_counted_by_organisation(ledger):
@@ -117,10 +129,10 @@ def test_no_row_is_read_of_what_there_may_be_a_million_of(ledger, plans):
     if ledger._database.is_postgresql:
         pytest.skip("its plans depend on how many rows there are")
     held_by(ledger)
-    tables = ("objects", "sources")
+    tables = ("objects", "sources", "attributes")
     steps = [step for statement, plan in plans.items() for step in plan if any(f" {name} " in step for name in tables)]
     rows_are_read = [step for step in steps if "COVERING INDEX" not in step]
-    assert Counter("COVERING INDEX" in step for step in steps)[True] >= 2
+    assert Counter("COVERING INDEX" in step for step in steps)[True] >= 5
     assert all("INDEX objects_by_stage (destination=? AND stage=?" in step for step in rows_are_read)
 
 
