@@ -17,7 +17,7 @@ QUICK := tests/indicators tests/settings tests/shared tests/misp/test_search_fil
 SLOW := tests/sync/test_state_machine.py tests/sync/test_kill.py tests/microsoft/test_graph.py \
   tests/indicators/test_conversion.py tests/indicators/test_patterns.py tests/indicators/test_tags.py \
   tests/indicators/test_values.py tests/sync/identity/test_lives.py tests/sync/identity/test_ownership.py \
-  tests/ledger/test_not_taken.py tests/commands/screen/test_all_screens.py
+  tests/ledger/test_not_taken.py tests/commands/screen/test_all_screens.py tests/commands/monitoring/test_report_page.py
 
 .PHONY: help demo check test test-quick test-all test-rest shell-files function-zip clean
 

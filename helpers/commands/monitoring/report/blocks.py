@@ -51,11 +51,11 @@ class Chart:
 
 @dataclass(frozen=True)
 class Share:
-    """One of several that a whole is made of, in thousandths of the largest of them."""
+    """One of several that a whole is made of; ``part`` is how much it is of the largest of them, from 0 to 1."""
 
     name: str
     number: str
-    thousandths: int
+    part: float
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,17 @@ from helpers.commands.monitoring.report.scale import short, ticks
 
 # Units of the picture; the page draws one at 340 to 620 pixels, and sets the size of its text by the screen's width.
 WIDTH, HEIGHT, LOW = 540, 220, 120
-LARGEST_TEXT = 17
-_HALF_A_LABEL = 30
+LARGEST_TEXT = 20
+_HALF_A_LABEL, _LOWER = 30, 14
 # What is left of pygal's tree; anything else, such as a style, a script, an id or what it says in English, goes.
 _ELEMENTS = {"g", "path", "rect", "text"}
 _ATTRIBUTES = {
     "g": ("transform", "class"),
-    "path": ("d", "class"),
+    "path": ("d",),
     "rect": ("x", "y", "width", "height"),
     "text": ("x", "y"),
 }
-_CLASSES = re.compile(r"\b(?:plot|axis|[xy]|guide|line|series|color-\d+)(?=\s|$)")
+_CLASSES = re.compile(r"\b(?:axis [xy]|series|color-\d+)(?=\s|$)")
 _NUMBER = re.compile(r"-?\d+\.\d+")
 _SMALLEST_BAR = 1.5
 
@@ -54,6 +54,7 @@ def _drawn(kind: str, layers: Sequence[Sequence[int]], labels: Sequence[str], he
         height=height,
         margin=6,
         margin_right=_HALF_A_LABEL,
+        margin_bottom=_LOWER,
         style=Style(label_font_size=LARGEST_TEXT, major_label_font_size=LARGEST_TEXT),
         show_legend=False,
         fill=True,
@@ -86,14 +87,25 @@ def _copied(node: Any) -> Iterator[ElementTree.Element]:
     if tag not in _ELEMENTS or node.get("class") == "background":
         return
     copy = ElementTree.Element(tag, dict(_attributes(tag, node)))
-    if tag == "text":
-        copy.text = node.text
+    if tag == "g":
+        yield from _group(node, copy)
+    elif tag == "rect":
+        yield from _bar(node, copy)
+    elif tag == "path" or node.text:
+        copy.text = node.text if tag == "text" else None
+        yield copy
+
+
+def _group(node: Any, copy: ElementTree.Element) -> Iterator[ElementTree.Element]:
+    """Yield a group; where it says nothing of its members, they stand for themselves. No line goes up from a label."""
     for child in node:
         copy.extend(_copied(child))
-    if tag == "rect" and not _is_seen(copy):
-        return
-    if tag in ("path", "rect") or copy.text or len(copy):
+    if copy.get("class") == "axis x":
+        copy[:] = copy.findall("text")
+    if copy.attrib and len(copy):
         yield copy
+    else:
+        yield from copy
 
 
 def _attributes(tag: str, node: Any) -> Iterator[tuple[str, str]]:
@@ -105,13 +117,14 @@ def _attributes(tag: str, node: Any) -> Iterator[tuple[str, str]]:
             yield name, _NUMBER.sub(_rounded, value)
 
 
-def _is_seen(bar: ElementTree.Element) -> bool:
-    """Say whether a bar has a height; one that is too low to be seen gets more."""
-    height, top = float(bar.get("height", "0")), float(bar.get("y", "0"))
+def _bar(node: Any, copy: ElementTree.Element) -> Iterator[ElementTree.Element]:
+    """Yield a bar, unless it is of nothing; one that is too low to be seen gets higher."""
+    height, top = float(node.get("height")), float(node.get("y"))
     if 0 < height < _SMALLEST_BAR:
-        bar.set("height", str(_SMALLEST_BAR))
-        bar.set("y", f"{top + height - _SMALLEST_BAR:.1f}")
-    return height > 0
+        copy.set("height", str(_SMALLEST_BAR))
+        copy.set("y", f"{top + height - _SMALLEST_BAR:.1f}")
+    if height > 0:
+        yield copy
 
 
 def _rounded(number: re.Match[str]) -> str:

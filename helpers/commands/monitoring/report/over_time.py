@@ -14,7 +14,6 @@ from helpers.errors import ExitCode
 if TYPE_CHECKING:
     from helpers.commands.explain.ledger_view import Json
 
-_MOST_KINDS = 5
 OTHERS = "others"
 
 
@@ -32,8 +31,8 @@ def counted_runs(runs: Sequence[Json]) -> list[Counted]:
     return sorted((Counted(seconds_of(run["at"]), run["live"]) for run in known), key=lambda counted: counted.at)
 
 
-def kinds_of(counted: Sequence[Counted]) -> list[str]:
-    """Return the kinds that there are most of, the most frequent first; the others count as one, where there are any.
+def kinds_of(counted: Sequence[Counted], number: int) -> list[str]:
+    """Return so many kinds, the most frequent first; the last one stands for all others where there are more.
 
     That goes by what each had at its most, so that a kind that is gone is there too.
     """
@@ -41,7 +40,7 @@ def kinds_of(counted: Sequence[Counted]) -> list[str]:
     for one in counted:
         most |= Counter(one.live)
     names = [kind for kind, count in sorted(most.items(), key=lambda item: (-item[1], item[0])) if count]
-    return names if len(names) <= _MOST_KINDS + 1 else [*names[:_MOST_KINDS], OTHERS]
+    return names if len(names) <= number else [*names[: number - 1], OTHERS]
 
 
 def by_kind(one: Counted, kinds: Sequence[str]) -> list[int]:

@@ -44,16 +44,18 @@ class Most(NamedTuple):
     """How much of each thing is shown of a destination; the more destinations, the less."""
 
     points: int = 90
+    kinds: int = 6
     runs: int = 30
-    rows: int = 25
+    rows: int = 30
     held: int = 100
+    days: int = 1  # of what expires, in one bar
 
 
 def most_of(destinations: int) -> Most:
     """Return how much is shown of each of so many destinations, so that a page of 50 stays below 1 MB."""
     if destinations <= 5:
         return Most()
-    return Most(48, 20, 10, 20) if destinations <= 15 else Most(20, 12, 6, 10)
+    return Most(48, 6, 20, 10, 20) if destinations <= 15 else Most(12, 4, 6, 4, 4, 5)
 
 
 def parts_of(destination: Json, name: str, most: Most, watch: Watch) -> Iterator[Part]:
@@ -62,9 +64,9 @@ def parts_of(destination: Json, name: str, most: Most, watch: Watch) -> Iterator
     runs = destination["runs"]
     yield _live(runs, name, most, watch)
     yield _done(runs[: most.runs], name, watch)
-    yield _reasons(destination, most)
+    yield from _reasons(destination, most)
     yield _skipped(holdings.skips, most)
-    yield _expiring(holdings.expiring, name, watch)
+    yield _expiring(holdings.expiring, name, most.days, watch)
     yield _held(holdings, destination["held_events"], most, watch)
     yield _shares("Organisations", "Attributes that indicators are made of", holdings.organisations, most)
     yield _shares("TLP", "Live indicators", _by_level(holdings.tlp), most)
@@ -78,7 +80,7 @@ def parts_of(destination: Json, name: str, most: Most, watch: Watch) -> Iterator
 def _live(runs: Sequence[Json], name: str, most: Most, watch: Watch) -> Part:
     title = "Live over time"
     known = over_time.counted_runs(runs)
-    kinds = over_time.kinds_of(known)
+    kinds = over_time.kinds_of(known, most.kinds)
     if not kinds:
         return Part(title, [_no_runs(runs) or "No indicator was live at the end of any run."], size="half")
     last = over_time.by_kind(known[-1], kinds)
@@ -159,17 +161,16 @@ def _no_runs(runs: Sequence[Json]) -> str:
 # -- what it holds ------------------------------------------------------------------------------------
 
 
-def _reasons(destination: Json, most: Most) -> Part:
+def _reasons(destination: Json, most: Most) -> Iterator[Part]:
     """Say why Microsoft rejects indicators, and why others are to be withdrawn."""
-    title = "Rejected or leaving, and why"
     rows = [
         [what, words, f"{count:,}"]
         for what, reasons in (("rejected", destination["rejections"]), ("leaving", destination["leaving_reasons"]))
         for words, count in list(reasons.items())[: most.rows]
     ]
-    if not rows:
-        return Part(title, ["Nothing is rejected, and nothing is to be withdrawn."])
-    return Part(title, table=Table(["what", "why", "indicators"], rows, frozenset({2})))
+    if rows:
+        table = Table(["what", "why", "indicators"], rows, frozenset({2}))
+        yield Part("Rejected or leaving, and why", table=table)
 
 
 def _skipped(skips: Mapping[str, int], most: Most) -> Part:
@@ -184,15 +185,18 @@ def _skipped(skips: Mapping[str, int], most: Most) -> Part:
     return Part(title, [words], table=Table(["why", "attributes", "what would bring it in"], rows, frozenset({1})))
 
 
-def _expiring(days: Sequence[int], name: str, watch: Watch) -> Part:
+def _expiring(days: Sequence[int], name: str, together: int, watch: Watch) -> Part:
     title = f"What expires in the next {len(days)} days"
     if not any(days):
         return Part(title, [f"No live indicator ends in the next {len(days)} days."], size="half")
-    names = [watch.short_day(watch.now + number * DAY) for number in range(len(days))]
-    told = f"{counted(sum(days), 'indicator', 'indicators')} end in {len(days)} days; most on {names[_largest(days)]}."
-    svg = bars(Said(f"{name}-expiring", title, told), days, at_some(names, _LABELS))
-    rows = [[day, f"{count:,}"] for day, count in zip(names, days, strict=True) if count]
-    numbers = Table(["24 hours from", "indicators"], rows, frozenset({1}), frozenset({0}), len(rows))
+    counts = [sum(days[first : first + together]) for first in range(0, len(days), together)]
+    names = [watch.short_day(watch.now + place * together * DAY) for place in range(len(counts))]
+    number = counted(sum(days), "indicator", "indicators")
+    told = f"{number} end in {len(days)} days; most from {names[_largest(counts)]} on."
+    svg = bars(Said(f"{name}-expiring", title, told), counts, at_some(names, _LABELS))
+    rows = [[day, f"{count:,}"] for day, count in zip(names, counts, strict=True) if count]
+    head = [f"{24 * together} hours from", "indicators"]
+    numbers = Table(head, rows, frozenset({1}), frozenset({0}), len(rows))
     return Part(title, [told], charts=[Chart(svg, "", (), numbers)], size="half")
 
 
@@ -221,7 +225,7 @@ def _shares(title: str, words: str, counts: Mapping[str, int], most: Most) -> Pa
     if rest:
         shown.append((f"{len(rest):,} others", sum(count for _, count in rest)))
     largest = max(count for _, count in shown)
-    shares = [Share(name or "unknown", f"{count:,}", round(1000 * count / largest)) for name, count in shown]
+    shares = [Share(name or "unknown", f"{count:,}", round(count / largest, 3)) for name, count in shown]
     return Part(title, [f"{words}."], shares=shares, size="third")
 
 

@@ -1,0 +1,203 @@
+"""What the report page is made of: its charts, its words, how large it gets, and that nothing in it becomes markup."""
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from constants import Skip
+from helpers.commands.monitoring.report import over_time
+from helpers.commands.monitoring.report.charts import Said, areas, bars
+from helpers.commands.monitoring.report.over_time import Counted
+from helpers.commands.monitoring.report.scale import at_some, short, thinned, ticks
+from helpers.log import redact
+from tests.commands.monitoring.page.answers import DAY, EMPTY, NOW, PAGES, destination, failed, holdings, page, run
+from tests.support.examples import examples
+
+SAID = Said("a", "A title", "What it shows.")
+
+
+class Structure(HTMLParser):
+    """The tags of a page, each with the names of its attributes, and its texts."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.texts = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, tuple(name for name, _ in attrs)))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def told(text):
+    """A destination of which everything that others say is this text."""
+    last = {"at": run(0)["at"], "exit_code": 4, "failures": [text], "failure": text, "warnings": [text]}
+    return destination(
+        name=text or "x",
+        workspace=text,
+        sourcesystem=text,
+        last_run=last,
+        seconds_ago=7,
+        rejections={text: 3},
+        leaving_reasons={text: 2},
+        runs=[run(0, exit_code=4, cause=text, live={text: 3}), run(1, live={text: 5})],
+        holdings=holdings([text or "x"], tlp={text or "x": 3}, skips={text or "x": 2}),
+    )
+
+
+# -- nothing becomes markup -------------------------------------------------------------------------
+
+
+HOSTILE = st.text(st.characters(codec=None, exclude_categories=()) | st.sampled_from("<>\"'&/=`;{}%-\u202e\x00\x1b"))
+
+
+@given(HOSTILE)
+@settings(max_examples=examples(48), deadline=None)
+@example("</style><script>alert(1)</script>")
+@example("\"onmouseover='x' ]]> --> <!-- {{ 7*7 }} {% if %}")
+@example("</title></svg><img src=x onerror=alert(1)>")
+@example("a\ud800b\x00c\u202ed")
+def test_what_others_say_is_text_wherever_it_stands(words):
+    seen = Structure(page(told(f"<{words}"), told("second")))
+    plain = Structure(page(told("x"), told("second")))
+    assert seen.tags == plain.tags
+    assert "".join(seen.texts).encode()
+
+
+def test_secrets_are_not_in_a_page():
+    redact.add(["a-secret-in-words"])
+    assert "a-secret-in-words" not in page(told("Microsoft said a-secret-in-words"))
+
+
+@pytest.mark.parametrize("make", PAGES.values(), ids=PAGES)
+def test_a_page_needs_nothing_and_runs_nothing(make):
+    text = make()
+    style = re.search("<style>(.*?)</style>", text, re.DOTALL)[1]
+    policy = re.search('http-equiv="Content-Security-Policy" content="([^"]*)"', text)[1].replace("&#39;", "'")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    names = {name for tag, names in Structure(text).tags for name in names}
+    assert not names & {"style", "src", "href", "xlink:href"} and not any(name.startswith("on") for name in names)
+    assert "url(" not in style and "@import" not in style and "http" not in text.replace("http-equiv", "")
+
+
+# -- what it says -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (destination(0, holdings=EMPTY), "The ledger has no run of this destination yet."),
+        (destination(1), "There was one run so far."),
+        (destination([run(0, live={}), run(1, live={})]), "No indicator was live at the end of any run."),
+        (destination(holdings=EMPTY), "No live indicator ends in the next 30 days."),
+        (destination(holdings=EMPTY), "No event is held."),
+        (failed(), "was cut off. What it did by then is in the ledger"),
+        (failed(), "A clock was ahead: the ledger has a run of 2026-12-08 05:10."),
+        (destination(in_settings=False), "The settings don&#39;t name this destination"),
+        (destination(credential_ends=NOW + 9 * DAY), "in 8 days"),
+    ],
+)
+def test_what_there_is_nothing_to_draw_of_is_said(made, words):
+    assert words in page(made)
+
+
+def test_every_reason_for_skipping_has_its_words_and_what_to_do():
+    text = page(destination(holdings=holdings(skips=dict.fromkeys((skip.name for skip in Skip), 2) | {"OF_LATER": 1})))
+    plain = "".join(Structure(text).texts)
+    assert (
+        all(skip.value in plain for skip in Skip)
+        and "of_later" in plain
+        and "set to_ids on the attribute in MISP" in plain
+    )
+
+
+def test_a_failed_run_does_not_count_as_nothing_live():
+    rows = [run(0, exit_code=3, live={}), run(1, live={"url": 5}), run(2, live={})]
+    assert [one.live for one in over_time.counted_runs(rows)] == [{}, {"url": 5}]
+
+
+def test_several_destinations_have_their_sum_an_overview_and_a_section_each():
+    text = page(*(destination(name=f"site-{number}", live=1_000) for number in range(3)))
+    seen = "".join(Structure(text).texts)
+    assert "3,000" in seen and "All 3 destinations together" in seen
+    assert [f'id="d{number}"' in text for number in (1, 2, 3, 4)] == [True, True, True, False]
+
+
+def test_a_page_of_fifty_destinations_stays_below_one_megabyte():
+    long = "x" * 60
+    many = (
+        destination(name=f"{long}{number}", holdings=holdings([f"{long}{n}" for n in range(9)])) for number in range(50)
+    )
+    assert len(page(*many).encode()) < 1_000_000
+
+
+def test_a_page_of_one_destination_is_small_whatever_the_ledger_has():
+    rows = [run(number, live={f"kind-{n}": 10**7 + number for n in range(9)}) for number in range(800)]
+    assert len(page(destination(runs=rows)).encode()) < 200_000
+
+
+# -- drawing ----------------------------------------------------------------------------------------
+
+
+def test_a_chart_has_bars_labels_and_what_it_shows_and_nothing_else():
+    picture = ElementTree.fromstring(bars(SAID, [0, 1, 1_000_000], ["a", "", "c"]))
+    assert [element.tag for element in picture[:2]] == ["title", "desc"]
+    heights = [float(bar.get("height")) for bar in picture.iter("rect")]
+    assert len(heights) == 2 and heights[0] == 1.5 < heights[1]
+    assert [text.text for text in picture.iter("text")] == ["0", "500k", "1M", "a", "c"]
+    assert {element.tag for element in picture.iter()} <= {"svg", "title", "desc", "g", "path", "rect", "text"}
+    assert {name for element in picture.iter() for name in element.attrib} <= {
+        *("viewBox", "role", "aria-labelledby", "id", "class", "transform", "d", "x", "y", "width", "height")
+    }
+
+
+def test_areas_stand_upon_each_other():
+    picture = ElementTree.fromstring(areas(SAID, [[1, 2, 3], [3, 2, 1]], ["a", "", "c"]))
+    lower, upper = (group.find("path").get("d") for group in picture.iter("g") if "color" in group.get("class", ""))
+    assert lower != upper and bars(SAID, [1], ["a"]) == bars(SAID, [1], ["a"])
+
+
+@given(st.integers(0, 10**12), st.integers(2, 5))
+def test_an_axis_begins_at_zero_and_holds_every_value(largest, steps):
+    marks = ticks(largest, steps)
+    assert marks[0] == 0 and marks[-1] >= largest and 2 <= len(marks) <= 2 * steps + 3
+    assert len({later - earlier for earlier, later in pairwise(marks)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "0"), (999, "999"), (1_000, "1k"), (1_500_000, "1.5M"), (2_000_000_000, "2G")]
+)
+def test_numbers_on_an_axis_are_short(number, words):
+    assert short(number) == words
+
+
+@given(st.lists(st.integers(), max_size=200), st.integers(2, 50))
+def test_thinning_keeps_the_first_and_the_last(items, most):
+    left = thinned(items, most)
+    assert len(left) == min(len(items), most) and left[:1] == items[:1] and left[-1:] == items[-1:]
+
+
+def test_labels_are_left_out_where_there_is_no_room():
+    assert at_some(list("abcdefg"), 3) == ["a", "", "", "d", "", "", "g"]
+
+
+def test_what_was_live_holds_until_the_next_run():
+    counted = [Counted(0, {"url": 1}), Counted(90, {"url": 5}), Counted(100, {"url": 7})]
+    assert [one.live["url"] for one in over_time.evenly(counted, 11)] == [1] * 9 + [5, 7]
+
+
+def test_kinds_beyond_the_most_frequent_are_one():
+    counted = [Counted(0, {f"kind-{number}": number for number in range(9)})]
+    kinds = over_time.kinds_of(counted, 3)
+    assert kinds == ["kind-8", "kind-7", over_time.OTHERS]
+    assert over_time.by_kind(counted[0], kinds) == [8, 7, 21]
