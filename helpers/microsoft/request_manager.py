@@ -60,6 +60,8 @@ class RequestManager:
         self._waiting = 0
         self._no_more = False
         self._failures = 0
+        self._heard = False
+        self._unheard_words = ""
         self._ended = ""
         self._ledger_error: LedgerError | None = None
         self.given_up = ""
@@ -103,6 +105,7 @@ class RequestManager:
                 thread.join()
             if not self._workers:
                 self._work(wait=False)
+            self._give_up_the_unheard()
             self._settle_unsent()
         if self._ledger_error:
             raise self._ledger_error
@@ -224,10 +227,18 @@ class RequestManager:
         with self._changed:
             if not (none_accepted or self._ended):
                 self.blocked = None
-            self._failures = self._failures + 1 if none_accepted and (pending or refused) else 0
+            failed = none_accepted and (pending or refused)
+            self._failures = self._failures + 1 if failed else 0
+            self._heard = self._heard or not (none_accepted and pending)
+            self._unheard_words = outcomes[-1].words
             enough = self._failures >= FAILURES_IN_A_ROW
         if enough:
             self._give_up(f"{FAILURES_IN_A_ROW} batches in a row failed; the last one: {outcomes[-1].words}")
+
+    def _give_up_the_unheard(self) -> None:
+        """Say that Microsoft failed where it took none of the run's batches, few as they may be."""
+        if self._unheard_words and not (self._heard or self._ended):
+            self._give_up(f"Microsoft took nothing in this run: {self._unheard_words}")
 
     def _give_up(self, words: str) -> None:
         """Send nothing more. MISP is read to the end all the same: what is planned waits in the ledger."""

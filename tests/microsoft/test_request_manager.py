@@ -148,7 +148,7 @@ def test_429_waits_as_the_text_says_in_whatever_unit(upload, words, seconds):
 @pytest.mark.parametrize("words", ["Try again in 1 hour.", "Try again in 2 days", f"Try again in {'9' * 9} seconds"])
 def test_words_that_ask_for_longer_than_a_run_waits_leave_the_batch_pending(upload, words):
     done = upload().fault("status", status=429, body={"message": words}).send([indicator(1)]).check()
-    assert (done.exit_code, done.time.slept) == (1, [])
+    assert (done.exit_code, done.time.slept) == (4, [])
 
 
 @pytest.mark.parametrize("words", ["Try again later.", "try again in a moment", "try again in 5 months", "retry in s"])
@@ -276,6 +276,15 @@ def test_a_dead_neighbour_is_given_up_after_three_batches(upload, fault):
     assert sum(done.time.slept) < 600
     assert done.exit_code == 4
     assert "3 batches in a row" in done.manager.given_up
+
+
+@pytest.mark.parametrize("fault", PASSING, ids=str)
+@pytest.mark.parametrize("count", [1, 150, 200])
+def test_a_dead_neighbour_is_no_success_of_a_run_with_fewer_batches(upload, fault, count):
+    done = upload().fault(**fault, times=None).send(map(indicator, range(count))).check()
+    assert len(done.ids(OutcomeState.PENDING)) == count
+    assert (done.exit_code, done.manager.blocked) == (4, None)
+    assert "Microsoft took nothing in this run: " in done.manager.given_up
 
 
 def test_one_bad_object_costs_only_itself(upload):
