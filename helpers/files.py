@@ -193,7 +193,7 @@ def permission_hint(error: OSError) -> str:
     """
     if error.errno not in _REFUSED or not isinstance(error.filename, str):
         return ""
-    refused = Path(error.filename)
+    refused = Path(error.filename2 or error.filename)  # of two, what the first was to replace
     visible = _nearest_visible(refused)
     owner = visible.stat().st_uid
     if owner == os.geteuid():

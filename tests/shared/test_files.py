@@ -64,6 +64,12 @@ def test_what_root_left_in_this_users_directory(tmp_path, monkeypatch):
     assert permission_hint(refused(file)).endswith(whole)
 
 
+def test_a_file_of_another_that_may_not_be_replaced_is_given_away_and_not_its_directory(tmp_path, as_another):
+    _, file = make_state(tmp_path, 0o1775)
+    error = OSError(errno.EPERM, os.strerror(errno.EPERM), f"{file}.draft", None, str(file))
+    assert permission_hint(error).endswith(f"As root: chown {OTHER} {file}")
+
+
 def test_a_directory_that_others_use_is_not_given_away(tmp_path, as_another):
     place, file = make_state(tmp_path, 0o755)
     assert permission_hint(refused(file)).endswith(f"chown {OTHER} {file}")

@@ -3,7 +3,7 @@
 import stat
 from argparse import Namespace
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -12,11 +12,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from constants import VERSION, Skip
 from helpers.commands.monitoring.answer import answer_of
+from helpers.commands.monitoring.holdings import HeldEvent, Holdings
 from helpers.commands.monitoring.metrics import main
 from helpers.commands.monitoring.metrics.command import metrics, write_metrics
 from helpers.commands.monitoring.metrics.exposition import exposition
 from helpers.commands.monitoring.metrics.measures import MEASURES, PREFIX
-from helpers.commands.monitoring.metrics.samples import Sample
+from helpers.commands.monitoring.metrics.samples import Sample, samples_of
 from helpers.commands.monitoring.moments import Watch
 from helpers.errors import LedgerError, NoLedger, OutputError, SettingsError
 from helpers.indicators import DAY
@@ -156,6 +157,27 @@ def test_every_number_is_the_one_of_status(settings, keep):
 def test_a_run_that_was_cut_off_is_seen(settings, keep):
     keep(last_run={"at": NOW - DAY, "exit_code": 0}, begun_at=NOW - 60)
     assert of(settings, "run_cut_off") == {"": 1}
+
+
+def test_every_metric_that_is_named_is_written():
+    counts = {"no_to_ids": 1}
+    run = {**asdict(RUN), "at": "", "skipped": counts}
+    known = {
+        **dict.fromkeys(("live", "pending", "waiting_withdrawals", "unknown", "unknown_withdrawals", "rejected"), 1),
+        **dict.fromkeys(("leaving", "held_events", "refused_events"), 1),
+        **dict.fromkeys(("last_good_run", "last_full_run", "credential_ends"), "2026-01-01T00:00:00+00:00"),
+        "last_run": {"at": "2026-01-01T00:00:00+00:00", "seconds": 1, "exit_code": 0},
+        "name": "paris",
+        "in_settings": True,
+        "cut_off": False,
+        "runs": [run],
+        "live_by_kind": {"url": 1},
+        "holdings": Holdings([1] * 30, {"": 1}, {}, {}, counts, [HeldEvent(event_uuid(1), "", NOW)]),
+    }
+    answer = {"version": VERSION, "not_in_ledger": [], "destinations": [known]}
+    written = [(sample.name, {*sample.labels}) for sample in samples_of(answer)]
+    assert {name for name, _ in written} == MEASURES.keys()
+    assert all(labels == {*MEASURES[name].all_labels} for name, labels in written)
 
 
 # -- destinations -------------------------------------------------------------------------------------
