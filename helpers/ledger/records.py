@@ -245,6 +245,8 @@ class DestinationFacts:
 
     ``doubted`` is a moment that lay in the future when a run found one: an earlier run's clock was ahead, or that one's
     behind. ``blocked`` is what kept Microsoft from taking anything the last time that it said so.
+    ``credential_ends`` is when the certificate or secret that signs in at Microsoft expires, ``misp_key_ends`` when
+    MISP's key does.
     """
 
     misp: Mapping[str, str] | None = None
@@ -267,6 +269,8 @@ class DestinationFacts:
     blind: bool = False
     doubted: int = 0
     blocked: Blocked | None = None
+    credential_ends: int = 0
+    misp_key_ends: int = 0
 
     def latest(self) -> int:
         """Return the last moment at which anything is said to have happened; 0 where nothing has."""
@@ -407,6 +411,8 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "blind": bool,
     "doubted": _moment,
     "blocked": _blocked,
+    "credential_ends": _moment,
+    "misp_key_ends": _moment,
 }
 _READERS_OF_REPORT: Mapping[str, Callable[[Any], Any]] = {
     "at": _moment,

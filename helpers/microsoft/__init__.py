@@ -9,6 +9,7 @@ from helpers.microsoft.particulars import Failure, taken_apart
 from helpers.microsoft.rate_limit import Clock, RateLimiters
 from helpers.microsoft.request_manager import RequestManager
 from helpers.microsoft.responses import Answer
+from helpers.microsoft.tokens import credential_ends
 
 __all__ = [
     "NAMES",
@@ -25,6 +26,7 @@ __all__ = [
     "RateLimiters",
     "RequestManager",
     "api_for",
+    "credential_ends",
     "is_named",
     "principal_of",
     "taken_apart",

@@ -45,11 +45,13 @@ def with_secrets(settings: Settings) -> Settings:
     if not names:
         return settings
     secrets: dict[str, SecretStr] = {}
+    expiries: dict[str, int] = {}
     problems: list[str] = []
     with _client(settings) as client:
         for setting, name in names.items():
             try:
-                secrets[setting] = check.secret(SecretStr(_read(client, settings, name)))
+                value, expiries[setting] = _read(client, settings, name)
+                secrets[setting] = check.secret(SecretStr(value))
             except ValueError as error:
                 problems.append(f"{setting} ({name} in {address(settings)}) {error}")
             except SettingsError as error:
@@ -58,7 +60,7 @@ def with_secrets(settings: Settings) -> Settings:
                 ]
     if problems:
         raise SettingsError(problems)
-    filled = settings.with_secrets(secrets, f"key vault {settings.key_vault_name}")
+    filled = settings.with_secrets(secrets, f"key vault {settings.key_vault_name}", expiries)
     redact.add(filled.secret_values())
     return filled
 
@@ -111,13 +113,18 @@ def _pem(auth: MsAuth) -> bytes:
     return (certificate.key + certificate.certificate).encode()
 
 
-def _read(client: SecretClient, settings: Settings, name: str) -> str:
-    """Return one secret. Raises SettingsError and MicrosoftError."""
+def _read(client: SecretClient, settings: Settings, name: str) -> tuple[str, int]:
+    """Return one secret, and when it expires, in seconds since 1970, 0 for never or nobody knows.
+
+    Raises SettingsError and MicrosoftError.
+    """
     from azure.core import exceptions  # noqa: PLC0415
 
     where = address(settings)
     try:
-        return client.get_secret(name).value or ""
+        secret = client.get_secret(name)
+        ends = secret.properties.expires_on
+        return secret.value or "", int(ends.timestamp()) if ends else 0
     except exceptions.ResourceNotFoundError as error:
         raise SettingsError([f"{where} has no secret {name}: make it, or name another."]) from error
     except exceptions.ClientAuthenticationError as error:

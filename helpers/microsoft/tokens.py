@@ -280,3 +280,18 @@ def _certificate(auth: MsAuth) -> dict[str, str]:
     except certificates.Unusable as error:
         raise MicrosoftError(f"ms_auth['{error.key}'] {error}") from error
     return {"private_key": certificate.key, "public_certificate": certificate.certificate}
+
+
+def credential_ends(settings: Settings) -> int:
+    """Return when what signs in at Microsoft expires, in seconds since 1970; 0 where that is not known.
+
+    A certificate says so itself, a client secret where a key vault has it and knows.
+    """
+    if settings.ms_auth.credential == "secret":
+        return settings.expiry_of("ms_auth.client_secret")
+    if settings.ms_auth.credential != "certificate":
+        return 0
+    try:
+        return int(certificates.certificate_of(settings.ms_auth).ends.timestamp())
+    except certificates.Unusable:  # it has been replaced meanwhile, say: the next run knows
+        return 0

@@ -131,6 +131,7 @@ class Settings(BaseModel):
     on_failure: PingAddress = ""
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+    _expiries: dict[str, int] = PrivateAttr(default_factory=dict)
     _warnings: tuple[str, ...] = PrivateAttr(())
     _config_file: Path | None = PrivateAttr(None)
     _for_root_on_a_host: bool = PrivateAttr(False)
@@ -308,14 +309,22 @@ class Settings(BaseModel):
             missing += [] if self.ms_auth.client_secret.get_secret_value() else ["ms_auth.client_secret"]
         return {name: getattr(self, FROM_VAULT[name]) for name in missing}
 
-    def with_secrets(self, values: Mapping[str, SecretStr], source: str) -> Settings:
-        """Return the settings with the ``vault_secrets`` filled in, which came from ``source``."""
+    def with_secrets(self, values: Mapping[str, SecretStr], source: str, expiries: Mapping[str, int]) -> Settings:
+        """Return the settings with the ``vault_secrets`` filled in, which came from ``source``.
+
+        ``expiries`` has when each expires, in seconds since 1970, where that is known.
+        """
         auth = self.ms_auth
         if "ms_auth.client_secret" in values:
             auth = auth.model_copy(update={"client_secret": values["ms_auth.client_secret"]})
         copy = self.model_copy(update={"misp_key": values.get("misp_key", self.misp_key), "ms_auth": auth})
         copy._sources = {**self._sources, **dict.fromkeys(values, source)}
+        copy._expiries = {**self._expiries, **expiries}
         return copy
+
+    def expiry_of(self, secret: str) -> int:
+        """Return when a secret expires, by the setting's name, in seconds since 1970; 0 where that is not known."""
+        return self._expiries.get(secret, 0)
 
     def secret_values(self) -> tuple[str, ...]:
         """Return every string that no log may show."""

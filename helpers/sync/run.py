@@ -15,7 +15,7 @@ from helpers.errors import ExitCode, LedgerError, MispError, RunActive, Settings
 from helpers.files import OddFile, make_private_directory, permission_hint
 from helpers.ledger import Database, Ledger, RunKind, RunRecord
 from helpers.log import DestinationLogger, safe_to_show
-from helpers.microsoft import Clock, OutcomeState, RateLimiters, api_for, principal_of
+from helpers.microsoft import Clock, OutcomeState, RateLimiters, api_for, credential_ends, principal_of
 from helpers.misp import MispReader
 from helpers.process import interrupts
 from helpers.settings import Settings, cross_checks
@@ -238,7 +238,9 @@ def _remember(this_run: _Run, destination: DestinationRun, cut_off: BaseExceptio
     report, ledger, now = destination.report, destination.ledger, this_run.now
     outcome = _outcome(report, cut_off)
     ledger.keep_run(_row(this_run, report, outcome))
-    facts = replace(ledger.facts(), ended_at=now)
+    ends = credential_ends(destination.settings)
+    misp_key_ends = destination.settings.expiry_of("misp_key")
+    facts = replace(ledger.facts(), ended_at=now, credential_ends=ends, misp_key_ends=misp_key_ends)
     if not this_run.options.uuid:
         facts = replace(facts, last_run={**report.outline(), **outcome._asdict(), "at": now})
         facts = replace(facts, last_good=now) if outcome.exit_code == ExitCode.DONE else facts

@@ -51,7 +51,8 @@ class AzureState:
         mean to the management API; the one entry at the start names the first workspace. The client may
         sign in with its secret, with one of ``certificates`` (PEM) and with ``federated_token``, if there is
         one. ``identities`` are the managed ones, by the client id that asks for them ("": system-assigned);
-        ``vaults`` holds secrets by name, by the vault's name, for ``vault_readers``. ``ti_indicators`` are those
+        ``vaults`` holds secrets by name, by the vault's name, for ``vault_readers``, ``secret_expiries`` when they
+        expire, in seconds since 1970. ``ti_indicators`` are those
         of the Graph API by the id that it gave them, ``graph_permission`` says whether the client may write them.
         """
         self.clock = clock
@@ -64,6 +65,7 @@ class AzureState:
         self.identities = {"": IDENTITY}
         self.identity_header = "sandbox-identity-header"
         self.vaults: dict[str, dict[str, str]] = {}
+        self.secret_expiries: dict[str, Any] = {}
         self.vault_readers = {CLIENT, IDENTITY}
         self.scopes = set(AUDIENCES)
         self.workspace_id = WORKSPACE

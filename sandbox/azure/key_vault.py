@@ -37,9 +37,10 @@ class KeyVault:
         value = self.state.vaults.get(vault, {}).get(name)
         if value is None:
             return _error(404, "SecretNotFound", f"A secret with (name/id) {name} was not found in this key vault.")
-        return jsonify(
-            value=value, id=f"https://{vault}.{domain}/secrets/{name}/{VERSION}", attributes={"enabled": True}
-        )
+        attributes = {"enabled": True}
+        if name in self.state.secret_expiries:
+            attributes["exp"] = self.state.secret_expiries[name]
+        return jsonify(value=value, id=f"https://{vault}.{domain}/secrets/{name}/{VERSION}", attributes=attributes)
 
     def _challenge(self) -> Response:
         answer = _error(401, "Unauthorized", "AKV10000: Request is missing a Bearer or PoP token.")

@@ -38,6 +38,8 @@ WHOLE = DestinationFacts(
     surveyed_at=NOW,
     blind=True,
     doubted=NOW,
+    credential_ends=1_900_000_000,
+    misp_key_ends=1_900_000_001,
     blocked=Blocked.SIGN_IN,
 )
 ROWS = [

@@ -15,7 +15,7 @@ import pytest
 from helpers.commands.check import Preflight
 from helpers.errors import MicrosoftError, SettingsError
 from helpers.log import redact
-from helpers.microsoft import key_vault
+from helpers.microsoft import credential_ends, key_vault
 from helpers.settings import load
 from helpers.settings.config.config_file import written
 from helpers.settings.environment import variable
@@ -102,6 +102,20 @@ def test_both_secrets_come_from_the_vault(box, proxy, site):
     assert set(proxy.asked) == {VAULT}
     assert box.misp.readonly_key not in redact(f"a log with {box.misp.readonly_key} in it")
     assert box.misp.readonly_key not in repr(after)
+
+
+def test_when_a_secret_expires_is_known_where_the_vault_knows(box, site):
+    box.azure.secret_expiries = {"ClientSecret": 1_900_000_000}
+    after = key_vault.with_secrets(settings(site()))
+    assert credential_ends(after) == 1_900_000_000
+    assert (after.expiry_of("misp_key"), credential_ends(settings(site()))) == (0, 0)
+
+
+@pytest.mark.parametrize("odd", ["soon", 1e30])
+def test_an_expiry_that_is_no_moment_is_an_answer_that_cannot_be_read(box, site, odd):
+    box.azure.secret_expiries = {"MISP-Key": odd}
+    with pytest.raises(MicrosoftError, match="cannot be read"):
+        key_vault.with_secrets(settings(site()))
 
 
 def test_what_the_environment_sets_wins_over_the_vault(box, site):
@@ -279,6 +293,16 @@ def test_a_run_takes_its_secrets_from_the_vault(box, proxy, site):
     assert json.loads(done.stdout)["accepted"] == 1
     assert len(box.azure.live()) == 1
     assert VAULT in proxy.asked
+
+
+def test_a_run_remembers_when_secrets_expire_for_status(box, site):
+    box.azure.secret_expiries = {"ClientSecret": 1_900_000_000, "MISP-Key": 2_000_000_000}
+    assert run(site()).returncode == 0
+    (destination,) = json.loads(run(site(), "status", "--json").stdout)["destinations"]
+    assert (destination["credential_ends"], destination["misp_key_ends"]) == (
+        "2030-03-17T17:46:40Z",
+        "2033-05-18T03:33:20Z",
+    )
 
 
 def test_check_reads_the_vault_in_a_step_of_its_own(box, site):

@@ -18,7 +18,7 @@ from helpers.errors import MicrosoftError, SettingsError
 from helpers.http import PinnedHttpAdapter, session
 from helpers.log import redact
 from helpers.microsoft.client import LIMITS
-from helpers.microsoft.tokens import TokenSource
+from helpers.microsoft.tokens import TokenSource, credential_ends
 from helpers.settings import certificates, credentials, load
 from helpers.settings.environment import variable
 from sandbox.azure.app import IDENTITY
@@ -119,6 +119,14 @@ def test_a_certificate_signs_in(box, tmp_path, pair, other_pair, kind):
     keys = {"certificate_path": written(tmp_path, content)} | ({"certificate_password": password} if password else {})
     token = source(settings_of(box, tmp_path, "certificate", **keys)).token()
     assert box.azure.principal(token) == box.azure.client_id
+
+
+def test_it_is_known_when_a_certificate_expires(box, tmp_path, pair):
+    path = written(tmp_path, pair.key_pem() + pair.certificate_pem)
+    settings = settings_of(box, tmp_path, "certificate", certificate_path=path)
+    assert credential_ends(settings) == pair.certificate.not_valid_after_utc.timestamp()
+    path.unlink()
+    assert credential_ends(settings) == credential_ends(settings_of(box, tmp_path, "managed_identity")) == 0
 
 
 def test_a_certificate_that_the_app_has_not_is_refused(box, tmp_path, other_pair):

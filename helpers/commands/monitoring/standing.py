@@ -35,6 +35,8 @@ def standing(destination: LedgerDestination, settings: Settings, now: int, runs:
         "in_the_future": iso_time(facts.latest()) if facts.latest() > now else None,
         "runs": [_run(run) for run in destination.ledger.runs(runs)],
         "misp": facts.misp,
+        "credential_ends": iso_time(facts.credential_ends or None),
+        "misp_key_ends": iso_time(facts.misp_key_ends or None),
     }
 
 

@@ -47,7 +47,7 @@ def _last_good_run(destinations: Sequence[Json], watch: Watch) -> Tile:
 def _credential(destinations: Sequence[Json], watch: Watch) -> Iterator[Tile]:
     """Tell when the certificate or the secret ends that ends first, where that is known."""
     if ends := [moment for destination in destinations if (moment := destination.get("credential_ends"))]:
-        first = min(ends)
+        first = min(map(seconds_of, ends))
         days = (first - watch.now) // DAY
         words = f"in {days:,} days" if days >= 0 else "it has expired"
         yield Tile("credential", watch.day(first), words, "plain" if days >= _SOON else "odd" if days >= 0 else "bad")
