@@ -130,3 +130,4 @@ metrics_file = None  # for Prometheus, after each run: a file that ends with .pr
 on_start = ""  # an address that is pinged when a run begins, such as https://ping.example.org/ID/start; "": none
 on_success = ""  # ... when it ended well
 on_failure = ""  # ... when it failed
+notify = []  # who gets a message when it fails, and when it is well again: addresses of apprise

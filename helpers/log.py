@@ -183,7 +183,8 @@ def note_beginning(version: str, command: str, settings_file: Path | None) -> No
 
 def silence_libraries() -> None:
     """Log of the libraries only what we cannot say ourselves: PyMISP would log the key, and whole bodies."""
-    logging.getLogger("pymisp").setLevel(logging.CRITICAL + 1)
+    for name in ("pymisp", "apprise"):  # of the latter, addresses
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     for name in ("urllib3", "msal", "azure", "misp_stix_converter", "stix2", "filelock"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

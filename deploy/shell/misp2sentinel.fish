@@ -101,6 +101,7 @@ complete -c misp2sentinel -n '_shtab_misp2sentinel_using convert; and test $_sht
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using; and test $_shtab_misp2sentinel_npos -eq 0' -a status -d 'Show each destination: what is live, held, pending, rejected; the last run.'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using status' -l json -d 'the summary as one JSON object on stdout'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using status' -l max-age -x -d 'exit 1 when the last good run is older'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using status' -l notify -d 'send messages where something is new'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using status' -l nagios -d 'the line and exit code that Nagios reads'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using status' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'settings file'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using status' -s v -l verbose -d 'say more, on stderr and in the log'

@@ -20,7 +20,7 @@ CREDENTIAL = "ms_auth.credential"
 MOST_REQUESTS = 100
 _THIS_MACHINE = re.compile(r"https://(?:127\.0\.0\.1|localhost)(?::[0-9]+)?/?\Z")
 # What tells how runs went, from what the ledger remembers.
-_TOLD_BY_LEDGER = ("report_file", "metrics_file")
+_TOLD_BY_LEDGER = ("report_file", "metrics_file", "notify")
 _TERMINAL = re.compile(r"-|stdout|stderr|/dev/(stdout|stderr|tty|console|fd/\d+)|/proc/(self|\d+)/fd/\d+")
 
 

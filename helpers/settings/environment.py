@@ -45,7 +45,7 @@ FLAGS = {
 _WITH_SECRETS = frozenset(
     {
         *("misp_key", "misp_headers", "misp_proxies", "ms_proxies", "ms_tenants", "state_url"),
-        *("on_start", "on_success", "on_failure"),
+        *("on_start", "on_success", "on_failure", "notify"),
     }
 )
 

@@ -15,7 +15,7 @@ from helpers.settings import clouds, validators
 from helpers.settings.addresses import secrets_in
 from helpers.settings.attribute_filters import AttributeFilters
 from helpers.settings.config.state_place import LEDGER, NOT_DECIDED, Kind, Place
-from helpers.settings.config.values.receivers import token_parts
+from helpers.settings.config.values.receivers import notify_addresses, notify_secrets, token_parts
 from helpers.settings.sections import (
     KEY_IN_TENANT,
     AttributeFilterSettings,
@@ -129,6 +129,7 @@ class Settings(BaseModel):
     on_start: PingAddress = ""
     on_success: PingAddress = ""
     on_failure: PingAddress = ""
+    notify: Annotated[list[str], AfterValidator(notify_addresses), Field(repr=False)] = []
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _expiries: dict[str, int] = PrivateAttr(default_factory=dict)
@@ -339,6 +340,8 @@ class Settings(BaseModel):
             values += secrets_in(address)
         for receiver in (self.on_start, self.on_success, self.on_failure):
             values += token_parts(receiver)
+        for receiver in self.notify:
+            values += (*secrets_in(receiver), *notify_secrets(receiver))
         return tuple(dict.fromkeys(value for value in values if value))
 
     # -- files --

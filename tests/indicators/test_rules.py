@@ -63,7 +63,7 @@ SHAPES_NOTHING = {
     **dict.fromkeys(("state_url", "deduplicate", "full_sync_days", "unpublished_grace_days"), LEDGER),
     "report_file": OUTPUT,
     "metrics_file": OUTPUT,
-    **dict.fromkeys(("on_start", "on_success", "on_failure"), OUTPUT),
+    **dict.fromkeys(("on_start", "on_success", "on_failure", "notify"), OUTPUT),
     **dict.fromkeys(("max_withdraw_percent", "refresh_days", "max_run_minutes"), LEDGER),
 }
 

@@ -84,10 +84,7 @@ PURE = {
         for name in ("blocks", "charts", "contents", "glance", "over_time", "parts", "scale")
     ),
     *("commands.monitoring.metrics.measures", "commands.monitoring.metrics.samples"),
-    *(f"commands.monitoring.told.{name}" for name in ("causes", "ending", "words", "pings")),
-    *("commands.run.verdict", "commands.check.result"),
-    *("commands.monitoring.moments", "commands.monitoring.metrics.measures", "commands.monitoring.metrics.samples"),
-    *(f"commands.monitoring.told.{name}" for name in ("causes", "ending", "own_words", "words", "pings")),
+    *(f"commands.monitoring.told.{name}" for name in ("causes", "due", "ending", "own_words", "pings", "words")),
 }
 # The only modules of others that a pure module may use, beside what cannot reach out.
 HARMLESS = {
@@ -113,7 +110,7 @@ LIBRARIES = {
 }
 HEAVY = {
     *("azure", "cryptography", "ioc_finder", "pymisp", "misp_stix_converter", "stix2", "msal", "rich"),
-    *("stix2patterns", "filelock", "prometheus_client", "pygal", "jinja2"),
+    *("apprise", "stix2patterns", "filelock", "prometheus_client", "pygal", "jinja2"),
 }
 
 
@@ -300,6 +297,7 @@ def test_only_the_modules_for_it_talk_http():
         ("misp_stix_converter", "indicators.misp_stix"),
         ("idna", "indicators.values.hosts"),
         ("ioc_finder", "stories.indicators"),
+        ("apprise", "commands.monitoring.told.messages"),
         ("pygal", "commands.monitoring.report.charts"),
         ("jinja2", "commands.monitoring.report.page"),
         ("prometheus_client", "commands.monitoring.metrics.exposition"),

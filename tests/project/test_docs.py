@@ -39,7 +39,14 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EVENT = "aaaaaaaa-0000-4000-8000-000000000001"
 ATTRIBUTE = "aaaaaaaa-0000-4000-8000-000000000002"
 KNOWN_HOSTS = ("example.org", "azure.com", "azure.us", "azure-api.net", "microsoft.com", "microsoftonline.com")
-KNOWN_HOSTS += ("healthchecks.io", "microsoftonline.us", "microsoft.us", "usgovcloudapi.net", "vault.azure.net")
+KNOWN_HOSTS += (
+    "github.com",
+    "healthchecks.io",
+    "microsoftonline.us",
+    "microsoft.us",
+    "usgovcloudapi.net",
+    "vault.azure.net",
+)
 LOG_MESSAGES = [value for name, value in vars(constants).items() if name.startswith("LOG_")]
 DIGITS = "0123456789abcdef" * 8
 LENGTHS = {"sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128, "sha512/224": 56, "sha512/256": 64, "tlsh": 70}
@@ -355,6 +362,7 @@ def test_each_login_error_that_has_a_hint_is_explained(code):
     [
         ("requirements.txt", "## What a run needs"),
         ("requirements-keyvault.txt", "## What Azure Key Vault needs"),
+        ("requirements-notify.txt", "## What messages need"),
         ("azure_function/requirements.txt", "## What the Azure Function needs"),
         ("requirements-dev.txt", "## What the sandbox, the tests and the checks need"),
     ],

@@ -104,6 +104,7 @@ def _add_own_arguments(commands: dict[str, HelpfulParser]) -> None:
     commands["status"].add_argument(
         "--max-age", type=_hours, metavar="HOURS", help="exit 1 when the last good run is older"
     )
+    commands["status"].add_argument("--notify", action="store_true", help="send messages where something is new")
     commands["report"].add_argument("file", type=Path, metavar="FILE", help="where the page goes; it is replaced")
     commands["status"].add_argument("--nagios", action="store_true", help="the line and exit code that Nagios reads")
     commands["metrics"].add_argument("file", type=Path, metavar="FILE", help="it ends with .prom; - is stdout")

@@ -12,6 +12,7 @@ from helpers.commands.monitoring.answer import answer_of
 from helpers.commands.monitoring.moments import Watch
 from helpers.commands.monitoring.status.lines import lines_of
 from helpers.commands.monitoring.status.nagios import service_of
+from helpers.commands.monitoring.told.telling import tell_standing
 from helpers.commands.monitoring.verdict import verdict_of
 from helpers.commands.screen import Say
 from helpers.errors import ExitCode
@@ -23,8 +24,10 @@ RUNS = 7
 
 def main(settings: Settings, arguments: Namespace, say: Say) -> int:
     """Say whether all is well and where each destination stands, and return the exit code."""
+    watch = Watch(int(time.time()))
+    if arguments.notify:
+        tell_standing(settings, watch, arguments.max_age)
     if arguments.nagios:
-        watch = Watch(int(time.time()))
         state, line = service_of(answer_of(settings, watch, max_age_hours=arguments.max_age, runs=0), watch)
         say(line)
         return state

@@ -7,11 +7,16 @@ this host: it is only looked at, and decides which of these sentences does.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from helpers.errors import ExitCode
 
 GUARD = "a guard held withdrawals back: look at status and MISP, and run once with --force-withdraw where it is right"
+
+
+# What of a report, as ledgers keep it, others may have said.
+SAID = ("misp_error", "failure", "given_up", "cause")
 
 
 class Cause(NamedTuple):
@@ -64,3 +69,10 @@ def cause_of(exit_code: int, text: str) -> str:
     """Return why a run, or a destination's part in it, failed; ``text`` is what the log has of that."""
     causes, otherwise = _BY_CODE.get(ExitCode(exit_code), ((), "it failed"))
     return next((cause.words for cause in causes if re.search(cause.sign, text, re.IGNORECASE)), otherwise)
+
+
+def cause_in(run: Mapping[str, Any]) -> str:
+    """Return why a run failed of which the ledger has the report."""
+    said = [run.get(name) or "" for name in SAID]
+    unread = "could not be read" if run.get("unread_events") else ""
+    return cause_of(run["exit_code"], " ".join([*said, unread]))

@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from helpers.commands.monitoring.told.causes import GUARD, cause_of
+from helpers.commands.monitoring.moments import Watch, seconds_of
+from helpers.commands.monitoring.told.causes import GUARD, cause_in, cause_of
 from helpers.errors import ExitCode
 from helpers.microsoft import OutcomeState
 from helpers.text import counted
 
 if TYPE_CHECKING:
+    from helpers.commands.explain.ledger_view import Json
     from helpers.sync import Report
 
+_LATE = "there was no good run in the last {}: is cron still there, and what does the log say?"
+_CUT_OFF = "a run did not come to its end: it was cut off (kill, no memory left, a full disk, a reboot)"
 _WELL = (ExitCode.DONE, ExitCode.UNFINISHED)
 
 
@@ -21,11 +25,12 @@ _WELL = (ExitCode.DONE, ExitCode.UNFINISHED)
 class Ending:
     """How a run ended at one destination; ``name`` is that of the settings, empty for the only one.
 
-    ``cause`` says why it failed, or that a guard held withdrawals back; empty where it went well.
+    ``exit_code`` is None where it is not about one run. ``cause`` says why it failed, or that a guard held withdrawals
+    back; empty where it went well.
     """
 
     name: str
-    exit_code: int
+    exit_code: int | None
     cause: str = ""
     counts: str = ""
 
@@ -67,6 +72,30 @@ def ending_of_failure(names: Sequence[str], exit_code: int, text: str) -> RunEnd
     """Return how a run ended at destinations of these names that has no report, but a text about its failure."""
     cause = cause_of(exit_code, text)
     return RunEnding(exit_code, [Ending(name, exit_code, cause) for name in names])
+
+
+def endings_of(answer: Json, watch: Watch) -> list[Ending]:
+    """Return how it stands at each destination of the settings, by what the ledger knows of all of them."""
+    ours = [known for known in answer["destinations"] if known["in_settings"]]
+    never = [] if answer["max_age_hours"] is None else answer["not_in_ledger"]
+    late = _LATE.format(counted(answer["max_age_hours"] or 0, "hour", "hours"))
+    causes = {known["name"]: _trouble_of(known) or (late if _is_late(known, answer, watch) else "") for known in ours}
+    return [Ending(name, None, cause) for name, cause in {**causes, **dict.fromkeys(never, late)}.items()]
+
+
+def _trouble_of(known: Json) -> str:
+    """Return what is wrong with the last whole run, as the run itself told it."""
+    run = known["last_run"] or {}
+    if known["cut_off"]:
+        return _CUT_OFF
+    if run.get("exit_code", ExitCode.DONE) not in _WELL:
+        return cause_in(run)
+    return GUARD if run.get("refused_withdrawals") else ""
+
+
+def _is_late(known: Json, answer: Json, watch: Watch) -> bool:
+    hours, good = answer["max_age_hours"], known["last_good_run"]
+    return hours is not None and (good is None or watch.now - seconds_of(good) > hours * 3600)
 
 
 def _part(report: Report, name: str) -> Ending:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from helpers.commands.monitoring.told.causes import cause_of
+from helpers.commands.monitoring.told.causes import SAID, cause_in
 from helpers.errors import ExitCode
 
 if TYPE_CHECKING:
     from helpers.commands.explain.ledger_view import Json
 
-_SAID = ("misp_error", "failure", "given_up", "cause")
 _LISTED = ("unread_events", "warnings", "refused_withdrawals")
 
 
@@ -26,8 +25,7 @@ def _destination(known: Json) -> Json:
 def _run(run: Json) -> Json:
     """Of what was said only how much stays: nobody else's word, but a count."""
     code = run.get("exit_code", ExitCode.DONE)
-    said = " ".join([*(run.get(name) or "" for name in _SAID), "could not be read" if run.get("unread_events") else ""])
     counted = {name: [""] * len(run.get(name, [])) for name in _LISTED}
     failed = code not in (ExitCode.DONE, ExitCode.UNFINISHED)
-    bare = {**run, **dict.fromkeys(_SAID, ""), **counted, "unread_events": []}
-    return {**bare, "failure": f"{cause_of(code, said)}."} if failed else bare
+    bare = {**run, **dict.fromkeys(SAID, ""), **counted, "unread_events": []}
+    return {**bare, "failure": f"{cause_in(run)}."} if failed else bare

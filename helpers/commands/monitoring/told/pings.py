@@ -57,7 +57,7 @@ def _pings(setting: str, address: str, ended: RunEnding, sender: Sender, *, well
         return
     for part in ended.told:
         if part.is_well is well:
-            yield Ping(setting, _filled(address, [part], part.exit_code), body_of([part], sender))
+            yield Ping(setting, _filled(address, [part], part.exit_code or 0), body_of([part], sender))
 
 
 def _filled(address: str, parts: Sequence[Ending], exit_code: int) -> str:

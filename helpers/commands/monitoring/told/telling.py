@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from constants import VERSION
-from helpers.commands.monitoring.told import delivery
-from helpers.commands.monitoring.told.ending import RunEnding, ending_of, ending_of_failure
+from helpers.commands.monitoring.answer import answer_of
+from helpers.commands.monitoring.moments import Watch
+from helpers.commands.monitoring.told import delivery, messages
+from helpers.commands.monitoring.told.ending import RunEnding, ending_of, ending_of_failure, endings_of
 from helpers.commands.monitoring.told.pings import pings_of_end, pings_of_start
 from helpers.commands.monitoring.told.words import Sender
 from helpers.commands.screen import Line, Screen, Tone
-from helpers.errors import Declined, ExitCode, RunActive, SettingsError, SyncError
+from helpers.errors import Declined, ExitCode, LedgerError, NoLedger, RunActive, SettingsError, SyncError
 from helpers.log import is_kept
 from helpers.process import interrupts
 from helpers.settings import Settings
@@ -76,9 +78,8 @@ class Telling:
         settings = self._settings
         pings = pings_of_end(settings.on_success, settings.on_failure, ended, sender_of(settings))
         last = [delivery.ping(settings, ping, self._started) for ping in pings]
-        for told, trouble in delivery.troubles([*self._started, *last], until):
-            if trouble:
-                self._warn(_NOT_TOLD.format(told.setting, trouble.rstrip(".")))
+        last += messages.tell(settings, ended.told, sender_of(settings))
+        warn_of([*self._started, *last], until, self._warn)
 
 
 @contextmanager
@@ -90,6 +91,7 @@ def telling(
     A dry run and one of a single event, ``uuid``, are nobody's business; nor is one that another run keeps from
     beginning, or that somebody at a terminal did not want.
     """
+    messages.require(settings)
     watched = Telling(settings, workspace or "", warn, silent=settings.dry_run or bool(uuid))
     try:
         yield watched
@@ -99,6 +101,32 @@ def telling(
         watched.tell(error)
         raise
     watched.tell()
+
+
+def tell_standing(settings: Settings, watch: Watch, max_age_hours: float | None, warn: Warn = warn_loudly) -> None:
+    """Send messages about how it stands, where that is new.
+
+    Raises SettingsError where nobody is named, and NoLedger.
+    """
+    if not settings.notify:
+        raise SettingsError(["notify names nobody whom --notify could tell: write addresses there (docs/monitor.md)."])
+    messages.require(settings)
+    try:
+        parts = endings_of(answer_of(settings, watch, max_age_hours=max_age_hours, runs=0), watch)
+    except NoLedger:
+        raise
+    except LedgerError as error:
+        parts = list(ending_of_failure(_names(settings, ""), error.exit_code, str(error)).parts)
+    until = time.monotonic() + delivery.LONGEST
+    with interrupts.put_off(delivery.LONGEST + 1):
+        warn_of(messages.tell(settings, parts, sender_of(settings)), until, warn)
+
+
+def warn_of(deliveries: Sequence[delivery.Delivery], until: float, warn: Warn) -> None:
+    """Wait until a moment of the monotonic clock, and warn of what was not delivered."""
+    for told, trouble in delivery.troubles(deliveries, until):
+        if trouble:
+            warn(_NOT_TOLD.format(told.setting, trouble.rstrip(".")))
 
 
 def exit_code_of(error: BaseException | None) -> int:

@@ -42,6 +42,16 @@ def body_of(parts: Sequence[Ending], sender: Sender) -> str:
     return "\n".join([title_of(parts), *lines, *sender.lines(), ""])
 
 
+def message_of(parts: Sequence[Ending], sender: Sender) -> tuple[str, str]:
+    """Return title and text of a message about these destinations, of which each has news."""
+    failed = [part for part in parts if not part.is_well]
+    if failed:
+        return title_of(failed), body_of(parts, sender)
+    names = ", ".join(part.name for part in parts[:_MOST_SHOWN] if part.name)
+    title = f"MISP2Sentinel: well again{f' at {names}' if names else ''}"
+    return title, "\n".join([title, *body_of(parts, sender).split("\n")[1:]])
+
+
 def _where(failed: Sequence[Ending], of: int) -> str:
     if of == 1:
         return f" at {failed[0].name}" if failed[0].name else ""
@@ -51,5 +61,6 @@ def _where(failed: Sequence[Ending], of: int) -> str:
 
 
 def _line(part: Ending) -> str:
-    how = f"{part.cause} (exit code {part.exit_code})" if part.cause else f"exit code {part.exit_code}"
+    code = "" if part.exit_code is None else f"exit code {part.exit_code}"
+    how = f"{part.cause}{f' ({code})' if code else ''}" if part.cause else code or "all is well"
     return f"{part.name or 'Sentinel'}: {'. '.join(filter(None, [how, part.counts]))}"

@@ -11,6 +11,8 @@ EXIT_CODE, DESTINATION = "{exit_code}", "{destination}"
 PLACEHOLDERS = (EXIT_CODE, DESTINATION)
 # From so many characters on, a part of an address is a token and no word: an id of Healthchecks has 36, a key 22.
 _SHORTEST_TOKEN = 16
+# Tokens in apprise's addresses are shorter; what has a dot is a host.
+_SHORTEST_NOTIFY = 8
 _PARTS = re.compile(r"[/?&=#:@]+")
 
 
@@ -43,6 +45,24 @@ def token_parts(address: str) -> Iterator[str]:
         without = re.split("|".join(map(re.escape, PLACEHOLDERS)), text)[0]
         if len(without.strip("/")) >= _SHORTEST_TOKEN:
             yield from dict.fromkeys((without, unquote(without)))
+
+
+def notify_addresses(addresses: list[str]) -> list[str]:
+    """Accept addresses of apprise, a scheme and :// each; what follows is apprise's to judge."""
+    for number, address in enumerate(addresses):
+        if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://\S", address) or not address.isprintable():
+            raise ValueError(
+                f"has no address as its entry {number}: write each as in mailtos://user:password@example.org."
+            )
+    return addresses
+
+
+def notify_secrets(address: str) -> Iterator[str]:
+    """Yield what of an address of apprise is secret: all of it, and each part that may be a token or a password."""
+    yield address
+    for part in re.split(r"[/?&=:@]+", address.partition("://")[2]):
+        if len(part) >= _SHORTEST_NOTIFY and "." not in part:
+            yield from dict.fromkeys((part, unquote(part)))
 
 
 def _split(value: str) -> SplitResult:

@@ -1,0 +1,81 @@
+"""Messages: what is new of a run's ending, or of how it stands, goes to every address of ``notify`` at once."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from helpers.commands.monitoring.told.delivery import LONGEST, Delivery
+from helpers.commands.monitoring.told.due import WELL
+from helpers.commands.monitoring.told.ending import Ending
+from helpers.commands.monitoring.told.memory import Memory
+from helpers.commands.monitoring.told.words import Sender, message_of
+from helpers.errors import SettingsError
+from helpers.settings import Settings
+
+_INSTALL = (
+    "notify needs a package that is not installed (apprise): run .venv/bin/pip install -r requirements-notify.txt."
+)
+_NOT_DELIVERED = "it did not take the message; {} says what it wants of an address"
+_MANUAL = "apprise's own manual (https://github.com/caronc/apprise)"
+_NO_ADDRESS = "it is no address that apprise knows"
+# What is left of the time, in seconds, for taking back what was remembered of a message that nobody got.
+_LAST = 1.0
+
+
+def require(settings: Settings) -> None:
+    """Raise SettingsError where messages are wanted and the package for them is missing."""
+    if settings.notify and importlib.util.find_spec("apprise") is None:
+        raise SettingsError([_INSTALL])
+
+
+def keys_of(settings: Settings) -> dict[str, str]:
+    """Return what each destination is remembered by, by its name and by its workspace, which stands for no name."""
+    return {
+        name: f"notify {known.workspace_key} {known.sourcesystem}"
+        for known in settings.destinations()
+        for name in (known.workspace_key, known.name)
+    }
+
+
+def tell(settings: Settings, parts: Sequence[Ending], sender: Sender) -> list[Delivery]:
+    """Begin to tell what is new of these destinations; nothing where nobody is to be told."""
+    if not (settings.notify and parts):
+        return []
+    return [Delivery("notify", partial(_tell_what_is_new, settings, parts, sender))]
+
+
+def _tell_what_is_new(settings: Settings, parts: Sequence[Ending], sender: Sender) -> str:
+    """Tell what is new and return what went wrong; what nobody got is not remembered as told."""
+    until = time.monotonic() + LONGEST - _LAST
+    memory, keys, now = Memory(settings), keys_of(settings), int(time.time())
+    claims = [(part, memory.claim(keys.get(part.name, part.name), part.cause or WELL, now)) for part in parts]
+    new = [part for part, claim in claims if claim]
+    if not new:
+        return ""
+    title, body = message_of(new, sender)
+    sent = [Delivery(f"notify[{n}]", partial(_send, address, title, body)) for n, address in enumerate(settings.notify)]
+    troubles = [f"{told.setting}: {trouble}" for told in sent if (trouble := told.trouble(until))]
+    if len(troubles) == len(sent):
+        _take_back([claim for _, claim in claims if claim])
+    return "; ".join(troubles)
+
+
+def _take_back(claims: Sequence[Callable[[], None]]) -> None:
+    for take_back in claims:
+        take_back()
+
+
+def _send(address: str, title: str, body: str) -> str:
+    """Send one message; return what went wrong. Apprise keeps no files for it, and its log is silent."""
+    import apprise  # noqa: PLC0415  heavy, and optional
+
+    asset = apprise.AppriseAsset(app_id="MISP2Sentinel", storage_mode=apprise.PersistentStoreMode.MEMORY)
+    receiver = apprise.Apprise.instantiate(address, asset=asset)
+    if receiver is None:
+        return _NO_ADDRESS
+    kind = apprise.NotifyType.SUCCESS if "well again" in title else apprise.NotifyType.FAILURE
+    taken = receiver.notify(body=body, title=title, notify_type=kind, body_format=apprise.NotifyFormat.TEXT)
+    return "" if taken else _NOT_DELIVERED.format(_MANUAL)
