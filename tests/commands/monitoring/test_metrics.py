@@ -108,6 +108,13 @@ def test_moments_are_seconds_since_1970(settings, keep):
     assert of(settings, "last_run_duration_seconds") == {"": 12.5}
 
 
+def test_what_a_run_signs_in_with_ends_where_that_is_known(settings, keep):
+    keep(credential_ends=NOW + 9 * DAY)
+    assert of(settings, "credential_expiry_timestamp_seconds") == {"microsoft": NOW + 9 * DAY}
+    keep(misp_key_ends=NOW + DAY)
+    assert of(settings, "credential_expiry_timestamp_seconds")["misp_key"] == NOW + DAY
+
+
 def test_the_last_whole_run_is_counted_and_no_run_of_one_event(settings, keep):
     of_events = [RunRecord(at=NOW - 50 + n, kind=RunKind.UUID, accepted=99) for n in range(MOST_OF_EVENTS + 5)]
     keep(runs=[replace(RUN, accepted=1), RUN, *of_events], last_run={"at": RUN.at, "exit_code": 0})
@@ -143,6 +150,7 @@ def test_every_number_is_the_one_of_status(settings, keep):
     (status,) = answer_of(settings, Watch(NOW))["destinations"]
     assert of(settings, "live_indicators")[""] == status["live"]
     assert of(settings, "live_indicators_by_kind") == status["live_by_kind"]
+    assert of(settings, "live_indicators_by_tlp") == {"amber": status["live"]}
     assert of(settings, "pending_indicators") == {"send": status["pending"], "withdraw": status["waiting_withdrawals"]}
     assert of(settings, "in_flight_indicators") == {"send": status["unknown"], "withdraw": 0}
     for name in ("rejected", "leaving"):
@@ -165,7 +173,9 @@ def test_every_metric_that_is_named_is_written():
     known = {
         **dict.fromkeys(("live", "pending", "waiting_withdrawals", "unknown", "unknown_withdrawals", "rejected"), 1),
         **dict.fromkeys(("leaving", "held_events", "refused_events"), 1),
-        **dict.fromkeys(("last_good_run", "last_full_run", "credential_ends"), "2026-01-01T00:00:00+00:00"),
+        **dict.fromkeys(
+            ("last_good_run", "last_full_run", "credential_ends", "misp_key_ends"), "2026-01-01T00:00:00+00:00"
+        ),
         "last_run": {"at": "2026-01-01T00:00:00+00:00", "seconds": 1, "exit_code": 0},
         "name": "paris",
         "in_settings": True,

@@ -54,5 +54,5 @@ MEASURES: Mapping[str, Measure] = {
     "held_events": Measure("Events that wait for being published again, or are out of sight."),
     "oldest_held_event_timestamp_seconds": Measure("Since when the event is held that is held longest."),
     "refused_events": Measure("Events of which a guard lets nothing go."),
-    "credential_expiry_timestamp_seconds": Measure("When the certificate or secret to sign in with expires."),
+    "credential_expiry_timestamp_seconds": Measure("When what a run signs in with expires.", ("credential",)),
 }

@@ -59,9 +59,14 @@ def _moments(destination: Json) -> Numbers:
         ("last_run", last_run.get("at")),
         ("last_good_run", destination["last_good_run"]),
         ("last_full_run", destination["last_full_run"]),
-        ("credential_expiry", destination.get("credential_ends")),
     ):
-        yield f"{name}_timestamp_seconds", NO_LABELS, seconds_of(moment) if moment else None
+        yield f"{name}_timestamp_seconds", NO_LABELS, _seconds(moment)
+    for name, moment in (("microsoft", destination["credential_ends"]), ("misp_key", destination["misp_key_ends"])):
+        yield "credential_expiry_timestamp_seconds", {"credential": name}, _seconds(moment)
+
+
+def _seconds(moment: str | None) -> int | None:
+    return seconds_of(moment) if moment else None
 
 
 def _last_run(destination: Json) -> Numbers:
