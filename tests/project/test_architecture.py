@@ -97,7 +97,7 @@ LIBRARIES = {
     "http.faults": {"requests"},  # its exceptions, see below
     "http.origin": {"urllib3"},  # how it reads an address
     "commands.screen.line": {"rich"},  # how wide a text is
-    "commands.monitoring.report.charts": {"pygal", "xml"},  # draws, and takes apart what was drawn
+    "commands.monitoring.report.charts": {"pygal", "xml", "sys"},  # draws, takes apart what was drawn, its finder
     "indicators.values.hosts": {"idna"},
     "indicators.dates": {"dateutil"},
     "sync.plan": {"dateutil"},

@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import re
+import sys
 from html.parser import HTMLParser
+from importlib.metadata import version
 from itertools import pairwise
 from xml.etree import ElementTree
 
@@ -17,7 +19,18 @@ from helpers.commands.monitoring.report.charts import Said, areas, bars
 from helpers.commands.monitoring.report.over_time import Counted
 from helpers.commands.monitoring.report.scale import at_some, short, thinned, ticks
 from helpers.log import redact
-from tests.commands.monitoring.page.answers import DAY, EMPTY, NOW, PAGES, destination, failed, holdings, page, run
+from tests.commands.monitoring.page.answers import (
+    DAY,
+    EMPTY,
+    NOW,
+    PAGES,
+    destination,
+    failed,
+    holdings,
+    moment,
+    page,
+    run,
+)
 from tests.support.examples import examples
 
 SAID = Said("a", "A title", "What it shows.")
@@ -104,7 +117,7 @@ def test_a_page_needs_nothing_and_runs_nothing(make):
         (failed(), "was cut off. What it did by then is in the ledger"),
         (failed(), "A clock was ahead: the ledger has a run of 2026-12-08 05:10."),
         (destination(in_settings=False), "The settings don&#39;t name this destination"),
-        (destination(credential_ends=NOW + 9 * DAY), "in 8 days"),
+        (destination(credential_ends=moment(NOW + 9 * DAY)), "in 8 days"),
     ],
 )
 def test_what_there_is_nothing_to_draw_of_is_said(made, words):
@@ -159,6 +172,12 @@ def test_a_chart_has_bars_labels_and_what_it_shows_and_nothing_else():
     assert {name for element in picture.iter() for name in element.attrib} <= {
         *("viewBox", "role", "aria-labelledby", "id", "class", "transform", "d", "x", "y", "width", "height")
     }
+
+
+def test_drawing_leaves_nothing_in_the_way_of_later_imports():
+    bars(SAID, [1], ["a"])
+    assert not [finder for finder in sys.meta_path if not hasattr(finder, "find_spec")]
+    assert version("pygal")
 
 
 def test_areas_stand_upon_each_other():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -45,9 +46,8 @@ def areas(said: Said, layers: Sequence[Sequence[int]], labels: Sequence[str]) ->
 
 
 def _drawn(kind: str, layers: Sequence[Sequence[int]], labels: Sequence[str], height: int, said: Said) -> str:
-    import pygal  # noqa: PLC0415  only for a page
-    from pygal.style import Style  # noqa: PLC0415
-
+    pygal = _pygal()
+    text = pygal.style.Style(label_font_size=LARGEST_TEXT, major_label_font_size=LARGEST_TEXT)
     steps = ticks(max(map(sum, zip(*layers, strict=True))), 3 if height == HEIGHT else 2)
     chart = getattr(pygal, kind)(
         width=WIDTH,
@@ -55,7 +55,7 @@ def _drawn(kind: str, layers: Sequence[Sequence[int]], labels: Sequence[str], he
         margin=6,
         margin_right=_HALF_A_LABEL,
         margin_bottom=_LOWER,
-        style=Style(label_font_size=LARGEST_TEXT, major_label_font_size=LARGEST_TEXT),
+        style=text,
         show_legend=False,
         fill=True,
         show_dots=False,
@@ -68,6 +68,17 @@ def _drawn(kind: str, layers: Sequence[Sequence[int]], labels: Sequence[str], he
     for layer in layers:
         chart.add("", list(layer))
     return _page_ready(chart.render_tree(), height, said)
+
+
+def _pygal() -> Any:
+    """Return the library, without the finder that it leaves to all imports after it.
+
+    That one is for plugins, is of before Python 3.4, and Python warns of it at each import that fails.
+    """
+    import pygal.style  # noqa: PLC0415  only for a page
+
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]
+    return pygal
 
 
 def _page_ready(tree: Any, height: int, said: Said) -> str:
