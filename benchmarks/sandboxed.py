@@ -102,14 +102,14 @@ def run(box: Sandbox, settings: Mapping[str, str], *options: str) -> Measured:
 
 def measured(box: Sandbox, program: Sequence[str], environ: Mapping[str, str]) -> Measured:
     """Run a Python program that prints its summary as JSON; ``run`` says what is measured."""
-    asked, uploaded, begin, used = len(box.misp.requests), len(box.azure.uploads), time.monotonic(), _used()
+    asked, uploaded, begin, before = len(box.misp.requests), len(box.azure.uploads), time.monotonic(), used()
     command = [sys.executable, *program]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **environ}) as process:  # noqa: S603
         peak = peak_megabytes(process)
         summary = json.loads(process.stdout.read()) if process.stdout else {}
     return {
         "whole_seconds": round(time.monotonic() - begin, 1),
-        "processor_seconds": round(_used() - used, 1),
+        "processor_seconds": round(used() - before, 1),
         "peak_mb": round(peak, 1),
         "misp_requests": len(box.misp.requests) - asked,
         "uploads": len(box.azure.uploads) - uploaded,
@@ -153,6 +153,7 @@ def show(columns: Mapping[str, Measured], file: Path | None, names: Sequence[str
         file.write_text(json.dumps({"processors": os.cpu_count(), **columns}, indent=2) + "\n", encoding="utf-8")
 
 
-def _used() -> float:
+def used() -> float:
+    """Return the processor time of all child processes that have ended, in seconds."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime

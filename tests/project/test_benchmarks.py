@@ -13,6 +13,7 @@ from benchmarks import (
     memory,
     one_change,
     reading,
+    report,
     scaling,
     side_by_side,
     start,
@@ -112,6 +113,12 @@ def test_the_stage_makes_what_a_plain_loop_makes():
     measured = conversion.measure(events(2, 20))
     assert [measurement["indicators"] for measurement in measured.values()] == [40, 40]
     assert measured["this project"]["times"] > 0
+
+
+def test_what_draws_from_a_ledger_counts_all_of_it():
+    measured = report.measure(objects=300)
+    assert [command["exit_code"] for command in measured.values()] == [0, 0]
+    assert all(1000 < command["bytes"] < 1_000_000 for command in measured.values())
 
 
 def test_an_older_ledger_is_upgraded():
