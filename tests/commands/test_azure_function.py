@@ -154,7 +154,8 @@ def test_it_holds_the_program_itself_and_nothing_of_the_sites(unpacked):
 
 def test_its_requirements_are_the_programs_and_the_workers_library_for_each_python(unpacked):
     lines = (unpacked / "requirements.txt").read_text().splitlines()
-    of_ours = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-keyvault.txt").read_text()
+    names = ("requirements.txt", "requirements-keyvault.txt", "requirements-notify.txt")
+    of_ours = "".join((ROOT / name).read_text() for name in names)
     wanted = [line for line in of_ours.splitlines() if not line.startswith(("#", "-r"))]
     assert set(wanted) <= set(lines)
     assert lines.count("-c constraints.txt") == 1 and not [line for line in lines if line.startswith("-r")]

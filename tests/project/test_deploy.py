@@ -191,6 +191,7 @@ def test_the_image_has_what_a_run_needs_and_nothing_of_the_sites():
         "constraints.txt",
         "helpers/",
         "requirements-keyvault.txt",
+        "requirements-notify.txt",
         "requirements.txt",
         "script.py",
     ]
@@ -278,7 +279,12 @@ def test_each_variable_names_a_setting_and_a_file_that_is_mounted(pod):
     (container,) = pod["containers"]
     mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
     for variable in container["env"]:
-        assert any(variable["value"].startswith(f"{mount}/") for mount in mounts)
+        if "value" in variable:
+            assert any(variable["value"].startswith(f"{mount}/") for mount in mounts)
+        else:  # it is not set where the secret does not have it
+            key = variable["valueFrom"]["secretKeyRef"]
+            assert (key["name"], key["optional"]) == ("misp2sentinel", True)
+            assert variable["name"] == f"MISP2SENTINEL_{key['key'].upper()}"
     documented = (ROOT / "docs" / "configure.md").read_text(encoding="utf-8")
     assert all(variable["name"].removesuffix("_FILE") in documented for variable in container["env"])
     assert {volume["name"] for volume in pod["volumes"]} == {mount["name"] for mount in container["volumeMounts"]}
