@@ -60,7 +60,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Part:
-    """A section of the page under its title; ``size`` is how much of the page's width it takes: full, half, third."""
+    """A section of the page under its title; ``size`` is how much of the page's width it takes: full or half."""
 
     title: str
     words: Sequence[str] = ()

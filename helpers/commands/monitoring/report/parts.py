@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from helpers.commands.explain.advice import skip_as_json
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from helpers.commands.monitoring.holdings import Holdings
 
 _LABELS = 4
+_BY_UUID = "Attributes that indicators are made of, by the UUID of their event's organisation"
 _HELD_OPEN, _RUNS_OPEN = 6, 10
 _DONE: Mapping[str, tuple[str, ...]] = {
     "sent": ("accepted",),
@@ -68,7 +70,7 @@ def parts_of(destination: Json, name: str, most: Most, watch: Watch) -> Iterator
     yield _skipped(holdings.skips, most)
     yield _expiring(holdings.expiring, name, most.days, watch)
     yield _held(holdings, destination["held_events"], most, watch)
-    yield _shares("Organisations", "Attributes that indicators are made of", holdings.organisations, most)
+    yield replace(_shares("Organisations", _BY_UUID, holdings.organisations, most), size="full")
     yield _shares("TLP", "Live indicators", _by_level(holdings.tlp), most)
     yield _confidence(holdings.confidence, name)
     yield _last_runs(runs[: most.runs], watch)
@@ -220,13 +222,13 @@ def _shares(title: str, words: str, counts: Mapping[str, int], most: Most) -> Pa
     """Show what a whole is made of, the largest first; what is too small to be shown counts as one."""
     ordered = [(name, count) for name, count in _most_first(counts) if count]
     if not ordered:
-        return Part(title, ["Nothing is known yet."], size="third")
+        return Part(title, ["Nothing is known yet."], size="half")
     shown, rest = ordered[: most.rows], ordered[most.rows :]
     if rest:
         shown.append((f"{len(rest):,} others", sum(count for _, count in rest)))
     largest = max(count for _, count in shown)
     shares = [Share(name or "unknown", f"{count:,}", round(count / largest, 3)) for name, count in shown]
-    return Part(title, [f"{words}."], shares=shares, size="third")
+    return Part(title, [f"{words}."], shares=shares, size="half")
 
 
 def _by_level(tlp: Mapping[str, int]) -> dict[str, int]:
@@ -238,7 +240,7 @@ def _confidence(confidence: Mapping[int, int], name: str) -> Part:
     title = "Confidence"
     known = [sum(count for at, count in confidence.items() if at >= 0 and at // 10 == ten) for ten in range(11)]
     if not any(known):
-        return Part(title, ["Nothing is known yet."], size="third")
+        return Part(title, ["Nothing is known yet."], size="half")
     names = [*(f"{ten * 10} to {ten * 10 + 9}" for ten in range(10)), "100"]
     told = f"Live indicators by confidence, 0 to 100; most have {names[_largest(known)]}."
     unknown = confidence.get(-1, 0)
@@ -246,7 +248,7 @@ def _confidence(confidence: Mapping[int, int], name: str) -> Part:
     svg = bars(Said(f"{name}-confidence", title, told), known, ["0", *[""] * 4, "50", *[""] * 4, "100"])
     rows = [[name, f"{count:,}"] for name, count in zip(names, known, strict=True) if count]
     numbers = Table(["confidence", "indicators"], rows, frozenset({1}))
-    return Part(title, [told, *more], charts=[Chart(svg, "", (), numbers)], size="third")
+    return Part(title, [told, *more], charts=[Chart(svg, "", (), numbers)], size="half")
 
 
 def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
