@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 
 import constants
 from constants import Skip
-from helpers.commands import adopt, check, status, withdraw
+from helpers.commands import adopt, check, withdraw
 from helpers.commands.convert import convert_files
 from helpers.commands.explain.command import Options, explain
+from helpers.commands.monitoring import status
 from helpers.errors import SettingsError
 from helpers.indicators.convert import convert_event
 from helpers.indicators.request_event import RequestObjectEvent

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from helpers.commands import adopt, status, withdraw
+from helpers.commands import adopt, withdraw
 from helpers.commands.check import Preflight
 from helpers.commands.explain.command import Options, explain
+from helpers.commands.monitoring import status
 from helpers.errors import NoLedger, RunActive
 from helpers.indicators import seconds
 from helpers.ledger.store import Ledger
