@@ -12,6 +12,7 @@ _SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemp
 _WORKSPACE = "resourceId('Microsoft.OperationalInsights/workspaces', parameters('workspace'))"
 _OPERATORS = {"gt": "GreaterThan", "lt": "LessThan", "eq": "Equal", "ne": "NotEqual"}
 _AS_THEY_ARE = ("description", "severity", "triggerThreshold", "tactics", "entityMappings", "customDetails")
+_AS_THEY_ARE += ("eventGroupingSettings",)
 _NAME = "MISP2Sentinel"
 
 
@@ -72,6 +73,11 @@ def _rule(name: str, rule: Json) -> Json:
         "suppressionDuration": iso(rule.get("suppressionDuration", "5h")),
         "techniques": rule["relevantTechniques"],
         **{key: rule[key] for key in _AS_THEY_ARE if key in rule},
+        **(
+            {"incidentConfiguration": _incidents(rule["incidentConfiguration"])}
+            if "incidentConfiguration" in rule
+            else {}
+        ),
     }
     return {
         "type": "Microsoft.SecurityInsights/alertRules",
@@ -81,6 +87,12 @@ def _rule(name: str, rule: Json) -> Json:
         "kind": rule["kind"],
         "properties": properties,
     }
+
+
+def _incidents(configuration: Json) -> Json:
+    grouping = configuration["groupingConfiguration"]
+    grouping = {**grouping, "lookbackDuration": iso(grouping["lookbackDuration"])}
+    return {**configuration, "groupingConfiguration": grouping}
 
 
 def _query(name: str) -> str:

@@ -69,7 +69,7 @@ def test_each_parameter_of_the_workbook_is_used_and_each_that_is_used_is_there()
 def test_a_tile_looks_back_as_far_as_its_query(tile):
     """A workbook cuts a query off at the tile's time."""
     own = re.findall(r"TimeGenerated >= ago\(([0-9]+)d\)", queries()[tile.query])
-    assert not own or [str(tile.days)] == own
+    assert not own or {str(tile.days)} == {*own}
 
 
 @pytest.mark.parametrize("name", ["workbook.template.json", "rules.template.json"])
@@ -101,6 +101,24 @@ def test_the_rules_template_has_each_rule_and_its_query():
         assert f"['{name}']" in properties["query"] and 'let source = "MISP";' in rule["query"]
         assert (properties["triggerOperator"], properties["triggerThreshold"]) == ("GreaterThan", 0)
         assert properties["tactics"] == rule["tactics"] and properties["techniques"] == rule["relevantTechniques"]
+
+
+def test_alerts_for_one_indicator_are_one_incident_a_day():
+    """Sentinel opens an incident for each alert where nothing is said, so one for each match in each hour."""
+    rules = {resource["name"]: resource["properties"] for resource in made("rules.template.json")["resources"]}
+    assert RULES.keys() - {"sync-is-silent"} == {
+        name for name, rule in RULES.items() if "incidentConfiguration" in rule
+    }
+    for rule in RULES.values():
+        if "incidentConfiguration" in rule:
+            properties = rules[rule["id"]]
+            grouping = properties["incidentConfiguration"]["groupingConfiguration"]
+            assert properties["eventGroupingSettings"] == {"aggregationKind": "AlertPerResult"}
+            assert grouping["enabled"] and (grouping["matchingMethod"], grouping["lookbackDuration"]) == (
+                "Selected",
+                "P1D",
+            )
+            assert {*grouping["groupByCustomDetails"]} == {"IndicatorId"} <= rule["customDetails"].keys()
 
 
 # --- Sentinel's limits -----------------------------------------------------------------------------

@@ -134,6 +134,14 @@ def test_one_value_is_found_however_much_sentinel_understood_of_it(workspace, se
     assert {id_ for ids in found.values() for id_ in ids} <= {indicator["id"] for indicator in sent}
 
 
+def test_one_value_that_was_deleted_is_not_shown_as_it_was(workspace):
+    (indicator,) = of_attributes(("domain", "bad.example.org"))
+    workspace.send(indicator, TimeGenerated=ago(days=1))
+    workspace.send(indicator, IsDeleted=True, IsActive=False, Pattern="", ObservableValue="", Data="{}")
+    (row,) = workspace.ask("one-value")
+    assert (row["IndicatorId"], row["IsActive"], row["IsDeleted"]) == (indicator["id"], False, True)
+
+
 def test_tags_are_the_labels_that_are_sent(workspace, sent):
     for indicator in sent:
         workspace.send(indicator)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
-from tests.project.sentinel.workspace import REPUBLISHED, RULES, Workspace, ago, of_attributes
+from tests.project.sentinel.workspace import KQL, REPUBLISHED, RULES, TABLES, Workspace, ago, of_attributes
 
 MD5, SHA1, SHA256 = ("0123456789abcdef" * 4)[:32], ("0123456789abcdef" * 4)[:40], "0123456789abcdef" * 4
 RUN = r"HKLM\Software\Microsoft\Windows\CurrentVersion\Run\Loader"
@@ -76,6 +79,22 @@ def test_a_url_with_capitals_matches_whatever_the_log_made_of_its_case(workspace
     assert {row["Log"] for row in rows} == {table}
 
 
+@pytest.mark.parametrize(("indicator", "written"), [("http", "http"), ("https", "https")])
+def test_a_url_matches_where_the_log_leaves_the_scheme_out(workspace, sent, indicator, written):
+    wanted = sent(("url", f"{indicator}://Bad.example.org/Login?next=a"))
+    workspace.add("CommonSecurityLog", RequestURL="bad.example.org/login?next=a")
+    rows = workspace.ask("url-capitals")
+    assert (ids(rows), rows[0]["Url"]) == (wanted, f"{written}://bad.example.org/login?next=a")
+
+
+def test_a_url_whose_pattern_the_table_cuts_off_still_matches_by_its_value(workspace):
+    url = "https://bad.example.org/" + 1_000 * "A"
+    (indicator,) = of_attributes(("url", url))
+    workspace.send(indicator, Pattern=indicator["pattern"][:1_000])
+    workspace.add("UrlClickEvents", Url=url.lower())
+    assert ids(workspace.ask("url-capitals")) == [indicator["id"]]
+
+
 # --- certificates ----------------------------------------------------------------------------------
 
 
@@ -97,6 +116,17 @@ def test_a_fingerprint_matches_in_the_extensions_of_a_cef_message(workspace, sen
     workspace.add("CommonSecurityLog", AdditionalExtensions=f"act=allow;fingerprint={value.upper()};n=1")
     workspace.add("CommonSecurityLog", AdditionalExtensions=f"fingerprint={value[::-1]}")
     assert ids(workspace.ask("certificate")) == wanted
+
+
+def test_more_fingerprints_than_one_search_takes_are_all_compared(workspace, monkeypatch):
+    """Kusto's has_any takes 10,000 values; here it takes one."""
+    wanted = of_attributes(("x509-fingerprint-md5", MD5), ("x509-fingerprint-sha1", SHA1))
+    for indicator, value in zip(wanted, (MD5, SHA1), strict=True):
+        workspace.send(indicator)
+        workspace.add("CommonSecurityLog", AdditionalExtensions=f"fingerprint={value}")
+    assert KQL["certificate"].count("10000") == 2
+    monkeypatch.setitem(KQL, "certificate", KQL["certificate"].replace("10000", "1"))
+    assert ids(workspace.ask("certificate")) == [indicator["id"] for indicator in wanted]
 
 
 # --- the registry ----------------------------------------------------------------------------------
@@ -159,6 +189,16 @@ def test_a_hash_with_a_name_says_whether_the_name_is_the_same(workspace, sent, k
     assert {(row["Algorithm"], row["KnownName"]) for row in rows} == {(column, "Invoice 1.exe")}
 
 
+@pytest.mark.parametrize("known", ["one.exe, two.exe", "Two.exe", r"C:\Users\Public\two.exe", "/tmp/two.exe"])
+def test_of_several_names_and_of_a_path_each_part_is_the_name(workspace, known):
+    (indicator,) = of_attributes(("filename|md5", f"x|{MD5}"))
+    workspace.send({**indicator, "description": f"A comment\nFile name: {known}\nAn event"})
+    for name in ("two.exe", "wo.exe", ""):
+        workspace.add("DeviceFileEvents", FileName=name, MD5=MD5)
+    rows = workspace.ask("file-name-and-hash")
+    assert {row["FileName"]: row["SameName"] for row in rows} == {"two.exe": "yes", "wo.exe": "no", "": "no"}
+
+
 def test_without_a_name_only_an_md5_counts(workspace, sent):
     wanted = sent(("md5", MD5), ("sha1", SHA1), ("sha256", SHA256))[:1]
     workspace.add("DeviceFileEvents", FileName="any.exe", MD5=MD5, SHA1=SHA1, SHA256=SHA256)
@@ -201,7 +241,13 @@ def test_a_match_has_each_column_that_the_rule_names_and_the_id_that_was_sent(wo
 @pytest.mark.parametrize("name", MATCHES)
 @pytest.mark.parametrize(
     "newest",
-    [{"IsActive": False}, {"Revoked": True}, {"IsDeleted": True}, {"ValidUntil": ago(hours=1)}],
+    [
+        {"IsActive": False},
+        {"Revoked": True},
+        {"IsDeleted": True},
+        {"ValidUntil": ago(hours=1)},
+        {"Pattern": "", "ObservableValue": "", "Data": "{}", "IsDeleted": True},
+    ],
     ids=lambda newest: next(iter(newest)),
 )
 def test_what_is_no_longer_live_matches_nothing(workspace, name, newest):
@@ -223,6 +269,51 @@ def test_a_line_of_before_the_last_run_and_another_source_match_nothing(workspac
     workspace.add(table, **line)
     assert len(workspace.ask(name)) == 1
     assert workspace.ask(name, source="another") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "line"),
+    [
+        ("certificate", "x509-certificate:hashes.MD5", ("AADServicePrincipalSignInLogs", "ServicePrincipalName")),
+        ("file-name-and-hash", "file:hashes.MD5", ("DeviceFileEvents", "FileName")),
+    ],
+)
+def test_an_indicator_without_a_value_is_not_the_same_as_a_line_without_one(workspace, name, key, line):
+    """Text is never null in Kusto, but empty, and joins with what is empty."""
+    (indicator,) = of_attributes(("md5", MD5))
+    workspace.send(indicator, Pattern=f"[{key} = '']", ObservableValue="")
+    table, column = line
+    empty = {"ServicePrincipalCredentialThumbprint": ""} if name == "certificate" else {"MD5": ""}
+    workspace.add(table, **{column: "a"}, **empty)
+    assert workspace.ask(name) == []
+
+
+@pytest.mark.parametrize("name", MATCHES)
+def test_a_rule_runs_in_a_workspace_that_has_none_of_its_tables(workspace, name):
+    """Kusto leaves the tables out that are not there, and refuses a union of which nothing is left."""
+    logs = TABLES.keys() - {"ThreatIntelIndicators"}
+    text = re.sub(
+        rf"\n +\((?:{'|'.join(logs)})\n(?: +\|.*\n)*? +\| project .*?\)(?=,?\n)(?:,(?=\n))?", "", RULES[name]["query"]
+    )
+    text = text.replace("take 0),\n", "take 0)\n")
+    assert not any(re.search(rf"^ +\({log}$", text, re.MULTILINE) for log in logs)
+    (indicator,) = of_attributes(MATCHES[name][0])
+    workspace.send(indicator)
+    assert workspace.run(text) == []
+
+
+@pytest.mark.parametrize("name", MATCHES)
+def test_the_details_of_an_alert_are_not_too_long_for_sentinel(workspace, name):
+    """Microsoft: 2 KB in one alert, and what is over is dropped; so each match has an alert of its own."""
+    attribute, table, line = MATCHES[name]
+    (indicator,) = of_attributes(attribute)
+    description = f"File name: {900 * 'é'}\nAn event"
+    workspace.send({**indicator, "name": 1_000 * "é", "description": description})
+    workspace.add(table, **line)
+    (row,) = workspace.ask(name)
+    details = {key: [row[column]] for key, column in RULES[name]["customDetails"].items()}
+    assert len(json.dumps(details, ensure_ascii=False).encode()) < 2_000
+    assert RULES[name]["eventGroupingSettings"] == {"aggregationKind": "AlertPerResult"}
 
 
 # --- silence ---------------------------------------------------------------------------------------
