@@ -64,7 +64,8 @@ class EventRecord:
     Times are seconds since 1970. ``listing`` prints what the listing showed of it (publishing, tags),
     ``listed`` says whether the site's filters found it then, time windows included. ``held_since`` is when
     it was first seen unpublished after an edit, or gone; ``todo`` that not all of it is settled; ``full_run``
-    is the number of the latest full run when it was last read to its end.
+    is the number of the latest full run when it was last read to its end. ``organisation`` is the UUID of who made it,
+    ``organisation_name`` their name when the event was last read to its end, for people alone.
     """
 
     uuid: str
@@ -76,6 +77,7 @@ class EventRecord:
     held_since: int | None = None
     todo: bool = False
     full_run: int = 0
+    organisation_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

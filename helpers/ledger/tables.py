@@ -52,6 +52,7 @@ EVENTS = Table(
     Column("held_since", BigInteger),
     Column("todo", Boolean, nullable=False),
     Column("full_run", BigInteger, nullable=False, server_default="0"),
+    Column("organisation_name", String, nullable=False, server_default=""),
 )
 
 # Attributes that are not sent, which are counted by the reason. Written out, so that the index is found.

@@ -122,7 +122,7 @@ class EventSync:
     _taken_back: list[Source] = field(default_factory=list)
     _reasons: dict[str, str] = field(default_factory=dict)
     _event: Json = field(default_factory=dict)
-    _organisation: str = ""
+    _header: EventHeader | None = None
     _changed: Mapping[str, PreparedAttribute] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -138,7 +138,7 @@ class EventSync:
     def compare(self, part: PreparedSlice) -> list[Item]:
         """Compare a slice with what the ledger knows, and return what of it changed and is to be converted."""
         self._event, header = part.prepared.event, part.prepared.header
-        self._organisation = header.organisation_uuid
+        self._header = header
         passing = apply_filters(part.prepared, *self.context.filters)
         items, skipped = self._once(passing.items, header)
         skipped += passing.skipped
@@ -223,7 +223,8 @@ class EventSync:
             uuid=self.uuid,
             timestamp=whole_number(self._event.get("timestamp")),
             published=is_true(self._event.get("published")),
-            organisation=self._organisation,
+            organisation=self._header.organisation_uuid if self._header else "",
+            organisation_name=self._header.organisation if self._header else "",
             listing=self.listed.listing if self.listed else "",
             listed=self.listed is not None,
             todo=True,

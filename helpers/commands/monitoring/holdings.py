@@ -47,5 +47,8 @@ def holdings_of(destination: LedgerDestination, now: int) -> Holdings:
         confidence=counts.confidence(),
         organisations=counts.organisations(),
         skips=counts.skips(),
-        held=[HeldEvent(event.uuid, event.organisation, event.held_since or 0) for event in counts.held(MOST_HELD)],
+        held=[
+            HeldEvent(event.uuid, event.organisation_name or event.organisation, event.held_since or 0)
+            for event in counts.held(MOST_HELD)
+        ],
     )

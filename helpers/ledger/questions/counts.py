@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,16 +37,23 @@ class LedgerCounts:
         return dict(sorted(self.ledger.in_sentinel_by(OBJECTS.c.confidence, self.now).items()))
 
     def organisations(self) -> dict[str, int]:
-        """Count the attributes that indicators are made of by the organisation of their event, the most first."""
+        """Count the attributes that indicators are made of by the organisation of their event, the most first.
+
+        An organisation has the name that one of its events has; without any, it has its UUID.
+        """
         number = self.ledger.destination
         parts: sql.ColumnElement[int] = sql.func.count().label("parts")
         of_ours = sql.select(SOURCES.c.event, parts).where(SOURCES.c.destination == number)
         by_event = of_ours.group_by(SOURCES.c.event).subquery()
         of_event = sql.and_(EVENTS.c.destination == number, EVENTS.c.uuid == by_event.c.event)
         total: sql.ColumnElement[int] = sql.func.sum(by_event.c.parts)
-        question: sql.Select[Any] = sql.select(EVENTS.c.organisation, total).join_from(by_event, EVENTS, of_event)
-        ordered = question.group_by(EVENTS.c.organisation).order_by(total.desc(), EVENTS.c.organisation)
-        return {str(name): int(number) for name, number in self.ledger.answers(ordered)}
+        names = sql.func.max(EVENTS.c.organisation_name)
+        wanted: sql.Select[Any] = sql.select(EVENTS.c.organisation, names, total).join_from(by_event, EVENTS, of_event)
+        ordered = wanted.group_by(EVENTS.c.organisation).order_by(total.desc(), EVENTS.c.organisation)
+        counted: Counter[str] = Counter()
+        for uuid, name, number in self.ledger.answers(ordered):
+            counted[str(name or uuid)] += int(number)
+        return dict(counted.most_common())
 
     def skips(self) -> dict[str, int]:
         """Count the attributes that are not sent by the name of the reason, the most frequent first."""

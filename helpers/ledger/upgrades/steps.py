@@ -38,6 +38,7 @@ _STEPS = {
         "UPDATE objects SET accepted_until = live_until WHERE accepted_at IS NOT NULL",
     ),
     5: (
+        "ALTER TABLE events ADD COLUMN organisation_name VARCHAR NOT NULL DEFAULT ''",
         "CREATE INDEX attributes_skipped ON attributes (destination, skip) WHERE skip <> ''",
         "ALTER TABLE objects ADD COLUMN tlp VARCHAR NOT NULL DEFAULT ''",
         "ALTER TABLE objects ADD COLUMN confidence INTEGER NOT NULL DEFAULT -1",

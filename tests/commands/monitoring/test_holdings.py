@@ -82,6 +82,18 @@ def test_attributes_are_counted_by_organisation(ledger):
     assert list(held_by(ledger).organisations.items()) == [("Blue", 5), ("", 2), ("Red", 2)]
 
 
+def test_an_organisation_has_a_name_where_one_of_its_events_has_it(ledger):
+    made_by = [("uuid 1", ""), ("uuid 1", "Blue"), ("uuid 2", "Blue"), ("uuid 3", "")]
+    events = [
+        EventRecord(event_uuid(n), NOW, True, uuid, organisation_name=name) for n, (uuid, name) in enumerate(made_by)
+    ]
+    sources = [Source(f"key {n}", event_uuid(n), f"attribute {n}") for n in range(4)]
+    ledger.keep(events=[*events, replace(events[1], uuid=event_uuid(9), held_since=NOW)], sources=sources)
+    found = held_by(ledger)
+    assert found.organisations == {"Blue": 3, "uuid 3": 1}
+    assert [event.organisation for event in found.held] == ["Blue"]
+
+
 def test_attributes_that_are_not_sent_are_counted_by_reason(ledger):
     skips = ("", "EMPTY", "TYPE", "EMPTY")
     ledger.keep(attributes=[AttributeRecord("event", f"{n}", "", "ip-dst", "x", skip) for n, skip in enumerate(skips)])

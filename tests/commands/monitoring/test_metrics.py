@@ -134,7 +134,7 @@ def test_what_no_version_says_is_one_reason(settings, keep):
 
 def test_every_number_is_the_one_of_status(settings, keep):
     held = EventRecord(event_uuid(2), NOW, False, held_since=NOW - 9 * DAY)
-    skipped = AttributeRecord(event_uuid(2), event_uuid(9), "p", "comment", "x", skip=Skip.NO_TO_IDS.name.lower())
+    skipped = AttributeRecord(event_uuid(2), event_uuid(9), "p", "comment", "x", skip=Skip.NO_TO_IDS.name)
     keep(
         object_record(),
         object_record(pattern="[url:value = 'https://example.org/']", valid_until=NOW + 7 * DAY),

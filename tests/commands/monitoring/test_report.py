@@ -100,6 +100,7 @@ def test_each_run_writes_the_page_and_a_dry_run_does_not(tmp_path):
         box.misp.load([misp_event(1, hosts(3, "a"))])
         assert host.run("--dry-run").returncode == 0 and not page.exists()
         assert host.run().returncode == 0
+        assert "EXAMPLE" in page.read_text(), "the organisation's name, and not its UUID"
         first = page.read_text(encoding="utf-8")
         assert "3 indicators live in Sentinel" in first and box.misp.readonly_key not in first
         box.misp.load([misp_event(2, hosts(2, "b"))])

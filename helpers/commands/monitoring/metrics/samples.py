@@ -112,7 +112,7 @@ def _holdings(destination: Json) -> Numbers:
         yield "expiring_indicators", {"within": f"{days}d"}, sum(holdings.expiring[:days])
     for tlp, count in holdings.tlp.items():
         yield "live_indicators_by_tlp", {"tlp": tlp or "unknown"}, count
-    yield from _by_reason("skipped_attributes", holdings.skips)
+    yield from _by_reason("skipped_attributes", {name.lower(): count for name, count in holdings.skips.items()})
     if holdings.held:
         yield "oldest_held_event_timestamp_seconds", NO_LABELS, holdings.held[0].since or None
 

@@ -194,7 +194,8 @@ def _expiring(days: Sequence[int], name: str, together: int, watch: Watch) -> Pa
     counts = [sum(days[first : first + together]) for first in range(0, len(days), together)]
     names = [watch.short_day(watch.now + place * together * DAY) for place in range(len(counts))]
     number = counted(sum(days), "indicator", "indicators")
-    told = f"{number} end in {len(days)} days; most from {names[_largest(counts)]} on."
+    end = "ends" if sum(days) == 1 else "end"
+    told = f"{number} {end} in {len(days)} days; most from {names[_largest(counts)]} on."
     svg = bars(Said(f"{name}-expiring", title, told), counts, at_some(names, _LABELS))
     rows = [[day, f"{count:,}"] for day, count in zip(names, counts, strict=True) if count]
     head = [f"{24 * together} hours from", "indicators"]
