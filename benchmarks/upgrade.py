@@ -27,6 +27,7 @@ OPEN = "import sys; from helpers.ledger import Database; Database(sys.argv[1]).c
 TO_SCHEMA_4 = (
     "DROP INDEX attributes_skipped",
     "DROP INDEX objects_live",
+    "ALTER TABLE events DROP COLUMN organisation_name",
     "ALTER TABLE objects DROP COLUMN tlp",
     "ALTER TABLE objects DROP COLUMN confidence",
     "CREATE INDEX objects_live ON objects (destination, live, live_until, observable)",

@@ -110,6 +110,7 @@ def test_the_schema_s_version_is_inside(ledger_url):
 FOURTH_SCHEMA = (
     "DROP INDEX attributes_skipped",
     "DROP INDEX objects_live",
+    "ALTER TABLE events DROP COLUMN organisation_name",
     "ALTER TABLE objects DROP COLUMN tlp",
     "ALTER TABLE objects DROP COLUMN confidence",
     "CREATE INDEX objects_live ON objects (destination, live, live_until, observable)",
@@ -341,6 +342,8 @@ def test_facts_come_back_as_they_were_saved(ledger):
         doubted=LATER,
         blind=True,
         blocked=Blocked.ROLE,
+        credential_ends=LATER,
+        misp_key_ends=NOW,
     )
     ledger.save_facts(facts)
     assert ledger.facts() == facts

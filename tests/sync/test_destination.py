@@ -109,7 +109,7 @@ def test_a_shared_object_whose_upload_failed_is_sent_again(make_site):
     site = make_site(DEDUPLICATE="value")
     load(site)
     site.azure.faults.add(Fault(UPLOAD_PATH, "status", times=5))
-    assert site.run().exit_code == 1
+    assert site.run().exit_code == 4
     assert later(site).exit_code == 0
     assert len(site.live()) == 9
 
