@@ -11,8 +11,10 @@ Json = dict[str, Any]
 _SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
 _WORKSPACE = "resourceId('Microsoft.OperationalInsights/workspaces', parameters('workspace'))"
 _OPERATORS = {"gt": "GreaterThan", "lt": "LessThan", "eq": "Equal", "ne": "NotEqual"}
-_AS_THEY_ARE = ("description", "severity", "triggerThreshold", "tactics", "entityMappings", "customDetails")
-_AS_THEY_ARE += ("eventGroupingSettings",)
+_AS_THEY_ARE = (
+    *("description", "severity", "triggerThreshold", "tactics"),
+    *("entityMappings", "customDetails", "eventGroupingSettings"),
+)
 _NAME = "MISP2Sentinel"
 
 
@@ -73,12 +75,9 @@ def _rule(name: str, rule: Json) -> Json:
         "suppressionDuration": iso(rule.get("suppressionDuration", "5h")),
         "techniques": rule["relevantTechniques"],
         **{key: rule[key] for key in _AS_THEY_ARE if key in rule},
-        **(
-            {"incidentConfiguration": _incidents(rule["incidentConfiguration"])}
-            if "incidentConfiguration" in rule
-            else {}
-        ),
     }
+    if "incidentConfiguration" in rule:
+        properties["incidentConfiguration"] = _incidents(rule["incidentConfiguration"])
     return {
         "type": "Microsoft.SecurityInsights/alertRules",
         "apiVersion": "2025-09-01",

@@ -75,9 +75,10 @@ def test_rows_are_counted_by_what_made_them(workspace):
         workspace.send(indicator)
     workspace.send(first, LastUpdateMethod=REPUBLISHED)
     workspace.send(second, Revoked=True)
+    workspace.send(first, IsDeleted=True)
     assert {row["What"]: row["Rows"] for row in workspace.ask("arrived-by-day")} == {
         "sent": 2,
-        "withdrawn": 1,
+        "withdrawn": 2,
         "written again by Microsoft": 1,
     }
 

@@ -159,6 +159,13 @@ def test_a_registry_key_matches_whatever_its_root_is_called(workspace, sent, mis
     assert rows[0]["Hive"].startswith("HKEY_") and rows[0]["Rest"] and rows[0]["Events"] == 1
 
 
+def test_a_value_matches_also_where_sentinel_leaves_it_escaped(workspace):
+    (indicator,) = of_attributes(("regkey", r"HKLM\Software\It's"))
+    workspace.send(indicator, ObservableValue=r"HKLM\\Software\\It\'s")
+    workspace.add("DeviceRegistryEvents", RegistryKey=r"HKEY_LOCAL_MACHINE\SOFTWARE\It's")
+    assert ids(workspace.ask("registry")) == [indicator["id"]]
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [
