@@ -143,6 +143,8 @@ def test_more_fingerprints_than_one_search_takes_are_all_compared(workspace, mon
         (r"HKEY_CURRENT_USER\Software\Bad", r"HKEY_USERS\S-1-12-1-4-5-6-7\SOFTWARE\Bad", ""),
         (r"HKCU:\Software\Bad", r"\REGISTRY\USER\S-1-5-21-1-2-3-1001\Software\Bad", ""),
         (r"HKLM\System\CurrentControlSet\Services\bad", r"HKEY_LOCAL_MACHINE\SYSTEM\ControlSet001\Services\bad", "X"),
+        (r"HKLM\\Software\\Bad", r"HKEY_LOCAL_MACHINE\SOFTWARE\Bad", ""),
+        ("HKLM\\Software\\Bad\\", r"HKEY_LOCAL_MACHINE\SOFTWARE\Bad", "Any"),
         (r"HKCR\.bad", r"HKEY_LOCAL_MACHINE\SOFTWARE\Classes\.bad", ""),
         (r"HKLM\Software\It's\50%", r"HKEY_LOCAL_MACHINE\SOFTWARE\It's\50%", ""),
     ],
