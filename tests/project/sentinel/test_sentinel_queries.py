@@ -133,6 +133,7 @@ def test_one_value_is_found_however_much_sentinel_understood_of_it(workspace, se
     }
     assert [len(ids) for ids in found.values()] == [2, 1, 1, 0, 0]
     assert {id_ for ids in found.values() for id_ in ids} <= {indicator["id"] for indicator in sent}
+    assert workspace.ask("one-value", value="c2.loader.example", source="another") == []
 
 
 def test_one_value_that_was_deleted_is_not_shown_as_it_was(workspace):
@@ -159,6 +160,19 @@ def test_an_organisation_has_its_name_and_its_uuid(workspace, sent):
     found = workspace.ask("by-organisation")
     assert {row["Uuid"]: row["Indicators"] for row in found} == {maker: makers.count(maker) for maker in makers}
     assert {row["Organisation"] for row in found} == {"Sandbox CERT", "Example ISAC"}
+
+
+def test_an_organisation_keeps_its_name_where_a_long_comment_has_pushed_it_out_of_a_description(workspace, sent):
+    first, *_ = sent
+    for number, description in enumerate(("A long comment", first["description"], "A long comment")):
+        workspace.send({**first, "id": f"indicator--{number}", "description": description})
+    assert [tuple(row.values())[::2] for row in workspace.ask("by-organisation")] == [("Sandbox CERT", 3)]
+
+
+def test_a_tlp_that_sentinel_does_not_know_is_unknown(workspace):
+    (indicator,) = of_attributes(("domain", "bad.example.org"))
+    workspace.send(indicator, AdditionalFields="{}")
+    assert [row["Tlp"] for row in workspace.ask("by-tlp-and-confidence")] == ["unknown"]
 
 
 def test_tlp_and_confidence_are_sentinels_columns(workspace, sent):
