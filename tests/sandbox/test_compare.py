@@ -78,7 +78,7 @@ def test_the_sandbox_differs_nowhere_from_itself(box, key_file):
 def test_a_misp_that_answers_as_recorded_differs_nowhere(key_file):
     me = exchange("users_view_me_readonly")
     user = account_of(me.answer.body)
-    state = MispState(clock=lambda: me.moment)
+    state = MispState()  # at the same time as what it is compared with: filters count back from now
     site(day_of(me)).fill(state)
     state.users["k" * 40] = Account(user.id, user.email, user.role, user.organisation)
     with Sandbox(state_misp=state) as box:
