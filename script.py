@@ -35,6 +35,8 @@ STOPPED = "Stopped from outside; what was not finished is taken up by the next r
 
 STOPPED_BY_MONITOR = "It was stopped from outside before it knew; a monitor does that when its timeout is over."
 _OWN_FAULT = "A fault of MISP2Sentinel's own, please report it"
+# What a monitor reads travels on, and the text of an exception may have a value in it.
+_SAID_WITHOUT = " (the same command without --nagios says more)"
 # The next run goes on, and nobody needs to do anything.
 _NO_FAILURE = (ExitCode.RUN_ACTIVE, ExitCode.STOPPED)
 STDOUT_LOST = "What there was to say could not be written to stdout (%s); what was done is done."
@@ -68,7 +70,7 @@ def _outcome_for_nagios(arguments: Namespace) -> int:
     except KeyboardInterrupt:
         return _unknown(STOPPED_BY_MONITOR)
     except Exception as error:  # the front door: nobody else can say it
-        return _unknown(_missing(error) or f"{_OWN_FAULT}: {type(error).__name__}: {error}")
+        return _unknown(_missing(error) or f"{_OWN_FAULT}: {type(error).__name__}{_SAID_WITHOUT}")
 
 
 def _unknown(words: str) -> int:

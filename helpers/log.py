@@ -183,9 +183,10 @@ def note_beginning(version: str, command: str, settings_file: Path | None) -> No
 
 def silence_libraries() -> None:
     """Log of the libraries only what we cannot say ourselves: PyMISP would log the key, and whole bodies."""
-    for name in ("pymisp", "apprise"):  # of the latter, addresses
+    for name in ("pymisp", "apprise", "oauthlib", "requests_oauthlib"):  # of those after it, addresses and tokens
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    for name in ("urllib3", "msal", "azure", "misp_stix_converter", "stix2", "filelock"):
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings have whole addresses, of pings too
+    for name in ("msal", "azure", "misp_stix_converter", "stix2", "filelock"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -21,6 +21,9 @@ UNRESOLVED = (
     "(or the secret permission Get), compare the names of vault and secret, let the app through the vault's "
     "firewall, then restart it; outside of App Service and Functions, use key_vault_name."
 )
+_DESTINATIONS = (
+    'must be a list: write [{ "tenantId": …, "id": …, "secret": …, "workspaceId": … }], also for a single one.'
+)
 # What pydantic expected, by its type of error.
 _EXPECTED = {
     "string_type": "text: put it in quotes",
@@ -30,9 +33,7 @@ _EXPECTED = {
     "bool_type": "True or False: write one of them without quotes",
     "dict_type": 'a dictionary: write { "key": value, … }',
     "model_type": 'a dictionary: write { "tenantId": …, "id": …, "secret": …, "workspaceId": … }',
-    "list_type": (  # only ms_tenants is one; misp2sentinel's Function once had it by tenant
-        'a list: write [{ "tenantId": …, "id": …, "secret": …, "workspaceId": … }], also for a single one'
-    ),
+    "list_type": 'a list: write ["…", "…"], also around a single one',
     "missing": "given: write it",
 }
 _BOUNDS = {
@@ -57,6 +58,8 @@ def _sentence(details: ErrorDetails, destination_keys: Mapping[str, str]) -> str
         return str(context["error"])
     if details["type"] == "extra_forbidden":
         return _no_such_key(str(details["loc"][-1]), destination_keys)
+    if details["type"] == "list_type" and details["loc"][0] == "ms_tenants":  # a Function once had it by tenant
+        return _DESTINATIONS
     if details["type"] in _EXPECTED:
         return f"must be {_EXPECTED[details['type']]}."
     for bound, (relation, other) in _BOUNDS.items():

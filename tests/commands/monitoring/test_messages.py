@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.commands.monitoring.moments import Watch
 from helpers.commands.monitoring.told import messages
 from helpers.commands.monitoring.told.due import QUIET, WELL, Remembered, decide
-from helpers.commands.monitoring.told.ending import Ending, endings_of
+from helpers.commands.monitoring.told.ending import Ending, ending_of, endings_of
 from helpers.commands.monitoring.told.memory import FILE, Memory, ToldFile
 from helpers.commands.monitoring.told.words import Sender, message_of
 from helpers.errors import SettingsError
 from helpers.ledger.store import Ledger
 from helpers.settings import MsAuth
 from helpers.settings.config.values.receivers import notify_addresses, notify_secrets
+from helpers.sync.report import Report, problems_of
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
 from tests.commands.test_explain import NOW, WORKSPACE
@@ -158,11 +161,30 @@ def test_silent_receivers_cost_ten_seconds_together_and_apprise_leaves_nothing_b
     assert not list(tmp_path.rglob("*apprise*"))
 
 
+def test_of_many_receivers_that_take_nothing_each_is_named(box, tmp_path):
+    fail(box)
+    addresses = [f"json://127.0.0.1:1/{TOKEN}{number}" for number in range(8)]
+    ended = Host(box, tmp_path, NOTIFY=json.dumps(addresses)).run()
+    assert all(f"notify[{number}]: it did not take the message" in ended.stderr for number in range(8))
+
+
+def test_a_receiver_whose_certificate_is_not_looked_at_is_told_and_python_warns_of_nothing(box, tmp_path):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    fail(box)
+    with WireServer(lambda _: answer(), context) as server:
+        addresses = json.dumps([f"jsons://127.0.0.1:{server.port}/{TOKEN}?verify=no"])
+        ended = Host(box, tmp_path, NOTIFY=addresses).run()
+        assert titles(server) == ["FAILED"]
+    assert "Warning" not in ended.stderr and "warning" not in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "more", "words"),
     [
         ([], {"NOTIFY": '["json://localhost/x"]', "STATE_URL": "none"}, "notify"),
         (["status", "--notify"], {}, "notify names nobody"),
+        ([], {"NOTIFY": '"json://localhost/x"'}, 'must be a list: write ["…", "…"], also around a single one.'),
         ([], {"NOTIFY": '["nobody"]'}, "notify (environment MISP2SENTINEL_NOTIFY) has no address as its entry 0"),
     ],
 )
@@ -280,6 +302,28 @@ def test_how_it_stands_is_told_as_a_run_tells_it(changes, cause):
     assert (cause in first.cause) if cause else first.is_well
     assert RED not in first.cause
     assert (second.name, second.is_well) == ("b", False)
+
+
+SIGNS = ["", "403 Forbidden: x", "404 Not Found", "no answer from MISP: x", "the ledger", "AADSTS7000222", "odd"]
+
+
+@given(
+    report=st.builds(
+        Report,
+        **dict.fromkeys(("misp_error", "given_up", "failure"), st.sampled_from(SIGNS)),
+        **dict.fromkeys(("unread", "refusals", "faults"), st.lists(st.just("x: no answer from MISP"), max_size=1)),
+        failure_code=st.sampled_from([2, 4]),
+        misp_exit_code=st.sampled_from([2, 3]),
+    )
+)
+def test_status_names_the_cause_that_the_run_named(report):
+    """Else it would be told twice."""
+    cause = problems_of(report)[0].text if report.exit_code else ""
+    stored = {**report.outline(), "exit_code": report.exit_code, "cause": cause}
+    answer = {"destinations": [known(last_run=stored)], "not_in_ledger": [], "max_age_hours": None}
+    [told_by_status] = endings_of(answer, Watch(1_790_000_000))
+    [told_by_run] = ending_of(report, "a").parts
+    assert told_by_status.cause == told_by_run.cause
 
 
 def test_addresses_are_secrets(make_settings):

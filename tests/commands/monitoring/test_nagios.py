@@ -130,6 +130,16 @@ def test_a_monitor_that_waits_no_longer_is_told_so(host):
     assert "stopped from outside" in words
 
 
+def test_of_a_fault_of_our_own_the_line_has_the_kind_alone(host, tmp_path):
+    """The text of an exception may have a value in it, and a monitor mails what it reads."""
+    faulty = f"def fault(*_):\n    raise ValueError('{MARK}')\nimport helpers.ledger\n"
+    host.config.write_text(f"{host.config.read_text()}{faulty}helpers.ledger.ledger_destinations = fault\n")
+    code, state, words, _ = nagios(host)
+    assert (code, state) == (3, "UNKNOWN")
+    assert "report it: ValueError (the same command without --nagios says more)" in words
+    assert MARK in host.run("status").stderr
+
+
 # --- the line ----------------------------------------------------------------------------------------
 
 

@@ -20,8 +20,9 @@ from helpers.commands.azure_timer import RunFailed, run_on_timer
 from helpers.commands.monitoring.told.causes import _BY_CODE, GUARD, cause_of
 from helpers.commands.monitoring.told.ending import Ending, RunEnding, ending_of, ending_of_failure
 from helpers.commands.monitoring.told.pings import pings_of_end, pings_of_start, slug_of
+from helpers.commands.monitoring.told.telling import telling
 from helpers.commands.monitoring.told.words import Sender, body_of, title_of
-from helpers.errors import ExitCode
+from helpers.errors import ExitCode, SettingsError
 from helpers.microsoft.batch import OutcomeState
 from helpers.settings.config.values.receivers import ping_address, token_parts
 from helpers.sync.report import Report
@@ -94,7 +95,13 @@ def test_a_run_that_fails_pings_its_failure_with_its_exit_code(box, receiver, tm
         ({"STATE_URL": "postgresql://ledger:Zq7hidden@127.0.0.1:1/ledger"}, 2, "the ledger cannot be used"),
         ({"LOG_FILE": "/proc/nowhere/log"}, 2, "the settings, or what they name, cannot be used"),
         ({"STATE_DIR": "/proc/nowhere"}, 2, "the settings, or what they name, cannot be used"),
+        (
+            {"KEY_VAULT_NAME": "soc-vault", "MISP_KEY": "", "MS_PROXIES": '{"https": "http://127.0.0.1:1"}'},
+            4,
+            "the key vault gives no secret",
+        ),
     ],
+    ids=["ledger", "log", "state_dir", "key vault"],
 )
 def test_what_fails_before_the_run_begins_is_told_too(box, receiver, tmp_path, more, code, cause):
     ended = Host(box, tmp_path, **{**pinged(receiver), **more}).run()
@@ -102,6 +109,14 @@ def test_what_fails_before_the_run_begins_is_told_too(box, receiver, tmp_path, m
     assert paths(receiver) == [f"/{code}"]
     assert cause in receiver.asked[0].body.decode()
     assert "Zq7hidden" not in receiver.asked[0].body.decode()
+
+
+def test_a_missing_package_for_messages_is_told_by_the_ping(make_settings, monkeypatch, receiver):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    settings = make_settings(on_failure=f"{receiver.url}/{TOKEN}", notify=["json://localhost:1/x"])
+    with pytest.raises(SettingsError), telling(settings, warn=lambda words: None):
+        pytest.fail("a run began")
+    assert paths(receiver) == [""]
 
 
 @pytest.mark.parametrize(
@@ -219,6 +234,16 @@ def test_a_receiver_that_does_not_take_it_costs_a_warning(box, tmp_path, answers
     assert all(re.search(words, line) for line in told), told
     assert TOKEN not in ended.stderr + (tmp_path / "misp2sentinel.log").read_text()
     assert "on_success was not told" in (tmp_path / "misp2sentinel.log").read_text()
+
+
+def test_an_odd_answer_brings_no_address_into_the_log(box, tmp_path):
+    """urllib3 would warn of such headers, with the whole address."""
+    with WireServer(lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nno header\r\n : x\r\n\r\nOK") as server:
+        more = {"ON_SUCCESS": f"http://127.0.0.1:{server.port}/Short1/{{exit_code}}?k=Sh2.3"}
+        ended = Host(box, tmp_path, **more).run("--verbose")
+        assert [asked.path for asked in server.asked] == ["/Short1/0?k=Sh2.3"]
+    assert ended.returncode == 0
+    assert not re.search("Short1|Sh2", ended.stdout + ended.stderr + (tmp_path / "misp2sentinel.log").read_text())
 
 
 def test_a_receiver_that_is_not_there_or_that_nobody_trusts_costs_a_warning(box, tmp_path):

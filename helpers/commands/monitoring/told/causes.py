@@ -75,4 +75,4 @@ def cause_in(run: Mapping[str, Any]) -> str:
     """Return why a run failed of which the ledger has the report."""
     said = [run.get(name) or "" for name in SAID]
     unread = "could not be read" if run.get("unread_events") else ""
-    return cause_of(run["exit_code"], " ".join([*said, unread]))
+    return cause_of(run["exit_code"], " ".join(filter(None, [*said, unread])))

@@ -18,7 +18,8 @@ LONGEST = 10.0
 # One receiver has a little less, so that what it says in the end is heard.
 LIMITS = Limits(silence_seconds=9, answer_seconds=9, most_bytes=MIB, request_seconds=9)
 _LATE = f"it did not answer in {LONGEST:g} seconds"
-_MOST_WORDS = 200
+# Of what a receiver says so many characters are shown.
+MOST_WORDS = 200
 _TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 # Healthchecks answers so, with 200, where a ping did not count: "OK (not found)", "OK (rate limited)".
 _NOT_TAKEN = "OK ("
@@ -26,10 +27,14 @@ _NOT_TAKEN = "OK ("
 
 @dataclass
 class Delivery:
-    """One thing that is told, from now on; ``setting`` names who is told, ``tell`` returns what went wrong."""
+    """One thing that is told, from now on; ``setting`` names who is told, ``tell`` returns what went wrong.
+
+    So many characters of that are shown, ``longest``.
+    """
 
     setting: str
     tell: Callable[[], str]
+    longest: int = MOST_WORDS
 
     def __post_init__(self) -> None:
         self._trouble = _LATE
@@ -46,7 +51,7 @@ class Delivery:
     def trouble(self, until: float = 0.0) -> str:
         """Return what went wrong, empty where nothing did; wait ``until`` a moment of the monotonic clock."""
         self._thread.join(max(0.0, until - time.monotonic()))
-        return excerpt(redact(self._trouble), _MOST_WORDS)
+        return excerpt(redact(self._trouble), self.longest)
 
 
 def troubles(deliveries: Sequence[Delivery], until: float) -> list[tuple[Delivery, str]]:

@@ -100,11 +100,12 @@ def _is_late(known: Json, answer: Json, watch: Watch) -> bool:
 
 def _part(report: Report, name: str) -> Ending:
     code = report.exit_code
-    text = " ".join([report.misp_error, *(["could not be read"] if report.unread else []), report.given_up])
+    unread = "could not be read" if report.unread else ""
+    text = " ".join(filter(None, [report.misp_error, unread, report.given_up, report.failure]))
     if code == ExitCode.RUN_ACTIVE:
         cause = ""
     elif code not in _WELL or report.failure:
-        cause = cause_of(code, f"{text} {report.failure}".strip())
+        cause = cause_of(code, text)
     else:
         cause = GUARD if report.refusals else ""
     return Ending(name, code, cause, _counts(report))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from helpers.commands.monitoring.told.delivery import LONGEST, Delivery
+from helpers.commands.monitoring.told.delivery import LONGEST, MOST_WORDS, Delivery
 from helpers.commands.monitoring.told.due import WELL
 from helpers.commands.monitoring.told.ending import Ending
 from helpers.commands.monitoring.told.memory import Memory
@@ -18,8 +19,7 @@ from helpers.settings import Settings
 _INSTALL = (
     "notify needs a package that is not installed (apprise): run .venv/bin/pip install -r requirements-notify.txt."
 )
-_NOT_DELIVERED = "it did not take the message; {} says what it wants of an address"
-_MANUAL = "apprise's own manual (https://github.com/caronc/apprise)"
+_NOT_DELIVERED = "it did not take the message"
 _NO_ADDRESS = "it is no address that apprise knows"
 # What is left of the time, in seconds, for taking back what was remembered of a message that nobody got.
 _LAST = 1.0
@@ -44,7 +44,8 @@ def tell(settings: Settings, parts: Sequence[Ending], sender: Sender) -> list[De
     """Begin to tell what is new of these destinations; nothing where nobody is to be told."""
     if not (settings.notify and parts):
         return []
-    return [Delivery("notify", partial(_tell_what_is_new, settings, parts, sender))]
+    longest = MOST_WORDS * len(settings.notify)
+    return [Delivery("notify", partial(_tell_what_is_new, settings, parts, sender), longest)]
 
 
 def _tell_what_is_new(settings: Settings, parts: Sequence[Ending], sender: Sender) -> str:
@@ -72,10 +73,11 @@ def _send(address: str, title: str, body: str) -> str:
     """Send one message; return what went wrong. Apprise keeps no files for it, and its log is silent."""
     import apprise  # noqa: PLC0415  heavy, and optional
 
+    warnings.filterwarnings("ignore", "Unverified HTTPS request")  # urllib3's, for an address with verify=no
     asset = apprise.AppriseAsset(app_id="MISP2Sentinel", storage_mode=apprise.PersistentStoreMode.MEMORY)
     receiver = apprise.Apprise.instantiate(address, asset=asset)
     if receiver is None:
         return _NO_ADDRESS
     kind = apprise.NotifyType.SUCCESS if "well again" in title else apprise.NotifyType.FAILURE
     taken = receiver.notify(body=body, title=title, notify_type=kind, body_format=apprise.NotifyFormat.TEXT)
-    return "" if taken else _NOT_DELIVERED.format(_MANUAL)
+    return "" if taken else _NOT_DELIVERED

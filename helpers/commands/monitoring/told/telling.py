@@ -91,9 +91,9 @@ def telling(
     A dry run and one of a single event, ``uuid``, are nobody's business; nor is one that another run keeps from
     beginning, or that somebody at a terminal did not want.
     """
-    messages.require(settings)
     watched = Telling(settings, workspace or "", warn, silent=settings.dry_run or bool(uuid))
     try:
+        messages.require(settings)
         yield watched
     except (RunActive, Declined):
         raise
