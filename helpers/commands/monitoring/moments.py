@@ -35,6 +35,10 @@ class Watch:
         """Return the day of such a moment in few letters: ``29 Nov``."""
         return f"{self._local(seconds):%-d %b}"
 
+    def clock(self, seconds: int) -> str:
+        """Return the time of day of such a moment: ``17:05``."""
+        return f"{self._local(seconds):%H:%M}"
+
     def moment(self, seconds: int) -> str:
         """Return when a moment in seconds since 1970 was by the clock of the zone."""
         return f"{self._local(seconds):%Y-%m-%d %H:%M}"

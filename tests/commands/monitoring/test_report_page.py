@@ -5,6 +5,7 @@ import hashlib
 import re
 import subprocess
 import sys
+from datetime import datetime
 from html.parser import HTMLParser
 from itertools import pairwise
 from xml.etree import ElementTree
@@ -17,7 +18,7 @@ from constants import Skip
 from helpers.commands.monitoring.report import over_time
 from helpers.commands.monitoring.report.charts import Said, areas, bars
 from helpers.commands.monitoring.report.over_time import Counted
-from helpers.commands.monitoring.report.scale import at_some, short, thinned, ticks
+from helpers.commands.monitoring.report.scale import at_some, once, short, thinned, ticks
 from helpers.log import redact
 from tests.commands.monitoring.page.answers import (
     DAY,
@@ -214,6 +215,24 @@ def test_thinning_keeps_the_first_and_the_last(items, most):
 
 def test_labels_are_left_out_where_there_is_no_room():
     assert at_some(list("abcdefg"), 3) == ["a", "", "", "d", "", "", "g"]
+
+
+def test_a_label_is_not_shown_twice_in_a_row():
+    assert once(["a", "", "a", "b", "", "b", "a"]) == ["a", "", "", "b", "", "", "a"]
+
+
+def test_runs_of_one_day_are_told_apart_by_their_time():
+    hourly = [run(0, at=moment(NOW - number * 3_600)) for number in range(4)]
+    times = [f"{datetime.fromisoformat(one['at']):%H:%M}" for one in hourly]
+    shown = page(destination(hourly))
+    assert all(f">{time}<" in shown for time in times)
+    nightly = page(destination(4))
+    assert not any(f">{time}<" in nightly for time in times)
+
+
+def test_a_failed_run_says_once_who_failed():
+    shown = page(destination([run(0, exit_code=3, cause="MISP failed: the key is refused"), run(1)]))
+    assert "MISP failed: the key is refused" in shown and "MISP failed: MISP failed" not in shown
 
 
 def test_what_was_live_holds_until_the_next_run():

@@ -11,7 +11,7 @@ from helpers.commands.monitoring.moments import Watch, seconds_of
 from helpers.commands.monitoring.report import over_time
 from helpers.commands.monitoring.report.blocks import Chart, Layer, Part, Share, Table
 from helpers.commands.monitoring.report.charts import LOW, Said, areas, bars
-from helpers.commands.monitoring.report.scale import at_some, thinned
+from helpers.commands.monitoring.report.scale import at_some, once, thinned
 from helpers.commands.monitoring.verdict import result_of
 from helpers.indicators import DAY
 from helpers.ledger import RunKind
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from helpers.commands.monitoring.holdings import Holdings
 
 _LABELS = 4
-_BY_UUID = "Attributes that indicators are made of, by the UUID of their event's organisation"
+_BY_ORGANISATION = "Attributes that indicators are made of, by their event's organisation"
 _HELD_OPEN, _RUNS_OPEN = 6, 10
 _DONE: Mapping[str, tuple[str, ...]] = {
     "sent": ("accepted",),
@@ -70,7 +70,7 @@ def parts_of(destination: Json, name: str, most: Most, watch: Watch) -> Iterator
     yield _skipped(holdings.skips, most)
     yield _expiring(holdings.expiring, name, most.days, watch)
     yield _held(holdings, destination["held_events"], most, watch)
-    yield replace(_shares("Organisations", _BY_UUID, holdings.organisations, most), size="full")
+    yield replace(_shares("Organisations", _BY_ORGANISATION, holdings.organisations, most), size="full")
     yield _shares("TLP", "Live indicators", _by_level(holdings.tlp), most)
     yield _confidence(holdings.confidence, name)
     yield _last_runs(runs[: most.runs], watch)
@@ -93,7 +93,7 @@ def _live(runs: Sequence[Json], name: str, most: Most, watch: Watch) -> Part:
         return Part(title, [words], table=numbers, size="half")
     even = over_time.evenly(known, most.points)
     layers = [list(layer) for layer in zip(*(over_time.by_kind(one, kinds) for one in even), strict=True)]
-    labels = at_some([watch.short_day(one.at) for one in even], _LABELS)
+    labels = _labels([one.at for one in even], watch)
     told = f"Indicators from {watch.day(known[0].at)} to {watch.day(known[-1].at)}; at the end {sum(last):,} were live."
     svg = areas(Said(f"{name}-live", title, told), layers, labels)
     return Part(
@@ -117,7 +117,7 @@ def _done(runs: Sequence[Json], name: str, watch: Watch) -> Part:
     if not runs:
         return Part(title, [_no_runs(runs)], size="half")
     in_order = list(reversed(runs))
-    labels = at_some([watch.short_day(seconds_of(run["at"])) for run in in_order], _LABELS)
+    labels = _labels([seconds_of(run["at"]) for run in in_order], watch)
     charts = []
     for what, fields in _DONE.items():
         values = [_sum(run, fields) for run in in_order]
@@ -128,6 +128,13 @@ def _done(runs: Sequence[Json], name: str, watch: Watch) -> Part:
         charts.append(Chart(bars(Said(f"{name}-{what}", what, told), values, labels, LOW), f"{what}: {sum(values):,}"))
     words = f"What Microsoft took and did not take in the last {counted(len(runs), 'run', 'runs')}. Each chart has its "
     return Part(title, [f"{words}own scale; the numbers stand under “Last runs”."], charts=charts, size="half")
+
+
+def _labels(moments: Sequence[int], watch: Watch) -> list[str]:
+    """Label some of the moments with their day, or with the time where all are within one day; none twice in a row."""
+    is_within_a_day = 0 < moments[-1] - moments[0] < DAY
+    some = at_some([(watch.clock if is_within_a_day else watch.short_day)(at) for at in moments], _LABELS)
+    return once(some)
 
 
 def _last_runs(runs: Sequence[Json], watch: Watch) -> Part:
@@ -148,8 +155,10 @@ def _cells(run: Json, counts: Sequence[str]) -> Iterator[str]:
 
 
 def _ending(run: Json) -> str:
-    words = ", ".join(filter(None, [result_of(run), _OPTIONS.get(run["kind"], "")]))
-    return f"{words}: {run['cause']}" if run["exit_code"] and run["cause"] else words
+    result = result_of(run)
+    words = ", ".join(filter(None, [result, _OPTIONS.get(run["kind"], "")]))
+    cause = (run["cause"] or "").removeprefix(f"{result}: ")
+    return f"{words}: {cause}" if run["exit_code"] and cause else words
 
 
 def _sum(run: Json, fields: Sequence[str]) -> int:

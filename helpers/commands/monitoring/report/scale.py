@@ -38,3 +38,13 @@ def at_some(labels: Sequence[str], shown: int) -> list[str]:
     """Return the labels with only so many left at equal distances, since more would not fit; the others are empty."""
     places = set(thinned(range(len(labels)), shown))
     return [label if place in places else "" for place, label in enumerate(labels)]
+
+
+def once(labels: Sequence[str]) -> list[str]:
+    """Return the labels without those that repeat the one before, empty ones aside."""
+    shown = ""
+    kept = []
+    for label in labels:
+        kept.append("" if label == shown else label)
+        shown = label or shown
+    return kept
