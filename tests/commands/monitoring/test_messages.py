@@ -332,3 +332,12 @@ def test_addresses_are_secrets(make_settings):
     assert TOKEN in list(notify_secrets(address))
     settings = make_settings(notify=[address])
     assert TOKEN in settings.secret_values() and TOKEN not in repr(settings)
+
+
+@pytest.mark.parametrize("named", ["misp2sentinel", "MISP2Sentinel", "sentinel"])
+def test_the_programs_own_name_is_no_secret(make_settings, named):
+    """It stands in the log's path, in commands and in advice, which say nothing without it."""
+    settings = make_settings(notify=[f"mailto://user:{TOKEN}@mail.example.org?from={named}@example.org"])
+    secrets = settings.secret_values()
+    assert TOKEN in secrets
+    assert named not in secrets

@@ -13,6 +13,8 @@ PLACEHOLDERS = (EXIT_CODE, DESTINATION)
 _SHORTEST_TOKEN = 16
 # Tokens in apprise's addresses are shorter; what has a dot is a host.
 _SHORTEST_NOTIFY = 8
+# What this program is called stands in paths and commands; as a topic or a sender it is guessed, and no secret.
+_OWN_NAME = "misp2sentinel"
 _PARTS = re.compile(r"[/?&=#:@]+")
 
 
@@ -61,7 +63,7 @@ def notify_secrets(address: str) -> Iterator[str]:
     """Yield what of an address of apprise is secret: all of it, and each part that may be a token or a password."""
     yield address
     for part in re.split(r"[/?&=:@]+", address.partition("://")[2]):
-        if len(part) >= _SHORTEST_NOTIFY and "." not in part:
+        if len(part) >= _SHORTEST_NOTIFY and "." not in part and part.lower() not in _OWN_NAME:
             yield from dict.fromkeys((part, unquote(part)))
 
 
