@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 import trustme
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from helpers.commands.monitoring.moments import Watch
 from helpers.commands.monitoring.told import messages
-from helpers.commands.monitoring.told.due import QUIET, WELL, Remembered, decide
+from helpers.commands.monitoring.told.due import LONGEST_TELLING, QUIET, WELL, News, Remembered, is_due
 from helpers.commands.monitoring.told.ending import Ending, ending_of, endings_of
 from helpers.commands.monitoring.told.memory import FILE, Memory, ToldFile
 from helpers.commands.monitoring.told.words import Sender, message_of
@@ -37,6 +39,7 @@ TOKEN = "tokenOfAChannel123"
 SENDER = Sender("1.1.0", "sync.example.org")
 RED = "very-secret-host.example.org"
 TIMEOUT = 60
+WATCH = Watch(1_790_000_000)
 
 
 @pytest.fixture
@@ -205,6 +208,7 @@ def test_a_missing_package_is_named_with_what_installs_it(make_settings, monkeyp
 
 
 THINGS = ["MISP refuses", "a guard", "late"]
+MISP = News(THINGS[0])
 STEPS = st.lists(
     st.tuples(st.integers(0, 2 * QUIET), st.sampled_from([WELL, WELL, *THINGS]), st.booleans()), max_size=40
 )
@@ -216,25 +220,62 @@ def test_over_any_sequence_a_thing_is_told_once_a_day_and_well_again_once(steps)
     now, memory, told, is_open = 0, Remembered(), {}, False
     for later, thing, delivered in steps:
         now += later
-        decision = decide(memory, thing, now)
-        assert Remembered.read(decision.after.stored()) == decision.after
-        if thing == WELL:
-            assert decision.tells is is_open
-        else:
-            assert decision.tells is (thing not in told or now - told[thing] >= QUIET)
-        if decision.tells and delivered:
-            memory, is_open = decision.after, thing != WELL
+        assert Remembered.read(memory.stored()) == memory
+        due = is_due(memory, News(thing), now)
+        assert due is (is_open if thing == WELL else thing not in told or now - told[thing] >= QUIET)
+        if due:
+            memory = memory.claiming(thing, now)
+            memory = memory.having_told(News(thing), now) if delivered else memory.without_claim(thing)
+        if due and delivered:
+            is_open = thing != WELL
             told |= {thing: now} if thing else {}
 
 
-@given(text=st.text() | st.sampled_from(["{}", "[]", '{"told": 1, "open": true}', '{"told": {"x": null}, "open": 1}']))
+DAMAGED = ["{}", "[]", '{"told": 1, "claimed": {}, "not_over": []}', '{"told": {"x": null}, "claimed": {}}']
+
+
+@given(text=st.text() | st.sampled_from(DAMAGED))
 def test_a_damaged_memory_is_none(text):
     assert isinstance(Remembered.read(text), Remembered)
-    assert decide(Remembered.read(text), THINGS[0], NOW).tells
+    assert is_due(Remembered.read(text), MISP, NOW)
 
 
 def test_what_was_told_in_the_future_counts_as_unknown():
-    assert decide(Remembered({THINGS[0]: NOW + 1}), THINGS[0], NOW).tells
+    assert is_due(Remembered({MISP.thing: NOW + 1}), MISP, NOW)
+    assert is_due(Remembered().claiming(MISP.thing, NOW + 1), MISP, NOW)
+
+
+def test_who_is_killed_while_it_tells_has_told_nobody():
+    claimed = Remembered().claiming(MISP.thing, NOW)
+    assert not is_due(claimed, MISP, NOW + 1), "another process tells it"
+    assert is_due(claimed, MISP, NOW + LONGEST_TELLING)
+    assert is_due(claimed, News("a guard"), NOW + 1)
+
+
+def test_a_run_that_is_killed_while_it_tells_has_claimed_and_told_nothing(box, tmp_path):
+    arrived, silence = threading.Event(), threading.Event()
+    fail(box)
+    with WireServer(lambda _: arrived.set() or silence.wait(TIMEOUT) or answer()) as server:
+        host = Host(box, tmp_path, **notifying(server))
+        with host.start() as process:
+            assert arrived.wait(TIMEOUT)
+            process.kill()
+            process.communicate(timeout=TIMEOUT)
+        silence.set()
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as ledger:
+        [(text,)] = ledger.execute("SELECT value FROM about WHERE name LIKE 'told: %'")
+    memory = Remembered.read(text)
+    assert (list(memory.told), len(memory.claimed)) == ([], 1)
+
+
+def test_a_run_that_is_no_good_one_does_not_end_that_none_came():
+    late = endings_of({"destinations": [known(last_good_run=None)], "not_in_ledger": [], "max_age_hours": 26}, WATCH)
+    memory = Remembered().having_told(messages.news_of(late[0]), NOW)
+    assert not is_due(memory, messages.news_of(Ending("a", 1)), NOW)
+    assert is_due(memory, messages.news_of(Ending("a", 0)), NOW)
+    assert is_due(memory, messages.news_of(Ending("a", None)), NOW)
+    failed = Remembered().having_told(MISP, NOW)
+    assert is_due(failed, messages.news_of(Ending("a", 1)), NOW)
 
 
 @pytest.fixture
@@ -245,17 +286,30 @@ def settings(ledger_url, make_settings, tmp_path):
 
 def test_of_many_at_once_one_tells(settings):
     with ThreadPoolExecutor(6) as pool:
-        claims = list(pool.map(lambda _: Memory(settings).claim("notify x", THINGS[0], NOW), range(6)))
+        claims = list(pool.map(lambda _: Memory(settings).claim("notify x", MISP, NOW), range(6)))
     assert sum(claim is not None for claim in claims) == 1
 
 
 def test_a_claim_that_is_taken_back_is_none(settings):
-    take_back = Memory(settings).claim("notify x", THINGS[0], NOW)
-    assert Memory(settings).claim("notify x", THINGS[0], NOW) is None
-    take_back()
-    assert Memory(settings).claim("notify x", THINGS[0], NOW)
-    assert Memory(settings).claim("notify x", WELL, NOW)
-    assert Memory(settings).claim("notify x", WELL, NOW) is None
+    claim = Memory(settings).claim("notify x", MISP, NOW)
+    assert Memory(settings).claim("notify x", MISP, NOW) is None
+    claim.take_back()
+    again = Memory(settings).claim("notify x", MISP, NOW)
+    other = Memory(settings).claim("notify x", News("a guard"), NOW)
+    other.take_back()
+    again.keep()
+    assert Memory(settings).claim("notify x", MISP, NOW + QUIET - 1) is None, "another thing changed nothing of it"
+    Memory(settings).claim("notify x", News(WELL), NOW).keep()
+    assert Memory(settings).claim("notify x", News(WELL), NOW) is None
+
+
+def test_a_ledger_that_says_nothing_keeps_no_message_back(settings, monkeypatch):
+    silence = threading.Event()
+    monkeypatch.setattr("helpers.commands.monitoring.told.memory.PATIENCE", 0.01)
+    monkeypatch.setattr("helpers.ledger.Told.told", lambda self, name: silence.wait(TIMEOUT) and "")
+    Memory(settings).claim("notify x", MISP, NOW).keep()
+    assert Memory(settings).claim("notify x", MISP, NOW) is None, "the file remembers"
+    silence.set()
 
 
 def test_a_file_of_many_at_once_keeps_the_first(tmp_path):
@@ -298,7 +352,7 @@ def known(**changes):
 )
 def test_how_it_stands_is_told_as_a_run_tells_it(changes, cause):
     answer = {"destinations": [known(**changes)], "not_in_ledger": ["b"], "max_age_hours": 2}
-    first, second = endings_of(answer, Watch(1_790_000_000))
+    first, second = endings_of(answer, WATCH)
     assert (cause in first.cause) if cause else first.is_well
     assert RED not in first.cause
     assert (second.name, second.is_well) == ("b", False)
@@ -321,7 +375,7 @@ def test_status_names_the_cause_that_the_run_named(report):
     cause = problems_of(report)[0].text if report.exit_code else ""
     stored = {**report.outline(), "exit_code": report.exit_code, "cause": cause}
     answer = {"destinations": [known(last_run=stored)], "not_in_ledger": [], "max_age_hours": None}
-    [told_by_status] = endings_of(answer, Watch(1_790_000_000))
+    [told_by_status] = endings_of(answer, WATCH)
     [told_by_run] = ending_of(report, "a").parts
     assert told_by_status.cause == told_by_run.cause
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from helpers.commands.explain.ledger_view import Json
     from helpers.sync import Report
 
-_LATE = "there was no good run in the last {}: is cron still there, and what does the log say?"
+_NO_GOOD_RUN = "there was no good run in the last "
+_LATE = f"{_NO_GOOD_RUN}{{}}: is cron still there, and what does the log say?"
 _CUT_OFF = "a run did not come to its end: it was cut off (kill, no memory left, a full disk, a reboot)"
 _WELL = (ExitCode.DONE, ExitCode.UNFINISHED)
 
@@ -43,6 +44,10 @@ class Ending:
     def is_well(self) -> bool:
         """Whether it did what a run does, even where something was rejected or is pending."""
         return not self.cause
+
+    def ends(self, cause: str) -> bool:
+        """Whether what was wrong is over now; a run that ended with 1 is no good one, which is what was waited for."""
+        return self.is_well and not (self.exit_code == ExitCode.UNFINISHED and cause.startswith(_NO_GOOD_RUN))
 
 
 @dataclass(frozen=True)

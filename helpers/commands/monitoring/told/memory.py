@@ -5,13 +5,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from queue import Empty, Queue
+from typing import Protocol, TypeVar
 
-from helpers.commands.monitoring.told.due import Remembered, decide
+from helpers.commands.monitoring.told.due import News, Remembered, is_due
 from helpers.errors import LedgerError
 from helpers.files import open_private
 from helpers.ledger import Told
@@ -19,6 +21,13 @@ from helpers.settings import Settings
 
 FILE = "told.json"
 _MOST_BYTES = 1_048_576
+# So many seconds the ledger is waited for, of the ten that all may take: the message is to go out in the rest.
+PATIENCE = 3.0
+_SILENT = "the ledger does not answer"
+# Each try is lost to another process that changed the same text, and so is one that has got on.
+_MOST_TRIES = 10
+
+Answer = TypeVar("Answer")
 
 
 class Store(Protocol):
@@ -77,25 +86,28 @@ class Memory:
     """What was told of each destination; several processes, on several hosts with a PostgreSQL, share it."""
 
     def __init__(self, settings: Settings) -> None:
-        self._ledger = Told(settings.ledger_url)
+        self._ledger = _Patient(Told(settings.ledger_url))
         self._file = ToldFile(settings.state_path / FILE) if settings.has_state_path else None
 
-    def claim(self, name: str, thing: str, now: int) -> Callable[[], None] | None:
-        """Note that a thing is told now; return what takes the note back, or None where it must not be told.
+    def claim(self, name: str, news: News, now: int) -> Claim | None:
+        """Note that news is told now; return None where it must not be told.
 
         So of two processes one tells. Where nothing can be remembered it is told each time: better than never.
         """
-        in_ledger = self._in_ledger(name)
-        in_file = self._in_file(name)
-        decision = decide(Remembered.read(in_ledger or "").and_also(Remembered.read(in_file)), thing, now)
-        if not decision.tells:
+        in_ledger, in_file = self._in_ledger(name), self._in_file(name)
+        before = Remembered.read(in_ledger or "").and_also(Remembered.read(in_file))
+        if not is_due(before, news, now):
             return None
-        after = decision.after.stored()
-        if in_ledger is not None:
-            return self._claimed(self._ledger, name, in_ledger, after) and self._without_file(name, in_ledger, in_file)
-        if self._file is None:
-            return lambda: None
-        return self._claimed(self._file, name, in_file, after)
+        store, text = (self._file, in_file) if in_ledger is None else (self._ledger, in_ledger)
+        if store is None:
+            return Claim(None, name, news, now)
+        try:
+            kept = store.keep_told(name, before.claiming(news.thing, now).stored(), instead_of=text)
+        except (OSError, LedgerError):
+            return Claim(None, name, news, now)
+        if kept and in_file and store is self._ledger:  # which has what the file had
+            self._forget_file(name, in_file)
+        return Claim(store, name, news, now) if kept else None
 
     def _in_ledger(self, name: str) -> str | None:
         """Return what the ledger has; None where it cannot be used, or is not there."""
@@ -112,27 +124,77 @@ class Memory:
             return self._file.told(name) if self._file else ""
         return ""
 
-    def _claimed(self, store: Store, name: str, before: str, after: str) -> Callable[[], None] | None:
+    def _forget_file(self, name: str, text: str) -> None:
+        with suppress(OSError):
+            if self._file:
+                self._file.keep_told(name, "", instead_of=text)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That this process tells some news, from ``now`` on, as a store has it; None remembers nothing."""
+
+    store: Store | None
+    name: str
+    news: News
+    now: int
+
+    def keep(self) -> None:
+        """Remember that it was told."""
+        self._change(lambda known: known.having_told(self.news, self.now))
+
+    def take_back(self) -> None:
+        """Remember that nobody was told."""
+        self._change(lambda known: known.without_claim(self.news.thing))
+
+    def _change(self, change: Callable[[Remembered], Remembered]) -> None:
+        """Change what is remembered, which other processes may do as well; where it cannot be, the claim ends."""
+        if self.store:
+            with suppress(OSError, LedgerError):
+                _changed(self.store, self.name, change)
+
+
+def _changed(store: Store, name: str, change: Callable[[Remembered], Remembered]) -> bool:
+    """Change what is remembered under a name; return whether it could be done. Raises OSError and LedgerError."""
+    for _ in range(_MOST_TRIES):
+        text = store.told(name)
+        if store.keep_told(name, change(Remembered.read(text)).stored(), instead_of=text):
+            return True
+    return False
+
+
+@dataclass
+class _Patient:
+    """The ledger, for which nobody waits long: it may be what failed. Raises LedgerError, and then at once."""
+
+    ledger: Told
+    is_silent: bool = False
+
+    def told(self, name: str) -> str:
+        """Return the text under a name; empty where there is none."""
+        return self._within_time(lambda: self.ledger.told(name))
+
+    def keep_told(self, name: str, value: str, *, instead_of: str) -> bool:
+        """Keep a text, unless another process has kept another one since."""
+        return self._within_time(lambda: self.ledger.keep_told(name, value, instead_of=instead_of))
+
+    def _within_time(self, ask: Callable[[], Answer]) -> Answer:
+        if self.is_silent:
+            raise LedgerError(_SILENT)
+        answers: Queue[Answer | Exception] = Queue()
+        threading.Thread(target=_answer, args=(ask, answers), daemon=True).start()
         try:
-            kept = store.keep_told(name, after, instead_of=before)
-        except (OSError, LedgerError):
-            return lambda: None
-        return (lambda: _put_back(store, name, before, after)) if kept else None
-
-    def _without_file(self, name: str, in_ledger: str, in_file: str) -> Callable[[], None]:
-        """Let the file forget what the ledger remembers from now on; taken back, both have what they had."""
-        after = self._in_ledger(name) or ""
-        if self._file and in_file:
-            _put_back(self._file, name, "", in_file)
-
-        def take_back() -> None:
-            _put_back(self._ledger, name, in_ledger, after)
-            if self._file and in_file:
-                _put_back(self._file, name, in_file, "")
-
-        return take_back
+            answer = answers.get(timeout=PATIENCE)
+        except Empty:
+            self.is_silent = True
+            raise LedgerError(_SILENT) from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
-def _put_back(store: Store, name: str, before: str, after: str) -> None:
-    with suppress(OSError, LedgerError):
-        store.keep_told(name, before, instead_of=after)
+def _answer(ask: Callable[[], Answer], answers: Queue[Answer | Exception]) -> None:
+    try:
+        answers.put(ask())
+    except Exception as error:  # it is raised again where the answer is waited for
+        answers.put(error)

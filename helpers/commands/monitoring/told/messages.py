@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from helpers.commands.monitoring.told.delivery import LONGEST, MOST_WORDS, Delivery
-from helpers.commands.monitoring.told.due import WELL
+from helpers.commands.monitoring.told.due import News
 from helpers.commands.monitoring.told.ending import Ending
 from helpers.commands.monitoring.told.memory import Memory
 from helpers.commands.monitoring.told.words import Sender, message_of
@@ -21,7 +21,7 @@ _INSTALL = (
 )
 _NOT_DELIVERED = "it did not take the message"
 _NO_ADDRESS = "it is no address that apprise knows"
-# What is left of the time, in seconds, for taking back what was remembered of a message that nobody got.
+# What is left of the time, in seconds, for remembering whether the message was taken.
 _LAST = 1.0
 
 
@@ -40,6 +40,11 @@ def keys_of(settings: Settings) -> dict[str, str]:
     }
 
 
+def news_of(part: Ending) -> News:
+    """Return what there is to tell of a destination, in what it is remembered by."""
+    return News(part.cause, part.ends)
+
+
 def tell(settings: Settings, parts: Sequence[Ending], sender: Sender) -> list[Delivery]:
     """Begin to tell what is new of these destinations; nothing where nobody is to be told."""
     if not (settings.notify and parts):
@@ -52,21 +57,16 @@ def _tell_what_is_new(settings: Settings, parts: Sequence[Ending], sender: Sende
     """Tell what is new and return what went wrong; what nobody got is not remembered as told."""
     until = time.monotonic() + LONGEST - _LAST
     memory, keys, now = Memory(settings), keys_of(settings), int(time.time())
-    claims = [(part, memory.claim(keys.get(part.name, part.name), part.cause or WELL, now)) for part in parts]
-    new = [part for part, claim in claims if claim]
+    claims = [memory.claim(keys.get(part.name, part.name), news_of(part), now) for part in parts]
+    new = [part for part, claim in zip(parts, claims, strict=True) if claim]
     if not new:
         return ""
     title, body = message_of(new, sender)
     sent = [Delivery(f"notify[{n}]", partial(_send, address, title, body)) for n, address in enumerate(settings.notify)]
     troubles = [f"{told.setting}: {trouble}" for told in sent if (trouble := told.trouble(until))]
-    if len(troubles) == len(sent):
-        _take_back([claim for _, claim in claims if claim])
+    for claim in filter(None, claims):
+        claim.take_back() if len(troubles) == len(sent) else claim.keep()
     return "; ".join(troubles)
-
-
-def _take_back(claims: Sequence[Callable[[], None]]) -> None:
-    for take_back in claims:
-        take_back()
 
 
 def _send(address: str, title: str, body: str) -> str:
