@@ -8,6 +8,7 @@ import pytest
 
 from helpers.commands.monitoring import files
 from helpers.commands.monitoring.files import write_files
+from helpers.commands.monitoring.metrics import write_metrics
 from helpers.commands.monitoring.report import write_report
 from helpers.errors import OutputError
 from helpers.ledger.runs import RunRecord
@@ -54,7 +55,7 @@ def test_a_ledger_with_nothing_to_draw_has_sentences_in_place_of_charts(settings
     fill(settings, runs)
     write_report(settings, page, NOW)
     text = page.read_text(encoding="utf-8")
-    said = "There was one run so far." if runs else "The ledger has no run of this destination yet."
+    said = "All of it is of one moment so far." if runs else "The ledger has no run of this destination yet."
     assert said in text and 'd1-live-title"' not in text
 
 
@@ -74,6 +75,20 @@ def test_what_cannot_be_written_leaves_the_page_that_was_there(settings, tmp_pat
     with pytest.raises(OutputError, match="symbolic link"):
         write_report(settings, link, NOW)
     assert not (tmp_path / "elsewhere.html").exists()
+
+
+@pytest.mark.parametrize("write", [write_report, write_metrics])
+def test_a_slip_does_not_cost_the_settings_or_the_ledger(settings, tmp_path, write):
+    fill(settings)
+    for other in (b"misp_key = 'x'\n", b"SQLite format 3\x00", b"# a config.py", "ä".encode("utf-16")):
+        path = tmp_path / "other"
+        path.write_bytes(other)
+        with pytest.raises(OutputError, match="was not written by this command, so it stays"):
+            write(settings, path, NOW)
+        assert path.read_bytes() == other
+        path.write_bytes(b"")
+        write(settings, path, NOW)
+        write(settings, path, NOW)
 
 
 def test_nothing_is_written_where_no_setting_names_a_file(settings, tmp_path):
