@@ -23,6 +23,7 @@ from helpers.log import redact
 from tests.commands.monitoring.page.answers import (
     DAY,
     EMPTY,
+    LONG,
     NOW,
     PAGES,
     destination,
@@ -90,6 +91,7 @@ def test_what_others_say_is_text_wherever_it_stands(words):
 def test_secrets_are_not_in_a_page():
     redact.add(["a-secret-in-words"])
     assert "a-secret-in-words" not in page(told("Microsoft said a-secret-in-words"))
+    assert "a-secret" not in page(told("x" * 490 + " a-secret-in-words"))
 
 
 @pytest.mark.parametrize("make", PAGES.values(), ids=PAGES)
@@ -111,8 +113,10 @@ def test_a_page_needs_nothing_and_runs_nothing(make):
     ("made", "words"),
     [
         (destination(0, holdings=EMPTY), "The ledger has no run of this destination yet."),
-        (destination(1), "There was one run so far."),
-        (destination([run(0, live={}), run(1, live={})]), "No indicator was live at the end of any run."),
+        (destination(1), "All of it is of one moment so far."),
+        (destination([run(0), run(0)]), "All of it is of one moment so far."),
+        (destination([run(0, live={}), run(1, live={})]), "No indicator was live at the end of any run until now."),
+        (destination([run(-9)]), "No indicator was live at the end of any run until now."),
         (destination(holdings=EMPTY), "No live indicator ends in the next 30 days."),
         (destination(holdings=EMPTY), "No event is held."),
         (failed(), "was cut off. What it did by then is in the ledger"),
@@ -137,7 +141,7 @@ def test_every_reason_for_skipping_has_its_words_and_what_to_do():
 
 def test_a_failed_run_does_not_count_as_nothing_live():
     rows = [run(0, exit_code=3, live={}), run(1, live={"url": 5}), run(2, live={})]
-    assert [one.live for one in over_time.counted_runs(rows)] == [{}, {"url": 5}]
+    assert [one.live for one in over_time.counted_runs(rows, NOW)] == [{}, {"url": 5}]
 
 
 def test_several_destinations_have_their_sum_an_overview_and_a_section_each():
@@ -145,6 +149,52 @@ def test_several_destinations_have_their_sum_an_overview_and_a_section_each():
     seen = "".join(Structure(text).texts)
     assert "3,000" in seen and "All 3 destinations together" in seen
     assert [f'id="d{number}"' in text for number in (1, 2, 3, 4)] == [True, True, True, False]
+
+
+def in_trouble(name, words):
+    """A destination where everything that others say is long."""
+    rows = [run(number, exit_code=4, cause=words[:300], rejected=1_234, pending=55, again=2) for number in range(30)]
+    reasons = {f"{number} {words}": 3 for number in range(5)}
+    last = {"at": rows[0]["at"], "exit_code": 4, "failure": words, "warnings": [f"{n} {words}" for n in range(40)]}
+    known = holdings([f"{name}{n}" for n in range(40)], skips={skip.name: 5 for skip in Skip})
+    more = {"rejections": reasons, "leaving_reasons": reasons, "last_run": last, "seconds_ago": 9}
+    return destination(rows, name=name, holdings=known, **more)
+
+
+def test_what_others_say_is_cut_short_before_a_page_gets_too_large():
+    text = page(*(in_trouble(f"site-{number}", "words of Microsoft " * 25) for number in range(16)))
+    assert len(text.encode()) < 1_000_000 and 'id="d16"' in text
+    assert "36 more warnings: the log has all of them." in text
+
+
+def test_of_more_destinations_than_a_page_holds_there_is_the_overview():
+    text = page(*(in_trouble(f"{LONG}<{number}", "<&>'" * 125) for number in range(60)))
+    assert len(text.encode()) < 1_000_000
+    assert "too many destinations for a section each" in text and f"{LONG}&lt;59" in text and 'id="d1"' not in text
+
+
+def test_sums_are_of_the_destinations_of_the_settings_as_the_verdict_is():
+    left = destination(
+        name="", workspace="left", in_settings=False, live=9_000_000, last_good_run=moment(NOW - 99 * DAY)
+    )
+    seen = "".join(Structure(page(destination(name="ours", live=1_000), left, not_in_ledger=["late"])).texts)
+    together = seen.partition("Destinations")[0]
+    assert "1,000" in together and "9,000,000" not in together and "99 days" not in together
+    assert "Those of the settings alone." in together and "late" in seen.partition("Destinations")[2]
+    assert "Workspace left" in seen
+    assert "9,000,000" in page(left) and "9,000,000" in page(left, left)
+
+
+def test_a_run_of_the_future_does_not_stretch_the_time_in_a_chart():
+    text = page(destination([run(-30_000), *(run(number) for number in range(5))]))
+    assert "Indicators from 2026-11-25 to 2026-11-29" in text
+
+
+def test_why_the_last_run_failed_is_one_sentence():
+    words = "the key is refused. Make another one."
+    last = {"at": run(0)["at"], "exit_code": 4, "failure": words}
+    text = page(destination(last_run=last, seconds_ago=7))
+    assert "Microsoft failed: the key is refused. Make another one.<" in text
 
 
 def test_a_page_of_fifty_destinations_stays_below_one_megabyte():

@@ -25,10 +25,14 @@ class Counted:
     live: Mapping[str, int]
 
 
-def counted_runs(runs: Sequence[Json]) -> list[Counted]:
-    """Return what was live at each run's end, the first one first; a run that came to nothing did not count it."""
+def counted_runs(runs: Sequence[Json], now: int) -> list[Counted]:
+    """Return what was live at each run's end, the first one first; a run that came to nothing did not count it.
+
+    What is later than ``now``, in seconds since 1970, was written by a clock that was ahead: nobody knows when it was.
+    """
     known = [run for run in runs if run["live"] or run["exit_code"] in (ExitCode.DONE, ExitCode.UNFINISHED)]
-    return sorted((Counted(seconds_of(run["at"]), run["live"]) for run in known), key=lambda counted: counted.at)
+    counted = (Counted(seconds_of(run["at"]), run["live"]) for run in known)
+    return sorted((one for one in counted if one.at <= now), key=lambda one: one.at)
 
 
 def kinds_of(counted: Sequence[Counted], number: int) -> list[str]:

@@ -43,7 +43,7 @@ _TLP = {"white": "TLP:CLEAR (white)", "green": "TLP:GREEN", "amber": "TLP:AMBER"
 
 
 class Most(NamedTuple):
-    """How much of each thing is shown of a destination; the more destinations, the less."""
+    """How much of each thing is shown of a destination, and how many letters of a sentence."""
 
     points: int = 90
     kinds: int = 6
@@ -51,13 +51,15 @@ class Most(NamedTuple):
     rows: int = 30
     held: int = 100
     days: int = 1  # of what expires, in one bar
+    letters: int = 500
 
 
-def most_of(destinations: int) -> Most:
-    """Return how much is shown of each of so many destinations, so that a page of 50 stays below 1 MB."""
-    if destinations <= 5:
-        return Most()
-    return Most(48, 6, 20, 10, 20) if destinations <= 15 else Most(12, 4, 6, 4, 4, 5)
+_LESS_AND_LESS = (Most(), Most(48, 6, 20, 10, 20, 1, 300), Most(12, 4, 6, 4, 4, 5, 160), Most(12, 3, 3, 2, 2, 10, 160))
+
+
+def mosts_of(destinations: int) -> Sequence[Most]:
+    """Return how much is shown of each of so many destinations, then what to do with where that is too much."""
+    return _LESS_AND_LESS[0 if destinations <= 5 else 1 if destinations <= 15 else 2 :]
 
 
 def parts_of(destination: Json, name: str, most: Most, watch: Watch) -> Iterator[Part]:
@@ -81,15 +83,15 @@ def parts_of(destination: Json, name: str, most: Most, watch: Watch) -> Iterator
 
 def _live(runs: Sequence[Json], name: str, most: Most, watch: Watch) -> Part:
     title = "Live over time"
-    known = over_time.counted_runs(runs)
+    known = over_time.counted_runs(runs, watch.now)
     kinds = over_time.kinds_of(known, most.kinds)
     if not kinds:
-        return Part(title, [_no_runs(runs) or "No indicator was live at the end of any run."], size="half")
+        return Part(title, [_no_runs(runs) or "No indicator was live at the end of any run until now."], size="half")
     last = over_time.by_kind(known[-1], kinds)
     legend = [Layer(place, _kind(kind), f"{last[place]:,}") for place, kind in enumerate(kinds)]
     numbers = _live_table(thinned(known, most.runs), kinds, watch)
     if known[0].at == known[-1].at:
-        words = "There was one run so far. From the second on, a chart shows here how it goes up and down."
+        words = "All of it is of one moment so far. From the next run on, a chart shows how it goes up and down."
         return Part(title, [words], table=numbers, size="half")
     even = over_time.evenly(known, most.points)
     layers = [list(layer) for layer in zip(*(over_time.by_kind(one, kinds) for one in even), strict=True)]
@@ -126,7 +128,8 @@ def _done(runs: Sequence[Json], name: str, watch: Watch) -> Part:
             continue
         told = f"{counted(len(values), 'run', 'runs')}, the last one on the right: {sum(values):,} {what} in all."
         charts.append(Chart(bars(Said(f"{name}-{what}", what, told), values, labels, LOW), f"{what}: {sum(values):,}"))
-    words = f"What Microsoft took and did not take in the last {counted(len(runs), 'run', 'runs')}. Each chart has its "
+    last = f"the last {len(runs)} runs" if len(runs) > 1 else "the last run"
+    words = f"What Microsoft took and did not take in {last}, one bar for each. Each chart has its "
     return Part(title, [f"{words}own scale; the numbers stand under “Last runs”."], charts=charts, size="half")
 
 
