@@ -47,6 +47,9 @@ SEVERAL = (
 OF_SEVERAL = re.compile(rf" (?:(?!with)[a-z-]+ )?(?:{SEVERAL})\b")
 # What is certainly more than one, and what is counted where a word is no count: as they stand before the word.
 NEVER_ONE = {
+    "24 * together",
+    "len(days)",
+    "len(destinations)",
     "len(group)",
     "len(names)",
     "len(ours)",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from helpers.commands.monitoring.moments import Watch, seconds_of
 from helpers.commands.monitoring.report.blocks import Tile
 from helpers.indicators import DAY
+from helpers.text import counted
 
 if TYPE_CHECKING:
     from helpers.commands.explain.ledger_view import Json
@@ -49,5 +50,5 @@ def _credential(destinations: Sequence[Json], watch: Watch) -> Iterator[Tile]:
     if ends := [moment for destination in destinations if (moment := destination.get("credential_ends"))]:
         first = min(map(seconds_of, ends))
         days = (first - watch.now) // DAY
-        words = f"in {days:,} days" if days >= 0 else "it has expired"
+        words = f"in {counted(days, 'day', 'days')}" if days >= 0 else "it has expired"
         yield Tile("credential", watch.day(first), words, "plain" if days >= _SOON else "odd" if days >= 0 else "bad")

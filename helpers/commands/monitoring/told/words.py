@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from helpers.commands.monitoring.told.ending import Ending
+from helpers.text import counted
 
 # No receiver takes more lines of a message well; a run may have hundreds of destinations.
 _MOST_SHOWN = 20
@@ -38,7 +39,7 @@ def body_of(parts: Sequence[Ending], sender: Sender) -> str:
     ordered = sorted(parts, key=lambda part: part.is_well)
     lines = [_line(part) for part in ordered[:_MOST_SHOWN]]
     if more := len(ordered) - _MOST_SHOWN:
-        lines += [f"and {more:,} more destinations"] if more > 0 else []
+        lines += [f"and {counted(more, 'more destination', 'more destinations')}"] if more > 0 else []
     return "\n".join([title_of(parts), *lines, *sender.lines(), ""])
 
 
