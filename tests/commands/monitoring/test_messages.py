@@ -312,6 +312,16 @@ def test_a_ledger_that_says_nothing_keeps_no_message_back(settings, monkeypatch)
     silence.set()
 
 
+def test_where_there_is_no_place_for_a_ledger_it_is_told_each_time(settings, monkeypatch):
+    def none(_):
+        raise SettingsError(["state_dir is not set, and there are two ledgers."])
+
+    monkeypatch.setattr(type(settings), "ledger_url", property(none))
+    monkeypatch.setattr(type(settings), "has_state_path", False)
+    for _ in range(2):
+        Memory(settings).claim("notify x", MISP, NOW).keep()
+
+
 def test_a_file_of_many_at_once_keeps_the_first(tmp_path):
     file = ToldFile(tmp_path / FILE)
     with ThreadPoolExecutor(6) as pool:
@@ -386,6 +396,11 @@ def test_addresses_are_secrets(make_settings):
     assert TOKEN in list(notify_secrets(address))
     settings = make_settings(notify=[address])
     assert TOKEN in settings.secret_values() and TOKEN not in repr(settings)
+    keys = list(
+        notify_secrets("sendgrid://SG.abcdefGHIJKLmnop2.q1:me@sub-domain-of-length.example.org/soc@example.org")
+    )
+    assert "SG.abcdefGHIJKLmnop2.q1" in keys
+    assert not {"sub-domain-of-length.example.org", "example.org"} & {*keys}
 
 
 @pytest.mark.parametrize("named", ["misp2sentinel", "MISP2Sentinel", "sentinel"])

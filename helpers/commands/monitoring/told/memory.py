@@ -14,7 +14,7 @@ from queue import Empty, Queue
 from typing import Protocol, TypeVar
 
 from helpers.commands.monitoring.told.due import News, Remembered, is_due
-from helpers.errors import LedgerError
+from helpers.errors import LedgerError, SettingsError
 from helpers.files import open_private
 from helpers.ledger import Told
 from helpers.settings import Settings
@@ -86,7 +86,7 @@ class Memory:
     """What was told of each destination; several processes, on several hosts with a PostgreSQL, share it."""
 
     def __init__(self, settings: Settings) -> None:
-        self._ledger = _Patient(Told(settings.ledger_url))
+        self._ledger = _ledger_of(settings)
         self._file = ToldFile(settings.state_path / FILE) if settings.has_state_path else None
 
     def claim(self, name: str, news: News, now: int) -> Claim | None:
@@ -111,6 +111,8 @@ class Memory:
 
     def _in_ledger(self, name: str) -> str | None:
         """Return what the ledger has; None where it cannot be used, or is not there."""
+        if self._ledger is None:
+            return None
         try:
             text = self._ledger.told(name)
             if text or self._ledger.keep_told(name, "", instead_of=""):
@@ -191,6 +193,14 @@ class _Patient:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+def _ledger_of(settings: Settings) -> _Patient | None:
+    """Return the ledger; None where the settings find no place for it, which is what there is to tell then."""
+    try:
+        return _Patient(Told(settings.ledger_url))
+    except SettingsError:
+        return None
 
 
 def _answer(ask: Callable[[], Answer], answers: Queue[Answer | Exception]) -> None:

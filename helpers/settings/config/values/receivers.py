@@ -11,7 +11,7 @@ EXIT_CODE, DESTINATION = "{exit_code}", "{destination}"
 PLACEHOLDERS = (EXIT_CODE, DESTINATION)
 # From so many characters on, a part of an address is a token and no word: an id of Healthchecks has 36, a key 22.
 _SHORTEST_TOKEN = 16
-# Tokens in apprise's addresses are shorter; what has a dot is a host.
+# Tokens in apprise's addresses are shorter.
 _SHORTEST_NOTIFY = 8
 # What this program is called stands in paths and commands; as a topic or a sender it is guessed, and no secret.
 _OWN_NAME = "misp2sentinel"
@@ -63,8 +63,14 @@ def notify_secrets(address: str) -> Iterator[str]:
     """Yield what of an address of apprise is secret: all of it, and each part that may be a token or a password."""
     yield address
     for part in re.split(r"[/?&=:@]+", address.partition("://")[2]):
-        if len(part) >= _SHORTEST_NOTIFY and "." not in part and part.lower() not in _OWN_NAME:
+        if len(part) >= _SHORTEST_NOTIFY and _is_no_host(part) and part.lower() not in _OWN_NAME:
             yield from dict.fromkeys((part, unquote(part)))
+
+
+def _is_no_host(part: str) -> bool:
+    """Say whether a part is no host: it has no dot, or a long piece with capital letters, as keys and tokens do."""
+    pieces = part.split(".")
+    return len(pieces) == 1 or any(len(piece) >= _SHORTEST_TOKEN and piece != piece.lower() for piece in pieces)
 
 
 def _split(value: str) -> SplitResult:
