@@ -63,6 +63,8 @@ Try, from another terminal:
 
   {command}
   {command} explain c2.loader.example
+  {command} status
+  {command} report {page}  # and open it in a browser
   {command} share --to-ids --publish {story}
   rm {ledger}*  # as if it were lost; adopt fills it again from Azure:
   {command} adopt
@@ -88,6 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
         command = shlex.join([sys.executable, str(SCRIPT), "--config", str(config)])
         ledger = shlex.quote(str(directory / STATE / LEDGER))
         places = {"ca_file": shlex.quote(box.ca_file), "ledger": ledger, "story": shlex.quote(str(STORY))}
+        places["page"] = shlex.quote(str(directory / "report.html"))
         print(ADVICE.format(box=box, command=command, **places), flush=True)
         _wait()
     return 0
