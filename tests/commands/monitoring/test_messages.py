@@ -7,6 +7,7 @@ import sqlite3
 import ssl
 import threading
 import time
+from pathlib import Path
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -200,8 +201,10 @@ def test_what_cannot_be_told_is_an_error_of_the_settings(box, tmp_path, argument
 def test_a_missing_package_is_named_with_what_installs_it(make_settings, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     messages.require(make_settings())
-    with pytest.raises(SettingsError, match=r"pip install -r requirements-notify\.txt"):
+    with pytest.raises(SettingsError, match=r"pip install -r requirements-notify\.txt in /.*\.$") as refused:
         messages.require(make_settings(notify=["json://localhost/x"]))
+    place = Path(str(refused.value).rstrip(".").rpartition(" in ")[2])
+    assert (place / "requirements-notify.txt").is_file()
 
 
 # --- how often ---------------------------------------------------------------------------------------

@@ -14,10 +14,11 @@ from helpers.commands.monitoring.told.ending import Ending
 from helpers.commands.monitoring.told.memory import Memory
 from helpers.commands.monitoring.told.words import Sender, message_of
 from helpers.errors import SettingsError
-from helpers.settings import Settings
+from helpers.settings import DEFAULT_CONFIG, Settings
 
 _INSTALL = (
-    "notify needs a package that is not installed (apprise): run .venv/bin/pip install -r requirements-notify.txt."
+    "notify needs a package that is not installed (apprise): run .venv/bin/pip install -r requirements-notify.txt "
+    f"in {DEFAULT_CONFIG.parent}."
 )
 _NOT_DELIVERED = "it did not take the message"
 _NO_ADDRESS = "it is no address that apprise knows"
