@@ -7,9 +7,9 @@ import sqlite3
 import ssl
 import threading
 import time
-from pathlib import Path
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import trustme

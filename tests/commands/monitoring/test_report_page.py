@@ -280,6 +280,10 @@ def test_runs_of_one_day_are_told_apart_by_their_time():
     assert not any(f">{time}<" in nightly for time in times)
 
 
+def test_the_page_says_that_it_does_not_age():
+    assert "It knows nothing of what came later." in page(destination())
+
+
 def test_a_failed_run_says_once_who_failed():
     shown = page(destination([run(0, exit_code=3, cause="MISP failed: the key is refused"), run(1)]))
     assert "MISP failed: the key is refused" in shown and "MISP failed: MISP failed" not in shown
