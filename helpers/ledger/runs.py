@@ -19,6 +19,7 @@ MOST_OF_EVENTS = 100
 # The last ones stay whatever the clock says, which may be wrong.
 STAY_ANYWAY = 14
 LONGEST_CAUSE = 300
+_END_OF_TIME = 253_402_300_800  # the year 10000
 _LONGEST_VERSION = 30
 
 
@@ -80,7 +81,7 @@ class RunRecord:
         return json.dumps({name: value for name, value in known.items() if value}, ensure_ascii=False)
 
     @classmethod
-    def of_row(cls, at: int, kind: str, text: Any) -> RunRecord:
+    def of_row(cls, at: Any, kind: str, text: Any) -> RunRecord:
         """Read a row; what is of another form in it than any version writes counts as never noted."""
         try:
             stored = json.loads(text)
@@ -88,7 +89,7 @@ class RunRecord:
             stored = None
         known = stored if isinstance(stored, dict) else {}
         values = {name: known[name] for name, like in _IN_TEXT.items() if name in known and like(known[name])}
-        return cls(at, RunKind(kind) if kind in set(RunKind) else RunKind.PLAIN, **values)
+        return cls(at if _is_moment(at) else 0, RunKind(kind) if kind in set(RunKind) else RunKind.PLAIN, **values)
 
 
 def outlived(rows: Iterable[RunKey], now: int) -> set[int]:
@@ -116,6 +117,10 @@ def _one_a_day(newest_first: Iterable[RunKey], now: int) -> Iterable[RunKey]:
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def _is_moment(value: Any) -> bool:
+    return _is_count(value) and value < _END_OF_TIME
 
 
 def _is_seconds(value: Any) -> bool:

@@ -388,3 +388,8 @@ def test_the_first_cause_is_kept_without_secrets(site):
     (row,) = remembered(site)[1]
     assert row.exit_code == 3
     assert row.cause.startswith("MISP failed: ") and "a-word-that-is-secret" not in row.cause
+
+
+@pytest.mark.parametrize("at", ["x", None, -1, 253_402_300_800, 2**62, 1.5])
+def test_a_moment_that_is_none_counts_as_never_noted(at):
+    assert RunRecord.of_row(at, "plain", "{}").at == 0

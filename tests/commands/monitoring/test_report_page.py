@@ -186,7 +186,7 @@ def test_sums_are_of_the_destinations_of_the_settings_as_the_verdict_is():
 
 
 def test_a_run_of_the_future_does_not_stretch_the_time_in_a_chart():
-    text = page(destination([run(-30_000), *(run(number) for number in range(5))]))
+    text = page(destination([run(-30_000), run(0, at=moment(0)), *(run(number) for number in range(5))]))
     assert "Indicators from 2026-11-25 to 2026-11-29" in text
 
 

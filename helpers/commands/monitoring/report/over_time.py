@@ -28,11 +28,12 @@ class Counted:
 def counted_runs(runs: Sequence[Json], now: int) -> list[Counted]:
     """Return what was live at each run's end, the first one first; a run that came to nothing did not count it.
 
-    What is later than ``now``, in seconds since 1970, was written by a clock that was ahead: nobody knows when it was.
+    What is later than ``now``, in seconds since 1970, was written by a clock that was ahead, and 0 is what
+    cannot be read: nobody knows when it was.
     """
     known = [run for run in runs if run["live"] or run["exit_code"] in (ExitCode.DONE, ExitCode.UNFINISHED)]
     counted = (Counted(seconds_of(run["at"]), run["live"]) for run in known)
-    return sorted((one for one in counted if one.at <= now), key=lambda one: one.at)
+    return sorted((one for one in counted if 0 < one.at <= now), key=lambda one: one.at)
 
 
 def kinds_of(counted: Sequence[Counted], number: int) -> list[str]:
