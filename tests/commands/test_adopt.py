@@ -350,7 +350,7 @@ def test_a_ledger_that_is_not_empty_is_left_alone(full):
 def test_a_withdrawal_that_microsoft_did_not_answer_is_taken_up_again(full):
     full.keep(*FOREIGN)
     full.azure.faults.add(Fault("threat-intelligence-stix-objects:upload", "status", times=None))
-    assert take_over(full, withdraw_unmatched=True).exit_code == 1
+    assert take_over(full, withdraw_unmatched=True).exit_code == 4
     full.azure.faults.clear()
     assert take_over(full, withdraw_unmatched=True).withdrawals.total() == 3
     assert len(full.azure.live()) == 10, "an expired one is left as it is"

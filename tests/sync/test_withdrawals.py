@@ -46,7 +46,7 @@ def test_an_end_moved_up_that_microsoft_did_not_hear_of_is_withdrawn_when_it_com
     site.run()
     edited(site, 1, 0, last_seen=iso(site.seconds + DAY))
     site.azure.faults.add(Fault(UPLOAD_PATH, **fault))
-    assert later(site).exit_code == 1
+    assert later(site).exit_code == 4
     site.azure.faults.clear()
     assert later(site, days=2).exit_code == 0
     assert site.live() == {}
@@ -135,7 +135,7 @@ def test_a_withdrawal_without_an_answer_is_repeated_whatever_the_guard_says(make
     site.run()
     site.misp.delete(uuid(1))
     site.azure.faults.add(Fault(UPLOAD_PATH, "reset-after", times=None))
-    assert later(site, force_withdraw=True).exit_code == 1
+    assert later(site, force_withdraw=True).exit_code == 4
     site.azure.faults.clear()
     again = later(site)
     assert (again.exit_code, again.refusals) == (0, [])
