@@ -54,6 +54,7 @@ NEVER_ONE = {
     "len(names)",
     "len(ours)",
     "len(report.parts)",
+    "len(runs)",
     "len(text)",
     "length",
     "of",
