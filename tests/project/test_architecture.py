@@ -78,7 +78,8 @@ PURE = {
     *("commands.explain.advice", "commands.explain.dates", "commands.explain.state", "commands.explain.items"),
     *("commands.explain.outlook", "commands.explain.sentences", "commands.explain.lines", "commands.explain.details"),
     *("commands.init.settings_text", "commands.screen.line", "commands.run.how_far", "sync.report.problems"),
-    *("commands.run.verdict", "commands.check.result", "commands.monitoring.moments", "commands.monitoring.verdict"),
+    *("commands.run.verdict", "commands.check.result"),
+    *(f"commands.monitoring.{name}" for name in ("moments", "run_rows", "verdict")),
     *(
         f"commands.monitoring.report.{name}"
         for name in ("blocks", "charts", "contents", "glance", "over_time", "parts", "scale")

@@ -12,9 +12,9 @@ from helpers.commands.monitoring.report import over_time
 from helpers.commands.monitoring.report.blocks import Chart, Layer, Part, Share, Table
 from helpers.commands.monitoring.report.charts import LOW, Said, areas, bars
 from helpers.commands.monitoring.report.scale import at_some, once, thinned
+from helpers.commands.monitoring.run_rows import Columns, cells, columns_in_use, ended, total
 from helpers.commands.monitoring.verdict import result_of
 from helpers.indicators import DAY
-from helpers.ledger import RunKind
 from helpers.text import counted, duration
 
 if TYPE_CHECKING:
@@ -24,13 +24,12 @@ if TYPE_CHECKING:
 _LABELS = 4
 _BY_ORGANISATION = "Attributes that indicators are made of, by their event's organisation"
 _HELD_OPEN, _RUNS_OPEN = 6, 10
-_DONE: Mapping[str, tuple[str, ...]] = {
+_DONE: Columns = {
     "sent": ("accepted",),
     "withdrawn": ("withdrawn",),
     "rejected": ("rejected", "withdrawals_rejected"),
 }
-_OPTIONS = {RunKind.FULL: "--full", RunKind.UUID: "--uuid"}
-_COLUMNS: Mapping[str, tuple[str, ...]] = {
+_COLUMNS: Columns = {
     "new": ("new",),
     "changed": ("changed",),
     "renewed": ("renewed",),
@@ -122,7 +121,7 @@ def _done(runs: Sequence[Json], name: str, watch: Watch) -> Part:
     labels = _labels([seconds_of(run["at"]) for run in in_order], watch)
     charts = []
     for what, fields in _DONE.items():
-        values = [_sum(run, fields) for run in in_order]
+        values = [total(run, fields) for run in in_order]
         if not any(values):
             charts.append(Chart("", f"{what}: nothing"))
             continue
@@ -144,28 +143,18 @@ def _last_runs(runs: Sequence[Json], watch: Watch) -> Part:
     title = "Last runs"
     if not runs:
         return Part(title, [_no_runs(runs)])
-    counts = [column for column, fields in _COLUMNS.items() if any(_sum(run, fields) for run in runs)]
-    rows = [[watch.at(run["at"]), duration(run["seconds"]), *_cells(run, counts), _ending(run)] for run in runs]
+    counts = columns_in_use(runs, _COLUMNS)
+    rows = [
+        [watch.at(run["at"]), duration(run["seconds"]), *cells(run, _COLUMNS, counts), _ending(run)] for run in runs
+    ]
     words = [] if len(counts) == len(_COLUMNS) else ["What is zero in all of them has no column."]
     head, numbers = ["run", "took", *counts, "ended"], frozenset(range(1, len(counts) + 2))
     return Part(title, words, table=Table(head, rows, numbers, frozenset({0}), _RUNS_OPEN))
 
 
-def _cells(run: Json, counts: Sequence[str]) -> Iterator[str]:
-    for name in counts:
-        number = _sum(run, _COLUMNS[name])
-        yield f"{number:,}" if number else ""
-
-
 def _ending(run: Json) -> str:
-    result = result_of(run)
-    words = ", ".join(filter(None, [result, _OPTIONS.get(run["kind"], "")]))
-    cause = (run["cause"] or "").removeprefix(f"{result}: ")
-    return f"{words}: {cause}" if run["exit_code"] and cause else words
-
-
-def _sum(run: Json, fields: Sequence[str]) -> int:
-    return sum(run[name] for name in fields)
+    cause = (run["cause"] or "").removeprefix(f"{result_of(run)}: ")
+    return f"{ended(run)}: {cause}" if run["exit_code"] and cause else ended(run)
 
 
 def _no_runs(runs: Sequence[Json]) -> str:
