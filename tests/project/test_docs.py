@@ -267,7 +267,9 @@ def test_each_parameter_of_taranis_ai_has_its_row_and_its_key(tmp_path):
 def test_the_version_is_one_number():
     headings = re.findall(r"^## (\d\S*?),?(?: .*)?$", page("CHANGELOG.md"), re.MULTILINE)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    images = re.findall(r"image: \S+/misp2sentinel:(\S+)", (ROOT / "deploy" / "kubernetes.yaml").read_text())
+    images = re.findall(
+        r"image: \S+/misp2sentinel:(\S+)", (ROOT / "deploy" / "kubernetes" / "destinations.yaml").read_text()
+    )
     assert {headings[0], project["version"], *images} == {constants.VERSION}
     named = {
         version
@@ -433,9 +435,13 @@ def test_make_help_names_every_target():
     assert named == targets() - {"help", "check"}
 
 
-def test_every_page_is_reached_from_the_readme():
-    linked = set(re.findall(r"\]\(([^)#]+)", page("README.md")))
-    assert {path.relative_to(ROOT).as_posix() for path in PAGES} - {"README.md"} <= linked
+def test_every_page_is_reached_from_the_readme_or_the_front_page():
+    linked = {
+        (ROOT / name).parent.joinpath(target).resolve()
+        for name in ("README.md", "docs/index.md")
+        for target in re.findall(r"\]\(([^)#]+)", page(name))
+    }
+    assert set(PAGES) - {ROOT / "README.md"} <= linked
 
 
 def test_ci_runs_make_test_and_then_the_rest_of_the_examples():

@@ -15,7 +15,7 @@ import pytest
 from deploy.sentinel.made import files, queries
 from deploy.sentinel.templates import iso
 from deploy.sentinel.workbook import TILES
-from tests.project.sentinel.workspace import KQL, RULES, SENTINEL, TABLES, of_attributes, of_sandbox
+from tests.project.deploy.sentinel.workspace import KQL, RULES, SENTINEL, TABLES, of_attributes, of_sandbox
 
 # Microsoft: "entity types and identifiers" of the entities reference; those that the rules here map.
 IDENTIFIERS = {

@@ -17,8 +17,8 @@ from helpers.indicators.convert import convert_event
 from helpers.indicators.rules import ConversionRules
 from helpers.settings import Settings
 
-SENTINEL = Path(__file__).resolve().parents[3] / "deploy" / "sentinel"
-EVENTS = Path(__file__).resolve().parents[3] / "sandbox" / "events"
+SENTINEL = Path(__file__).resolve().parents[4] / "deploy" / "sentinel"
+EVENTS = Path(__file__).resolve().parents[4] / "sandbox" / "events"
 TABLES = yaml.safe_load((SENTINEL / "tables.yaml").read_text(encoding="utf-8"))
 RULES = rules()
 KQL = {**queries(), **{name: rule["query"] for name, rule in RULES.items()}}

@@ -16,7 +16,7 @@ from tests.project.test_docs import anchors, codes, rows, section
 from tests.support.processes import Host, load
 from tests.support.tls_site import sandbox
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PLACE = ROOT / "deploy" / "prometheus"
 RULES, UNIT_TESTS = PLACE / "misp2sentinel.rules.yml", PLACE / "misp2sentinel.rules.test.yml"
 MONITOR = (ROOT / "docs" / "monitor.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from datetime import timedelta
 import duckdb
 import pytest
 
-from tests.project.sentinel.workspace import KQL, REPUBLISHED, Workspace, ago, of_attributes, of_sandbox
+from tests.project.deploy.sentinel.workspace import KQL, REPUBLISHED, Workspace, ago, of_attributes, of_sandbox
 
 
 @pytest.fixture

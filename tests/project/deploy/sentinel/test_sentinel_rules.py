@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.project.sentinel.workspace import KQL, REPUBLISHED, RULES, TABLES, Workspace, ago, of_attributes
+from tests.project.deploy.sentinel.workspace import KQL, REPUBLISHED, RULES, TABLES, Workspace, ago, of_attributes
 
 MD5, SHA1, SHA256 = ("0123456789abcdef" * 4)[:32], ("0123456789abcdef" * 4)[:40], "0123456789abcdef" * 4
 RUN = r"HKLM\Software\Microsoft\Windows\CurrentVersion\Run\Loader"

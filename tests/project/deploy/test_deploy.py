@@ -19,7 +19,7 @@ from helpers.process import interrupts
 from helpers.settings import Settings, load
 from tests.support import environ_for
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "deploy"
 UNITS = ["misp2sentinel.service", "misp2sentinel.timer", "misp2sentinel@.service", "misp2sentinel@.timer"]
 COMMAND = "/usr/local/bin/misp2sentinel"
@@ -42,12 +42,12 @@ def text(name):
 
 
 def test_crons_line_runs_as_the_user_of_the_docs():
-    _, line = text("misp2sentinel.cron").splitlines()
+    _, line = text("host/misp2sentinel.cron").splitlines()
     assert re.fullmatch(rf"([0-9*/,-]+ ){{5}}www-data {COMMAND}", line)
 
 
 @pytest.mark.parametrize(
-    ("name", "page"), [("misp2sentinel.cron", "operate.md"), ("misp2sentinel.logrotate", "operate.md")]
+    ("name", "page"), [("host/misp2sentinel.cron", "operate.md"), ("host/misp2sentinel.logrotate", "operate.md")]
 )
 def test_the_docs_show_what_is_in_the_file(name, page):
     assert f"```\n{text(name)}```" in (ROOT / "docs" / page).read_text(encoding="utf-8")
@@ -55,7 +55,9 @@ def test_the_docs_show_what_is_in_the_file(name, page):
 
 def test_logrotate_takes_its_file_and_finds_every_log(tmp_path):
     config = tmp_path / "misp2sentinel"
-    config.write_text(text("misp2sentinel.logrotate").replace(STATE, str(tmp_path)).replace("su www-data www-data", ""))
+    config.write_text(
+        text("host/misp2sentinel.logrotate").replace(STATE, str(tmp_path)).replace("su www-data www-data", "")
+    )
     config.chmod(0o644)
     names = ["misp2sentinel.log", "misp2sentinel-paris.log", "sentinel_response.txt"]
     for name in names:
@@ -75,7 +77,7 @@ def units(tmp_path_factory):
     """The units, whose command is one that is on this machine, and instances of the templates."""
     place = tmp_path_factory.mktemp("units")
     for name in UNITS:
-        (place / name.replace("@", "@paris")).write_text(text(name).replace(COMMAND, "/bin/true"))
+        (place / name.replace("@", "@paris")).write_text(text(f"host/{name}").replace(COMMAND, "/bin/true"))
     return place
 
 
@@ -103,12 +105,12 @@ def test_a_service_is_locked_in(units, name):
         check=False,
     )
     assert process.returncode == 0, process.stdout
-    assert f"StateDirectory={Path(STATE).name}\n" in text(name)
-    assert "User=www-data\n" in text(name)
+    assert f"StateDirectory={Path(STATE).name}\n" in text(f"host/{name}")
+    assert "User=www-data\n" in text(f"host/{name}")
 
 
 def test_an_instance_runs_its_destination_with_a_log_of_its_own():
-    template, plain = text("misp2sentinel@.service"), text("misp2sentinel.service")
+    template, plain = text("host/misp2sentinel@.service"), text("host/misp2sentinel.service")
     assert f"ExecStart={COMMAND} --workspace %i\n" in template
     assert "MISP2SENTINEL_LOG_FILE=misp2sentinel-%i.log\n" in template
     assert template.partition("User=")[2] == plain.partition("User=")[2], "they are locked in alike"
@@ -117,10 +119,10 @@ def test_an_instance_runs_its_destination_with_a_log_of_its_own():
 def test_a_service_has_an_end_and_room_for_the_largest_answer():
     """An answer takes up to five times its size while it is read, and the rest of a run some 300 MB."""
     for name in (name for name in UNITS if name.endswith("service")):
-        assert "TimeoutStartSec=12h\n" in text(name)
-        (gib,) = re.findall(r"^MemoryMax=(\d+)G$", text(name), re.MULTILINE)
+        assert "TimeoutStartSec=12h\n" in text(f"host/{name}")
+        (gib,) = re.findall(r"^MemoryMax=(\d+)G$", text(f"host/{name}"), re.MULTILINE)
         assert int(gib) * 1024 >= 5 * Settings.model_fields["misp_answer_mib"].default + 300
-        (stop,) = re.findall(r"^TimeoutStopSec=(\d+)min$", text(name), re.MULTILINE)
+        (stop,) = re.findall(r"^TimeoutStopSec=(\d+)min$", text(f"host/{name}"), re.MULTILINE)
         assert int(stop) * 60 > interrupts.LONGEST_END + interrupts.LONGEST_PUT_OFF
     shown = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
     assert f"--memory={gib}g --timeout={12 * 3600} " in shown
@@ -226,7 +228,7 @@ def test_the_image_runs_as_nobody_in_particular_and_writes_to_its_volume_only():
 
 @pytest.fixture(scope="module")
 def manifest():
-    config, cronjob = yaml.safe_load_all(text("kubernetes.yaml"))
+    config, cronjob = yaml.safe_load_all(text("kubernetes/destinations.yaml"))
     assert (config["kind"], cronjob["kind"]) == ("ConfigMap", "CronJob")
     return config["data"], cronjob["spec"]
 
