@@ -34,7 +34,7 @@ from helpers.sync.withdrawals import WithdrawalLimits
 from sandbox.terminal import in_terminal
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
+PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")])
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EVENT = "aaaaaaaa-0000-4000-8000-000000000001"
 ATTRIBUTE = "aaaaaaaa-0000-4000-8000-000000000002"
