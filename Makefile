@@ -19,7 +19,7 @@ SLOW := tests/sync/test_state_machine.py tests/sync/test_kill.py tests/microsoft
   tests/indicators/test_values.py tests/sync/identity/test_lives.py tests/sync/identity/test_ownership.py \
   tests/ledger/test_not_taken.py tests/commands/screen/test_all_screens.py tests/commands/monitoring/test_report_page.py
 
-.PHONY: help demo check test test-quick test-all test-rest shell-files function-zip clean
+.PHONY: help demo check test test-quick test-all test-rest shell-files requirements function-zip clean
 
 help:
 	@echo "make demo   run the nightly job against a MISP and an Azure of its own, on this machine"
@@ -28,6 +28,7 @@ help:
 	@echo "make test-all       run everything with all examples, as before a release"
 	@echo "make test-rest      run the slow tests alone with all examples, as CI does after make test"
 	@echo "make shell-files    write the completion and the manual page anew, after a change of the command line"
+	@echo "make requirements   write the files of requirements anew, after a change of pyproject.toml's dependencies"
 	@echo "make function-zip   build the archive that is deployed as an Azure Function"
 	@echo "make clean  remove what these made"
 	@echo "The first of them needs the Internet once, to install Python packages into $(VENV)."
@@ -71,6 +72,10 @@ test-rest: $(READY)
 shell-files: $(READY)
 	$(BIN)/python -m deploy.shell
 
+requirements: $(READY)
+	$(BIN)/python -m deploy.supply locks
+	@touch $(READY)
+
 function-zip:
 	@$(PYTHON) azure_function/build.py dist/misp2sentinel-function.zip
 	@echo "dist/misp2sentinel-function.zip: docs/azure-function.md says how to deploy it"
@@ -78,7 +83,7 @@ function-zip:
 clean:
 	rm -rf $(VENV) .sandbox dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(READY): $(wildcard requirements*.txt azure_function/requirements.txt constraints.txt)
+$(READY): $(wildcard requirements*.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or newer is needed, and $(PYTHON) is not. On Debian and Ubuntu: apt-get install" >&2; \
 	  echo "python3 python3-venv. Is it there under another name? make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }

@@ -28,24 +28,10 @@ def build(archive: Path) -> None:
 
 def contents() -> dict[str, bytes]:
     """Return what is in the archive, by the names that Azure wants: the program itself is the one in use."""
-    files = [ROOT / "constants.py", ROOT / "constraints.txt", HERE / "function_app.py", HERE / "host.json"]
+    files = [ROOT / "constants.py", HERE / "function_app.py", HERE / "host.json", HERE / "requirements.txt"]
     content = {path.name: path.read_bytes() for path in files}
     helpers = [path for path in ROOT.glob("helpers/**/*") if path.suffix in (".py", ".html", ".css")]
-    content |= {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in helpers}
-    lines = dict.fromkeys(_requirements(HERE / "requirements.txt"))
-    return content | {"requirements.txt": "\n".join(lines).encode() + b"\n"}
-
-
-def _requirements(path: Path) -> list[str]:
-    """Return the lines of a file of requirements, with those of the files that it names in their place."""
-    lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        option, _, name = line.partition(" ")
-        if option == "-r":
-            lines += _requirements(path.parent / name)
-        elif line and not line.startswith("#"):
-            lines.append(line)
-    return lines
+    return content | {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in helpers}
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from helpers.indicators.values import normalise
 
 UUID = "aaaaaaaa-0000-4000-8000-{:012d}"
 PINNED = next(
-    line.partition("==")[2].strip()
+    line.partition("==")[2].strip(" \\")
     for line in (Path(__file__).parents[2] / "requirements.txt").read_text(encoding="utf-8").splitlines()
     if line.startswith("misp-stix==")
 )

@@ -16,6 +16,7 @@ import pytest
 
 import constants
 from constants import Skip
+from deploy.supply.pins import asked_for
 from helpers.commands.command_line import EXIT_CODES, make_parser
 from helpers.errors import MicrosoftError, MispError, RunActive, SettingsError
 from helpers.indicators.convert import convert_event
@@ -360,17 +361,17 @@ def test_each_login_error_that_has_a_hint_is_explained(code):
 
 
 @pytest.mark.parametrize(
-    ("file", "heading"),
+    ("extra", "heading"),
     [
-        ("requirements.txt", "## What a run needs"),
-        ("requirements-keyvault.txt", "## What Azure Key Vault needs"),
-        ("requirements-notify.txt", "## What messages need"),
-        ("azure_function/requirements.txt", "## What the Azure Function needs"),
-        ("requirements-dev.txt", "## What the sandbox, the tests and the checks need"),
+        ("", "## What a run needs"),
+        ("keyvault", "## What Azure Key Vault needs"),
+        ("notify", "## What messages need"),
+        ("function", "## What the Azure Function needs"),
+        ("dev", "## What the sandbox, the tests and the checks need"),
     ],
 )
-def test_every_dependency_is_pinned_and_has_its_reason(file, heading):
-    lines = [line for line in page(file).splitlines() if line and not line.startswith(("#", "-r", "-c"))]
+def test_every_dependency_is_pinned_and_has_its_reason(extra, heading):
+    lines = asked_for([extra])
     marker = r'(; python_version (<|>=) "3\.\d+")?'
     assert all(re.fullmatch(rf"[a-z0-9-]+(\[[a-z]+\])?==[0-9.]+{marker}", line) for line in lines)
     table = rows(section(page("docs/dependencies.md"), heading))

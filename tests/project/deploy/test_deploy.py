@@ -191,7 +191,6 @@ def test_the_image_has_what_a_run_needs_and_nothing_of_the_sites():
     names = sorted(name for sources in copied for name in sources)
     wanted = [
         "constants.py",
-        "constraints.txt",
         "helpers/",
         "requirements-keyvault.txt",
         "requirements-notify.txt",
