@@ -348,6 +348,7 @@ def test_each_login_error_that_has_a_hint_is_explained(code):
         ("keyvault", "## What Azure Key Vault needs"),
         ("notify", "## What messages need"),
         ("function", "## What the Azure Function needs"),
+        ("site", "## What the docs as a site need"),
         ("dev", "## What the sandbox, the tests and the checks need"),
     ],
 )
