@@ -49,9 +49,9 @@ demo: $(READY)
 	  '$(LOG)' 'the log of the run' \
 	  '$(BOX)/state/parsed_indicators.txt' 'the indicators as they were sent' \
 	  '$(BOX)/config.py' 'the settings that were used' \
-	  'sandbox/events/' 'the MISP events that were read' \
+	  'sandbox/samples/events/' 'the MISP events that were read' \
 	  'docs/how-it-decides.md' 'why each was sent or skipped' \
-	  '$(BIN)/python -m sandbox' 'keeps both up, and shows their URLs'; \
+	  '$(BIN)/python -m sandbox' 'keeps both up, and has a story to share'; \
 	exit $$code
 
 check: $(READY)
@@ -99,7 +99,8 @@ $(READY): $(wildcard requirements*.txt)
 	  echo "$(PYTHON) lacks its venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@[ ! -L $(VENV) ] || { \
 	  echo "$(VENV) is a link, and what it leads to would be emptied. Remove the link, or touch $@." >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt || { \
+	@echo "Installing the packages of requirements-dev.txt into $(VENV), this once; about a minute."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m sandbox.packages requirements-dev.txt || { \
 	  echo "pip could not install the packages; its words are above. Behind a proxy, set HTTPS_PROXY." >&2; exit 1; }
 	@touch $@

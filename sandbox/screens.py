@@ -23,11 +23,11 @@ from rich.style import Style
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME, SVG_EXPORT_THEME, TerminalTheme
 from rich.text import Text
 
-from sandbox.__main__ import SCRIPT, STORY, write_config
 from sandbox.azure.app import AzureState
 from sandbox.faults import Fault
 from sandbox.misp.records import Record
-from sandbox.samples import demo_misp
+from sandbox.place import COMMAND, SCRIPT, without_settings, write_config
+from sandbox.samples import STORY, demo_misp
 from sandbox.serve import Sandbox
 from sandbox.terminal import Shown, in_terminal, styles
 
@@ -80,7 +80,6 @@ class Scene:
     without: Sequence[str] = ()
 
 
-COMMAND = "misp2sentinel"
 # What the installed command says of itself (docs/install.md).
 AS_INSTALLED = {"MISP2SENTINEL_COMMAND": COMMAND}
 AFRESH = ("ledger", "objects")
@@ -156,8 +155,7 @@ def shown(scene: Scene, box: Sandbox, config: Path, columns: int) -> Shown:
 def _plain_environment() -> dict[str, str]:
     """Return this process's environment without settings, and without what decides about colours."""
     decides = ("NO_COLOR", "FORCE_COLOR", "TERM")
-    others = {name: value for name, value in os.environ.items() if name not in decides}
-    return {name: value for name, value in others.items() if not name.upper().startswith("MISP2SENTINEL_")}
+    return {name: value for name, value in without_settings(os.environ).items() if name not in decides}
 
 
 def _stopped(seen: Shown, words: str) -> Shown:

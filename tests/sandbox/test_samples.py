@@ -10,7 +10,7 @@ from uuid import UUID
 import pymisp
 import pytest
 
-from sandbox.__main__ import DIRECTORY, main
+from sandbox.__main__ import ADVICE, DIRECTORY, main
 from sandbox.misp.records import attributes
 from sandbox.samples import demo_misp, recent, sample_events
 
@@ -105,6 +105,21 @@ def test_the_demo_can_be_run_again_and_adopt_be_tried(tmp_path, capfd):
     assert main([*run, *script]) == 0
     assert "after 1 upload\n" in capfd.readouterr().out
     assert main([*run, *script, "adopt", "--dry-run"]) == 0
+
+
+def test_a_real_sites_settings_lead_no_run_elsewhere(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("misp2sentinel_misp_domain", "https://misp.example.org")
+    monkeypatch.setenv("MISP2SENTINEL_MISP_KEY", "real")
+    code = "import os; print(sorted(name for name in os.environ if name.upper().startswith('MISP2SENTINEL_')))"
+    assert main(["--dir", str(tmp_path), "--run", "--", sys.executable, "-c", code]) == 0
+    assert "['MISP2SENTINEL_CONFIG']\n" in capfd.readouterr().out
+
+
+def test_the_advice_is_short_and_has_one_export():
+    commands = [line.partition("#")[0].strip() for line in ADVICE.splitlines() if line.startswith("  ")]
+    ours = [line for line in commands if line.startswith("misp2sentinel")]
+    assert len(ours) > 5 and all(len(line) < 60 for line in ours)
+    assert sum(line.startswith("export ") for line in commands) == 1
 
 
 @pytest.mark.parametrize("arguments", [["--run"], ["stray"]])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,9 @@ import pytest
 from helpers.stories.indicators import indicators_in
 from helpers.stories.story import read_story
 from sandbox.__main__ import ADVICE
-from sandbox.__main__ import STORY as STORY_FILE
 from sandbox.faults import Fault
 from sandbox.misp.accounts import ROLES, USER
+from sandbox.samples import STORY as STORY_FILE
 from sandbox.serve import Sandbox
 from tests.support.processes import Host
 from tests.support.story_site import STORY, THEM, URL, US, item, story
@@ -185,11 +186,14 @@ def test_help_and_missing_settings_import_nothing_slow(tmp_path):
     assert ended.stdout.strip() == "set()" and "misp_stories['api_key'] is missing" in ended.stderr
 
 
-def test_the_sandbox_that_is_started_by_hand_takes_the_story_that_it_names(tmp_path):
-    assert "share --to-ids --publish {story}\n" in ADVICE
-    inner = [sys.executable, str(ROOT / "script.py"), "share", "--to-ids", "--publish", str(STORY_FILE)]
+def test_the_sandbox_that_is_started_by_hand_takes_the_story_that_lies_beside_it(tmp_path):
+    """Its advice is typed in a shell: where to go, the one export, and the command that shares."""
+    place = tmp_path / "a place"
+    lines = ADVICE.replace("{directory}", shlex.quote(str(place))).splitlines()
+    typed = [line.strip() for line in lines if line.startswith(("  cd ", "  export ", "  misp2sentinel share "))]
+    assert [line.split()[0] for line in typed] == ["cd", "export", "misp2sentinel"]
     ended = subprocess.run(
-        [sys.executable, "-m", "sandbox", "--dir", str(tmp_path / "box"), "--run", "--", *inner],
+        [sys.executable, "-m", "sandbox", "--dir", str(place), "--run", "--", "sh", "-ec", "\n".join(typed)],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -14,8 +14,8 @@ import pytest
 from rich.cells import cell_len
 
 from sandbox import screens
-from sandbox.__main__ import write_config
 from sandbox.azure.app import AzureState
+from sandbox.place import write_config
 from sandbox.samples import demo_misp
 from sandbox.screens import NOBODY_THERE, WRONG_SECRET, played
 from sandbox.serve import Sandbox

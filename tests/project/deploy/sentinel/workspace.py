@@ -18,7 +18,7 @@ from helpers.indicators.rules import ConversionRules
 from helpers.settings import Settings
 
 SENTINEL = Path(__file__).resolve().parents[4] / "deploy" / "sentinel"
-EVENTS = Path(__file__).resolve().parents[4] / "sandbox" / "events"
+EVENTS = Path(__file__).resolve().parents[4] / "sandbox" / "samples" / "events"
 TABLES = yaml.safe_load((SENTINEL / "tables.yaml").read_text(encoding="utf-8"))
 RULES = rules()
 KQL = {**queries(), **{name: rule["query"] for name, rule in RULES.items()}}

@@ -1,4 +1,4 @@
-"""Samples: the project's own events, made recent, and the MISP that holds them for trying out."""
+"""Samples: the project's own events, made recent, the MISP that holds them for trying out, and a story to share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 from sandbox.misp.app import MispState
 from sandbox.misp.records import Record
 
-EVENTS = Path(__file__).parent / "events"
+EVENTS = Path(__file__).resolve().parent / "events"
+STORY = EVENTS.with_name("story.json")
 AGE = 3600
 EPOCHS = frozenset({"timestamp", "publish_timestamp"})
 MOMENTS = frozenset({"first_seen", "last_seen"})
