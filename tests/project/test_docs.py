@@ -211,7 +211,7 @@ def test_every_credential_and_each_of_its_keys_is_explained():
 
 
 def test_the_functions_page_names_the_variables_that_misp2sentinels_function_had():
-    text = section(page("docs/azure-function.md"), "## 5. Application settings")
+    text = section(page("docs/azure-function.md"), "### Application settings")
     assert [name for name in (*environment.ALIASES, *FLAT) if f"`{name}`" not in text] == []
 
 
