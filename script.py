@@ -18,7 +18,7 @@ from helpers.commands.command_line import RUN, parse
 from helpers.commands.screen import Line, LogLines, Screen, Service, Tone, looked_up, service_line, verdict
 from helpers.errors import ExitCode, SettingsError, SyncError, UsageError
 from helpers.log import is_kept, redact, safe_to_show, traceback_to_show
-from helpers.process import interrupts, invocation, streams
+from helpers.process import installation, interrupts, invocation, streams
 from helpers.text import one_line
 
 if TYPE_CHECKING:
@@ -133,10 +133,7 @@ def _missing(error: Exception) -> str:
     if not isinstance(error, ImportError):
         return ""
     if isinstance(error, ModuleNotFoundError):
-        return (
-            f"The Python module {error.name} is missing: run .venv/bin/python script.py; if that is what you ran, "
-            ".venv/bin/pip install -r requirements.txt (docs/install.md)."
-        )
+        return installation.missing(error.name)
     if error.name == "constants":
         return f"A name is missing ({error}): take constants.py as it was shipped, and change it again."
     return ""
@@ -231,15 +228,7 @@ def _say_error(lines: Sequence[str], exit_code: int, *, as_json: bool) -> None:
         failed = "" if exit_code in _NO_FAILURE else "FAILED: "
         logger.error("Verdict: %s%s", failed, one_line(" ".join(lines)))
     if as_json:
-        print(json.dumps({**_version(), "error": redact("\n".join(lines)), "exit_code": exit_code}))
-
-
-def _version() -> dict[str, str]:
-    """Return the version under its name; nothing where ``constants.py``, which has it, is what is wrong."""
-    try:
-        return {"version": _import_constants().VERSION}
-    except (SettingsError, AttributeError):
-        return {}
+        print(json.dumps({"error": redact("\n".join(lines)), "exit_code": exit_code}))
 
 
 def _error_lines(problem: str, exit_code: int) -> list[Line]:

@@ -10,7 +10,7 @@ from helpers.errors import MicrosoftError, SettingsError
 from helpers.http import MIB, Limits, PinnedHttpAdapter, certificate_words, session
 from helpers.log import redact
 from helpers.microsoft.responses import own_words
-from helpers.process import interrupts
+from helpers.process import installation, interrupts
 from helpers.settings import FROM_VAULT, MsAuth, Settings, certificates, clouds
 from helpers.settings import validators as check
 
@@ -24,9 +24,7 @@ TRIES_MORE = 2
 LONGEST_WAIT = 60.0
 # What the SDK raises over an answer that is not what it should be.
 _UNREADABLE = (LookupError, AttributeError, TypeError, ValueError, ArithmeticError, RecursionError)
-_INSTALL = (
-    "key_vault_name needs packages that are not installed ({}): run .venv/bin/pip install -r requirements-keyvault.txt."
-)
+_INSTALL = "key_vault_name needs packages that are not installed ({}): {}."
 _ROLE = "give the identity the role Key Vault Secrets User on it (or the secret permission Get)"
 
 
@@ -76,7 +74,7 @@ def _client(settings: Settings) -> SecretClient:
         transport.sleep = lambda seconds: interrupts.sleep(min(seconds, LONGEST_WAIT))
         credential = _credential(settings, transport=transport, retry_total=TRIES_MORE)
     except ModuleNotFoundError as error:
-        raise SettingsError([_INSTALL.format(error.name)]) from error
+        raise SettingsError([_INSTALL.format(error.name, installation.how_to_add("keyvault"))]) from error
     return SecretClient(address(settings), credential, transport=transport, retry_total=TRIES_MORE)
 
 

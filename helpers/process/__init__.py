@@ -1,5 +1,5 @@
-"""What a process has to do with its host: its signals, its streams, and how it was called."""
+"""What a process has to do with its host: its signals, its streams, how it was installed and called."""
 
-from helpers.process import interrupts, invocation, streams
+from helpers.process import installation, interrupts, invocation, streams
 
-__all__ = ["interrupts", "invocation", "streams"]
+__all__ = ["installation", "interrupts", "invocation", "streams"]

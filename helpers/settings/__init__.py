@@ -7,12 +7,11 @@ from helpers.settings.config.values.receivers import DESTINATION, EXIT_CODE
 from helpers.settings.config.values.site_constants import default_threat_type, default_tlp
 from helpers.settings.config.values.tlp import tlp_word
 from helpers.settings.environment import variable
-from helpers.settings.loading import DEFAULT_CONFIG, load, problems_with
+from helpers.settings.loading import load, problems_with
 from helpers.settings.model import FROM_VAULT, Settings, canonical_workspace
 from helpers.settings.sections import MsAuth
 
 __all__ = [
-    "DEFAULT_CONFIG",
     "DESTINATION",
     "EXIT_CODE",
     "FROM_VAULT",

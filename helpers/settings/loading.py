@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from helpers.process import installation, invocation
 from helpers.settings import clouds, credentials, cross_checks, environment, messages
 from helpers.settings.config import places
 from helpers.settings.config.config_file import Problems, SourcedValue, read_config_file, written
@@ -22,7 +23,6 @@ from helpers.settings.environment import read_environment, variable
 from helpers.settings.model import FROM_VAULT, SETTING_TYPES, Settings
 from helpers.settings.sections import DESTINATION_KEYS
 
-DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "config.py"
 NEEDED = (
     "misp_domain",
     "misp_key",
@@ -67,6 +67,10 @@ _GRAPH_ALONE = (
     ", for the upload API, which Microsoft wants everybody to move to; or, to stay with the Graph API that these "
     'settings were written for, add "graph_api": True to the dictionary {} (docs/graph.md)'
 )
+_NO_SETTINGS = (
+    "There are no settings yet: {} asks for them and writes the file. Is there one? Name it with --config or in "
+    f"{environment.CONFIG}; or set {{}} and the others below."
+)
 
 SourcedSettings = dict[str, SourcedValue]
 
@@ -108,7 +112,7 @@ def load(
         for name, problem in cross_checks.story_contradictions(settings):
             problems.add(name, settings.source_of(name), problem)
     if not offline:
-        _report_missing(needed, sourced, environ, problems)
+        _report_missing(needed, sourced, environ, _config_file(config_path, environ), problems)
         _report(cross_checks.unusable_files(values, now()), sourced, problems)
         _report_surroundings(settings, values, sourced, environ, problems)
     if settings is None or problems.errors or problems.of_azure:
@@ -156,7 +160,7 @@ def _read(config_path: Path | None, environ: Mapping[str, str], offline: bool, p
 
 
 def _config_file(config_path: Path | None, environ: Mapping[str, str]) -> Path | None:
-    path = config_path or _config_path_in(environ) or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
+    path = config_path or _config_path_in(environ) or installation.default_config()
     return path and path.absolute()
 
 
@@ -247,10 +251,16 @@ def _needed_for_a_run(sourced: Mapping[str, SourcedValue], unreadable: Collectio
 
 
 def _report_missing(
-    needed: tuple[str, ...], sourced: Mapping[str, SourcedValue], environ: Mapping[str, str], problems: Problems
+    needed: tuple[str, ...],
+    sourced: Mapping[str, SourcedValue],
+    environ: Mapping[str, str],
+    path: Path | None,
+    problems: Problems,
 ) -> None:
     # As long as something is wrong with the destinations, it is open whether ms_auth counts.
     auth_counts = not problems.has_reported("ms_tenants")
+    if not path and not any(name in sourced or problems.has_reported(name) for name in needed):
+        problems.errors.append(_NO_SETTINGS.format(invocation.to_type("init"), variable(needed[0])))
     for name in needed:
         known = name in sourced or problems.has_reported(name)
         if not known and (auth_counts or not name.startswith("ms_auth.")):

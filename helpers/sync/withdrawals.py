@@ -11,8 +11,8 @@ from typing import Any
 from constants import WithdrawalReason
 from helpers.indicators import DAY
 from helpers.ledger import EventRecord, LiveCount
-from helpers.process import invocation
-from helpers.settings import DEFAULT_CONFIG, Settings
+from helpers.process import installation, invocation
+from helpers.settings import Settings
 from helpers.text import counted, shorten
 
 # So many at once, or over a day, are never a mistake that costs more than it is worth to ask about.
@@ -156,7 +156,7 @@ def accepting(settings: Settings, *words: str) -> str:
 
 def to_type(settings: Settings, *words: str) -> str:
     """Return the command line that calls this program again with these settings and ``words``."""
-    config = "" if settings.config in ("config.py", str(DEFAULT_CONFIG)) else settings.config
+    config = "" if settings.config in ("config.py", str(installation.default_config())) else settings.config
     return invocation.to_type(*words, config=config)
 
 

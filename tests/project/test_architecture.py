@@ -354,6 +354,7 @@ def test_the_command_line_is_parsed_before_anything_of_others_is_imported():
         "files",
         "log",
         "process",
+        "process.installation",
         "process.interrupts",
         "process.invocation",
         "process.streams",

@@ -24,7 +24,6 @@ from helpers.settings.config.config_file import written
 from helpers.settings.config.old_names import MEANT, NEEDLESS, RENAMED
 from helpers.settings.environment import variable
 from helpers.settings.loading import (
-    DEFAULT_CONFIG,
     FOR_ADOPT,
     FOR_STORIES,
     NEEDED,
@@ -109,7 +108,7 @@ def test_config_as_shipped_reports_exactly_its_placeholders():
         "misp_key",
     ]
     for name, problem in zip(names, reported, strict=True):
-        assert problem.startswith(f"{written(name)} ({DEFAULT_CONFIG})")
+        assert problem.startswith(f"{written(name)} ({ROOT / 'config.py'})")
         assert variable(name) in problem
 
 
@@ -121,7 +120,7 @@ def test_config_as_shipped_has_every_setting_with_its_default():
     )
     empty = {name for name in SINGLE_NAMES if loaded.settings.source_of(name) == "default"}
     assert {*FOR_ADOPT, *FOR_STORIES} < empty < UNSET_WHEN_EMPTY
-    names = {name for name, _ in flat(runpy.run_path(str(DEFAULT_CONFIG)))}
+    names = {name for name, _ in flat(runpy.run_path(str(ROOT / "config.py")))}
     assert names >= set(SINGLE_NAMES)
 
 
@@ -325,7 +324,7 @@ def test_a_named_file_must_be_there(tmp_path):
 
 
 def test_the_default_file_may_be_absent(tmp_path, monkeypatch):
-    monkeypatch.setattr("helpers.settings.loading.DEFAULT_CONFIG", tmp_path / "config.py")
+    monkeypatch.setattr("helpers.process.installation.default_config", lambda: None)
     assert load(None, ENVIRON).settings.source_of("misp_timeout") == "default"
 
 

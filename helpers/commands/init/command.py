@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import pwd
-import stat
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from helpers.commands.screen import Line, Say, Screen, Tone, verdict
 from helpers.errors import SettingsError
 from helpers.files import group_name, permission_hint, user_name, write_new
 from helpers.log import redact
-from helpers.process import invocation
+from helpers.process import installation, invocation
 from helpers.settings import problems_with, written
 
 MOST_TRIES = 5
@@ -25,8 +24,6 @@ _NO_TERMINAL = (
     "where its placeholders are, let nobody but its user read it, and run check (docs/install.md)."
 )
 _NOTHING_WRITTEN = "Nothing was written."
-_OF_ROOT = Path("/etc/misp2sentinel/config.py")
-_OF_USER = Path("~/misp2sentinel.py")
 _INTRODUCTION = "Six values are needed; docs/install.md says where each is found. Secrets are not shown as you type."
 
 # Returns what is wrong with an answer; nothing where it can be used.
@@ -46,29 +43,12 @@ def main(_settings: None, arguments: Namespace, say: Say) -> Path | None:
     for question in QUESTIONS:
         values[question.name] = _value(question, values)
     _write(path, settings_text(values))
-    if group := _group_of_runs(path.parent):
-        _hand_over(path, group, say)
-        return None
     say(verdict(Tone.GOOD, f"{path} is written; only {user_name()} may read it."))
     user = _user_of_runs()
     if user is None:
         return path
     _show_how_to_hand_over(path, user, say)
     return None
-
-
-def _group_of_runs(directory: Path) -> int | None:
-    """Return the group that root's directory is for, as /etc/misp2sentinel is for that of cron's user."""
-    status = directory.stat()
-    is_for_group = os.geteuid() == status.st_uid == 0 and not status.st_mode & stat.S_IRWXO
-    return status.st_gid if is_for_group and status.st_gid else None
-
-
-def _hand_over(path: Path, group: int, say: Say) -> None:
-    os.chown(path, 0, group)
-    path.chmod(0o640)
-    say(verdict(Tone.GOOD, f"{path} is written; only root and the group {group_name(group)} may read it."))
-    say(Line(f"Then: {invocation.to_type('check', config=str(path))}"))
 
 
 def _place(named: Path | None) -> Path:
@@ -79,7 +59,7 @@ def _place(named: Path | None) -> Path:
         if problem := _trouble_with_place(str(path)):
             raise SettingsError([f"{problem} Name another one with --config."])
         return path
-    default = str(_OF_ROOT if os.geteuid() == 0 else _OF_USER.expanduser())
+    default = str(installation.SETTINGS_OF_USER.expanduser() if os.geteuid() else installation.SETTINGS_OF_ROOT)
     answer = _ask(Line("Where the settings are to be"), default, _trouble_with_place, default=default)
     return Path(answer).expanduser().absolute()
 

@@ -14,6 +14,7 @@ from traceback import walk_tb
 from types import FrameType, ModuleType, TracebackType
 from typing import Any, NamedTuple
 
+from helpers.process import installation
 from helpers.settings.config import printed, source_text, vault_failure
 from helpers.settings.config.vault_failure import TookTooLong
 
@@ -94,7 +95,8 @@ def _failure(error: BaseException, path: Path, source: bytes) -> str:
     if isinstance(error, TookTooLong):
         return f"{where}, since it took more than {LONGEST / 60:.0f} minutes: does what it asks there answer?"
     if package := vault_failure.missing_package(error):
-        return f"{where}, since the package {package} is not installed: {vault_failure.INSTALL}."
+        how = installation.how_to_add("keyvault")
+        return f"{where}, since the package {package} is not installed: {how}."
     advice = source_text.advice_on(error, source) if isinstance(error, NameError) else source_text.FIX
     return f"{where} with {type(error).__name__}{_harmless_message(error)}: {advice}."
 

@@ -12,7 +12,6 @@ from helpers.log import Redactor
 from helpers.settings import messages
 from helpers.text import excerpt
 
-INSTALL = "run .venv/bin/pip install -r requirements-keyvault.txt"
 _UNREACHABLE = "Is the vault's address right, and can it be reached from this host (firewall, proxy)?"
 _MOST_WORDS = 500
 _SECRET = re.compile("secret|password|passwd|token|key", re.IGNORECASE)

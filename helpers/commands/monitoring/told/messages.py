@@ -14,12 +14,10 @@ from helpers.commands.monitoring.told.ending import Ending
 from helpers.commands.monitoring.told.memory import Memory
 from helpers.commands.monitoring.told.words import Sender, message_of
 from helpers.errors import SettingsError
-from helpers.settings import DEFAULT_CONFIG, Settings
+from helpers.process import installation
+from helpers.settings import Settings
 
-_INSTALL = (
-    "notify needs a package that is not installed (apprise): run .venv/bin/pip install -r requirements-notify.txt "
-    f"in {DEFAULT_CONFIG.parent}."
-)
+_INSTALL = "notify needs a package that is not installed (apprise): {} in {}."
 _NOT_DELIVERED = "it did not take the message"
 _NO_ADDRESS = "it is no address that apprise knows"
 # What is left of the time, in seconds, for remembering whether the message was taken.
@@ -29,7 +27,7 @@ _LAST = 1.0
 def require(settings: Settings) -> None:
     """Raise SettingsError where messages are wanted and the package for them is missing."""
     if settings.notify and importlib.util.find_spec("apprise") is None:
-        raise SettingsError([_INSTALL])
+        raise SettingsError([_INSTALL.format(installation.how_to_add("notify"), installation.HOME)])
 
 
 def keys_of(settings: Settings) -> dict[str, str]:

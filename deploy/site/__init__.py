@@ -1,1 +1,0 @@
-"""The docs as a static site: ``python -m deploy.site [DIRECTORY]``."""
