@@ -19,7 +19,7 @@ SLOW := tests/sync/test_state_machine.py tests/sync/test_kill.py tests/microsoft
   tests/indicators/test_values.py tests/sync/identity/test_lives.py tests/sync/identity/test_ownership.py \
   tests/ledger/test_not_taken.py tests/commands/screen/test_all_screens.py tests/commands/monitoring/test_report_page.py
 
-.PHONY: help demo check test test-quick test-all test-rest shell-files requirements function-zip dist clean
+.PHONY: help demo check test test-quick test-all test-rest shell-files requirements site pictures function-zip dist clean
 
 help:
 	@echo "make demo   run the nightly job against a MISP and an Azure of its own, on this machine"
@@ -29,6 +29,8 @@ help:
 	@echo "make test-rest      run the slow tests alone with all examples, as CI does after make test"
 	@echo "make shell-files    write the completion and the manual page anew, after a change of the command line"
 	@echo "make requirements   write the files of requirements anew, after a change of pyproject.toml's dependencies"
+	@echo "make site   build the docs as a site, to open in a browser; needs no server"
+	@echo "make pictures       make the pictures of the docs anew; needs Debian's chromium and graphviz"
 	@echo "make function-zip   build the archive that is deployed as an Azure Function"
 	@echo "make dist   build what is handed on of a version, of what is committed: wheel, source archive and their sums"
 	@echo "make clean  remove what these made"
@@ -76,6 +78,12 @@ shell-files: $(READY)
 requirements: $(READY)
 	$(BIN)/python -m deploy.supply locks
 	@touch $(READY)
+
+site: $(READY)
+	@$(BIN)/python -m deploy.site
+
+pictures: $(READY)
+	$(BIN)/python -m tests.project.site.pictures
 
 function-zip:
 	@$(PYTHON) azure_function/build.py dist/misp2sentinel-function.zip

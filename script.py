@@ -228,7 +228,15 @@ def _say_error(lines: Sequence[str], exit_code: int, *, as_json: bool) -> None:
         failed = "" if exit_code in _NO_FAILURE else "FAILED: "
         logger.error("Verdict: %s%s", failed, one_line(" ".join(lines)))
     if as_json:
-        print(json.dumps({"error": redact("\n".join(lines)), "exit_code": exit_code}))
+        print(json.dumps({**_version(), "error": redact("\n".join(lines)), "exit_code": exit_code}))
+
+
+def _version() -> dict[str, str]:
+    """Return the version under its name; nothing where ``constants.py``, which has it, is what is wrong."""
+    try:
+        return {"version": _import_constants().VERSION}
+    except (SettingsError, AttributeError):
+        return {}
 
 
 def _error_lines(problem: str, exit_code: int) -> list[Line]:

@@ -166,15 +166,21 @@ def _stopped(seen: Shown, words: str) -> Shown:
 
 def save(scene: Scene, seen: Shown, directory: Path) -> None:
     """Write a picture for each theme."""
+    console = recorded(scene, seen)
+    lines = f"{len(seen.lines)} line{'s' if len(seen.lines) != 1 else ''}"
+    title = f"{scene.name}, {seen.columns} columns, {lines}, exit code {seen.exit_code}"
+    for name, theme in THEMES.items():
+        _write(console, directory / f"{scene.name}-{seen.columns}-{name}.svg", title, theme)
+
+
+def recorded(scene: Scene, seen: Shown) -> Console:
+    """Return a console in which the command and what it showed are recorded, with their colours."""
     console = Console(record=True, width=seen.columns, file=io.StringIO(), force_terminal=True, legacy_windows=False)
     console.print(Text(f"$ {shlex.join([COMMAND, *scene.arguments])}", style="bold"), soft_wrap=True)
     for line in seen.cells[: len(seen.lines)]:
         console.print(_text(line), soft_wrap=True)
     console.print()  # rich cuts the last line's feet off
-    lines = f"{len(seen.lines)} line{'s' if len(seen.lines) != 1 else ''}"
-    title = f"{scene.name}, {seen.columns} columns, {lines}, exit code {seen.exit_code}"
-    for name, theme in THEMES.items():
-        _write(console, directory / f"{scene.name}-{seen.columns}-{name}.svg", title, theme)
+    return console
 
 
 def _write(console: Console, path: Path, title: str, theme: TerminalTheme) -> None:

@@ -27,8 +27,8 @@ class Lock:
 
 EVERYTHING = Lock(
     "requirements-dev.txt",
-    (_RUN, "keyvault", "notify", "function", "dev"),
-    "What the sandbox, the tests and the checks need, and all that a run may need.",
+    (_RUN, "keyvault", "notify", "function", "site", "dev"),
+    "What the sandbox, the tests, the checks and the site of the docs need, and all that a run may need.",
 )
 LOCKS = (
     EVERYTHING,

@@ -62,11 +62,11 @@ def test_a_slip_in_the_file_with_the_number_is_said_in_plain_words(tmp_path):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "constants.py").write_text("VERSION = \n")
     program = "import sys, runpy; sys.path[0] = '.'; runpy.run_path('script.py', run_name='__main__')"
-    done = subprocess.run(
-        [sys.executable, "-c", program, "--version"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", program, "--version", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("constants.py stopped in line 1 with SyntaxError")
+    assert json.loads(done.stdout) == {"error": done.stderr.strip(), "exit_code": 2}
 
 
 # --- what is understood ------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ def test_a_mistake_ends_with_2_and_one_line_and_is_an_object_where_one_is_asked_
     done = script("chekc", "--json")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "do you mean check?" in done.stderr
-    assert json.loads(done.stdout) == {"error": done.stderr.strip(), "exit_code": 2}
+    assert json.loads(done.stdout) == {"version": VERSION, "error": done.stderr.strip(), "exit_code": 2}
     assert script("chekc").stdout == ""
 
 

@@ -184,6 +184,20 @@ def test_root_is_told_how_another_user_comes_to_read_it(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["settings.py"], "root's check would leave root's files"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_in_a_directory_of_roots_for_a_group_the_file_is_for_that_group_and_nobody_asks(tmp_path):
+    directory = tmp_path / "etc"
+    directory.mkdir(mode=0o750)
+    os.chown(directory, 0, 1)
+    path = directory / "config.py"
+    environ = {"MISP2SENTINEL_COMMAND": "misp2sentinel", "MISP2SENTINEL_CONFIG": str(path)}
+    shown = init(tmp_path, *VALUES.values(), environ=environ, columns=160)
+    assert shown.exit_code == 0 and "cron will run" not in shown.text
+    status = path.stat()
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (0, 1, 0o640)
+    assert words_of(shown).endswith("Then: misp2sentinel check")
+
+
 def test_without_a_terminal_it_says_what_to_do(tmp_path):
     done = subprocess.run(
         [sys.executable, str(ROOT / "script.py"), "init"],

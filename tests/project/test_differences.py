@@ -164,7 +164,7 @@ def take_over(site, *, withdraw_unmatched=False, **more):
 
 @tries("`adopt` first")
 def test_what_misp_took_back_before_leaves_only_where_adopt_came_first(workspace_with):
-    assert lines("`adopt` first")[0] == "runuser -u www-data -- misp2sentinel adopt"
+    assert lines("`adopt` first")[0] == "misp2sentinel adopt"
     site = workspace_with(2)
     before = site.azure.live().keys()
     site.misp.edit_attribute(event_uuid(1), attribute_uuid(1, 0), to_ids=False)
@@ -254,7 +254,7 @@ def site_with_nothing_local(site):
 
 @tries("dumps")
 def test_a_dump_has_what_is_sent_and_by_the_line_everything(tmp_path):
-    *variables, options = lines("dumps")[0].split(" runuser -u www-data -- misp2sentinel ")
+    *variables, options = lines("dumps")[0].split(" misp2sentinel ")
     with Sandbox() as box:
         host = Host(box, tmp_path / "state", WRITE_PARSED_INDICATORS="true", SENTINEL_WRITE_RESPONSE="true")
         load_events(box, 1, 3)

@@ -96,7 +96,10 @@ def test_a_user_trusts_itself_and_its_group():
 
 
 NAMES = Names(lambda uid: {WWW: "www-data"}.get(uid, str(uid)), str, frozenset({"/home/ann"}))
-RUN_AS = "run this as www-data (runuser -u www-data -- misp2sentinel), or, if root is to run it from now on, "
+RUN_AS = (
+    "run this as www-data (the installed command misp2sentinel changes to its user), "
+    "or, if root is to run it from now on, "
+)
 SENTENCES = {
     "owner": (
         {CONFIG: Writers(WWW), ABOVE: Writers(WWW)},
@@ -416,7 +419,7 @@ def test_elsewhere_it_is_a_warning_for_check(spoil, elsewhere, etc, on_a_host, m
     assert not [warning for warning in loaded.warnings if "may be changed" in warning]
     ((name, warning),) = cross_checks.distrusted_places(loaded.settings)
     assert name == "config.py" and "may be changed by" in warning
-    assert "runuser" not in warning
+    assert "changes to its user" not in warning
     assert ("as root, chown" in warning) == (spoil is other_owner and os.geteuid() != 0)
     assert ("run this as www-data, or" in warning) == (spoil is other_owner and os.geteuid() == 0)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from constants import VERSION
 from helpers.commands.check import Preflight
 from helpers.errors import SettingsError
 from helpers.http import AnswerTooLarge, AnswerTooSlow, PinnedHttpAdapter, ProxyFailed
@@ -274,4 +275,4 @@ def test_a_missing_pysocks_is_told_with_what_installs_it(arguments, tmp_path):
         ".venv/bin/pip install -r requirements.txt (docs/install.md)."
     )
     assert done.stderr == f"{words}\n"
-    assert arguments == ["check"] or json.loads(done.stdout) == {"error": words, "exit_code": 2}
+    assert arguments == ["check"] or json.loads(done.stdout) == {"version": VERSION, "error": words, "exit_code": 2}

@@ -274,7 +274,7 @@ def main_that_stumbles(site, monkeypatch, capsys, *arguments):
 
 def test_a_fault_of_ours_is_reported_as_one(site, monkeypatch, capsys):
     code, out, err = main_that_stumbles(site, monkeypatch, capsys, "--json")
-    assert (code, json.loads(out)) == (70, {"error": err.strip(), "exit_code": 70})
+    assert (code, json.loads(out)) == (70, {"version": VERSION, "error": err.strip(), "exit_code": 70})
     assert err.startswith("A fault of MISP2Sentinel's own, please report it (the log has more): ZeroDivisionError")
     assert "Traceback" in site.log and "Traceback" not in err
     assert site.box.misp.readonly_key not in out + err + site.log
@@ -398,7 +398,7 @@ def test_an_event_that_is_not_found_is_an_error_of_the_command_line(site):
     assert done.returncode == 2
     (words,) = done.stderr.splitlines()
     assert f"no event {misp_event(9)['uuid']}" in words
-    assert json.loads(done.stdout) == {"error": words, "exit_code": 2}
+    assert json.loads(done.stdout) == {"version": VERSION, "error": words, "exit_code": 2}
 
 
 def test_a_run_in_cron_is_silent(site):

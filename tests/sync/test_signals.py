@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 import psycopg
 import pytest
 
+from constants import VERSION
 from sandbox import faults
 from sandbox.azure.app import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE_NAME
 from sandbox.faults import Fault
@@ -124,7 +125,7 @@ def test_microsofts_patience_is_not_waited_for(box, host, number):
         wait_for(process, "Pausing upload")
         out, err = end(process, number)
     assert IN_ORDER in err
-    assert json.loads(out) == {"error": IN_ORDER, "exit_code": 130}
+    assert json.loads(out) == {"version": VERSION, "error": IN_ORDER, "exit_code": 130}
     finish(box, host)
 
 
@@ -267,4 +268,5 @@ def test_stories_end_their_wait(box, tmp_path, command, path):
         wait_for(process, "to wait, 600 s")
         out, err = end(process)
     assert IN_ORDER in err
-    assert out == ("" if command == "collect" else json.dumps({"error": IN_ORDER, "exit_code": 130}) + "\n")
+    told = json.dumps({"version": VERSION, "error": IN_ORDER, "exit_code": 130})
+    assert out == ("" if command == "collect" else f"{told}\n")

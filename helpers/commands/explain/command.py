@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
+from constants import VERSION
 from helpers.commands.explain.details import details_of
 from helpers.commands.explain.items import Json, destinations_of
 from helpers.commands.explain.ledger_view import LedgerView
@@ -115,6 +116,7 @@ class _Explainer:
         views = [LedgerView(self.settings, destination, asked, self.now) for destination in self.in_ledger]
         misp = None if self.options.offline else self._ask_misp(asked, views)
         answer: Json = {
+            "version": VERSION,
             "asked": text,
             "ledger": [view.answer() for view in views],
             "misp": misp,

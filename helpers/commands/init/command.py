@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import pwd
+import stat
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -43,12 +44,29 @@ def main(_settings: None, arguments: Namespace, say: Say) -> Path | None:
     for question in QUESTIONS:
         values[question.name] = _value(question, values)
     _write(path, settings_text(values))
+    if group := _group_of_runs(path.parent):
+        _hand_over(path, group, say)
+        return None
     say(verdict(Tone.GOOD, f"{path} is written; only {user_name()} may read it."))
     user = _user_of_runs()
     if user is None:
         return path
     _show_how_to_hand_over(path, user, say)
     return None
+
+
+def _group_of_runs(directory: Path) -> int | None:
+    """Return the group that root's directory is for, as /etc/misp2sentinel is for that of cron's user."""
+    status = directory.stat()
+    is_for_group = os.geteuid() == status.st_uid == 0 and not status.st_mode & stat.S_IRWXO
+    return status.st_gid if is_for_group and status.st_gid else None
+
+
+def _hand_over(path: Path, group: int, say: Say) -> None:
+    os.chown(path, 0, group)
+    path.chmod(0o640)
+    say(verdict(Tone.GOOD, f"{path} is written; only root and the group {group_name(group)} may read it."))
+    say(Line(f"Then: {invocation.to_type('check', config=str(path))}"))
 
 
 def _place(named: Path | None) -> Path:

@@ -121,7 +121,7 @@ def _advice(others: Writers, paths: list[str], names: Names, reader: Reader, *, 
         return by_root
     owner = names.user(others.owner)
     has_command = reader is Reader.ROOT_ON_A_HOST and not owner.isdigit()
-    how = f" (runuser -u {shlex.quote(owner)} -- misp2sentinel)" if has_command else ""
+    how = " (the installed command misp2sentinel changes to its user)" if has_command else ""
     return f"run this as {owner}{how}, or, if root is to run it from now on, {by_root}"
 
 

@@ -184,7 +184,7 @@ def test_where_the_look_fails_the_run_does_not_go_on(host, box):
 
 def test_no_is_an_error_object_for_programs_and_a_line_of_the_log(host):
     shown = host.show(*LEAVE, "--json", typed="n\n")
-    assert '"exit_code": 2}' in text(shown) and '{"error": "Nothing was done' in text(shown)
+    assert '"exit_code": 2}' in text(shown) and '"error": "Nothing was done' in text(shown)
     log = (host.config.parent / "misp2sentinel.log").read_text()
     assert "Asked whether to withdraw 6 indicators: no" in log
 

@@ -8,6 +8,7 @@ from argparse import Namespace
 from datetime import tzinfo
 from pathlib import Path
 
+from constants import VERSION
 from helpers.commands.monitoring.answer import answer_of
 from helpers.commands.monitoring.moments import Watch
 from helpers.commands.monitoring.output import write_output
@@ -24,7 +25,7 @@ def main(settings: Settings, arguments: Namespace, say: Say) -> int:
     path = arguments.file.absolute()
     verdict = write_report(settings, path, int(time.time()))
     if arguments.json:
-        say(json.dumps({"file": str(path), "verdict": verdict.words, "state": verdict.state}))
+        say(json.dumps({"version": VERSION, "file": str(path), "verdict": verdict.words, "state": verdict.state}))
     else:
         say(f"Report: {path}")
     return ExitCode.DONE

@@ -1,0 +1,1 @@
+"""The docs as a static site: ``python -m deploy.site [DIRECTORY]``."""
