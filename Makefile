@@ -19,10 +19,11 @@ SLOW := tests/sync/test_state_machine.py tests/sync/test_kill.py tests/microsoft
   tests/indicators/test_values.py tests/sync/identity/test_lives.py tests/sync/identity/test_ownership.py \
   tests/ledger/test_not_taken.py tests/commands/screen/test_all_screens.py tests/commands/monitoring/test_report_page.py
 
-.PHONY: help demo check test test-quick test-all test-rest shell-files requirements site pictures function-zip dist clean
+.PHONY: help demo tour check test test-quick test-all test-rest shell-files requirements site pictures function-zip dist clean
 
 help:
 	@echo "make demo   run the nightly job against a MISP and an Azure of its own, on this machine"
+	@echo "make tour   show a night, another one, an edit in MISP, a withdrawal, an explanation, a story: step by step"
 	@echo "make test   run ruff, mypy and every test, the slow ones with few examples; takes some minutes"
 	@echo "make test-quick     run the tests of the pure packages and of the settings; takes less than a minute"
 	@echo "make test-all       run everything with all examples, as before a release"
@@ -52,8 +53,12 @@ demo: $(READY)
 	  '$(BOX)/config.py' 'the settings that were used' \
 	  'sandbox/samples/events/' 'the MISP events that were read' \
 	  'docs/how-it-decides.md' 'why each was sent or skipped' \
+	  'make tour' 'what follows in the nights after, step by step' \
 	  '$(BIN)/python -m sandbox' 'keeps both up, and has a story to share'; \
 	exit $$code
+
+tour: $(READY)
+	@$(BIN)/python -m sandbox.tour
 
 check: $(READY)
 	$(BIN)/ruff check .

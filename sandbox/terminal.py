@@ -10,7 +10,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -88,11 +88,13 @@ def in_terminal(
     env: Mapping[str, str] | None = None,
     typed: str = "",
     timeout: float = 120,
+    echo: Callable[[bytes], object] = len,
 ) -> Shown:
     """Run a command with stdin, stdout and stderr in a pseudo-terminal to its end.
 
     ``env`` is the whole environment, this process's without one; TERM is xterm-256color unless it says otherwise.
-    ``typed`` is typed line by line, each when the last line on the screen looks like a question.
+    ``typed`` is typed line by line, each when the last line on the screen looks like a question. ``echo`` is given
+    what comes, as it comes.
     Raises TimeoutExpired when the command has not ended after so many seconds, and ends it.
     """
     master, slave = pty.openpty()
@@ -106,7 +108,7 @@ def in_terminal(
     ) as process:
         os.close(slave)
         try:
-            raw = _read_to_end(master, typed, time.monotonic() + timeout)
+            raw = _read_to_end(master, typed, time.monotonic() + timeout, echo)
             return Shown(process.wait(timeout), raw, columns, rows)
         except TimeoutError:
             raise subprocess.TimeoutExpired(list(command), timeout) from None
@@ -121,11 +123,12 @@ def _environment(env: Mapping[str, str]) -> dict[str, str]:
     return {"TERM": "xterm-256color", **{name: value for name, value in env.items() if name not in sizes}}
 
 
-def _read_to_end(master: int, typed: str, deadline: float) -> bytes:
+def _read_to_end(master: int, typed: str, deadline: float, echo: Callable[[bytes], object]) -> bytes:
     """Read all that comes, answering questions. Raises TimeoutError at the deadline, by time.monotonic."""
     raw, answers = b"", typed.splitlines(keepends=True)
     while chunk := _read(master, deadline):
         raw += chunk
+        echo(chunk)
         if answers and _QUESTION.search(_ESCAPE_CODE.sub(b"", raw)):
             os.write(master, answers.pop(0).encode())
     return raw

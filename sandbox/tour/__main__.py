@@ -1,0 +1,110 @@
+"""Play the tour: ``python -m sandbox.tour [--dir DIR]``, which ``make tour`` calls.
+
+Each step is one sentence, the command as one would type it, and what that really shows: the program runs as processes
+of its own, in a pseudo-terminal. Exit code 0 only when each step did what its sentence says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from sandbox import place
+from sandbox.azure.app import AzureState
+from sandbox.samples import demo_misp
+from sandbox.serve import Sandbox
+from sandbox.terminal import Shown, in_terminal
+from sandbox.tour.analyst import Analyst
+from sandbox.tour.steps import PAGE, STEPS, Outcome, Step, troubles
+
+DIRECTORY = Path(".sandbox/tour")
+INTERRUPTED = 130  # as a shell ends with after Ctrl-C
+COLUMNS = 80
+IN_DIRECTORY = ("sh", "-c", 'cd "$0" && exec "$@"')
+FIRST = "A MISP and an Azure of its own start on this machine; both are gone at the end."
+LAST = """
+That was the tour; each step did what it says. Beside it:
+
+  {page:<38} the page of the last step
+  {state:<38} log and ledger
+  .venv/bin/python -m sandbox            the same to try by hand
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Play every step, up to the first that did something else than it says; give the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.tour", description="What a site sees, night by night.")
+    parser.add_argument("--dir", type=Path, default=DIRECTORY, help="where its files go (default: %(default)s)")
+    shown_directory = parser.parse_args(arguments).dir
+    directory = shown_directory.resolve()
+    shutil.rmtree(directory / place.STATE, ignore_errors=True)
+    print(FIRST, flush=True)
+    try:
+        with Sandbox(AzureState(), demo_misp(time.time), directory=directory) as box:
+            place.furnish(box, directory)
+            if not all(_played(number, step, box, directory) for number, step in enumerate(STEPS, 1)):
+                return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    print(LAST.format(page=str(shown_directory / PAGE), state=str(shown_directory / place.STATE)))
+    return 0
+
+
+def _played(number: int, step: Step, box: Sandbox, directory: Path) -> bool:
+    """Play a step, and say whether it did what it says."""
+    sentence = textwrap.fill(f"{number}. {step.sentence}", COLUMNS, subsequent_indent="   ")
+    print(f"\n{_bold(sentence)}\n", flush=True)
+    if step.edit:
+        value, changes = step.edit
+        Analyst(box).change(value, changes)
+    before, uploaded = _patterns(box), _uploaded(box)
+    print(f"$ {shlex.join([place.COMMAND, *step.words])}", flush=True)
+    shown = _typed(step.words, directory)
+    files = [path.name for path in directory.iterdir()]
+    outcome = Outcome(shown.exit_code, shown.text, before, _patterns(box), _uploaded(box) - uploaded, files)
+    wrong = list(troubles(step, outcome))
+    for words in wrong:
+        print(f"\nStep {number} did not do what it says: {words}.", flush=True)
+    return not wrong
+
+
+def _typed(words: Sequence[str], directory: Path) -> Shown:
+    """Run the program as somebody would who is in the directory, and show what it shows."""
+    in_a_terminal = sys.stdout.isatty()
+    columns = shutil.get_terminal_size().columns if in_a_terminal else COLUMNS
+    environ = place.without_settings(os.environ)
+    environ["PATH"] = f"{directory / 'bin'}:{environ['PATH']}"
+    command = [*IN_DIRECTORY, str(directory), place.COMMAND, *words]
+    shown = in_terminal(command, columns=columns, env=environ, echo=_echo if in_a_terminal else len)
+    if not in_a_terminal:
+        print(shown.text, flush=True)
+    return shown
+
+
+def _echo(chunk: bytes) -> None:
+    sys.stdout.buffer.write(chunk)
+    sys.stdout.buffer.flush()
+
+
+def _patterns(box: Sandbox) -> Counter[str]:
+    return Counter(str(indicator["pattern"]) for indicator in box.azure.live().values())
+
+
+def _uploaded(box: Sandbox) -> int:
+    return sum(int(upload["count"]) for upload in box.azure.uploads)
+
+
+def _bold(words: str) -> str:
+    return f"\x1b[1m{words}\x1b[0m" if sys.stdout.isatty() else words
+
+
+if __name__ == "__main__":
+    sys.exit(main())
