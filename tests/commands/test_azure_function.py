@@ -26,6 +26,8 @@ from helpers.settings import environment
 from helpers.settings.loading import load
 from helpers.sync.report import Report
 from sandbox.serve import Sandbox
+from tests.project.deploy.azure import arm
+from tests.project.deploy.azure.site import settings_of_the_template
 from tests.support import hosts, misp_event
 from tests.support.postgres import postgres_server, postgres_url
 
@@ -193,6 +195,19 @@ def test_the_worker_finds_one_timer_and_starts_a_run_each_time(unpacked, box, ap
     assert log_text.count("INFO helpers.commands.azure_timer Summary: ") == 2
     secrets = (box.misp.readonly_key, box.azure.client_secret)
     assert not any(secret in log_text for secret in secrets)
+
+
+def test_it_runs_with_the_settings_and_the_identity_that_the_template_gives_it(unpacked, box, app_settings):
+    box.azure.identities[arm.CLIENT] = arm.CLIENT
+    assert box.azure.workspace_id == arm.WORKSPACE
+    of_the_sandbox = {name: value for name, value in app_settings().items() if name.startswith("MISP2SENTINEL_")}
+    values = {"mispUrl": box.misp_url, "mispKey": box.misp.readonly_key, "stateUrl": "none"}
+    values |= {"mispEventFilters": {"published": 1}, "settings": of_the_sandbox}
+    environ = {**FUNCTION, **settings_of_the_template(**values)}
+    place = {"IDENTITY_ENDPOINT": f"{box.identity_url}/msi/token", "IDENTITY_HEADER": box.azure.identity_header}
+    seen, log_text = fire(unpacked, environ | place)
+    assert seen["ended"] == [""], log_text
+    assert len(box.azure.live()) == 3
 
 
 def test_a_config_py_beside_host_json_counts_where_no_variable_does(box, app_settings, tmp_path):

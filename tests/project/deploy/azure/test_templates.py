@@ -14,8 +14,19 @@ from deploy.azure.expressions import API_VERSIONS
 from deploy.azure.made import files
 from deploy.azure.roles import ROLES
 from helpers.settings import environment, load
-from tests.project.deploy.azure.arm import CLIENT, GROUP, PRINCIPAL, SUBSCRIPTION, WORKSPACE, Deployment
-from tests.project.deploy.azure.site import EXAMPLE, FUNCTION, ROLE, SECRETS, VALUES, example, made
+from tests.project.deploy.azure.arm import CLIENT, GROUP, PRINCIPAL, SUBSCRIPTION, WORKSPACE
+from tests.project.deploy.azure.site import (
+    EXAMPLE,
+    FUNCTION,
+    ROLE,
+    SECRETS,
+    VALUES,
+    deployment,
+    example,
+    made,
+    of_type,
+    settings_of_the_template,
+)
 
 ROOT = Path(__file__).resolve().parents[4]
 AZURE = ROOT / "deploy" / "azure"
@@ -27,30 +38,8 @@ TENANTS = [
 ROLE_OF = {identifier: name for name, identifier in ROLES.items()}
 
 
-def deployment(file=FUNCTION, /, **more):
-    return Deployment(made(file), {**VALUES[file], **more})
-
-
-def of_type(resources, kind):
-    return [resource for resource in resources if resource["type"] == kind]
-
-
-def app_settings(**more):
-    """The application settings, with what Azure resolves its vault's references to."""
-    resources = deployment(**more).resources()
-    (config,) = of_type(resources, "Microsoft.Web/sites/config")
-    (vault,) = of_type(resources, "Microsoft.KeyVault/vaults")
-    secrets = {
-        f"@Microsoft.KeyVault(VaultName={vault['name']};SecretName={secret['name'].partition('/')[2]})": secret
-        for secret in of_type(resources, "Microsoft.KeyVault/vaults/secrets")
-    }
-    settings = config["properties"]
-    references = {key: value for key, value in settings.items() if value.startswith("@Microsoft")}
-    return settings | {key: secrets[value]["properties"]["value"] for key, value in references.items()}
-
-
 def loaded(**more):
-    settings = app_settings(**more)
+    settings = settings_of_the_template(**more)
     own = {key: value for key, value in settings.items() if not OF_THE_HOST.fullmatch(key)}
     assert own.pop("timerTriggerSchedule") == "0 17 2 * * *"
     found = load(None, {environment.FUNCTION_SIGNS[0]: "python", **own})
@@ -126,7 +115,7 @@ def test_what_is_set_besides_wins_and_a_ping_is_set_when_there_is_one():
 
 
 def test_the_host_signs_in_as_the_identity_and_has_no_key():
-    own = {key: value for key, value in app_settings().items() if OF_THE_HOST.fullmatch(key)}
+    own = {key: value for key, value in settings_of_the_template().items() if OF_THE_HOST.fullmatch(key)}
     (storage,) = of_type(deployment().resources(), "Microsoft.Storage/storageAccounts")
     assert own["AzureWebJobsStorage__accountName"] == storage["name"]
     assert own["AzureWebJobsStorage__clientId"] == CLIENT
