@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
 from constants import LOG_RECEIVED, VERSION
@@ -17,7 +18,7 @@ from helpers.ledger import Database, Ledger, RunKind, RunRecord
 from helpers.log import DestinationLogger, safe_to_show
 from helpers.microsoft import Clock, OutcomeState, RateLimiters, api_for, credential_ends, principal_of
 from helpers.misp import MispReader
-from helpers.process import interrupts
+from helpers.process import interrupts, turns
 from helpers.settings import Settings, cross_checks
 from helpers.sync.delivery import Delivery
 from helpers.sync.destination import DestinationRun, RunOptions
@@ -52,9 +53,9 @@ class Progress:
     """What is told how far a run is; several threads tell it.
 
     ``events`` takes how many events were read, of how many; ``indicators`` how many more are to be sent, and how many
-    more have Microsoft's answer, of all destinations; ``waiting`` what is waited for, and the seconds that it takes.
-    ``begun`` takes the names of the destinations that the run holds, as soon as it does; ``upgraded`` how many objects
-    of an older ledger are brought up to date, of how many.
+    more have Microsoft's answer, of all destinations; ``waiting`` what is waited for, and the seconds that it takes,
+    or 0 when that is over. ``begun`` takes the names of the destinations that the run holds, as soon as it does;
+    ``upgraded`` how many objects of an older ledger are brought up to date, of how many.
     """
 
     events: Callable[[int, int], None] = lambda _done, _listed: None
@@ -102,52 +103,72 @@ def run(
 
     ``progress`` shows how far the run is, ``line`` is told each line of a dry run's plan; ``clock`` is
     what waiting goes by, ``now`` gives the run's time in seconds since 1970.
-    Raises RunActive when another run is active, SettingsError when state_dir or the ledger cannot be used or
-    there is no such destination; what happens at MISP or Microsoft is in the report.
+    Raises RunActive when another run is active and does not end in time, SettingsError when state_dir or the ledger
+    cannot be used or there is no such destination; what happens at MISP or Microsoft is in the report.
     """
     chosen, progress = settings.destinations(workspace), progress or Progress()
-    clock = clock or Clock()
+    options, clock = options or RunOptions(), clock or Clock()
     seconds = 60 * settings.max_run_minutes or float("inf")
     with ExitStack() as stack:
         database = stack.enter_context(database_of(settings, progress))
-        # The run's time begins here: what opening the ledger takes, an upgrade of it above all, is not reading's.
+        held, busy = _lock_destinations(chosen, database, stack, _turn_of(settings, options, clock, progress))
+        # The run's time begins here: what opening the ledger and waiting for another run take is not reading's.
         rate_limiters = RateLimiters(clock, clock.now() + seconds, progress.waiting)
         for destination in chosen:
             rate_limiters.announce(principal_of(api_for(destination)))
         read_until = clock.now() + READING * seconds
-        this_run = _Run(settings, options or RunOptions(), clock, int(now()), rate_limiters, read_until, line, progress)
-        destinations, busy = _lock_destinations(this_run, chosen, database, stack)
+        this_run = _Run(settings, options, clock, int(now()), rate_limiters, read_until, line, progress)
+        single = len(chosen) == 1
+        destinations = [_begin_destination(this_run, ledger, settings, single=single) for settings, ledger in held]
         if destinations:
             progress.begun([destination.settings.name for destination in destinations])
         events = _read_and_send(this_run, destinations) if destinations else 0
-    reports = [destination.report for destination in destinations] + busy
+    reports = [destination.report for destination in destinations]
+    reports += [_busy_report(this_run, settings, error) for settings, error in busy]
     total = reports[0] if len(reports) == 1 else Report.of(reports, events)
     total.seconds = this_run.seconds
     return total
 
 
+def _turn_of(settings: Settings, options: RunOptions, clock: Clock, progress: Progress) -> turns.Turn:
+    """Return how long a run waits for others.
+
+    A dry run does not: all of it is one transaction, which began before the other run has written what it does.
+    """
+    seconds = turns.EVENT_SECONDS if options.uuid else turns.RUN_SECONDS
+    return turns.Turn(0 if settings.dry_run else seconds, clock.now, clock.sleep, progress.waiting)
+
+
 def _lock_destinations(
-    this_run: _Run, chosen: Sequence[Settings], database: Database, stack: ExitStack
-) -> tuple[list[DestinationRun], list[Report]]:
-    """Return the destinations that the stack holds for this run, and the reports of those that another run holds."""
-    destinations: list[DestinationRun] = []
-    busy: list[Report] = []
+    chosen: Sequence[Settings], database: Database, stack: ExitStack, turn: turns.Turn
+) -> tuple[list[tuple[Settings, Ledger]], list[tuple[Settings, RunActive]]]:
+    """Return the destinations that the stack holds for this run, and those that another run holds."""
+    held: list[tuple[Settings, Ledger]] = []
+    busy: list[tuple[Settings, RunActive]] = []
     for settings in chosen:
         ledger = Ledger(database, settings.workspace_key, settings.sourcesystem)
-        report = _new_report(this_run, settings, single=len(chosen) == 1)
         try:
-            stack.enter_context(ledger.hold_lock(settings.state_path))
+            stack.enter_context(turn.hold(partial(ledger.hold_lock, settings.state_path)))
         except RunActive as error:
             if len(chosen) == 1:
                 raise
-            report.fail(error)
-            busy.append(report)
+            busy.append((settings, error))
         else:
-            first = ledger.empty
-            counted = this_run.progress.indicators
-            delivery = Delivery(settings, ledger, report, this_run.rate_limiters, this_run.now, counted)
-            destinations.append(DestinationRun(settings, ledger, report, delivery, first))
-    return destinations, busy
+            held.append((settings, ledger))
+    return held, busy
+
+
+def _begin_destination(this_run: _Run, ledger: Ledger, settings: Settings, *, single: bool) -> DestinationRun:
+    report, counted = _new_report(this_run, settings, single=single), this_run.progress.indicators
+    delivery = Delivery(settings, ledger, report, this_run.rate_limiters, this_run.now, counted)
+    return DestinationRun(settings, ledger, report, delivery, first=ledger.empty)
+
+
+def _busy_report(this_run: _Run, settings: Settings, error: RunActive) -> Report:
+    """Return the report of one of several destinations that another run holds."""
+    report = _new_report(this_run, settings, single=False)
+    report.fail(error)
+    return report
 
 
 def _new_report(this_run: _Run, settings: Settings, *, single: bool) -> Report:

@@ -10,7 +10,7 @@ from pathlib import Path
 from sandbox.terminal import Shown, in_terminal
 from tests.support import environ_for, hosts, misp_event
 
-__all__ = ["ROOT", "Host", "Shown", "in_terminal", "load"]
+__all__ = ["ROOT", "Host", "HurriedHost", "Shown", "in_terminal", "load"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,6 +72,15 @@ class Host:
     def kill(self):
         """End the process that runs now as kill -9 does."""
         self.process.kill()
+
+
+class HurriedHost(Host):
+    """A host whose runs do not wait for each other."""
+
+    def command(self, *arguments):
+        hurried = "from helpers.process import turns; turns.RUN_SECONDS = turns.EVENT_SECONDS = 0"
+        words = super().command(*arguments)
+        return [words[0], "-c", f"{hurried}; import script; raise SystemExit(script.main())", *words[2:]]
 
 
 def load(box, events, attributes):

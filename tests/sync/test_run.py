@@ -448,12 +448,12 @@ def test_all_problems_of_the_settings_at_once(site):
     assert site.box.misp.requests == []
 
 
-def test_two_runs_at_once(site):
+def test_a_dry_run_while_another_run_is_active(site):
     load(site, events=1)
     assert site.run().exit_code == 0
     before = list(site.box.misp.requests)
     with filelock.FileLock(site.state / "ledger.sqlite.1.lock"):
-        done = site.script("--json")
+        done = site.script("--json", "--dry-run")
     assert done.returncode == 5
     assert "Another run is active" in done.stderr
     assert json.loads(done.stdout)["exit_code"] == 5

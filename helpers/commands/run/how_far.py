@@ -91,8 +91,8 @@ class HowFar:
         self.older.note(now)
 
     def wait(self, words: str, seconds: float, now: float) -> None:
-        """Note what is waited for, from now on for so many seconds."""
-        self._until[words] = max(self._until.get(words, 0), now + seconds)
+        """Note what is waited for, from now on for so many seconds; 0 when that is over."""
+        self._until[words] = max(self._until.get(words, 0), now + seconds) if seconds else now
 
     def rows(self, now: float) -> list[Row]:
         """Return the two bars; that of the indicators is there as soon as there are any, before them an upgrade's."""

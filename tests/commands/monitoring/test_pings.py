@@ -30,7 +30,7 @@ from helpers.sync.report.report import Rejection
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
 from tests.support import hosts, misp_event
-from tests.support.processes import Host, load
+from tests.support.processes import Host, HurriedHost, load
 from tests.support.tls_site import TlsSite
 from tests.support.wire_server import WireServer, answer
 
@@ -130,7 +130,7 @@ def test_what_is_no_whole_run_pings_nothing(box, receiver, tmp_path, arguments):
 
 def test_a_run_that_another_one_keeps_from_beginning_pings_nothing(box, receiver, tmp_path):
     site = TlsSite(box, None, tmp_path)
-    host = Host(box, site.state, **pinged(receiver))
+    host = HurriedHost(box, site.state, **pinged(receiver))
     ledger = site.ledger()
     with ledger.hold_lock(site.state):
         ended = host.run()

@@ -197,6 +197,13 @@ def test_seconds_count_down_and_end():
     assert run.waits(now=1_001) == []
 
 
+def test_what_is_waited_for_may_be_over_early():
+    run = HowFar()
+    run.wait("another run is active", 300, now=100)
+    run.wait("another run is active", 0, now=103)
+    assert run.waits(now=103) == []
+
+
 @pytest.mark.parametrize(
     ("rate", "words"), [(0.05, "3/min"), (1, "1.0/s"), (9.94, "9.9/s"), (166.6, "167/s"), (1_666, "1,666/s")]
 )

@@ -223,9 +223,9 @@ def test_the_advice_is_strong_where_sentinel_holds_what_the_ledger_does_not_know
 
 def test_another_run_is_yellow_and_nothing_failed(host, tmp_path):
     night = host()
-    night.run("--dry-run")
+    night.run()
     with FileLock(tmp_path / "state" / "ledger.sqlite.1.lock"):
-        shown = night.show()
+        shown = night.show("--dry-run")
     assert shown.exit_code == 5
     assert shown.lines[0].startswith("! Another run is active")
     assert shown.style_of("Another run") == {"bold", "yellow"}
