@@ -14,6 +14,7 @@ import pytest
 
 import constants
 from constants import Skip
+from deploy.site.contents import PAGES as ON_THE_SITE
 from deploy.supply.pins import asked_for
 from helpers.commands.command_line import EXIT_CODES, make_parser
 from helpers.errors import MicrosoftError, MispError, RunActive, SettingsError
@@ -449,6 +450,23 @@ def anchors(path: Path) -> set[str]:
     text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_a_page_begins_with_its_answer(path):
+    """A title, then a paragraph: what the page is about, or what to do, before any list, table or heading."""
+    if path.name == "CHANGELOG.md":
+        return
+    title, blank, first = path.read_text(encoding="utf-8").splitlines()[:3]
+    assert re.match("# [A-Z]", title) and not blank
+    assert re.match(r"[A-Z`*\[]", first) and not first.startswith("!["), first
+
+
+def test_every_page_is_on_the_site():
+    named = {*ON_THE_SITE, "README.md"}
+    assert {path.relative_to(ROOT).as_posix() for path in PAGES} == named, (
+        "deploy/site/contents.py says where it is listed"
+    )
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
