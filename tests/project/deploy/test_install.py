@@ -98,3 +98,166 @@ def test_another_user_is_told_who_may(wrapper):
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("nobody may not read ") and "run this as root (sudo misp2sentinel)" in done.stderr
+
+
+# --- deploy/install.sh -------------------------------------------------------------------------------
+
+INSTALL = ROOT / "deploy" / "install.sh"
+SCRIPTS = [INSTALL, HOST / "misp2sentinel", ROOT / "tests" / "project" / "deploy" / "bare_debian.sh"]
+# A host in a mount namespace of its own: what is written to these stays in memory. apt-get, systemd and Python are
+# stand-ins, so that nothing is fetched; bare_debian.sh tries it with the real ones.
+A_HOST = r"""
+mount -t tmpfs none /mnt && mkdir /mnt/new /mnt/work || exit 99
+for place in etc opt usr var; do
+    mkdir /mnt/new/$place /mnt/work/$place
+    mount -t overlay overlay -o lowerdir=/$place,upperdir=/mnt/new/$place,workdir=/mnt/work/$place /$place || exit 99
+done
+rm -rf /opt/misp2sentinel* /etc/*/misp2sentinel* /etc/misp2sentinel /var/lib/misp2sentinel /usr/local/bin/misp2sentinel
+stand_in() { rm -f "$1"; printf '#!/bin/sh\n%s\n' "$2" >"$1"; chmod 755 "$1"; }
+for name in cron logrotate apt-get; do stand_in /usr/local/sbin/$name 'exit 0'; done
+wants=/etc/systemd/system/timers.target.wants
+rm -rf $wants; mkdir -p $wants
+stand_in /usr/local/sbin/systemctl "case \$* in
+    *enable*) ln -sf /dev/null $wants/misp2sentinel.timer ;;
+    *disable*) rm $wants/misp2sentinel.timer ;;
+esac"
+stand_in /usr/bin/python3 'case $* in
+    --version) echo Python 3.13.5 ;;
+    *version_info\[*) echo 3 13 ;;
+    *venv\ --clear*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
+    *-m\ pip*) echo pip >>/var/tmp/pip ;;
+    *check) echo Ready. ;;
+    *status) ! grep -q "<tenant>" /etc/misp2sentinel/config.py || exit 2 ;;
+esac'
+echo 'misp_domain = "https://misp.example.org"' >/mnt/settings.py
+rm -f /var/tmp/pip
+"""
+OURS = "/opt/misp2sentinel/script.py /etc/misp2sentinel /var/lib/misp2sentinel /usr/local/bin/misp2sentinel"
+FILES = "/etc/cron.d/misp2sentinel /etc/logrotate.d/misp2sentinel /usr/local/share/man/man1/misp2sentinel.1"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_shellcheck_finds_nothing(script):
+    if shutil.which("shellcheck") is None:
+        pytest.skip("shellcheck was not found")
+    done = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert os.access(script, os.X_OK)
+
+
+def test_the_page_the_help_and_the_script_have_the_same_options():
+    usage = subprocess.run([str(INSTALL), "--help"], capture_output=True, text=True, check=True).stdout
+    described = re.findall(r"^  (--[a-z-]+)", usage, re.MULTILINE)
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    parsed = INSTALL.read_text(encoding="utf-8").partition("parse() {")[2].partition("esac")[0]
+    taken = re.findall(r"--[a-z-]+(?=[ |)])", parsed)
+    assert sorted(described) == sorted(re.findall(r"^\| `(--[a-z-]+)", page, re.MULTILINE))
+    assert {*taken} - {"--help"} == {*described}
+
+
+def on_a_host(script):
+    """What a script with ``install`` shows, line by line, on a host where nothing is installed yet."""
+    words = ["unshare", "--mount", "bash", "-c", f'{A_HOST}\ninstall() {{ {INSTALL} "$@"; }}\n{script}']
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120)
+    if done.returncode == 99 or "unshare failed" in done.stderr:
+        pytest.skip(f"no mount namespace: {done.stderr}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@as_root
+def test_it_installs_once_and_a_dry_run_changes_nothing():
+    shown = on_a_host(f"""
+install --dry-run --settings /mnt/settings.py | sed 's/^/plan: /'
+ls -d {OURS} {FILES} 2>/dev/null | sed 's/^/too early: /'
+install --yes --settings /mnt/settings.py | sed 's/^/done: /'
+stat -c 'is: %n %U:%G %a' {OURS} {FILES} /etc/misp2sentinel/config.py /etc/misp2sentinel/environment
+. /etc/misp2sentinel/environment; echo "state: $MISP2SENTINEL_STATE_DIR of $MISP2SENTINEL_CONFIG"
+cmp /etc/cron.d/misp2sentinel {HOST}/misp2sentinel.cron
+install; wc -l </var/tmp/pip
+""")
+    plan, done = (re.findall(rf"^{word}   - (.*)", shown, re.MULTILINE) for word in ("plan:", "done:"))
+    assert plan == done and len(plan) > 8
+    assert "too early" not in shown and "\ndone: Ready.\n" in shown
+    assert re.findall(r"^is: (\S+ \S+ \d+)$", shown, re.MULTILINE) == [
+        "/opt/misp2sentinel/script.py root:root 644",
+        "/etc/misp2sentinel root:www-data 750",
+        "/var/lib/misp2sentinel www-data:www-data 700",
+        "/usr/local/bin/misp2sentinel root:root 755",
+        "/etc/cron.d/misp2sentinel root:root 644",
+        "/etc/logrotate.d/misp2sentinel root:root 644",
+        "/usr/local/share/man/man1/misp2sentinel.1 root:root 644",
+        "/etc/misp2sentinel/config.py root:www-data 640",
+        "/etc/misp2sentinel/environment root:www-data 640",
+    ]
+    assert "state: /var/lib/misp2sentinel of /etc/misp2sentinel/config.py" in shown
+    assert shown.endswith("Nothing to do: all is as it should be.\n1\n")
+
+
+@as_root
+def test_nothing_runs_at_night_before_the_settings_are_complete():
+    shown = on_a_host("""
+install --yes >/mnt/said; tail -n 1 /mnt/said
+ls /etc/cron.d/misp2sentinel 2>/dev/null
+cp /mnt/settings.py /etc/misp2sentinel/config.py
+install --yes >/mnt/said; ls /etc/cron.d/misp2sentinel; install
+""")
+    first, cron, then = shown.splitlines()
+    assert "run this again" in first
+    assert (cron, then) == ("/etc/cron.d/misp2sentinel", "Nothing to do: all is as it should be.")
+
+
+@as_root
+def test_another_user_and_a_timer_are_kept_until_they_are_named_again():
+    shown = on_a_host("""
+install --yes --settings /mnt/settings.py --user daemon --timer >/dev/null; install
+grep -ho 'daemon' /usr/local/bin/misp2sentinel /etc/systemd/system/misp2sentinel.service /etc/logrotate.d/misp2sentinel
+stat -c %U:%G /var/lib/misp2sentinel; ls /etc/cron.d/misp2sentinel 2>/dev/null
+install --yes --cron >/dev/null; ls /etc/cron.d/misp2sentinel $wants; grep -c daemon /etc/cron.d/misp2sentinel; install
+""")
+    nothing = "Nothing to do: all is as it should be."
+    assert shown.split("\n") == [
+        nothing, *["daemon"] * 5, "daemon:daemon", "/etc/cron.d/misp2sentinel", "",
+        "/etc/systemd/system/timers.target.wants:", "1", nothing, "",
+    ]  # fmt: skip
+
+
+@as_root
+def test_what_is_taken_away_leaves_settings_and_ledger():
+    shown = on_a_host(f"""
+install --yes --settings /mnt/settings.py >/dev/null
+touch /var/lib/misp2sentinel/ledger.sqlite
+install --uninstall --dry-run >/dev/null; ls -d {OURS} | wc -l
+install --uninstall --yes | tail -n 1
+ls -d /opt/misp2sentinel {FILES} /usr/local/bin/misp2sentinel 2>/dev/null
+ls /etc/misp2sentinel /var/lib/misp2sentinel
+install --uninstall | head -n 1
+""")
+    before, advice, *left, last = shown.splitlines()
+    assert (before, advice) == ("4", "To remove the rest too: rm -r /etc/misp2sentinel /var/lib/misp2sentinel")
+    assert left == [
+        "/etc/misp2sentinel:", "config.py", "environment", "", "/var/lib/misp2sentinel:", "ledger.sqlite"
+    ]  # fmt: skip
+    assert last == "Nothing to do: nothing of it is here any more."
+
+
+@as_root
+def test_what_is_anothers_is_not_touched_and_what_to_do_is_said():
+    shown = on_a_host("""
+exec 2>&1
+mkdir /opt/misp2sentinel; install --yes; rmdir /opt/misp2sentinel
+stand_in /usr/local/bin/misp2sentinel 'exit 0'; install --yes; rm /usr/local/bin/misp2sentinel
+install --yes --user root; install --yes --user nobody-of-that-name; install --yes --settings /nowhere; install
+stand_in /usr/bin/python3 '[ "$1" != --version ] || { echo Python 3.9.2; exit; }; exit 1'
+mv /usr/bin/python3.1[1-9] /mnt; install --yes; [ ! -e /opt/misp2sentinel ]
+""")
+    for words in (
+        "mv /opt/misp2sentinel /opt/misp2sentinel.old",
+        "/usr/local/bin/misp2sentinel is there already, and is another command",
+        "name a user without rights of its own with --user",
+        "useradd --system",
+        "/nowhere cannot be read",
+        "--yes does it without asking",
+        "Python 3.9.2 is too old: 3.11 or newer is needed",
+    ):
+        assert words in shown
