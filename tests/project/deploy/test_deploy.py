@@ -10,14 +10,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from azure_function.build import contents
 from deploy.shell.made import files
 from helpers.commands.command_line import EXIT_CODES
 from helpers.process import interrupts
-from helpers.settings import Settings, load
-from tests.support import environ_for
+from helpers.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "deploy"
@@ -217,97 +215,8 @@ def test_the_image_runs_as_nobody_in_particular_and_writes_to_its_volume_only():
     assert values["VOLUME"] == f'["{STATE}"]'
     assert f"MISP2SENTINEL_STATE_DIR={STATE}" in values["ENV"]
     assert values["ENTRYPOINT"] == '["/opt/misp2sentinel/.venv/bin/python", "/opt/misp2sentinel/script.py"]'
-    images = [words.split()[0] for name, words in instructions() if name == "FROM"]
-    assert len(images) == 2 and all(re.search(r":[0-9.]+-slim", image) for image in images)
+    assert [words.split()[0] for name, words in instructions() if name == "FROM"] == ["${BASE}", "${BASE}"]
+    assert re.fullmatch(r"BASE=\S+:[0-9.]+-slim-\w+", values["ARG"]), "a digest is looked up, and not made up here"
+    (pip,) = (words for name, words in instructions() if "pip install" in words)
+    assert "--require-hashes" in pip
     assert not any(name == "ADD" or "latest" in words for name, words in instructions())
-
-
-# --- Kubernetes ------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def manifest():
-    config, cronjob = yaml.safe_load_all(text("kubernetes/destinations.yaml"))
-    assert (config["kind"], cronjob["kind"]) == ("ConfigMap", "CronJob")
-    return config["data"], cronjob["spec"]
-
-
-@pytest.fixture(scope="module")
-def pod(manifest):
-    return manifest[1]["jobTemplate"]["spec"]["template"]["spec"]
-
-
-def test_each_index_has_its_line(manifest, pod, tmp_path):
-    data, cronjob = manifest
-    job = cronjob["jobTemplate"]["spec"]
-    names = data["destinations"].split()
-    assert (job["completionMode"], job["completions"]) == ("Indexed", len(names))
-    listed = tmp_path / "destinations"
-    listed.write_text(data["destinations"])
-    (container,) = pod["containers"]
-    (line,) = container["args"]
-    line = line.replace("/etc/misp2sentinel/destinations", str(listed)).replace("exec /opt", "exec echo /opt")
-    ran = [
-        subprocess.run(
-            [*container["command"], line],
-            env={"PATH": os.environ["PATH"], "JOB_COMPLETION_INDEX": str(index)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        for index in range(len(names) + 1)
-    ]
-    assert [process.stdout.split()[1:] for process in ran[:-1]] == [
-        ["/opt/misp2sentinel/script.py", "--json", "--workspace", name] for name in names
-    ]
-    assert ran[-1].returncode > 0 and not ran[-1].stdout, "without a name it would run all of them"
-    assert "more completions than lines" in ran[-1].stderr
-
-
-def test_the_settings_in_it_are_settings_and_divide_microsofts_limit(manifest, pod, tmp_path):
-    class Azure:
-        tenant, client_secret = "example.org", "s3cret"
-        client_id, workspace_id = (f"{digit * 8}-1111-4111-8111-{digit * 12}" for digit in "12")
-
-    data, cronjob = manifest
-    config = tmp_path / "config.py"
-    config.write_text(data["config.py"])
-    loaded = load(config, {key: value for key, value in environ_for(Azure).items() if "DOMAIN" not in key})
-    job = cronjob["jobTemplate"]["spec"]
-    assert loaded.warnings == ()
-    assert loaded.settings.ms_max_requests_minute * job["parallelism"] <= 100
-    (container,) = pod["containers"]
-    assert container["resources"]["limits"]["memory"] == "1Gi"
-    assert 5 * loaded.settings.misp_answer_mib + 300 <= 1024
-    assert pod["terminationGracePeriodSeconds"] > interrupts.LONGEST_END + interrupts.LONGEST_PUT_OFF
-    assert loaded.settings.max_run_minutes * 60 < pod["activeDeadlineSeconds"] < 3600
-    assert cronjob["concurrencyPolicy"] == "Forbid"
-
-
-def test_each_variable_names_a_setting_and_a_file_that_is_mounted(pod):
-    (container,) = pod["containers"]
-    mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
-    for variable in container["env"]:
-        if "value" in variable:
-            assert any(variable["value"].startswith(f"{mount}/") for mount in mounts)
-        else:  # it is not set where the secret does not have it
-            key = variable["valueFrom"]["secretKeyRef"]
-            assert (key["name"], key["optional"]) == ("misp2sentinel", True)
-            assert variable["name"] == f"MISP2SENTINEL_{key['key'].upper()}"
-    documented = (ROOT / "docs" / "configure.md").read_text(encoding="utf-8")
-    assert all(variable["name"].removesuffix("_FILE") in documented for variable in container["env"])
-    assert {volume["name"] for volume in pod["volumes"]} == {mount["name"] for mount in container["volumeMounts"]}
-
-
-def test_a_pod_is_nobody_and_writes_to_its_volume_only(pod):
-    (container,) = pod["containers"]
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert f"{pod['securityContext']['runAsUser']}:" in dict(instructions())["USER"]
-    assert container["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    (written,) = (mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly"))
-    assert written == STATE
-    assert pod["automountServiceAccountToken"] is False

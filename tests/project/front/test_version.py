@@ -49,6 +49,7 @@ def test_where_the_program_is_named_with_a_version_it_is_this_one():
 
 def test_those_that_must_name_it_do():
     for name in (
+        "deploy/kubernetes/cronjob.yaml",
         "deploy/kubernetes/destinations.yaml",
         "deploy/shell/misp2sentinel.1",
         ".github/ISSUE_TEMPLATE/1-fault.yml",

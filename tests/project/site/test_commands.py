@@ -32,8 +32,8 @@ HOST = {"apt", "apt-get", "cat", "cd", "chgrp", "chmod", "chown", "code", "cp", 
 HOST |= {"git", "id", "install", "journalctl", "kill", "ln", "mkdir", "mv", "openssl", "printf", "psql", "python3"}
 HOST |= {"python3.12", "rm", "sendmail", "set", "sha256sum", "sqlite3", "sudo", "systemctl", "tar", "test", "umask"}
 HOST |= {"unzip", "zip"}
-# They need an account or a cluster, so nobody has run these; the pages that show them say so.
-CLOUDS = {"az", "buildah", "docker", "kubectl", "podman"}
+# They need an account, a registry or a cluster, so nobody has run these; the pages that show them say so.
+CLOUDS = {"az", "buildah", "docker", "kubectl", "podman", "skopeo"}
 COVERED = PROGRAM | PYTHON | HOST | CLOUDS | {"make", "install.sh"}
 LANGUAGES = {*SHELLS, "", "none", "json", "python", "powershell", "kusto", "mermaid", "yaml", "ini"}
 # What an indented block begins with that is no command.
