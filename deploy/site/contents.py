@@ -21,6 +21,7 @@ CONTENTS = {
     "About the project": (
         "docs/architecture.md",
         "docs/dependencies.md",
+        "docs/supply-chain.md",
         "CONTRIBUTING.md",
         "CODE_OF_CONDUCT.md",
         "SECURITY.md",

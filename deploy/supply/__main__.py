@@ -1,30 +1,101 @@
-"""The commands that docs/supply-chain.md walks through."""
+"""What is installed, who checked it, and under which licence: docs/supply-chain.md walks through the commands."""
 
 from __future__ import annotations
 
 import argparse
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
-from deploy.supply import locks
+from deploy.supply.pins import SHIPPED
+
+OSV = "https://api.osv.dev/v1/query"
+HELP = {
+    "locks": "write the files of requirements anew; options that follow are uv's, as --upgrade",
+    "wheels": "ask PyPI, for each Python, which packages have no wheel",
+    "holes": "ask which versions have known holes: PyPI, or OSV",
+    "licences": "show the licence of each package, and fail for one that is not allowed",
+    "sbom": "write the list of what is shipped, as CycloneDX",
+}
 
 
 def main() -> int:
-    """Run the command that was chosen and return its exit code."""
+    """Run the command that was chosen and return its exit code: 0 all is well, 1 it is not, 2 nobody knows."""
+    parser = _parser()
+    chosen, options = parser.parse_known_args()
+    if options and chosen.command != "locks":
+        parser.error(f"unrecognized arguments: {' '.join(options)}")
+    run = {"locks": _locks, "wheels": _wheels, "holes": _holes, "licences": _licences, "sbom": _sbom}[chosen.command]
+    try:
+        return run(chosen, options)
+    except PackageNotFoundError as problem:
+        print(f"{problem.name} is not installed, and its licence is read there. Run make .venv/ready.", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.supply", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("locks", help="write the files of requirements anew; further options are uv's, as --upgrade")
-    chosen, further = parser.parse_known_args()
-    if further and chosen.command != "locks":
-        parser.error(f"unrecognized arguments: {' '.join(further)}")
-    return _locks(further)
+    made = {name: commands.add_parser(name, help=words, description=words) for name, words in HELP.items()}
+    for name in ("wheels", "holes"):
+        words = f"file of requirements; without it {SHIPPED}, which has all that a site may install"
+        made[name].add_argument("file", nargs="?", default=SHIPPED, metavar="FILE", help=words)
+    words = f"ask OSV, which is at {OSV}, or its copy at an address of your own"
+    made["holes"].add_argument("--osv", nargs="?", const=OSV, metavar="URL", help=words)
+    made["sbom"].add_argument("file", metavar="FILE", help="where to write it")
+    return parser
 
 
-def _locks(options: list[str]) -> int:
+def _locks(_: argparse.Namespace, options: list[str]) -> int:
+    from deploy.supply import locks  # noqa: PLC0415 - each command needs packages that the others do without
+
     try:
         locks.write(options)
     except subprocess.CalledProcessError as problem:
         return problem.returncode
+    return 0
+
+
+def _wheels(chosen: argparse.Namespace, _: list[str]) -> int:
+    from deploy.supply import wheels  # noqa: PLC0415
+
+    try:
+        for line in wheels.check(chosen.file):
+            print(line, flush=True)
+    except LookupError as problem:
+        print(problem.args[0])
+        return 1
+    except wheels.PipFailedError as problem:
+        print(f"pip could not look: {problem}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _holes(chosen: argparse.Namespace, _: list[str]) -> int:
+    from deploy.supply import holes  # noqa: PLC0415
+
+    try:
+        answer = holes.ask(chosen.file, chosen.osv)
+    except holes.AuditFailedError as problem:
+        print(f"There is no answer, so this says nothing: {problem}", file=sys.stderr)
+        return 2
+    print(*answer.holes, holes.sentence(answer), sep="\n")
+    return holes.exit_code(answer)
+
+
+def _licences(_: argparse.Namespace, __: list[str]) -> int:
+    from deploy.supply import licences  # noqa: PLC0415
+
+    problems = licences.problems()
+    print(*licences.table(), *problems, sep="\n")
+    return 1 if problems else 0
+
+
+def _sbom(chosen: argparse.Namespace, _: list[str]) -> int:
+    from deploy.supply import sbom  # noqa: PLC0415
+
+    Path(chosen.file).write_text(sbom.document(), encoding="utf-8")
     return 0
 
 

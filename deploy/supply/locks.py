@@ -7,13 +7,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from deploy.supply.pins import ROOT, asked_for
+from deploy.supply.pins import EXTRAS_OF_SHIPPED, ROOT, SHIPPED, asked_for
 
 # The oldest Python that a file is for. uv looks at all later ones too, and writes where they differ.
 OLDEST = "3.11"
 _OPTIONS = ("--universal", "--python-version", OLDEST, "--generate-hashes", "--no-header", "--quiet", "--system-certs")
 _ORIGIN = "# Made of pyproject.toml by make requirements, with the hashes of PyPI's files."
-_RUN = ""
 
 
 @dataclass(frozen=True)
@@ -27,12 +26,12 @@ class Lock:
 
 EVERYTHING = Lock(
     "requirements-dev.txt",
-    (_RUN, "keyvault", "notify", "function", "site", "dev"),
+    (*EXTRAS_OF_SHIPPED, "site", "dev"),
     "What the sandbox, the tests, the checks and the site of the docs need, and all that a run may need.",
 )
 LOCKS = (
     EVERYTHING,
-    Lock("requirements.txt", (_RUN,), "What a run needs; docs/dependencies.md gives the reason for each."),
+    Lock("requirements.txt", ("",), "What a run needs; docs/dependencies.md gives the reason for each."),
     Lock(
         "requirements-keyvault.txt",
         ("keyvault",),
@@ -44,8 +43,8 @@ LOCKS = (
         "What messages by apprise need, on top of a run; only where notify is set.",
     ),
     Lock(
-        "azure_function/requirements.txt",
-        (_RUN, "keyvault", "notify", "function"),
+        SHIPPED,
+        EXTRAS_OF_SHIPPED,
         "What the Function needs: a run, and the optional packages, since nobody installs them there later.",
     ),
 )

@@ -11,21 +11,15 @@ from packaging.utils import canonicalize_name
 
 from deploy.supply import locks
 from deploy.supply.locks import EVERYTHING, LOCKS
-from deploy.supply.pins import ROOT, asked_for, locked
+from deploy.supply.pins import PYTHONS, ROOT, asked_for, environment, locked
 
-PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 by_file = pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.file)
 
 
 def installed(file, python):
     """The versions that a Python on Linux takes from a file, by name."""
-    environment = {
-        "implementation_name": "cpython",
-        "platform_python_implementation": "CPython",
-        "python_full_version": f"{python}.0",
-        "sys_platform": "linux",
-    }
-    wanted = [(pin.name, pin.version) for pin in locked(file) if pin.wanted_in(environment)]
+    on_linux = {**environment(python), "sys_platform": "linux"}
+    wanted = [(pin.name, pin.version) for pin in locked(file) if pin.wanted_in(on_linux)]
     assert len(wanted) == len(dict(wanted)), "one version each"
     return dict(wanted)
 
