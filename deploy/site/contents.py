@@ -11,6 +11,7 @@ CONTENTS = {
     "Other ways to run": (
         "docs/deploy.md",
         "docs/azure-function.md",
+        "docs/misp-workflow.md",
         "docs/identities.md",
         "docs/destinations.md",
         "docs/graph.md",
