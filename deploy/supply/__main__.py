@@ -12,7 +12,7 @@ from deploy.supply.pins import SHIPPED
 
 OSV = "https://api.osv.dev/v1/query"
 HELP = {
-    "locks": "write the files of requirements anew; options that follow are uv's, as --upgrade",
+    "locks": "write the files of requirements anew; without an option, each version that may stay does",
     "wheels": "ask PyPI, for each Python, which packages have no wheel",
     "holes": "ask which versions have known holes: PyPI, or OSV",
     "licences": "show the licence of each package, and fail for one that is not allowed",
@@ -22,13 +22,10 @@ HELP = {
 
 def main() -> int:
     """Run the command that was chosen and return its exit code: 0 all is well, 1 it is not, 2 nobody knows."""
-    parser = _parser()
-    chosen, options = parser.parse_known_args()
-    if options and chosen.command != "locks":
-        parser.error(f"unrecognized arguments: {' '.join(options)}")
+    chosen = _parser().parse_args()
     run = {"locks": _locks, "wheels": _wheels, "holes": _holes, "licences": _licences, "sbom": _sbom}[chosen.command]
     try:
-        return run(chosen, options)
+        return run(chosen)
     except PackageNotFoundError as problem:
         print(f"{problem.name} is not installed, and its licence is read there. Run make .venv/ready.", file=sys.stderr)
         return 2
@@ -38,6 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.supply", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     made = {name: commands.add_parser(name, help=words, description=words) for name, words in HELP.items()}
+    made["locks"].add_argument("--upgrade", action="store_true", help="the newest of all that comes along")
+    words = "the newest of one package; may be there several times"
+    made["locks"].add_argument("--upgrade-package", action="append", default=[], metavar="NAME", help=words)
     for name in ("wheels", "holes"):
         words = f"file of requirements; without it {SHIPPED}, which has all that a site may install"
         made[name].add_argument("file", nargs="?", default=SHIPPED, metavar="FILE", help=words)
@@ -47,17 +47,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _locks(_: argparse.Namespace, options: list[str]) -> int:
+def _locks(chosen: argparse.Namespace) -> int:
     from deploy.supply import locks  # noqa: PLC0415 - each command needs packages that the others do without
 
     try:
-        locks.write(options)
+        locks.write(["--upgrade"] * chosen.upgrade + [f"--upgrade-package={name}" for name in chosen.upgrade_package])
     except subprocess.CalledProcessError as problem:
         return problem.returncode
     return 0
 
 
-def _wheels(chosen: argparse.Namespace, _: list[str]) -> int:
+def _wheels(chosen: argparse.Namespace) -> int:
     from deploy.supply import wheels  # noqa: PLC0415
 
     try:
@@ -72,7 +72,7 @@ def _wheels(chosen: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
-def _holes(chosen: argparse.Namespace, _: list[str]) -> int:
+def _holes(chosen: argparse.Namespace) -> int:
     from deploy.supply import holes  # noqa: PLC0415
 
     try:
@@ -84,7 +84,7 @@ def _holes(chosen: argparse.Namespace, _: list[str]) -> int:
     return holes.exit_code(answer)
 
 
-def _licences(_: argparse.Namespace, __: list[str]) -> int:
+def _licences(_: argparse.Namespace) -> int:
     from deploy.supply import licences  # noqa: PLC0415
 
     problems = licences.problems()
@@ -92,7 +92,7 @@ def _licences(_: argparse.Namespace, __: list[str]) -> int:
     return 1 if problems else 0
 
 
-def _sbom(chosen: argparse.Namespace, _: list[str]) -> int:
+def _sbom(chosen: argparse.Namespace) -> int:
     from deploy.supply import sbom  # noqa: PLC0415
 
     Path(chosen.file).write_text(sbom.document(), encoding="utf-8")

@@ -30,7 +30,20 @@ PYTHON = {"pip", "pipx", "pytest"}
 # What they do is known; what is read here is their syntax, and whether the files of this project that they name exist.
 HOST = {"apt", "apt-get", "cat", "cd", "chgrp", "chmod", "chown", "code", "cp", "crontab", "curl", "echo", "fuser"}
 HOST |= {"git", "id", "install", "journalctl", "kill", "ln", "mkdir", "mv", "openssl", "printf", "psql", "python3"}
-HOST |= {"python3.12", "rm", "sendmail", "set", "sha256sum", "sqlite3", "sudo", "systemctl", "tar", "test", "umask"}
+HOST |= {
+    "python3.12",
+    "rm",
+    "sed",
+    "sendmail",
+    "set",
+    "sha256sum",
+    "sqlite3",
+    "sudo",
+    "systemctl",
+    "tar",
+    "test",
+    "umask",
+}
 HOST |= {"unzip", "zip"}
 # They need an account, a registry or a cluster, so nobody has run these; the pages that show them say so.
 CLOUDS = {"az", "buildah", "docker", "kubectl", "podman", "skopeo"}
