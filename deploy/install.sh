@@ -151,7 +151,7 @@ look_at_packages() {
     fi
     [ "$schedule" != cron ] || command -v cron >/dev/null || command -v crond >/dev/null || missing+=(cron)
     command -v logrotate >/dev/null || missing+=(logrotate)
-    [ "$schedule" != timer ] || command -v systemctl >/dev/null || die "systemd is not here: take --cron."
+    [ "$schedule" != timer ] || [ -d /run/systemd/system ] || die "systemd does not run here: take --cron." # sd_booted(3)
     [ "${#missing[@]}" -gt 0 ] || return 0
     command -v apt-get >/dev/null ||
         die "These are missing: ${missing[*]}. Install them with this system's package manager, and run this again."

@@ -80,6 +80,7 @@ inside() {
         sleep 0.1
     done
     kill -9 -- -$!
+    wait $! 2>/dev/null || true
     [ ! -e /usr/local/bin/misp2sentinel ] || fail "it was killed too late"
     says "Ready." "$install" --yes --settings config.py
     says "Nothing to do" "$install"
@@ -112,7 +113,7 @@ inside() {
     refuses "another one" "$install" --yes --settings /root/clone/config.py
     touch other.py
     refuses "no option" "$install" --settings-file other.py
-    refuses "systemd is not here" "$install" --yes --timer
+    refuses "systemd does not run here" "$install" --yes --timer
     tried "refuses what cannot be meant"
 
     says "remove the program" "$install" --uninstall --dry-run

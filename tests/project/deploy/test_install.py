@@ -112,6 +112,7 @@ for place in etc opt usr var; do
     mkdir /mnt/new/$place /mnt/work/$place
     mount -t overlay overlay -o lowerdir=/$place,upperdir=/mnt/new/$place,workdir=/mnt/work/$place /$place || exit 99
 done
+mount -t tmpfs none /run && mkdir -p /run/systemd/system
 rm -rf /opt/misp2sentinel* /etc/*/misp2sentinel* /etc/misp2sentinel /var/lib/misp2sentinel /usr/local/bin/misp2sentinel
 stand_in() { rm -f "$1"; printf '#!/bin/sh\n%s\n' "$2" >"$1"; chmod 755 "$1"; }
 for name in cron logrotate apt-get; do stand_in /usr/local/sbin/$name 'exit 0'; done
