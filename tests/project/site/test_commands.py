@@ -135,7 +135,14 @@ def test_the_program_takes_every_one_of_its_commands(arguments):
 def test_the_program_does_what_the_docs_tell_it_to(tmp_path):
     """Each command that stands in a block of its own, in an order in which one finds what another made."""
     wanted = [arguments for arguments in own(commands()) if " ".join(arguments) not in NOT_RUN]
-    wanted.sort(key=lambda arguments: ("withdraw" in arguments, "explain" in arguments, "--dry-run" not in arguments))
+    wanted.sort(
+        key=lambda arguments: (
+            "withdraw" in arguments,
+            "explain" in arguments,
+            "--dry-run" not in arguments,
+            "adopt" not in arguments,
+        )
+    )
     with Sandbox(AzureState(), demo_misp(time.time), directory=tmp_path) as box:
         stands_for = {**STANDS_FOR, "WORKSPACE-ID": box.azure.workspace_id, REPORT: str(tmp_path / "report.html")}
         asked = [[stands_for.get(word, word) for word in arguments] for arguments in wanted]
