@@ -6,7 +6,7 @@ FRONT = "docs/index.md"
 # Each page by its path in the repository, under the heading that it is listed under.
 CONTENTS = {
     "Start": ("docs/install.md", "docs/configure.md", "docs/operate.md", "docs/troubleshoot.md"),
-    "Moving": ("docs/coming-from-misp2sentinel.md",),
+    "Moving": ("docs/coming-from-misp2sentinel.md", "docs/upgrade.md", "docs/move.md"),
     "What it does": ("docs/how-it-decides.md", "docs/ledger.md", "docs/sentinel.md", "docs/stories.md"),
     "Other ways to run": (
         "docs/deploy.md",

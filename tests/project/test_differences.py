@@ -387,9 +387,8 @@ def test_with_graph_the_text_of_a_comment_goes_nowhere():
     assert skip.reason is Skip.TYPE_NOT_ACCEPTED
 
 
-def test_the_old_script_makes_room_where_install_clones_to_and_its_config_py_goes_where_the_shipped_one_would():
-    install, here = page("docs/install.md"), page("docs/coming-from-misp2sentinel.md")
-    (cloned,) = re.findall(r"^git clone \S+ (\S+)", install, re.MULTILINE)
-    (shipped,) = re.findall(rf"^install .* {cloned}/config\.py \S+$", install, re.MULTILINE)
-    assert f"`mv {cloned} {cloned}.old`" in here
-    assert f"`{shipped.replace(cloned, f'{cloned}.old')}`" in here
+def test_the_old_script_makes_room_where_the_installer_puts_this_one_and_its_config_py_is_named_to_it():
+    here = page("docs/coming-from-misp2sentinel.md")
+    (program,) = re.findall(r"PROGRAM=(\S+)", page("deploy/install.sh"))
+    assert f"`mv {program} {program}.old`" in here
+    assert f" --settings {program}.old/config.py" in here
