@@ -27,9 +27,9 @@ _MOMENT = 315532800
 
 
 def release(directory: Path, tree: str = "HEAD") -> list[Path]:
-    """Write wheel, source archive, requirements and sums for what git has as ``tree``; return their paths.
+    """Write archives, requirements, list of what is shipped and sums for what git has as ``tree``; return their paths.
 
-    Raises CalledProcessError where git or the builder of the wheel fails.
+    Raises CalledProcessError where git, the builder of the wheel or the maker of the list fails.
     """
     directory.mkdir(parents=True, exist_ok=True)
     tar = _source_archive(tree)
@@ -37,7 +37,7 @@ def release(directory: Path, tree: str = "HEAD") -> list[Path]:
     source.write_bytes(gzip.compress(tar, mtime=_MOMENT))
     with TemporaryDirectory() as scratch:
         clone = _unpacked(tar, Path(scratch))
-        files = [_wheel(clone, directory), source, *_copies(clone, directory)]
+        files = [_wheel(clone, directory), source, *_copies(clone, directory), _list(clone, directory)]
     sums = directory / SUMS
     sums.write_text("".join(map(_sum, files)), encoding="utf-8")
     return [*files, sums]
@@ -83,6 +83,14 @@ def _wheel(clone: Path, directory: Path) -> Path:
     environ = {**os.environ, "SOURCE_DATE_EPOCH": str(_MOMENT)}
     subprocess.run(build, check=True, cwd=clone, env=environ, stdout=subprocess.DEVNULL)  # noqa: S603  our own words
     return directory / f"{NAME}-py3-none-any.whl"
+
+
+def _list(clone: Path, directory: Path) -> Path:
+    """Write the list of what is shipped, as the clone's own command makes it; return its path."""
+    path = directory.resolve() / f"{NAME}.cdx.json"
+    command = [sys.executable, "-m", "deploy.supply", "sbom", str(path)]
+    subprocess.run(command, check=True, cwd=clone, stdout=subprocess.DEVNULL)  # noqa: S603  our own words
+    return directory / path.name
 
 
 def _sum(path: Path) -> str:
