@@ -18,7 +18,6 @@ CONTENTS = {
         "docs/monitor.md",
         "docs/performance.md",
     ),
-    "Words": ("docs/glossary.md",),
     "About the project": (
         "docs/architecture.md",
         "docs/dependencies.md",
@@ -28,5 +27,6 @@ CONTENTS = {
         "SECURITY.md",
         "CHANGELOG.md",
     ),
+    "Words": ("docs/glossary.md",),
 }
 PAGES = (FRONT, *(page for pages in CONTENTS.values() for page in pages))

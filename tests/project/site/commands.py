@@ -84,6 +84,8 @@ def _split(words: list[str]) -> list[list[str]]:
 def _bare(call: list[str]) -> list[str]:
     while call and (_ASSIGNED.match(call[0]) or call[0] in _WORDS):
         call = call[1:]
+    if call and call[0] == "-u":  # whom sudo becomes
+        return _bare(call[2:])
     if call[:1] == ["runuser"]:
         return _bare(call[call.index("--") + 1 :] if "--" in call else [])
     return call
