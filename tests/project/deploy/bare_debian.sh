@@ -136,7 +136,7 @@ inside() {
     says "Nothing to do" "$install"
     says "42 indicators live" misp2sentinel status
     tried "takes over what was installed by hand, in its place"
-    echo "All is well on $suite, Python $(python3 --version)."
+    echo "All is well on $suite, $(python3 --version)."
 }
 
 case ${2:-} in
