@@ -4,7 +4,7 @@
 #
 #   tests/project/deploy/bare_debian.sh bookworm
 #
-# It takes about five minutes, which is why CI does not run it, and prints a line for each thing that was tried. What
+# It takes five to ten minutes, which is why CI does not run it, and prints a line for each thing that was tried. What
 # follows the name goes to debootstrap, such as an address of the archive.
 set -euo pipefail
 
