@@ -26,7 +26,7 @@ def environment(python: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Pin:
-    """One package of a file of requirements: its name in lower case, the hashes of the archives that will do, and and
+    """One package of a file of requirements: its name in lower case, the hashes of the archives that will do, and
     the names of the packages that brought it along."""
 
     name: str
