@@ -26,6 +26,7 @@ CONTENTS = {
         "CODE_OF_CONDUCT.md",
         "SECURITY.md",
         "CHANGELOG.md",
+        "LICENSE",
     ),
     "Words": ("docs/glossary.md",),
 }

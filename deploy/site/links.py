@@ -12,8 +12,8 @@ PICTURES = ("docs/pictures/", "docs/diagrams/")
 
 
 def name_of(page: str) -> str:
-    """Return the name that a page has in the site, where all lie side by side: ``changelog.md`` for CHANGELOG.md."""
-    return "index.md" if page == "README.md" else posixpath.basename(page).lower()
+    """Return the name that a page has in the site, where all lie side by side: ``license.md`` for LICENSE."""
+    return "index.md" if page == "README.md" else posixpath.basename(page).lower().removesuffix(".md") + ".md"
 
 
 def relinked(text: str, page: str, pages: Collection[str]) -> str:

@@ -21,12 +21,17 @@ def lay_out(root: Path, contents: Mapping[str, Sequence[str]], directory: Path) 
     """
     pages = (FRONT, *(page for section in contents.values() for page in section))
     for page in pages:
-        text = _CHART.sub("", relinked((root / page).read_text(encoding="utf-8"), page, pages))
+        text = _titled(_CHART.sub("", relinked((root / page).read_text(encoding="utf-8"), page, pages)))
         listed = _listed(contents) if page == FRONT else ""
         (directory / name_of(page)).write_text(text + listed, encoding="utf-8")
     for pictures in PICTURES:
         if (root / pictures).is_dir():
             shutil.copytree(root / pictures, directory / Path(pictures).name)
+
+
+def _titled(text: str) -> str:
+    """Return a page whose first line is its title, which LICENSE does not mark as one."""
+    return text if text.startswith("#") else f"# {text}"
 
 
 def _listed(contents: Mapping[str, Sequence[str]]) -> str:

@@ -47,6 +47,19 @@ def test_a_browser_opens_it_as_files_and_finds_words(browser, site):
         assert shown.complaints == []
 
 
+def test_a_number_is_found(browser, site):
+    with browser.page(site / "index.html") as shown:
+        shown.fill(".sidebar-search", "429")
+        shown.press(".sidebar-search", "Enter")
+        shown.wait_for_selector("#search-results ul.search li a:text-is('How it decides')")
+
+
+@pytest.mark.parametrize("width", [390, 1280, 1366])
+def test_a_page_is_no_wider_than_its_window(browser, site, width):
+    with browser.page(site / "configure.html", width) as shown:
+        assert shown.evaluate("document.documentElement.scrollWidth") == width
+
+
 def test_what_leads_nowhere_stops_the_build(tmp_path, capfd):
     (tmp_path / "docs").mkdir()
     broken = ("[page](no-such-page.md)", "[heading](#no-such-heading)", "![picture](pictures/no-such-picture.svg)")
@@ -70,6 +83,7 @@ def test_a_directory_that_is_no_site_is_left_alone(tmp_path, capsys):
         ("docs/index.md", "[a](install.md#cron)", "[a](install.md#cron)"),
         ("docs/index.md", "[a](../CHANGELOG.md)", "[a](changelog.md)"),
         ("CHANGELOG.md", "[a](docs/ledger.md#why)", "[a](ledger.md#why)"),
+        ("docs/index.md", "[a](../LICENSE)", "[a](license.md)"),
         ("CHANGELOG.md", "[a](README.md)", "[a](index.md)"),
         ("SECURITY.md", "![a](docs/pictures/run.svg)", "![a](pictures/run.svg)"),
         ("docs/index.md", "[the `x`](../deploy/host/x) and [b](#b)", "the `x` and [b](#b)"),
