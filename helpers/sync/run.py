@@ -111,12 +111,13 @@ def run(
     seconds = 60 * settings.max_run_minutes or float("inf")
     with ExitStack() as stack:
         database = stack.enter_context(database_of(settings, progress))
+        # Counted from here, since who stops a run from outside counts its waiting for another one too.
+        until = clock.now() + seconds
         held, busy = _lock_destinations(chosen, database, stack, _turn_of(settings, options, clock, progress))
-        # The run's time begins here: what opening the ledger and waiting for another run take is not reading's.
-        rate_limiters = RateLimiters(clock, clock.now() + seconds, progress.waiting)
+        rate_limiters = RateLimiters(clock, until, progress.waiting)
         for destination in chosen:
             rate_limiters.announce(principal_of(api_for(destination)))
-        read_until = clock.now() + READING * seconds
+        read_until = clock.now() + READING * (until - clock.now())
         this_run = _Run(settings, options, clock, int(now()), rate_limiters, read_until, line, progress)
         single = len(chosen) == 1
         destinations = [_begin_destination(this_run, ledger, settings, single=single) for settings, ledger in held]
@@ -131,12 +132,14 @@ def run(
 
 
 def _turn_of(settings: Settings, options: RunOptions, clock: Clock, progress: Progress) -> turns.Turn:
-    """Return how long a run waits for others.
+    """Return how long a run waits for others: half of max_run_minutes at most, so that enough is left for the run.
 
     A dry run does not: all of it is one transaction, which began before the other run has written what it does.
     """
-    seconds = turns.EVENT_SECONDS if options.uuid else turns.RUN_SECONDS
-    return turns.Turn(0 if settings.dry_run else seconds, clock.now, clock.sleep, progress.waiting)
+    longest = turns.EVENT_SECONDS if options.uuid else turns.RUN_SECONDS
+    if settings.max_run_minutes:
+        longest = min(longest, 60 * settings.max_run_minutes / 2)
+    return turns.Turn(0 if settings.dry_run else longest, clock.now, clock.sleep, progress.waiting)
 
 
 def _lock_destinations(

@@ -13,6 +13,7 @@ import pytest
 
 from helpers.errors import RunActive
 from helpers.ledger.store import Ledger
+from helpers.microsoft import RateLimiters
 from helpers.sync.destination import RunOptions
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
@@ -168,6 +169,17 @@ def test_the_other_run_does_not_end(site, options, seconds):
         site.run(options)
     assert "Another run is active" in str(refused.value) and "next run without --uuid" in str(refused.value)
     assert (refused.value.exit_code, sum(slept)) == (5, seconds)
+
+
+def test_waiting_is_a_part_of_max_run_minutes_and_half_of_it_at_most(site):
+    """A Function's host, or a pod's deadline, stops a run that takes longer, whatever it did meanwhile."""
+    assert site.run().exit_code == 0
+    with held(site) as slept, pytest.raises(RunActive, match="waited 120 seconds for its turn"):
+        site.run(MAX_RUN_MINUTES="4")
+    assert sum(slept) == 120
+    with held(site, until=60), mock.patch("helpers.sync.run.RateLimiters", wraps=RateLimiters) as limiters:
+        site.run(MAX_RUN_MINUTES="4")
+    assert limiters.call_args.args[1] - site.time.now() == 240 - 60
 
 
 def test_a_dry_run_does_not_wait(site):
