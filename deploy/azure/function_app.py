@@ -74,7 +74,7 @@ def _id_of_role(role: Json) -> str:
 
 def _settings() -> Json:
     secrets = [vault.secret_id(name) for name in vault.SECRETS]
-    needed = [SITE_ID, foundation.IDENTITY_ID, foundation.INSIGHTS_ID, *secrets]
+    needed = [SITE_ID, foundation.IDENTITY_ID, foundation.STORAGE_ID, foundation.INSIGHTS_ID, *secrets]
     return resource(
         CONFIG,
         worked_out(f"concat({parameter('name')}, '/appsettings')"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.azure.expressions import Json, made_object, parameter, state_of, text, variable, worked_out
-from deploy.azure.foundation import IDENTITIES, IDENTITY_ID, INSIGHTS, INSIGHTS_ID, LOGS
+from deploy.azure.foundation import IDENTITIES, IDENTITY_ID, INSIGHTS, INSIGHTS_ID, LOGS, STORAGE, STORAGE_ID
 from deploy.azure.vault import reference_to
 
 _CLIENT = state_of(IDENTITY_ID, IDENTITIES, "clientId")
@@ -49,9 +49,14 @@ def _own_workspace() -> dict[str, str]:
 def _of_the_host() -> dict[str, str]:
     """What Azure's host signs in with, as the identity: neither its storage nor its log has a key."""
     return {
-        "AzureWebJobsStorage__accountName": variable("storage"),
+        # Not its name alone, which the host would complete with Azure's own domain: US Government has another one.
+        **{f"AzureWebJobsStorage__{service}ServiceUri": _address_of(service) for service in ("blob", "queue", "table")},
         "AzureWebJobsStorage__credential": text("managedidentity"),
         "AzureWebJobsStorage__clientId": _CLIENT,
         "APPLICATIONINSIGHTS_CONNECTION_STRING": state_of(INSIGHTS_ID, INSIGHTS, "ConnectionString"),
         "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": f"concat('ClientId=', {_CLIENT}, ';Authorization=AAD')",
     }
+
+
+def _address_of(service: str) -> str:
+    return state_of(STORAGE_ID, STORAGE, "primaryEndpoints", service)

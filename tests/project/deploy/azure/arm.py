@@ -23,7 +23,9 @@ ANSWERS: dict[str, Json] = {
     "Microsoft.ManagedIdentity/userAssignedIdentities": {"clientId": CLIENT, "principalId": PRINCIPAL},
     "Microsoft.OperationalInsights/workspaces": {"customerId": WORKSPACE},
     "Microsoft.Insights/components": {"ConnectionString": "InstrumentationKey=88888888-8888-4888-8888-888888888888"},
-    "Microsoft.Storage/storageAccounts": {"primaryEndpoints": {"blob": "https://storage.example.org/"}},
+    "Microsoft.Storage/storageAccounts": {
+        "primaryEndpoints": {name: f"https://{name}.storage.example.org/" for name in ("blob", "queue", "table")}
+    },
 }
 _TOKEN = re.compile(r"\s*(?:'((?:[^']|'')*)'|(-?[0-9]+)|(\w+)|([(),.\[\]]))")
 

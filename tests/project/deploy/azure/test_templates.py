@@ -117,7 +117,13 @@ def test_what_is_set_besides_wins_and_a_ping_is_set_when_there_is_one():
 def test_the_host_signs_in_as_the_identity_and_has_no_key():
     own = {key: value for key, value in settings_of_the_template().items() if OF_THE_HOST.fullmatch(key)}
     (storage,) = of_type(deployment().resources(), "Microsoft.Storage/storageAccounts")
-    assert own["AzureWebJobsStorage__accountName"] == storage["name"]
+    # As Azure says where the account is: a name alone would be looked for in the domain of the public cloud.
+    addresses = {key: value for key, value in own.items() if key.endswith("ServiceUri")}
+    kinds = ("blob", "queue", "table")
+    assert addresses == {
+        f"AzureWebJobsStorage__{kind}ServiceUri": f"https://{kind}.storage.example.org/" for kind in kinds
+    }
+    assert not any("accountName" in key for key in own)
     assert own["AzureWebJobsStorage__clientId"] == CLIENT
     assert own["APPLICATIONINSIGHTS_AUTHENTICATION_STRING"] == f"ClientId={CLIENT};Authorization=AAD"
     assert not storage["properties"]["allowSharedKeyAccess"]
