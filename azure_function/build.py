@@ -11,6 +11,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+PROGRAM = ("LICENSE", "constants.py")
+OWN = ("function_app.py", "host.json", "requirements.txt")
 # The earliest time that an archive can hold.
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644
@@ -28,7 +30,7 @@ def build(archive: Path) -> None:
 
 def contents() -> dict[str, bytes]:
     """Return what is in the archive, by the names that Azure wants: the program itself is the one in use."""
-    files = [ROOT / "constants.py", HERE / "function_app.py", HERE / "host.json", HERE / "requirements.txt"]
+    files = [*(ROOT / name for name in PROGRAM), *(HERE / name for name in OWN)]
     content = {path.name: path.read_bytes() for path in files}
     helpers = [path for path in ROOT.glob("helpers/**/*") if path.suffix in (".py", ".html", ".css")]
     return content | {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in helpers}

@@ -148,7 +148,7 @@ def test_the_same_files_give_the_same_archive(tmp_path):
 def test_it_holds_the_program_itself_and_nothing_of_the_sites(unpacked):
     files = {path.relative_to(unpacked).as_posix(): path for path in unpacked.rglob("*") if path.is_file()}
     helpers = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("helpers/**/*.*") if path.suffix != ".pyc"}
-    own = {"function_app.py", "host.json", "requirements.txt", "constants.py"}
+    own = {"function_app.py", "host.json", "requirements.txt", "constants.py", "LICENSE"}
     assert files.keys() == helpers | own
     for name in [*helpers, "constants.py"]:
         assert files[name].read_bytes() == (ROOT / name).read_bytes()

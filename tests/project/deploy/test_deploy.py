@@ -188,6 +188,7 @@ def test_the_image_has_what_a_run_needs_and_nothing_of_the_sites():
     copied = [words.split()[:-1] for name, words in instructions() if name == "COPY" and "--from" not in words]
     names = sorted(name for sources in copied for name in sources)
     wanted = [
+        "LICENSE",
         "constants.py",
         "helpers/",
         "requirements-keyvault.txt",
@@ -207,6 +208,7 @@ def test_the_image_has_what_a_run_needs_and_nothing_of_the_sites():
 def test_the_image_and_the_function_have_the_same_of_the_program():
     ours = {path for path in (ROOT / "helpers").glob("**/*") if path.is_file() and path.parent.name != "__pycache__"}
     assert {ROOT / name for name in contents() if name.startswith("helpers/")} == ours
+    assert contents()["LICENSE"] == (ROOT / "LICENSE").read_bytes(), "MIT wants it in all copies"
 
 
 def test_the_image_runs_as_nobody_in_particular_and_writes_to_its_volume_only():
