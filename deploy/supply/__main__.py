@@ -8,7 +8,7 @@ import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
-from deploy.supply.pins import SHIPPED
+from deploy.supply import SHIPPED
 
 OSV = "https://api.osv.dev/v1/query"
 HELP = {
@@ -27,8 +27,13 @@ def main() -> int:
     try:
         return run(chosen)
     except PackageNotFoundError as problem:
-        print(f"{problem.name} is not installed, and its licence is read there. Run make .venv/ready.", file=sys.stderr)
-        return 2
+        said = f"{problem.name} is not installed, and its licence is read there. Run make .venv/ready."
+    except ModuleNotFoundError as problem:
+        said = f"{problem.name} is not installed here. Run make .venv/ready, then this with .venv/bin/python."
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as problem:
+        said = f"{problem.filename}: {problem.strerror}. Name another file."
+    print(said, file=sys.stderr)
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,6 +78,8 @@ def _wheels(chosen: argparse.Namespace) -> int:
 
 
 def _holes(chosen: argparse.Namespace) -> int:
+    import pip_audit  # noqa: F401, PLC0415 - a process of its own asks; without it, that is said as of the others
+
     from deploy.supply import holes  # noqa: PLC0415
 
     try:

@@ -14,14 +14,17 @@ SPDX = {
     "PSF": "PSF-2.0",
     "Python Software Foundation License": "PSF-2.0",
 }
-# Where a package says no more than "BSD", its licence file has been read.
-READ = dict.fromkeys(
-    [
-        *("antlr4-python3-runtime", "cybox", "isodate", "jinja2", "maec", "misp-stix", "mixbox", "pysocks", "stix"),
-        *("stix-edh", "stix2", "stix2-patterns"),
-    ],
-    "BSD-3-Clause",
-)
+# Where a package says no more than "BSD", or something else than the text that it brings: this has been read.
+READ = {
+    **dict.fromkeys(
+        [
+            *("antlr4-python3-runtime", "cybox", "isodate", "jinja2", "maec", "mixbox", "pysocks", "stix", "stix-edh"),
+            *("stix2", "stix2-patterns"),
+        ],
+        "BSD-3-Clause",
+    ),
+    "misp-stix": "BSD-2-Clause",
+}
 PERMISSIVE = {"AFL-2.1", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "PSF-2.0"}
 _LICENSING = Licensing(sorted(PERMISSIVE))
 # Licences that ask for more: for one package each, with the reason why they may be here.

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from email.message import Message
 from importlib.metadata import metadata
 
+from deploy.supply import SHIPPED
 from deploy.supply.licence_rules import FOR_ONE, READ, SPDX, problem
-from deploy.supply.pins import SHIPPED, locked
+from deploy.supply.pins import locked
 
 _OSI = "License :: OSI Approved :: "
 

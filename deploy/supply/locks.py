@@ -7,7 +7,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from deploy.supply.pins import EXTRAS_OF_SHIPPED, ROOT, SHIPPED, asked_for
+from deploy.supply import SHIPPED
+from deploy.supply.pins import EXTRAS_OF_SHIPPED, ROOT, asked_for
 
 # The oldest Python that a file is for. uv looks at all later ones too, and writes where they differ.
 OLDEST = "3.11"

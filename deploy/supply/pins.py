@@ -14,8 +14,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-# All that a site may install: a run, the optional packages, and what the Function has of its own.
-SHIPPED = "azure_function/requirements.txt"
+# The lists of pyproject.toml that SHIPPED is made of.
 EXTRAS_OF_SHIPPED = ("", "keyvault", "notify", "function")
 
 

@@ -16,8 +16,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from constants import VERSION
+from deploy.supply import SHIPPED
 from deploy.supply.licences import shipped
-from deploy.supply.pins import EXTRAS_OF_SHIPPED, SHIPPED, Pin, asked_for, locked
+from deploy.supply.pins import EXTRAS_OF_SHIPPED, Pin, asked_for, locked
 
 SCHEMA = SchemaVersion.V1_6
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError
 
 import pytest
 
+from deploy.supply import SHIPPED, licences
 from deploy.supply import __main__ as command
-from deploy.supply import licences
 from deploy.supply.licence_rules import FOR_ONE, READ, problem
-from deploy.supply.pins import ROOT, SHIPPED, asked_for, environment, locked
+from deploy.supply.pins import ROOT, asked_for, environment, locked
 
 
 def run(monkeypatch, *words):
@@ -64,6 +66,24 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch, capsys):
     monkeypatch.setattr(licences, "metadata", missing)
     assert run(monkeypatch, "licences") == 2
     assert "annotated-types is not installed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["licences", "sbom made.json", "wheels", "holes"])
+def test_a_python_without_the_packages_is_told_which_one_has_them(words):
+    bare = [sys.executable, "-S", "-m", "deploy.supply", *words.split()]
+    done = subprocess.run(bare, capture_output=True, text=True, check=False, cwd=ROOT)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2 and line.endswith("Run make .venv/ready, then this with .venv/bin/python.")
+
+
+@pytest.mark.parametrize("words", [("wheels", "nowhere/a.txt"), ("sbom", "nowhere/a.json")])
+def test_a_file_that_is_not_there_is_named(monkeypatch, capsys, words):
+    assert run(monkeypatch, *words) == 2
+    assert capsys.readouterr().err.endswith(f"{words[1]}: No such file or directory. Name another file.\n")
+
+
+def test_a_text_of_two_clauses_counts_whatever_its_package_states():
+    assert licences.shipped()["misp-stix"] == "BSD-2-Clause"
 
 
 def test_the_docs_name_those_that_ask_for_more_and_how_many_there_are():

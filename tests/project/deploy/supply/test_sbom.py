@@ -8,8 +8,9 @@ import pytest
 from cyclonedx.validation.json import JsonStrictValidator
 
 from constants import VERSION
+from deploy.supply import SHIPPED
 from deploy.supply import __main__ as command
-from deploy.supply.pins import SHIPPED, locked
+from deploy.supply.pins import locked
 from deploy.supply.sbom import SCHEMA
 
 

@@ -7,9 +7,9 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from deploy.supply import SHIPPED, wheels
 from deploy.supply import __main__ as command
-from deploy.supply import wheels
-from deploy.supply.pins import PYTHONS, SHIPPED, locked
+from deploy.supply.pins import PYTHONS, locked
 
 
 def pip_that_has_no_wheel_of(*names, words="ERROR: No matching distribution found for {}==1"):
