@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import constants
+from deploy.release import __main__ as command
 from deploy.release import made
 from helpers.process import installation
 from tests.project.test_docs import column, section
@@ -52,6 +53,8 @@ def in_git():
 def test_the_same_files_give_the_same_bytes_elsewhere_and_later(release, tmp_path, monkeypatch):
     """The tree alone, without its commit, has no moment: git takes that of the call."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
+    for name, value in {"COUNT": "1", "KEY_0": "core.autocrlf", "VALUE_0": "true"}.items():
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
     monkeypatch.chdir(tmp_path)
     before = os.umask(0o077)
     try:
@@ -61,6 +64,17 @@ def test_the_same_files_give_the_same_bytes_elsewhere_and_later(release, tmp_pat
     assert {path.name: path.read_bytes() for path in again} == {
         name: path.read_bytes() for name, path in release.items()
     }
+
+
+def test_where_none_can_be_made_it_says_what_is_needed(monkeypatch, capfd, tmp_path):
+    monkeypatch.setattr(made, "ROOT", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setattr(sys, "argv", ["deploy.release", str(tmp_path / "dist")])
+    assert command.main() == 1
+    assert capfd.readouterr().err.endswith("A version is made in a clone, after make .venv/ready.\n")
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(sys, "argv", ["deploy.release", str(tmp_path / "file")])
+    assert command.main() == 1 and "File exists" in capfd.readouterr().err
 
 
 def test_the_docs_name_each_of_them(release):
