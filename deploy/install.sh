@@ -5,18 +5,21 @@
 # shellcheck disable=SC2317
 set -euo pipefail
 umask 022
+unset CDPATH PYTHONPATH PYTHONHOME
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
 
 readonly PROGRAM=/opt/misp2sentinel SETTINGS=/etc/misp2sentinel STATE=/var/lib/misp2sentinel
 readonly COMMAND=/usr/local/bin/misp2sentinel
 readonly CRON=/etc/cron.d/misp2sentinel LOGROTATE=/etc/logrotate.d/misp2sentinel UNITS=/etc/systemd/system
-readonly PYTHON=$PROGRAM/.venv/bin/python STAMP=$PROGRAM/.venv/installed
+readonly PYTHON=$PROGRAM/.venv/bin/python STAMP=$PROGRAM/.venv/installed NO_SCHEDULE=$SETTINGS/no-schedule
+# What cron's line for a run has: an option, a pipe or the like may come behind it, status or report may not.
+readonly A_RUN="($COMMAND *&|($COMMAND|[[:space:]]misp2sentinel) *(\$|[>|;-]|[0-9]>|run( |\$)))"
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 readonly HERE
 # What nobody but root may change, since it is what runs.
 readonly CODE=(script.py constants.py helpers deploy requirements.txt requirements-keyvault.txt requirements-notify.txt)
-# What is not taken along when the program is copied: what belongs to a clone, and what commands made in it.
-readonly LEFT=(.git .venv .sandbox .mypy_cache .pytest_cache .ruff_cache .hypothesis dist state)
+# What is copied: nothing that somebody may have left in a clone beside it, such as secrets. config.py is the template.
+readonly COPIED=("${CODE[@]}" config.py docs CHANGELOG.md LICENSE README.md SECURITY.md)
 
 usage() {
     cat <<'END'
@@ -104,13 +107,15 @@ cron_files_with() {
 }
 
 installed_schedule() {
-    local timers
-    timers=$(find "$UNITS/timers.target.wants" -name 'misp2sentinel*.timer' 2>/dev/null || true)
-    case $timers in
-        */misp2sentinel.timer*) echo timer ;;
-        ?*) echo none ;;
-        *) if [ ! -f "$CRON" ] && [ -n "$(cron_files_with "$COMMAND *\$")" ]; then echo none; else echo cron; fi ;;
-    esac
+    if [ -e "$UNITS/misp2sentinel.timer" ] && [ ! -e "$CRON" ]; then
+        echo timer
+    elif [ -e "$NO_SCHEDULE" ] || compgen -G "$UNITS/timers.target.wants/misp2sentinel@*" >/dev/null; then
+        echo none
+    elif [ ! -e "$CRON" ] && [ -n "$(cron_files_with "$A_RUN")" ]; then
+        echo none
+    else
+        echo cron
+    fi
 }
 
 # A Python of the system's that is new enough: one in /root, say, is of no use to another user.
@@ -160,7 +165,7 @@ look_at_packages() {
 
 install_packages() {
     if ! apt-get update -qq || ! DEBIAN_FRONTEND=noninteractive \
-        apt-get install -qq --no-install-recommends "$@" >/dev/null </dev/null; then
+        apt-get install -qq -o DPkg::Lock::Timeout=300 --no-install-recommends "$@" >/dev/null </dev/null 9<&-; then
         die "apt-get could not install $*; its words are above. What was done stays: run this again."
     fi
     [ -n "$(find_python)" ] ||
@@ -170,11 +175,13 @@ install_packages() {
 # --- the program -------------------------------------------------------------------------------------
 
 look_at_program() {
-    if [ "$HERE" = "$PROGRAM" ]; then
-        [ -z "$(what_others_may_change)" ] ||
-            plan "let only root change the program in $PROGRAM, and $user read it" close_program
-        return
+    [ "$HERE" = "$PROGRAM" ] || look_at_copy
+    if [ -d "$PROGRAM" ] && [ -n "$(what_others_may_change)" ]; then
+        plan "let only root change the program in $PROGRAM, and $user read it" close_program
     fi
+}
+
+look_at_copy() {
     if [ -e "$PROGRAM" ] && [ ! -e "$PROGRAM/helpers/errors.py" ]; then
         die "$PROGRAM is there already, and is not this program. Where it is misp2sentinel, move it away, and take" \
             "its settings along:" "  mv $PROGRAM $PROGRAM.old" "  $0 --settings $PROGRAM.old/config.py"
@@ -183,7 +190,10 @@ look_at_program() {
         die "$PROGRAM was not put there by this script. Bring it up to date, and run what is in it:" \
             "  git -C $PROGRAM pull" "  $PROGRAM/deploy/install.sh"
     fi
-    [ ! -d "$PROGRAM" ] || ! is_copied || return 0
+    if [ -d "$PROGRAM" ]; then
+        ! is_copied || return 0
+        refuse_what_is_not_ours
+    fi
     plan "copy the program from $HERE to $PROGRAM" copy_program
     if was_changed && ! cmp -s <(shipped_constants "$PROGRAM/.installed") <(shipped_constants <(manifest)); then
         note "constants.py in $PROGRAM was changed by hand, and this version has another one. Yours is kept as
@@ -191,29 +201,31 @@ look_at_program() {
     fi
 }
 
+# What is in the program's directory and was not put there by this script would go with it: a ledger, a certificate.
+refuse_what_is_not_ours() {
+    local found
+    found=$(find "$PROGRAM" \( -path "$PROGRAM/.venv" -o -name __pycache__ -o -name .installed \) -prune \
+        -o ! -type d -printf './%P\n' | { grep -vxFf <(cut -c 67- "$PROGRAM/.installed") || true; } | head -n 3)
+    [ -z "$found" ] || die "In $PROGRAM is what this script did not put there, and would remove:" "$found" \
+        "Move it to a place of yours, with what names it in the settings, and run this again."
+}
+
 # What is not root's, or may be changed by others, or cannot be read by them: the first of it.
 what_others_may_change() {
     local is_open=(! -user root -o -perm /022 -o ! -perm -004)
     (cd "$PROGRAM" && find . -maxdepth 0 \( "${is_open[@]}" \) -print &&
-        find "${CODE[@]}" -name __pycache__ -prune -o ! -type l \( "${is_open[@]}" \) -print) | head -n 1
+        find "${CODE[@]}" ! -type l \( "${is_open[@]}" \) -print) | head -n 1
 }
 
 close_program() {
-    local path
-    for path in "${CODE[@]}"; do
-        chown -R root:root "$PROGRAM/$path"
-        chmod -R go-w,a+rX "$PROGRAM/$path"
-    done
+    (cd "$PROGRAM" && find "${CODE[@]}" ! -type l -exec chown root:root {} + -exec chmod go-w,a+rX {} +)
     chown root:root "$PROGRAM"
     chmod go-w,a+rx "$PROGRAM"
 }
 
 # The sums of all files that are copied.
 manifest() {
-    local prune=() name
-    for name in "${LEFT[@]}"; do prune+=(-path "./$name" -o); done
-    (cd "$HERE" && find . \( "${prune[@]}" -name node_modules -o -name __pycache__ \) -prune -o -type f -print0 |
-        sort -z | xargs -0 sha256sum)
+    (cd "$HERE" && find "${COPIED[@]/#/./}" -name __pycache__ -prune -o -type f -print0 | sort -z | xargs -0 sha256sum)
 }
 
 shipped_constants() {
@@ -232,21 +244,20 @@ is_copied() {
 }
 
 copy_program() {
-    local excluded=(--exclude node_modules --exclude __pycache__) name
     refuse_while_it_runs
-    for name in "${LEFT[@]}"; do excluded+=(--exclude "./$name"); done
-    rm -rf "$PROGRAM.new"
-    mkdir -p "$PROGRAM.new"
-    tar -C "$HERE" "${excluded[@]}" -cf - . | tar -C "$PROGRAM.new" --no-same-owner -xf -
-    chown -R root:root "$PROGRAM.new"
-    chmod -R u=rwX,go=rX "$PROGRAM.new"
+    [ -e "$PROGRAM" ] || [ ! -e "$PROGRAM.replaced" ] || mv "$PROGRAM.replaced" "$PROGRAM" # it was killed below
+    rm -rf "$PROGRAM.new" "$PROGRAM.replaced"
+    mkdir -m 700 "$PROGRAM.new" # until it is complete
+    tar -C "$HERE" --exclude __pycache__ -cf - "${COPIED[@]}" | tar -C "$PROGRAM.new" --no-same-owner -xf -
+    chmod -R u=rwX,go=rX "$PROGRAM.new"/*
     chmod 600 "$PROGRAM.new/config.py" # only a template, but somebody may have put secrets into it
     manifest >"$PROGRAM.new/.installed"
     keep_constants
-    [ ! -d "$PROGRAM" ] || { rm -rf "$PROGRAM.old.$$" && mv "$PROGRAM" "$PROGRAM.old.$$"; }
+    [ ! -d "$PROGRAM/.venv" ] || mv "$PROGRAM/.venv" "$PROGRAM.new/.venv"
+    chmod 755 "$PROGRAM.new"
+    [ ! -d "$PROGRAM" ] || mv "$PROGRAM" "$PROGRAM.replaced"
     mv "$PROGRAM.new" "$PROGRAM"
-    [ ! -d "$PROGRAM.old.$$/.venv" ] || mv "$PROGRAM.old.$$/.venv" "$PROGRAM/.venv"
-    rm -rf "$PROGRAM".old.[0-9]*
+    rm -rf "$PROGRAM.replaced"
 }
 
 # constants.py is for sites to change: as long as what was shipped is the same, theirs stays.
@@ -287,11 +298,16 @@ look_at_environment() {
     fi
 }
 
-# Whether there is one of the same Python, which the user of the runs can start.
+# Whether there is one of the same Python, which only root may change and the user of the runs can start.
 venv_works() {
     local wanted found
+    [ -z "$(find "$PROGRAM/.venv" ! -type l \( ! -user root -o -perm /022 \) -print -quit 2>/dev/null)" ] || return 1
     wanted=$("$(find_python)" -c 'import sys; print(*sys.version_info[:2])')
     found=$(as_user "$PYTHON" -c 'import sys; print(*sys.version_info[:2])' 2>/dev/null) && [ "$wanted" = "$found" ]
+}
+
+run_pip() {
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-cache-dir --require-hashes "$@"
 }
 
 install_requirements() {
@@ -299,11 +315,17 @@ install_requirements() {
     refuse_while_it_runs
     while read -r file; do files+=(-r "$file"); done < <(requirements "$PROGRAM")
     rm -f "$STAMP"
-    venv_works || "$(find_python)" -m venv --clear "$PROGRAM/.venv" ||
-        die "The environment could not be made; the words of Python's venv are above."
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-cache-dir "${files[@]}" ||
+    if ! venv_works; then
+        rm -rf "$PROGRAM/.venv"
+        "$(find_python)" -m venv "$PROGRAM/.venv" ||
+            die "The environment could not be made; the words of Python's venv are above. Run this again."
+    fi
+    # What has no wheel is built with the setuptools that is pinned: pip fetches one without a hash otherwise.
+    sed -n '/^setuptools==/,/# via/p' "$PROGRAM/requirements.txt" >"$PROGRAM/.venv/setuptools.txt"
+    if ! run_pip -r "$PROGRAM/.venv/setuptools.txt" || ! run_pip --no-build-isolation --use-pep517 "${files[@]}"; then
         die "pip could not install the packages; its words are above. What was done stays: run this again." \
             "Behind a proxy:" "  sudo HTTPS_PROXY=http://proxy.example.org:3128 $0"
+    fi
     "$PYTHON" -m compileall -q "$PROGRAM/helpers" # the user of the runs may not write there
     stamp "$PROGRAM" >"$STAMP.new"
     mv "$STAMP.new" "$STAMP"
@@ -350,7 +372,7 @@ has_terminal() {
 }
 
 has_mode() {
-    [ "$(stat -c '%U:%G %a' "$1" 2>/dev/null)" = "$2" ]
+    [ "$(stat -L -c '%U:%G %a' "$1" 2>/dev/null)" = "$2" ]
 }
 
 make_settings_directory() {
@@ -392,14 +414,14 @@ make_environment() {
 look_at_state() {
     if ! has_mode "$STATE" "$user:$group 700"; then
         plan "make $STATE, for the ledger and the log, and for $user alone" make_state
-    elif [ -n "$(find "$STATE" ! -user "$user" -print -quit)" ]; then
+    elif [ -n "$(find "$STATE/" ! -user "$user" -print -quit)" ]; then
         plan "give what is in $STATE to $user" make_state
     fi
 }
 
 make_state() {
     install -d -o "$user" -g "$group" -m 700 "$STATE"
-    chown -R -h "$user:$group" "$STATE"
+    chown -R -h "$user:$group" "$STATE/"
 }
 
 # --- the command, and when it runs -------------------------------------------------------------------
@@ -430,7 +452,20 @@ look_at_command() {
     ! command -v fish >/dev/null || look_at_file shell/misp2sentinel.fish /etc/fish/completions/misp2sentinel.fish 644
     if [ ! -s "$LOGROTATE" ]; then
         plan "rotate its log every week ($LOGROTATE)" put_file host/misp2sentinel.logrotate "$LOGROTATE" 644
+    elif ! cmp -s <(with_user "$LOGROTATE") "$LOGROTATE"; then
+        plan "rotate its log as $user ($LOGROTATE)" put_user "$LOGROTATE"
     fi
+}
+
+# A file of the site's own, of cron or logrotate, with the user that runs it now; root's lines of cron stay root's.
+with_user() {
+    local field='[^#[:space:]]+[[:space:]]+'
+    sed -E "s#^([[:space:]]*su[[:space:]]).*#\1$user $group#
+        /^($field){5}root[[:space:]]/!s#^(($field){5})$field(.*$COMMAND)#\1$user \3#" "$1"
+}
+
+put_user() {
+    with_user "$1" | put /dev/stdin "$1" 644 root
 }
 
 look_at_schedule() {
@@ -439,18 +474,24 @@ look_at_schedule() {
     [ -z "$other" ] || note "cron runs a script.py of its own too: ${other% }. Where that is misp2sentinel, take the
       line out, else both of them send."
     if [ "$schedule" != cron ] && [ -e "$CRON" ]; then plan "remove $CRON" rm "$CRON"; fi
-    if [ "$schedule" != timer ] && [ -L "$UNITS/timers.target.wants/misp2sentinel.timer" ]; then
-        plan "stop the timer" stop_timers misp2sentinel.timer
-    fi
+    other=$(cron_files_with "$A_RUN" | tr '\n' ' ')
+    [ -z "$other" ] || [ "$schedule" = none ] || note "cron runs it from ${other% } too. Take the line out there, or say
+      --no-schedule, else it runs twice."
+    if [ "$schedule" != timer ] && [ -e "$UNITS/misp2sentinel.timer" ]; then plan "remove the timer" remove_timer; fi
+    if [ "$schedule" != none ] && [ -e "$NO_SCHEDULE" ]; then plan "remove $NO_SCHEDULE" rm "$NO_SCHEDULE"; fi
     case $schedule in
         cron) look_at_cron ;;
         timer) look_at_timer ;;
+        none) [ -z "$asked" ] || [ -e "$NO_SCHEDULE" ] ||
+            plan "keep in mind that neither cron nor a timer runs it ($NO_SCHEDULE)" put /dev/null "$NO_SCHEDULE" 644 root ;;
     esac
 }
 
 look_at_cron() {
     if [ ! -s "$CRON" ]; then
         plan "let cron run it every night at 02:17 ($CRON)" once_complete put_file host/misp2sentinel.cron "$CRON" 644
+    elif ! cmp -s <(with_user "$CRON") "$CRON"; then
+        plan "let cron run it as $user ($CRON)" put_user "$CRON"
     elif ! cmp -s <(for_user host/misp2sentinel.cron) "$CRON"; then
         note "$CRON differs from deploy/host/misp2sentinel.cron, and stays as it is."
     fi
@@ -481,6 +522,11 @@ start_timer() {
     systemctl --quiet enable --now misp2sentinel.timer
 }
 
+remove_timer() {
+    if [ -L "$UNITS/timers.target.wants/misp2sentinel.timer" ]; then stop_timers misp2sentinel.timer; fi
+    rm "$UNITS/misp2sentinel.timer"
+}
+
 stop_timers() {
     systemctl --quiet disable --now "$@"
 }
@@ -498,6 +544,7 @@ look_at_removal() {
     done
     if is_ours; then plan "remove $COMMAND" rm "$COMMAND"; fi
     if [ -f "$PROGRAM/.installed" ]; then
+        refuse_what_is_not_ours
         plan "remove the program and its Python packages, $PROGRAM" remove_program
     elif [ -d "$PROGRAM/.venv" ]; then
         plan "remove the Python packages, $PROGRAM/.venv" rm -r "$PROGRAM/.venv"
@@ -508,8 +555,8 @@ look_at_removal() {
 }
 
 remove_program() {
-    if was_changed; then cp -p "$PROGRAM/constants.py" "$SETTINGS/constants.py.before"; fi
-    rm -r "$PROGRAM"
+    if was_changed; then mkdir -p "$SETTINGS" && cp -p "$PROGRAM/constants.py" "$SETTINGS/constants.py.before"; fi
+    rm -rf "$PROGRAM" "$PROGRAM.new" "$PROGRAM.replaced"
 }
 
 say_what_stays() {
@@ -566,11 +613,16 @@ parse() {
 
 look() {
     user=${user:-$(installed_user)}
-    [ "$user" != root ] || die "root needs not run it: name a user without rights of its own with --user."
-    group=$(id -gn "$user" 2>/dev/null) || die "There is no user $user. Make it, and run this again:" \
+    id -u -- "$user" >/dev/null 2>&1 || die "There is no user $user. Make it, and run this again:" \
         "  useradd --system --home-dir $STATE --no-create-home --shell /usr/sbin/nologin $user"
+    [ "$(id -u -- "$user")" -ne 0 ] || die "root needs not run it: name a user without rights of its own with --user."
+    user=$(id -un -- "$user") group=$(id -gn -- "$user")
+    [[ $user$group =~ ^[[:alnum:]_.-]+$ ]] ||
+        die "$user of the group $group: cron, systemd and logrotate cannot all read such a name. Take another user."
+    asked=$schedule
     schedule=${schedule:-$(installed_schedule)}
-    [ -z "$settings" ] || [ -r "$settings" ] || die "$settings cannot be read: name a config.py that is there."
+    [ -z "$settings" ] || { [ -f "$settings" ] && [ -r "$settings" ]; } ||
+        die "$settings cannot be read: name a config.py that is there."
     look_at_packages
     look_at_program
     look_at_environment
@@ -582,6 +634,8 @@ look() {
 
 main() {
     parse "$@"
+    [[ $settings != [!/]* ]] || settings=$PWD/$settings
+    cd / # Python takes modules from the working directory first, and that may be anybody's
     if [ "$(id -u)" -ne 0 ] && { [ -z "$dry" ] || [ -e "$SETTINGS" ]; }; then die "This needs root: sudo $0 $*"; fi
     exec 9<"${PROGRAM%/*}"
     flock --nonblock 9 || die "Another one is at work already: wait for its end."

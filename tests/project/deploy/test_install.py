@@ -122,16 +122,17 @@ stand_in /usr/local/sbin/systemctl "case \$* in
     *enable*) ln -sf /dev/null $wants/misp2sentinel.timer ;;
     *disable*) rm $wants/misp2sentinel.timer ;;
 esac"
-stand_in /usr/bin/python3 'case $* in
+stand_in /usr/bin/python3 '[ "$PWD" = / ] || echo "$PWD" >>/var/tmp/elsewhere
+case $* in
     --version) echo Python 3.13.5 ;;
     *version_info\[*) echo 3 13 ;;
-    *venv\ --clear*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
+    -m\ venv*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
     *-m\ pip*) echo pip >>/var/tmp/pip ;;
     *check) echo Ready. ;;
     *status) ! grep -q "<tenant>" /etc/misp2sentinel/config.py || exit 2 ;;
 esac'
 echo 'misp_domain = "https://misp.example.org"' >/mnt/settings.py
-rm -f /var/tmp/pip
+rm -f /var/tmp/pip /var/tmp/elsewhere
 """
 OURS = "/opt/misp2sentinel/script.py /etc/misp2sentinel /var/lib/misp2sentinel /usr/local/bin/misp2sentinel"
 FILES = "/etc/cron.d/misp2sentinel /etc/logrotate.d/misp2sentinel /usr/local/share/man/man1/misp2sentinel.1"
@@ -175,7 +176,7 @@ install --yes --settings /mnt/settings.py | sed 's/^/done: /'
 stat -c 'is: %n %U:%G %a' {OURS} {FILES} /etc/misp2sentinel/config.py /etc/misp2sentinel/environment
 . /etc/misp2sentinel/environment; echo "state: $MISP2SENTINEL_STATE_DIR of $MISP2SENTINEL_CONFIG"
 cmp /etc/cron.d/misp2sentinel {HOST}/misp2sentinel.cron
-install; wc -l </var/tmp/pip
+install; wc -l </var/tmp/pip; [ ! -e /var/tmp/elsewhere ]
 """)
     plan, done = (re.findall(rf"^{word}   - (.*)", shown, re.MULTILINE) for word in ("plan:", "done:"))
     assert plan == done and len(plan) > 8
@@ -192,7 +193,7 @@ install; wc -l </var/tmp/pip
         "/etc/misp2sentinel/environment root:www-data 640",
     ]
     assert "state: /var/lib/misp2sentinel of /etc/misp2sentinel/config.py" in shown
-    assert shown.endswith("Nothing to do: all is as it should be.\n1\n")
+    assert shown.endswith("Nothing to do: all is as it should be.\n2\n")
 
 
 @as_root
@@ -240,6 +241,65 @@ install --uninstall | head -n 1
         "/etc/misp2sentinel:", "config.py", "environment", "", "/var/lib/misp2sentinel:", "ledger.sqlite"
     ]  # fmt: skip
     assert last == "Nothing to do: nothing of it is here any more."
+
+
+@as_root
+def test_a_user_is_changed_in_what_the_site_has_written_too():
+    shown = on_a_host("""
+install --yes --settings /mnt/settings.py >/dev/null
+printf '%s\\n' '*/5 * * * *  www-data /usr/local/bin/misp2sentinel' '1 2 * * * root misp2sentinel report /x' \\
+    >/etc/cron.d/misp2sentinel
+install --yes --user daemon >/dev/null; cat /etc/cron.d/misp2sentinel; grep -w su /etc/logrotate.d/misp2sentinel
+install --yes --user 1 | tail -n 2 | head -n 1
+install --yes --user 0 2>&1 || true
+""")
+    cron, report, rotation, nothing, root = shown.splitlines()
+    assert (cron, report) == (
+        "*/5 * * * *  daemon /usr/local/bin/misp2sentinel",
+        "1 2 * * * root misp2sentinel report /x",
+    )
+    assert (rotation.split(), nothing) == (["su", "daemon", "daemon"], "Nothing to do: all is as it should be.")
+    assert root.startswith("root needs not run it")
+
+
+@as_root
+def test_when_it_runs_is_kept_also_where_nothing_runs_it_or_the_settings_wait():
+    shown = on_a_host("""
+install --yes --timer >/dev/null; cp /mnt/settings.py /etc/misp2sentinel/config.py
+install --yes >/dev/null; ls $wants; install
+install --yes --no-schedule >/dev/null; install; ls /etc/cron.d/misp2sentinel $wants 2>/dev/null
+echo '5 3 * * * root misp2sentinel >/dev/null 2>&1' >/etc/cron.d/site; rm /etc/misp2sentinel/no-schedule; install
+install --dry-run --cron | grep Note
+""")
+    nothing = "Nothing to do: all is as it should be."
+    *kept, twice = shown.splitlines()
+    assert kept == [
+        "misp2sentinel.timer", nothing, nothing, "/etc/systemd/system/timers.target.wants:", nothing
+    ]  # fmt: skip
+    assert twice.startswith("Note: cron runs it from /etc/cron.d/site too.")
+
+
+@as_root
+def test_only_the_program_is_copied_and_only_that_is_replaced_or_removed():
+    shown = on_a_host(
+        """
+exec 2>&1
+mkdir /opt/misp2sentinel.old.1; install --yes --settings /mnt/settings.py >/dev/null
+ls -A /opt/misp2sentinel | grep -v '^[.]' | paste -sd ' '; stat -c %a /opt/misp2sentinel/config.py
+echo >>/opt/misp2sentinel/script.py; mkdir /opt/misp2sentinel/state; touch /opt/misp2sentinel/state/ledger.sqlite
+install --yes; install --uninstall --yes; rm /opt/misp2sentinel/state/ledger.sqlite
+install --yes >/dev/null; cmp /opt/misp2sentinel/script.py $HERE/script.py; ls -d /opt/misp2sentinel*
+chown daemon /opt/misp2sentinel/.venv; chmod o+w /opt/misp2sentinel/helpers; install --dry-run | grep -c only.root,.venv
+""".replace("$HERE", str(ROOT)).replace("only.root,.venv", "'only root\\|[.]venv'")
+    )
+    copied, mode, *refused, program, backup, repairs = shown.splitlines()
+    assert copied.split() == [
+        *("CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "config.py", "constants.py", "deploy", "docs"),
+        *("helpers", "requirements-keyvault.txt", "requirements-notify.txt", "requirements.txt", "script.py"),
+    ]
+    assert mode == "600"
+    assert refused[:3] == refused[3:] and refused[1] == "./state/ledger.sqlite"
+    assert (program, backup, repairs) == ("/opt/misp2sentinel", "/opt/misp2sentinel.old.1", "2")
 
 
 @as_root
