@@ -18,6 +18,7 @@ from sandbox.samples import demo_misp
 from sandbox.serve import Sandbox
 
 DIRECTORY = Path(".sandbox/by-hand")
+INTERRUPTED = 130  # as a shell ends with after Ctrl-C
 PLACES = """The sandbox is up. Keys and secrets are fakes, everything stays on this machine.
 
   MISP    {box.misp_url}  ({events} sample events)
@@ -49,9 +50,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until told to stop, or for as long as a command runs; give the exit code."""
     options = _options(arguments)
     directory = options.dir.resolve()
+    try:
+        with place.held(directory):
+            return _up(options, directory)
+    except place.Taken as error:
+        print(error, file=sys.stderr)
+        return place.TAKEN
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _up(options: argparse.Namespace, directory: Path) -> int:
     place.forget(directory)
-    box = Sandbox(AzureState(), demo_misp(time.time), options.misp_port, options.azure_port, directory)
-    with box:
+    with Sandbox(AzureState(), demo_misp(time.time), options.misp_port, options.azure_port, directory) as box:
         config = place.furnish(box, directory)
         events = sum(1 for _ in box.misp.events())
         print(PLACES.format(box=box, config=config, events=events), flush=True)
@@ -82,7 +93,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def _run(command: list[str], box: Sandbox, config: Path) -> int:
     environment = {**place.without_settings(os.environ), "MISP2SENTINEL_CONFIG": str(config)}
-    code = subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 - the operator's own
+    with subprocess.Popen(command, env=environment) as process:  # noqa: S603 - the operator's own
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:  # the terminal tells the command too, which ends in its own way
+            code = process.wait()
     print(_arrived(box.azure), flush=True)
     return code
 

@@ -6,8 +6,11 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+import filelock
 
 from sandbox.samples import STORY
 from sandbox.serve import Sandbox
@@ -49,6 +52,28 @@ WRAPPER = """#!/bin/sh
 # The program, with this sandbox's settings.
 MISP2SENTINEL_CONFIG={config} MISP2SENTINEL_COMMAND={command} exec {python} {script} "$@"
 """
+
+
+TAKEN = 75  # EX_TEMPFAIL, which no run ends with
+
+
+class Taken(Exception):
+    """Another sandbox is up in a directory."""
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Hold a directory for one sandbox alone. Raises Taken where another one has it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(directory / "sandbox.lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise Taken(f"Another sandbox is up in {directory}. End it first, or name another place: --dir.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def furnish(box: Sandbox, directory: Path) -> Path:

@@ -45,22 +45,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dir", type=Path, default=DIRECTORY, help="where its files go (default: %(default)s)")
     shown_directory = parser.parse_args(arguments).dir
     directory = shown_directory.resolve()
-    shutil.rmtree(directory / place.STATE, ignore_errors=True)
-    print(FIRST, flush=True)
     try:
-        with Sandbox(AzureState(), demo_misp(time.time), directory=directory) as box:
-            place.furnish(box, directory)
-            if not all(_played(number, step, box, directory) for number, step in enumerate(STEPS, 1)):
+        with place.held(directory):
+            if not _toured(directory):
                 return 1
+    except place.Taken as error:
+        print(error, file=sys.stderr)
+        return place.TAKEN
     except KeyboardInterrupt:
         return INTERRUPTED
     print(LAST.format(page=str(shown_directory / PAGE), state=str(shown_directory / place.STATE)))
     return 0
 
 
+def _toured(directory: Path) -> bool:
+    """Play the steps against a sandbox of their own, and say whether each did what it says."""
+    shutil.rmtree(directory / place.STATE, ignore_errors=True)
+    print(textwrap.fill(FIRST, _columns()), flush=True)
+    with Sandbox(AzureState(), demo_misp(time.time), directory=directory) as box:
+        place.furnish(box, directory)
+        return all(_played(number, step, box, directory) for number, step in enumerate(STEPS, 1))
+
+
 def _played(number: int, step: Step, box: Sandbox, directory: Path) -> bool:
     """Play a step, and say whether it did what it says."""
-    sentence = textwrap.fill(f"{number}. {step.sentence}", COLUMNS, subsequent_indent="   ")
+    sentence = textwrap.fill(f"{number}. {step.sentence}", min(COLUMNS, _columns()), subsequent_indent="   ")
     print(f"\n{_bold(sentence)}\n", flush=True)
     if step.edit:
         value, changes = step.edit
@@ -79,14 +88,17 @@ def _played(number: int, step: Step, box: Sandbox, directory: Path) -> bool:
 def _typed(words: Sequence[str], directory: Path) -> Shown:
     """Run the program as somebody would who is in the directory, and show what it shows."""
     in_a_terminal = sys.stdout.isatty()
-    columns = shutil.get_terminal_size().columns if in_a_terminal else COLUMNS
     environ = place.without_settings(os.environ)
     environ["PATH"] = f"{directory / 'bin'}:{environ['PATH']}"
     command = [*IN_DIRECTORY, str(directory), place.COMMAND, *words]
-    shown = in_terminal(command, columns=columns, env=environ, echo=_echo if in_a_terminal else len)
+    shown = in_terminal(command, columns=_columns(), env=environ, echo=_echo if in_a_terminal else len)
     if not in_a_terminal:
         print(shown.text, flush=True)
     return shown
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else COLUMNS
 
 
 def _echo(chunk: bytes) -> None:
@@ -103,7 +115,8 @@ def _uploaded(box: Sandbox) -> int:
 
 
 def _bold(words: str) -> str:
-    return f"\x1b[1m{words}\x1b[0m" if sys.stdout.isatty() else words
+    plain = not sys.stdout.isatty() or os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR")
+    return words if plain else f"\x1b[1m{words}\x1b[0m"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
 """The tour does what its sentences say, and ends with 1 where it does not."""
 
 import re
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 
+from sandbox import __main__ as by_hand
+from sandbox import place
 from sandbox.tour import __main__ as tour
 from sandbox.tour.steps import LISTED, RIGHT, SCANNER, STEPS, WRONG, Outcome, Step, troubles
 
@@ -54,3 +58,32 @@ def test_a_step_that_does_not_do_what_it_says_ends_the_tour(tmp_path, monkeypatc
     shown = capsys.readouterr().out
     assert "Step 1 did not do what it says: the screen does not say 'no such words'." in shown
     assert "2. " not in shown and "That was the tour" not in shown
+
+
+@pytest.mark.parametrize("started", [tour.main, by_hand.main])
+def test_a_second_one_in_the_same_place_leaves_the_first_alone(started, tmp_path, capsys):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "ledger.sqlite").write_text("of the first")
+    with place.held(tmp_path):
+        assert started(["--dir", str(tmp_path)]) == place.TAKEN
+    assert f"Another sandbox is up in {tmp_path}. End it first" in capsys.readouterr().err
+    assert (tmp_path / "state" / "ledger.sqlite").read_text() == "of the first"
+
+
+def test_ctrl_c_lets_the_command_end_in_its_own_way(tmp_path):
+    command = [sys.executable, "-m", "sandbox", "--dir", tmp_path, "--run", "--"]
+    ended = subprocess.run(
+        [*command, "sh", "-c", "kill -INT $PPID; echo stopped; exit 130"], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (130, "")
+    assert "stopped" in ended.stdout
+
+
+@pytest.mark.parametrize("plain", [{"TERM": "dumb"}, {"NO_COLOR": "1"}])
+def test_a_sentence_is_plain_where_it_is_asked_for(plain, monkeypatch):
+    for name in ("TERM", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in plain.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert tour._bold("words") == "words"
