@@ -355,6 +355,16 @@ look_at_settings() {
     fi
 }
 
+# cron and systemd do not have this call's environment, in which pip and check find a proxy.
+look_at_proxy() {
+    if [ -n "${HTTPS_PROXY:-${https_proxy:-}}" ] &&
+        ! grep -sqi '^[^#]*https_proxy=\|^[^#]*_PROXIES' /etc/environment "$SETTINGS/environment" &&
+        ! grep -sq '^[^#]*_proxies["'\'']* *=.*//' "$SETTINGS/config.py" ${settings:+"$settings"}; then
+        note "HTTPS_PROXY is of this call alone: for the runs, set ms_proxies (and misp_proxies, where MISP is
+      behind it) in $SETTINGS/config.py."
+    fi
+}
+
 look_at_answers() {
     if has_terminal; then
         plan "ask for the six values that a run needs, and write them into $1" ask_for_settings "$1"
@@ -473,7 +483,10 @@ look_at_schedule() {
     other=$(cron_files_with 'script\.py' | tr '\n' ' ')
     [ -z "$other" ] || note "cron runs a script.py of its own too: ${other% }. Where that is misp2sentinel, take the
       line out, else both of them send."
-    if [ "$schedule" != cron ] && [ -e "$CRON" ]; then plan "remove $CRON" rm "$CRON"; fi
+    if [ "$schedule" != cron ] && [ -e "$CRON" ]; then
+        plan "remove $CRON" rm "$CRON"
+        note_own_lines
+    fi
     other=$(cron_files_with "$A_RUN" | tr '\n' ' ')
     [ -z "$other" ] || [ "$schedule" = none ] || note "cron runs it from ${other% } too. Take the line out there, or say
       --no-schedule, else it runs twice."
@@ -495,6 +508,14 @@ look_at_cron() {
     elif ! cmp -s <(for_user host/misp2sentinel.cron) "$CRON"; then
         note "$CRON differs from deploy/host/misp2sentinel.cron, and stays as it is."
     fi
+}
+
+# Lines of one's own in a file that goes are shown, to be kept elsewhere.
+note_own_lines() {
+    local lines
+    lines=$(grep -v "^#\|^MAILTO=root\$\|^17 2 \* \* \* [^ ]* $COMMAND\$\|^[[:space:]]*\$" "$CRON" || true)
+    [ -z "$lines" ] || note "$CRON has lines of yours, which go with it:
+${lines//[^[:print:][:space:]]/}"
 }
 
 # Nothing runs every night, and fails, before there are settings that a run can use.
@@ -543,6 +564,7 @@ look_at_removal() {
         [ ! -e "$path" ] || plan "remove $path" rm "$path"
     done
     if is_ours; then plan "remove $COMMAND" rm "$COMMAND"; fi
+    [ ! -e "$CRON" ] || note_own_lines
     if [ -f "$PROGRAM/.installed" ]; then
         refuse_what_is_not_ours
         plan "remove the program and its Python packages, $PROGRAM" remove_program
@@ -627,6 +649,7 @@ look() {
     look_at_program
     look_at_environment
     look_at_settings
+    look_at_proxy
     look_at_state
     look_at_command
     look_at_schedule

@@ -250,14 +250,15 @@ install --yes --settings /mnt/settings.py >/dev/null
 printf '%s\\n' '*/5 * * * *  www-data /usr/local/bin/misp2sentinel' '1 2 * * * root misp2sentinel report /x' \\
     >/etc/cron.d/misp2sentinel
 install --yes --user daemon >/dev/null; cat /etc/cron.d/misp2sentinel; grep -w su /etc/logrotate.d/misp2sentinel
-install --yes --user 1 | tail -n 2 | head -n 1
+install --yes --user 1 | tail -n 2 | head -n 1; install --uninstall --dry-run | tail -n 2
 install --yes --user 0 2>&1 || true
 """)
-    cron, report, rotation, nothing, root = shown.splitlines()
+    cron, report, rotation, nothing, *lost, root = shown.splitlines()
     assert (cron, report) == (
         "*/5 * * * *  daemon /usr/local/bin/misp2sentinel",
         "1 2 * * * root misp2sentinel report /x",
     )
+    assert lost == [cron, report]
     assert (rotation.split(), nothing) == (["su", "daemon", "daemon"], "Nothing to do: all is as it should be.")
     assert root.startswith("root needs not run it")
 
@@ -269,10 +270,11 @@ install --yes --timer >/dev/null; cp /mnt/settings.py /etc/misp2sentinel/config.
 install --yes >/dev/null; ls $wants; install
 install --yes --no-schedule >/dev/null; install; ls /etc/cron.d/misp2sentinel $wants 2>/dev/null
 echo '5 3 * * * root misp2sentinel >/dev/null 2>&1' >/etc/cron.d/site; rm /etc/misp2sentinel/no-schedule; install
-install --dry-run --cron | grep Note
+HTTPS_PROXY=http://proxy.example.org install --dry-run --cron | grep Note
 """)
     nothing = "Nothing to do: all is as it should be."
-    *kept, twice = shown.splitlines()
+    *kept, proxy, twice = shown.splitlines()
+    assert proxy.startswith("Note: HTTPS_PROXY is of this call alone")
     assert kept == [
         "misp2sentinel.timer", nothing, nothing, "/etc/systemd/system/timers.target.wants:", nothing
     ]  # fmt: skip
