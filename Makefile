@@ -5,9 +5,15 @@ PYTHON ?= python3
 
 VENV := .venv
 BIN := $(VENV)/bin
+# What make demo needs is there within half a minute, what the tests need on top of it takes longer.
+SANDBOX := $(VENV)/sandbox
 READY := $(VENV)/ready
 BOX := .sandbox/demo
 LOG := $(BOX)/state/misp2sentinel.log
+
+INSTALL := $(BIN)/python -m sandbox.packages
+NOT_INSTALLED := { \
+  echo "pip could not install the packages; its words are above. Behind a proxy, set HTTPS_PROXY." >&2; exit 1; }
 
 PYTEST := $(BIN)/pytest -n auto --dist worksteal
 # Tests of what neither starts a server nor waits: the pure packages, the settings, and the project's own rules.
@@ -39,7 +45,7 @@ help:
 	@echo "Another Python: make demo PYTHON=python3.12"
 
 # Without a terminal the job prints nothing when all is well, so its summary is taken from the log. 75: one is up.
-demo: $(READY)
+demo: $(SANDBOX)
 	@$(BIN)/python -m sandbox --dir $(BOX) --run -- sh -c 'rm -f $(LOG); exec $(BIN)/python script.py'; code=$$?; \
 	[ $$code != 75 ] || exit $$code; \
 	if [ ! -t 1 ] && [ -f $(LOG) ]; then \
@@ -57,7 +63,7 @@ demo: $(READY)
 	  '$(BIN)/python -m sandbox' 'keeps both up, and has a story to share'; \
 	exit $$code
 
-tour: $(READY)
+tour: $(SANDBOX)
 	@$(BIN)/python -m sandbox.tour
 
 check: $(READY)
@@ -82,7 +88,7 @@ shell-files: $(READY)
 
 requirements: $(READY)
 	$(BIN)/python -m deploy.supply locks
-	@touch $(READY)
+	@touch $(SANDBOX) $(READY)
 
 site: $(READY)
 	@$(BIN)/python -m deploy.site
@@ -101,16 +107,20 @@ dist: $(READY)
 clean:
 	rm -rf $(VENV) .sandbox dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(READY): $(wildcard requirements*.txt)
+$(SANDBOX): requirements-sandbox.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or newer is needed, and $(PYTHON) is not. On Debian and Ubuntu: apt-get install" >&2; \
 	  echo "python3 python3-venv. Is it there under another name? make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || { \
 	  echo "$(PYTHON) lacks its venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@[ ! -L $(VENV) ] || { \
-	  echo "$(VENV) is a link, and what it leads to would be emptied. Remove the link, or touch $@." >&2; exit 1; }
-	@echo "Installing the packages of requirements-dev.txt into $(VENV), this once; about a minute."
+	  echo "$(VENV) is a link, and what it leads to would be emptied. Remove the link, or touch $(SANDBOX) $(READY)." >&2; exit 1; }
+	@echo "Installing the packages of the demo into $(VENV), this once; about half a minute."
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m sandbox.packages requirements-dev.txt || { \
-	  echo "pip could not install the packages; its words are above. Behind a proxy, set HTTPS_PROXY." >&2; exit 1; }
+	@$(INSTALL) requirements-sandbox.txt || $(NOT_INSTALLED)
+	@touch $@
+
+$(READY): $(SANDBOX) $(wildcard requirements*.txt)
+	@echo "Installing the packages of the tests into $(VENV), this once; about a minute."
+	@$(INSTALL) requirements-dev.txt || $(NOT_INSTALLED)
 	@touch $@

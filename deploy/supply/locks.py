@@ -27,7 +27,7 @@ class Lock:
 
 EVERYTHING = Lock(
     "requirements-dev.txt",
-    (*EXTRAS_OF_SHIPPED, "site", "dev"),
+    (*EXTRAS_OF_SHIPPED, "sandbox", "site", "dev"),
     "What the sandbox, the tests, the checks and the site of the docs need, and all that a run may need.",
 )
 LOCKS = (
@@ -43,6 +43,7 @@ LOCKS = (
         ("notify",),
         "What messages by apprise need, on top of a run; only where notify is set.",
     ),
+    Lock("requirements-sandbox.txt", ("", "sandbox"), "What make demo and make tour need: a run, and the sandbox."),
     Lock(
         SHIPPED,
         EXTRAS_OF_SHIPPED,

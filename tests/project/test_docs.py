@@ -348,7 +348,8 @@ def test_each_login_error_that_has_a_hint_is_explained(code):
         ("notify", "## What messages need"),
         ("function", "## What the Azure Function needs"),
         ("site", "## What the docs as a site need"),
-        ("dev", "## What the sandbox, the tests and the checks need"),
+        ("sandbox", "## What the sandbox needs"),
+        ("dev", "## What the tests and the checks need"),
     ],
 )
 def test_every_dependency_is_pinned_and_has_its_reason(extra, heading):
