@@ -37,7 +37,10 @@ _FULL = _Trouble("the disk is full", f"Make room on the disk of {{place}}. {_AGA
 _DAMAGED = _Trouble("the file is damaged", _RESTORE)
 _ALTERED = _Trouble("it does not have the tables as this program makes them", _RESTORE)
 _FAILING = _Trouble("the disk, or its file system, failed", f"See what the system's log says of it. {_AGAIN}")
-_NOT_OPENED = _Trouble("{user} may not open or make its files", "Let {user} write {file} and the directory {place}.")
+_NOT_OPENED = _Trouble(
+    "{user} may not open or make its files",
+    "Let {user} write {file}, the directory {place}, and /tmp, where SQLite puts what is too large for its memory.",
+)
 _KEPT = _Trouble("another program keeps it to itself", f"End that one (a backup, sqlite3 in a shell). {_AGAIN}")
 _NO_SUCH_ROW = _Trouble(
     "it does not take a row like this", "Report it, please: this program makes them so that it does."

@@ -230,7 +230,7 @@ def test_a_file_that_another_program_keeps_to_itself_is_named(tmp_path, monkeypa
     [
         (sqlite3.SQLITE_IOERR_WRITE, 10**9, "the disk, or its file system, failed"),
         (sqlite3.SQLITE_IOERR_SHMSIZE, 4096, "the disk is full"),
-        (sqlite3.SQLITE_CANTOPEN, 10**9, "may not open or make its files"),
+        (sqlite3.SQLITE_CANTOPEN, 10**9, "may not open or make its files.* and /tmp, where SQLite"),
         (sqlite3.SQLITE_CORRUPT_INDEX, 10**9, "the file is damaged"),
         (sqlite3.SQLITE_NOMEM, 10**9, "the system has no memory left"),
     ],

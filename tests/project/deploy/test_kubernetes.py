@@ -101,6 +101,7 @@ def test_its_ledger_is_on_a_volume_that_stays_and_its_log_is_not():
     assert mounts[STATE]["persistentVolumeClaim"]["claimName"] == claim
     (log,) = (variable["value"] for variable in one.container["env"] if variable["name"].endswith("LOG_FILE"))
     assert mounts[str(Path(log).parent)]["emptyDir"] == {}
+    assert mounts["/tmp"]["emptyDir"] == {}, "SQLite takes it for large sorts and changes, and fails without"
 
 
 def test_the_settings_in_it_are_settings_and_divide_microsofts_limit(manifest, tmp_path):
@@ -149,5 +150,5 @@ def test_a_pod_is_nobody_and_writes_to_its_volumes_only(manifest):
         "capabilities": {"drop": ["ALL"]},
     }
     written = [mount["mountPath"] for mount in manifest.container["volumeMounts"] if not mount.get("readOnly")]
-    assert written in ([STATE], [STATE, "/var/log/misp2sentinel"])
+    assert written in ([STATE], [STATE, "/var/log/misp2sentinel", "/tmp"])
     assert manifest.pod["automountServiceAccountToken"] is False
