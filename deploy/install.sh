@@ -175,7 +175,10 @@ install_packages() {
 # --- the program -------------------------------------------------------------------------------------
 
 look_at_program() {
-    [ "$HERE" = "$PROGRAM" ] || look_at_copy
+    if [ "$HERE" != "$PROGRAM" ]; then
+        refuse_what_anybody_may_change
+        look_at_copy
+    fi
     if [ -d "$PROGRAM" ] && [ -n "$(what_others_may_change)" ]; then
         plan "let only root change the program in $PROGRAM, and $user read it" close_program
     fi
@@ -199,6 +202,13 @@ look_at_copy() {
         note "constants.py in $PROGRAM was changed by hand, and this version has another one. Yours is kept as
       $SETTINGS/constants.py.before: put your changes into the new one."
     fi
+}
+
+refuse_what_anybody_may_change() {
+    local open
+    open=$(cd "$HERE" && find "$HERE" -maxdepth 0 -perm -002 -print && find "${CODE[@]}" ! -type l -perm -002 -print)
+    [ -z "$open" ] || die "Anybody on this host may change ${open%%$'\n'*}, and root would run it. Is it still what you have
+fetched? Then close it, and run this again:" "  chmod -R o-w ${HERE@Q}"
 }
 
 # What is in the program's directory and was not put there by this script would go with it: a ledger, a certificate.
@@ -287,7 +297,7 @@ requirements() {
 # What an environment that is right was made of.
 stamp() {
     "$(find_python)" --version
-    requirements "$1" | xargs cat | sha256sum
+    requirements "$1" | xargs -d '\n' cat | sha256sum
 }
 
 look_at_environment() {
@@ -659,7 +669,7 @@ main() {
     parse "$@"
     [[ $settings != [!/]* ]] || settings=$PWD/$settings
     cd / # Python takes modules from the working directory first, and that may be anybody's
-    if [ "$(id -u)" -ne 0 ] && { [ -z "$dry" ] || [ -e "$SETTINGS" ]; }; then die "This needs root: sudo $0 $*"; fi
+    if [ "$(id -u)" -ne 0 ] && { [ -z "$dry" ] || [ -e "$SETTINGS" ]; }; then die "This needs root: sudo$(printf ' %q' "$0" "$@")"; fi
     exec 9<"${PROGRAM%/*}"
     flock --nonblock 9 || die "Another one is at work already: wait for its end."
     local well="all is as it should be"

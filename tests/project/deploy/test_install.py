@@ -305,6 +305,19 @@ chown daemon /opt/misp2sentinel/.venv; chmod o+w /opt/misp2sentinel/helpers; ins
 
 
 @as_root
+def test_root_runs_nothing_that_anybody_may_change():
+    shown = on_a_host(f"""
+mkdir "/mnt/a clone"; cp -r {ROOT}/[CLRS]*.md {ROOT}/LICENSE {ROOT}/docs {ROOT}/*.txt {ROOT}/*.py "/mnt/a clone"
+cp -r {ROOT}/deploy {ROOT}/helpers "/mnt/a clone"; "/mnt/a clone/deploy/install.sh" --dry-run 2>&1 | head -n 1
+chmod o+w "/mnt/a clone/helpers/errors.py"; "/mnt/a clone/deploy/install.sh" --yes 2>&1 || true
+ls -d /opt/misp2sentinel 2>/dev/null || true
+""")
+    assert shown.startswith(
+        "This will be done:\nAnybody on this host may change helpers/errors.py, and root would run it."
+    )
+
+
+@as_root
 def test_what_is_anothers_is_not_touched_and_what_to_do_is_said():
     shown = on_a_host("""
 exec 2>&1
