@@ -614,7 +614,8 @@ say_what_comes_next() {
         echo "Put right what check names (the settings are in $SETTINGS/config.py), then: misp2sentinel check"
     else
         echo "Next: misp2sentinel --dry-run shows what a run would send. misp2sentinel is a run."
-        echo "Has misp2sentinel, or another installation, sent to this workspace before? First: misp2sentinel adopt"
+        [ -e "$STATE/ledger.sqlite" ] ||
+            echo "Has misp2sentinel, or another installation, sent to this workspace before? First: misp2sentinel adopt"
     fi
     return "$code"
 }

@@ -227,15 +227,17 @@ install --yes --cron >/dev/null; ls /etc/cron.d/misp2sentinel $wants; grep -c da
 @as_root
 def test_what_is_taken_away_leaves_settings_and_ledger():
     shown = on_a_host(f"""
-install --yes --settings /mnt/settings.py >/dev/null
+install --yes --settings /mnt/settings.py | grep -c "misp2sentinel adopt"
 touch /var/lib/misp2sentinel/ledger.sqlite
+rm /etc/cron.d/misp2sentinel; install --yes | grep -c "misp2sentinel adopt" || true
 install --uninstall --dry-run >/dev/null; ls -d {OURS} | wc -l
 install --uninstall --yes | tail -n 1
 ls -d /opt/misp2sentinel {FILES} /usr/local/bin/misp2sentinel 2>/dev/null
 ls /etc/misp2sentinel /var/lib/misp2sentinel
 install --uninstall | head -n 1
 """)
-    before, advice, *left, last = shown.splitlines()
+    with_none, with_a_ledger, before, advice, *left, last = shown.splitlines()
+    assert (with_none, with_a_ledger) == ("1", "0"), "whether adopt comes first"
     assert (before, advice) == ("4", "To remove the rest too: rm -r /etc/misp2sentinel /var/lib/misp2sentinel")
     assert left == [
         "/etc/misp2sentinel:", "config.py", "environment", "", "/var/lib/misp2sentinel:", "ledger.sqlite"
