@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from helpers.errors import SettingsError
 from helpers.files import OddFile, is_null_device, open_private, permission_hint, user_name
@@ -56,7 +57,8 @@ class Redactor:
 
 
 def _forms(secret: str) -> set[str]:
-    """Return a secret as it stands in plain text, in Python's repr (by itself or beside quotes) and in JSON."""
+    """Return a secret as it stands in plain text, in Python's repr (by itself or beside quotes), in JSON and in what is
+    sent as a form or an address, which a proxy may quote."""
     in_repr = repr(secret)[1:-1]
     return {
         secret,
@@ -64,6 +66,8 @@ def _forms(secret: str) -> set[str]:
         in_repr.replace("'", "\\'"),
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
+        quote(secret, safe="", errors="replace"),
+        quote_plus(secret, errors="replace"),
     }
 
 

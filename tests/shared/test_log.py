@@ -6,6 +6,7 @@ import logging
 import os
 import stat
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -30,6 +31,14 @@ SECRETS = [
 def test_a_secret_is_taken_out_in_every_form(secret, around, shown):
     redacted = Redactor([secret])(shown(around + secret + around))
     assert "[secret]" in redacted
+    assert "secret" not in redacted.replace("[secret]", "")
+
+
+@pytest.mark.parametrize("encoded", [quote_plus, lambda text: quote(text, safe="")])
+def test_a_secret_is_taken_out_of_a_form_or_an_address_that_is_quoted(encoded):
+    redacted = Redactor([*SECRETS, "a b+c/secret", "half \ud800 secret"])(
+        " ".join(encoded(secret) for secret in [*SECRETS, "a b+c/secret"])
+    )
     assert "secret" not in redacted.replace("[secret]", "")
 
 
