@@ -16,16 +16,19 @@ from helpers.microsoft import (
     Api,
     BatchSender,
     Clock,
+    ManagementApi,
     MicrosoftClient,
     RateLimiters,
     api_for,
+    is_named,
     key_vault,
     taken_apart,
 )
 from helpers.misp import NOTHING_FOUND, MispReader, decaying_models
 from helpers.settings import Settings, credentials, cross_checks, filter_names, written
 from helpers.stories import MispWriter
-from helpers.sync import make_state_dir, opened, to_type
+from helpers.sync import make_state_dir, named, opened, to_type
+from helpers.text import counted
 
 Step = Callable[[], str]
 
@@ -52,6 +55,7 @@ class Preflight:
     verbose: bool = False
     worst: int = 0
     results: list[Result] = field(default_factory=list)
+    to_adopt: Settings | None = None
     _width: int = 0
 
     def run(self, workspace: str = "") -> int:
@@ -70,8 +74,10 @@ class Preflight:
             for destination in self.settings.destinations(workspace):
                 self._destination(destination)
         chosen = ["--workspace", workspace] if workspace else []
-        dry_run, again = (to_type(self.settings, *words, *chosen) for words in (["--dry-run"], ["check"]))
-        self.say(conclusion(self.results, self.worst, dry_run, again))
+        following, again = (to_type(self.settings, *words, *chosen) for words in (["--dry-run"], ["check"]))
+        if self.to_adopt:
+            following = to_type(self.settings, "adopt", *named(self.to_adopt), "--dry-run")
+        self.say(conclusion(self.results, self.worst, following, again))
         return self.worst
 
     def _this_machine(self) -> None:
@@ -109,7 +115,22 @@ class Preflight:
             self._not_tried([upload], "there is no token")
             return
         sender = BatchSender(api, client, RateLimiters(Clock()))
-        self._step(upload, lambda: _upload(sender, api), one_of_several or {api.address_setting})
+        if self._step(upload, lambda: _upload(sender, api), one_of_several or {api.address_setting}):
+            self._adoption(settings, ManagementApi(settings, Clock(), client))
+
+    def _adoption(self, settings: Settings, workspace: ManagementApi) -> None:
+        """Say so where Sentinel holds what an empty ledger does not know: adopt comes before the first run then."""
+        name = " ".join(filter(None, ["ledger", settings.name]))
+        try:
+            there = workspace.count() if _may_adopt(settings) else 0
+        except SyncError as error:
+            words = " ".join(str(error).splitlines())
+            self._tell(State.WARN, name, f"empty, and what Sentinel holds is not known: {words}")
+            return
+        if there:
+            held = f"{counted(there, 'indicator', 'indicators')} of {settings.sourcesystem}"
+            self._tell(State.WARN, name, f"empty, while Sentinel holds {held}: adopt takes them over, before a run")
+            self.to_adopt = self.to_adopt or settings
 
     # -- what is said ---------------------------------------------------------------------------------
 
@@ -251,6 +272,14 @@ def _stories(settings: Settings) -> str:
         )
     lacks = f"; the role {owner.role.get('name')} lacks {', '.join(lacking)}" if lacking else ""
     return f"the key is of organisation {owner.organisation_id} ({owner.organisation}), ours{lacks}"
+
+
+def _may_adopt(settings: Settings) -> bool:
+    """Say whether there is a ledger, still empty, and the names to ask Sentinel with."""
+    if not settings.keeps_ledger or api_for(settings).why_no_adoption or not is_named(settings):
+        return False
+    with opened(settings.model_copy(update={"dry_run": True})) as ledger:
+        return ledger.empty
 
 
 def _token(client: MicrosoftClient, settings: Settings) -> str:

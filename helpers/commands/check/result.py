@@ -61,16 +61,16 @@ class Result:
         return guilty or self.origins
 
 
-def conclusion(results: Sequence[Result], exit_code: int, dry_run: str, again: str) -> Line:
-    """Return the last line: whether a run can start, and the command to type next (``dry_run``, or ``again``)."""
+def conclusion(results: Sequence[Result], exit_code: int, following: str, again: str) -> Line:
+    """Return the last line: whether a run can start, and the command to type next (``following``, or ``again``)."""
     failed = _names(results, State.FAIL)
     if failed:
         words = f"Not ready (exit code {exit_code}): {failed}. Do what is said there, then: {again}"
         return _whole(State.FAIL, words)
     warned = _names(results, State.WARN)
     if warned:
-        return _whole(State.WARN, f"Ready, but look at: {warned}. Next: {dry_run}")
-    return _whole(State.OK, f"Ready. Next: {dry_run}")
+        return _whole(State.WARN, f"Ready, but look at: {warned}. Next: {following}")
+    return _whole(State.OK, f"Ready. Next: {following}")
 
 
 def _whole(state: State, words: str) -> Line:

@@ -15,6 +15,7 @@ from helpers.commands.check.result import Result, State, conclusion
 from sandbox.azure.app import WORKSPACE
 from sandbox.serve import Sandbox
 from sandbox.terminal import in_terminal
+from tests.support.tls_site import NAMES
 from tests.sync.test_run import ROOT, Site, load
 
 STEPS = ["settings", "state", "MISP login", "MISP role", "MISP filters", "Microsoft token", "Microsoft upload"]
@@ -124,6 +125,21 @@ def test_several_destinations_have_their_names_and_one_of_them_goes_into_the_nex
     assert "Not ready (exit code 4): Microsoft token lyon. " in text
     paris = check(site, "--workspace", "paris", tenants=json.dumps(tenants)).lines
     assert paris[-1] == "✓ Ready. Next: misp2sentinel --dry-run --workspace paris"
+
+
+def test_what_sentinel_holds_and_an_empty_ledger_does_not_know_is_for_adopt(site):
+    names = {f"MISP2SENTINEL_MS_AUTH__{name}": value for name, value in NAMES.items()}
+    names["MISP2SENTINEL_MS_ENDPOINTS__MANAGEMENT"] = site.box.azure_url
+    assert check(site, **names).lines[-1] == "✓ Ready. Next: misp2sentinel --dry-run", "Sentinel holds nothing"
+    site.script()
+    assert check(site, **names).lines[-1] == "✓ Ready. Next: misp2sentinel --dry-run", "the ledger knows it"
+    for file in site.state.glob("ledger.sqlite*"):
+        file.unlink()
+    text = " ".join(check(site, columns=160, **names).text.split())
+    assert "! ledger empty, while Sentinel holds" in text
+    assert text.endswith("Ready, but look at: ledger. Next: misp2sentinel adopt --dry-run")
+    refused = {**names, "MISP2SENTINEL_MS_AUTH__RESOURCEGROUPNAME": "another"}
+    assert "ledger empty, and what Sentinel holds is not known" in " ".join(check(site, **refused).text.split())
 
 
 def test_a_warning_does_not_hide_in_the_verdict(site):
