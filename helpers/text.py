@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import islice
 from typing import TypeVar
@@ -37,6 +37,12 @@ def counted(number: float, one: str, several: str) -> str:
     """Return a number with the word for what is counted: ``1 story``, ``1,200 stories``."""
     shown = f"{number:,}" if isinstance(number, int) else f"{number:g}"
     return f"{shown} {one if number == 1 else several}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as one reads them out: ``a, b and c``."""
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def duration(seconds: float) -> str:

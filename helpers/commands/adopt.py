@@ -60,7 +60,7 @@ from helpers.sync import (
     value_in,
     value_key,
 )
-from helpers.text import batched, shorten
+from helpers.text import batched, listed, shorten
 
 BATCH = 500
 MOST_LIVES = 1000
@@ -334,14 +334,10 @@ def _refuse_missing(settings: Settings) -> None:
     if words := api_for(settings).why_no_adoption:
         raise SettingsError([words])
     missing = [name for name in NAMES if not getattr(settings.ms_auth, name)]
-    if missing and settings.name:
-        origin = settings.source_of("ms_tenants")
-        raise SettingsError(
-            f"adopt needs {name!r} of {settings.name}: set it in its entry of ms_tenants ({origin})."
-            for name in missing
-        )
     if missing:
+        where = f"ms_auth ({settings.config}, or {variable(f'ms_auth.{missing[0]}')} and the like)"
+        if settings.name:
+            where = f"the entry of {settings.name} in ms_tenants ({settings.source_of('ms_tenants')})"
         raise SettingsError(
-            f"adopt needs ms_auth[{name!r}]: set it in {settings.config}, or set {variable(f'ms_auth.{name}')}."
-            for name in missing
+            [f"adopt needs {listed(missing)} in {where}: the overview of the workspace in the portal shows them."]
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.text import batched, counted, did_you_mean, one_line, shorten
+from helpers.text import batched, counted, did_you_mean, listed, one_line, shorten
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,8 @@ def test_a_count_without_its_word_is_found():
 )
 def test_a_number_comes_with_the_right_word(number, words):
     assert counted(number, "story", "stories") == words
+
+
+@pytest.mark.parametrize(("words", "said"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])
+def test_words_as_one_reads_them_out(words, said):
+    assert listed(words) == said
