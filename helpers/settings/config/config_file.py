@@ -18,7 +18,7 @@ from helpers.files import user_name
 from helpers.settings.config import doubled_keys, execution, places, source_text
 from helpers.settings.config.old_names import FLAT, NEEDLESS, RENAMED, meant_by
 from helpers.settings.config.values import site_constants
-from helpers.text import did_you_mean, excerpt
+from helpers.text import did_you_mean, excerpt, listed
 
 _LONGEST_KEY = 60
 _NOWHERE = object()
@@ -161,26 +161,47 @@ def _settings_in(
         if name in types:
             settings.update(by_dotted_name(name, SourcedValue(value, source), types, problems))
         elif name in NEEDLESS:
-            problems.warnings.append(f"{name} ({source}) is needless and can go: {NEEDLESS[name]}.")
+            continue
         elif name in FLAT:
             if name not in own or not {"ms_auth", "ms_tenants"} & {*values}:  # else it helps to make these
                 settings[name] = SourcedValue(value, source)
         else:
             _warn_of_unknown_name(name, source, types, problems)
+    _warn_of_needless([name for name in values if name in NEEDLESS], source, problems)
     return settings
+
+
+def _warn_of_needless(names: list[str], source: str, problems: Problems) -> None:
+    """Warn once of all of them: it comes before what each command says."""
+    if len(names) == 1:
+        problems.warnings.append(f"{names[0]} ({source}) is needless and can go: {NEEDLESS[names[0]]}.")
+    elif names:
+        problems.warnings.append(f"{listed(names)} ({source}) are needless and can go (docs/configure.md says why).")
 
 
 def _under_new_names(values: Mapping[str, Any], source: str, problems: Problems) -> dict[str, Any]:
     renamed = {name: value for name, value in values.items() if name not in RENAMED}
-    for old, new in RENAMED.items():
-        if old not in values:
-            continue
-        both = f"; {new} is given too, so {old} is not used" if new in values else ""
-        problems.warnings.append(f"{old} ({source}) is the old name of {new}: rename it{both}.")
+    given = {old: new for old, new in RENAMED.items() if old in values}
+    for old, new in given.items():
         if new not in renamed:
             renamed[new] = values[old]
             problems.renamed.add(old)
+    _warn_of_old_names({old: new for old, new in given.items() if new not in values}, source, problems)
+    for old, new in given.items():
+        if new in values:
+            words = f"rename it; {new} is given too, so {old} is not used."
+            problems.warnings.append(f"{old} ({source}) is the old name of {new}: {words}")
     return renamed
+
+
+def _warn_of_old_names(names: Mapping[str, str], source: str, problems: Problems) -> None:
+    """Warn once of all of them, each with its new name."""
+    pairs = [f"{old} to {new}" for old, new in names.items()]
+    if len(names) == 1:
+        ((old, new),) = names.items()
+        problems.warnings.append(f"{old} ({source}) is the old name of {new}: rename it.")
+    elif names:
+        problems.warnings.append(f"{source} has old names: rename {listed(pairs)}.")
 
 
 def _warn_of_unknown_name(name: str, source: str, types: Mapping[str, Any], problems: Problems) -> None:
