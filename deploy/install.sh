@@ -573,7 +573,11 @@ look_at_removal() {
         /usr/local/share/zsh/site-functions/_misp2sentinel /etc/fish/completions/misp2sentinel.fish; do
         [ ! -e "$path" ] || plan "remove $path" rm "$path"
     done
-    if is_ours; then plan "remove $COMMAND" rm "$COMMAND"; fi
+    if is_ours; then
+        plan "remove $COMMAND" rm "$COMMAND"
+        note "what was sent stays in Sentinel until it expires. To take it out too, say n, and first call
+      misp2sentinel withdraw (docs/ledger.md#leaving-a-workspace)."
+    fi
     [ ! -e "$CRON" ] || note_own_lines
     if [ -f "$PROGRAM/.installed" ]; then
         refuse_what_is_not_ours
@@ -596,7 +600,7 @@ say_what_stays() {
     for path in "$SETTINGS" "$STATE"; do [ ! -e "$path" ] || stays+=("$path"); done
     [ "${#stays[@]}" -gt 0 ] || return 0
     echo "What stays: the settings with their secrets, and the ledger, which knows what is in Sentinel: ${stays[*]}"
-    echo "What was sent stays in Sentinel until it expires; misp2sentinel withdraw takes it out before (docs/ledger.md)."
+    echo "What was sent stays in Sentinel until it expires."
     echo "To remove the rest too: rm -r ${stays[*]}"
 }
 
@@ -613,9 +617,9 @@ say_what_comes_next() {
     elif [ "$code" -ne 0 ]; then
         echo "Put right what check names (the settings are in $SETTINGS/config.py), then: misp2sentinel check"
     else
-        echo "Next: misp2sentinel --dry-run shows what a run would send. misp2sentinel is a run."
+        echo "A dry run shows what a run would send; misp2sentinel with nothing behind it is the run."
         [ -e "$STATE/ledger.sqlite" ] ||
-            echo "Has misp2sentinel, or another installation, sent to this workspace before? First: misp2sentinel adopt"
+            echo "Has another installation sent to this workspace before? Then first: misp2sentinel adopt --dry-run"
     fi
     return "$code"
 }
