@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from constants import Skip
+from constants import VERSION, Skip
 from helpers.errors import SettingsError
 from helpers.indicators import DAY, first_path, kind_of
 from helpers.indicators.patterns import _KINDS, OTHER
@@ -286,7 +286,7 @@ def test_each_run_leaves_a_row(site):
     site.run(full=True)
     second, first = remembered(site)[1]
     assert (first.at, first.kind, first.exit_code, first.new, first.accepted) == (NOW, RunKind.PLAIN, 0, 8, 8)
-    assert (first.live, first.requests, first.version, first.cause) == ({"domain": 8}, 1, "1.1.0", "")
+    assert (first.live, first.requests, first.version, first.cause) == ({"domain": 8}, 1, VERSION, "")
     assert (second.at, second.kind, second.new) == (NOW + DAY, RunKind.FULL, 0)
 
 
