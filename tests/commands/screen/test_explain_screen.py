@@ -4,7 +4,6 @@ import io
 import json
 import subprocess
 import time
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -21,8 +20,8 @@ from sandbox.samples import demo_misp
 from sandbox.serve import Sandbox
 from tests.commands.test_explain import EVENT, add
 from tests.support import FakeTime, hosts, misp_event
-from tests.support.processes import ROOT, Host
-from tests.support.tls_site import START, TlsSite, attribute_uuid, sandbox
+from tests.support.processes import Host
+from tests.support.tls_site import TlsSite, attribute_uuid, sandbox
 
 ATTRIBUTE = attribute_uuid(1, 0)
 LIVE = "live0.example.org is live in Sentinel: 1 indicator, until 19 July 2027, from 1 event"
@@ -333,20 +332,3 @@ def test_that_misp_did_not_answer_is_worse_than_that_nobody_knows(site):
 
 def test_the_command_line_takes_several_values():
     assert parse(["explain", "a", "b", "-"]).what == ["a", "b", "-"]
-
-
-# --- the page -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("asked", ["c2.loader.example", "10.20.30.40"])
-def test_the_pages_examples_are_what_the_demo_shows(tmp_path, asked):
-    fake = FakeTime(START)
-    with Sandbox(AzureState(clock=fake.now), demo_misp(fake.now)) as box:
-        site = TlsSite(box, fake, tmp_path)
-        site.run()
-        lines = []
-        explain(site.settings(), [asked], lines.append, Options(), clock=fake.clock, now=fake.now)
-    of_the_page = [replace(line, words=line.words.replace(box.misp_url, "https://misp.example.org")) for line in lines]
-    text = "\n".join(piece for line in of_the_page for piece in line.in_terminal().wrapped(80))
-    page = (ROOT / "docs" / "troubleshoot.md").read_text()
-    assert f"```\n{text}\n```" in page
