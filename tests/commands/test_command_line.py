@@ -263,19 +263,19 @@ def test_advice_names_the_settings_file_unless_the_wrapper_brings_it():
 
 @pytest.fixture
 def wrapper(tmp_path):
-    """The command that docs/install.md makes, in a directory of its own."""
-    install = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
-    (text,) = re.findall(r"misp2sentinel <<'EOF'\n(.*?)^EOF$", install, re.MULTILINE | re.DOTALL)
+    """The command that deploy/install.sh puts there, for whoever runs the tests, in a directory of its own."""
+    text = (ROOT / "deploy" / "host" / "misp2sentinel").read_text(encoding="utf-8")
     (tmp_path / "environment").write_text(f"MISP2SENTINEL_CONFIG='{tmp_path / 'config.py'}'\n")
+    text = text.replace('"$(id -u)" -eq 0', "no = root")
     text = text.replace("/etc/misp2sentinel/environment", str(tmp_path / "environment"))
-    text = text.replace("/opt/misp2sentinel/.venv/bin/python", sys.executable)
+    text = text.replace('"$program/.venv/bin/python"', sys.executable)
     program = tmp_path / "misp2sentinel"
-    program.write_text(text.replace("/opt/misp2sentinel", str(ROOT)))
+    program.write_text(text.replace("program=/opt/misp2sentinel", f"program={ROOT}"))
     program.chmod(0o755)
     return program
 
 
-def test_the_wrapper_of_the_docs_hands_its_name_over(wrapper):
+def test_the_wrapper_hands_its_name_over(wrapper):
     done = subprocess.run([wrapper, "--help"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("usage: misp2sentinel ")
 
