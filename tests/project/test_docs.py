@@ -420,6 +420,7 @@ def test_ci_runs_make_test_and_then_the_rest_of_the_examples():
     assert os.access(run, os.X_OK)
     assert "\nmake test\n" in page(".ci/run") and "timeout --signal=INT" in page(".ci/run")
     assert page(".ci/run").index("\nmake test\n") < page(".ci/run").index(" make test-rest ")
+    assert " tests/project/deploy/bare_debian.sh bookworm " in page(".ci/run")
     for tool in ("ruff check", "ruff format --check", "mypy", "pytest"):
         assert f"$(BIN)/{tool}" in page("Makefile")
 
