@@ -93,11 +93,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def _run(command: list[str], box: Sandbox, config: Path) -> int:
     environment = {**place.without_settings(os.environ), "MISP2SENTINEL_CONFIG": str(config)}
-    with subprocess.Popen(command, env=environment) as process:  # noqa: S603 - the operator's own
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:  # the terminal tells the command too, which ends in its own way
-            code = process.wait()
+    # A terminal tells the command of Ctrl-C too, which ends in its own way; an exception could lose its exit code.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        code = subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 - the operator's own
+    finally:
+        signal.signal(signal.SIGINT, before)
     print(_arrived(box.azure), flush=True)
     return code
 
