@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 
+from benchmarks.upgrade import FOURTH_SCHEMA
 from helpers.errors import LedgerError, LedgerRefusal
 from helpers.ledger.records import (
     AttributeRecord,
@@ -107,14 +108,6 @@ def test_the_schema_s_version_is_inside(ledger_url):
     assert version(ledger_url) == str(SCHEMA)
 
 
-FOURTH_SCHEMA = (
-    "DROP INDEX attributes_skipped",
-    "DROP INDEX objects_live",
-    "ALTER TABLE events DROP COLUMN organisation_name",
-    "ALTER TABLE objects DROP COLUMN tlp",
-    "ALTER TABLE objects DROP COLUMN confidence",
-    "CREATE INDEX objects_live ON objects (destination, live, live_until, observable)",
-)
 THIRD_SCHEMA = (
     *FOURTH_SCHEMA,
     "DROP TABLE runs",
