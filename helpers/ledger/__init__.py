@@ -20,6 +20,7 @@ from helpers.ledger.records import (
 )
 from helpers.ledger.runs import RunKind, RunRecord
 from helpers.ledger.store import Ledger
+from helpers.ledger.together import Together, Writing
 from helpers.ledger.told import Told
 from helpers.ledger.upgrades.joining import one_live_object
 
@@ -43,7 +44,9 @@ __all__ = [
     "RunRecord",
     "Source",
     "Stage",
+    "Together",
     "Told",
+    "Writing",
     "known_destinations",
     "ledger_destinations",
     "one_live_object",

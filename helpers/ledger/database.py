@@ -17,9 +17,9 @@ from typing import Any
 import sqlalchemy as sql
 
 from helpers.errors import LedgerError, RunActive
-from helpers.ledger import sqlite
+from helpers.ledger.databases import sqlite
+from helpers.ledger.databases.trouble import explained
 from helpers.ledger.tables import ABOUT, DESTINATIONS, METADATA, SCHEMA
-from helpers.ledger.trouble import explained
 from helpers.ledger.upgrades.steps import Upgraded, upgrade
 from helpers.process import interrupts
 from helpers.settings import canonical_workspace, without_secrets
@@ -269,7 +269,7 @@ def engine_of(url: str, *, dry: bool) -> sql.Engine:
     """Return what connects to the database at an address; a dry one makes no file. Raises LedgerError and OSError."""
     kind = url.partition(":")[0].partition("+")[0]
     if kind == "postgresql":
-        from helpers.ledger import postgresql  # noqa: PLC0415  slow to import
+        from helpers.ledger.databases import postgresql  # noqa: PLC0415  slow to import
 
         return postgresql.engine_of(url)
     if kind != "sqlite":

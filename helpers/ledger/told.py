@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sql
 
-from helpers.ledger import sqlite
 from helpers.ledger.database import engine_of
+from helpers.ledger.databases import sqlite
+from helpers.ledger.databases.trouble import explained
 from helpers.ledger.tables import ABOUT
-from helpers.ledger.trouble import explained
 
 _BEFORE = "told: "
 _FIRST = sql.text("INSERT INTO about (name, value) VALUES (:name, '') ON CONFLICT (name) DO NOTHING")

@@ -11,6 +11,7 @@ import sqlalchemy as sql
 
 from benchmarks.upgrade import FOURTH_SCHEMA
 from helpers.errors import LedgerError, LedgerRefusal
+from helpers.ledger.databases.trouble import explained
 from helpers.ledger.records import (
     AttributeRecord,
     Blocked,
@@ -28,7 +29,6 @@ from helpers.ledger.records import (
 from helpers.ledger.rows import PARAMETERS
 from helpers.ledger.store import Ledger
 from helpers.ledger.tables import ABOUT, ATTRIBUTES, OBJECTS, SCHEMA
-from helpers.ledger.trouble import explained
 from tests.support.postgres import PASSWORD, ledger_url, postgres_server, postgres_url
 
 __all__ = ["ledger_url", "postgres_server", "postgres_url"]

@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy as sql
 
 from helpers.errors import LedgerError
-from helpers.ledger import EventRecord, postgresql
+from helpers.ledger import EventRecord
+from helpers.ledger.databases import postgresql
 from helpers.ledger.store import Ledger
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox

@@ -17,9 +17,10 @@ import pytest
 import sqlalchemy as sql
 
 from helpers.errors import LedgerError
-from helpers.ledger import AttributeRecord, EventRecord, ObjectRecord, known_destinations, packed, sqlite
+from helpers.ledger import AttributeRecord, EventRecord, ObjectRecord, known_destinations, packed
+from helpers.ledger.databases import sqlite
+from helpers.ledger.databases.trouble import explained
 from helpers.ledger.store import Ledger
-from helpers.ledger.trouble import explained
 from helpers.microsoft.request_manager import RequestManager
 from helpers.sync import delivery
 from sandbox.azure.app import AzureState

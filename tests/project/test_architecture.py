@@ -312,7 +312,7 @@ def test_only_the_ledger_touches_the_database():
     databases = {"sqlalchemy", "psycopg", "sqlite3"}
     with_database = {name for name, path in HELPERS.items() if tops(imports(path)) & databases}
     assert with_database == {
-        *("ledger.database", "ledger.sqlite", "ledger.postgresql", "ledger.trouble"),
+        *("ledger.database", "ledger.databases.sqlite", "ledger.databases.postgresql", "ledger.databases.trouble"),
         *("ledger.questions.counts", "ledger.questions.lookup", "ledger.rows", "ledger.store", "ledger.tables"),
         *("ledger.told", "ledger.upgrades.joining", "ledger.upgrades.steps"),
     }

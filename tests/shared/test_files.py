@@ -19,8 +19,8 @@ from helpers.files import (
     user_name,
     write_whole,
 )
-from helpers.ledger import sqlite
 from helpers.ledger.database import Database, known_destinations
+from helpers.ledger.databases import sqlite
 from helpers.settings import validators
 from tests.support.odd_files import ODD_FILES
 

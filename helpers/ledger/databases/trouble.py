@@ -12,7 +12,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 
 from helpers.errors import LedgerError, LedgerRefusal
 from helpers.files import OddFile, permission_hint, user_name
-from helpers.ledger.sqlite import file_of
+from helpers.ledger.databases.sqlite import file_of
 from helpers.settings import secrets_in, without_secrets
 from helpers.text import one_line, shorten
 

@@ -1,0 +1,1 @@
+"""What each kind of database needs: how it is opened, and what its troubles mean."""
