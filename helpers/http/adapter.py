@@ -48,6 +48,7 @@ class PinnedHttpAdapter(HTTPAdapter):
     ) -> None:
         self._verify = verify
         self._proxies = proxies
+        self._proxies_by_origin: dict[tuple[str, str], Mapping[str, str]] = {}
         self.limits = limits
         self._now = now
         if verify is False:  # the settings' own warning says it once; urllib3 would say it for each request
@@ -132,9 +133,16 @@ class PinnedHttpAdapter(HTTPAdapter):
         return shown(proxy if "://" in proxy else f"http://{proxy}")  # as requests reads it
 
     def _proxies_for(self, request: requests.PreparedRequest) -> Mapping[str, str]:
-        url = request.url or ""
+        """Return the proxies for a request; for an origin they stay what they were when it was asked first."""
         if goes_to_identity_endpoint(request):
             return {}
+        url = request.url or ""
+        origin = urlsplit(url)[:2]
+        if origin not in self._proxies_by_origin:
+            self._proxies_by_origin[origin] = self._proxies_of(url)
+        return self._proxies_by_origin[origin]
+
+    def _proxies_of(self, url: str) -> Mapping[str, str]:
         if self._proxies is None:
             return get_environ_proxies(url)
         return {} if should_bypass_proxies(url, no_proxy=self._proxies.get("no_proxy", "")) else self._proxies

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from helpers.microsoft.responses import Answer, Verdict, took_nothing
 
@@ -83,8 +83,7 @@ class OutcomeState(Enum):
     PENDING = "pending"
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """One object, what became of it, Microsoft's words where it was not accepted, and its id where it gave one.
 
     ``unheard``, of one that is pending: each request for it in this run was refused as a whole, or none was sent.

@@ -81,6 +81,14 @@ class BatchSender:
         per_minute = api.settings.ms_max_requests_minute
         self._rate_limiter = rate_limiters.limiter_for(principal_of(api), per_minute, self._pause)
         self._log = DestinationLogger(logger, api.settings.name)
+        self._retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda verdict: verdict.next_step in (NextStep.RETRY, NextStep.THROTTLED)),
+            stop=self._tried_enough,
+            wait=_backoff,
+            before_sleep=self._announce,
+            sleep=self._clock.sleep,
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
 
     def probe(self) -> None:
         """Send an empty batch, which Microsoft refuses by design. Raises MicrosoftError when it may not."""
@@ -94,16 +102,8 @@ class BatchSender:
             return Verdict(NextStep.TIME_UP, STOPPED)
         if self._clock.now() > self._until:  # not even a token is asked for
             return Verdict(NextStep.TIME_UP, TIME_UP)
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_result(lambda verdict: verdict.next_step in (NextStep.RETRY, NextStep.THROTTLED)),
-            stop=self._tried_enough,
-            wait=_backoff,
-            before_sleep=self._announce,
-            sleep=self._clock.sleep,
-            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
-        )
         try:
-            verdict: Verdict = retrying(partial(self._try, batch))
+            verdict: Verdict = self._retrying(self._try, batch)
         except MicrosoftError as error:
             return Verdict(NextStep.STOP, str(error), blocked=Blocked.SIGN_IN)
         except _TimeUp:

@@ -216,20 +216,23 @@ class Delivery:
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Write Microsoft's answers down, and count them."""
-        ledger = self._ledger
+        ledger, accepted = self._ledger, [outcome for outcome in outcomes if outcome.state is OutcomeState.ACCEPTED]
         ledger.save_remote_ids({outcome.object.id: outcome.remote_id for outcome in outcomes if outcome.remote_id})
-        accepted = [outcome.object for outcome in outcomes if outcome.state is OutcomeState.ACCEPTED]
-        ledger.accepted([object_.id for object_ in accepted if not object_.revoked], self._now)
-        ledger.withdrawn([object_.id for object_ in accepted if object_.revoked])
-        rejected = _words_by_id(outcomes, OutcomeState.REJECTED)
+        ledger.accepted([outcome.object.id for outcome in accepted if not outcome.object.revoked], self._now)
+        ledger.withdrawn([outcome.object.id for outcome in accepted if outcome.object.revoked])
+        if len(accepted) < len(outcomes):
+            self._note_what_was_not_accepted(outcomes)
+        self._answered = self._answered or any(outcome.state is not OutcomeState.PENDING for outcome in outcomes)
+        self._report.settle(outcomes)
+        self._counted(0, sum(outcome.state is not OutcomeState.PENDING for outcome in outcomes))
+
+    def _note_what_was_not_accepted(self, outcomes: Sequence[Outcome]) -> None:
+        ledger, rejected = self._ledger, _words_by_id(outcomes, OutcomeState.REJECTED)
         revoked = {outcome.object.id for outcome in outcomes if outcome.refused_as_revoked}
         ledger.revoked({id_: words for id_, words in rejected.items() if id_ in revoked})
         ledger.rejected({id_: words for id_, words in rejected.items() if id_ not in revoked}, self._api.program)
         ledger.unanswered(_words_by_id(outcomes, OutcomeState.PENDING))
         ledger.not_taken([outcome.object.id for outcome in outcomes if outcome.not_taken])
-        self._answered = self._answered or any(outcome.state is not OutcomeState.PENDING for outcome in outcomes)
-        self._report.settle(outcomes)
-        self._counted(0, sum(outcome.state is not OutcomeState.PENDING for outcome in outcomes))
 
     def note_answer(self, answer: Answer, *, success: bool) -> None:
         """Write an answer down where the settings want that."""

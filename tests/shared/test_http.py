@@ -1,8 +1,9 @@
-"""Why a connection failed, as requests words it and as it is reported."""
+"""Which proxies a request goes through, and why a connection failed, as requests words it and as it is reported."""
 
 import pytest
+import requests
 
-from helpers.http import innermost_cause
+from helpers.http import Limits, PinnedHttpAdapter, innermost_cause
 
 AT = "HTTPSConnection(host='misp.example.org', port=443)"
 POOL = "HTTPSConnectionPool(host='misp.example.org', port=443): Max retries exceeded with url: /x (Caused by "
@@ -46,3 +47,17 @@ POOL = "HTTPSConnectionPool(host='misp.example.org', port=443): Max retries exce
 )
 def test_the_innermost_cause_is_returned(words, cause):
     assert innermost_cause(words) == cause
+
+
+def test_each_origin_has_the_proxies_that_the_environment_had_for_it_at_first(monkeypatch):
+    def proxies_for(address):
+        return adapter._proxies_for(requests.Request("GET", address).prepare()).get("https")
+
+    adapter = PinnedHttpAdapter(True, None, Limits(1, 1, 1))
+    monkeypatch.setenv("https_proxy", "http://one.example.org:3128")
+    monkeypatch.setenv("no_proxy", "near.example.org:8443")
+    assert proxies_for("https://far.example.org/a") == "http://one.example.org:3128"
+    assert proxies_for("https://near.example.org:8443/") is None
+    assert proxies_for("https://near.example.org/") == "http://one.example.org:3128"
+    monkeypatch.setenv("https_proxy", "http://two.example.org:3128")
+    assert proxies_for("https://far.example.org/b") == "http://one.example.org:3128"

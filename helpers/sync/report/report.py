@@ -175,17 +175,25 @@ class Report:
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Count what became of objects."""
-        for outcome in outcomes:
-            (self.withdrawal_states if outcome.object.revoked else self.states)[outcome.state] += 1
-        waiting = [outcome for outcome in outcomes if outcome.state is OutcomeState.PENDING and outcome.not_taken]
-        self.withdrawals_not_taken += sum(outcome.object.revoked for outcome in waiting)
-        self.not_taken += sum(not outcome.object.revoked for outcome in waiting)
-        self.revoked_ids += sum(outcome.refused_as_revoked for outcome in outcomes)
-        for outcome in outcomes:
-            if outcome.state is OutcomeState.PENDING:
-                self.unsent = outcome.words
-            elif outcome.state is OutcomeState.REJECTED and len(self.rejections) < EXAMPLES:
-                self.rejections.append(Rejection(outcome.object.id, outcome.object.pattern, outcome.words))
+        for state in OutcomeState:
+            revoked = [outcome.object.revoked for outcome in outcomes if outcome.state is state]
+            for states, count in ((self.withdrawal_states, sum(revoked)), (self.states, len(revoked) - sum(revoked))):
+                if count:
+                    states[state] += count
+        self._note_pending([outcome for outcome in outcomes if outcome.state is OutcomeState.PENDING])
+        self._note_rejected([outcome for outcome in outcomes if outcome.state is OutcomeState.REJECTED])
+
+    def _note_pending(self, pending: Sequence[Outcome]) -> None:
+        waiting = [outcome.object.revoked for outcome in pending if outcome.not_taken]
+        self.withdrawals_not_taken += sum(waiting)
+        self.not_taken += len(waiting) - sum(waiting)
+        if pending:
+            self.unsent = pending[-1].words
+
+    def _note_rejected(self, rejected: Sequence[Outcome]) -> None:
+        self.revoked_ids += sum(outcome.refused_as_revoked for outcome in rejected)
+        for outcome in rejected[: EXAMPLES - len(self.rejections)]:
+            self.rejections.append(Rejection(outcome.object.id, outcome.object.pattern, outcome.words))
 
     def add_plan(self, plan: Plan) -> None:
         """Count what is to be sent."""
