@@ -9,13 +9,15 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from sandbox.serve import Sandbox
+from tests.support.postgres import running_server
 
 ROOT = Path(__file__).resolve().parents[1]
 NOW = 1_790_000_000
@@ -91,6 +93,27 @@ def site(box: Sandbox, state: Path, **more: str) -> dict[str, str]:
     return {f"MISP2SENTINEL_{name}": value for name, value in values.items()}
 
 
+def tenants(box: Sandbox, count: int) -> dict[str, str]:
+    """Return the setting by which a site has so many destinations, each with a source system of its own."""
+    azure = box.azure
+    identity = {"tenantId": azure.tenant, "id": azure.client_id, "secret": azure.client_secret}
+    destinations = [
+        {"name": f"d{number}", "sourcesystem": f"MISP{number}", "workspaceId": azure.workspace_id, **identity}
+        for number in range(count)
+    ]
+    return {"MS_TENANTS": json.dumps(destinations)}
+
+
+@contextmanager
+def new_ledgers(*, postgresql: bool = False) -> Iterator[Callable[[], dict[str, str]]]:
+    """Give what makes the setting of an empty ledger: a file of the site's, or a database of a PostgreSQL for this."""
+    if not postgresql:
+        yield dict
+        return
+    with running_server() as server:
+        yield lambda: {"STATE_URL": server.new()}
+
+
 def run(box: Sandbox, settings: Mapping[str, str], *options: str) -> Measured:
     """Run once, and return what that took beside the run's own summary.
 
@@ -109,7 +132,7 @@ def measured(box: Sandbox, program: Sequence[str], environ: Mapping[str, str]) -
         summary = json.loads(process.stdout.read()) if process.stdout else {}
     return {
         "whole_seconds": round(time.monotonic() - begin, 1),
-        "processor_seconds": round(used() - before, 1),
+        "processor_seconds": round(used() - before, 3),
         "peak_mb": round(peak, 1),
         "misp_requests": len(box.misp.requests) - asked,
         "uploads": len(box.azure.uploads) - uploaded,

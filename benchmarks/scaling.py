@@ -102,14 +102,14 @@ CASES = {
 }
 
 
-def measure(case: Case) -> Measured:
-    """Return a size that takes long enough, its time, and that of twice as much, each the best of several.
+def measure(case: Case, repeats: int = REPEATS) -> Measured:
+    """Return a size that takes long enough, its time, and that of twice as much, each the best of some repeats.
 
     What a limit ends before it takes long enough is done as often as is long enough.
     """
     size, times = long_enough(case)
     once, twice = case.of(size), case.of(2 * size)
-    pairs = [(seconds_of(once, times), seconds_of(twice, times)) for _ in range(REPEATS)]
+    pairs = [(seconds_of(once, times), seconds_of(twice, times)) for _ in range(repeats)]
     seconds, seconds_of_twice = (min(measured) for measured in zip(*pairs, strict=True))
     rounded = {"seconds": round(seconds, 3), "seconds_of_twice": round(seconds_of_twice, 3)}
     return {"size": size, **rounded, "times": round(seconds_of_twice / seconds, 2)}

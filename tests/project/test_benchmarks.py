@@ -9,6 +9,7 @@ import pytest
 from benchmarks import (
     ceiling,
     conversion,
+    destinations,
     growth,
     memory,
     one_change,
@@ -24,8 +25,12 @@ from benchmarks import (
 from benchmarks.sandboxed import events
 
 
-def test_a_run_needs_less_than_300_mb():
-    measured = memory.measure(event_count=20, attributes=50)
+def test_a_run_needs_less_than_300_mb_and_what_was_measured_is_written(tmp_path, capsys, monkeypatch):
+    file = tmp_path / "measured.json"
+    monkeypatch.setattr("sys.argv", ["memory", "--events", "20", "--attributes", "50", "--json", str(file)])
+    memory.main()
+    assert "peak_mb" in capsys.readouterr().out
+    measured = json.loads(file.read_text())["first run"]
     assert measured["arrived"] == measured["accepted"] == 1000
     assert 20 < measured["peak_mb"] < 300
 
@@ -53,14 +58,6 @@ def test_with_the_shipped_filters_a_first_run_asks_a_page_once():
     assert (measured["accepted"], measured["exit_code"], measured["warnings"]) == (240, 0, [])
     assert (measured["misp_failed_requests"], measured["events_read_singly"]) == (0, 0)
     assert measured["misp_requests"] < 8 + 3
-
-
-def test_what_was_measured_can_be_written(tmp_path, capsys, monkeypatch):
-    file = tmp_path / "measured.json"
-    monkeypatch.setattr("sys.argv", ["memory", "--events", "1", "--attributes", "5", "--json", str(file)])
-    memory.main()
-    assert "peak_mb" in capsys.readouterr().out
-    assert json.loads(file.read_text())["first run"]["arrived"] == 5
 
 
 def test_a_first_run_under_a_limit_is_never_refused():
@@ -127,24 +124,53 @@ def test_an_older_ledger_is_upgraded():
 
 
 def test_growth_is_a_table_and_a_chart_in_their_place():
-    measured = {size: growth.measure(size) for size in (100, 200)}
+    sizes = [growth.Size.of("100"), growth.Size.of("100x2")]
+    measured = {size: growth.measure(*size) for size in sizes}
     sent = [[runs[name]["accepted"] for name in growth.RUNS] for runs in measured.values()]
-    assert sent == [[100, 0, 50], [200, 0, 50]]
+    assert sent == [[100, 0, 50], [200, 0, 100]]
     text = "before\n<!-- begin: benchmarks.growth -->\nold\n<!-- end: benchmarks.growth -->\nafter\n"
     page = growth.put_into(text, growth.page(measured))
     assert page.startswith("before\n") and page.endswith("after\n") and "old" not in page
-    assert page.count("| first run |") == 2
-    assert page.count("xychart-beta") == 2
+    assert "| 100 | first run |" in page and "| 100 in 2 destinations | first run |" in page
+    assert page.count("xychart-beta") == 2 and 'x-axis ["100"]' in page
     assert growth.put_into(page, growth.page(measured)) == page
     with pytest.raises(ValueError, match="no comments"):
         growth.put_into("a page", "")
 
 
+def test_a_further_destination_is_the_slope_and_the_start_is_left_out():
+    """Start 10 and 1 for each; of the rest the first takes 8, each further one 2, or nothing where nothing changed."""
+    start = {count: dict.fromkeys(growth.RUNS, 10.0 + count) for count in (1, 2, 4)}
+    rest = {count: {"first": 6.0 + 2 * count, "unchanged": 3.0, "changed": 4.0 * count} for count in start}
+    whole = {count: {name: start[count][name] + rest[count][name] for name in growth.RUNS} for count in start}
+    columns = destinations.compared(whole, start)
+    assert [column["ratio"] for column in columns.values()] == [0.25, 0, 1]
+    assert [column["further"] for column in columns.values()] == [2, 0, 4]
+    assert [column["destinations: 4"] for column in columns.values()] == [14, 3, 16]
+
+
+def test_the_least_of_the_tries_counts_and_none_may_fail(monkeypatch):
+    tries = iter([3.0, 2.0, 5.0])
+    kept = []
+
+    def measure(indicators, destinations, **more):
+        kept.append((indicators, destinations, more))
+        seconds = next(tries)
+        return {name: {"processor_seconds": seconds, "exit_code": 0} for name in growth.RUNS}
+
+    monkeypatch.setattr(destinations, "measure", measure)
+    assert destinations.least_seconds(7, 2, repeats=3) == dict.fromkeys(growth.RUNS, 2.0)
+    assert kept == [(7, 2, {})] * 3
+    monkeypatch.setattr(destinations, "measure", lambda *_: {"first": {"exit_code": 4}})
+    with pytest.raises(AssertionError, match="failed"):
+        destinations.least_seconds(7, 2, repeats=1)
+
+
 def test_a_page_without_a_place_for_growth_is_reported_before_anything_is_measured(tmp_path, monkeypatch):
     page = tmp_path / "page.md"
     page.write_text("a page")
-    monkeypatch.setattr("sys.argv", ["growth", "--indicators", "100", "--into", str(page)])
-    monkeypatch.setattr(growth, "measure", lambda _: pytest.fail("measured"))
+    monkeypatch.setattr("sys.argv", ["growth", "--sizes", "100", "--into", str(page)])
+    monkeypatch.setattr(growth, "measure", lambda *_: pytest.fail("measured"))
     with pytest.raises(ValueError, match="no comments"):
         growth.main()
 
@@ -170,8 +196,8 @@ def test_what_stays_in_misp_is_not_transferred():
 
 @pytest.mark.parametrize("name", scaling.CASES)
 def test_what_a_stranger_writes_costs_no_more_than_its_length(name):
-    """Processor time, the best of five, and no time of a clock; what else the machine does may spoil one try."""
-    tries = (scaling.measure(scaling.CASES[name]) for _ in range(3))
+    """Processor time, the best of some, and no time of a clock; what else the machine does may spoil one try."""
+    tries = (scaling.measure(scaling.CASES[name], repeats) for repeats in (2, 5, 5))
     assert any(measured["times"] <= 2.5 for measured in tries)
 
 
