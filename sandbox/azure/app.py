@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
 from threading import RLock
@@ -41,8 +42,17 @@ class Kept(NamedTuple):
     last: float
 
 
+@dataclass(frozen=True)
+class Customer:
+    """Somebody else: their tenant, the secret of their client, and the workspaces that it may write to."""
+
+    tenant: str
+    secret: str
+    workspaces: set[str]
+
+
 class AzureState:
-    """One tenant, one client, its workspaces and the STIX objects in them."""
+    """One tenant, one client, its workspaces and the STIX objects in them; others, each with theirs, may be added."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         """Start with one workspace that the client may write to; ``clock`` gives seconds.
@@ -60,6 +70,7 @@ class AzureState:
         self.client_id = CLIENT
         self.client_secret = "sandbox-secret"  # noqa: S105 - a fake
         self.other_clients: set[str] = set()
+        self.customers: dict[str, Customer] = {}
         self.certificates: list[str] = []
         self.federated_token = ""
         self.identities = {"": IDENTITY}
@@ -92,6 +103,25 @@ class AzureState:
         """Add a workspace that the client may write to."""
         self.workspaces.add(workspace_id)
         self.allowed.add(workspace_id)
+
+    def add_customer(self, tenant: str, client_id: str, secret: str, workspace_id: str) -> None:
+        """Add a client of a tenant with a secret of its own, and a workspace that it alone may write to.
+
+        Its requests are counted apart from those of other clients, as Microsoft does for each calling principal.
+        """
+        self.workspaces.add(workspace_id)
+        self.customers.setdefault(client_id, Customer(tenant, secret, set())).workspaces.add(workspace_id)
+
+    def may_write(self, client_id: str, workspace_id: str) -> bool:
+        """Say whether a client has the role that writing to a workspace takes."""
+        customer = self.customers.get(client_id)
+        return workspace_id in (customer.workspaces if customer else self.allowed)
+
+    def secrets_of(self, tenant: str) -> dict[str, str]:
+        """Give the secrets of a tenant's clients, by client; none for a tenant that is not known."""
+        ours = dict.fromkeys((self.client_id, *self.other_clients), self.client_secret)
+        theirs = {client: other.secret for client, other in self.customers.items() if other.tenant == tenant}
+        return {**ours, **theirs} if tenant == self.tenant else theirs
 
     def objects(self, workspace_id: str | None = None, sourcesystem: str = "MISP") -> Stored:
         """Give all objects of a workspace by id, revoked ones too."""

@@ -72,14 +72,15 @@ class Query:
 
     def _admit(self, subscription: str, group: str, name: str) -> str:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if self.state.principal(token) is None:
+        principal = self.state.principal(token)
+        if principal is None:
             raise Refused(service(401, "InvalidAuthenticationToken", "The access token is missing or invalid."))
         if request.args.get("api-version") != VERSION:
             raise Refused(service(400, "InvalidApiVersionParameter", "The api-version is missing or invalid."))
         workspace = self.state.managed(subscription, group, name)
         if workspace is None:
             raise Refused(service(404, "ResourceNotFound", f"The workspace {name} in {group} was not found."))
-        if workspace not in self.state.allowed:
+        if not self.state.may_write(principal, workspace):
             raise Refused(service(403, "AuthorizationFailed", "The client may not read this workspace."))
         return workspace
 

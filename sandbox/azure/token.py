@@ -6,7 +6,7 @@ Entra authentication and authorization error codes. Tokens are opaque here.
 
 from __future__ import annotations
 
-import secrets
+from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -65,7 +65,7 @@ class Login:
 
     def discovery(self, tenant: str) -> Response:
         """OpenID discovery of one tenant."""
-        if tenant != self.state.tenant:
+        if not self.state.secrets_of(tenant):
             return self._unknown_tenant(tenant)
         base = f"{request.url_root}{tenant}"
         return jsonify(
@@ -85,12 +85,12 @@ class Login:
 
     def token(self, tenant: str) -> Response:
         """Give a token for the right secret, or the documented error."""
-        if tenant != self.state.tenant:
+        if not self.state.secrets_of(tenant):
             return self._unknown_tenant(tenant)
         refusal = self._refusal(tenant, request.form)
         if refusal:
             return self._error(*refusal)
-        token = secrets.token_urlsafe(48)
+        token = token_urlsafe(48)
         lifetime = self.state.grant(token, request.form["scope"], request.form["client_id"])
         return jsonify(
             {
@@ -103,19 +103,19 @@ class Login:
 
     def _refusal(self, tenant: str, form: Any) -> tuple[int, str, int, str] | None:
         values = {name: form.get(name, "") for name in FIELDS} | {"tenant": tenant}
+        expected = self._expected(self.state.secrets_of(tenant), values["client_id"])
         for name, status, error, code, text in REFUSALS:
             if name == "client_secret" and "client_assertion" in form:
                 refusal = refused_assertion(self.state, form, request.base_url)
                 if refusal:
                     return refusal
-            elif values[name] not in self._expected()[name]:
+            elif values[name] not in expected[name]:
                 return status, error, code, text.format(**values)
         return None
 
-    def _expected(self) -> dict[str, set[str]]:
-        clients = {self.state.client_id, *self.state.other_clients}
-        client = {"client_id": clients, "client_secret": {self.state.client_secret}}
-        return client | {"grant_type": {"client_credentials"}, "scope": self.state.scopes}
+    def _expected(self, secrets: dict[str, str], client: str) -> dict[str, set[str]]:
+        accepted = {"client_id": set(secrets), "client_secret": {secrets.get(client, "")}}
+        return accepted | {"grant_type": {"client_credentials"}, "scope": self.state.scopes}
 
     def _unknown_tenant(self, tenant: str) -> Response:
         text = f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID."

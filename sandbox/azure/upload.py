@@ -90,7 +90,7 @@ class Upload:
             raise Refused(service(400, "InvalidApiVersionParameter", "The api-version is missing or invalid."))
         if workspace_id not in self.state.workspaces:
             raise Refused(service(404, "WorkspaceNotFound", f"Workspace {workspace_id} was not found."))
-        if workspace_id not in self.state.allowed:
+        if not self.state.may_write(principal, workspace_id):
             raise Refused(service(403, "Forbidden", "The caller may not write to this workspace."))
 
     def _body(self, contract: Contract) -> dict[str, Any]:

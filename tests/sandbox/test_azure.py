@@ -293,6 +293,48 @@ def test_requests_a_minute_are_limited_over_a_rolling_window(client, clock, stat
     assert client.upload(indicator()).status_code == 429
 
 
+class Stranger(Client):
+    """Signs in as the client of another tenant."""
+
+    def __init__(self, state, number):
+        self.ids = [f"{kind}0000000-0000-4000-8000-{number:012d}" for kind in "abc"]
+        self.secret = f"secret of {number}"
+        state.add_customer(*self.ids[:2], self.secret, self.ids[2])
+        super().__init__(state)
+
+    def token(self, **changes):
+        tenant, client, _ = self.ids
+        return super().token(tenant, **{"client_id": client, "client_secret": self.secret} | changes)
+
+
+def test_each_customer_signs_in_with_what_is_theirs(client, state):
+    one, two = Stranger(state, 1), Stranger(state, 2)
+    assert one.token(client_secret=two.secret).json["error_codes"] == [7000215]
+    assert one.token(client_id=two.ids[1]).json["error_codes"] == [700016]
+    assert client.token(tenant=one.ids[0]).json["error_codes"] == [700016]
+    assert client.http.get(f"/{one.ids[0]}/v2.0/.well-known/openid-configuration").status_code == 200
+
+
+def test_each_customer_writes_to_their_own_workspaces_alone(client, state):
+    one, two = Stranger(state, 1), Stranger(state, 2)
+    state.add_customer(*one.ids[:2], one.secret, OTHER)
+    assert [one.upload(indicator(), workspace=mine).status_code for mine in (one.ids[2], OTHER)] == [200, 200]
+    theirs = (two.ids[2], state.workspace_id)
+    assert [one.upload(indicator(), workspace=workspace).status_code for workspace in theirs] == [403, 403]
+    assert client.upload(indicator(), workspace=one.ids[2]).status_code == 403
+
+
+def test_the_requests_of_each_client_are_counted_apart(client, state):
+    state.requests_per_minute = 1
+    clients = [client, Stranger(state, 1), Stranger(state, 2)]
+    own = [client.ids[2] if isinstance(client, Stranger) else None for client in clients]
+    for expected in (200, 429):
+        statuses = [
+            client.upload(indicator(), workspace=mine).status_code for client, mine in zip(clients, own, strict=True)
+        ]
+        assert statuses == [expected] * 3
+
+
 def test_every_upload_request_is_noted(client, clock, state):
     client.upload(indicator(1), indicator(2))
     client.upload(indicator(1), source="Microsoft Sentinel")
