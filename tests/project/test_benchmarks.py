@@ -3,10 +3,12 @@
 import json
 import logging
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 from benchmarks import (
+    before,
     ceiling,
     conversion,
     destinations,
@@ -14,6 +16,7 @@ from benchmarks import (
     memory,
     one_change,
     reading,
+    repeated,
     report,
     scaling,
     side_by_side,
@@ -22,7 +25,9 @@ from benchmarks import (
     unchanged,
     upgrade,
 )
-from benchmarks.sandboxed import events
+from benchmarks.sandboxed import attribute, events
+from helpers.indicators import ConversionRules, convert_event
+from helpers.settings import Settings
 
 
 def test_a_run_needs_less_than_300_mb_and_what_was_measured_is_written(tmp_path, capsys, monkeypatch):
@@ -164,6 +169,42 @@ def test_the_least_of_the_tries_counts_and_none_may_fail(monkeypatch):
     monkeypatch.setattr(destinations, "measure", lambda *_: {"first": {"exit_code": 4}})
     with pytest.raises(AssertionError, match="failed"):
         destinations.least_seconds(7, 2, repeats=1)
+
+
+def test_a_repetition_has_the_same_types_and_shapes_with_other_uuids_and_values():
+    """What refers to a UUID of the event still does; what is no indicator stays as it is."""
+    (event,) = events(1, 3)
+    pairs = [("regkey", r"(HKLM|HKCU)\Software"), ("ip-dst", "198.51.100.7"), ("domain|ip", "example.org|203.0.113.5")]
+    event["Attribute"] += [{**attribute(10 + n), "type": kind, "value": value} for n, (kind, value) in enumerate(pairs)]
+    event["Attribute"].append({**attribute(20), "type": "text", "value": "said", "comment": event["uuid"]})
+    first, second = repeated.repeated([event], times=2)
+    for one, other in zip(first["Attribute"], second["Attribute"], strict=True):
+        assert one["type"] == other["type"] and one["uuid"] != other["uuid"]
+        assert (one["value"] == other["value"]) == (one["type"] == "text")
+    assert second["Attribute"][-1]["comment"] == second["uuid"] != first["uuid"]
+    assert second["Orgc"] == event["Orgc"]
+    made = [convert_event(each, ConversionRules.of(Settings()), datetime.now(UTC)) for each in (event, first, second)]
+    assert {sum(len(part.indicators) for part in parts) for parts in made} == {7}
+
+
+def test_enough_repetitions_have_the_indicators_that_were_asked_for():
+    assert len(list(before.enough(list(events(2, 3)), 20)())) == 8
+
+
+def test_an_indicator_costs_what_is_left_without_the_start(monkeypatch):
+    """Both trees make the same number; the ratio is that of the least of their tries."""
+    seconds = iter([2.0, 6.0, 2.0, 4.5, 2.0, 7.0, 2.0, 4.0])
+    sent = iter([5, 105] * 4)
+    taken = lambda *_: {"accepted": next(sent), "processor_seconds": next(seconds)}  # noqa: E731
+    monkeypatch.setattr(before, "_taken", taken)
+    then, now = before.measure(before.ROOT, lambda: events(1, 5), repeats=2).values()
+    assert (then["microseconds"], now["microseconds"], now["ratio"]) == (40_000, 20_000, 0.5)
+
+
+def test_a_commit_is_there_as_long_as_it_is_measured():
+    with before.checked_out("HEAD") as tree:
+        assert (tree / "script.py").is_file()
+    assert not tree.exists()
 
 
 def test_a_page_without_a_place_for_growth_is_reported_before_anything_is_measured(tmp_path, monkeypatch):
