@@ -183,7 +183,7 @@ def _failure_told(settings: Settings, arguments: Namespace) -> AbstractContextMa
         return nullcontext()
     from helpers.commands.monitoring.told.telling import telling  # noqa: PLC0415
 
-    return telling(settings, arguments.workspace, uuid=arguments.uuid)
+    return telling(settings, arguments.workspace, arguments.part, uuid=arguments.uuid)
 
 
 def _prepare_log(settings: Settings, arguments: Namespace) -> None:

@@ -7,7 +7,7 @@
 
 _shtab_misp2sentinel_subparsers=(run init check convert status report metrics explain adopt share collect withdraw)
 
-_shtab_misp2sentinel_run_option_strings=(--uuid --workspace --json -n --dry-run --list --force-withdraw --yes --full --retry-rejected -q --quiet --config -v --verbose -h --help)
+_shtab_misp2sentinel_run_option_strings=(--uuid --workspace --part --json -n --dry-run --list --force-withdraw --yes --full --retry-rejected -q --quiet --config -v --verbose -h --help)
 _shtab_misp2sentinel_init_option_strings=(--config -v --verbose -h --help)
 _shtab_misp2sentinel_check_option_strings=(--workspace --config -v --verbose -h --help)
 _shtab_misp2sentinel_convert_option_strings=(--config -v --verbose -h --help)
@@ -19,7 +19,7 @@ _shtab_misp2sentinel_adopt_option_strings=(--json -n --dry-run --list --force-wi
 _shtab_misp2sentinel_share_option_strings=(--json --publish --to-ids --force --config -v --verbose -h --help)
 _shtab_misp2sentinel_collect_option_strings=(--full --config -v --verbose -h --help)
 _shtab_misp2sentinel_withdraw_option_strings=(--json -n --dry-run --list --force-withdraw --yes --workspace --config -v --verbose -h --help)
-_shtab_misp2sentinel_option_strings=(--uuid --workspace --json -n --dry-run --list --force-withdraw --yes --full --retry-rejected -q --quiet --config -v --verbose -h --help --version)
+_shtab_misp2sentinel_option_strings=(--uuid --workspace --part --json -n --dry-run --list --force-withdraw --yes --full --retry-rejected -q --quiet --config -v --verbose -h --help --version)
 
 _shtab_misp2sentinel_run___config_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel_init___config_COMPGEN=_shtab_compgen_files

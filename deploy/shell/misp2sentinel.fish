@@ -51,13 +51,14 @@ function _shtab_misp2sentinel_using
 end
 
 set -g _shtab_misp2sentinel_commands run init check convert status report metrics explain adopt share collect withdraw
-set -g _shtab_misp2sentinel_opts_with_value --config --max-age --uuid --workspace
+set -g _shtab_misp2sentinel_opts_with_value --config --max-age --part --uuid --workspace
 
 complete -c misp2sentinel -e
 complete -c misp2sentinel -f
 
 complete -c misp2sentinel -n _shtab_misp2sentinel_using -l uuid -x -d 'one event only; a UUID alone means the same'
 complete -c misp2sentinel -n _shtab_misp2sentinel_using -l workspace -x -d 'one destination only, by its name or its workspace'"'"'s id'
+complete -c misp2sentinel -n _shtab_misp2sentinel_using -l part -x -d 'one part of the destinations only, such as 1/4: four runs side by side take all of them'
 complete -c misp2sentinel -n _shtab_misp2sentinel_using -l json -d 'the summary as one JSON object on stdout'
 complete -c misp2sentinel -n _shtab_misp2sentinel_using -s n -l dry-run -d 'send nothing and remember nothing, show what would be done'
 complete -c misp2sentinel -n _shtab_misp2sentinel_using -l list -d 'with --dry-run: every line of the plan'
@@ -73,6 +74,7 @@ complete -c misp2sentinel -n _shtab_misp2sentinel_using -l version -d 'show whic
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using; and test $_shtab_misp2sentinel_npos -eq 0' -a run -d 'Bring Sentinel in step with MISP, as without a command.'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using run' -l uuid -x -d 'one event only; a UUID alone means the same'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using run' -l workspace -x -d 'one destination only, by its name or its workspace'"'"'s id'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using run' -l part -x -d 'one part of the destinations only, such as 1/4: four runs side by side take all of them'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using run' -l json -d 'the summary as one JSON object on stdout'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using run' -s n -l dry-run -d 'send nothing and remember nothing, show what would be done'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using run' -l list -d 'with --dry-run: every line of the plan'

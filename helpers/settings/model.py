@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateA
 
 from constants import LEGACY_API_VERSION, STIX_API_VERSION
 from helpers.errors import SettingsError
+from helpers.process import WHOLE, Part
 from helpers.settings import clouds, validators
 from helpers.settings.addresses import secrets_in
 from helpers.settings.attribute_filters import AttributeFilters
@@ -212,14 +213,14 @@ class Settings(BaseModel):
             return LEGACY_API_VERSION
         return STIX_API_VERSION if self.ms_api_version in LEGACY_API_VERSIONS else self.ms_api_version
 
-    def destinations(self, name: str = "") -> list[Settings]:
-        """Return the settings of each destination, or of the one with this name or workspace id.
+    def destinations(self, name: str = "", part: Part = WHOLE) -> list[Settings]:
+        """Return the settings of each destination in a part of all, or of those with this name or workspace id.
 
-        Raises SettingsError when there is none.
+        Raises SettingsError when there is none of that name; a part may be empty.
         """
         destinations = [self._for_tenant(tenant) for tenant in self.ms_tenants] or [self]
         if not name:
-            return destinations
+            return [destination for destination in destinations if destination._is_in(part)]
         chosen = [
             destination
             for destination in destinations
@@ -229,6 +230,9 @@ class Settings(BaseModel):
             names = ", ".join(destination.name or destination.workspace_key for destination in destinations)
             raise SettingsError([f"There is no destination {name}: the settings name {names}."])
         return chosen
+
+    def _is_in(self, part: Part) -> bool:
+        return part.has(canonical_workspace(self.workspace_key), self.sourcesystem)
 
     def _for_tenant(self, tenant: Tenant) -> Settings:
         auth = self.ms_auth.model_copy(update=tenant.auth)

@@ -18,6 +18,7 @@ from helpers.ledger import DestinationFacts, EventRecord, FullRun, Ledger, Retry
 from helpers.log import DestinationLogger
 from helpers.microsoft import api_for
 from helpers.misp import ListedEvent
+from helpers.process import WHOLE, Part
 from helpers.settings import Settings
 from helpers.sync.delivery import Delivery
 from helpers.sync.event_selection import (
@@ -71,12 +72,16 @@ _NO_EVENT = "MISP shows no event at all, and {} came from events of it"
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run was asked for: one event only, everything, what was rejected as well, withdrawals unguarded."""
+    """What a run was asked for: one event only, everything, what was rejected as well, withdrawals unguarded.
+
+    ``part`` is the share of the destinations that it takes.
+    """
 
     uuid: str = ""
     full: bool = False
     retry_rejected: bool = False
     force_withdraw: bool = False
+    part: Part = WHOLE
 
 
 @dataclass(frozen=True)

@@ -99,15 +99,15 @@ def run(
     clock: Clock | None = None,
     now: Callable[[], float] = time.time,
 ) -> Report:
-    """Bring every destination, or the one named ``workspace``, in step with MISP and report.
+    """Bring every destination, those of a part, or the one named ``workspace``, in step with MISP and report.
 
     ``progress`` shows how far the run is, ``line`` is told each line of a dry run's plan; ``clock`` is
     what waiting goes by, ``now`` gives the run's time in seconds since 1970.
     Raises RunActive when another run is active and does not end in time, SettingsError when state_dir or the ledger
     cannot be used or there is no such destination; what happens at MISP or Microsoft is in the report.
     """
-    chosen, progress = settings.destinations(workspace), progress or Progress()
-    options, clock = options or RunOptions(), clock or Clock()
+    options, clock, progress = options or RunOptions(), clock or Clock(), progress or Progress()
+    chosen, single = settings.destinations(workspace, options.part), len(settings.destinations(workspace)) == 1
     seconds = 60 * settings.max_run_minutes or float("inf")
     with ExitStack() as stack:
         database = stack.enter_context(database_of(settings, progress))
@@ -119,14 +119,13 @@ def run(
             rate_limiters.announce(principal_of(api_for(destination)))
         read_until = clock.now() + READING * (until - clock.now())
         this_run = _Run(settings, options, clock, int(now()), rate_limiters, read_until, line, progress)
-        single = len(chosen) == 1
         destinations = [_begin_destination(this_run, ledger, settings, single=single) for settings, ledger in held]
         if destinations:
             progress.begun([destination.settings.name for destination in destinations])
         events = _read_and_send(this_run, destinations) if destinations else 0
     reports = [destination.report for destination in destinations]
     reports += [_busy_report(this_run, settings, error) for settings, error in busy]
-    total = reports[0] if len(reports) == 1 else Report.of(reports, events)
+    total = reports[0] if single else Report.of(reports, events)
     total.seconds = this_run.seconds
     return total
 

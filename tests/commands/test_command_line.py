@@ -82,6 +82,7 @@ def test_a_run_has_a_name(words):
 OPTIONS_OF_A_RUN = [
     ["--uuid", EVENT],
     ["--workspace", "paris"],
+    ["--part", "2/4"],
     ["--json"],
     ["--dry-run", "--list"],
     ["--force-withdraw"],
@@ -164,6 +165,10 @@ def test_one_event_at_a_time(words):
         (["--list"], "--list goes with --dry-run."),
         (["convert"], "the following arguments are required: FILE."),
         (["--uuid"], "argument --uuid: expected one argument."),
+        (["--part", "5/4"], "argument --part: 5/4 is no part: write one from 1/4 to 4/4."),
+        (["--part", "1/4", "--workspace", "paris"], "--part does not go with --workspace."),
+        (["check", "--part", "1/4"], "--part does not go with check."),
+        (["--part", "1/1", "status"], "--part does not go with status."),
     ],
     ids=str,
 )

@@ -35,6 +35,7 @@ PURE = {
     *(name for name in HELPERS if name.startswith("indicators.")),
     *(
         "text",
+        "process.part",
         "http.certificate_faults",
         "http.faults",
         "http.origin",
@@ -357,6 +358,7 @@ def test_the_command_line_is_parsed_before_anything_of_others_is_imported():
         "process.installation",
         "process.interrupts",
         "process.invocation",
+        "process.part",
         "process.streams",
         "text",
     }

@@ -19,6 +19,7 @@ from helpers.log import silence_libraries
 from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.request_manager import RequestManager
+from helpers.process import Part
 from helpers.settings import load
 from helpers.sync import delivery
 from helpers.sync.destination import RunOptions
@@ -267,6 +268,35 @@ def test_a_single_destination(make_site):
         site.run("paris")
     rest = site.run()
     assert sum(part.indicators for part in rest.parts) == 8 * ATTRIBUTES
+
+
+def test_the_parts_of_a_run_do_all_of_it(make_site):
+    site = make_site(FakeTime(START))
+    reports = [site.run(part=Part(number, 3)) for number in (1, 2, 3)]
+    assert [[part.name for part in report.parts] for report in reports] == [
+        ["site0", "site1"],
+        ["site2", "site3", "site4", "site5", "site9"],
+        ["site6", "site7", "site8"],
+    ]
+    assert [site.live(number) for number in range(10)] == [ATTRIBUTES] * 10
+    assert site.reading() == ["/events/restSearch"] * 3, "each reads MISP for itself, once"
+
+
+def test_other_parts_than_before_send_nothing_again(make_site):
+    site = make_site(FakeTime(START))
+    for number in (1, 2):
+        site.run(part=Part(number, 2))
+    sent = len(site.azure.uploads)
+    again = [site.run(part=Part(number, 3)) for number in (1, 2, 3)]
+    assert [(report.exit_code, report.indicators) for report in again] == [(0, 0)] * 3
+    assert len(site.azure.uploads) == sent
+
+
+def test_a_part_of_one_destination_names_it(make_site):
+    """Who reads the summaries of many parts has to know whose each is."""
+    site = make_site(FakeTime(START))
+    report = site.run(part=Part(2, 8))
+    assert [each["name"] for each in report.as_json()["destinations"]] == ["site0"]
 
 
 def test_a_first_dry_run_covers_all_destinations(make_site):

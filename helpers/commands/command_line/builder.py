@@ -10,10 +10,11 @@ from uuid import UUID
 
 from helpers.commands.command_line.help_screen import HelpfulParser
 from helpers.commands.command_line.options import COMMANDS, EVERYWHERE, EXIT_CODES, OF_A_RUN, RUN, SHORT, option
-from helpers.process import invocation
+from helpers.process import Part, invocation
 
 _ABOUT = "MISP2Sentinel: MISP events in, indicators in Microsoft Sentinel. Without a command: one run."
 _ONE_DESTINATION = "one destination only, by its name or its workspace's id"
+_PART = "one part of the destinations only, such as 1/4: four runs side by side take all of them"
 
 
 def make_parser(events: Collection[str] = (), name: str = "") -> HelpfulParser:
@@ -61,6 +62,7 @@ def _add_run(parser: argparse._ActionsContainer, *, in_command: bool) -> None:
         help="one event only; a UUID alone means the same",
     )
     _add_workspace(parser, in_command=in_command)
+    parser.add_argument("--part", type=_part, metavar="I/N", default=_default(None, in_command), help=_PART)
     _add_flags(parser, OF_A_RUN, in_command=in_command)
 
 
@@ -136,6 +138,13 @@ def _hours(text: str) -> float:
     if not 0 <= hours < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a number of hours: write one from 0")
     return hours
+
+
+def _part(text: str) -> Part:
+    try:
+        return Part.read(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _uuid(text: str) -> str:

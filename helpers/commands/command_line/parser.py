@@ -11,6 +11,7 @@ from uuid import UUID
 from helpers.commands.command_line.builder import make_parser
 from helpers.commands.command_line.help_screen import HelpfulParser, meant
 from helpers.commands.command_line.options import COMMANDS, EVERYWHERE, OF_A_RUN, RUN, option
+from helpers.process import WHOLE
 
 # As MISP shows one; 32 digits without hyphens may be a hash that somebody wants explained.
 _EVENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -30,6 +31,7 @@ def parse(argv: Sequence[str] | None = None) -> Namespace:
         _refuse(parser, unknown, arguments.command)
     _choose_event(parser, arguments, alone)
     _refuse_what_does_not_go_together(parser, arguments)
+    arguments.part = arguments.part or WHOLE
     return arguments
 
 
@@ -55,12 +57,14 @@ def _choose_event(parser: HelpfulParser, arguments: Namespace, alone: str | None
 def _refuse_what_does_not_go_together(parser: HelpfulParser, arguments: Namespace) -> None:
     command = COMMANDS[arguments.command]
     allowed = {*EVERYWHERE, *command.flags, *(["workspace"] if command.one_destination else [])}
-    allowed |= {"uuid"} if arguments.command == RUN else set()
-    given = [name for name in (*OF_A_RUN, "uuid", "workspace") if getattr(arguments, name)]
+    allowed |= {"uuid", "part"} if arguments.command == RUN else set()
+    given = [name for name in (*OF_A_RUN, "uuid", "workspace", "part") if getattr(arguments, name)]
     if odd := [option(name) for name in given if name not in allowed]:
         parser.error(f"{', '.join(odd)} does not go with {arguments.command}")
     if arguments.list and not arguments.dry_run:
         parser.error("--list goes with --dry-run")
+    if arguments.part and arguments.workspace:
+        parser.error("--part does not go with --workspace")
     if getattr(arguments, "nagios", False) and arguments.json:
         parser.error("--nagios does not go with --json")
     if arguments.quiet and arguments.verbose:

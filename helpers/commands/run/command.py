@@ -28,8 +28,11 @@ logger = logging.getLogger(__name__)
 
 def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
     """Bring Sentinel in step with MISP, show what was done and return the exit code."""
-    options = RunOptions(arguments.uuid or "", arguments.full, arguments.retry_rejected, arguments.force_withdraw)
-    with telling(settings, arguments.workspace, uuid=arguments.uuid) as watched:
+    flags = (arguments.full, arguments.retry_rejected, arguments.force_withdraw)
+    options = RunOptions(arguments.uuid or "", *flags, arguments.part)
+    if not settings.destinations(arguments.workspace, options.part):
+        return _nothing_to_do(settings, arguments)
+    with telling(settings, arguments.workspace, arguments.part, uuid=arguments.uuid) as watched:
         settings = key_vault.with_secrets(settings)
         report = _ask(settings, options, arguments) or _run(settings, options, arguments, say, watched.begun)
         watched.ended(report)
@@ -37,6 +40,13 @@ def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -
     if not report.dry_run:
         write_files(settings, int(time.time()))
     return report.exit_code
+
+
+def _nothing_to_do(settings: Settings, arguments: Namespace) -> int:
+    """Say that no destination is this run's, which is nothing that anybody outside has to be told."""
+    words = f"no destination falls into part {arguments.part}."
+    show_report(Report(dry_run=settings.dry_run, nothing_found=words), settings, arguments)
+    return ExitCode.DONE
 
 
 def _run(
@@ -64,7 +74,8 @@ def _ask(settings: Settings, options: RunOptions, arguments: Namespace) -> Repor
     seen = _run(dry, options, arguments)
     if seen.exit_code > ExitCode.UNFINISHED:
         return seen
-    destinations = {destination.name: destination for destination in settings.destinations(arguments.workspace)}
+    chosen = settings.destinations(arguments.workspace, arguments.part)
+    destinations = {destination.name: destination for destination in chosen}
     parts = [(destinations[part.name], part) for part in seen.parts] or [(next(iter(destinations.values())), seen)]
     question.ask([Withdrawn.of(part, destination) for destination, part in parts])
     return None

@@ -104,7 +104,7 @@ def _good(report: Report, problems: Sequence[Problem]) -> Verdict:
 
 
 def _done(report: Report) -> str:
-    where = f" at {len(report.parts)} destinations" if report.parts else ""
+    where = f" at {_places(report)}" if report.parts else ""
     return f"{counts(report)}{where}, in {duration(report.seconds)}"
 
 
@@ -112,7 +112,7 @@ def live(report: Report) -> str:
     """Say how many indicators are live; nothing where no ledger counts them."""
     if not report.keeps_ledger:
         return ""
-    where = f"at {len(report.parts)} destinations" if report.parts else "in Sentinel"
+    where = f"at {_places(report)}" if report.parts else "in Sentinel"
     return f"{counted(report.live, 'indicator', 'indicators')} live {where}."
 
 
@@ -133,7 +133,13 @@ def _of_several(report: Report) -> Verdict:
     return Verdict(tone_of(cause), words, cause, [problem for problem in shared if problem != cause])
 
 
+def _places(report: Report) -> str:
+    return counted(len(report.parts), "destination", "destinations")
+
+
 def _some(name: str, some: int, of: int) -> str:
+    if some == of == 1:
+        return name
     if some == 1:
         return f"{name}, 1 of {of} destinations"
     return f"all {of} destinations" if some == of else f"{some} of {of} destinations"

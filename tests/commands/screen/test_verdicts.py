@@ -209,6 +209,11 @@ def test_a_destination_that_another_run_holds_is_left_and_not_failed():
     )
 
 
+def test_a_part_of_one_destination_says_which():
+    assert several(part("rome", 5)).words == "OK: 5 sent, 0 withdrawn, 0 skipped at 1 destination, in 3 s"
+    assert several(part("rome", given_up="no role")).words == "FAILED at rome: no role"
+
+
 def test_warnings_of_the_run_are_shared():
     slow = Detours(failed=9, reason="no answer")
     verdict = several(part("paris", 1, detours=slow), part("rome", 1, detours=slow))

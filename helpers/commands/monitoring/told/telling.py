@@ -20,7 +20,7 @@ from helpers.commands.monitoring.told.words import Sender
 from helpers.commands.screen import Line, Screen, Tone
 from helpers.errors import Declined, ExitCode, LedgerError, NoLedger, RunActive, SettingsError, SyncError
 from helpers.log import is_kept
-from helpers.process import interrupts
+from helpers.process import WHOLE, Part, interrupts
 from helpers.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ def warn_loudly(words: str) -> None:
 
 
 class Telling:
-    """What is told of one run, by the settings; ``workspace`` is the one destination that it keeps to.
+    """What is told of one run, by the settings; ``names`` are those of the destinations that it is for.
 
     ``silent`` is one that is nobody's business.
     """
 
-    def __init__(self, settings: Settings, workspace: str, warn: Warn, *, silent: bool) -> None:
+    def __init__(self, settings: Settings, names: Sequence[str], warn: Warn, *, silent: bool) -> None:
         self._settings, self._warn, self._silent = settings, warn, silent
-        self._names = _names(settings, workspace)
+        self._names = names
         self._started: list[delivery.Delivery] = []
         self._report: Report | None = None
 
@@ -84,14 +84,16 @@ class Telling:
 
 @contextmanager
 def telling(
-    settings: Settings, workspace: str | None = None, *, uuid: str | None = None, warn: Warn = warn_loudly
+    settings: Settings, workspace: str = "", part: Part = WHOLE, *, uuid: str | None = None, warn: Warn = warn_loudly
 ) -> Iterator[Telling]:
     """Watch over what is inside, a run or what comes before it, and tell how it ended; an error goes on.
+
+    The run is for all destinations of a ``part``, or for the one named ``workspace``.
 
     A dry run and one of a single event, ``uuid``, are nobody's business; nor is one that another run keeps from
     beginning, or that somebody at a terminal did not want.
     """
-    watched = Telling(settings, workspace or "", warn, silent=settings.dry_run or bool(uuid))
+    watched = Telling(settings, _names(settings, workspace, part), warn, silent=settings.dry_run or bool(uuid))
     try:
         messages.require(settings)
         yield watched
@@ -116,7 +118,7 @@ def tell_standing(settings: Settings, watch: Watch, max_age_hours: float | None,
     except NoLedger:
         raise
     except LedgerError as error:
-        parts = list(ending_of_failure(_names(settings, ""), error.exit_code, str(error)).parts)
+        parts = list(ending_of_failure(_names(settings), error.exit_code, str(error)).parts)
     until = time.monotonic() + delivery.LONGEST
     with interrupts.put_off(delivery.LONGEST + 1):
         warn_of(messages.tell(settings, parts, sender_of(settings)), until, warn)
@@ -143,9 +145,9 @@ def sender_of(settings: Settings) -> Sender:
     return Sender(VERSION, platform.node(), str(settings.log_path) if is_kept() else "")
 
 
-def _names(settings: Settings, workspace: str) -> list[str]:
+def _names(settings: Settings, workspace: str = "", part: Part = WHOLE) -> list[str]:
     """Return the names of the destinations that a run is for; one that the settings do not know is what it is."""
     try:
-        return [destination.name for destination in settings.destinations(workspace)]
+        return [destination.name for destination in settings.destinations(workspace, part)]
     except SettingsError:
         return [workspace]
