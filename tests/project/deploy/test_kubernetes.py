@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -10,7 +11,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from helpers.process import interrupts
+from helpers.commands.command_line import EXIT_CODES, parse
+from helpers.process import Part, interrupts
 from helpers.settings import load
 from tests.project.deploy.test_deploy import STATE, instructions
 from tests.support import environ_for
@@ -62,29 +64,44 @@ def test_a_misspelt_key_is_refused():
         kubernetes_validate.validate(cronjob, VERSIONS[0], strict=True)
 
 
-def test_each_index_has_its_line(tmp_path):
+def ran(container, **environ):
+    """How a container's command ends that says what it would run."""
+    (line,) = container["args"]
+    return subprocess.run(
+        [*container["command"], line.replace("exec /opt", "exec echo /opt")],
+        env={"PATH": os.environ["PATH"], **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_each_index_takes_its_part_and_all_parts_are_taken():
     many = Manifest(MANY)
-    names = many.data["destinations"].split()
-    assert (many.job["completionMode"], many.job["completions"]) == ("Indexed", len(names))
-    listed = tmp_path / "destinations"
-    listed.write_text(many.data["destinations"])
-    (line,) = many.container["args"]
-    line = line.replace("/etc/misp2sentinel/destinations", str(listed)).replace("exec /opt", "exec echo /opt")
-    ran = [
-        subprocess.run(
-            [*many.container["command"], line],
-            env={"PATH": os.environ["PATH"], "JOB_COMPLETION_INDEX": str(index)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        for index in range(len(names) + 1)
-    ]
-    assert [process.stdout.split()[1:] for process in ran[:-1]] == [
-        ["/opt/misp2sentinel/script.py", "--json", "--workspace", name] for name in names
-    ]
-    assert ran[-1].returncode > 0 and not ran[-1].stdout, "without a name it would run all of them"
-    assert "more completions than lines" in ran[-1].stderr
+    assert many.job["completionMode"] == "Indexed"
+    typed = [ran(many.container, JOB_COMPLETION_INDEX=str(n)).stdout.split() for n in range(many.job["completions"])]
+    assert [words[:2] for words in typed] == [json.loads(dict(instructions())["ENTRYPOINT"])] * len(typed)
+    taken = [parse(words[2:]).part for words in typed]
+    assert taken == [Part(number, len(taken)) for number in range(1, 1 + len(taken))]
+    assert many.job["parallelism"] <= len(taken)
+
+
+def test_without_an_index_nothing_runs():
+    """In a job of another kind each pod would take the first part."""
+    process = ran(Manifest(MANY).container)
+    assert process.returncode > 0 and not process.stdout
+    assert "JOB_COMPLETION_INDEX" in process.stderr
+
+
+def test_a_run_that_was_killed_is_repeated_and_one_that_ended_is_not():
+    many = Manifest(MANY)
+    disrupted, ended = many.job["podFailurePolicy"]["rules"]
+    assert (disrupted["action"], disrupted["onPodConditions"][0]["type"]) == ("Ignore", "DisruptionTarget")
+    assert (ended["action"], ended["onExitCodes"]["operator"]) == ("FailIndex", "In")
+    assert ended["onExitCodes"]["containerName"] == many.container["name"]
+    assert ended["onExitCodes"]["values"] == [code for code in EXIT_CODES if code]
+    assert 0 < many.job["backoffLimitPerIndex"] < 5
+    assert many.pod["restartPolicy"] == "Never", "else Kubernetes takes no podFailurePolicy"
 
 
 def test_one_destination_is_the_images_own_command():
