@@ -94,13 +94,19 @@ def site(box: Sandbox, state: Path, **more: str) -> dict[str, str]:
 
 
 def tenants(box: Sandbox, count: int) -> dict[str, str]:
-    """Return the setting by which a site has so many destinations, each with a source system of its own."""
-    azure = box.azure
-    identity = {"tenantId": azure.tenant, "id": azure.client_id, "secret": azure.client_secret}
+    """Return the setting by which a site has so many destinations: customers, each with a client and a workspace."""
     destinations = [
-        {"name": f"d{number}", "sourcesystem": f"MISP{number}", "workspaceId": azure.workspace_id, **identity}
+        {
+            "name": f"d{number}",
+            "tenantId": f"a0000000-0000-4000-8000-{number:012d}",
+            "id": f"b0000000-0000-4000-8000-{number:012d}",
+            "secret": "made-up",
+            "workspaceId": f"c0000000-0000-4000-8000-{number:012d}",
+        }
         for number in range(count)
     ]
+    for each in destinations:
+        box.azure.add_customer(each["tenantId"], each["id"], each["secret"], each["workspaceId"])
     return {"MS_TENANTS": json.dumps(destinations)}
 
 

@@ -40,13 +40,16 @@ def test_a_run_needs_less_than_300_mb_and_what_was_measured_is_written(tmp_path,
     assert 20 < measured["peak_mb"] < 300
 
 
-@pytest.mark.parametrize("listed", [20, 5])
-def test_an_unchanged_run_uploads_nothing_and_asks_misp_for_little(listed):
-    """Version twice, user, index and listing; nothing of any event."""
-    measured = unchanged.measure(objects=200, event_count=20, listed=listed)
-    assert measured["remembered_objects"] == 200
-    assert (measured["uploads"], measured["events"], measured["exit_code"]) == (0, 0, 0)
-    assert measured["misp_requests"] < 8
+@pytest.mark.parametrize(("listed", "destinations"), [(20, 1), (5, 2)])
+def test_an_unchanged_run_uploads_nothing_and_asks_misp_for_little(listed, destinations):
+    """Version twice, user, index and listing; nothing of any event, however many destinations remember it."""
+    columns = unchanged.measure(objects=200, event_count=20, listed=listed, destinations=destinations)
+    assert list(columns) == [f"destinations: {count}" for count in sorted({1, destinations})]
+    for measured in columns.values():
+        assert measured["remembered_objects"] == 200
+        assert (measured["uploads"], measured["events"], measured["exit_code"]) == (0, 0, 0)
+        assert measured["misp_requests"] < 8
+    assert list(columns.values())[-1]["unchanged"] == 200 * destinations
 
 
 def test_one_changed_attribute_is_one_upload():
@@ -145,30 +148,24 @@ def test_growth_is_a_table_and_a_chart_in_their_place():
 
 def test_a_further_destination_is_the_slope_and_the_start_is_left_out():
     """Start 10 and 1 for each; of the rest the first takes 8, each further one 2, or nothing where nothing changed."""
-    start = {count: dict.fromkeys(growth.RUNS, 10.0 + count) for count in (1, 2, 4)}
-    rest = {count: {"first": 6.0 + 2 * count, "unchanged": 3.0, "changed": 4.0 * count} for count in start}
-    whole = {count: {name: start[count][name] + rest[count][name] for name in growth.RUNS} for count in start}
+    start = {kind: {count: 10.0 + count for count in (1, 2, 4)} for kind in destinations.KINDS}
+    rest = {
+        "first run": {count: 6.0 + 2 * count for count in (1, 2, 4)},
+        "nothing changed": dict.fromkeys((1, 2, 4), 3.0),
+        "1 % changed": {count: 4.0 * count for count in (1, 2, 4)},
+    }
+    whole = {kind: {count: start[kind][count] + rest[kind][count] for count in rest[kind]} for kind in rest}
     columns = destinations.compared(whole, start)
     assert [column["ratio"] for column in columns.values()] == [0.25, 0, 1]
     assert [column["further"] for column in columns.values()] == [2, 0, 4]
     assert [column["destinations: 4"] for column in columns.values()] == [14, 3, 16]
 
 
-def test_the_least_of_the_tries_counts_and_none_may_fail(monkeypatch):
-    tries = iter([3.0, 2.0, 5.0])
-    kept = []
-
-    def measure(indicators, destinations, **more):
-        kept.append((indicators, destinations, more))
-        seconds = next(tries)
-        return {name: {"processor_seconds": seconds, "exit_code": 0} for name in growth.RUNS}
-
-    monkeypatch.setattr(destinations, "measure", measure)
-    assert destinations.least_seconds(7, 2, repeats=3) == dict.fromkeys(growth.RUNS, 2.0)
-    assert kept == [(7, 2, {})] * 3
-    monkeypatch.setattr(destinations, "measure", lambda *_: {"first": {"exit_code": 4}})
-    with pytest.raises(AssertionError, match="failed"):
-        destinations.least_seconds(7, 2, repeats=1)
+def test_each_destination_has_what_is_remembered_and_what_is_edited_goes_to_all():
+    """A run that sends another number than it should ends the measurement."""
+    measured = destinations.measure(indicators=5, remembered=10, counts=(2,), repeats=1, new_ledger=dict)
+    assert list(measured) == list(destinations.KINDS)
+    assert all(seconds[2] > 0 for seconds in measured.values())
 
 
 def test_a_repetition_has_the_same_types_and_shapes_with_other_uuids_and_values():
