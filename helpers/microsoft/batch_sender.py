@@ -16,7 +16,7 @@ from helpers.log import DestinationLogger
 from helpers.microsoft.api import Api, principal_of
 from helpers.microsoft.batch import Batch, Outbox
 from helpers.microsoft.client import MicrosoftClient, Reply
-from helpers.microsoft.rate_limit import ASKED_TO_WAIT, RateLimiters
+from helpers.microsoft.rate_limit import ASKED_TO_WAIT, RateLimiters, Share
 from helpers.microsoft.responses import NextStep, Verdict, blocked_by
 from helpers.process import interrupts
 from helpers.text import counted
@@ -61,7 +61,10 @@ class UploadCounts:
 
 
 class BatchSender:
-    """Sends batches to one destination; threads share it. Answers are noted in ``outbox``, if there is one."""
+    """Sends batches to one destination; threads share it. Answers are noted in ``outbox``, if there is one.
+
+    ``share`` is the destination's part of its principal's limit.
+    """
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class BatchSender:
         self._waiting = rate_limiters.waiting
         per_minute = api.settings.ms_max_requests_minute
         self._rate_limiter = rate_limiters.limiter_for(principal_of(api), per_minute, self._pause)
+        self.share = Share(self._rate_limiter)
         self._log = DestinationLogger(logger, api.settings.name)
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda verdict: verdict.next_step in (NextStep.RETRY, NextStep.THROTTLED)),
@@ -144,7 +148,7 @@ class BatchSender:
 
     def _send_once(self, batch: Batch, token: str, *, prepares: bool) -> Reply:
         """Send one request when the limit allows it. Raises _TimeUp when that would be too late."""
-        slot = self._rate_limiter.take(self._until)
+        slot = self.share.take(self._until)
         if slot is None:
             raise _TimeUp
         number = self._counts.count_request()

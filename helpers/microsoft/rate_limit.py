@@ -11,6 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
 from helpers.process import interrupts
 from helpers.text import counted
@@ -18,6 +19,8 @@ from helpers.text import counted
 WINDOW = 60.0
 # When a request has reached Microsoft is known to be before its answer; one that takes longer is counted from here.
 ON_THE_WAY = 2.0
+# How often, in seconds, a destination that had its share looks at the clock while others may take theirs.
+LOOK_AGAIN = 1.0
 ASKED_TO_WAIT = "Microsoft asks to wait"
 # Is told what is waited for, and the seconds that it takes.
 Waiting = Callable[[str, float], None]
@@ -42,35 +45,59 @@ class Slot:
     latest: float
 
 
+class Share:
+    """What one destination has of a limit; where several have something to send, none takes more than the others may.
+
+    Without that, those whose objects are planned first would use a minute up before the last ones begin.
+    """
+
+    def __init__(self, limiter: RateLimiter) -> None:
+        self._limiter = limiter
+        self.taken: deque[Slot] = deque(maxlen=limiter.per_minute)
+
+    def wants(self, *, more: bool) -> None:
+        """Note whether there is something to send: who has nothing leaves its part to the others."""
+        self._limiter.wants(self, more=more)
+
+    def take(self, until: float = float("inf")) -> Slot | None:
+        """Wait for a slot in the window; None when none is free before the clock shows ``until``."""
+        return self._limiter.take(until, self)
+
+    def free_at(self, most: int) -> float:
+        """Return when this destination has less than so many slots in the window."""
+        return self.taken[-most].latest + WINDOW if len(self.taken) >= most else float("-inf")
+
+
 class RateLimiter:
-    """Lets requests through, in the order in which they came; many threads may ask, they share the limit."""
+    """Lets requests through, in the order in which they came, within the shares of who asks; many threads may ask."""
 
     def __init__(self, per_minute: int, clock: Clock, on_pause: Waiting) -> None:
-        self._per_minute = per_minute
+        self.per_minute = per_minute
         self._slots: deque[Slot] = deque(maxlen=per_minute)
         self._clock = clock
         self._on_pause = on_pause
         self._closed_until = 0.0
-        self._queue: deque[object] = deque()
+        self._queue: deque[_Ticket] = deque()
+        self._wanting: set[Share] = set()
         self._changed = threading.Condition()
 
-    def take(self, until: float = float("inf")) -> Slot | None:
+    def take(self, until: float = float("inf"), share: Share | None = None) -> Slot | None:
         """Wait for a slot in the window; None when none is free before the clock shows ``until``."""
-        ticket = object()
+        ticket = _Ticket(share or Share(self))
         with self._changed:
             self._queue.append(ticket)
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._queue[0] is ticket)
         try:
-            while self._clock.now() + (wait := self._wait()) <= until:
-                if wait <= 0:
-                    return self._new_slot()
-                self._on_pause(self._why(), wait)
-                self._clock.sleep(wait)
-            return None
+            while not (slot := self._slot_for(ticket)):
+                wait = self._free_for_all_at() - self._clock.now()
+                if self._clock.now() + max(0.0, wait) > until:
+                    return None
+                self._tell(ticket)
+                self._pause(wait)
+            return slot
         finally:
             with self._changed:
-                self._queue.popleft()
+                self._queue.remove(ticket)
                 self._changed.notify_all()
 
     def answered(self, slot: Slot) -> None:
@@ -83,25 +110,66 @@ class RateLimiter:
         with self._changed:
             self._closed_until = max(self._closed_until, self._clock.now() + seconds)
 
-    def _wait(self) -> float:
-        """Return the seconds until a slot is free, 0 when one is."""
+    def wants(self, share: Share, *, more: bool) -> None:
+        """Note whether a destination has something to send."""
+        with self._changed:
+            if more is not (share in self._wanting):
+                (self._wanting.add if more else self._wanting.remove)(share)
+                self._changed.notify_all()
+
+    def _slot_for(self, ticket: _Ticket) -> Slot | None:
+        """Return a new slot when it is a ticket's turn; None when none is free by then."""
+        with self._changed:
+            self._changed.wait_for(lambda: min(self._queue, key=self._free_at) is ticket)
+            if self._free_at(ticket) > self._clock.now():
+                return None
+            slot = Slot(self._clock.now() + ON_THE_WAY)
+            self._slots.append(slot)
+            ticket.share.taken.append(slot)
+            return slot
+
+    def _pause(self, wait: float) -> None:
+        """Wait so many seconds; where slots are free already, until others have what is theirs, or leave it."""
+        if wait > 0:
+            self._clock.sleep(wait)
+            return
+        with self._changed:
+            self._changed.wait(LOOK_AGAIN)
+        interrupts.end_if_stopped()
+
+    def _tell(self, ticket: _Ticket) -> None:
+        """Say once that somebody waits, and why."""
+        with self._changed:
+            free_at = self._free_at(ticket)
+        if free_at > ticket.told_until:
+            ticket.told_until = free_at
+            self._on_pause(self._why(), free_at - self._clock.now())
+
+    def _free_at(self, ticket: _Ticket) -> float:
+        """Return when a slot is free for a ticket: not before now, so that the first one of those goes first."""
+        fair = ceil(self.per_minute / len(self._wanting | {ticket.share}))
+        return max(self._free_for_all_at(), ticket.share.free_at(fair), self._clock.now())
+
+    def _free_for_all_at(self) -> float:
+        """Return when the window has a free slot, whoever takes it."""
         with self._changed:
             full = len(self._slots) == self._slots.maxlen
-            free_at = max(self._closed_until, self._slots[0].latest + WINDOW if full else float("-inf"))
-            return max(0.0, free_at - self._clock.now())
+            return max(self._closed_until, self._slots[0].latest + WINDOW if full else float("-inf"))
 
     def _why(self) -> str:
         """Say why nothing goes through: Microsoft said so, or the minute's requests are used up."""
         with self._changed:
             asked = self._closed_until > self._clock.now()
-        limit = counted(self._per_minute, "request", "requests")
+        limit = counted(self.per_minute, "request", "requests")
         return ASKED_TO_WAIT if asked else f"The limit of {limit} a minute is used up"
 
-    def _new_slot(self) -> Slot:
-        slot = Slot(self._clock.now() + ON_THE_WAY)
-        with self._changed:
-            self._slots.append(slot)
-        return slot
+
+@dataclass(eq=False)
+class _Ticket:
+    """The place of somebody in the queue; ``told_until`` is the end of the pause that was told."""
+
+    share: Share
+    told_until: float = float("-inf")
 
 
 class RateLimiters:

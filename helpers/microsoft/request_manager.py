@@ -84,6 +84,7 @@ class RequestManager:
         with interrupts.put_off(), self._changed:
             self._waiting += count
             self._counts.count_unsettled(count)
+            self._tell_the_others()
             self._changed.notify_all()
         if not self._workers:
             self._work(wait=False)
@@ -92,6 +93,7 @@ class RequestManager:
         """Have what remains sent, in a batch that need not be full: no more will come."""
         with interrupts.put_off(), self._changed:
             self._no_more = True
+            self._tell_the_others()
             self._changed.notify_all()
 
     def finish(self) -> None:
@@ -132,7 +134,7 @@ class RequestManager:
         """Take a full batch, or what remains when no more will come; nothing when there is nothing more to do."""
         with self._changed:
             while not self._ended:
-                if self._waiting >= self._batch_size or self._no_more:
+                if self._has_a_batch or self._no_more:
                     objects = self._dequeue(in_flight=True)
                     if objects or self._no_more:
                         return objects
@@ -154,7 +156,17 @@ class RequestManager:
             objects = []
         # Nothing is there although some should be: what was counted is not there any more.
         self._waiting = max(0, self._waiting - len(objects)) if objects else 0
+        self._tell_the_others()
         return objects
+
+    @property
+    def _has_a_batch(self) -> bool:
+        """Whether a full batch waits, or one that need not be full."""
+        return self._waiting >= self._batch_size or (self._no_more and self._waiting > 0)
+
+    def _tell_the_others(self) -> None:
+        """Let those that share the limit of requests know whether there is something to send."""
+        self._sender.share.wants(more=self._has_a_batch and not self._ended)
 
     def _settle_unsent(self) -> None:
         """What was not sent when nothing is sent any more is pending."""
@@ -255,5 +267,6 @@ class RequestManager:
         """Send nothing more; False when that was so already."""
         with interrupts.put_off(), self._changed:
             first, self._ended = not self._ended, self._ended or words
+            self._tell_the_others()
             self._changed.notify_all()
         return first

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.microsoft.rate_limit import ON_THE_WAY, Clock, RateLimiter, RateLimiters
+from helpers.microsoft.rate_limit import LOOK_AGAIN, ON_THE_WAY, Clock, RateLimiter, RateLimiters, Share
 from tests.support import FakeTime
 
 
@@ -56,6 +56,71 @@ def test_a_slot_is_free_a_minute_after_its_request_was_counted_at_the_latest(too
     rate_limiter.answered(slot)
     assert rate_limiter.take()
     assert time.slept == [took, waited]
+
+
+class Looking(threading.Condition):
+    """Moves a clock on instead of waiting, where somebody looks again after a while; ``then`` comes after that."""
+
+    def __init__(self, time, then):
+        super().__init__()
+        self._time, self._then = time, then
+
+    def wait(self, timeout=None):
+        if timeout is None:
+            return super().wait()
+        self._time.sleep(timeout)
+        self._then()
+        return False
+
+
+class Two:
+    """Two destinations of one principal that may send so many requests a minute; ``told`` is what was said of waits."""
+
+    def __init__(self, limit, then=lambda _two: None):
+        self.time, self.told = FakeTime(), []
+        limiter = RateLimiter(limit, self.time.clock, lambda words, seconds: self.told.append((words, seconds)))
+        limiter._changed = Looking(self.time, lambda: then(self))
+        self.one, self.other = Share(limiter), Share(limiter)
+        for share in (self.one, self.other):
+            share.wants(more=True)
+
+
+@pytest.mark.parametrize(("limit", "share"), [(4, 2), (5, 3)])
+def test_who_had_its_share_waits_although_slots_are_free(limit, share):
+    two = Two(limit)
+    assert all(two.one.take() for _ in range(share))
+    assert not two.time.slept
+    assert two.one.take()
+    assert sum(two.time.slept) == pytest.approx(60 + ON_THE_WAY)
+    assert two.told == [(f"The limit of {limit} requests a minute is used up", 60 + ON_THE_WAY)]
+
+
+def test_the_other_finds_its_share_whenever_it_comes():
+    two = Two(4)
+    assert all(two.one.take() for _ in range(2))
+    two.time.sleep(30)
+    assert all(two.other.take() for _ in range(2))
+    assert two.time.slept == [30]
+
+
+def test_who_has_nothing_to_send_leaves_its_share_to_the_others():
+    two = Two(4)
+    two.other.wants(more=False)
+    assert all(two.one.take() for _ in range(4))
+    assert not two.time.slept
+
+
+def test_a_share_that_is_left_is_taken_up_at_once():
+    two = Two(4, lambda two: two.other.wants(more=False))
+    assert all(two.one.take() for _ in range(4))
+    assert two.time.slept == [LOOK_AGAIN]
+
+
+def test_nobody_waits_for_its_share_beyond_the_end():
+    two = Two(2)
+    assert two.one.take()
+    assert two.one.take(two.time.now() + 10) is None
+    assert 9 <= sum(two.time.slept) <= 12
 
 
 QUARTERS = st.integers(0, 20).map(lambda number: number / 4)

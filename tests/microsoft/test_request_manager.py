@@ -16,7 +16,7 @@ from helpers.errors import MicrosoftError
 from helpers.http import asked_for_in_words
 from helpers.indicators.dates import stix_time
 from helpers.ledger.records import ObjectRecord, packed
-from helpers.microsoft.api import api_for
+from helpers.microsoft.api import api_for, principal_of
 from helpers.microsoft.batch import Batch, OutcomeState, OutgoingObject
 from helpers.microsoft.batch_sender import BatchSender
 from helpers.microsoft.client import MicrosoftClient
@@ -119,6 +119,27 @@ def test_429_costs_time_and_nothing_else(upload, body, batch):
     assert len(done.ids(OutcomeState.ACCEPTED)) == 250
     assert done.exit_code == 0
     assert done.manager.requests == 4
+
+
+@pytest.mark.parametrize(
+    ("count", "then", "wants"),
+    [
+        (300, None, True),
+        (300, RequestManager.abandon, False),
+        (99, None, False),
+        (99, RequestManager.no_more, True),
+        (300, RequestManager.finish, False),
+    ],
+)
+def test_those_that_share_the_limit_know_whether_there_is_a_batch_to_send(upload, count, then, wants):
+    start = upload()
+    outbox = Outbox(map(indicator, range(count)))
+    manager = RequestManager(api_for(start.settings), start.client, outbox, start.rate_limiters)  # it has not started
+    manager.enqueue(count)
+    if then:
+        then(manager)
+    limiter = start.rate_limiters.limiter_for(principal_of(api_for(start.settings)), 100, lambda _words, _seconds: None)
+    assert bool(limiter._wanting) is wants
 
 
 def test_429_waits_as_the_text_says(upload):
