@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 from datetime import UTC, datetime
 
@@ -21,6 +22,7 @@ from benchmarks import (
     scaling,
     side_by_side,
     start,
+    throughput,
     transfer,
     unchanged,
     upgrade,
@@ -87,6 +89,44 @@ def test_the_rate_is_that_of_full_minutes():
 
 def test_what_was_refused_is_no_part_of_the_rate():
     assert ceiling.sustained([upload(0, 10), upload(1, 100, 429), upload(6, 10), upload(30, 100, 429)]) == 100
+
+
+def test_destinations_of_several_principals_are_filled_by_one_run():
+    customers = [throughput.Customer.of(number, principals=2) for number in range(2)]
+    run, destinations = throughput.measure(customers, limit=100, indicators=200)
+    assert (run["refused"], list(destinations)) == (0, ["d0", "d1"])
+    assert all(column["of_limit"] > 0 for column in destinations.values())
+    assert run["run"] > 0
+
+
+def judged(uploads, run=0.5, idle=0.5, limit=10):
+    """A minute of uploads to two destinations, in which the run used so much of a processor."""
+    customers = [throughput.Customer.of(number, principals=1) for number in range(2)]
+    named = [one | {"workspace": customers[number].workspace} for number, one in uploads]
+    samples = [
+        throughput.Sample(moment, moment * run, 0, 0, moment * idle * (os.cpu_count() or 1)) for moment in (0, 60)
+    ]
+    return throughput.judged(named, samples, customers, limit, {})
+
+
+@pytest.mark.parametrize(
+    ("run", "idle", "held_by"), [(0.5, 0.5, "waiting"), (0.95, 0.5, "machine full"), (0.5, 0.05, "machine full")]
+)
+def test_a_destination_below_its_limit_is_held_by_a_full_machine_or_waits(run, idle, held_by):
+    at_the_limit = [(0, upload(6 * n, 100)) for n in range(11)]
+    half = [(1, upload(6 * n, 50)) for n in range(11)]
+    whole, destinations = judged(sorted(at_the_limit + half, key=lambda one: one[1]["time"]), run, idle)
+    assert [column["of_limit"] for column in destinations.values()] == [1, 0.5]
+    assert [column["held_by"] for column in destinations.values()] == ["limit", held_by]
+    assert (whole["slowest"], whole["run"], whole["idle"]) == (0.5, run, idle)
+
+
+def test_progress_is_beside_the_median_s_and_what_was_refused_is_none():
+    uploads = [(0, upload(0, 100)), (1, upload(1, 100)), (1, upload(29, 100)), (0, upload(30, 100, 429))]
+    whole, destinations = judged([*uploads, (0, upload(60, 100)), (1, upload(60, 100))])
+    assert [column["at_30_s"] for column in destinations.values()] == [0.667, 1.333]
+    assert [column["refused"] for column in destinations.values()] == [1, 0]
+    assert (whole["slowest_at_30_s"], whole["refused"]) == (0.667, 1)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
