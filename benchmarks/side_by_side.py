@@ -4,7 +4,8 @@
     python -m benchmarks.side_by_side --events ../events/*.json
 
 Each goes to a workspace of its own, twice: the second time nothing has changed. ``matchable`` are the indicators
-whose pattern Sentinel can match, which is one comparison; Microsoft's limit is lifted.
+whose pattern Sentinel can match, which is one comparison; Microsoft's limit is lifted. ``times`` is how many times
+as long the plain loop takes, ``times_processor`` how many times as much of the processor.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from benchmarks.sandboxed import OF_A_RUN, ROOT, Measured, events, measured, par
 from helpers.commands.convert import events_in
 from sandbox.serve import Sandbox
 
-SHOWN = (*OF_A_RUN, "arrived", "matchable")
+SHOWN = (*OF_A_RUN, "arrived", "matchable", "times", "times_processor")
+WAYS = ("this project", "plain loop")
 
 
 def measure(events: Iterable[dict[str, Any]]) -> dict[str, Measured]:
     """Carry events over both ways, twice each."""
     published = [{**event, "published": True} for event in events]
     columns: dict[str, Measured] = {}
-    for way in ("this project", "plain loop"):
+    for way in WAYS:
         with Sandbox() as box, TemporaryDirectory() as folder:
             box.misp.load(published)
             settings = site(box, Path(folder))
@@ -33,7 +35,19 @@ def measure(events: Iterable[dict[str, Any]]) -> dict[str, Measured]:
                 plain = [str(ROOT / "benchmarks" / "plain_loop.py")]
                 took = run(box, settings) if way == "this project" else measured(box, plain, settings)
                 columns[title] = {**took, **arrived(box)}
-    return columns
+    return {title: {**column, **beside(column, columns[_plain(title)])} for title, column in columns.items()}
+
+
+def _plain(title: str) -> str:
+    """Return the plain loop's column that belongs beside one."""
+    ours, plain = WAYS
+    return title.replace(ours, plain)
+
+
+def beside(column: Measured, plain: Measured) -> Measured:
+    """Say how many times as much the plain loop takes."""
+    of = {"times": "whole_seconds", "times_processor": "processor_seconds"}
+    return {name: round(plain[seconds] / column[seconds], 2) for name, seconds in of.items()}
 
 
 def arrived(box: Sandbox) -> Measured:

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.ledger_size import size_of
 from benchmarks.remembered import fill, light
 from benchmarks.sandboxed import OF_A_RUN, Measured, new_ledgers, parser, run, show, site, tenants
 from helpers.indicators import DAY
@@ -41,13 +42,18 @@ def measure(
         now = int(time.time())
         box.misp.load(light(n, attributes, now if n < listed else now - 100 * DAY) for n in range(event_count))
         fill(load(None, environ).settings.destinations(), box.misp.events(), now - DAY)
-        size = sum(path.stat().st_size for path in Path(folder).glob("ledger*"))
+        size = size_of(load(None, environ).settings.ledger_url)
         remembered = {"remembered_objects": event_count * attributes, "remembered_events": event_count}
         options = {1: ("--workspace", "d0"), destinations: ()}
         taken = {count: _least(box, environ, options[count], repeats) for count in sorted(options)}
         first = taken[1]
         return {
-            f"destinations: {count}": {**remembered, "ledger_mb": size // 1_000_000, **column, **_beside(column, first)}
+            f"destinations: {count}": {
+                **remembered,
+                "ledger_mb": round(size / 1_000_000, 1),
+                **column,
+                **_beside(column, first),
+            }
             for count, column in taken.items()
         }
 

@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sql
 
 from benchmarks import (
     before,
@@ -14,6 +15,7 @@ from benchmarks import (
     conversion,
     destinations,
     growth,
+    ledger_size,
     memory,
     one_change,
     reading,
@@ -29,7 +31,12 @@ from benchmarks import (
 )
 from benchmarks.sandboxed import attribute, events
 from helpers.indicators import ConversionRules, convert_event
+from helpers.ledger import Database
+from helpers.ledger.tables import DESTINATIONS
 from helpers.settings import Settings
+from tests.support.postgres import ledger_url, postgres_server, postgres_url
+
+__all__ = ["ledger_url", "postgres_server", "postgres_url"]
 
 
 def test_a_run_needs_less_than_300_mb_and_what_was_measured_is_written(tmp_path, capsys, monkeypatch):
@@ -48,7 +55,7 @@ def test_an_unchanged_run_uploads_nothing_and_asks_misp_for_little(listed, desti
     columns = unchanged.measure(objects=200, event_count=20, listed=listed, destinations=destinations)
     assert list(columns) == [f"destinations: {count}" for count in sorted({1, destinations})]
     for measured in columns.values():
-        assert measured["remembered_objects"] == 200
+        assert measured["remembered_objects"] == 200 and measured["ledger_mb"] > 0
         assert (measured["uploads"], measured["events"], measured["exit_code"]) == (0, 0, 0)
         assert measured["misp_requests"] < 8
     assert list(columns.values())[-1]["unchanged"] == 200 * destinations
@@ -208,6 +215,30 @@ def test_each_destination_has_what_is_remembered_and_what_is_edited_goes_to_all(
     assert all(seconds[2] > 0 for seconds in measured.values())
 
 
+def test_the_bytes_of_an_object_are_those_that_are_more_than_an_empty_ledger(monkeypatch):
+    """100 objects: 1,000 bytes each at the first of five destinations, 200 each at the four others; then half."""
+    sizes = iter([(5_000, 4_000), (105_000, 54_000), (185_000, 94_000)])
+    monkeypatch.setattr(ledger_size, "_taken", lambda *_: ledger_size.Bytes(*next(sizes)))
+    measured = ledger_size.measure(indicators=100, destinations=5, new_ledger=dict)
+    assert [(column["bytes"], column["vacuumed"]) for column in measured.values()] == [(1000, 500), (200, 100)]
+
+
+def test_what_was_deleted_of_a_ledger_takes_no_room_when_it_is_vacuumed(ledger_url):
+    database = Database(ledger_url)
+    with database.transaction() as connection:
+        connection.execute(sql.insert(DESTINATIONS), [_destination(number) for number in range(3_000)])
+    with database.transaction() as connection:
+        connection.execute(sql.delete(DESTINATIONS))
+    database.close()
+    before_it = ledger_size.size_of(ledger_url)
+    ledger_size.vacuum(ledger_url)
+    assert 0 < ledger_size.size_of(ledger_url) < before_it - 1_000_000
+
+
+def _destination(number):
+    return {"workspace": str(number), "sourcesystem": "MISP", "facts": "x" * 500}
+
+
 def test_a_repetition_has_the_same_types_and_shapes_with_other_uuids_and_values():
     """What refers to a UUID of the event still does; what is no indicator stays as it is."""
     (event,) = events(1, 3)
@@ -258,6 +289,8 @@ def test_side_by_side_more_arrives_here_and_nothing_is_sent_again():
     assert ours["arrived"] == ours["matchable"] == plain["arrived"] == 20
     assert (again["uploads"], plain_again["uploads"]) == (0, plain["uploads"])
     assert plain["matchable"] < 20
+    assert (plain["times"], plain_again["times_processor"]) == (1, 1)
+    assert ours["times_processor"] == round(plain["processor_seconds"] / ours["processor_seconds"], 2)
 
 
 def test_commands_are_started():
