@@ -1,7 +1,7 @@
 """Everything that talks to Microsoft: tokens, the upload APIs, Graph, management, Key Vault."""
 
 from helpers.microsoft.api import Api, api_for, principal_of
-from helpers.microsoft.batch import Outcome, OutcomeState, OutgoingObject
+from helpers.microsoft.batch import Outcome, OutcomeState, OutgoingObject, SharedTexts, TextOf, text_of
 from helpers.microsoft.batch_sender import BatchSender
 from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.management_api import NAMES, ManagementApi, is_named
@@ -25,9 +25,12 @@ __all__ = [
     "OutgoingObject",
     "RateLimiters",
     "RequestManager",
+    "SharedTexts",
+    "TextOf",
     "api_for",
     "credential_ends",
     "is_named",
     "principal_of",
     "taken_apart",
+    "text_of",
 ]

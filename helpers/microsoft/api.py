@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from helpers.ledger import ObjectRecord
-from helpers.microsoft.batch import Batch, OutgoingObject
+from helpers.microsoft.batch import Batch, OutgoingObject, TextOf, text_of
 from helpers.microsoft.graph_api import GraphApi
 from helpers.microsoft.responses import Answer, Verdict
 from helpers.microsoft.upload_api import UploadApi
@@ -65,7 +65,7 @@ class Api(Protocol):
         """Say what stops the upload, by status and Microsoft's words, and what to do about it."""
 
 
-_KINDS: Mapping[str, Callable[[Settings], Api]] = {
+_KINDS: Mapping[str, Callable[[Settings, TextOf], Api]] = {
     "graph": GraphApi,
     "stix": UploadApi,
     "legacy": UploadApi,
@@ -73,9 +73,9 @@ _KINDS: Mapping[str, Callable[[Settings], Api]] = {
 }
 
 
-def api_for(settings: Settings) -> Api:
-    """Return the API that a destination's objects go to."""
-    return _KINDS[settings.upload_api](settings)
+def api_for(settings: Settings, texts: TextOf = text_of) -> Api:
+    """Return the API that a destination's objects go to; ``texts`` gives their JSON."""
+    return _KINDS[settings.upload_api](settings, texts)
 
 
 def principal_of(api: Api) -> tuple[str, ...]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from helpers.ledger import ObjectRecord
 from helpers.microsoft.responses import Answer, Verdict, took_nothing
 
 # Microsoft publishes no limit for the size of a request; larger ones are cut before they are refused.
 BYTES_PER_REQUEST = 1_000_000
+# About 10 MB, and two pages of MISP's: destinations that send the same are hardly further apart.
+MOST_SHARED = 8192
 _OF_REVOKED = re.compile(r"\bproperty\s*=\s*revoked\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingObject:
+class OutgoingObject(NamedTuple):
     """One object as it goes out.
 
     ``body`` is its JSON, empty where the operation needs none; ``revoked`` says that it is withdrawn. ``remote_id``
@@ -33,6 +35,34 @@ class OutgoingObject:
     operation: str = ""
     in_doubt: bool = False
     perhaps_taken: bool = False
+
+
+# What gives an object's JSON.
+TextOf = Callable[[ObjectRecord], bytes]
+
+
+def text_of(record: ObjectRecord) -> bytes:
+    """Return an object's JSON. Raises LedgerError where the row is damaged."""
+    return record.json_text
+
+
+class SharedTexts:
+    """The JSON of objects that several destinations send, unpacked once: that of the latest ones is kept.
+
+    Threads may share it, and at worst unpack something twice.
+    """
+
+    def __init__(self) -> None:
+        self._text_by_body: dict[bytes, bytes] = {}
+
+    def __call__(self, record: ObjectRecord) -> bytes:
+        """Return an object's JSON. Raises LedgerError where the row is damaged."""
+        text = self._text_by_body.get(record.body)
+        if text is None:
+            if len(self._text_by_body) >= MOST_SHARED:
+                self._text_by_body.clear()
+            text = self._text_by_body[record.body] = record.json_text
+        return text
 
 
 @dataclass

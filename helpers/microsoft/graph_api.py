@@ -16,7 +16,7 @@ from typing import Any
 from constants import GRAPH_EDITABLE, VERSION
 from helpers.indicators import external_id, ti_indicator
 from helpers.ledger import ObjectRecord
-from helpers.microsoft.batch import Batch, OutgoingObject
+from helpers.microsoft.batch import Batch, OutgoingObject, TextOf, text_of
 from helpers.microsoft.graph_responses import Operation, interpret_items
 from helpers.microsoft.particulars import with_particulars
 from helpers.microsoft.responses import Answer, Verdict, interpret
@@ -42,6 +42,7 @@ class GraphApi:
     """
 
     settings: Settings
+    text_of: TextOf = text_of
 
     @property
     def program(self) -> str:
@@ -80,7 +81,8 @@ class GraphApi:
             return OutgoingObject(record.id, record.pattern, b"", True, remote_id, deletion, perhaps_taken=taken)
         in_doubt = not remote_id and (record.live or not self.settings.keeps_ledger)
         operation = Operation.UPDATE if remote_id else Operation.SUBMIT
-        return OutgoingObject(record.id, record.pattern, record.json_text, False, remote_id, operation, in_doubt, taken)
+        text = self.text_of(record)
+        return OutgoingObject(record.id, record.pattern, text, False, remote_id, operation, in_doubt, taken)
 
     def dumped(self, object_: OutgoingObject) -> bytes:
         """Return what is done with an object, and the tiIndicator where one is sent."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from constants import VERSION
 from helpers.indicators import stix_time
 from helpers.ledger import ObjectRecord
-from helpers.microsoft.batch import Batch, OutgoingObject
+from helpers.microsoft.batch import Batch, OutgoingObject, TextOf, text_of
 from helpers.microsoft.particulars import with_particulars
 from helpers.microsoft.responses import Answer, Verdict, interpret
 from helpers.settings import Settings
@@ -32,6 +32,7 @@ class UploadApi:
     """One of the upload APIs: what is sent again replaces what is there, so nothing differs between objects."""
 
     settings: Settings
+    text_of: TextOf = text_of
 
     @property
     def program(self) -> str:
@@ -55,7 +56,7 @@ class UploadApi:
 
     def outgoing(self, record: ObjectRecord, now: int) -> OutgoingObject:
         """Return an object as it is, or revoked where it is to leave: an upload withdraws as well."""
-        body = _withdrawal(record, now) if record.leaving else record.json_text
+        body = _withdrawal(record, now) if record.leaving else self.text_of(record)
         return OutgoingObject(record.id, record.pattern, body, bool(record.leaving), perhaps_taken=record.perhaps_taken)
 
     def dumped(self, object_: OutgoingObject) -> bytes:

@@ -23,8 +23,10 @@ from helpers.microsoft import (
     OutgoingObject,
     RateLimiters,
     RequestManager,
+    TextOf,
     api_for,
     is_named,
+    text_of,
 )
 from helpers.settings import Settings
 from helpers.sync.debug_files import (
@@ -103,6 +105,7 @@ class Delivery:
 
     It is the ``Outbox`` that the upload takes them out of. ``now`` is the run's time in seconds since 1970, ``counted``
     is told how many more objects are to be sent, and how many more have Microsoft's answer; in a dry run it is not.
+    ``texts`` gives the objects' JSON.
     """
 
     def __init__(
@@ -113,13 +116,14 @@ class Delivery:
         rate_limiters: RateLimiters,
         now: int,
         counted: Counted | None = None,
+        texts: TextOf = text_of,
     ) -> None:
         self._ledger = ledger
         self._report = report
         self._now = now
         self._counted = _not_counted if settings.dry_run or not counted else counted
         self._settings, self._clock = settings, rate_limiters.clock
-        self._api = api_for(settings)
+        self._api = api_for(settings, texts)
         path = settings.state_path
         dump = path / file_name(PARSED_INDICATORS, settings.name)
         self._indicator_dump = IndicatorDump(dump) if settings.write_parsed_indicators else None

@@ -16,7 +16,17 @@ from helpers.errors import ExitCode, LedgerError, MispError, RunActive, Settings
 from helpers.files import OddFile, make_private_directory, permission_hint
 from helpers.ledger import Database, Ledger, RunKind, RunRecord
 from helpers.log import DestinationLogger, safe_to_show
-from helpers.microsoft import Clock, OutcomeState, RateLimiters, api_for, credential_ends, principal_of
+from helpers.microsoft import (
+    Clock,
+    OutcomeState,
+    RateLimiters,
+    SharedTexts,
+    TextOf,
+    api_for,
+    credential_ends,
+    principal_of,
+    text_of,
+)
 from helpers.misp import MispReader
 from helpers.process import interrupts, turns
 from helpers.settings import Settings, cross_checks
@@ -67,7 +77,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class _Run:
-    """What all destinations share in a run; ``read_until`` by the clock, ``now`` in seconds since 1970."""
+    """What all destinations share in a run; ``read_until`` by the clock, ``now`` in seconds since 1970.
+
+    ``texts`` gives the JSON of the objects that they send.
+    """
 
     settings: Settings
     options: RunOptions
@@ -77,6 +90,7 @@ class _Run:
     read_until: float
     line: Callable[[str], None] | None
     progress: Progress
+    texts: TextOf
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -118,7 +132,8 @@ def run(
         for destination in chosen:
             rate_limiters.announce(principal_of(api_for(destination)))
         read_until = clock.now() + READING * (until - clock.now())
-        this_run = _Run(settings, options, clock, int(now()), rate_limiters, read_until, line, progress)
+        texts = SharedTexts() if len(held) > 1 else text_of
+        this_run = _Run(settings, options, clock, int(now()), rate_limiters, read_until, line, progress, texts)
         destinations = [_begin_destination(this_run, ledger, settings, single=single) for settings, ledger in held]
         if destinations:
             progress.begun([destination.settings.name for destination in destinations])
@@ -162,7 +177,7 @@ def _lock_destinations(
 
 def _begin_destination(this_run: _Run, ledger: Ledger, settings: Settings, *, single: bool) -> DestinationRun:
     report, counted = _new_report(this_run, settings, single=single), this_run.progress.indicators
-    delivery = Delivery(settings, ledger, report, this_run.rate_limiters, this_run.now, counted)
+    delivery = Delivery(settings, ledger, report, this_run.rate_limiters, this_run.now, counted, this_run.texts)
     return DestinationRun(settings, ledger, report, delivery, first=ledger.empty)
 
 

@@ -16,8 +16,9 @@ from helpers.errors import MicrosoftError
 from helpers.http import asked_for_in_words
 from helpers.indicators.dates import stix_time
 from helpers.ledger.records import ObjectRecord, packed
+from helpers.microsoft import batch
 from helpers.microsoft.api import api_for, principal_of
-from helpers.microsoft.batch import Batch, OutcomeState, OutgoingObject
+from helpers.microsoft.batch import Batch, OutcomeState, OutgoingObject, SharedTexts
 from helpers.microsoft.batch_sender import BatchSender
 from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.rate_limit import Clock, RateLimiters
@@ -661,6 +662,20 @@ RECORD = ObjectRecord(
     valid_until=2_000_000_000,
     body=packed(indicator(1, labels=["ä"])),
 )
+
+
+def test_destinations_that_send_the_same_share_its_json(upload, monkeypatch):
+    settings, texts = upload().settings, SharedTexts()
+    one, other = api_for(settings, texts), api_for(settings, texts)
+    theirs = replace(RECORD, key="other", body=bytes(bytearray(RECORD.body)))
+    sent = one.outgoing(RECORD, 1_790_000_000)
+    assert sent.body == RECORD.json_text
+    assert other.outgoing(theirs, 1_790_000_000).body is sent.body
+    assert one.outgoing(replace(RECORD, leaving="gone"), 1_790_000_000).body != sent.body
+    monkeypatch.setattr(batch, "MOST_SHARED", 2)
+    for number in range(3):
+        texts(replace(RECORD, body=packed(indicator(number))))
+    assert len(texts._text_by_body) <= 2
 
 
 def test_what_is_sent_is_the_json_of_the_ledger(upload):

@@ -16,6 +16,7 @@ import requests
 
 from helpers.errors import EventNotFound, SettingsError
 from helpers.log import silence_libraries
+from helpers.microsoft.batch import SharedTexts
 from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.rate_limit import Clock
 from helpers.microsoft.request_manager import RequestManager
@@ -248,6 +249,16 @@ def test_all_under_one_principal_keep_its_limit_and_take_turns(make_site, monkey
     progress = Counter(entry["workspace"] for entry in half)
     assert len(progress) == 10
     assert min(progress.values()) > len(half) / 10 / 2, "each is about as far as the others"
+
+
+@pytest.mark.parametrize(("name", "remembered"), [("", [ATTRIBUTES]), ("site1", [])])
+def test_what_several_send_is_remembered_once_and_a_single_one_has_nothing_to_remember(
+    make_site, monkeypatch, name, remembered
+):
+    shared = []
+    monkeypatch.setattr("helpers.sync.run.SharedTexts", lambda: shared.append(SharedTexts()) or shared[-1])
+    assert make_site(FakeTime(START)).run(name).exit_code == 0
+    assert [len(texts._text_by_body) for texts in shared] == remembered
 
 
 def test_each_has_its_own_filters_and_skips(make_site):
