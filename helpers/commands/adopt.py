@@ -51,7 +51,7 @@ from helpers.settings import Settings, default_tlp, variable
 from helpers.sync import (
     VALUE_NAMESPACE,
     DesiredObject,
-    ObjectPlanner,
+    ObjectWishes,
     Report,
     attribute_key,
     make_state_dir,
@@ -202,17 +202,16 @@ class Adoption:
         return self.settings.deduplicate == "value"
 
     @cached_property
-    def _planner(self) -> ObjectPlanner:
-        rules = ConversionRules.of(self.settings)
-        return ObjectPlanner(rules, self.ledger, RetryPolicy(self.now), shared=self._by_value)
+    def _wishes(self) -> ObjectWishes:
+        return ObjectWishes(ConversionRules.of(self.settings), RetryPolicy(self.now), shared=self._by_value)
 
     def _matched(self, indicator: Indicator, in_misp: Sequence[dict[str, Any]], rows: _Rows) -> None:
         """Remember an object with its sources, as accepted, and its events as ones to be read."""
         attributes = [_prepared(raw) for raw in in_misp]
-        moving = any(self._planner.lifetime(attribute, indicator) > 0 for attribute in attributes)
+        moving = any(self._wishes.lifetime(attribute, indicator) > 0 for attribute in attributes)
         events = [str(raw["event_uuid"]) for raw in in_misp]
         pairs = list(zip(events, attributes, strict=True))
-        sources = [self._planner.source(event, attribute, indicator) for event, attribute in pairs]
+        sources = [self._wishes.source(event, attribute, indicator) for event, attribute in pairs]
         record = self._record(indicator, sources[0].key, attributes[0].uuid, moving)
         self._keep(record, AdoptionKind.MATCHED, rows)
         if record.live:

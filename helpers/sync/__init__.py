@@ -3,7 +3,7 @@
 from helpers.sync.delivery import Delivery
 from helpers.sync.destination import RunOptions
 from helpers.sync.event_selection import RunConditions, needs_published, number_of_full_run, settings_fingerprint
-from helpers.sync.object_planner import ObjectPlanner
+from helpers.sync.object_planner import ObjectPlanner, ObjectWishes
 from helpers.sync.ownership import VALUE_NAMESPACE, DesiredObject, attribute_key, value_key
 from helpers.sync.plan import decide_objects, value_in
 from helpers.sync.report import Problem, Report, problems_of, shared_problems
@@ -16,6 +16,7 @@ __all__ = [
     "Delivery",
     "DesiredObject",
     "ObjectPlanner",
+    "ObjectWishes",
     "Problem",
     "Progress",
     "Report",

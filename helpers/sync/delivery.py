@@ -157,8 +157,11 @@ class Delivery:
         """Begin to send what is enqueued."""
         self._uploader.start()
 
-    def enqueue(self, records: Sequence[ObjectRecord]) -> None:
-        """Take objects, as the ledger has them; they go out when the destination is ready for them."""
+    def enqueue(self, records: Sequence[ObjectRecord], *, in_line: bool = False) -> None:
+        """Take objects, as the ledger has them; they go out when the destination is ready for them.
+
+        ``in_line``: they stand in the ledger's queue already.
+        """
         if not records:
             return
         if self._indicator_dump:
@@ -167,7 +170,8 @@ class Delivery:
         self._counted(len(records), 0)
         if self._settings.dry_run:
             self._report.would_send(records)
-        self._ledger.enqueue([record.id for record in records])
+        if not in_line:
+            self._ledger.enqueue([record.id for record in records])
         self._uploader.enqueue(len(records))
 
     def dump_wanted(self, event: str = "") -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from constants import LOG_EVENT_ERROR, Skip, WithdrawalReason
 from helpers.errors import SettingsError
 from helpers.indicators import DAY, ConversionRules, stix_time_of
-from helpers.ledger import DestinationFacts, EventRecord, FullRun, Ledger, RetryPolicy, Stage
+from helpers.ledger import DestinationFacts, EventRecord, FullRun, Ledger, RetryPolicy, Source, Stage
 from helpers.log import DestinationLogger
 from helpers.microsoft import api_for
 from helpers.misp import ListedEvent
@@ -28,8 +28,9 @@ from helpers.sync.event_selection import (
     number_of_full_run,
     what_stays,
 )
-from helpers.sync.event_sync import EventSync, SyncContext
-from helpers.sync.object_planner import ObjectPlanner
+from helpers.sync.events.event_sync import EventSync, Leaving, Wishes
+from helpers.sync.events.step import Step
+from helpers.sync.object_planner import ObjectPlanner, ObjectWishes
 from helpers.sync.plan import Plan, renewal
 from helpers.sync.report import Report
 from helpers.sync.send_queue import SendQueue
@@ -107,6 +108,35 @@ class DestinationRun:
         self.report.refuse(refusal(reason, changed, command))
 
 
+@dataclass(frozen=True)
+class SyncContext:
+    """What all events of one destination share in a run.
+
+    ``full_run`` is the number of the latest full run; ``unheard`` has the events that the next run is to read again.
+    """
+
+    ledger: Ledger
+    planner: ObjectPlanner
+    queue: SendQueue
+    report: Report
+    full_run: int = 0
+    unheard: set[str] = field(default_factory=set)
+
+    def hear_again(self, sources: Sequence[Source]) -> None:
+        """Have the events of sources read again by the next run, since it is not known what they ask for."""
+        if sources:
+            self.ledger.hear_again(sources)
+            self.unheard.update(source.event for source in sources)
+
+    def take_back(self, event: str, sources: Sequence[Source], reasons: Mapping[str, str], **kept: Any) -> None:
+        """Let an event take sources back, and write that down with what else is kept of it; enqueue what changes."""
+        plan, unheard = self.planner.plan_without(event, sources, reasons)
+        self.hear_again(unheard)
+        forget = [record.id for record in plan.forget]
+        self.ledger.keep(objects=plan.kept, no_objects=forget, no_sources=sources, **kept)
+        self.queue.send_at_the_end(plan)
+
+
 def begin_sync(
     destination: DestinationRun, options: RunOptions, fingerprint: str, identity: Mapping[str, Any], now: int
 ) -> DestinationSync:
@@ -124,15 +154,18 @@ def begin_sync(
     _begin_full_run(destination, options, fingerprint, now)
     facts, shared = ledger.facts(), settings.deduplicate == "value"
     policy = RetryPolicy(now, options.retry_rejected, api_for(settings).program)
+    wishes = Wishes(
+        settings.every_filter,
+        ObjectWishes(ConversionRules.of(settings), policy, shared),
+        WithdrawalReason.DEDUPLICATE_CHANGED if other_keys else WithdrawalReason.CHANGED,
+        afresh=bool(facts.full_begun and facts.full_begun.afresh),
+    )
     context = SyncContext(
-        filters=settings.every_filter,
         ledger=ledger,
-        planner=ObjectPlanner(ConversionRules.of(settings), ledger, policy, shared),
+        planner=ObjectPlanner(wishes.objects, ledger),
         queue=SendQueue(ledger, destination.report, destination.delivery, shared, unsent),
         report=destination.report,
         full_run=facts.full_run,
-        changed_reason=WithdrawalReason.DEDUPLICATE_CHANGED if other_keys else WithdrawalReason.CHANGED,
-        afresh=bool(facts.full_begun and facts.full_begun.afresh),
     )
     conditions = RunConditions(
         now=now,
@@ -150,7 +183,7 @@ def begin_sync(
     limits = _withdrawal_limits(destination, options, now)
     known = ledger.events()
     survey = Surveyor(ledger, known, conditions, policy, facts.refused_events, destination.narrowed)
-    return DestinationSync(destination, options, fingerprint, context, survey, limits, view, trusted)
+    return DestinationSync(destination, options, fingerprint, wishes, context, survey, limits, view, trusted)
 
 
 def _withdrawal_limits(destination: DestinationRun, options: RunOptions, now: int) -> WithdrawalLimits:
@@ -248,7 +281,7 @@ def _compare_with_workspace(destination: DestinationRun, now: int) -> None:
         destination.report.warnings.append(warning)
 
 
-@dataclass
+@dataclass(eq=False)
 class DestinationSync:
     """One destination being brought in step: it surveys events, opens those that are read, and concludes.
 
@@ -260,6 +293,7 @@ class DestinationSync:
     destination: DestinationRun
     options: RunOptions
     fingerprint: str
+    wishes: Wishes
     context: SyncContext
     surveyor: Surveyor
     limits: WithdrawalLimits
@@ -300,7 +334,7 @@ class DestinationSync:
         conditions = replace(self.surveyor.conditions, force=False)
         decision = decide_not_listed(known, row, conditions, lambda: True)
         live = self.destination.ledger.live_of([uuid], self._now)
-        counts = self._absence_counts and not self.destination.narrowed
+        counts = self.absence_counts and not self.destination.narrowed
         return what_stays(live, decision, conditions.grace, absence_counts=counts)
 
     def survey_listing(self, index: Mapping[str, ListedEvent], listed: Mapping[str, ListedEvent]) -> Sequence[str]:
@@ -332,7 +366,7 @@ class DestinationSync:
         A MISP without events looks the same as one of which this key sees nothing any more.
         """
         live = self.destination.ledger.live_of(self.surveyor.known, self._now)
-        if live and self._absence_counts and not self.options.force_withdraw:
+        if live and self.absence_counts and not self.options.force_withdraw:
             self._blind = True
             objects = counted(live, "live object", "live objects")
             self.destination.refuse(_NO_EVENT.format(objects), self.options, self.view)
@@ -366,20 +400,41 @@ class DestinationSync:
 
     # -- events as they are read ----------------------------------------------------------------------
 
-    def open(self, uuid: str) -> EventSync:
-        """Begin with an event that is read for this destination."""
+    def open(self, uuid: str) -> EventRecord | None:
+        """Begin with an event that is read for this destination; return how it is recorded if it is new.
+
+        What is sent of it must be found again, also when this run is cut off.
+        """
         self.report.events += 1
         listed = self.to_read[uuid]
-        if listed and uuid not in self.surveyor.known:
-            # What is sent of it must be found again, also when this run is cut off.
-            row = (listed.timestamp, listed.published, listed.organisation, listed.listing)
-            self.destination.ledger.keep(events=[EventRecord(uuid, *row, todo=True)])
-        return EventSync(self.context, uuid, listed)
+        if not listed or uuid in self.surveyor.known:
+            return None
+        return EventRecord(uuid, listed.timestamp, listed.published, listed.organisation, listed.listing, todo=True)
 
-    def close(self, event: EventSync) -> None:
-        """Remember an event that was read to its end, and let go of what it no longer wants."""
-        if event.uuid not in self._failed and event.finish(may_withdraw=self._absence_counts):
-            self._decided.add(event.uuid)
+    def take(self, step: Step, plan: Plan) -> None:
+        """Take a step of an event that is in the ledger, with what is to be sent of it in its queue."""
+        self.report.tell(step.decided.told)
+        self.context.queue.send(plan, in_line=True)
+        if step.ends:
+            self._end(step.group.uuid)
+
+    def close(self, event: EventSync, leaving: Leaving) -> None:
+        """Let go of what an event no longer wants, that was read to its end, if that may leave, and remember it.
+
+        What may not leave is looked at again by the next run.
+        """
+        context = self.context
+        if self.absence_counts:
+            kept: dict[str, Any] = {"attributes": leaving.rows, "no_attributes": {event.uuid: leaving.absent}}
+            context.take_back(event.uuid, leaving.sources, leaving.reasons, **kept)
+        context.ledger.keep(events=[event.record(context.full_run)])
+        if self.absence_counts:
+            self._end(event.uuid)
+        context.unheard.discard(event.uuid)
+
+    def _end(self, uuid: str) -> None:
+        self._decided.add(uuid)
+        self.context.unheard.discard(uuid)
 
     def stumble(self, uuid: str, error: Exception) -> None:
         """Leave an event where it is: a fault of ours costs the event that it stumbles over, not the run."""
@@ -450,7 +505,7 @@ class DestinationSync:
         return self.destination.narrowed and not self.options.uuid
 
     @property
-    def _absence_counts(self) -> bool:
+    def absence_counts(self) -> bool:
         """Whether what MISP does not show may leave: this MISP is the right one, and it showed all that it has."""
         return self.trusted and not (self._narrowed or self._blind)
 
@@ -507,19 +562,19 @@ class DestinationSync:
             return []
         for departure in self._departures:
             self._let_event_go(departure)
-        if not self.options.uuid and self._absence_counts:
+        if not self.options.uuid and self.absence_counts:
             ledger.save_facts(replace(ledger.facts(), refused_events=()))
         return ledger.leaving_ids(self._now, decided)
 
     def _miss_what_is_ownerless(self) -> None:
         """Have leave what was let go of without a word to Microsoft, since by a clock that was ahead it had expired."""
         whole = not (self.options.uuid or self._failed or self.report.misp_error)
-        if self.context.afresh and whole and self._absence_counts:
+        if self.wishes.afresh and whole and self.absence_counts:
             ledger, reason = self.destination.ledger, WithdrawalReason.NOT_SHOWN
             ledger.keep(objects=[replace(record, leaving=reason) for record in ledger.ownerless(self._now)])
 
     def _may_withdraw(self, count: int) -> bool:
-        if not self._absence_counts:  # MISP is not the one that the ledger knows, or did not list everything
+        if not self.absence_counts:  # MISP is not the one that the ledger knows, or did not list everything
             return False
         reason = self.limits.refusal(count)
         if reason:

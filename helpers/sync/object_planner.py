@@ -1,4 +1,4 @@
-"""Plans objects for one destination, by what is wanted and what its ledger has of them. Reads the ledger only."""
+"""Which objects sources ask for, and what becomes of objects at one destination. Reads the ledger only."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from helpers.sync.ownership import (
     desired_by_one,
     is_shared,
     outlived,
+    shared_id,
     succession,
     value_key,
     without_contribution,
@@ -29,17 +30,18 @@ from helpers.sync.ownership import (
 from helpers.sync.plan import Cause, Plan, decide_objects, lives_to_begin
 
 Wanted = Mapping[Source, tuple[PreparedAttribute, Indicator]]
+DesiredObjects = Mapping[str, DesiredObject]
 
 
 @dataclass(frozen=True)
-class ObjectPlanner:
-    """Says which object an attribute has a part in, and what becomes of objects.
+class ObjectWishes:
+    """Says which object an attribute has a part in, and what sources ask for of objects. Pure.
 
-    ``shared`` says that attributes of the same value have one object together (``deduplicate = "value"``).
+    ``shared`` says that attributes of the same value have one object together (``deduplicate = "value"``). By
+    ``policy`` it is decided which of Microsoft's answers stand.
     """
 
     rules: ConversionRules
-    ledger: Ledger
     policy: RetryPolicy
     shared: bool
 
@@ -50,20 +52,24 @@ class ObjectPlanner:
         source = Source(value_key(indicator), event, attribute.uuid)
         return contribution(source, indicator, self.lifetime(attribute, indicator))
 
+    def first_id(self, indicator: Indicator) -> str:
+        """Return the STIX id of the first life of what an indicator stands for."""
+        return shared_id(indicator["pattern"]) if self.shared else str(indicator["id"])
+
     def lifetime(self, attribute: PreparedAttribute, indicator: Indicator) -> int:
         """Return for how many seconds from the run's time an indicator is valid; 0 where its end is fixed."""
         if not self.rules.expiry_moves(attribute.raw):
             return 0
         return seconds(indicator["valid_until"]) - seconds(indicator["modified"])
 
-    def claim(self, event: str, wanted: Wanted) -> Claim:
-        """Return what an event may claim of the objects that it wants a part in.
+    def claim(self, event: str, wanted: Wanted, sources: Iterable[Source]) -> Claim:
+        """Return what an event may claim of the objects that it wants a part in; ``sources`` are all that they have.
 
         What it asks for is kept only where somebody else has a part too: else the object itself says it.
         """
         if self.shared:
             return Claim(list(wanted))
-        others = [source for source in self.ledger.sources(source.key for source in wanted) if source.event != event]
+        others = [source for source in sources if source.event != event]
         contested = {other.key for other in others}
         parts = [
             contribution(source, indicator, self.lifetime(attribute, indicator)) if source.key in contested else source
@@ -71,20 +77,32 @@ class ObjectPlanner:
         ]
         return claim(parts, others)
 
-    def desired(self, wanted: Wanted, theirs: Container[str] = ()) -> dict[str, DesiredObject]:
-        """Return the objects that sources ask for, by key; the ledger has the sources already.
+    def desired(self, wanted: Wanted, sources: Iterable[Source], theirs: Container[str] = ()) -> DesiredObjects:
+        """Return the objects that an event asks for, by key; ``theirs`` are the keys of those that another one owns.
 
-        ``theirs`` are the keys of those that another event owns.
-
-        Where attributes share objects, it is what all of their sources ask for together, those of other events too.
+        Where attributes share objects, it is what all of their ``sources`` ask for together, those of other events too.
         """
         if self.shared:
-            return desired_by_sources(self.ledger.sources({source.key for source in wanted}))
+            parts = {without_contribution(source): source for source in (*sources, *wanted)}
+            return desired_by_sources(parts.values())
         alone = [
             desired_by_one(source, indicator, self.lifetime(attribute, indicator))
             for source, (attribute, indicator) in wanted.items()
         ]
         return {one.key: replace(one, owned=False) if one.key in theirs else one for one in alone}
+
+
+@dataclass(frozen=True)
+class ObjectPlanner:
+    """Plans what becomes of objects at one destination, by what is wished there and what its ledger has."""
+
+    wishes: ObjectWishes
+    ledger: Ledger
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """By which it is decided which of Microsoft's answers stand."""
+        return self.wishes.policy
 
     def plan(
         self,
@@ -143,7 +161,7 @@ class ObjectPlanner:
         """Decide what the objects of sources are without these."""
         gone = {without_contribution(source) for source in sources}
         all_sources = self.ledger.sources({source.key for source in sources})
-        if not self.shared:
+        if not self.wishes.shared:
             return succession(all_sources, gone, self._end_of, self.policy.now)
         staying = [source for source in all_sources if without_contribution(source) not in gone]
         unwanted = {source.key for source in sources} - {source.key for source in staying}

@@ -108,6 +108,11 @@ def value_key(indicator: Indicator) -> str:
     return f"{_VALUE}{hashlib.sha256(indicator['pattern'].encode()).hexdigest()}"
 
 
+def shared_id(pattern: str) -> str:
+    """Return the STIX id of the first life of a value that several attributes share."""
+    return f"indicator--{uuid5(VALUE_NAMESPACE, pattern)}"
+
+
 def is_shared(key: str) -> bool:
     """Whether a key is of a value that several attributes share."""
     return key.startswith(_VALUE)
@@ -136,7 +141,7 @@ def desired_by_all(key: str, sources: Iterable[Source]) -> DesiredObject:
         owned.setdefault(source.attribute, source)
     parts = [unpacked(source.contribution) for source in owned.values()]
     indicator = merged(part["indicator"] for part in parts)
-    first_id = f"indicator--{uuid5(VALUE_NAMESPACE, indicator['pattern'])}"
+    first_id = shared_id(indicator["pattern"])
     lifetime = max(part["lifetime"] for part in parts)
     ends = [seconds(part["indicator"]["valid_until"]) for part in parts if not part["lifetime"]]
     return DesiredObject(key, {**indicator, "id": first_id}, VALUE_NAMESPACE, first_id, lifetime, max(ends, default=0))

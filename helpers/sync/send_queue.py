@@ -26,14 +26,17 @@ class SendQueue:
     unsent: set[str]
     _at_the_end: set[str] = field(default_factory=set)
 
-    def send(self, plan: Plan) -> None:
-        """Enqueue what a plan sends; what events share goes out once, when every event had its say."""
+    def send(self, plan: Plan, *, in_line: bool = False) -> None:
+        """Enqueue what a plan sends; what events share goes out once, when every event had its say.
+
+        ``in_line``: what goes out now stands in the ledger's queue already.
+        """
         if self.shared:
             self.send_at_the_end(plan)
         else:
             self.unsent -= _ids(plan)
             self._at_the_end -= _ids(plan)
-            self._enqueue(plan)
+            self._enqueue(plan, in_line=in_line)
 
     def send_at_the_end(self, plan: Plan) -> None:
         """Enqueue what a plan sends when every event had its say, since another one may still change it."""
@@ -54,9 +57,9 @@ class SendQueue:
             self.report.add_withdrawal(record)
         self.delivery.enqueue(records)
 
-    def _enqueue(self, plan: Plan) -> None:
+    def _enqueue(self, plan: Plan, *, in_line: bool = False) -> None:
         self.report.add_plan(plan)
-        self.delivery.enqueue(plan.send)
+        self.delivery.enqueue(plan.send, in_line=in_line)
 
 
 def _ids(plan: Plan) -> set[str]:

@@ -14,13 +14,18 @@ from typing import Any, NoReturn
 
 from constants import LOG_EVENT_ERROR, LOG_MISP_PAGE, LOG_PROCESSED
 from helpers.errors import EventNotFound, LedgerError, MispError, SyncError, TimeUp
-from helpers.indicators import ConversionRules, Item
+from helpers.indicators import ConversionResult, ConversionRules, Item
+from helpers.ledger import Together
 from helpers.log import DestinationLogger
 from helpers.misp import Event, ListedEvent, MispReader, Page, ReadAhead, decaying_models, search_filters
 from helpers.settings import Settings
 from helpers.sync.destination import DestinationRun, DestinationSync, RunOptions, begin_sync
 from helpers.sync.event_selection import MissingEvent, needs_published, settings_fingerprint
-from helpers.sync.event_sync import EventSync, PreparedSlice
+from helpers.sync.events.draft import Draft
+from helpers.sync.events.group import Group, groups_of
+from helpers.sync.events.known import KnownEvents
+from helpers.sync.events.prepared_slice import PreparedSlice
+from helpers.sync.events.step import Step
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +52,7 @@ class SharedReading:
     begun: list[DestinationSync] = field(default_factory=list)
     events_done: int = 0
     _active: list[DestinationSync] = field(default_factory=list)
-    _open: list[tuple[DestinationSync, EventSync]] = field(default_factory=list)
+    _open: list[Group] = field(default_factory=list)
     _open_uuid: str = ""
     _got_on: bool = False
 
@@ -81,8 +86,14 @@ class SharedReading:
             with self._or_fail(destination):
                 fingerprint = settings_fingerprint(destination.settings)
                 sync = begin_sync(destination, self.options, fingerprint, identity, self.now)
+                # Who wishes the same is given the same object: so it is seen at once for each event.
+                sync.wishes = next((other.wishes for other in self.begun if other.wishes == sync.wishes), sync.wishes)
                 self.begun.append(sync)
                 self._active.append(sync)
+        ledgers = {sync.destination.ledger: sync.wishes.objects.policy for sync in self._active}
+        together = Together(list(ledgers))
+        self._known = KnownEvents(together, ledgers)
+        self._draft = Draft(together, self._known, self._or_stumble)
 
     def _warn_of_absent_models(self) -> None:
         """Warn of decaying models that filters name and that score nothing; what they were to leave out is sent."""
@@ -122,19 +133,24 @@ class SharedReading:
                 yield
             except BaseException:
                 self._active.remove(sync)
-                self._open = [(other, event) for other, event in self._open if other is not sync]
+                for group in self._open:
+                    group.without(sync)
                 raise
 
     @contextmanager
-    def _or_stumble(self, sync: DestinationSync, uuid: str) -> Iterator[None]:
-        """Let a fault of ours in an event cost that event, at this destination."""
+    def _or_stumble(self, group: Group, members: Sequence[DestinationSync]) -> Iterator[None]:
+        """Let a fault of ours in an event cost that event, at these destinations."""
         try:
             yield
-        except LedgerError:
+        except (LedgerError, TimeUp):
             raise
         except Exception as error:
-            self._open = [(other, event) for other, event in self._open if other is not sync]
-            sync.stumble(uuid, error)
+            self._stumble(group, members, error)
+
+    def _stumble(self, group: Group, members: Sequence[DestinationSync], error: Exception) -> None:
+        for sync in members:
+            group.without(sync)
+            sync.stumble(group.uuid, error)
 
     # -- which events ---------------------------------------------------------------------------------
 
@@ -243,33 +259,45 @@ class SharedReading:
         planned_before = self._planned()
         if page.slices:
             logger.info(LOG_MISP_PAGE.format(page.number, page.count))
-        for event in page.slices:
-            uuid = str(event.get("uuid")).lower()
+        self._known.forget()
+        uuids = [str(event.get("uuid")).lower() for event in page.slices]
+        for event, uuid in zip(page.slices, uuids, strict=True):
             if uuid != self._open_uuid:
                 self._close_event()
             self._check_time()
             if uuid != self._open_uuid:
-                self._open_event(event, uuid)
+                self._open_event(event, uuid, uuids)
             self._take_slice(event)
         if page.ends:
             self._close_event()
+        self._draft.write()
         if page.slices:
             logger.info(LOG_PROCESSED.format(self._planned() - planned_before))
 
     def _check_time(self) -> None:
         """Raise TimeUp when there is no time left, unless nothing was done yet: each run is to get on by a little."""
         if self._got_on and self.reader.seconds_left() <= 0:
+            self._draft.write()
             raise TimeUp("there was no time left to take in what MISP said")
 
-    def _open_event(self, event: Event, uuid: str) -> None:
+    def _open_event(self, event: Event, uuid: str, page: Sequence[str]) -> None:
+        """Begin with an event; what the ledgers know is read for all events of its page at once."""
         self._open_uuid = uuid
         self.events_done += 1
         if self.settings.write_parsed_eventid:
             logger.info("Processing event %s %s", event.get("id"), uuid)
-        for sync in self._active:
-            if uuid in sync.to_read:
-                with self._or_stumble(sync, uuid):
-                    self._open.append((sync, sync.open(uuid)))
+        syncs = [sync for sync in self._active if uuid in sync.to_read]
+        if not self._known.has(uuid):
+            self._draft.write()
+            self._known.read(page)
+        self._open = groups_of(uuid, syncs, self._known)
+        for group in self._open:
+            records = {}
+            for sync in group.members:
+                with self._or_stumble(group, [sync]):
+                    if record := sync.open(uuid):
+                        records[sync.destination.ledger] = record
+            self._draft.add(Step(group, records=records))
 
     def _take_slice(self, event: Event) -> None:
         """Prepare a slice, compare it with each ledger, convert what changed, let each destination plan and send that.
@@ -278,34 +306,55 @@ class SharedReading:
         """
         try:
             part = PreparedSlice.of(event, self._rules, self._fingerprint, self._time)
-            changed: list[Item] = []
-            for sync, event_sync in list(self._open):
-                with self._or_stumble(sync, event_sync.uuid):
-                    changed += event_sync.compare(part)
-            for number, converted in enumerate(part.convert(changed)):
+            for number, converted in enumerate(part.convert(self._changed(part))):
                 if number:  # the next run goes on within the event: what was taken is the same then
                     self._check_time()
-                for sync, event_sync in list(self._open):
-                    with self._or_stumble(sync, event_sync.uuid):
-                        event_sync.take(converted, part)
-                self._got_on = True
+                self._take(converted, part)
         except (LedgerError, TimeUp):
             raise
         except Exception as error:
-            for sync, event_sync in self._open:
-                sync.stumble(event_sync.uuid, error)
-            self._open = []
+            for group in self._open:
+                self._stumble(group, group.members, error)
+
+    def _changed(self, part: PreparedSlice) -> list[Item]:
+        """Return what of a slice changed for any destination."""
+        changed: list[Item] = []
+        for group in self._open:
+            with self._or_stumble(group, group.members):
+                changed += group.event.compare(part)
+                self._draft.add(Step(group, group.event.decided()))
+        return changed
+
+    def _take(self, converted: ConversionResult, part: PreparedSlice) -> None:
+        """Let each destination decide on what became of changed attributes."""
+        for group in self._open:
+            with self._or_stumble(group, group.members):
+                group.event.take(converted, part)
+                self._draft.add(Step(group, group.event.decided()))
+        self._got_on = True
 
     def _close_event(self) -> None:
         """End the event that is open; one that was not read to its end is not recorded as read."""
         unfinished = {unread.uuid.lower() for unread in self.reader.unread} | self.reader.changed
-        for sync, event_sync in list(self._open):
-            if event_sync.uuid not in unfinished:
-                with self._or_stumble(sync, event_sync.uuid):
-                    sync.close(event_sync)
-                self._got_on = True
+        for group in self._open if self._open_uuid not in unfinished else ():
+            with self._or_stumble(group, group.members):
+                self._close(group)
+            self._got_on = True
         self._open, self._open_uuid = [], ""
         self.advance(self.events_done, self.reader.listed)
+
+    def _close(self, group: Group) -> None:
+        """Let go of what destinations want no more of an event; where there is no such thing, just remember it."""
+        leaving = group.event.leaving()
+        if not leaving:
+            records = {sync.destination.ledger: group.event.record(sync.context.full_run) for sync in group.members}
+            self._draft.add(Step(group, records=records, ends=True))
+            return
+        self._draft.write()
+        for sync in group.members:
+            with self._or_stumble(group, [sync]):
+                sync.close(group.event, leaving)
+        self._known.forget()
 
     def _planned(self) -> int:
         return sum(sync.report.indicators for sync in self._active)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple
 
 from constants import LOG_NO_VALID_UNTIL, VERSION, AdoptionKind, Skip
@@ -16,6 +17,7 @@ from helpers.log import DestinationLogger
 from helpers.microsoft import Outcome, OutcomeState
 from helpers.misp import Detours
 from helpers.sync.plan import Plan
+from helpers.sync.report.told import Told
 from helpers.text import counted, shorten
 
 logger = logging.getLogger(__name__)
@@ -141,25 +143,33 @@ class Report:
         """Note that MISP was given up, and why."""
         self.misp_error, self.misp_exit_code = str(error), error.exit_code
 
-    def add_attributes(self, count: int) -> None:
-        """Count attributes that were decided on."""
-        self.attributes += count
-
-    def add_skips(self, skipped: Iterable[Skipped], left_out: Iterable[Skipped]) -> None:
-        """Count and log attributes, and halves of attributes, that are not sent."""
+    def tell(self, told: Told) -> None:
+        """Count attributes that were decided on; log those, and halves of them, that are not sent."""
+        self.attributes += told.attributes
+        self._count_unasked(told.unasked)
+        self.skipped.update(told.reasons)
+        self.left_out.update(told.left_out)
         log = DestinationLogger(logger, self.name)
-        for skip in skipped:
-            self.skipped[skip.reason] += 1
+        for skip in told.skipped if self._names_each_skip else ():
             log.debug("Skipped: %s", skip)
+            self.say(f"skip {skip}")
+        for skip in told.skipped if Skip.NO_VALID_UNTIL in told.reasons else ():
             if skip.reason is Skip.NO_VALID_UNTIL:
                 log.warning(LOG_NO_VALID_UNTIL.format(skip))
-            self.say(f"skip {skip}")
-            examples = self.examples.setdefault(skip.reason, [])
-            if len(examples) < EXAMPLES:
-                examples.append(f"{skip.type} {skip.value} {f'({skip.words})' if skip.words else ''}".strip())
-        self.left_out.update(half.reason for half in left_out)
+        for reason in told.reasons:
+            self._keep_examples(reason, told.skipped)
 
-    def add_unasked(self, count: int) -> None:
+    @property
+    def _names_each_skip(self) -> bool:
+        return bool(self.line) or logger.isEnabledFor(logging.DEBUG)
+
+    def _keep_examples(self, reason: Skip, skipped: Sequence[Skipped]) -> None:
+        examples = self.examples.setdefault(reason, [])
+        if len(examples) < EXAMPLES:
+            more = (skip for skip in skipped if skip.reason is reason)
+            examples += map(_example_of, islice(more, EXAMPLES - len(examples)))
+
+    def _count_unasked(self, count: int) -> None:
         """Count attributes of a large event that MISP was not asked for, since they are not flagged."""
         if count:
             self.attributes += count
@@ -200,8 +210,9 @@ class Report:
         kinds = {"new": plan.new, "changed": plan.changed, "renewed": plan.renewed, "again": plan.again}
         for kind, objects in kinds.items():
             self.plans[kind] += len(objects)
-            for record in objects:
-                self._example(f"send_{kind}", f"{record.id} {record.pattern}")
+            examples = self.plan_examples.setdefault(f"send_{kind}", []) if objects else []
+            examples += [f"{record.id} {record.pattern}" for record in objects[: EXAMPLES - len(examples)]]
+            for record in objects if self.line else ():
                 self.say(f"send {kind} {record.id} {record.pattern}")
 
     def add_withdrawal(self, record: ObjectRecord) -> None:
@@ -369,3 +380,7 @@ def _first_advice(parts: Sequence[Report]) -> str:
     words = next((part.advice for part in parts if part.advice), "")
     names = ", ".join(part.name for part in parts if part.advice == words)
     return f"{names}: {words}" if words else ""
+
+
+def _example_of(skip: Skipped) -> str:
+    return f"{skip.type} {skip.value} {f'({skip.words})' if skip.words else ''}".strip()

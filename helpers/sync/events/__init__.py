@@ -1,0 +1,1 @@
+"""Events on their way from MISP's answer into the ledgers and queues of all destinations."""

@@ -1,0 +1,189 @@
+"""What was decided on events, until it is written down: planned for all destinations, and kept in one transaction.
+
+Intent comes before action: nothing is handed to an upload before the transaction that has it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from helpers.errors import LedgerRefusal
+from helpers.indicators import CHUNK
+from helpers.ledger import EventRecord, Ledger, Together, Writing
+from helpers.sync.events.group import Group
+from helpers.sync.events.known import KnownEvents
+from helpers.sync.events.step import Found, Step, decide
+from helpers.sync.ownership import Claim
+from helpers.sync.plan import Plan
+
+if TYPE_CHECKING:
+    from helpers.sync.destination import DestinationSync
+
+# So many events in which nothing is new are one transaction as well.
+MOST_STEPS = 200
+
+Guard = Callable[[Group, Sequence["DestinationSync"]], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What becomes of a step at destinations whose ledgers have the same of its objects."""
+
+    step: Step
+    members: Sequence[DestinationSync]
+    claim: Claim
+    plan: Plan
+
+    @property
+    def still_members(self) -> list[DestinationSync]:
+        """Those that have not stumbled over the event since."""
+        return [member for member in self.members if member in self.step.group.members]
+
+    @property
+    def begins_later_lives(self) -> bool:
+        """Whether an object gets an id that nobody looked up for the steps that follow."""
+        return any(record.id not in self.step.first_ids for record in self.plan.new)
+
+
+@dataclass
+class Draft:
+    """Takes what was decided on events, in their order, and writes it down, some hundreds of attributes at once.
+
+    ``guard`` lets a fault of ours in an event cost that event alone, at the destinations that it is given.
+    """
+
+    together: Together
+    known: KnownEvents
+    guard: Guard
+    _steps: list[Step] = field(default_factory=list)
+    _keys: set[str] = field(default_factory=set)
+    _ids: set[str] = field(default_factory=set)
+    _ended: set[str] = field(default_factory=set)
+
+    def add(self, step: Step) -> None:
+        """Take a step; one that shares objects with an earlier one is planned when that one is written down."""
+        if step.group.uuid in self._ended or step.shares(self._keys, self._ids):
+            self.write()
+        self._steps.append(step)
+        self._keys |= step.keys
+        self._ids |= step.first_ids
+        self._ended |= {step.group.uuid} if step.ends else set()
+        if len(self._keys) >= CHUNK or len(self._steps) >= MOST_STEPS:
+            self.write()
+
+    def write(self) -> None:
+        """Plan and write down everything, then hand over what is to be sent."""
+        steps: Sequence[Step] = self._steps
+        self._steps, self._keys, self._ids, self._ended = [], set(), set(), set()
+        while steps:
+            planned, steps = self._plan_together(steps)
+            try:
+                self._keep(planned)
+            except LedgerRefusal as error:
+                self._keep_singly(planned, error)
+
+    # -- planning -------------------------------------------------------------------------------------
+
+    def _plan_together(self, steps: Sequence[Step]) -> tuple[list[Planned], Sequence[Step]]:
+        """Plan steps by one look into the ledgers; return also those that need another one, after these are kept."""
+        planned: list[Planned] = []
+        look_up = self._look_up(steps)
+        for number, step in enumerate(steps):
+            of_step = list(self._plan(step, look_up, first=not number))
+            if None in of_step:
+                return planned, steps[number:]
+            planned += filter(None, of_step)
+            if any(one.begins_later_lives for one in filter(None, of_step)):
+                return planned, steps[number + 1 :]
+        return planned, []
+
+    def _look_up(self, steps: Iterable[Step]) -> Callable[[Step, Ledger], Found]:
+        """Ask what the ledgers have of the objects that steps want."""
+        keys = {key for step in steps for key in step.keys}
+        if not keys:
+            return lambda _step, _ledger: Found()
+        sources, objects = self.together.sources(keys), self.together.objects(keys)
+        taken = self.together.known_ids({id_ for step in steps for id_ in step.first_ids})
+        return lambda step, ledger: Found.of(step, sources[ledger], objects[ledger], taken[ledger])
+
+    def _plan(self, step: Step, look_up: Callable[[Step, Ledger], Found], *, first: bool) -> Iterator[Planned | None]:
+        """Plan a step at each destination, once for those whose ledgers have the same of it.
+
+        None: ids have to be looked up for it, which only the ``first`` step may do, since nothing waits before it.
+        """
+        for found, members in _alike(step, look_up):
+            with self.guard(step.group, members):
+                decided = decide(step, found)
+                if decided:
+                    yield Planned(step, members, *decided)
+                elif first:
+                    yield from _by_themselves(step, found, members)
+                else:
+                    yield None
+
+    # -- writing --------------------------------------------------------------------------------------
+
+    def _keep(self, planned: Sequence[Planned]) -> None:
+        """Keep all of it in one transaction, then tell the reports, and the uploads what waits for them."""
+        self._hear_again(planned)
+        self.together.keep(_writings(planned))
+        for one in planned:
+            for member in one.still_members:
+                with self.guard(one.step.group, [member]):
+                    member.take(one.step, one.plan)
+
+    def _hear_again(self, planned: Sequence[Planned]) -> None:
+        for one in planned:
+            for member in one.still_members if one.claim.unheard else ():
+                member.context.hear_again(one.claim.unheard)
+                self.known.forget()
+
+    def _keep_singly(self, planned: Sequence[Planned], error: LedgerRefusal) -> None:
+        """Let a row that the ledger does not take cost its event, and the others nothing."""
+        for one in planned:
+            with self.guard(one.step.group, one.still_members):
+                if len(planned) == 1:
+                    raise error
+                self._keep([one])
+
+
+def _alike(step: Step, look_up: Callable[[Step, Ledger], Found]) -> list[tuple[Found, list[DestinationSync]]]:
+    """Return what ledgers have of a step, each with the destinations of which that holds."""
+    alike: dict[Found, list[DestinationSync]] = {}
+    for member in step.group.members:
+        alike.setdefault(look_up(step, member.destination.ledger), []).append(member)
+    return list(alike.items())
+
+
+def _by_themselves(step: Step, found: Found, members: Iterable[DestinationSync]) -> Iterator[Planned]:
+    """Plan a step in which an object gets an id that its ledger has to be asked for."""
+    event = step.group.event
+    claim = event.wishes.objects.claim(event.uuid, step.decided.wanted, found.sources)
+    desired = event.wishes.objects.desired(step.decided.wanted, found.sources, claim.theirs)
+    for member in members:
+        plan = member.context.planner.plan(desired, {}, event=event.uuid, in_window=event.listed is not None)
+        yield Planned(step, [member], claim, plan)
+
+
+def _writings(planned: Iterable[Planned]) -> list[Writing]:
+    """Return what is written of each destination."""
+    writings: dict[Ledger, Writing] = {}
+    events: dict[Ledger, dict[str, EventRecord]] = {}
+    for one in planned:
+        uuid, decided = one.step.group.uuid, one.step.decided
+        for member in one.still_members:
+            ledger = member.destination.ledger
+            writing = writings.setdefault(ledger, Writing(ledger))
+            writing.attributes += decided.rows.values()
+            writing.sources += one.claim.sources
+            writing.objects += one.plan.kept
+            writing.no_objects += [record.id for record in one.plan.forget]
+            writing.due += [record.id for record in one.plan.send] if not member.context.queue.shared else []
+            if ledger in one.step.records:
+                events.setdefault(ledger, {})[uuid] = one.step.records[ledger]
+    for ledger, writing in writings.items():
+        writing.events += events.get(ledger, {}).values()
+    return list(writings.values())

@@ -1,0 +1,71 @@
+"""A whole event, or a slice of a large one, prepared and converted once for every destination."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from helpers.indicators import (
+    ConversionResult,
+    ConversionRules,
+    EventHeader,
+    Item,
+    Json,
+    PreparedAttribute,
+    PreparedObject,
+    RequestObjectEvent,
+    convert_prepared,
+)
+
+
+@dataclass(frozen=True)
+class PreparedSlice:
+    """A whole event, or a slice of a large one, prepared once for every destination.
+
+    ``fingerprints`` has, for each attribute by UUID, what tells whether its indicators may have changed.
+    """
+
+    prepared: RequestObjectEvent
+    fingerprints: Mapping[str, str]
+
+    @classmethod
+    def of(cls, event: Json, rules: ConversionRules, settings_fingerprint: str, now: datetime) -> PreparedSlice:
+        """Prepare a slice; ``settings_fingerprint`` is that of the settings by which the run reads."""
+        prepared = RequestObjectEvent(event, rules, now)
+        inherited = settings_fingerprint + rules.format.inherited(prepared.header)
+        attributes = members(prepared.items)
+        return cls(
+            prepared, {attribute.uuid: fingerprint(prepared.header, attribute, inherited) for attribute in attributes}
+        )
+
+    def convert(self, changed: Iterable[Item]) -> Iterator[ConversionResult]:
+        """Convert, once, what changed for any destination."""
+        items = list({id(item): item for item in changed}.values())
+        while items:  # an object of which destinations want different members comes several times
+            once = {item.uuid: item for item in reversed(items)}
+            yield from convert_prepared(self.prepared, list(once.values())[::-1])
+            items = [item for item in items if item is not once[item.uuid]]
+
+
+def fingerprint(header: EventHeader, attribute: PreparedAttribute, settings: str) -> str:
+    """Return what changes with anything that an attribute's indicators are made of: it, its event, the settings."""
+    made_of = [
+        [attribute.raw.get(name) for name in ("type", "category", "value", "comment", "timestamp", "last_seen")],
+        sorted([tag.name, tag.local] for tag in attribute.tags),
+        [attribute.object_name, attribute.file_name],
+    ]
+    said = header.said_by(settings)
+    said.update(f", {json.dumps(made_of, sort_keys=True, default=str)[1:]}".encode())
+    return said.hexdigest()
+
+
+
+
+def members(items: Iterable[Item]) -> list[PreparedAttribute]:
+    """Return attributes, those of objects among them."""
+    attributes: list[PreparedAttribute] = []
+    for item in items:
+        attributes += item.members if isinstance(item, PreparedObject) else (item,)
+    return attributes
