@@ -29,10 +29,9 @@ from helpers.sync.event_selection import (
     what_stays,
 )
 from helpers.sync.events.event_sync import EventSync, Leaving, Wishes
-from helpers.sync.events.step import Step
 from helpers.sync.object_planner import ObjectPlanner, ObjectWishes
 from helpers.sync.plan import Plan, renewal
-from helpers.sync.report import Report
+from helpers.sync.report import Report, Told
 from helpers.sync.send_queue import SendQueue
 from helpers.sync.survey import Departure, Survey, Surveyor
 from helpers.sync.withdrawals import (
@@ -411,12 +410,15 @@ class DestinationSync:
             return None
         return EventRecord(uuid, listed.timestamp, listed.published, listed.organisation, listed.listing, todo=True)
 
-    def take(self, step: Step, plan: Plan) -> None:
-        """Take a step of an event that is in the ledger, with what is to be sent of it in its queue."""
-        self.report.tell(step.decided.told)
+    def take(self, told: Told, plan: Plan) -> None:
+        """Take what was decided on some of an event, which is in the ledger, and what is to be sent in its queue."""
+        self.report.tell(told)
         self.context.queue.send(plan, in_line=True)
-        if step.ends:
-            self._end(step.group.uuid)
+
+    def end(self, uuid: str) -> None:
+        """Take note that all of an event is decided; whether it is settled is known when Microsoft has answered."""
+        self._decided.add(uuid)
+        self.context.unheard.discard(uuid)
 
     def close(self, event: EventSync, leaving: Leaving) -> None:
         """Let go of what an event no longer wants, that was read to its end, if that may leave, and remember it.
@@ -429,12 +431,8 @@ class DestinationSync:
             context.take_back(event.uuid, leaving.sources, leaving.reasons, **kept)
         context.ledger.keep(events=[event.record(context.full_run)])
         if self.absence_counts:
-            self._end(event.uuid)
+            self._decided.add(event.uuid)
         context.unheard.discard(event.uuid)
-
-    def _end(self, uuid: str) -> None:
-        self._decided.add(uuid)
-        self.context.unheard.discard(uuid)
 
     def stumble(self, uuid: str, error: Exception) -> None:
         """Leave an event where it is: a fault of ours costs the event that it stumbles over, not the run."""

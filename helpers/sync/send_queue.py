@@ -34,8 +34,9 @@ class SendQueue:
         if self.shared:
             self.send_at_the_end(plan)
         else:
-            self.unsent -= _ids(plan)
-            self._at_the_end -= _ids(plan)
+            if self.unsent or self._at_the_end:
+                self.unsent -= _ids(plan)
+                self._at_the_end -= _ids(plan)
             self._enqueue(plan, in_line=in_line)
 
     def send_at_the_end(self, plan: Plan) -> None:

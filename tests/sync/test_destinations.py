@@ -23,8 +23,7 @@ from helpers.microsoft.request_manager import RequestManager
 from helpers.process import Part
 from helpers.settings import load
 from helpers.sync import delivery
-from helpers.sync.destination import RunOptions
-from helpers.sync.event_sync import EventSync
+from helpers.sync.destination import DestinationSync, RunOptions
 from helpers.sync.report import problems_of
 from helpers.sync.run import make_state_dir, opened, run
 from sandbox.azure.app import AzureState
@@ -332,14 +331,14 @@ def test_a_destination_that_another_run_holds_drops_out(make_site):
 
 def test_a_fault_of_ours_at_one_destination_costs_no_other(make_site, monkeypatch):
     site = make_site(FakeTime(START))
-    take = EventSync.take
+    open_ = DestinationSync.open
 
-    def stumbling(event_sync, converted, part):
-        if event_sync.context.report.name == "site3":
+    def stumbling(sync, uuid):
+        if sync.report.name == "site3":
             raise ZeroDivisionError
-        take(event_sync, converted, part)
+        return open_(sync, uuid)
 
-    monkeypatch.setattr(EventSync, "take", stumbling)
+    monkeypatch.setattr(DestinationSync, "open", stumbling)
     report = site.run()
     assert report.exit_code == 1
     assert of(report, "site3").faults[0].startswith(misp_event(1)["uuid"])

@@ -329,7 +329,7 @@ def test_an_event_that_we_stumble_over_costs_only_itself(site, monkeypatch):
     assert report.faults[0].startswith(misp_event(2)["uuid"])
 
 
-@pytest.mark.parametrize("step", ["open", "compare", "take", "finish"])
+@pytest.mark.parametrize("step", ["open", "compare", "take", "leaving"])
 def test_a_fault_in_any_step_of_an_event_costs_only_that_event(site, monkeypatch, step):
     load(site, events=3)
     where, name = (destination.DestinationSync, "open") if step == "open" else (destination.EventSync, step)

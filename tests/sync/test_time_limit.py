@@ -4,7 +4,7 @@ import pytest
 
 from helpers.indicators import CHUNK
 from helpers.microsoft.batch import OutcomeState
-from helpers.sync.event_sync import EventSync
+from helpers.sync.events.event_sync import EventSync
 from helpers.sync.report import problems_of
 from sandbox.faults import Fault
 from tests.support import hosts, misp_event

@@ -5,27 +5,25 @@ Intent comes before action: nothing is handed to an upload before the transactio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import cached_property
 
 from helpers.errors import LedgerRefusal
 from helpers.indicators import CHUNK
-from helpers.ledger import EventRecord, Ledger, Together, Writing
+from helpers.ledger import EventRecord, Ledger, ObjectRecord, Together, Writing
+from helpers.sync.destination import DestinationSync
 from helpers.sync.events.group import Group
 from helpers.sync.events.known import KnownEvents
-from helpers.sync.events.step import Found, Step, decide
+from helpers.sync.events.step import Found, LedgerView, Step, decide
 from helpers.sync.ownership import Claim
 from helpers.sync.plan import Plan
-
-if TYPE_CHECKING:
-    from helpers.sync.destination import DestinationSync
 
 # So many events in which nothing is new are one transaction as well.
 MOST_STEPS = 200
 
-Guard = Callable[[Group, Sequence["DestinationSync"]], AbstractContextManager[None]]
+Guard = Callable[[Group, Sequence[DestinationSync]], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,21 @@ class Planned:
     members: Sequence[DestinationSync]
     claim: Claim
     plan: Plan
+
+    @cached_property
+    def kept(self) -> list[ObjectRecord]:
+        """The objects that are to be written down."""
+        return self.plan.kept
+
+    @cached_property
+    def forgotten(self) -> list[str]:
+        """The ids of the objects that go."""
+        return [record.id for record in self.plan.forget]
+
+    @cached_property
+    def due(self) -> list[str]:
+        """The ids of the objects that go out now; what events share goes out at the end of the run."""
+        return [] if self.step.group.event.wishes.objects.shared else [record.id for record in self.plan.send]
 
     @property
     def still_members(self) -> list[DestinationSync]:
@@ -90,9 +103,9 @@ class Draft:
     def _plan_together(self, steps: Sequence[Step]) -> tuple[list[Planned], Sequence[Step]]:
         """Plan steps by one look into the ledgers; return also those that need another one, after these are kept."""
         planned: list[Planned] = []
-        look_up = self._look_up(steps)
+        views = self._look_up(steps)
         for number, step in enumerate(steps):
-            of_step = list(self._plan(step, look_up, first=not number))
+            of_step = list(self._plan(step, views, first=not number))
             if None in of_step:
                 return planned, steps[number:]
             planned += filter(None, of_step)
@@ -100,21 +113,21 @@ class Draft:
                 return planned, steps[number + 1 :]
         return planned, []
 
-    def _look_up(self, steps: Iterable[Step]) -> Callable[[Step, Ledger], Found]:
+    def _look_up(self, steps: Iterable[Step]) -> Mapping[Ledger, LedgerView]:
         """Ask what the ledgers have of the objects that steps want."""
         keys = {key for step in steps for key in step.keys}
         if not keys:
-            return lambda _step, _ledger: Found()
+            return {}
         sources, objects = self.together.sources(keys), self.together.objects(keys)
         taken = self.together.known_ids({id_ for step in steps for id_ in step.first_ids})
-        return lambda step, ledger: Found.of(step, sources[ledger], objects[ledger], taken[ledger])
+        return {ledger: LedgerView(sources[ledger], objects[ledger], taken[ledger]) for ledger in taken}
 
-    def _plan(self, step: Step, look_up: Callable[[Step, Ledger], Found], *, first: bool) -> Iterator[Planned | None]:
+    def _plan(self, step: Step, views: Mapping[Ledger, LedgerView], *, first: bool) -> Iterator[Planned | None]:
         """Plan a step at each destination, once for those whose ledgers have the same of it.
 
         None: ids have to be looked up for it, which only the ``first`` step may do, since nothing waits before it.
         """
-        for found, members in _alike(step, look_up):
+        for found, members in _alike(step, views):
             with self.guard(step.group, members):
                 decided = decide(step, found)
                 if decided:
@@ -133,7 +146,9 @@ class Draft:
         for one in planned:
             for member in one.still_members:
                 with self.guard(one.step.group, [member]):
-                    member.take(one.step, one.plan)
+                    member.take(one.step.decided.told, one.plan)
+                    if one.step.ends:
+                        member.end(one.step.group.uuid)
 
     def _hear_again(self, planned: Sequence[Planned]) -> None:
         for one in planned:
@@ -150,12 +165,14 @@ class Draft:
                 self._keep([one])
 
 
-def _alike(step: Step, look_up: Callable[[Step, Ledger], Found]) -> list[tuple[Found, list[DestinationSync]]]:
+def _alike(step: Step, views: Mapping[Ledger, LedgerView]) -> list[tuple[Found, list[DestinationSync]]]:
     """Return what ledgers have of a step, each with the destinations of which that holds."""
-    alike: dict[Found, list[DestinationSync]] = {}
+    if not step.keys:
+        return [(Found(), step.group.members)]
+    alike: dict[Hashable, list[DestinationSync]] = {}
     for member in step.group.members:
-        alike.setdefault(look_up(step, member.destination.ledger), []).append(member)
-    return list(alike.items())
+        alike.setdefault(views[member.destination.ledger].same_for(step), []).append(member)
+    return [(views[members[0].destination.ledger].found(step), members) for members in alike.values()]
 
 
 def _by_themselves(step: Step, found: Found, members: Iterable[DestinationSync]) -> Iterator[Planned]:
@@ -179,9 +196,9 @@ def _writings(planned: Iterable[Planned]) -> list[Writing]:
             writing = writings.setdefault(ledger, Writing(ledger))
             writing.attributes += decided.rows.values()
             writing.sources += one.claim.sources
-            writing.objects += one.plan.kept
-            writing.no_objects += [record.id for record in one.plan.forget]
-            writing.due += [record.id for record in one.plan.send] if not member.context.queue.shared else []
+            writing.objects += one.kept
+            writing.no_objects += one.forgotten
+            writing.due += one.due
             if ledger in one.step.records:
                 events.setdefault(ledger, {})[uuid] = one.step.records[ledger]
     for ledger, writing in writings.items():

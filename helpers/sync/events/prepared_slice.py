@@ -61,8 +61,6 @@ def fingerprint(header: EventHeader, attribute: PreparedAttribute, settings: str
     return said.hexdigest()
 
 
-
-
 def members(items: Iterable[Item]) -> list[PreparedAttribute]:
     """Return attributes, those of objects among them."""
     attributes: list[PreparedAttribute] = []

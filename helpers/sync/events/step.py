@@ -1,8 +1,8 @@
-"""A step of an event on its way into ledgers: what was decided on some of its attributes, and what that comes to. Pure."""
+"""A step of an event on its way into ledgers: some of its attributes, and what becomes of their objects. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -46,27 +46,36 @@ class Step:
 class Found:
     """What a ledger has of the objects that a step wants: their sources, every life, and which first ids it knows."""
 
-    sources: tuple[Source, ...] = ()
-    objects: tuple[ObjectRecord, ...] = ()
-    taken: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(
-        cls,
-        step: Step,
-        sources: Mapping[str, Sequence[Source]],
-        objects: Mapping[str, Sequence[ObjectRecord]],
-        taken: frozenset[str],
-    ) -> Found:
-        """Pick what a step is about."""
-        if not (sources or objects or taken):
-            return _NOTHING
-        of_keys = tuple(source for key in step.keys for source in sources.get(key, ()))
-        lives = tuple(record for key in step.keys for record in objects.get(key, ()))
-        return cls(of_keys, lives, taken & step.first_ids)
+    sources: Sequence[Source] = ()
+    objects: Sequence[ObjectRecord] = ()
+    taken: AbstractSet[str] = frozenset()
 
 
-_NOTHING = Found()
+@dataclass(frozen=True)
+class LedgerView:
+    """What one ledger has of the objects of several steps: their sources and lives by key, and which ids it knows.
+
+    Ledgers that have the same are given the same objects, so that they are compared by these.
+    """
+
+    sources: Mapping[str, Sequence[Source]]
+    objects: Mapping[str, Sequence[ObjectRecord]]
+    taken: AbstractSet[str]
+
+    def same_for(self, step: Step) -> Hashable:
+        """Return what is the same for ledgers that have the same of a step."""
+        if not (self.sources or self.objects or self.taken):
+            return None
+        of_keys = [id(of_key) for key in step.keys for of_key in (self.sources.get(key), self.objects.get(key))]
+        return tuple(of_keys), frozenset(self.taken & step.first_ids)
+
+    def found(self, step: Step) -> Found:
+        """Return what the ledger has of a step."""
+        return Found(
+            [source for key in step.keys for source in self.sources.get(key, ())],
+            [record for key in step.keys for record in self.objects.get(key, ())],
+            self.taken & step.first_ids,
+        )
 
 
 def decide(step: Step, found: Found) -> tuple[Claim, Plan] | None:
@@ -79,7 +88,5 @@ def decide(step: Step, found: Found) -> tuple[Claim, Plan] | None:
     if any(life.id not in step.first_ids for life in begun.values()):
         return None
     in_window = event.listed is not None
-    plan = decide_objects(
-        desired, {}, found.objects, found.taken, wishes.policy, in_window=in_window, event=event.uuid
-    )
+    plan = decide_objects(desired, {}, found.objects, found.taken, wishes.policy, in_window=in_window, event=event.uuid)
     return claim, plan

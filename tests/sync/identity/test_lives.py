@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from constants import WithdrawalReason
 from helpers.indicators import ConversionRules
 from helpers.ledger import Ledger, RetryPolicy
-from helpers.sync import VALUE_NAMESPACE, DesiredObject, ObjectPlanner, attribute_key
+from helpers.sync import VALUE_NAMESPACE, DesiredObject, ObjectPlanner, ObjectWishes, attribute_key
 from helpers.sync.plan import Cause
 from tests.support import indicator, misp_event
 from tests.support.examples import examples
@@ -118,7 +118,7 @@ def test_lives_of_a_shared_value_are_not_taken_either(make_site):
     site = make_site(DEDUPLICATE="attribute")
     site.misp.load([stranger(2, [later_uuid(VALUE_NAMESPACE, life) for life in (2, 3)])])
     site.run()
-    planner = ObjectPlanner(ConversionRules.of(site.settings), opened_ledger(site), RetryPolicy(NOW), shared=True)
+    planner = planner_of(site.settings, opened_ledger(site), shared=True)
     first = f"indicator--{uuid5(VALUE_NAMESPACE, PATTERN)}"
     wanted = DesiredObject("value/1", {**indicator(1), "pattern": PATTERN}, VALUE_NAMESPACE, first, DAY)
     lives = [begin(planner, wanted) for _ in range(3)]
@@ -129,6 +129,10 @@ def test_lives_of_a_shared_value_are_not_taken_either(make_site):
 def opened_ledger(site):
     settings = site.settings
     return Ledger(settings.ledger_url, settings.workspace_key, settings.sourcesystem)
+
+
+def planner_of(settings, ledger, *, shared):
+    return ObjectPlanner(ObjectWishes(ConversionRules.of(settings), RetryPolicy(NOW), shared), ledger)
 
 
 def begin(planner, wanted):
@@ -153,7 +157,7 @@ def settle(ledger, records):
 
 def test_many_lives_that_are_taken_cost_few_questions(make_site, monkeypatch):
     site = make_site()
-    planner = ObjectPlanner(ConversionRules.of(site.settings), opened_ledger(site), RetryPolicy(NOW), shared=False)
+    planner = planner_of(site.settings, opened_ledger(site), shared=False)
     taken = {f"indicator--{later_uuid(OWNER, life)}" for life in range(2, 500)} | {f"indicator--{OWNER}"}
     questions = []
 
@@ -196,7 +200,7 @@ def wanted_of(attribute, pattern):
 @hypothesis_settings(max_examples=examples(300))
 def test_no_two_keys_ever_share_an_id_and_nobody_leaves_because_of_a_stranger(make_settings, wishes):
     ledger = Ledger("sqlite://", "workspace", "MISP")
-    planner = ObjectPlanner(ConversionRules.of(make_settings()), ledger, RetryPolicy(NOW), shared=False)
+    planner = planner_of(make_settings(), ledger, shared=False)
     keys_of_id, before = defaultdict(set), set()
     for wish in wishes:
         desired = {wanted.key: wanted for wanted in (wanted_of(*one) for one in sorted(wish))}
