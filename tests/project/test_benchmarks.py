@@ -28,6 +28,7 @@ from benchmarks import (
     transfer,
     unchanged,
     upgrade,
+    where,
 )
 from benchmarks.sandboxed import attribute, events
 from helpers.indicators import ConversionRules, convert_event
@@ -291,6 +292,17 @@ def test_side_by_side_more_arrives_here_and_nothing_is_sent_again():
     assert plain["matchable"] < 20
     assert (plain["times"], plain_again["times_processor"]) == (1, 1)
     assert ours["times_processor"] == round(plain["processor_seconds"] / ours["processor_seconds"], 2)
+
+
+def test_a_sample_counts_for_the_innermost_of_our_packages():
+    """What others do counts for who called them, and an import for itself."""
+    stacks = [
+        "main (script.py:61);run (helpers/sync/run.py:1);keep (helpers/ledger/store.py:5);do (sqlalchemy/x.py:9) 6",
+        "main (script.py:61);run (helpers/sync/run.py:1) 1",
+        "main (script.py:61);run (helpers/sync/run.py:1);_load (<frozen importlib._bootstrap>:7);exec (msal.py:1) 2",
+        "run (threading.py:3) 1",
+    ]
+    assert where.shares(stacks) == {"ledger": 60.0, "imports": 20.0, "sync": 10.0, "others": 10.0}
 
 
 def test_commands_are_started():
