@@ -2,12 +2,14 @@
 
     python -m benchmarks.throughput
     python -m benchmarks.throughput --principals 1 --indicators 1000
+    python -m benchmarks.throughput --workers 2
 
 A first run of the same events to each destination. The sandbox's MISP and Azure are processes of their own, and Azure
 refuses what is above a principal's limit, as the real one does. ``of_limit`` is of what a destination may send in its
 full minutes, ``at_30_s`` its progress after half a minute beside the median's, ``held_by`` what kept it from more: the
 limit, or a full machine, which is one with nearly no idle time, or a run that keeps a processor busy all the time, as
-one process of Python can. The processors' time is that of the full minutes.
+one process of Python can. The processors' time is that of the full minutes. With several workers each is a process that
+takes a part of the destinations, with a ledger of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -44,6 +46,7 @@ AT_THE_LIMIT, BUSY = 0.95, 0.9
 OF_A_DESTINATION = ("of_limit", "at_30_s", "refused", "held_by")
 OF_THE_RUN = (
     "whole_seconds",
+    "processor_seconds",
     "peak_mb",
     "run",
     "misp",
@@ -129,28 +132,38 @@ def beside(serve: Any, *arguments: Any) -> Iterator[tuple[Connection, psutil.Pro
         process.kill()
 
 
-def measure(customers: Sequence[Customer], limit: int, indicators: int) -> tuple[Measured, dict[str, Measured]]:
-    """Run once; return what that took, and how each destination fared."""
+def measure(
+    customers: Sequence[Customer], limit: int, indicators: int, workers: int = 1
+) -> tuple[Measured, dict[str, Measured]]:
+    """Run once, in so many processes; return what that took, and how each destination fared."""
     with (
         TemporaryDirectory() as folder,
         beside(serve_misp, indicators) as (misp, misp_process),
         beside(serve_azure, customers, limit) as (azure, azure_process),
     ):
-        environ = site(Path(folder), misp.recv(), azure.recv(), customers, limit)
+        served = (misp.recv(), azure.recv())
+        runs = [(part, site(Path(folder) / part, *served, customers, limit)) for part in parts(workers)]
         began = time.monotonic()
-        peak, samples = watched(environ, misp_process, azure_process)
+        peak, samples = watched(runs, misp_process, azure_process)
         whole = {"whole_seconds": round(time.monotonic() - began, 1), "peak_mb": round(peak / 1e6, 1)}
         misp.send("end")
         azure.send("end")
         uploads = azure.recv()
+    whole["processor_seconds"] = round(samples[-1].run, 1)
     principals = len({customer.client for customer in customers})
     return judged(uploads, samples, customers, limit * principals / len(customers), whole)
+
+
+def parts(workers: int) -> list[str]:
+    """Return the parts that so many workers take, as ``--part`` has them."""
+    return [f"{number}/{workers}" for number in range(1, workers + 1)]
 
 
 def site(
     state: Path, misp: Sequence[str], azure: Sequence[str], customers: Sequence[Customer], limit: int
 ) -> dict[str, str]:
     """Return the settings of a site with these destinations, as environment variables."""
+    state.mkdir(parents=True)
     (state / "config.py").touch()
     tenants = [
         {
@@ -175,21 +188,29 @@ def site(
     return {f"MISP2SENTINEL_{name}": value for name, value in values.items()}
 
 
-def watched(environ: Mapping[str, str], misp: psutil.Process, azure: psutil.Process) -> tuple[int, list[Sample]]:
-    """Run, and return the most memory that it had, in bytes, with samples of everybody's processor time."""
-    command = [sys.executable, str(ROOT / "script.py"), "--json"]
+def watched(
+    runs: Sequence[tuple[str, Mapping[str, str]]], misp: psutil.Process, azure: psutil.Process
+) -> tuple[int, list[Sample]]:
+    """Run each part, and return the most memory that all had, in bytes, with samples of everybody's processor time."""
+    command = [sys.executable, str(ROOT / "script.py"), "--json", "--part"]
     samples, peak = [], 0
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **environ}) as process:  # noqa: S603
-        run = psutil.Process(process.pid)
-        while process.poll() is None:
-            try:
-                peak = max(peak, run.memory_full_info().pss)
-                samples.append(Sample(time.time(), *map(_used, (run, misp, azure)), psutil.cpu_times().idle))
-                process.wait(SAMPLE_SECONDS)
-            except (psutil.Error, subprocess.TimeoutExpired):
-                continue
-    if process.returncode:
-        raise SystemExit(f"the run ended with {process.returncode}")
+    with ExitStack() as stack:
+        started = [
+            stack.enter_context(
+                psutil.Popen([*command, part], stdout=subprocess.DEVNULL, env={**os.environ, **environ})
+            )
+            for part, environ in runs
+        ]
+        used = dict.fromkeys(started, 0.0)
+        while running := [process for process in started if process.poll() is None]:
+            with suppress(psutil.Error):
+                used |= {process: _used(process) for process in running}
+                peak = max(peak, sum(process.memory_full_info().pss for process in running))
+            own = (sum(used.values()), _used(misp), _used(azure), psutil.cpu_times().idle)
+            samples.append(Sample(time.time(), *own))
+            time.sleep(SAMPLE_SECONDS)
+    if any(process.returncode for process in started):
+        raise SystemExit(f"the runs ended with {[process.returncode for process in started]}")
     return peak, samples
 
 
@@ -255,9 +276,10 @@ def main() -> None:
     command_line.add_argument("--principals", type=int, default=20)
     command_line.add_argument("--limit", type=int, default=100, help="requests a minute, of each principal")
     command_line.add_argument("--indicators", type=int, default=20_000, help="of each destination")
+    command_line.add_argument("--workers", type=int, default=1)
     options = command_line.parse_args()
     customers = [Customer.of(number, options.principals) for number in range(options.destinations)]
-    run, destinations = measure(customers, options.limit, options.indicators)
+    run, destinations = measure(customers, options.limit, options.indicators, options.workers)
     show({"all": run}, None, OF_THE_RUN)
     for name, column in destinations.items():
         print(f"{name:<8}" + "".join(f"{word.replace('_', ' '):>12} {column[word]}" for word in OF_A_DESTINATION))
