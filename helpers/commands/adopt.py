@@ -25,8 +25,10 @@ from helpers.indicators import (
     ConversionRules,
     Indicator,
     PreparedAttribute,
+    Tags,
     Value,
     from_text,
+    read_tags,
     seconds,
     stix_time,
     stix_uuid,
@@ -321,7 +323,7 @@ def life_of(indicator: Indicator, attribute: UUID | None) -> int | None:
 
 def _prepared(raw: dict[str, Any]) -> PreparedAttribute:
     value = Value(text_of(raw.get("type")), (text_of(raw.get("value")),))
-    return PreparedAttribute(str(raw["uuid"]).lower(), raw, value)
+    return PreparedAttribute(str(raw["uuid"]).lower(), raw, value, Tags(read_tags(raw.get("Tag"))))
 
 
 def _attribute_record(event: str, attribute: PreparedAttribute) -> AttributeRecord:

@@ -25,7 +25,7 @@ from helpers.indicators.request_event import (
 from helpers.indicators.request_graph import external_id, ti_indicator
 from helpers.indicators.request_indicator import Indicator
 from helpers.indicators.rules import ConversionRules
-from helpers.indicators.tags import read_tags, tlp_level
+from helpers.indicators.tags import Tag, Tags, read_tags, tlp_level
 from helpers.indicators.values import IpNetwork, Unsendable, Value, network_in, normalise, plain, punycode
 
 __all__ = [
@@ -47,6 +47,8 @@ __all__ = [
     "PreparedObject",
     "RequestObjectEvent",
     "Skipped",
+    "Tag",
+    "Tags",
     "Unsendable",
     "Value",
     "apply_filters",

@@ -82,6 +82,11 @@ class ChunkConverter:
     items: Sequence[Item]
     result: ConversionResult = field(default_factory=ConversionResult)
 
+    def __post_init__(self) -> None:
+        """Take what the indicators of all of them have in common from the event."""
+        event = self.event
+        self._request = RequestObjectIndicator(event.header, event.rules, event.now)
+
     def convert(self, reports: Json) -> ConversionResult:
         """Make an indicator of each observable that misp-stix finds in them; it is shown the event's reports too."""
         from_misp_stix = through_misp_stix(self.items, reports)
@@ -162,12 +167,9 @@ class ChunkConverter:
         return attribute.skipped(self.event.header, reason.reason, reason.words)
 
     def _indicator(self, attribute: PreparedAttribute, stix: Json, observable: Observable, new_id: str) -> Indicator:
-        event = self.event
-        if stix["type"] not in event.rules.accepted_stix_types:
+        if stix["type"] not in self.event.rules.accepted_stix_types:
             raise Unsendable(Skip.STIX_TYPE_NOT_ACCEPTED)
-        return RequestObjectIndicator(
-            new_id, attribute, event.header, event.rules, event.now, stix, observable
-        ).as_json()
+        return self._request.as_json(new_id, attribute, stix, observable)
 
 
 def through_misp_stix(items: Sequence[Item], reports: Json) -> MispStixResult:

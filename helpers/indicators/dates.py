@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from dateutil import parser as date_parser
@@ -21,8 +22,12 @@ if TYPE_CHECKING:  # the rules know the formats, which know this module: what is
 DAY = 86_400  # seconds
 # Nothing was seen on the first day of Unix time, in any zone: a tool wrote 0.
 _FIRST_SEEN = datetime(1970, 1, 2, tzinfo=UTC)
+# The moments of an event's attributes repeat; so many are written and read without working them out again.
+_REMEMBERED = 1024
+_LONGEST_REMEMBERED = 40
 
 
+@lru_cache(_REMEMBERED)
 def stix_time(moment: datetime) -> str:
     """Return a moment as STIX writes it: UTC, three decimals, Z (STIX 2.1, section 3.2)."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
@@ -48,11 +53,19 @@ def from_timestamp(value: object) -> datetime | None:
 
 def from_text(value: object) -> datetime | None:
     """Read a MISP date such as last_seen; without a zone it is UTC. None when it is not one."""
+    text = str(value)
+    return _remembered(text) if len(text) <= _LONGEST_REMEMBERED else _moment(text)
+
+
+def _moment(text: str) -> datetime | None:
     try:
-        moment = date_parser.isoparse(str(value))
+        moment = date_parser.isoparse(text)
         return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
-        return from_timestamp(value)
+        return from_timestamp(text)
+
+
+_remembered = lru_cache(_REMEMBERED)(_moment)
 
 
 def begin_of(raw: Json, event_created: datetime | None, now: datetime) -> datetime:

@@ -22,7 +22,7 @@ from helpers.indicators.request_event import (
     Skipped,
     excerpt,
 )
-from helpers.indicators.tags import Tag
+from helpers.indicators.tags import Tag, Tags
 from helpers.indicators.values import Unsendable
 from helpers.settings import AttributeFilters, NamePatterns
 
@@ -136,7 +136,7 @@ class _Examination:
         return ", ".join(sorted(score.model for score in scores))
 
     @cached_property
-    def _own(self) -> list[Tag]:
+    def _own(self) -> Tags:
         return self.attribute.tags
 
     def _first_tag(self, names: NamePatterns) -> str:

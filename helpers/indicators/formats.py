@@ -94,19 +94,18 @@ class TiIndicators:
     ) -> ConversionResult:
         """Make a tiIndicator of each attribute."""
         header = prepared.header
+        request = RequestObjectGraph(header, prepared.rules, prepared.now)
         result = ConversionResult(len(items))
         for attribute in items:
             if isinstance(attribute, PreparedObject):
                 raise TypeError("an object was not taken apart")
-            indicator = RequestObjectGraph(
-                f"indicator--{attribute.uuid}", attribute, header, prepared.rules, prepared.now
-            )
             try:
-                result.indicators.append(indicator.as_json())
+                indicator, left_out = request.as_json(attribute)
             except Unsendable as reason:
                 result.skipped.append(attribute.skipped(header, reason.reason, reason.words))
             else:
-                result.left_out += [attribute.skipped(header, half.reason, half.words) for half in indicator.left_out]
+                result.indicators.append(indicator)
+                result.left_out += [attribute.skipped(header, half.reason, half.words) for half in left_out]
         return result
 
     def shown(self, indicator: Indicator) -> Mapping[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from uuid import UUID
 
 from constants import LONGEST_NAME
 from helpers.indicators.values import storable
@@ -12,6 +12,8 @@ from helpers.text import shorten
 
 # An event, or a part of one, in MISP's REST form.
 Json = Mapping[str, Any]
+# Of a version and of the variant that has versions (RFC 9562, sections 4.1 and 4.2).
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-9a-f][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 def is_true(value: object) -> bool:
@@ -21,9 +23,9 @@ def is_true(value: object) -> bool:
 
 def text_of(value: object) -> str:
     """Return a MISP field as text that can be stored anywhere; nothing when it is no text or number."""
-    if not isinstance(value, str | int | float) or isinstance(value, bool):
-        return ""
-    return storable(str(value)).strip()
+    if isinstance(value, str):
+        return storable(value).strip()
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
 
 
 def name_of(value: object) -> str:
@@ -34,11 +36,7 @@ def name_of(value: object) -> str:
 def stix_uuid(value: object) -> str:
     """Return a UUID in lower case, or nothing when it is malformed or has no version (the nil UUID)."""
     text = value.strip().lower() if isinstance(value, str) else ""
-    try:
-        parsed = UUID(text)
-    except ValueError:
-        return ""
-    return text if str(parsed) == text and parsed.version else ""
+    return text if _UUID.fullmatch(text) else ""
 
 
 def dicts(value: object) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ another way; all others, and all objects, go through misp-stix itself.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,6 +34,15 @@ EXAMPLES: Mapping[str, str] = {
     "email-src": "someone@example.org",
     "email-dst": "someone@example.org",
     "filename": "example.exe",
+}
+# What PyMISP takes as it is, of plain values of these types, so that it need not be asked. Addresses are canonical.
+_EMAIL = re.compile(r"[^A-Z\[(@]+@[^A-Z\[(@.]+\.[^A-Z\[(]+")
+TAKEN: Mapping[str, re.Pattern[str]] = {
+    **{kind: re.compile(f"[0-9a-f]{{{digits}}}") for kind, digits in _DIGITS.items()},
+    **dict.fromkeys(("domain", "hostname"), re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.[a-z0-9-]{2,}")),
+    **dict.fromkeys(("email", "email-src", "email-dst"), _EMAIL),
+    **dict.fromkeys(("filename", "ip-src", "ip-dst"), re.compile(".+")),
+    "url": re.compile(r"(?:https?|ftp)://[^\[(]+"),
 }
 # misp-stix wants the attribute that it is shown to have a UUID.
 _UUID = "00000000-0000-4000-8000-000000000001"
@@ -73,8 +81,9 @@ class PatternTemplate:
 
 def from_template(uuid: str, value: Value) -> FilledTemplate | None:
     """Return what misp-stix would make of a plain value; None for all that has to go through misp-stix itself."""
-    examples = tuple(_example(kind, part) for kind, part in value.typed_parts)
-    if "" in examples or not _is_taken(value.type, value.text):
+    typed_parts = value.typed_parts
+    examples = tuple([_example(kind, part) for kind, part in typed_parts])
+    if "" in examples or not (all(_is_surely_taken(*part) for part in typed_parts) or _is_taken(value)):
         return None
     template = template_of(value.type, examples)
     return template.filled(uuid, value.parts) if template else None
@@ -85,12 +94,16 @@ def _example(kind: str, part: str) -> str:
     if not _PLAIN.fullmatch(part):
         return ""
     if kind in ("ip-src", "ip-dst"):
-        network = ipaddress.ip_network(part)
-        return ADDRESSES[(network.version == 6) * 2 + ("/" in part)]
+        return ADDRESSES[(":" in part) * 2 + ("/" in part)]
     return EXAMPLES.get(kind, "")
 
 
-def _is_taken(kind: str, text: str) -> bool:
+def _is_surely_taken(kind: str, part: str) -> bool:
+    return kind in TAKEN and TAKEN[kind].fullmatch(part) is not None
+
+
+def _is_taken(value: Value) -> bool:
+    kind, text = value.type, value.text
     return misp_stix.as_rewritten(kind, text) == text and not misp_stix.refusal(kind, text)
 
 

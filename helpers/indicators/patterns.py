@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _PLAIN_STEP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -36,8 +36,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Observable:
+class Observable(NamedTuple):
     """One comparison: ``path`` as STIX writes it (``file:hashes.'SHA-256'``), ``value`` unescaped."""
 
     path: str

@@ -9,15 +9,15 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from constants import LONGEST_INFO, LONGEST_VALUES, MOST_LABELS, RULE_LANGUAGES, Skip
 from helpers.indicators.dates import begin_of, end_of, from_timestamp
 from helpers.indicators.misp_fields import Json, dicts, is_true, name_of, stix_uuid, text_of
-from helpers.indicators.tags import Tag, Tags, read_tags
+from helpers.indicators.tags import Tags, TagSets, read_tags
 from helpers.indicators.values import Unsendable, Value, is_digest, normalise
 from helpers.text import printable, shorten
 
@@ -101,16 +101,17 @@ class EventHeader:
         return self.uuid or excerpt(self.id) or "without a UUID"
 
 
-@dataclass(frozen=True)
-class PreparedAttribute:
+class PreparedAttribute(NamedTuple):
     """An attribute that is to be sent: its own JSON, its UUID in lower case, and its value as Sentinel compares it.
 
-    ``hashes`` of a file's name are the attributes that will carry it in their descriptions, if they are sent.
+    ``tags`` are its own. ``hashes`` of a file's name are the attributes that will carry it in their descriptions, if
+    they are sent.
     """
 
     uuid: str
     raw: Json
     value: Value
+    tags: Tags
     object_name: str = ""
     file_name: str = ""
     hashes: tuple[str, ...] = ()
@@ -127,11 +128,6 @@ class PreparedAttribute:
             "timestamp": str(int(timestamp.timestamp())) if timestamp else "1",
             "object_relation": name_of(self.raw.get("object_relation")) or self.value.type,
         }
-
-    @property
-    def tags(self) -> list[Tag]:
-        """The attribute's own tags."""
-        return read_tags(self.raw.get("Tag"))
 
     def skipped(self, event: EventHeader, reason: Skip, words: str = "") -> Skipped:
         """Say why this attribute, or a half of it, is not sent."""
@@ -177,6 +173,7 @@ class RequestObjectEvent:
     skipped: list[Skipped] = field(default_factory=list)
     left_out: list[Skipped] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
+    _tag_sets: TagSets = field(default_factory=TagSets)
 
     def __post_init__(self) -> None:
         """Prepare the whole event."""
@@ -230,7 +227,7 @@ class RequestObjectEvent:
         if not any(member.value.type == "filename" for member in members):
             return members
         hashes = tuple(member.uuid for member in members if self._is_good_hash(member))
-        return [replace(member, hashes=hashes) if member.value.type == "filename" else member for member in members]
+        return [member._replace(hashes=hashes) if member.value.type == "filename" else member for member in members]
 
     def _is_good_hash(self, attribute: PreparedAttribute) -> bool:
         if not is_digest(attribute.value.type, attribute.value.text):
@@ -257,6 +254,7 @@ class RequestObjectEvent:
                 uuid,
                 raw,
                 value,
+                self._tag_sets.read(raw.get("Tag")),
                 object_name=name_of(parent.get("name")),
                 file_name=value.file_name or (file_name if value.type in self.rules.hash_types else ""),
             )

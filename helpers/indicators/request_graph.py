@@ -1,4 +1,4 @@
-"""An attribute as a tiIndicator of the Graph API: what is recorded of it, and what is sent. Pure.
+"""Attributes as tiIndicators of the Graph API: what is recorded of it, and what is sent. Pure.
 
 Rules: Microsoft, the tiIndicator resource (beta). What is recorded has the names of a STIX indicator
 where it means the same, so that the plan treats both alike; ``graph`` holds the rest as Microsoft names it.
@@ -10,7 +10,6 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -38,64 +37,57 @@ _MALWARE = "malwareFamilyNames"  # no observable: it may be changed later, and i
 
 @dataclass(frozen=True)
 class RequestObjectGraph(RequestObject):
-    """One attribute as a tiIndicator."""
+    """The attributes of one event as tiIndicators."""
 
-    def as_json(self) -> Indicator:
-        """Return the indicator as it is recorded. Raises Unsendable when it must not be sent."""
-        fields = self._observables[0]
+    def as_json(self, attribute: PreparedAttribute) -> tuple[Indicator, list[Unsendable]]:
+        """Return an attribute's indicator as it is recorded, and the parts of the attribute that are not sent.
+
+        Raises Unsendable when it must not be sent.
+        """
+        fields, left_out = observables_of(attribute, self.rules)
         observables = {name: value for name, value in fields.items() if name != _MALWARE}
         if not observables:
             raise Unsendable(Skip.NO_OBSERVABLE)
-        for kind, part in self.attribute.value.typed_parts:
+        for kind, part in attribute.value.typed_parts:
             if words := misp_stix.refusal(kind, part):
                 raise Unsendable(Skip.BAD_VALUE, words)
-        own, inherited = self.attribute.tags, self.event.tags
-        threat = self._threat_type
+        own, inherited = attribute.tags, self.event.tags
+        threat = self._threat_type(own)
         tlp = tags.tlp_level(own, inherited, self.rules.default_tlp)
-        return {
+        indicator = {
             "type": "tiIndicator",
-            "id": self.id,
-            "created": stix_time(self.created),
+            "id": f"indicator--{attribute.uuid}",
+            "created": stix_time(self.created(attribute)),
             "modified": stix_time(self.now),
             "name": self.event.info,
-            "description": self.description,
+            "description": self.description(attribute),
             "indicator_types": [threat],
             "pattern": pattern_of({**observables, "threatType": threat}),
             "valid_until": stix_time(self.now + timedelta(days=self.rules.days_to_expire)),
             "confidence": tags.confidence(own, inherited, self.rules),
             "labels": _labels(own, inherited, self.rules),
-            "external_references": [self.reference],
+            "external_references": [self.reference(attribute)],
             "object_marking_refs": [TLP_MARKINGS[tlp]],
-            "graph": {**observables, **self._statements},
+            "graph": {**observables, **self._statements(attribute)},
         }
+        return indicator, left_out
 
-    @property
-    def left_out(self) -> list[Unsendable]:
-        """Parts of the attribute that are not sent while the rest is."""
-        return self._observables[1]
-
-    @cached_property
-    def _observables(self) -> tuple[Fields, list[Unsendable]]:
-        return observables_of(self.attribute, self.rules)
-
-    @property
-    def _threat_type(self) -> str:
+    def _threat_type(self, own: Sequence[Tag]) -> str:
         """The first that Microsoft knows: it takes one, and no other words."""
         default = self.rules.default_threat_type
-        types = tags.threat_types(self.attribute.tags, self.event.tags, default)
+        types = tags.threat_types(own, self.event.tags, default)
         return next((type_ for type_ in types if type_ in THREAT_TYPES), default)
 
-    @property
-    def _statements(self) -> Fields:
+    def _statements(self, attribute: PreparedAttribute) -> Fields:
         """What is said of the observable, and may be changed later; what is empty takes back what was said before."""
-        own, inherited = self.attribute.tags, self.event.tags
+        own, inherited = attribute.tags, self.event.tags
         phases = [phase["phase_name"] for phase in tags.kill_chain_phases(own, inherited)]
         kill_chain = [constants.GRAPH_KILL_CHAIN[phase] for phase in phases if phase in constants.GRAPH_KILL_CHAIN]
         return {
             "action": self.rules.ms_action,
             "activityGroupNames": list(self.event.threat_actors),
-            "description": shortened(text_of(self.attribute.raw.get("comment")) or self.event.info),
-            "diamondModel": _diamonds(own, None) or inherited.once(_diamonds, None) or "unknown",
+            "description": shortened(text_of(attribute.raw.get("comment")) or self.event.info),
+            "diamondModel": own.once(_diamonds, None) or inherited.once(_diamonds, None) or "unknown",
             "isActive": self.event.published,
             "killChain": list(dict.fromkeys(kill_chain)),
             "malwareFamilyNames": list(self.event.malware),

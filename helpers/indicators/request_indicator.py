@@ -1,10 +1,12 @@
-"""One observable of an attribute as it is uploaded: a STIX indicator with what MISP says of it. Pure."""
+"""The observables of attributes as they are uploaded: STIX indicators with what MISP says of them. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid5
 
 from constants import MISP_TEXT, TLP_MARKINGS
@@ -25,23 +27,21 @@ Indicator = dict[str, Any]
 
 @dataclass(frozen=True)
 class RequestObject:
-    """What an attribute becomes at Microsoft; ``now`` is the run's time."""
+    """What the attributes of one event become at Microsoft; ``now`` is the run's time.
 
-    id: str
-    attribute: PreparedAttribute
+    What is the same for all of them is made once.
+    """
+
     event: EventHeader
     rules: ConversionRules
     now: datetime
 
-    @property
-    def created(self) -> datetime:
+    def created(self, attribute: PreparedAttribute) -> datetime:
         """The attribute's timestamp, else the event's; never after the run's time."""
-        return begin_of(self.attribute.raw, self.event.created, self.now)
+        return begin_of(attribute.raw, self.event.created, self.now)
 
-    @property
-    def description(self) -> str:
+    def description(self, attribute: PreparedAttribute) -> str:
         """The comment, then what leads back to MISP; Log Analytics shows the first 1,000 characters."""
-        attribute = self.attribute
         lines = [
             shorten(text_of(attribute.raw.get("comment")), MISP_TEXT),
             f"File name: {attribute.file_name}" if attribute.file_name else "",
@@ -50,7 +50,16 @@ class RequestObject:
         ]
         return "\n".join(filter(None, lines))
 
-    @property
+    def reference(self, attribute: PreparedAttribute) -> dict[str, str]:
+        """The way back to MISP."""
+        return {
+            "source_name": "MISP",
+            "description": f"Attribute {attribute.uuid} of {self.event.info}",
+            "external_id": attribute.uuid,
+            **self._page,
+        }
+
+    @cached_property
     def _origin(self) -> str:
         """The event by name and number, and who made it when."""
         event = self.event
@@ -58,76 +67,89 @@ class RequestObject:
         author = " ".join(filter(None, [f"by {event.organisation}" if event.organisation else "", event.date]))
         return f"{event.info} - {number} {author}".strip()
 
-    @property
-    def reference(self) -> dict[str, str]:
-        """The way back to MISP."""
-        reference = {
-            "source_name": "MISP",
-            "description": f"Attribute {self.attribute.uuid} of {self.event.info}",
-            "external_id": self.attribute.uuid,
-        }
+    @cached_property
+    def _page(self) -> dict[str, str]:
+        """Where people see the event, if that is known."""
         page = self.event.uuid or (self.event.id if self.event.id.isdecimal() else "")
-        if self.rules.misp_domain and page:
-            reference["url"] = event_url(self.rules.misp_domain, page)
-        return reference
+        return {"url": event_url(self.rules.misp_domain, page)} if self.rules.misp_domain and page else {}
+
+
+class Said(NamedTuple):
+    """What tags and the category say of an attribute; ``more`` are the properties that not every indicator has."""
+
+    threat_types: list[str]
+    confidence: int
+    markings: list[str]
+    more: Json
 
 
 @dataclass(frozen=True)
 class RequestObjectIndicator(RequestObject):
-    """One observable of one attribute, enriched for the upload APIs; ``stix`` is what misp-stix made of it."""
+    """The observables of one event's attributes, enriched for the upload APIs."""
 
-    stix: Json
-    observable: Observable
+    _said: dict[tuple[int, int, str, str], tuple[Tags, object, Said]] = field(default_factory=dict)
 
-    @property
-    def valid_until(self) -> datetime:
-        """When the indicator expires. Raises Unsendable when no date can be given or it has passed."""
-        return end_of(self.attribute.raw, self.observable.path, self.created, self.rules, self.now)
+    def as_json(self, new_id: str, attribute: PreparedAttribute, stix: Json, observable: Observable) -> Indicator:
+        """Return the indicator of an observable as it is uploaded; ``stix`` is what misp-stix made of its attribute.
 
-    def as_json(self) -> Indicator:
-        """Return the indicator as it is uploaded. Raises Unsendable when it must not be."""
-        own, inherited = self.attribute.tags, self.event.tags
-        tlp = tags.tlp_level(own, inherited, self.rules.default_tlp)
-        indicator: Indicator = {
+        Raises Unsendable when it must not be sent.
+        """
+        begin = self.created(attribute)
+        created = stix_time(begin)
+        said = self._said_of(attribute, stix)
+        return {
             "type": "indicator",
             "spec_version": "2.1",
-            "id": self.id,
-            "created": stix_time(self.created),
+            "id": new_id,
+            "created": created,
             "modified": stix_time(self.now),
             "name": self.event.info,
-            "description": self.description,
-            "indicator_types": tags.threat_types(own, inherited, self.rules.default_threat_type),
-            "pattern": self.observable.pattern,
+            "description": self.description(attribute),
+            "indicator_types": said.threat_types,
+            "pattern": observable.pattern,
             "pattern_type": "stix",
             "pattern_version": "2.1",
-            "valid_from": stix_time(self.created),
-            "valid_until": stix_time(self.valid_until),
-            "confidence": tags.confidence(own, inherited, self.rules),
-            "external_references": [self.reference],
-            "object_marking_refs": [TLP_MARKINGS[tlp]],
+            "valid_from": created,
+            "valid_until": stix_time(end_of(attribute.raw, observable.path, begin, self.rules, self.now)),
+            "confidence": said.confidence,
+            "external_references": [self.reference(attribute)],
+            "object_marking_refs": said.markings,
+            **said.more,
         }
-        if labels := self._labels(own, inherited):  # STIX 2.1, section 2.9: no list is empty
-            indicator["labels"] = labels
-        if phases := self._category_phases() + tags.kill_chain_phases(own, inherited):
-            indicator["kill_chain_phases"] = phases
-        if self.event.organisation_uuid:
-            indicator["created_by_ref"] = f"identity--{self.event.organisation_uuid}"
-        return indicator
 
-    def _labels(self, attribute_tags: list[Tag], event_tags: Tags) -> list[str]:
-        """What misp-stix says of type and category, as the attribute has them, then the tags: the lists are for all."""
-        raw = self.attribute.raw
-        said = [Tag(f'misp:{key}="{text}"') for key in ("type", "category") if (text := text_of(raw.get(key)))]
-        return tags.labels([*said, *attribute_tags], self.rules, event_tags)
+    def _said_of(self, attribute: PreparedAttribute, stix: Json) -> Said:
+        """Return what is said of an attribute; that is worked out once for all that have the same said of them."""
+        phases = stix.get("kill_chain_phases", ())
+        kind, category = (text_of(attribute.raw.get(name)) for name in ("type", "category"))
+        key = (id(attribute.tags), id(phases), kind, category)
+        if key not in self._said:
+            said = self._say(attribute.tags, phases, kind, category)
+            self._said[key] = (attribute.tags, phases, said)  # which keeps the two, and so their ids
+        return self._said[key][2]
 
-    def _category_phases(self) -> list[dict[str, str]]:
-        """misp-stix's phases, with the attribute's own category for the one that its type would have."""
-        category = text_of(self.attribute.raw.get("category"))
-        phases = [dict(phase) for phase in self.stix.get("kill_chain_phases", [])]
-        return [
-            {**phase, "phase_name": category} if category and phase["kill_chain_name"] == "misp-category" else phase
-            for phase in phases
-        ]
+    def _say(self, own: Tags, phases: Sequence[Mapping[str, str]], kind: str, category: str) -> Said:
+        inherited, rules = self.event.tags, self.rules
+        # What misp-stix says of type and category, as the attribute has them, then the tags: the lists are for all.
+        shown = [Tag(f'misp:{name}="{text}"') for name, text in (("type", kind), ("category", category)) if text]
+        more = {
+            "labels": tags.labels([*shown, *own], rules, inherited),
+            "kill_chain_phases": _of_category(phases, category) + tags.kill_chain_phases(own, inherited),
+            "created_by_ref": f"identity--{self.event.organisation_uuid}" if self.event.organisation_uuid else "",
+        }
+        return Said(
+            threat_types=tags.threat_types(own, inherited, rules.default_threat_type),
+            confidence=tags.confidence(own, inherited, rules),
+            markings=[TLP_MARKINGS[tags.tlp_level(own, inherited, rules.default_tlp)]],
+            more={name: value for name, value in more.items() if value},  # STIX 2.1, section 2.9: no list is empty
+        )
+
+
+def _of_category(phases: Sequence[Mapping[str, str]], category: str) -> list[dict[str, str]]:
+    """Return misp-stix's phases, with the attribute's own category for the one that its type would have."""
+    return [
+        {**phase, "phase_name": category} if category and phase["kill_chain_name"] == "misp-category" else {**phase}
+        for phase in phases
+    ]
 
 
 def indicator_id(uuid: str, observable: Observable, position: int) -> str:

@@ -7,7 +7,7 @@ a local ``tlp:red`` is respected, and are left out of the labels when ``ignore_l
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -72,14 +72,35 @@ def found_in(tags: Sequence[Tag], read: Callable[[Sequence[Tag], Rules], Found],
     return tags.once(read, rules) if isinstance(tags, Tags) else read(tags, rules)
 
 
+@dataclass(frozen=True)
+class TagSets:
+    """The tags of the attributes of an event, which mostly have the same ones: each set is there once."""
+
+    _sets: dict[tuple[tuple[str, bool], ...], Tags] = field(default_factory=dict)
+
+    def read(self, raw: Any) -> Tags:
+        """Return the tags that an attribute has in MISP's form, as ``read_tags`` does."""
+        named = tuple(_named(raw))
+        if named not in self._sets:
+            self._sets[named] = Tags(Tag(name, local) for name, local in named)
+        return self._sets[named]
+
+
 def read_tags(raw: Any) -> list[Tag]:
     """Return the tags of an event or attribute; what is no tag, or only inherited, is left out."""
+    return [Tag(name, local) for name, local in _named(raw)]
+
+
+def _named(raw: Any) -> list[tuple[str, bool]]:
+    """Return the name of each tag, and whether it is a local one."""
+    if not raw:
+        return []
     return [
-        Tag(storable(tag["name"]).strip(), local=is_true(tag.get("local")))
-        for tag in (raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, list) else [])
+        (storable(name).strip(), is_true(tag.get("local")))
+        for tag in (raw if isinstance(raw, list) else raw.values() if isinstance(raw, Mapping) else [])
         if isinstance(tag, dict)
-        and isinstance(tag.get("name"), str)
-        and tag["name"].strip()
+        and isinstance(name := tag.get("name"), str)
+        and name.strip()
         and not is_true(tag.get("inherited"))
     ]
 

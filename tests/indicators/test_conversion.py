@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from uuid import UUID, uuid5
 
 import pytest
@@ -945,6 +946,37 @@ def test_every_attribute_is_sent_or_skipped_whatever_it_is(make_settings, misp_e
     if flatten:
         assert len(of_single_attributes) + len(skipped) == len(raw_attributes)
     assert all(isinstance(skip.reason, Skip) and str(skip) for skip in skipped)
+
+
+def test_what_an_attribute_becomes_does_not_depend_on_those_beside_it(monkeypatch, make_settings):
+    """Much is made once for attributes that are alike; alone, each is made afresh."""
+    monkeypatch.setattr(constants, "MISP_TAGS_IGNORE", [])  # so that labels say types and categories
+
+    def indicators_of(misp_event):
+        parts = convert_event(misp_event, ConversionRules.of(make_settings()), NOW)
+        return [indicator for part in parts for indicator in part.indicators]
+
+    said = product(
+        ["domain", "url", "mutex"],
+        ["Network activity", "Payload delivery", "", ["none"]],
+        [[], ["tlp:red", "a"], ["a", "b"], ["misp:confidence-level=unconfident", "kill-chain:Delivery"]],
+        [CREATED, "1790000001"],
+    )
+    alike = [
+        tagged(*names, number=number, misp_type=kind, value=f"{number}.example.org", category=category, timestamp=time)
+        for number, (kind, category, names, time) in enumerate(said)
+    ]
+    together, *alone = (indicators_of(event(*attributes)) for attributes in (alike, *([one] for one in alike)))
+    assert len(together) == len(alike)
+    assert together == [indicator for indicators in alone for indicator in indicators]
+    assert len({json.dumps(indicator["labels"]) for indicator in together}) == 3 * 3 * 3
+
+
+def test_labels_of_an_object_s_members_say_each_one_s_type(monkeypatch, convert):
+    monkeypatch.setattr(constants, "MISP_TAGS_IGNORE", [])
+    hashes = [attribute(number, kind, DIGESTS[kind]) for number, kind in enumerate(["md5", "sha1"])]
+    sent = convert(event(Object=[misp_object(1, "file", *hashes)]), misp_flatten_attributes=False).indicators
+    assert [indicator["labels"] for indicator in sent] == [['misp:type="md5"'], ['misp:type="sha1"']]
 
 
 @hypothesis_settings(max_examples=examples(150))

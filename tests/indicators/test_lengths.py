@@ -138,8 +138,8 @@ def test_nothing_longer_than_its_type_reaches_what_takes_it_apart(kind, seen):
 
 def test_the_parsers_are_watched(seen):
     """The test above means something: what is plain and what is not is seen in each of the three places."""
-    assert not skips(event(attribute(1, "domain", "a.example.org"), attribute(2, "mutex", "it's")))
-    assert set(seen[0]) >= {("domain", "a.example.org"), ("mutex", "it's")}
+    assert not skips(event(attribute(1, "url", "http://a.example.org/(a)"), attribute(2, "mutex", "it's")))
+    assert set(seen[0]) >= {("url", "http://a.example.org/(a)"), ("mutex", "it's")}
     assert any("it\\'s" in pattern for pattern in seen[1])
     assert misp_stix.refusal("md5", "x") and ("md5", "x") in seen[0]
     assert observables("[a:b = 'c']") and "[a:b = 'c']" in seen[1]

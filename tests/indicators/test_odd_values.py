@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from constants import Skip
+from helpers.indicators import stix_uuid
 from helpers.indicators.convert import convert_event
 from helpers.indicators.rules import ConversionRules
 from helpers.settings.model import Settings
@@ -119,3 +124,10 @@ def test_why_a_value_is_not_sent(misp_type, value, reason):
     assert (uploaded, [one.reason for one in skipped]) == ([], [reason])
     of_graph, skipped = converted(misp_type, value, GRAPH)
     assert (of_graph, [one.reason for one in skipped]) == ([], [Skip.BAD_VALUE if reason is Skip.REFUSED else reason])
+
+
+@hypothesis_settings(max_examples=50)
+@given(st.one_of(st.uuids(allow_nil=True), st.uuids().map(lambda own: UUID(int=own.int & ~(0xF << 76)))))
+def test_a_uuid_is_one_that_has_a_version(own):
+    assert stix_uuid(f" {own} ".upper()) == (str(own) if own.version else "")
+    assert not any(map(stix_uuid, (f"{{{own}}}", f"urn:uuid:{own}", own.hex, f"{own}0")))

@@ -29,6 +29,12 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 UUID = "aaaaaaaa-0000-4000-8000-000000000001"
 KINDS = [*pattern_templates.EXAMPLES, "ip-src", "ip-dst"]
 HEX = "0123456789abcdef"
+STARTS = st.sampled_from(["http://", "ftp://", "a@", "a.", ""])
+PIECES = st.sampled_from(
+    ["[.]", "[dot]", "(dot)", "[:]", "[at]", "[hxxp://]", "hxxp", "meow", ".", "A", "a", "b1", "-"]
+)
+ODD = st.builds("{}{}".format, STARTS, st.lists(PIECES, min_size=1, max_size=4).map("".join))
+PLAIN = "".join(sorted(set(map(chr, range(0x21, 0x7F))) - set("'\\|")))
 HOST = st.from_regex(r"[a-z0-9_-]{1,20}(\.[a-z0-9_-]{1,20}){0,3}", fullmatch=True)
 ADDRESS = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
 VALUES = {
@@ -96,6 +102,17 @@ def test_every_type_has_its_template(kind):
         value = Value(kind, (part,))
         assert pattern_templates.from_template(UUID, value) is not None
         assert_same(value)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in pattern_templates.TAKEN if not kind.startswith("ip-")])
+@hypothesis_settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_pymisp_takes_as_they_are_the_values_about_which_it_is_not_asked(kind, data):
+    taken = pattern_templates.TAKEN[kind]
+    value = data.draw(st.one_of(st.from_regex(taken, fullmatch=True, alphabet=PLAIN), ODD))
+    if taken.fullmatch(value):
+        assert misp_stix.as_rewritten(kind, value) == value
+        assert misp_stix.refusal(kind, value) == ""
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from constants import Skip
 
@@ -18,8 +18,7 @@ class Unsendable(Exception):
         super().__init__(words or reason.value)
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """What misp-stix is given for an attribute.
 
     ``parts`` are the values in the order of the observables that come out; ``file_name`` is the name

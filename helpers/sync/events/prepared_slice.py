@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,8 +16,12 @@ from helpers.indicators import (
     PreparedAttribute,
     PreparedObject,
     RequestObjectEvent,
+    Tag,
     convert_prepared,
 )
+
+_MADE_OF = ("type", "category", "value", "comment", "timestamp", "last_seen")
+_as_json = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,15 @@ class PreparedSlice:
 
 def fingerprint(header: EventHeader, attribute: PreparedAttribute, settings: str) -> str:
     """Return what changes with anything that an attribute's indicators are made of: it, its event, the settings."""
-    made_of = [
-        [attribute.raw.get(name) for name in ("type", "category", "value", "comment", "timestamp", "last_seen")],
-        sorted([tag.name, tag.local] for tag in attribute.tags),
-        [attribute.object_name, attribute.file_name],
-    ]
+    made_of = _as_json([attribute.raw.get(name) for name in _MADE_OF])
+    names = _as_json([attribute.object_name, attribute.file_name])
     said = header.said_by(settings)
-    said.update(f", {json.dumps(made_of, sort_keys=True, default=str)[1:]}".encode())
+    said.update(f", {made_of}, {attribute.tags.once(_tags_as_json, None)}, {names}]".encode())
     return said.hexdigest()
+
+
+def _tags_as_json(tags: Sequence[Tag], _rules: None) -> str:
+    return _as_json(sorted([tag.name, tag.local] for tag in tags))
 
 
 def members(items: Iterable[Item]) -> list[PreparedAttribute]:
