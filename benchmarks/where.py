@@ -3,7 +3,7 @@
     python -m benchmarks.where --py-spy ~/.local/bin/py-spy
     python -m benchmarks.where --py-spy ~/.local/bin/py-spy --destinations 8
 
-py-spy is no part of this project: ``pip install py-spy``, anywhere. It looks 500 times a second at which thread holds
+py-spy is no part of this project: ``pip install py-spy``, anywhere. It looks 100 times a second at which thread holds
 the interpreter's lock. A sample counts for the innermost line of this project's packages, with what that called of
 others'; what runs while something is imported counts as ``imports``. All are percent of the samples.
 """
@@ -33,7 +33,7 @@ def measure(py_spy: Path, indicators: int, destinations: int) -> Measured:
         box.misp.load(events(indicators // PER_EVENT, PER_EVENT))
         settings = site(box, Path(folder), **tenants(box, destinations))
         samples = Path(folder) / "samples"
-        record = [str(py_spy), "record", "--gil", "--rate", "500", "--format", "raw", "--output", str(samples), "--"]
+        record = [str(py_spy), "record", "--gil", "--rate", "100", "--format", "raw", "--output", str(samples), "--"]
         program = [sys.executable, str(ROOT / "script.py"), "--quiet"]
         subprocess.run([*record, *program], check=True, cwd=ROOT, env={**os.environ, **settings})  # noqa: S603
         return shares(samples.read_text(encoding="utf-8").splitlines())
