@@ -175,6 +175,8 @@ def test_every_wait_has_an_end_on_the_server_and_in_the_network(postgres_url):
         assert connection.scalar(sql.text("SHOW statement_timeout")) == "5min"
         assert connection.scalar(sql.text("SHOW idle_in_transaction_session_timeout")) == "0"
         assert connection.scalar(sql.text("SHOW client_encoding")) == "UTF8"
+        of_hosts = ("keepalives_idle", "keepalives_interval", "keepalives_count", "user_timeout")
+        assert [connection.scalar(sql.text(f"SHOW tcp_{name}")) for name in of_hosts] == ["60", "15", "4", "120000"]
         with socket.socket(fileno=os.dup(connection.connection.dbapi_connection.fileno())) as line:
             options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
             assert line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)

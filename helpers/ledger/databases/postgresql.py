@@ -27,10 +27,14 @@ _PARAMETERS = {
     "keepalives_count": 4,
     "tcp_user_timeout": int(1000 * ANSWER_SECONDS),
 }
-# The server is to end what takes too long, and not a session that waits for MISP; not each version has all of these.
+# The server is to end what takes too long, and not a session that waits for MISP. It keeps the lock of a run whose host
+# is gone until it notices, by its system's own rules after hours: so within two minutes, for which the next run waits.
+# Not each version has all of these.
 _SESSION = """
 SELECT set_config(name, wanted.value, false) FROM pg_settings JOIN (VALUES
-    ('statement_timeout', %s), ('idle_session_timeout', '0'), ('idle_in_transaction_session_timeout', '0')
+    ('statement_timeout', %s), ('idle_session_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),
+    ('tcp_keepalives_idle', '60'), ('tcp_keepalives_interval', '15'), ('tcp_keepalives_count', '4'),
+    ('tcp_user_timeout', '120000')
 ) AS wanted (name, value) USING (name)
 """
 

@@ -14,6 +14,7 @@ import pytest
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from constants import Skip
 from helpers.commands.azure_timer import RunFailed, run_on_timer
@@ -24,7 +25,9 @@ from helpers.commands.monitoring.told.telling import telling
 from helpers.commands.monitoring.told.words import Sender, body_of, title_of
 from helpers.errors import ExitCode, SettingsError
 from helpers.microsoft.batch import OutcomeState
+from helpers.process import Part
 from helpers.settings.config.values.receivers import ping_address, token_parts
+from helpers.settings.sections import Tenant
 from helpers.sync.report import Report
 from helpers.sync.report.report import Rejection
 from sandbox.faults import Fault
@@ -40,6 +43,7 @@ OK = answer(body=b"OK")
 ADDRESSES = ("ON_START", "ON_SUCCESS", "ON_FAILURE")
 PATHS = {"ON_START": f"/{TOKEN}/start", "ON_SUCCESS": f"/{TOKEN}", "ON_FAILURE": f"/{TOKEN}/{{exit_code}}"}
 TIMEOUT = 60
+IDENTITY = {"tenantId": "example.org", "id": "22222222-2222-4222-8222-222222222222", "secret": SecretStr("s3cret")}
 # A value of TLP:RED, as it is in MISP and in what Microsoft says of it.
 RED = "very-secret-host.example.org"
 
@@ -117,6 +121,14 @@ def test_a_missing_package_for_messages_is_told_by_the_ping(make_settings, monke
     with pytest.raises(SettingsError), telling(settings, warn=lambda words: None):
         pytest.fail("a run began")
     assert paths(receiver) == [""]
+
+
+def test_a_part_that_fails_before_it_begins_is_told_of_its_own_destinations_alone(make_settings, receiver):
+    tenants = [Tenant(name=f"site{n}", workspaceId=f"33333333-3333-4333-8333-{n:012d}", **IDENTITY) for n in range(10)]
+    settings = make_settings(on_failure=f"{receiver.url}/{TOKEN}/{{destination}}", ms_tenants=tenants)
+    with pytest.raises(SettingsError), telling(settings, part=Part(1, 3), warn=lambda words: None):
+        raise SettingsError(["The log cannot be written."])
+    assert sorted(paths(receiver)) == ["/site0", "/site1"]
 
 
 @pytest.mark.parametrize(

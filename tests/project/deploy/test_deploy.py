@@ -7,14 +7,15 @@ import re
 import shlex
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from azure_function.build import contents
 from deploy.shell.made import files
-from helpers.commands.command_line import EXIT_CODES
-from helpers.process import interrupts
+from helpers.commands.command_line import EXIT_CODES, parse
+from helpers.process import Part, interrupts
 from helpers.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -112,6 +113,23 @@ def test_an_instance_runs_its_destination_with_a_log_of_its_own():
     assert f"ExecStart={COMMAND} --workspace %i\n" in template
     assert "MISP2SENTINEL_LOG_FILE=misp2sentinel-%i.log\n" in template
     assert template.partition("User=")[2] == plain.partition("User=")[2], "they are locked in alike"
+
+
+def test_a_service_takes_the_part_that_the_docs_give_it(tmp_path):
+    """The unit's own command is none, so the drop-in has to replace it."""
+    page = (ROOT / "docs" / "destinations.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"^    \[Service\]\n(?:    .+\n)+", page, re.MULTILINE)
+    drop_in = tmp_path / "misp2sentinel.service.d" / "override.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text(textwrap.dedent(lines).replace(COMMAND, "/bin/true"))
+    unit = tmp_path / "misp2sentinel.service"
+    unit.write_text(text("host/misp2sentinel.service").replace(COMMAND, "/nowhere/misp2sentinel"))
+    process = subprocess.run(
+        [needed("systemd-analyze"), "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False
+    )
+    assert (process.returncode, [line for line in process.stderr.splitlines() if "misp2sentinel" in line]) == (0, [])
+    *_, command = lines.split("\n    ")
+    assert parse(shlex.split(command)[1:]).part == Part(1, 4)
 
 
 def test_a_service_has_an_end_and_room_for_the_largest_answer():
