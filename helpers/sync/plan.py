@@ -77,15 +77,17 @@ def decide_objects(
     *,
     in_window: bool,
     event: str = "",
+    begun: Mapping[str, Life] | None = None,
 ) -> Plan:
     """Decide on the objects of some keys.
 
     ``unwanted`` has, for each key that no attribute asks for any more, the reason and the event that let it go;
     ``known`` every life of all these keys; ``taken`` what of the ids of ``lives_to_begin`` the ledger has;
-    ``in_window`` whether their event, which is ``event``, matches the site's filters, time windows included.
+    ``in_window`` whether their event, which is ``event``, matches the site's filters, time windows included; ``begun``
+    what ``lives_to_begin`` said, where it was asked before.
     """
-    lives, begun = _by_key(known), lives_to_begin(desired, known, taken)
-    plan = Plan()
+    lives, plan = _by_key(known), Plan()
+    begun = lives_to_begin(desired, known, taken) if begun is None else begun
     for key, cause in unwanted.items():
         _withdraw(lives.get(key, []), cause, policy.now, plan)
     for key, wanted in desired.items():
