@@ -38,6 +38,7 @@ def stix_time_of(moment: int) -> str:
     return stix_time(datetime.fromtimestamp(moment, UTC))
 
 
+@lru_cache(_REMEMBERED)
 def seconds(text: str) -> int:
     """Return a time as STIX writes it in whole seconds since 1970. Raises ValueError."""
     return int(date_parser.isoparse(text).timestamp())

@@ -77,19 +77,32 @@ def decide_objects(
     *,
     in_window: bool,
     event: str = "",
-    begun: Mapping[str, Life] | None = None,
 ) -> Plan:
     """Decide on the objects of some keys.
 
     ``unwanted`` has, for each key that no attribute asks for any more, the reason and the event that let it go;
     ``known`` every life of all these keys; ``taken`` what of the ids of ``lives_to_begin`` the ledger has;
-    ``in_window`` whether their event, which is ``event``, matches the site's filters, time windows included; ``begun``
-    what ``lives_to_begin`` said, where it was asked before.
+    ``in_window`` whether their event, which is ``event``, matches the site's filters, time windows included.
     """
-    lives, plan = _by_key(known), Plan()
-    begun = lives_to_begin(desired, known, taken) if begun is None else begun
+    begun = lives_to_begin(desired, known, taken)
+    plan = decide_wanted(desired, known, begun, policy, in_window=in_window, event=event)
+    lives = _by_key(known)
     for key, cause in unwanted.items():
         _withdraw(lives.get(key, []), cause, policy.now, plan)
+    return plan
+
+
+def decide_wanted(
+    desired: Mapping[str, DesiredObject],
+    known: Sequence[ObjectRecord],
+    begun: Mapping[str, Life],
+    policy: RetryPolicy,
+    *,
+    in_window: bool,
+    event: str,
+) -> Plan:
+    """Decide on the objects that some attribute asks for; ``begun`` are the lives that ``lives_to_begin`` named."""
+    lives, plan = _by_key(known), Plan()
     for key, wanted in desired.items():
         if key in begun:
             _begin_life(wanted, lives.get(key, []), begun[key], policy.now, plan)

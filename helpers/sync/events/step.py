@@ -11,7 +11,7 @@ from helpers.ledger import EventRecord, Ledger, ObjectRecord, Source
 from helpers.sync.events.event_sync import Decided
 from helpers.sync.events.group import Group
 from helpers.sync.ownership import Claim
-from helpers.sync.plan import Plan, decide_objects, lives_to_begin
+from helpers.sync.plan import Plan, decide_wanted, lives_to_begin
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,5 +88,4 @@ def decide(step: Step, found: Found) -> tuple[Claim, Plan] | None:
     if any(life.id not in step.first_ids for life in begun.values()):
         return None
     in_window = event.listed is not None
-    plan = decide_objects(desired, {}, found.objects, found.taken, wishes.policy, in_window=in_window, event=event.uuid)
-    return claim, plan
+    return claim, decide_wanted(desired, found.objects, begun, wishes.policy, in_window=in_window, event=event.uuid)
