@@ -30,8 +30,7 @@ EVENT_NAMES = ("threat-actor", "malware-type")
 NAMED = "_named"
 
 
-@dataclass(frozen=True)
-class Skipped:
+class Skipped(NamedTuple):
     """An attribute, or a half of one, that is not sent, with the reason and what about it."""
 
     reason: Skip
@@ -290,8 +289,8 @@ class RequestObjectEvent:
 
 def skip_of(event: EventHeader, raw: Json, reason: Skip, words: str = "") -> Skipped:
     """Say why an attribute is not sent, with as much of it as fits on a line."""
-    uuid, kind, value = (text_of(raw.get(key)) for key in ("uuid", "type", "value"))
-    return Skipped(reason, event.name, excerpt(uuid), excerpt(kind), shorten(value, 120, "..."), words)
+    uuid, kind = excerpt(text_of(raw.get("uuid"))), excerpt(text_of(raw.get("type")))
+    return Skipped(reason, event.name, uuid, kind, shorten(text_of(raw.get("value")), 120, "..."), words)
 
 
 def excerpt(text: str) -> str:

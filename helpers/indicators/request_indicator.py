@@ -44,8 +44,8 @@ class RequestObject:
         """The comment, then what leads back to MISP; Log Analytics shows the first 1,000 characters."""
         lines = [
             shorten(text_of(attribute.raw.get("comment")), MISP_TEXT),
-            f"File name: {attribute.file_name}" if attribute.file_name else "",
-            f"Part of a MISP object: {attribute.object_name}" if attribute.object_name else "",
+            attribute.file_name and f"File name: {attribute.file_name}",
+            attribute.object_name and f"Part of a MISP object: {attribute.object_name}",
             self._origin,
         ]
         return "\n".join(filter(None, lines))
@@ -120,7 +120,7 @@ class RequestObjectIndicator(RequestObject):
     def _said_of(self, attribute: PreparedAttribute, stix: Json) -> Said:
         """Return what is said of an attribute; that is worked out once for all that have the same said of them."""
         phases = stix.get("kill_chain_phases", ())
-        kind, category = (text_of(attribute.raw.get(name)) for name in ("type", "category"))
+        kind, category = text_of(attribute.raw.get("type")), text_of(attribute.raw.get("category"))
         key = (id(attribute.tags), id(phases), kind, category)
         if key not in self._said:
             said = self._say(attribute.tags, phases, kind, category)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from helpers.errors import LedgerError
 from helpers.indicators import Indicator
 
+_as_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 _DAMAGED = (
     "The ledger cannot be used (state_url): an object in it is damaged. Restore the backup, or move it away and "
     "let adopt fill a new one (docs/ledger.md#when-the-ledger-is-lost)."
@@ -174,7 +175,7 @@ class ObjectRecord:
 
 def packed(indicator: Indicator) -> bytes:
     """Compress an indicator; the same indicator always gives the same bytes."""
-    return zlib.compress(json.dumps(indicator, sort_keys=True, separators=(",", ":")).encode())
+    return zlib.compress(_as_json(indicator).encode())
 
 
 def unpacked(body: bytes) -> Indicator:

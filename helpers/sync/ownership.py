@@ -23,6 +23,7 @@ from helpers.ledger import Source, packed, unpacked
 # The namespace of the ids of values that several events share.
 VALUE_NAMESPACE = UUID("7f6c1b0e-5d0a-5f5e-9c55-6f1f0a8d2b11")
 _VALUE = "value/"
+_as_json = json.JSONEncoder(sort_keys=True).encode
 _TLP_ORDER = [TLP_MARKINGS[level] for level in TLP_BY_STRICTNESS]
 
 
@@ -69,7 +70,7 @@ class DesiredObject:
         """Changes when Microsoft should be told; a moving expiry and the time of sending do not count."""
         kept = {name: value for name, value in self.indicator.items() if name not in ("modified", "id", "valid_until")}
         kept["ends"] = [self.lifetime, self.fixed_until]
-        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(_as_json(kept).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from dateutil.parser import isoparse
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from helpers.indicators.dates import expires_at, from_text, from_timestamp, seconds, stix_time, stix_time_of
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+ZONES = st.integers(-12 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+TIMESPECS = ["minutes", "seconds", "milliseconds", "microseconds"]
 MAPPING = {"ipv4-addr": 150, "domain-name": 300, "url": 400}
 
 
@@ -122,6 +125,13 @@ def test_days_beyond_the_calendar_are_none():
 def test_stix_times_as_seconds(text, moment):
     assert seconds(text) == moment
     assert seconds(stix_time_of(moment)) == moment
+
+
+@hypothesis_settings(max_examples=100)
+@given(st.datetimes(timezones=ZONES), st.sampled_from(["T", " "]), st.sampled_from(TIMESPECS))
+def test_seconds_of_what_others_write(moment, separator, timespec):
+    text = moment.isoformat(separator, timespec)
+    assert seconds(text) == int(isoparse(text).timestamp())
 
 
 def test_seconds_as_stix_writes_them():

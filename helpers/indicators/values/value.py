@@ -38,5 +38,6 @@ class Value(NamedTuple):
     @property
     def typed_parts(self) -> list[tuple[str, str]]:
         """Each part with the MISP type that it has by itself."""
-        kinds = _HALVES if len(self.parts) == len(_HALVES) else (self.type,)
-        return list(zip(kinds, self.parts, strict=True))
+        if len(self.parts) == 1:
+            return [(self.type, self.parts[0])]
+        return list(zip(_HALVES, self.parts, strict=True))
