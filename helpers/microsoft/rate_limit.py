@@ -104,11 +104,13 @@ class RateLimiter:
         """Note that the request in a slot has its answer, so that Microsoft has counted it by now."""
         with self._changed:
             slot.latest = min(slot.latest, self._clock.now())
+            self._changed.notify_all()
 
     def hold(self, seconds: float) -> None:
         """Let nothing through for so many seconds: Microsoft said so."""
         with self._changed:
             self._closed_until = max(self._closed_until, self._clock.now() + seconds)
+            self._changed.notify_all()
 
     def wants(self, share: Share, *, more: bool) -> None:
         """Note whether a destination has something to send."""
@@ -118,8 +120,12 @@ class RateLimiter:
                 self._changed.notify_all()
 
     def _slot_for(self, ticket: _Ticket) -> Slot | None:
-        """Return a new slot when it is a ticket's turn; None when none is free by then."""
+        """Return a new slot when it is a ticket's turn; None when none is free by then.
+
+        Time too changes whose turn it is: of those whose shares are free again, the first in the queue goes first.
+        """
         with self._changed:
+            self._changed.notify_all()
             self._changed.wait_for(lambda: min(self._queue, key=self._free_at) is ticket)
             if self._free_at(ticket) > self._clock.now():
                 return None

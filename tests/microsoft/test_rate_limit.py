@@ -1,6 +1,7 @@
 """Requests of one principal are let through in the order in which they came."""
 
 import threading
+from collections import deque
 
 import pytest
 from hypothesis import given
@@ -121,6 +122,46 @@ def test_nobody_waits_for_its_share_beyond_the_end():
     assert two.one.take()
     assert two.one.take(two.time.now() + 10) is None
     assert 9 <= sum(two.time.slept) <= 12
+
+
+@pytest.mark.parametrize("change", ["time passes", "Microsoft asks to wait", "an answer comes"])
+def test_whose_turn_it_is_changes_while_both_wait(monkeypatch, change):
+    """One that asked later may go sooner; when that is not so any more, the one that asked first has to notice."""
+    monkeypatch.setattr("helpers.microsoft.rate_limit.LOOK_AGAIN", 0.01)
+    time = FakeTime()
+    limiter = RateLimiter(6, time.clock, lambda _words, _seconds: None)
+    later, sooner, third = shares = [Share(limiter) for _ in range(3)]
+    for share in shares:
+        share.wants(more=True)
+    slots = [sooner.take(), sooner.take()]
+    time.seconds += 0.3
+    slots += [later.take(), later.take()]
+    active, alone = deque(maxlen=5), threading.Event()
+
+    def tell(ticket):
+        active.append(ticket.share)
+        if list(active) == [sooner] * 5:
+            alone.set()
+
+    monkeypatch.setattr(limiter, "_tell", tell)
+    threads = []
+    for number, share in enumerate((later, sooner), 1):
+        threads.append(threading.Thread(target=share.take, daemon=True))
+        threads[-1].start()
+        with limiter._changed:
+            assert limiter._changed.wait_for(lambda number=number: len(limiter._queue) == number, 60)
+    assert alone.wait(60), "only who goes first looks at the clock"
+    if change == "an answer comes":
+        time.seconds += 1
+        for slot in slots[2:]:
+            slot.latest -= 1.5  # as if it had come sooner
+        limiter.answered(slots[2])
+    elif change == "Microsoft asks to wait":
+        limiter.hold(100)
+    time.seconds += 63
+    for thread in threads:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)
 
 
 QUARTERS = st.integers(0, 20).map(lambda number: number / 4)
