@@ -85,7 +85,8 @@ class RequestManager:
             self._waiting += count
             self._counts.count_unsettled(count)
             self._tell_the_others()
-            self._changed.notify_all()
+            if self._has_a_batch:  # one worker for each of them: to wake the others costs more than a small event does
+                self._changed.notify(max(1, self._waiting // self._batch_size))
         if not self._workers:
             self._work(wait=False)
 
