@@ -130,8 +130,8 @@ def test_whose_turn_it_is_changes_while_both_wait(monkeypatch, change):
     monkeypatch.setattr("helpers.microsoft.rate_limit.LOOK_AGAIN", 0.01)
     time = FakeTime()
     limiter = RateLimiter(6, time.clock, lambda _words, _seconds: None)
-    later, sooner, third = shares = [Share(limiter) for _ in range(3)]
-    for share in shares:
+    later, sooner, another = Share(limiter), Share(limiter), Share(limiter)
+    for share in (later, sooner, another):
         share.wants(more=True)
     slots = [sooner.take(), sooner.take()]
     time.seconds += 0.3
