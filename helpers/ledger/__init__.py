@@ -1,5 +1,6 @@
 """What is known of each destination, and where: SQLite or PostgreSQL."""
 
+from helpers.ledger.bodies.packing import packed, unpacked
 from helpers.ledger.database import Database, known_destinations
 from helpers.ledger.questions.counts import LedgerCounts
 from helpers.ledger.questions.lookup import Found, LedgerDestination, Question, ledger_destinations
@@ -15,14 +16,13 @@ from helpers.ledger.records import (
     RetryPolicy,
     Source,
     Stage,
-    packed,
-    unpacked,
 )
 from helpers.ledger.runs import RunKind, RunRecord
 from helpers.ledger.store import Ledger
-from helpers.ledger.together import Together, Writing
+from helpers.ledger.together import Together
 from helpers.ledger.told import Told
 from helpers.ledger.upgrades.joining import one_live_object
+from helpers.ledger.writing import Writing
 
 __all__ = [
     "WITHOUT_OUTCOME",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,17 @@ import sqlalchemy as sql
 from helpers.errors import LedgerError, RunActive
 from helpers.ledger.databases import sqlite
 from helpers.ledger.databases.trouble import explained
-from helpers.ledger.tables import ABOUT, DESTINATIONS, METADATA, SCHEMA
-from helpers.ledger.upgrades.steps import Upgraded, upgrade
+from helpers.ledger.tables import ABOUT, DESTINATIONS, METADATA, SCHEMA, VIEWS, create
+from helpers.ledger.upgrades.moving import Moving, is_unfinished
+from helpers.ledger.upgrades.steps import make_tables
 from helpers.process import interrupts
 from helpers.settings import canonical_workspace, without_secrets
 from helpers.text import shorten
 
 logger = logging.getLogger(__name__)
 
-_LOCK = 0x4D325345
+# PostgreSQL's advisory locks: of a destination or the schema, of shared rows, of events' numbers.
+_LOCK, _SHARING, _NAMING = 0x4D325345, 0x4D325346, 0x4D325347
 # Rows after which PostgreSQL is to look at its tables for the first time.
 _ANALYZE_FIRST_AT = 500
 _ALTERED = (
@@ -39,12 +41,17 @@ class Database:
     """An open database with the ledger's tables; destinations and threads share it."""
 
     def __init__(
-        self, url: str, *, dry: bool = False, upgrades: bool = True, upgraded: Upgraded = lambda _done, _all: None
+        self,
+        url: str,
+        *,
+        dry: bool = False,
+        upgrades: bool = True,
+        upgraded: Callable[[int, int], None] = lambda _done, _all: None,
     ) -> None:
         """Open it, creating or upgrading the tables. Raises LedgerError with what to do.
 
         ``dry`` keeps nothing of what is written. Who only looks ``upgrades`` nothing, since that may take minutes: an
-        older ledger is refused. ``upgraded`` is told how many of its objects are done, of how many.
+        older ledger is refused. ``upgraded`` is told how many of its rows are done, of how many.
         """
         self.dry = dry
         self._upgrades, self._upgraded = upgrades, upgraded
@@ -52,6 +59,8 @@ class Database:
         self._together = False
         self._lost = ""
         self.lock = threading.RLock()
+        self.marks: dict[tuple[Any, ...], int] = {}
+        self._insert_texts: dict[str, str] = {}
         self._written, self._analyze_at = 0, _ANALYZE_FIRST_AT
         with explained(url):
             self.engine = engine_of(url, dry=dry)
@@ -84,6 +93,13 @@ class Database:
 
         return insert(table)
 
+    def upsert(self, table: sql.Table) -> Any:
+        """Return the INSERT of whole rows that takes the place of those that are there."""
+        statement = self.insert(table)
+        keys = [column.name for column in table.primary_key]
+        changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
+        return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+
     @contextmanager
     def transaction(self) -> Iterator[sql.Connection]:
         """Give the connection; what was done with it is kept when all went well. Raises LedgerError."""
@@ -95,6 +111,43 @@ class Database:
             except BaseException:
                 self._roll_back()
                 raise
+
+    @contextmanager
+    def sharing(self) -> Iterator[sql.Connection]:
+        """Give the connection, in a transaction in which shared rows are looked up and made; none is dropped meanwhile.
+
+        On SQLite nobody else writes from its beginning on, so that nothing that was looked up is out of date.
+        """
+        with self.transaction() as connection:
+            if self.is_postgresql:
+                connection.execute(sql.select(sql.func.pg_advisory_xact_lock_shared(_SHARING)))
+            else:
+                self._begin(connection)
+            yield connection
+
+    @contextmanager
+    def sweeping(self) -> Iterator[sql.Connection | None]:
+        """Give the connection, in a transaction in which nobody else links shared rows; None where somebody does."""
+        with self.transaction() as connection:
+            if self.is_postgresql:
+                held = connection.scalar(sql.select(sql.func.pg_try_advisory_xact_lock(_SHARING)))
+                yield connection if held else None
+            else:
+                self._begin(connection)
+                yield connection
+
+    def hold_names(self, connection: sql.Connection) -> None:
+        """Let nobody else give events a number until the transaction ends."""
+        if self.is_postgresql:
+            connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_NAMING)))
+
+    def insert_text(self, table: sql.Table) -> str:
+        """Return the INSERT of whole rows, tuples in the order of the columns, as the driver takes it."""
+        if table.name not in self._insert_texts:
+            kind: Any = type(self.engine.dialect)
+            dialect = kind(paramstyle="format" if self.is_postgresql else "qmark")
+            self._insert_texts[table.name] = str(sql.insert(table).compile(dialect=dialect))
+        return self._insert_texts[table.name]
 
     @contextmanager
     def _on_the_same_connection(self) -> Iterator[None]:
@@ -115,6 +168,7 @@ class Database:
 
         SQLAlchemy takes a transaction whose commit failed for ended, and the driver may hold it open still.
         """
+        self.marks.clear()  # it may have some that are not there now
         try:
             self.connection.rollback()
             if not (self.connection.closed or self.connection.invalidated):
@@ -197,28 +251,48 @@ class Database:
         with self.transaction() as connection:
             if not sql.inspect(connection).has_table(ABOUT.name):
                 self._create(connection)
-            if self._version(connection) < SCHEMA:
-                self._upgrade(connection)
-            for table in METADATA.sorted_tables:  # one that was altered is found now, and not in the middle of a run
+            version = self._version(connection)
+            is_current = version == SCHEMA and not is_unfinished(connection)
+        if not is_current:
+            self._upgrade(version)
+        with self.transaction() as connection:
+            for table in (
+                *METADATA.sorted_tables,
+                *VIEWS.sorted_tables,
+            ):  # one that was altered is found now, and not in the middle of a run
                 connection.execute(sql.select(table).limit(0))
 
     def _create(self, connection: sql.Connection) -> None:
         """Create the tables, unless another run was faster."""
         self._hold_schema(connection)
-        METADATA.create_all(connection)
-        schema = self.insert(ABOUT).values(name="schema", value=str(SCHEMA))
-        connection.execute(schema.on_conflict_do_nothing())
+        if not sql.inspect(connection).has_table(ABOUT.name):
+            create(connection)
+            connection.execute(sql.insert(ABOUT).values(name="schema", value=str(SCHEMA)))
 
-    def _upgrade(self, connection: sql.Connection) -> None:
-        version = self._version(connection)
+    def _upgrade(self, version: int) -> None:
+        """Bring an older ledger up to date, or go on with it where another process ended; each step is kept."""
         if not self._upgrades:
-            raise LedgerError(
-                f"The ledger at {without_secrets(self._url)} is of an earlier MISP2Sentinel (its schema is {version}, "
-                f"this program's is {SCHEMA}): the next run brings it up to date. Until then, nothing is read from it."
-            )
+            raise LedgerError(f"The ledger at {without_secrets(self._url)} {_of_older(version)}")
         logger.info("The ledger is brought up to date: its schema is %s, this program's is %s", version, SCHEMA)
-        self._hold_schema(connection)
-        upgrade(connection, self._version(connection), self._upgraded)
+        with self._changing_tables() as connection:
+            version = self._version(connection)  # another process may have been faster
+            if version < SCHEMA:
+                make_tables(connection, version)
+            moving, done = Moving(self, connection), 0
+        while moved := self._move(moving):
+            done += moved
+            self._upgraded(done, moving.total)
+        self._upgraded(moving.total, moving.total)
+
+    def _move(self, moving: Moving) -> int:
+        with self._changing_tables() as connection:
+            return moving.move(connection)
+
+    @contextmanager
+    def _changing_tables(self) -> Iterator[sql.Connection]:
+        with self.transaction() as connection:
+            self._hold_schema(connection)
+            yield connection
 
     def _version(self, connection: sql.Connection) -> int:
         text = str(connection.scalar(sql.select(ABOUT.c.value).where(ABOUT.c.name == "schema")))
@@ -240,6 +314,12 @@ class Database:
         if self.is_postgresql:
             connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_LOCK)))
         elif self.engine.url.database:
+            self._begin(connection)
+
+    def _begin(self, connection: sql.Connection) -> None:
+        """Let nobody else write to the file until the transaction ends; that of a dry one ends with it alone."""
+        driver: Any = connection.connection
+        if not driver.dbapi_connection.in_transaction:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
@@ -275,6 +355,17 @@ def engine_of(url: str, *, dry: bool) -> sql.Engine:
     if kind != "sqlite":
         raise LedgerError("state_url names neither sqlite nor postgresql: these are supported.")
     return sqlite.engine_of(url, dry=dry)
+
+
+def _of_older(version: int) -> str:
+    if version == SCHEMA:
+        return (
+            "was not brought up to date to its end: the next run goes on with it. Until then, nothing is read from it."
+        )
+    return (
+        f"is of an earlier MISP2Sentinel (its schema is {version}, this program's is {SCHEMA}): the next run brings it "
+        "up to date. Until then, nothing is read from it."
+    )
 
 
 def _lock_beside(file: str, destination: int) -> Path:

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from helpers.errors import LedgerError
 from helpers.indicators import Indicator
-
-_as_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-_DAMAGED = (
-    "The ledger cannot be used (state_url): an object in it is damaged. Restore the backup, or move it away and "
-    "let adopt fill a new one (docs/ledger.md#when-the-ledger-is-lost)."
-)
+from helpers.ledger.bodies.packing import decompressed, unpacked
 
 
 class Stage(StrEnum):
@@ -151,7 +143,7 @@ class ObjectRecord:
     @property
     def json_text(self) -> bytes:
         """The whole object as JSON, with its keys sorted. Raises LedgerError where the row is damaged."""
-        return _decompressed(self.body)
+        return decompressed(self.body)
 
     def is_live(self, now: int) -> bool:
         """Whether Microsoft may match it at ``now``, in seconds since 1970."""
@@ -171,27 +163,6 @@ class ObjectRecord:
     def revoked(self) -> bool:
         """Whether its id may be revoked, which is for ever."""
         return self.stage in REVOKED
-
-
-def packed(indicator: Indicator) -> bytes:
-    """Compress an indicator; the same indicator always gives the same bytes."""
-    return zlib.compress(_as_json(indicator).encode())
-
-
-def unpacked(body: bytes) -> Indicator:
-    """Undo ``packed``. Raises LedgerError where it is damaged."""
-    try:
-        indicator: Indicator = json.loads(_decompressed(body))
-    except ValueError as error:
-        raise LedgerError(_DAMAGED) from error
-    return indicator
-
-
-def _decompressed(body: bytes) -> bytes:
-    try:
-        return zlib.decompress(body)
-    except zlib.error as error:
-        raise LedgerError(_DAMAGED) from error
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,14 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sql
 
-from helpers.indicators import first_path
 from helpers.ledger.database import Database
-from helpers.ledger.marks import marks_of
-from helpers.ledger.records import ObjectRecord, Source
-from helpers.ledger.tables import DESTINATIONS, EVENTS, OBJECTS, SOURCES
+from helpers.ledger.tables import CONTENTS, DESTINATIONS, EVENTS, OBJECTS, SOURCES, STANDINGS
 from helpers.text import batched
 
 Row = TypeVar("Row")
 # Older SQLite takes 999 parameters in a statement (SQLITE_MAX_VARIABLE_NUMBER).
 PARAMETERS = 500
-# What Microsoft's answers say of an object is written by itself: who decides on it may have read it before.
-_OF_ANSWERS = frozenset({"remote_id", "perhaps_taken", "accepted_until"})
-_REPEATED = frozenset({"event", "type", "skip", "words"})
+_REPEATED = frozenset({"event", "type", "skip", "words", "stage"})
 
 
 class LedgerRows:
@@ -30,8 +25,8 @@ class LedgerRows:
     destination: int
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self._inserts: dict[str, Any] = {}
+        self.database = database
+        self._line = 0
 
     def _destination(self, workspace: str, sourcesystem: str) -> int:
         where = sql.and_(DESTINATIONS.c.workspace == workspace, DESTINATIONS.c.sourcesystem == sourcesystem)
@@ -40,13 +35,18 @@ class LedgerRows:
             known = connection.scalar(question)
             if known is None:
                 values = {"workspace": workspace, "sourcesystem": sourcesystem, "facts": "{}"}
-                connection.execute(self._database.insert(DESTINATIONS).values(values).on_conflict_do_nothing())
+                connection.execute(self.database.insert(DESTINATIONS).values(values).on_conflict_do_nothing())
                 known = connection.scalar(question)
         return int(known or 0)
 
+    def next_line(self) -> int:
+        """Return the next place in the queue of what is to go out in this run."""
+        self._line += 1
+        return self._line
+
     @contextmanager
     def _transaction(self) -> Iterator[sql.Connection]:
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             yield connection
 
     def _write(self, statement: sql.Executable) -> None:
@@ -56,34 +56,18 @@ class LedgerRows:
     def _change(self, ids: Sequence[str], values: Mapping[str, Any], *where: sql.ColumnElement[bool]) -> None:
         with self._transaction() as connection:
             for batch in batched(ids, PARAMETERS):
-                these = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.id.in_(batch), *where)
-                connection.execute(sql.update(OBJECTS).where(these).values(**values))
+                contents = sql.select(CONTENTS.c.number).where(CONTENTS.c.id.in_(batch))
+                self._change_contents(connection, contents, values, *where)
 
-    def _put(self, connection: sql.Connection, table: sql.Table, rows: Iterable[Any]) -> int:
-        """Write rows; return how many."""
-        values = [{"destination": self.destination, **_storable(row)} for row in rows]
-        if values:
-            if table.name not in self._inserts:
-                self._inserts[table.name] = self._insert_into(table, values[0])
-            connection.execute(self._inserts[table.name], values)
-        return len(values)
-
-    def _insert_into(self, table: sql.Table, names: Iterable[str]) -> Any:
-        """Return the statement that inserts a row or takes the place of the one that is there."""
-        statement = self._database.insert(table)
-        keys = [column.name for column in table.primary_key]
-        changed = {name: statement.excluded[name] for name in names if name not in (_OF_ANSWERS | {*keys})}
-        return statement.on_conflict_do_update(index_elements=keys, set_=changed)
-
-    def _drop_sources(self, connection: sql.Connection, sources: Sequence[Source]) -> None:
-        # One at a time: SQLite finds no row of a list of rows by an index.
-        row = [SOURCES.c[name] == sql.bindparam(f"of_{name}") for name in ("key", "event", "attribute")]
-        statement = sql.delete(SOURCES).where(SOURCES.c.destination == self.destination, *row)
-        if sources:
-            named = [
-                {"of_key": source.key, "of_event": source.event, "of_attribute": source.attribute} for source in sources
-            ]
-            connection.execute(statement, named)
+    def _change_contents(
+        self,
+        connection: sql.Connection,
+        contents: sql.Select[tuple[int]] | Sequence[int],
+        values: Mapping[str, Any],
+        *where: sql.ColumnElement[bool],
+    ) -> None:
+        these = sql.and_(STANDINGS.c.destination == self.destination, STANDINGS.c.content.in_(contents), *where)
+        connection.execute(sql.update(STANDINGS).where(these).values(**values))
 
     def _drop(
         self,
@@ -102,7 +86,7 @@ class LedgerRows:
         names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
         question = sql.select(*(table.c[name] for name in names)).where(table.c.destination == self.destination, where)
         with self._transaction() as connection:
-            return iter([kind(**values) for values in _sharing(connection.execute(question))])
+            return iter([kind(*values) for values in _sharing(names, connection.execute(question))])
 
     def _in(
         self, kind: Callable[..., Row], table: sql.Table, column: sql.Column[Any], values: Iterable[str]
@@ -144,17 +128,12 @@ class LedgerRows:
         return answers
 
 
-def _storable(row: Any) -> dict[str, Any]:
-    """PostgreSQL's text holds every character but NUL."""
-    values = {field.name: getattr(row, field.name) for field in fields(row)}
-    if isinstance(row, ObjectRecord):
-        values |= {"observable": first_path(row.pattern), **marks_of(row.body)._asdict()}
-    return {name: value.replace("\0", "") if isinstance(value, str) else value for name, value in values.items()}
-
-
-def _sharing(rows: Iterable[sql.Row[Any]]) -> Iterator[dict[str, Any]]:
+def _sharing(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
     """Yield rows of which those that say the same share it: a large event has one row for each attribute."""
+    repeated = [at for at, name in enumerate(names) if name in _REPEATED]
     texts: dict[str, str] = {}
     for row in rows:
-        values = dict(row._mapping)
-        yield values | {name: texts.setdefault(values[name], values[name]) for name in _REPEATED & values.keys()}
+        values = list(row)
+        for at in repeated:
+            values[at] = texts.setdefault(values[at], values[at])
+        yield values

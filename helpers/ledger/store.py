@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,14 +36,72 @@ from helpers.ledger.records import (
 )
 from helpers.ledger.rows import PARAMETERS, LedgerRows, Row
 from helpers.ledger.runs import RunKey, RunRecord, outlived
-from helpers.ledger.tables import ATTRIBUTES, DESTINATIONS, EVENTS, OBJECTS, RUNS, SOURCES, WITH_CONTRIBUTION
+from helpers.ledger.tables import (
+    ATTRIBUTE_LINKS,
+    ATTRIBUTES,
+    CONTENTS,
+    DESTINATIONS,
+    EVENT_NAMES,
+    EVENTS,
+    FINDINGS,
+    LOOSE,
+    MARKED,
+    MARKS,
+    NOTHING,
+    OBJECTS,
+    RUNS,
+    SOURCE_LINKS,
+    SOURCES,
+    STANDINGS,
+    WITH_CONTRIBUTION,
+)
+from helpers.ledger.writing import Writing, sweep, write
 from helpers.settings import canonical_workspace
 from helpers.text import batched
 
 logger = logging.getLogger(__name__)
 
 _UNACCEPTED = (*WITHOUT_OUTCOME, Stage.REJECTED)
+_SLASH = FINDINGS.c.value.contains("/")
 _SETTLED_AND_STAYING = sql.and_(OBJECTS.c.stage == Stage.ACCEPTED, OBJECTS.c.leaving == "")
+
+
+FULL = [(STANDINGS if field.name in STANDINGS.c else CONTENTS).c[field.name] for field in fields(ObjectRecord)]
+_NEXT = (
+    sql.select(STANDINGS.c.content, *FULL)
+    .join_from(STANDINGS, CONTENTS, CONTENTS.c.number == STANDINGS.c.content)
+    .where(STANDINGS.c.destination == sql.bindparam("of"), STANDINGS.c.due > 0)
+    .order_by(STANDINGS.c.due, STANDINGS.c.content)
+    .limit(sql.bindparam("most"))
+)
+
+_SENDING = STANDINGS.c.stage == Stage.SENDING
+# How long what is pending again was valid is in its row no more, which has what is to be sent: the later end counts.
+_LATER = sql.case(
+    (sql.or_(_SENDING, STANDINGS.c.live_until <= STANDINGS.c.valid_until), STANDINGS.c.valid_until),
+    else_=STANDINGS.c.live_until,
+)
+# Made once, as what follows: to make a statement takes SQLAlchemy longer than SQLite to carry it out.
+_ACCEPT = (
+    sql.update(STANDINGS)
+    .where(
+        STANDINGS.c.destination == sql.bindparam("of"),
+        STANDINGS.c.content.in_(
+            sql.select(CONTENTS.c.number).where(CONTENTS.c.id.in_(sql.bindparam("ids", expanding=True)))
+        ),
+        STANDINGS.c.stage.in_((Stage.SENDING, Stage.PENDING)),
+    )
+    .values(
+        stage=sql.case((_SENDING, Stage.ACCEPTED), else_=STANDINGS.c.stage),
+        doubt=sql.case((_SENDING, sql.false()), else_=STANDINGS.c.doubt),
+        words=sql.case((_SENDING, ""), else_=STANDINGS.c.words),
+        live_until=sql.case((_SENDING, STANDINGS.c.valid_until), else_=STANDINGS.c.live_until),
+        accepted_until=_LATER,
+        accepted_at=sql.bindparam("at"),
+        live=True,
+        perhaps_taken=False,
+    )
+)
 
 
 class StandingCounts(NamedTuple):
@@ -77,22 +135,22 @@ class Ledger(LedgerRows):
 
     def close(self) -> None:
         """Let go of the database; a dry run's writing goes with it."""
-        self._database.close()
+        self.database.close()
 
     def hold_lock(self, beside: Path | None = None) -> AbstractContextManager[None]:
         """Hold this destination against other runs, on other hosts too. Raises RunActive.
 
         ``beside`` is where the lock is when there is no file of a database.
         """
-        return self._database.hold_lock(self.destination, beside and beside / f"run.{self._name}.lock")
+        return self.database.hold_lock(self.destination, beside and beside / f"run.{self._name}.lock")
 
     def is_locked(self) -> bool:
         """Say whether a run, ``adopt`` or ``withdraw`` holds this destination, on other hosts too."""
-        return self._database.is_locked(self.destination)
+        return self.database.is_locked(self.destination)
 
     def single_transaction(self) -> AbstractContextManager[None]:
         """Keep all of what is written inside, or nothing of it."""
-        return self._database.single_transaction()
+        return self.database.single_transaction()
 
     # -- facts about the destination ------------------------------------------------------------------
 
@@ -142,7 +200,7 @@ class Ledger(LedgerRows):
     def empty(self) -> bool:
         """Whether no object is known of the destination."""
         with self._transaction() as connection:
-            question = sql.select(OBJECTS.c.id).where(OBJECTS.c.destination == self.destination).limit(1)
+            question = sql.select(STANDINGS.c.content).where(STANDINGS.c.destination == self.destination).limit(1)
             return connection.scalar(question) is None
 
     # -- reading --------------------------------------------------------------------------------------
@@ -188,7 +246,7 @@ class Ledger(LedgerRows):
 
     def leaving(self) -> list[ObjectRecord]:
         """Return the objects that are to be withdrawn."""
-        return list(self._rows(ObjectRecord, OBJECTS, OBJECTS.c.leaving > ""))
+        return list(self._rows(ObjectRecord, OBJECTS, OBJECTS.c.leaving > NOTHING))
 
     def every_live_object(self, now: int) -> list[ObjectRecord]:
         """Return every object that is possibly live and not expired."""
@@ -215,14 +273,11 @@ class Ledger(LedgerRows):
         The event that let go of one, else every event that has a part in it, must be among ``done``, so that
         nothing goes by an old decision.
         """
-        columns = (OBJECTS.c.id, OBJECTS.c.left_event, SOURCES.c.event)
-        same = sql.and_(SOURCES.c.destination == OBJECTS.c.destination, SOURCES.c.key == OBJECTS.c.key)
-        question = sql.select(*columns).outerjoin_from(OBJECTS, SOURCES, same).where(*self._leaving(now))
-        events: dict[str, set[str]] = {}
-        with self._transaction() as connection:
-            for id_, left_event, event in connection.execute(question):
-                events.setdefault(str(id_), set()).update(filter(None, [left_event or event]))
-        return [id_ for id_, of_object in events.items() if all(event in done for event in of_object)]
+        columns = (OBJECTS.c.id, OBJECTS.c.key, OBJECTS.c.left_event)
+        leaving = self.answers(sql.select(*columns).where(*self._leaving(now)))
+        events = self.events_of(key for _, key, left_event in leaving if not left_event)
+        wanted = ((id_, {left_event} if left_event else events.get(key, ())) for id_, key, left_event in leaving)
+        return [id_ for id_, of_object in wanted if all(event in done for event in of_object)]
 
     def unanswered_withdrawals(self, now: int) -> list[str]:
         """Return the ids of the objects whose withdrawal had no answer: their ids may be revoked."""
@@ -237,7 +292,7 @@ class Ledger(LedgerRows):
 
     def _leaving(self, now: int) -> list[sql.ColumnElement[bool]]:
         of_ours = OBJECTS.c.destination == self.destination
-        waiting = sql.and_(OBJECTS.c.leaving > "", OBJECTS.c.stage != Stage.WITHDRAWING)
+        waiting = sql.and_(OBJECTS.c.leaving > NOTHING, OBJECTS.c.stage != Stage.WITHDRAWING)
         return [of_ours, waiting, *_live_without_index(now)]
 
     def to_renew(self, now: int) -> list[str]:
@@ -284,8 +339,7 @@ class Ledger(LedgerRows):
 
     def unsettled_keys(self, keys: Iterable[str], policy: RetryPolicy) -> set[str]:
         """Return those of these keys of whose objects no answer of Microsoft's stands, or which may end too late."""
-        unsettled = sql.or_(OBJECTS.c.stage.in_(UNSETTLED), _rejected_before(policy), _ends_too_late(policy.now))
-        return self._values_where(OBJECTS.c.key, OBJECTS.c.key, keys, unsettled)
+        return self._values_where(OBJECTS.c.key, OBJECTS.c.key, keys, unsettled(policy))
 
     def events_of(self, keys: Iterable[str]) -> dict[str, set[str]]:
         """Return the events that the objects with these keys came from."""
@@ -317,28 +371,28 @@ class Ledger(LedgerRows):
 
     def count(self, now: int) -> dict[str, int]:
         """Count objects: those that Sentinel has or may have, not expired, as ``live``, and each stage."""
-        of_ours = OBJECTS.c.destination == self.destination
-        stages = sql.select(OBJECTS.c.stage, sql.func.count()).where(of_ours).group_by(OBJECTS.c.stage)
+        of_ours = STANDINGS.c.destination == self.destination
+        stages = sql.select(STANDINGS.c.stage, sql.func.count()).where(of_ours).group_by(STANDINGS.c.stage)
         with self._transaction() as connection:
             counted = {str(stage): int(count) for stage, count in connection.execute(stages)}
-        absent = sum(self.tally(OBJECTS.c.stage, _live_for_the_plan_alone(now)).values())
+        absent = sum(self.tally(STANDINGS.c.stage, _live_for_the_plan_alone(now)).values())
         return {**counted, "live": self.live(now) - absent}
 
     def perhaps_live(self, now: int) -> int:
         """Count the objects that may have arrived, were not accepted before, and count as live until it is known."""
-        unknown = sql.and_(OBJECTS.c.perhaps_taken, ~(OBJECTS.c.accepted_until > now))
-        these = sql.and_(OBJECTS.c.stage.in_(_UNACCEPTED), *_live_without_index(now), unknown)
-        return sum(self.tally(OBJECTS.c.stage, these).values())
+        unknown = sql.and_(STANDINGS.c.perhaps_taken, ~(STANDINGS.c.accepted_until > now))
+        these = sql.and_(STANDINGS.c.stage.in_(_UNACCEPTED), *_live_without_index(now, STANDINGS), unknown)
+        return sum(self.tally(STANDINGS.c.stage, these).values())
 
     def staying(self, now: int) -> int:
         """Count the objects that Sentinel has as the ledger has them, not expired, and that are not to leave.
 
         The index has what counts as live; of that, only what is neither accepted nor staying is looked at.
         """
-        live = sql.and_(*_live_without_index(now))
-        unaccepted = sql.and_(OBJECTS.c.stage.in_(_UNACCEPTED), live)
-        leaving = sql.and_(OBJECTS.c.leaving > "", OBJECTS.c.stage == Stage.ACCEPTED, live)
-        others = (sum(self.tally(OBJECTS.c.stage, these).values()) for these in (unaccepted, leaving))
+        live = sql.and_(*_live_without_index(now, STANDINGS))
+        unaccepted = sql.and_(STANDINGS.c.stage.in_(_UNACCEPTED), live)
+        leaving = sql.and_(STANDINGS.c.leaving > NOTHING, STANDINGS.c.stage == Stage.ACCEPTED, live)
+        others = (sum(self.tally(STANDINGS.c.stage, these).values()) for these in (unaccepted, leaving))
         return self.live(now) - sum(others)
 
     def standings(self) -> StandingCounts:
@@ -346,8 +400,8 @@ class Ledger(LedgerRows):
 
         What has changed and was let go of since is not to be sent any more, whatever its stage.
         """
-        columns = (OBJECTS.c.stage, OBJECTS.c.leaving, OBJECTS.c.perhaps_taken)
-        of_ours = sql.select(*columns, sql.func.count()).where(OBJECTS.c.destination == self.destination)
+        columns = (STANDINGS.c.stage, STANDINGS.c.leaving, STANDINGS.c.perhaps_taken)
+        of_ours = sql.select(*columns, sql.func.count()).where(STANDINGS.c.destination == self.destination)
         counts = StandingCounts(Counter(), Counter(), Counter())
         with self._transaction() as connection:
             for stage, reason, unknown, count in connection.execute(of_ours.group_by(*columns).order_by(*columns)):
@@ -360,7 +414,7 @@ class Ledger(LedgerRows):
     def live_by_kind(self, now: int) -> dict[str, int]:
         """Count the objects that Sentinel has or may have, not expired, by kind, the most frequent first."""
         kinds: Counter[str] = Counter()
-        for path, count in self.in_sentinel_by(OBJECTS.c.observable, now).items():
+        for path, count in self.in_sentinel_by(MARKS.c.observable, now).items():
             kinds[kind_of(path)] += count
         return dict(kinds.most_common())
 
@@ -372,9 +426,9 @@ class Ledger(LedgerRows):
         That is what counts as live for the plan, all in one index, but for the few that Sentinel does not have.
         """
         also = sql.true() if where is None else where
-        live = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > now, also)
-        counted = Counter(self._tally(OBJECTS, what, live))
-        counted.subtract(self._tally(OBJECTS, what, sql.and_(_live_for_the_plan_alone(now), also)))
+        live = sql.and_(STANDINGS.c.live, STANDINGS.c.live_until > now, also)
+        counted = Counter(self._tally(STANDINGS, what, live, MARKED))
+        counted.subtract(self._tally(STANDINGS, what, sql.and_(_live_for_the_plan_alone(now), also), MARKED))
         return +counted
 
     def live(self, now: int) -> int:
@@ -382,30 +436,30 @@ class Ledger(LedgerRows):
 
         What Microsoft refused, and nobody accepted before, is among them: it is not in Sentinel.
         """
-        of_ours = OBJECTS.c.destination == self.destination
-        live = sql.select(sql.func.count()).where(of_ours, OBJECTS.c.live, OBJECTS.c.live_until > now)
+        of_ours = STANDINGS.c.destination == self.destination
+        live = sql.select(sql.func.count()).where(of_ours, STANDINGS.c.live, STANDINGS.c.live_until > now)
         with self._transaction() as connection:
             return int(connection.scalar(live) or 0)
 
     def expiring(self, since: int, until: int) -> int:
         """Count the objects that expire in a span of time, of those that count as live for the plan."""
-        span = sql.and_(OBJECTS.c.live, OBJECTS.c.live_until > since, OBJECTS.c.live_until <= until)
-        return sum(self.tally(OBJECTS.c.live, span).values())
+        span = sql.and_(STANDINGS.c.live, STANDINGS.c.live_until > since, STANDINGS.c.live_until <= until)
+        return sum(self.tally(STANDINGS.c.live, span).values())
 
     def expiring_in_sentinel(self, now: int, until: int) -> int:
         """Count the objects that expire by then, of those that Sentinel has or may have."""
-        absent = sql.and_(_live_for_the_plan_alone(now), OBJECTS.c.live_until <= until)
-        return self.expiring(now, until) - sum(self.tally(OBJECTS.c.stage, absent).values())
+        absent = sql.and_(_live_for_the_plan_alone(now), STANDINGS.c.live_until <= until)
+        return self.expiring(now, until) - sum(self.tally(STANDINGS.c.stage, absent).values())
 
     def withdrawn_since(self, moment: int, *, but: Collection[str] = (), not_at: Collection[int] = ()) -> int:
         """Count the objects that were withdrawn after a moment, or whose withdrawal is in flight since then.
 
         Those with a reason of ``but``, and those of the runs of ``not_at``, do not count.
         """
-        reason = sql.case((OBJECTS.c.stage == Stage.WITHDRAWN, OBJECTS.c.words), else_=OBJECTS.c.leaving)
-        left = OBJECTS.c.stage.in_((Stage.WITHDRAWING, Stage.WITHDRAWN))
-        counted = sql.and_(OBJECTS.c.sent_at > moment, reason.not_in(but), OBJECTS.c.sent_at.not_in(not_at))
-        return sum(self.tally(OBJECTS.c.stage, sql.and_(left, counted)).values())
+        reason = sql.case((STANDINGS.c.stage == Stage.WITHDRAWN, STANDINGS.c.words), else_=STANDINGS.c.leaving)
+        left = STANDINGS.c.stage.in_((Stage.WITHDRAWING, Stage.WITHDRAWN))
+        counted = sql.and_(STANDINGS.c.sent_at > moment, reason.not_in(but), STANDINGS.c.sent_at.not_in(not_at))
+        return sum(self.tally(STANDINGS.c.stage, sql.and_(left, counted)).values())
 
     def duplicate_keys(self) -> list[str]:
         """Return the keys that have more than one object."""
@@ -425,37 +479,43 @@ class Ledger(LedgerRows):
 
     def attributes_like(self, texts: Iterable[str], limit: int) -> list[AttributeRecord]:
         """Return attributes whose value, in lower case, holds one of these texts; the shortest values first."""
-        value = sql.func.replace(sql.func.lower(ATTRIBUTES.c.value), "[.]", ".")
+        value = sql.func.replace(sql.func.lower(FINDINGS.c.value), "[.]", ".")
         like = sql.or_(*(value.contains(text, autoescape=True) for text in texts))
-        columns = (ATTRIBUTES.c[field.name] for field in fields(AttributeRecord))
-        # The sum keeps SQLite from going by an index, which is five times slower than reading the table.
-        question = sql.select(*columns).where(ATTRIBUTES.c.destination + 0 == self.destination, like)
-        with self._transaction() as connection:
-            rows = connection.execute(question.order_by(sql.func.length(ATTRIBUTES.c.value)).limit(limit)).all()
-        return [AttributeRecord(**row._mapping) for row in rows]
+        return self._attributes(sql.func.length(FINDINGS.c.value), limit, like)
 
     def blocks_near(self, address: Address) -> list[AttributeRecord]:
         """Return attributes that may be blocks of addresses with this one in them, going by how they are written."""
         begins, larger = block_texts(address)
-        value = sql.func.replace(sql.func.lower(ATTRIBUTES.c.value), "[.]", ".")
+        value = sql.func.replace(sql.func.lower(FINDINGS.c.value), "[.]", ".")
         near = sql.or_(value.like(f"%{begins}%/%"), value.in_(larger))
-        columns = (ATTRIBUTES.c[field.name] for field in fields(AttributeRecord))
-        # The sum as above; then what is quick to see, and leaves few: no name and no address has a slash.
-        of_ours, slash = ATTRIBUTES.c.destination + 0 == self.destination, ATTRIBUTES.c.value.contains("/")
-        question = sql.select(*columns).where(of_ours, slash, ATTRIBUTES.c.type.in_(WITH_ADDRESSES), near)
-        with self._transaction() as connection:
-            rows = connection.execute(question).all()
-        return [AttributeRecord(**row._mapping) for row in rows]
+        # What is quick to see comes first, and leaves few: no name and no address has a slash.
+        return self._attributes(FINDINGS.c.number, None, _SLASH, FINDINGS.c.type.in_(WITH_ADDRESSES), near)
+
+    def _attributes(
+        self, order: sql.ColumnElement[Any], limit: int | None, *where: sql.ColumnElement[bool]
+    ) -> list[AttributeRecord]:
+        """Return attributes by what all are looked through for; which are ours is asked of those that are left."""
+        link = (ATTRIBUTE_LINKS.c.destination == self.destination, ATTRIBUTE_LINKS.c.finding == FINDINGS.c.number)
+        name = EVENT_NAMES.c.number == FINDINGS.c.event
+        columns = [FINDINGS.c[field.name] for field in fields(AttributeRecord) if field.name != "event"]
+        question = sql.select(EVENT_NAMES.c.uuid, *columns).where(name, sql.exists().where(*link), *where)
+        return [AttributeRecord(*row) for row in self.answers(question.order_by(order).limit(limit))]
 
     def tally(self, column: sql.Column[Any], where: sql.ColumnElement[bool] | sql.TextClause) -> dict[Any, int]:
         """Count rows by what a column of theirs holds, the most frequent first, for reports."""
         return self._tally(column.table, column, where)
 
     def _tally(
-        self, table: sql.FromClause, what: sql.ColumnElement[Any], where: sql.ColumnElement[bool] | sql.TextClause
+        self,
+        table: sql.FromClause,
+        what: sql.ColumnElement[Any],
+        where: sql.ColumnElement[bool] | sql.TextClause,
+        within: sql.FromClause | None = None,
     ) -> dict[Any, int]:
+        """Count the rows of a table, in a join ``within`` which it may stand."""
         count = sql.func.count()
-        of_ours = sql.select(what.label("counted"), count).where(table.c.destination == self.destination, where)
+        counted = sql.select(what.label("counted"), count).select_from(table if within is None else within)
+        of_ours = counted.where(table.c.destination == self.destination, where)
         with self._transaction() as connection:
             rows = connection.execute(of_ours.group_by("counted").order_by(count.desc(), "counted"))
             return {value: int(number) for value, number in rows}
@@ -474,58 +534,45 @@ class Ledger(LedgerRows):
         no_objects: Iterable[str] = (),
     ) -> None:
         """Write what was decided, as one transaction; what is named ``no_`` goes."""
-        with self._transaction() as connection:
-            for event, uuids in (no_attributes or {}).items():
-                self._drop(connection, ATTRIBUTES, ATTRIBUTES.c.uuid, uuids, ATTRIBUTES.c.event == event)
-            self._drop_sources(connection, list(no_sources))
-            self._drop(connection, OBJECTS, OBJECTS.c.id, no_objects, sql.true())
-            by_table = ((EVENTS, events), (ATTRIBUTES, attributes), (SOURCES, sources), (OBJECTS, objects))
-            written = sum(self._put(connection, table, rows) for table, rows in by_table)
-        self._database.analyze_if_grown(written)
+        kept = (list(events), list(attributes), list(sources), list(objects))
+        gone = ({event: list(uuids) for event, uuids in (no_attributes or {}).items()}, list(no_sources))
+        write(self.database, [Writing(self, *kept, *gone, list(no_objects))])
 
     def hear_again(self, sources: Iterable[Source]) -> None:
         """Have the attributes of sources converted again, whatever they look like: their events are to be read."""
-        with self._transaction() as connection:
-            for source in sources:
-                attribute = sql.and_(ATTRIBUTES.c.event == source.event, ATTRIBUTES.c.uuid == source.attribute)
-                ours = sql.and_(ATTRIBUTES.c.destination == self.destination, attribute)
-                connection.execute(sql.update(ATTRIBUTES).where(ours).values(fingerprint=""))
-                event = sql.and_(EVENTS.c.destination == self.destination, EVENTS.c.uuid == source.event)
-                connection.execute(sql.update(EVENTS).where(event).values(todo=True))
+        of_sources = {(source.event, source.attribute) for source in sources}
+        uuids = {event for event, _ in of_sources}
+        attributes = (known for uuid in uuids for known in self.attributes(uuid).values())
+        again = [replace(known, fingerprint="") for known in attributes if (known.event, known.uuid) in of_sources]
+        events = [replace(event, todo=True) for event in self._in(EventRecord, EVENTS, EVENTS.c.uuid, uuids)]
+        self.keep(events=events, attributes=again)
 
     def enqueue(self, ids: Sequence[str]) -> None:
         """Put objects at the end of the queue of what is to go out in this run."""
-        self._line += 1
-        self._change(ids, {"due": self._line})
+        self._change(ids, {"due": self.next_line()})
 
     def dequeue(self, most: int, now: int, *, in_flight: bool) -> list[ObjectRecord]:
         """Take the next objects out of the queue; ``in_flight`` writes down that they are on their way."""
-        waiting = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.due > 0)
-        next_ids = sql.select(OBJECTS.c.id).where(waiting).order_by(OBJECTS.c.due, OBJECTS.c.id).limit(most)
         with self._transaction() as connection:
-            ids = [str(id_) for id_ in connection.scalars(next_ids)]
-        taken = list(self.by_id(ids).values())
-        for stage, leaving in ((Stage.SENDING, False), (Stage.WITHDRAWING, True)):
-            ids = [record.id for record in taken if bool(record.leaving) is leaving]
-            self._change(ids, {"due": None, **(_in_flight(stage, now) if in_flight else {})})
-        return taken
+            rows = connection.execute(_NEXT, {"of": self.destination, "most": most}).all()
+            taken = {content: ObjectRecord(*values) for content, *values in rows}
+            for stage, leaving in ((Stage.SENDING, False), (Stage.WITHDRAWING, True)):
+                contents = [content for content, record in taken.items() if bool(record.leaving) is leaving]
+                changed = {"due": None, **(_in_flight(stage, now) if in_flight else {})}
+                self._change_contents(connection, contents, changed)
+        return list(taken.values())
 
     def accepted(self, ids: Sequence[str], now: int) -> None:
         """Write down that Microsoft took objects; one that is to be sent again meanwhile is not settled by it."""
-        taken = {"accepted_at": now, "live": True, "perhaps_taken": False}
-        until = {"live_until": OBJECTS.c.valid_until, "accepted_until": OBJECTS.c.valid_until}
-        settled = {"stage": Stage.ACCEPTED, "doubt": False, "words": "", **until}
-        # How long that one is valid is in the row no more, which has what is to be sent: the later of two ends counts.
-        later = sql.case(
-            (OBJECTS.c.live_until > OBJECTS.c.valid_until, OBJECTS.c.live_until), else_=OBJECTS.c.valid_until
-        )
-        self._change(ids, {"accepted_until": later, **taken}, OBJECTS.c.stage == Stage.PENDING)
-        self._change(ids, {**settled, **taken}, OBJECTS.c.stage == Stage.SENDING)
+        with self._transaction() as connection:
+            for batch in batched(ids, PARAMETERS):
+                connection.execute(_ACCEPT, {"of": self.destination, "ids": batch, "at": now})
 
     def save_remote_ids(self, remote_ids: Mapping[str, str]) -> None:
         """Write down the ids that Microsoft gave objects, by ours."""
-        named = sql.and_(OBJECTS.c.destination == self.destination, OBJECTS.c.id == sql.bindparam("object"))
-        statement = sql.update(OBJECTS).where(named).values(remote_id=sql.bindparam("remote"))
+        contents = sql.select(CONTENTS.c.number).where(CONTENTS.c.id == sql.bindparam("object"))
+        named = sql.and_(STANDINGS.c.destination == self.destination, STANDINGS.c.content.in_(contents))
+        statement = sql.update(STANDINGS).where(named).values(remote_id=sql.bindparam("remote"))
         if remote_ids:
             with self._transaction() as connection:
                 rows = [{"object": ours, "remote": theirs} for ours, theirs in remote_ids.items()]
@@ -535,32 +582,32 @@ class Ledger(LedgerRows):
         """Write down that Microsoft took the withdrawal of objects; why they left stays as their words."""
         settled = {"stage": Stage.WITHDRAWN, "live": False, "leaving": "", "left_event": "", "renew_at": None}
         settled |= {"perhaps_taken": False, "accepted_until": 0}
-        self._change(ids, {**settled, "words": OBJECTS.c.leaving}, OBJECTS.c.stage == Stage.WITHDRAWING)
+        self._change(ids, {**settled, "words": STANDINGS.c.leaving}, STANDINGS.c.stage == Stage.WITHDRAWING)
 
     def rejected(self, words: Mapping[str, str], program: str = "") -> None:
         """Write down that Microsoft refused objects; one that was accepted before lives on as it was."""
-        lives = sql.or_(OBJECTS.c.accepted_at.is_not(None), OBJECTS.c.doubt)
+        lives = sql.or_(STANDINGS.c.accepted_at.is_not(None), STANDINGS.c.doubt)
         for text, ids in _by_words(words).items():
-            self._change(ids, {"words": text}, OBJECTS.c.stage == Stage.WITHDRAWING)
+            self._change(ids, {"words": text}, STANDINGS.c.stage == Stage.WITHDRAWING)
             refused = {"stage": Stage.REJECTED, "live": lives, "words": text, "program": program}
-            self._change(ids, refused, OBJECTS.c.stage == Stage.SENDING)
+            self._change(ids, refused, STANDINGS.c.stage == Stage.SENDING)
 
     def redate_withdrawals(self, now: int, *, not_at: Collection[int] = ()) -> None:
         """Date withdrawals of the future now, the latest that they can have been, but for those of some runs.
 
         A clock that was ahead dated them: they would count as withdrawn of late until it is as late as that.
         """
-        left = OBJECTS.c.stage.in_((Stage.WITHDRAWING, Stage.WITHDRAWN))
-        of_future = sql.and_(OBJECTS.c.destination == self.destination, left, OBJECTS.c.sent_at > now)
-        these = sql.and_(of_future, OBJECTS.c.sent_at.not_in(not_at))
-        self._write(sql.update(OBJECTS).where(these).values(sent_at=now))
+        left = STANDINGS.c.stage.in_((Stage.WITHDRAWING, Stage.WITHDRAWN))
+        of_future = sql.and_(STANDINGS.c.destination == self.destination, left, STANDINGS.c.sent_at > now)
+        these = sql.and_(of_future, STANDINGS.c.sent_at.not_in(not_at))
+        self._write(sql.update(STANDINGS).where(these).values(sent_at=now))
 
     def revoked(self, words: Mapping[str, str]) -> None:
         """Write down that Microsoft keeps the ids of objects as revoked, of which the ledger did not know."""
         for text, ids in _by_words(words).items():
             dead = {"stage": Stage.REVOKED, "live": False, "doubt": False, "words": text, "renew_at": None}
             dead |= {"perhaps_taken": False, "accepted_until": 0}
-            self._change(ids, dead, OBJECTS.c.stage == Stage.SENDING)
+            self._change(ids, dead, STANDINGS.c.stage == Stage.SENDING)
 
     def unanswered(self, words: Mapping[str, str]) -> None:
         """Write down that objects were sent, perhaps, and that Microsoft did not say what became of them.
@@ -568,51 +615,55 @@ class Ledger(LedgerRows):
         That counts also where it refused the request as a whole: an earlier try of the same batch may have arrived.
         """
         for text, ids in _by_words(words).items():
-            self._change(ids, {"doubt": OBJECTS.c.live, "words": text})
+            self._change(ids, {"doubt": STANDINGS.c.live, "words": text})
 
     def not_taken(self, ids: Sequence[str]) -> None:
         """Write down that a request for objects was refused, and that none before is known to have been taken.
 
         For people alone: the plan counts them as possibly live still.
         """
-        self._change(ids, {"perhaps_taken": False}, OBJECTS.c.stage.not_in((Stage.WITHDRAWN, Stage.REVOKED)))
+        self._change(ids, {"perhaps_taken": False}, STANDINGS.c.stage.not_in((Stage.WITHDRAWN, Stage.REVOKED)))
 
     def recover(self) -> None:
         """Take up what a run that was cut off left in flight: it may have arrived, and is to be sent again."""
-        of_ours = OBJECTS.c.destination == self.destination
-        self._write(sql.update(OBJECTS).where(of_ours, OBJECTS.c.due > 0).values(due=None))
-        sending = sql.and_(of_ours, OBJECTS.c.stage == Stage.SENDING)
-        self._write(sql.update(OBJECTS).where(sending).values(stage=Stage.PENDING, doubt=True))
+        of_ours = STANDINGS.c.destination == self.destination
+        self._write(sql.update(STANDINGS).where(of_ours, STANDINGS.c.due > 0).values(due=None))
+        sending = sql.and_(of_ours, STANDINGS.c.stage == Stage.SENDING)
+        self._write(sql.update(STANDINGS).where(sending).values(stage=Stage.PENDING, doubt=True))
 
     def settle_events(self, uuids: Iterable[str]) -> None:
         """Note the events of which every object is settled: nothing is to be done about them any more."""
-        unsettled = sql.exists().where(
-            SOURCES.c.destination == self.destination,
-            SOURCES.c.event == EVENTS.c.uuid,
-            OBJECTS.c.destination == self.destination,
-            OBJECTS.c.key == SOURCES.c.key,
-            OBJECTS.c.stage.in_(UNSETTLED),
-        )
+        decided = set(uuids)
+        settled = sorted(decided - self._events_where(OBJECTS.c.stage.in_(UNSETTLED)))
         with self._transaction() as connection:
-            for batch in batched(uuids, PARAMETERS):
+            for batch in batched(settled, PARAMETERS):
                 these = sql.and_(EVENTS.c.destination == self.destination, EVENTS.c.uuid.in_(batch))
-                connection.execute(sql.update(EVENTS).where(these, ~unsettled).values(todo=False))
+                connection.execute(sql.update(EVENTS).where(these).values(todo=False))
+
+    def sweep(self) -> None:
+        """Drop what no destination has any more of what several may share."""
+        if not self.database.dry:
+            sweep(self.database)
 
     def forget_all(self) -> None:
         """Drop every attribute and source of the destination, and have every event read again; objects stay."""
-        for table in (ATTRIBUTES, SOURCES):
-            self._write(sql.delete(table).where(table.c.destination == self.destination))
+        for table in (ATTRIBUTE_LINKS, SOURCE_LINKS):
+            of_ours, shared = table.c.destination == self.destination, table.columns[1]
+            loose = sql.select(sql.literal(shared.name), shared).where(of_ours)
+            with self.database.sharing() as connection:
+                connection.execute(sql.insert(LOOSE).from_select(["kind", "number"], loose))
+                connection.execute(sql.delete(table).where(of_ours))
         self._write(sql.update(EVENTS).where(EVENTS.c.destination == self.destination).values(todo=True))
 
 
-def taken(now: int) -> sql.ColumnElement[bool]:
+def taken(now: int, of: sql.Table = OBJECTS) -> sql.ColumnElement[bool]:
     """Objects that Sentinel has at ``now``, or may have, where they count as live (``ObjectRecord.is_in_sentinel``)."""
-    return sql.or_(OBJECTS.c.stage == Stage.ACCEPTED, OBJECTS.c.perhaps_taken, OBJECTS.c.accepted_until > now)
+    return sql.or_(of.c.stage == Stage.ACCEPTED, of.c.perhaps_taken, of.c.accepted_until > now)
 
 
 def _live_for_the_plan_alone(now: int) -> sql.ColumnElement[bool]:
     """Objects that count as live and that Sentinel does not have; the index is of those that are not accepted."""
-    return sql.and_(OBJECTS.c.stage.in_(_UNACCEPTED), *_live_without_index(now), ~taken(now))
+    return sql.and_(STANDINGS.c.stage.in_(_UNACCEPTED), *_live_without_index(now, STANDINGS), ~taken(now, STANDINGS))
 
 
 def _in_flight(stage: Stage, now: int) -> dict[str, Any]:
@@ -620,31 +671,36 @@ def _in_flight(stage: Stage, now: int) -> dict[str, Any]:
 
     A withdrawal that is repeated, since it had no answer, is of the run that sent it first.
     """
-    before = sql.case((OBJECTS.c.live, OBJECTS.c.live_until), else_=0)
-    later = sql.case((OBJECTS.c.valid_until > before, OBJECTS.c.valid_until), else_=before)
-    repeated = sql.and_(OBJECTS.c.stage == Stage.WITHDRAWING, OBJECTS.c.sent_at.is_not(None))
-    sent_at = sql.case((repeated, OBJECTS.c.sent_at), else_=now)
+    before = sql.case((STANDINGS.c.live, STANDINGS.c.live_until), else_=0)
+    later = sql.case((STANDINGS.c.valid_until > before, STANDINGS.c.valid_until), else_=before)
+    repeated = sql.and_(STANDINGS.c.stage == Stage.WITHDRAWING, STANDINGS.c.sent_at.is_not(None))
+    sent_at = sql.case((repeated, STANDINGS.c.sent_at), else_=now)
     return {"stage": stage, "live": True, "sent_at": sent_at, "live_until": later, "perhaps_taken": True}
 
 
-def _live_without_index(now: int) -> list[sql.ColumnElement[bool]]:
+def _live_without_index(now: int, of: sql.Table = OBJECTS) -> list[sql.ColumnElement[bool]]:
     """Possibly live and not expired, said so that SQLite finds no index for it: it would take all that are.
 
     For questions in which something else says which few, such as the keys of sources one by one.
     """
-    return [OBJECTS.c.live.is_not(sql.false()), OBJECTS.c.live_until > now]
+    return [of.c.live.is_not(sql.false()), of.c.live_until > now]
 
 
-def _rejected_before(policy: RetryPolicy) -> sql.ColumnElement[bool]:
+def unsettled(policy: RetryPolicy, of: sql.Table = OBJECTS) -> sql.ColumnElement[bool]:
+    """Objects for which no answer of Microsoft's stands, or which may end too late."""
+    return sql.or_(of.c.stage.in_(UNSETTLED), _rejected_before(policy, of), _ends_too_late(policy.now, of))
+
+
+def _rejected_before(policy: RetryPolicy, of: sql.Table = OBJECTS) -> sql.ColumnElement[bool]:
     """Objects that Microsoft rejected, and whose rejection does not stand."""
-    rejected = OBJECTS.c.stage == Stage.REJECTED
-    return rejected if policy.retry_rejected else sql.and_(rejected, OBJECTS.c.program != policy.program)
+    rejected = of.c.stage == Stage.REJECTED
+    return rejected if policy.retry_rejected else sql.and_(rejected, of.c.program != policy.program)
 
 
-def _ends_too_late(now: int) -> sql.ColumnElement[bool]:
+def _ends_too_late(now: int, of: sql.Table) -> sql.ColumnElement[bool]:
     """Objects whose end moves and was set by a clock that was ahead; of a shared one a fixed end may be as late."""
-    begin = 2 * OBJECTS.c.renew_at - OBJECTS.c.valid_until  # half of its days are between the two
-    return sql.and_(OBJECTS.c.stage.in_((Stage.ACCEPTED, Stage.REJECTED)), begin > now + 1)
+    begin = 2 * of.c.renew_at - of.c.valid_until  # half of its days are between the two
+    return sql.and_(of.c.stage.in_((Stage.ACCEPTED, Stage.REJECTED)), begin > now + 1)
 
 
 def _by_words(words: Mapping[str, str]) -> dict[str, list[str]]:

@@ -1,11 +1,22 @@
-"""The ledger's tables."""
+"""The ledger's tables, and the views by which questions are asked.
+
+What several destinations may share stands once, in rows that never change and have a number: what was decided on an
+attribute (``findings``), its part in an object (``parts``), an object as it is sent (``contents``). A destination has
+links to them, and where an object stands at it (``standings``). The views put both together: ``attributes``,
+``sources`` and ``objects`` have one row for each destination, as if nothing were shared.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
+    Connection,
     ForeignKey,
     Index,
     Integer,
@@ -15,11 +26,12 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    false,
+    inspect,
+    literal_column,
     text,
 )
 
-SCHEMA = 5
+SCHEMA = 6
 METADATA = MetaData()
 
 
@@ -57,81 +69,133 @@ EVENTS = Table(
 
 # Attributes that are not sent, which are counted by the reason. Written out, so that the index is found.
 SKIPPED = text("skip <> ''")
+# Sources that say what they ask for; few, unless attributes share values. Written out, so that the index is found.
+WITH_CONTRIBUTION = text("length(contribution) > 0")
 
-ATTRIBUTES = Table(
-    "attributes",
+
+# Numbers of PostgreSQL's are not used again, and one for each version of each object adds up over the years.
+NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _number() -> Column[int]:
+    return Column("number", NUMBER, primary_key=True)
+
+
+def _partial(name: str, *columns: str, where: str, on_sqlite: str = "") -> Index:
+    return Index(name, *columns, sqlite_where=text(on_sqlite or where), postgresql_where=text(where))
+
+
+def _linked(name: str, to: str, *columns: Column[Any], indexes: Iterable[Index] = ()) -> Table:
+    """Return a table of what a destination has to do with shared rows.
+
+    No foreign keys: PostgreSQL would look each of them up for each row.
+    """
+    destination = Column("destination", Integer, primary_key=True, autoincrement=False)
+    shared = Column(to, NUMBER, primary_key=True, autoincrement=False)
+    return Table(name, METADATA, destination, shared, *columns, *indexes, sqlite_with_rowid=False)
+
+
+# Events by a number of three bytes, where their UUIDs would stand four times for each attribute.
+EVENT_NAMES = Table("event_names", METADATA, _number(), Column("uuid", String, nullable=False, unique=True))
+
+FINDINGS = Table(
+    "findings",
     METADATA,
-    _of_destination(),
-    Column("event", String, primary_key=True),
-    Column("uuid", String, primary_key=True),
+    _number(),
+    Column("event", NUMBER, nullable=False),
+    Column("uuid", String, nullable=False),
     Column("fingerprint", String, nullable=False),
     Column("type", String, nullable=False),
     Column("value", Text, nullable=False),
     Column("skip", String, nullable=False),
     Column("words", Text, nullable=False),
-    Index("attributes_skipped", "destination", "skip", sqlite_where=SKIPPED, postgresql_where=SKIPPED),
+    Index("findings_of_event", "event", "uuid"),
+    _partial("findings_skipped", "skip", where="skip <> ''"),
 )
+ATTRIBUTE_LINKS = _linked("attribute_links", "finding")
 
-# Sources that say what they ask for; few, unless attributes share values. Written out, so that the index is found.
-WITH_CONTRIBUTION = text("length(contribution) > 0")
-
-SOURCES = Table(
-    "sources",
+PARTS = Table(
+    "parts",
     METADATA,
-    _of_destination(),
-    Column("key", String, primary_key=True),
-    Column("event", String, primary_key=True),
-    Column("attribute", String, primary_key=True),
-    Column("contribution", LargeBinary, nullable=False),
-    Index("sources_by_event", "destination", "event"),
-    Index(
-        "sources_with_contribution",
-        "destination",
-        "key",
-        sqlite_where=WITH_CONTRIBUTION,
-        postgresql_where=WITH_CONTRIBUTION,
-    ),
-)
-
-OBJECTS = Table(
-    "objects",
-    METADATA,
-    _of_destination(),
-    Column("id", String, primary_key=True),
+    _number(),
     Column("key", String, nullable=False),
+    Column("event", NUMBER, nullable=False),
+    Column("attribute", String, nullable=False),
+    Column("contribution", LargeBinary, nullable=False),
+    Index("parts_of_key", "key"),
+    Index("parts_of_event", "event"),
+    _partial("parts_with_contribution", "key", where="length(contribution) > 0"),
+)
+SOURCE_LINKS = _linked("source_links", "part")
+
+# What is counted of an object, few rows: which kind of indicator its pattern says that it is, and of its body a level
+# of TLP, empty where unknown, and 0 to 100, or -1.
+MARKS = Table(
+    "marks",
+    METADATA,
+    _number(),
+    Column("observable", String, nullable=False),
+    Column("tlp", String, nullable=False),
+    Column("confidence", Integer, nullable=False),
+)
+
+CONTENTS = Table(
+    "contents",
+    METADATA,
+    _number(),
+    Column("id", String, nullable=False, index=True),
+    Column("key", String, nullable=False, index=True),
     Column("pattern", Text, nullable=False),
     Column("value", Text, nullable=False),
     Column("life", Integer, nullable=False),
+    Column("fingerprint", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("mark", NUMBER, nullable=False),
+)
+
+STANDINGS = _linked(
+    "standings",
+    "content",
+    Column("mark", NUMBER, nullable=False),
     Column("stage", String, nullable=False),
     Column("words", Text, nullable=False),
     Column("leaving", String, nullable=False),
     Column("live", Boolean, nullable=False),
     Column("doubt", Boolean, nullable=False),
-    Column("fingerprint", String, nullable=False),
     Column("valid_until", BigInteger, nullable=False),
     Column("renew_at", BigInteger),
     Column("sent_at", BigInteger),
     Column("accepted_at", BigInteger),
-    Column("body", LargeBinary, nullable=False),
-    Column("remote_id", String, nullable=False, server_default=""),
-    Column("live_until", BigInteger, nullable=False, server_default="0"),
-    Column("left_event", String, nullable=False, server_default=""),
-    Column("program", String, nullable=False, server_default=""),
-    # What of the pattern says which kind of indicator it is, so that what is live is counted by it in an index.
-    Column("observable", String, nullable=False, server_default=""),
-    Column("perhaps_taken", Boolean, nullable=False, server_default=false()),
-    Column("accepted_until", BigInteger, nullable=False, server_default="0"),
-    # What of the body is counted, in the same index: a level of TLP, empty where unknown, and 0 to 100, or -1.
-    Column("tlp", String, nullable=False, server_default=""),
-    Column("confidence", Integer, nullable=False, server_default="-1"),
+    Column("remote_id", String, nullable=False),
+    Column("live_until", BigInteger, nullable=False),
+    Column("left_event", String, nullable=False),
+    Column("program", String, nullable=False),
+    Column("perhaps_taken", Boolean, nullable=False),
+    Column("accepted_until", BigInteger, nullable=False),
     # Where the object stands in the queue of what is to go out in this run; empty for all others.
     Column("due", BigInteger),
-    Index("objects_by_key", "destination", "key"),
-    Index("objects_by_stage", "destination", "stage", "leaving", "perhaps_taken"),
-    Index("objects_to_renew", "destination", "renew_at"),
-    Index("objects_leaving", "destination", "leaving"),
-    Index("objects_live", "destination", "live", "live_until", "observable", "tlp", "confidence"),
-    Index("objects_due", "destination", "due"),
+    indexes=(
+        Index("standings_by_stage", "destination", "stage", "leaving", "perhaps_taken"),
+        _partial("standings_to_renew", "destination", "renew_at", where="renew_at IS NOT NULL"),
+        _partial("standings_leaving", "destination", "leaving", where="leaving > ''"),
+        # With the flag, which is all the same in it: SQLite would look at the row for it.
+        _partial("standings_live", "destination", "live_until", "mark", "live", where="live", on_sqlite="live = 1"),
+        _partial("standings_due", "destination", "due", where="due IS NOT NULL"),
+    ),
+)
+
+# What is counted of objects, without what stands in their contents.
+MARKED = STANDINGS.join(MARKS, MARKS.c.number == STANDINGS.c.mark)
+# Written out, so that the index of what is to leave is found.
+NOTHING: ColumnElement[str] = literal_column("''")
+
+# Shared rows that lost a link, to be dropped where that was the last one. Kinds are the names of the links' columns.
+LOOSE = Table(
+    "loose",
+    METADATA,
+    Column("kind", String, nullable=False),
+    Column("number", NUMBER, nullable=False),
+    Index("loose_by_kind", "kind", "number"),
 )
 
 RUNS = Table(
@@ -143,3 +207,88 @@ RUNS = Table(
     Column("kind", String, nullable=False),
     Column("report", Text, nullable=False),
 )
+
+VIEWS = MetaData()
+
+
+def _view(name: str, *columns: Column[Any]) -> Table:
+    return Table(name, VIEWS, Column("destination", Integer), *(Column(of.name, of.type) for of in columns))
+
+
+def _columns(table: Table, *names: str) -> list[Column[Any]]:
+    return [table.c[name] for name in names]
+
+
+ATTRIBUTES = _view(
+    "attributes",
+    Column("event", String),
+    *_columns(FINDINGS, "uuid", "fingerprint", "type", "value", "skip", "words"),
+)
+SOURCES = _view("sources", PARTS.c.key, Column("event", String), *_columns(PARTS, "attribute", "contribution"))
+OBJECTS = _view(
+    "objects",
+    *_columns(CONTENTS, "id", "key", "pattern", "value", "life"),
+    *_columns(STANDINGS, "stage", "words", "leaving", "live", "doubt"),
+    CONTENTS.c.fingerprint,
+    *_columns(STANDINGS, "valid_until", "renew_at", "sent_at", "accepted_at"),
+    CONTENTS.c.body,
+    *_columns(STANDINGS, "remote_id", "live_until", "left_event", "program"),
+    MARKS.c.observable,
+    *_columns(STANDINGS, "perhaps_taken", "accepted_until"),
+    *_columns(MARKS, "tlp", "confidence"),
+    STANDINGS.c.due,
+)
+_VIEWS = {
+    "attributes": "SELECT l.destination, e.uuid AS event, f.uuid, f.fingerprint, f.type, f.value, f.skip, "
+    "f.words FROM attribute_links l JOIN findings f ON f.number = l.finding JOIN event_names e ON e.number = f.event",
+    "sources": "SELECT l.destination, p.key, e.uuid AS event, p.attribute, p.contribution "
+    "FROM source_links l JOIN parts p ON p.number = l.part JOIN event_names e ON e.number = p.event",
+    "objects": "SELECT s.destination, c.id, c.key, c.pattern, c.value, c.life, s.stage, s.words, "
+    "s.leaving, s.live, s.doubt, c.fingerprint, s.valid_until, s.renew_at, s.sent_at, s.accepted_at, c.body, "
+    "s.remote_id, s.live_until, s.left_event, s.program, m.observable, s.perhaps_taken, s.accepted_until, m.tlp, "
+    "m.confidence, s.due FROM standings s JOIN contents c ON c.number = s.content JOIN marks m ON m.number = s.mark",
+}
+# What SQLite is to take for granted of each index: its rows, and how many have the same first column, first two, and
+# so on, as in a ledger of a million objects in ten destinations. Without, it takes a destination for one of ten rows
+# and begins with that (its manual: "Manual Control Of Query Plans Using SQLITE_STAT Tables").
+_STATISTICS = {
+    ("destinations", None): "10",
+    ("events", "events"): "20000 2000 1",
+    ("event_names", "sqlite_autoindex_event_names_1"): "2000 1",
+    ("findings", "findings_of_event"): "120000 50 1",
+    ("findings", "findings_skipped"): "12000 1000",
+    ("attribute_links", "attribute_links"): "1200000 120000 1",
+    ("parts", "parts_of_key"): "100000 1",
+    ("parts", "parts_of_event"): "100000 50",
+    ("parts", "parts_with_contribution"): "2000 2",
+    ("source_links", "source_links"): "1000000 100000 1",
+    ("marks", None): "100",
+    ("contents", "ix_contents_id"): "100000 1",
+    ("contents", "ix_contents_key"): "100000 1",
+    ("loose", "loose_by_kind"): "10000 3000 2",
+    ("standings", "standings"): "1000000 100000 1",
+    ("standings", "standings_by_stage"): "1000000 100000 20000 20000 20000",
+    ("standings", "standings_to_renew"): "900000 90000 10",
+    ("standings", "standings_leaving"): "1000 100 50",
+    ("standings", "standings_live"): "900000 90000 10 1 1",
+    ("standings", "standings_due"): "1000 100 1",
+}
+
+
+def create(connection: Connection) -> None:
+    """Make the tables and views that are not there."""
+    METADATA.create_all(connection)
+    there = inspect(connection).get_view_names()
+    for name, statement in _VIEWS.items():
+        if name not in there:
+            connection.execute(text(f"CREATE VIEW {name} AS {statement}"))
+    if connection.dialect.name == "sqlite":
+        _say_statistics(connection)
+
+
+def _say_statistics(connection: Connection) -> None:
+    connection.execute(text("ANALYZE sqlite_master"))  # makes the table, and looks at none of ours
+    connection.execute(text("DELETE FROM sqlite_stat1"))
+    rows = [{"tbl": of[0], "idx": of[1], "stat": numbers} for of, numbers in _STATISTICS.items()]
+    connection.execute(text("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (:tbl, :idx, :stat)"), rows)
+    connection.execute(text("ANALYZE sqlite_master"))  # has this connection read it

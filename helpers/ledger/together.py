@@ -1,120 +1,153 @@
 """Several destinations of one database, read and written at once.
 
 What is equal is the same Python object: who decides on what several destinations know of something, decides once for
-those that are given the same.
+those that are given the same. So shared rows are read once, and of each destination only which of them it has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, RetryPolicy, Source
-from helpers.ledger.store import Ledger
+import sqlalchemy as sql
 
-Known = TypeVar("Known")
-Record = TypeVar("Record", Source, ObjectRecord)
+from helpers.ledger.records import AttributeRecord, ObjectRecord, RetryPolicy, Source
+from helpers.ledger.rows import PARAMETERS
+from helpers.ledger.store import FULL, Ledger, unsettled
+from helpers.ledger.tables import (
+    ATTRIBUTE_LINKS,
+    CONTENTS,
+    EVENT_NAMES,
+    FINDINGS,
+    PARTS,
+    SOURCE_LINKS,
+    STANDINGS,
+)
+from helpers.ledger.writing import Writing, write
+from helpers.text import batched
+
+Record = TypeVar("Record", AttributeRecord, Source)
+Answer = TypeVar("Answer")
+
+_OF: sql.BindParameter[Any] = sql.bindparam("of", expanding=True)
 
 
-@dataclass
-class Writing:
-    """What is written of one destination, as ``Ledger.keep`` takes it.
+def _these(column: sql.Column[Any]) -> sql.ColumnElement[bool]:
+    return column.in_(sql.bindparam("these", expanding=True))
 
-    ``due`` are the ids of the objects that are enqueued then, in the order in which they go out.
-    """
 
-    ledger: Ledger
-    events: list[EventRecord] = field(default_factory=list)
-    attributes: list[AttributeRecord] = field(default_factory=list)
-    sources: list[Source] = field(default_factory=list)
-    objects: list[ObjectRecord] = field(default_factory=list)
-    no_attributes: dict[str, list[str]] = field(default_factory=dict)
-    no_sources: list[Source] = field(default_factory=list)
-    no_objects: list[str] = field(default_factory=list)
-    due: list[str] = field(default_factory=list)
+def _linked(links: sql.Table, shared: sql.Table, by: sql.Column[Any]) -> sql.Select[Any]:
+    """Ask which shared rows each destination has, as one text of their numbers for each of what they are asked by."""
+    destination, number = list(links.columns)[:2]
+    numbers = sql.func.aggregate_strings(sql.cast(number, sql.Text), ",")
+    question = sql.select(destination, by, numbers).where(destination.in_(_OF), _these(by), number == shared.c.number)
+    named = shared.c.event == EVENT_NAMES.c.number if by.table is EVENT_NAMES else sql.true()
+    return question.where(named).group_by(destination, by)
 
-    @property
-    def kept(self) -> dict[str, Any]:
-        """What ``Ledger.keep`` takes by name."""
-        return {name: value for name, value in vars(self).items() if name not in ("ledger", "due")}
+
+_FINDING = [EVENT_NAMES.c.uuid, *(column for column in FINDINGS.columns if column.name not in ("number", "event"))]
+_PART = (PARTS.c.key, EVENT_NAMES.c.uuid, PARTS.c.attribute, PARTS.c.contribution)
+_FINDINGS_OF_EVENTS = sql.select(FINDINGS.c.number, *_FINDING).where(
+    FINDINGS.c.event == EVENT_NAMES.c.number, _these(EVENT_NAMES.c.uuid)
+)
+_PARTS_WHERE = sql.select(PARTS.c.number, *_PART).where(PARTS.c.event == EVENT_NAMES.c.number)
+_PARTS_OF_EVENTS, _PARTS_OF_KEYS = (_PARTS_WHERE.where(_these(by)) for by in (EVENT_NAMES.c.uuid, PARTS.c.key))
+_FINDINGS_LINKED = _linked(ATTRIBUTE_LINKS, FINDINGS, EVENT_NAMES.c.uuid)
+_PARTS_OF_EVENTS_LINKED = _linked(SOURCE_LINKS, PARTS, EVENT_NAMES.c.uuid)
+_PARTS_OF_KEYS_LINKED = _linked(SOURCE_LINKS, PARTS, PARTS.c.key)
+_STANDING = (STANDINGS.c.destination.in_(_OF), STANDINGS.c.content == CONTENTS.c.number)
+_OBJECTS_OF_KEYS = sql.select(STANDINGS.c.destination, *FULL).where(*_STANDING, _these(CONTENTS.c.key))
+_IDS = sql.select(STANDINGS.c.destination, CONTENTS.c.id).where(*_STANDING, _these(CONTENTS.c.id))
+_KEYS = sql.select(STANDINGS.c.destination, CONTENTS.c.key).where(*_STANDING, _these(CONTENTS.c.key))
 
 
 class Together:
     """Several destinations of one database, read and written at once. What is not known has no key in an answer."""
 
     def __init__(self, ledgers: Sequence[Ledger]) -> None:
-        self._ledgers = ledgers
+        self._ledgers = {ledger.destination: ledger for ledger in ledgers}
+        self._database = ledgers[0].database
 
     def attributes(self, events: Collection[str]) -> dict[Ledger, dict[str, Mapping[str, AttributeRecord]]]:
         """Return what was decided on the attributes of events, by event and by UUID."""
-        same: dict[Hashable, Any] = {}
 
-        def of(ledger: Ledger) -> dict[str, Mapping[str, AttributeRecord]]:
-            known = {event: list(ledger.attributes(event).values()) for event in events}
-            return {event: _one(same, records, _by_uuid) for event, records in known.items() if records}
+        def by_uuid(records: Sequence[AttributeRecord]) -> Mapping[str, AttributeRecord]:
+            return {record.uuid: record for record in records}
 
-        return {ledger: of(ledger) for ledger in self._ledgers}
+        return self._shared(AttributeRecord, _FINDINGS_OF_EVENTS, _FINDINGS_LINKED, events, by_uuid)
 
     def sources_of_events(self, events: Collection[str]) -> dict[Ledger, dict[str, Sequence[Source]]]:
         """Return the parts that the attributes of events have in objects, by event."""
-        return self._by(lambda ledger: [part for event in events for part in ledger.sources_of_event(event)], "event")
+        return self._shared(Source, _PARTS_OF_EVENTS, _PARTS_OF_EVENTS_LINKED, events, tuple)
 
     def sources(self, keys: Collection[str]) -> dict[Ledger, dict[str, Sequence[Source]]]:
         """Return every source of the objects with these keys, by key."""
-        return self._by(lambda ledger: ledger.sources(keys), "key")
+        return self._shared(Source, _PARTS_OF_KEYS, _PARTS_OF_KEYS_LINKED, keys, tuple)
 
     def objects(self, keys: Collection[str]) -> dict[Ledger, dict[str, Sequence[ObjectRecord]]]:
         """Return every life of the objects with these keys, by key."""
-        return self._by(lambda ledger: ledger.objects(keys), "key")
+        records: dict[Hashable, ObjectRecord] = {}
+        lives: dict[int, dict[str, list[ObjectRecord]]] = {destination: {} for destination in self._ledgers}
+        for standing in self._ask(_OBJECTS_OF_KEYS, keys):
+            row = standing[1:]
+            record = records.get(row) or records.setdefault(row, ObjectRecord(*row))
+            lives[standing[0]].setdefault(record.key, []).append(record)
+        same: dict[Hashable, Sequence[ObjectRecord]] = {}
+        return {
+            ledger: {
+                key: same.setdefault(tuple(map(id, of_key)), of_key)
+                for key, of_key in ((key, sorted(found, key=_life)) for key, found in lives[destination].items())
+            }
+            for destination, ledger in self._ledgers.items()
+        }
 
     def known_ids(self, ids: Collection[str]) -> dict[Ledger, frozenset[str]]:
         """Return those of these STIX ids that an object has, or had."""
-        return self._sets(lambda ledger: ledger.known_ids(ids))
+        return self._sets(_IDS, ids)
 
     def unsettled_keys(self, keys: Collection[str], policy: RetryPolicy) -> dict[Ledger, frozenset[str]]:
         """Return those of these keys of whose objects no answer of Microsoft's stands, or which may end too late."""
-        return self._sets(lambda ledger: ledger.unsettled_keys(keys, policy))
+        return self._sets(_KEYS.where(unsettled(policy, STANDINGS)), keys)
 
     def keep(self, writings: Sequence[Writing]) -> None:
         """Write what was decided and enqueue what is due, as one transaction for all; what is named ``no_`` goes."""
-        if not writings:
-            return
-        with writings[0].ledger.single_transaction():
-            for writing in writings:
-                writing.ledger.keep(**writing.kept)
-                writing.ledger.enqueue(writing.due)
+        write(self._database, writings)
 
-    def _by(self, read: Callable[[Ledger], Iterable[Record]], name: str) -> dict[Ledger, dict[str, Sequence[Record]]]:
-        same: dict[Hashable, Any] = {}
-        answers: dict[Ledger, dict[str, Sequence[Record]]] = {}
-        for ledger in self._ledgers:
-            grouped: dict[str, list[Record]] = {}
-            for record in read(ledger):
-                grouped.setdefault(getattr(record, name), []).append(record)
-            answers[ledger] = {key: _one(same, records, tuple) for key, records in grouped.items()}
+    def _shared(
+        self,
+        kind: Callable[..., Record],
+        rows: sql.Select[Any],
+        linked: sql.Select[Any],
+        asked: Collection[str],
+        put_together: Callable[[Sequence[Record]], Answer],
+    ) -> dict[Ledger, dict[str, Answer]]:
+        """Return what destinations have of shared rows, put together: one object for all that have the same."""
+        records = {row[0]: kind(*row[1:]) for row in self._ask(rows, asked)}
+        answers: dict[Ledger, dict[str, Answer]] = {ledger: {} for ledger in self._ledgers.values()}
+        same: dict[Hashable, Answer] = {}
+        for destination, of, text in self._ask(linked, asked) if records else ():
+            if text not in same:
+                numbers = tuple(sorted(map(int, text.split(","))))
+                answer = same[numbers] if numbers in same else put_together([records[number] for number in numbers])
+                same[text] = same[numbers] = answer
+            answers[self._ledgers[destination]][of] = same[text]
         return answers
 
-    def _sets(self, read: Callable[[Ledger], set[str]]) -> dict[Ledger, frozenset[str]]:
+    def _sets(self, question: sql.Select[Any], asked: Collection[str]) -> dict[Ledger, frozenset[str]]:
+        found: dict[int, set[str]] = {destination: set() for destination in self._ledgers}
+        for destination, value in self._ask(question, asked):
+            found[destination].add(value)
         same: dict[frozenset[str], frozenset[str]] = {}
-        known = {ledger: frozenset(read(ledger)) for ledger in self._ledgers}
-        return {ledger: same.setdefault(answer, answer) for ledger, answer in known.items()}
+        answers = ((ledger, frozenset(found[destination])) for destination, ledger in self._ledgers.items())
+        return {ledger: same.setdefault(answer, answer) for ledger, answer in answers}
+
+    def _ask(self, question: sql.Select[Any], asked: Collection[str]) -> Iterator[tuple[Any, ...]]:
+        of = list(self._ledgers)
+        for batch in batched(asked, PARAMETERS):
+            with self._database.transaction() as connection:
+                rows = connection.execute(question, {"these": batch, "of": of}).all()
+            yield from map(tuple, rows)
 
 
-def _one(same: dict[Hashable, Any], records: Sequence[Any], put_together: Callable[[Iterable[Any]], Known]) -> Known:
-    """Return records put together; the same object for those that are equal, in whatever order they were read."""
-    ordered = sorted((same.setdefault(record, record) for record in records), key=_identity)
-    answer: Known = same.setdefault(tuple(ordered), put_together(ordered))
-    return answer
-
-
-def _identity(record: AttributeRecord | Source | ObjectRecord) -> tuple[str, ...]:
-    if isinstance(record, ObjectRecord):
-        return (record.id,)
-    if isinstance(record, Source):
-        return record.key, record.event, record.attribute
-    return record.event, record.uuid
-
-
-def _by_uuid(records: Iterable[AttributeRecord]) -> dict[str, AttributeRecord]:
-    return {record.uuid: record for record in records}
+def _life(record: ObjectRecord) -> tuple[int, str]:
+    return record.life, record.id

@@ -15,8 +15,8 @@ from helpers.commands.explain.lines import MOST_SHOWN
 from helpers.commands.screen import Screen
 from helpers.indicators import DAY
 from helpers.indicators.values import Unsendable, normalise
+from helpers.ledger import AttributeRecord, EventRecord, ObjectRecord, Source, Stage, packed
 from helpers.ledger.questions.spellings import addresses, holds, is_block_with, shortest, spellings
-from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, Source, Stage, packed
 from helpers.ledger.store import Ledger
 from helpers.settings import MsAuth
 from helpers.settings.sections import Tenant

@@ -102,7 +102,7 @@ def test_every_command_goes_on_over_a_damaged_row_and_says_so_once(tmp_path, mak
 
 def damage(url, row):
     ledger = Ledger(url, "of nobody", "MISP")
-    with ledger._database.transaction() as connection:
+    with ledger.database.transaction() as connection:
         value = (
             sql.text("''") if row is None else sql.literal(row, sql.LargeBinary if isinstance(row, bytes) else sql.Text)
         )

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 
-from benchmarks.upgrade import FOURTH_SCHEMA
+from benchmarks.older_ledgers import make_older
 from helpers.errors import LedgerError, LedgerRefusal
+from helpers.ledger.bodies.packing import packed, unpacked
 from helpers.ledger.databases.trouble import explained
 from helpers.ledger.records import (
     AttributeRecord,
@@ -23,8 +24,6 @@ from helpers.ledger.records import (
     RetryPolicy,
     Source,
     Stage,
-    packed,
-    unpacked,
 )
 from helpers.ledger.rows import PARAMETERS
 from helpers.ledger.store import Ledger
@@ -108,38 +107,11 @@ def test_the_schema_s_version_is_inside(ledger_url):
     assert version(ledger_url) == str(SCHEMA)
 
 
-THIRD_SCHEMA = (
-    *FOURTH_SCHEMA,
-    "DROP TABLE runs",
-    "DROP INDEX objects_live",
-    "ALTER TABLE objects DROP COLUMN observable",
-    "CREATE INDEX objects_live ON objects (destination, live, live_until)",
-    "DROP INDEX objects_by_stage",
-    "CREATE INDEX objects_by_stage ON objects (destination, stage)",
-    "ALTER TABLE objects DROP COLUMN perhaps_taken",
-    "ALTER TABLE objects DROP COLUMN accepted_until",
-)
-FIRST_SCHEMA = (
-    *THIRD_SCHEMA,
-    "DROP INDEX sources_with_contribution",
-    "DROP INDEX objects_live",
-    "ALTER TABLE objects DROP COLUMN live_until",
-    "ALTER TABLE objects DROP COLUMN left_event",
-    "ALTER TABLE objects DROP COLUMN program",
-    "ALTER TABLE objects DROP COLUMN remote_id",
-    "CREATE INDEX objects_live ON objects (destination, live, valid_until)",
-    "ALTER TABLE events DROP COLUMN full_run",
-    "DROP INDEX objects_due",
-    "ALTER TABLE objects DROP COLUMN due",
-)
-
-
 def test_an_older_ledger_is_brought_up_to_date_in_place(ledger_url):
     first = Ledger(ledger_url, "workspace", "MISP")
     first.keep(events=[EventRecord(EVENT, NOW, True)], objects=[object_record(1)])
     first.close()
-    execute(ledger_url, *FIRST_SCHEMA)
-    set_version(ledger_url, 1)
+    make_it_older(ledger_url, 1)
     dry = Ledger(ledger_url, "workspace", "MISP", dry=True)
     assert stored_object(dry) == object_record(1)
     dry.close()
@@ -167,8 +139,7 @@ def test_what_a_ledger_of_schema_3_did_not_note_stays_unknown(ledger_url):
     first = Ledger(ledger_url, "workspace", "MISP")
     first.keep(objects=[object_record(number, **changes) for number, (changes, *_) in enumerate(records.values())])
     first.close()
-    execute(ledger_url, *THIRD_SCHEMA)
-    set_version(ledger_url, 3)
+    make_it_older(ledger_url, 3)
     upgraded = Ledger(ledger_url, "workspace", "MISP")
     for number, (name, (_, not_taken, in_sentinel)) in enumerate(records.items()):
         record = stored_object(upgraded, number)
@@ -569,10 +540,9 @@ def set_version(url, number):
         connection.execute(sql.update(ABOUT).values(value=str(number)))
 
 
-def execute(url, *statements):
+def make_it_older(url, schema):
     with connected(url) as connection:
-        for statement in statements:
-            connection.execute(sql.text(statement))
+        make_older(connection, schema)
 
 
 def tables(url):

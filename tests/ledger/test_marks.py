@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import zlib
 from contextlib import closing
 
@@ -15,11 +13,13 @@ from hypothesis import strategies as st
 from constants import TLP_MARKINGS
 from helpers.errors import LedgerError
 from helpers.ledger import Database, Ledger, LedgerCounts, packed
-from helpers.ledger.database import engine_of
-from helpers.ledger.marks import Marks, marks_of
+from helpers.ledger.bodies.dictionary import DICTIONARY
+from helpers.ledger.bodies.marks import Marks, marks_of
+from helpers.ledger.bodies.packing import decompressed
 from helpers.ledger.questions.lookup import ledger_destinations
-from helpers.ledger.tables import METADATA, OBJECTS, SCHEMA
-from tests.ledger.test_ledger import FOURTH_SCHEMA, NOW, execute, object_record, set_version, version
+from helpers.ledger.tables import OBJECTS, SCHEMA, create
+from helpers.ledger.upgrades import moving
+from tests.ledger.test_ledger import NOW, connected, make_it_older, object_record, version
 from tests.support import hosts, misp_event
 from tests.support.in_process import OneProcess
 from tests.support.postgres import ledger_url, postgres_server, postgres_url
@@ -86,55 +86,37 @@ def older(ledger_url):
     """A ledger of schema 4, with bodies of each kind; its address."""
     with closing(Ledger(ledger_url, "workspace", "MISP")) as ledger:
         ledger.keep(objects=records())
-    execute(ledger_url, *FOURTH_SCHEMA)
-    set_version(ledger_url, 4)
+    make_it_older(ledger_url, 4)
     return ledger_url
 
 
 def test_an_upgrade_reads_each_body_and_stops_at_none(older, monkeypatch):
-    monkeypatch.setattr("helpers.ledger.upgrades.steps._AT_ONCE", 4)
+    monkeypatch.setattr(moving, "_AT_ONCE", 4)
     told = []
     Database(older, upgraded=lambda *numbers: told.append(numbers)).close()
     total = len(BODIES)
-    assert told == [(min(done, total), total) for done in range(4, total + 4, 4)]
+    assert told == [*((min(done, total), total) for done in range(4, total + 4, 4)), (total, total)]
     with closing(Ledger(older, "workspace", "MISP")) as ledger:
         assert columns(ledger) == EXPECTED
     assert version(older) == str(SCHEMA)
 
 
-def indexes(engine):
-    """The columns of each index of what there may be a million of."""
-    known = sql.inspect(engine)
-    of_tables = (index for table in ("objects", "attributes") for index in known.get_indexes(table))
-    columns = {index["name"]: index["column_names"] for index in of_tables}
-    engine.dispose()
-    return columns
+def made(connection):
+    """The columns of each table and view, and of each index."""
+    known = sql.inspect(connection)
+    names = [*known.get_table_names(), *known.get_view_names()]
+    columns = {name: [column["name"] for column in known.get_columns(name)] for name in names}
+    indexes = [index for name in columns for index in known.get_indexes(name)]
+    # PostgreSQL names those of constraints among them, SQLite does not.
+    own = {index["name"]: index["column_names"] for index in indexes if "duplicates_constraint" not in index}
+    return columns, own
 
 
-def test_it_has_the_indexes_of_a_new_ledger(older):
+def test_it_has_the_tables_of_a_new_ledger(older):
     Database(older).close()
-    fresh = sql.create_engine("sqlite://", poolclass=sql.StaticPool)
-    METADATA.create_all(fresh)
-    assert indexes(engine_of(older, dry=False)) == indexes(fresh)
-
-
-KILLED = """
-import os, signal, sys
-from helpers.ledger import Database
-from helpers.ledger.upgrades import steps
-steps._AT_ONCE = 4
-def upgraded(done, _objects):
-    if done == 8:
-        os.kill(os.getpid(), signal.SIGKILL)
-Database(sys.argv[1], upgraded=upgraded).close()
-"""
-
-
-def test_one_that_is_killed_between_two_parts_begins_again(older):
-    assert subprocess.run([sys.executable, "-c", KILLED, older], check=False).returncode == -9
-    assert version(older) == "4"
-    with closing(Ledger(older, "workspace", "MISP")) as ledger:
-        assert columns(ledger) == EXPECTED
+    with sql.create_engine("sqlite://").begin() as fresh, connected(older) as upgraded:
+        create(fresh)
+        assert made(upgraded) == made(fresh)
 
 
 def test_who_only_looks_does_not_upgrade_and_is_told_what_does(older, make_settings, tmp_path):
@@ -172,3 +154,12 @@ def test_what_a_run_sends_has_them_at_each_api(tmp_path, api):
     with closing(Ledger(site.settings.ledger_url, site.settings.workspace_key, "MISP")) as ledger:
         counts = LedgerCounts(ledger, NOW)
         assert (counts.tlp(), counts.confidence()) == ({"white": 2, "amber": 1}, {50: 2, 75: 1})
+
+
+def test_the_dictionary_of_bodies_never_changes():
+    """What was packed with it could not be read any more, and every ledger's bodies would be damaged."""
+    assert zlib.adler32(DICTIONARY) == 0xAEF286FD
+    assert (
+        decompressed(bytes.fromhex("78bbaef286fdc34ce0d85c5d0b0011f80dbf"))
+        == b'{"confidence":50,"pattern_type":"stix"}'
+    )

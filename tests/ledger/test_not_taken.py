@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from helpers.errors import ExitCode
 from helpers.ledger import Blocked, Ledger, ObjectRecord, Stage
-from helpers.ledger.tables import OBJECTS
+from helpers.ledger.tables import OBJECTS, STANDINGS
 from sandbox.faults import Fault
 from tests.ledger.test_ledger import in_flight, object_record, stored_object
 from tests.microsoft.test_graph import GraphSite
@@ -284,4 +284,4 @@ def for_the_plan(nights):
 
 def invert(nights):
     with closing(Ledger(nights.site.settings.ledger_url, nights.site.settings.workspace_key, "MISP")) as ledger:
-        ledger._write(sql.update(OBJECTS).values(perhaps_taken=~OBJECTS.c.perhaps_taken, accepted_until=7))
+        ledger._write(sql.update(STANDINGS).values(perhaps_taken=~STANDINGS.c.perhaps_taken, accepted_until=7))

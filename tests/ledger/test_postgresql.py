@@ -31,7 +31,7 @@ def opened(url):
 
 def pid_of(ledger):
     """Which of the server's processes serves a ledger."""
-    return ledger._database.connection.connection.dbapi_connection.info.backend_pid
+    return ledger.database.connection.connection.dbapi_connection.info.backend_pid
 
 
 @contextmanager
@@ -171,7 +171,7 @@ def test_a_server_that_takes_connections_and_never_answers_is_given_up(monkeypat
 
 
 def test_every_wait_has_an_end_on_the_server_and_in_the_network(postgres_url):
-    with opened(postgres_url) as ledger, ledger._database.transaction() as connection:
+    with opened(postgres_url) as ledger, ledger.database.transaction() as connection:
         assert connection.scalar(sql.text("SHOW statement_timeout")) == "5min"
         assert connection.scalar(sql.text("SHOW idle_in_transaction_session_timeout")) == "0"
         assert connection.scalar(sql.text("SHOW client_encoding")) == "UTF8"

@@ -31,7 +31,7 @@ from helpers.ledger.store import Ledger
 from helpers.ledger.tables import OBJECTS, SCHEMA
 from helpers.log import redact
 from sandbox.faults import Fault
-from tests.ledger.test_ledger import THIRD_SCHEMA, execute, object_record, set_version, version
+from tests.ledger.test_ledger import make_it_older, object_record, version
 from tests.support import hosts, misp_event
 from tests.support.in_process import UPLOAD_PATH, OneProcess
 from tests.support.postgres import ledger_url, postgres_server, postgres_url
@@ -71,7 +71,7 @@ WHOLE = RunRecord(
 
 def test_what_a_run_did_is_kept_whole_the_last_one_first(ledger_url):
     ledger = Ledger(ledger_url, "workspace", "MISP")
-    other = Ledger(ledger._database, "other", "MISP")
+    other = Ledger(ledger.database, "other", "MISP")
     for run in (RunRecord(NOW), WHOLE):
         ledger.keep_run(run)
     assert ledger.runs() == [WHOLE, RunRecord(NOW)]
@@ -184,7 +184,7 @@ def test_rows_that_are_outlived_are_dropped_in_both_databases(ledger_url):
         NOW,
         *(NOW - 500 * DAY + n for n in range(19, 19 - STAY_ANYWAY + 1, -1)),
     ]
-    assert len(Ledger(ledger._database, "other", "MISP").runs()) == 1
+    assert len(Ledger(ledger.database, "other", "MISP").runs()) == 1
     ledger.close()
 
 
@@ -251,8 +251,7 @@ def test_an_upgrade_from_schema_3_loses_nothing_and_names_what_patterns_are_of(l
     before = old.live_by_kind(NOW)
     paths = old.tally(OBJECTS.c.observable, OBJECTS.c.observable != "")
     old.close()
-    execute(ledger_url, *THIRD_SCHEMA)
-    set_version(ledger_url, 3)
+    make_it_older(ledger_url, 3)
     upgraded = Ledger(ledger_url, "workspace", "MISP")
     assert version(ledger_url) == str(SCHEMA)
     assert upgraded.by_id(record.id for record in objects) == {record.id: record for record in objects}

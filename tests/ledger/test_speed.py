@@ -57,9 +57,9 @@ def test_whole_tables_are_scanned_a_few_times_a_run_and_never_for_each_event(tmp
 
 
 def rows_read(url):
-    """How many rows of objects were read in a database, when everybody else has left it."""
+    """How many rows of where objects stand were read in a database, when everybody else has left it."""
     others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    read = "SELECT seq_tup_read + idx_tup_fetch, n_tup_ins FROM pg_stat_user_tables WHERE relname = 'objects'"
+    read = "SELECT seq_tup_read + idx_tup_fetch, n_tup_ins FROM pg_stat_user_tables WHERE relname = 'standings'"
     with psycopg.connect(url, autocommit=True) as connection:
         for _ in range(10_000):
             if connection.execute(others).fetchone() == (0,):
@@ -69,8 +69,8 @@ def rows_read(url):
 
 def test_a_first_run_reads_each_object_a_few_times_in_a_postgresql_that_knew_of_none(tmp_path, postgres_url):
     site = OneProcess(tmp_path, START, STATE_URL=postgres_url, MISP_EVENT_FILTERS='{"published": 1}')
-    site.misp.load(misp_event(n, hosts(25, f"e{n}h")) for n in range(1, 41))
+    site.misp.load(misp_event(n, hosts(75, f"e{n}h")) for n in range(1, 41))
     assert site.run().exit_code == 0
     read, written = rows_read(postgres_url)
-    assert written == 1000
-    assert read < 20 * written
+    assert written == 3000
+    assert read < 40 * written

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from helpers.indicators import DAY
 from helpers.ledger import Ledger, ObjectRecord, RetryPolicy, Stage
-from helpers.ledger.records import packed
+from helpers.ledger.bodies.packing import packed
 from helpers.sync.ownership import VALUE_NAMESPACE, DesiredObject
 from helpers.sync.plan import decide_objects, renewal
 from tests.project.test_docs import page, rows, section

@@ -6,11 +6,14 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sql
 
 from helpers.errors import LedgerRefusal
 from helpers.ledger import Database, RetryPolicy, Stage
 from helpers.ledger.store import Ledger
-from helpers.ledger.together import Together, Writing
+from helpers.ledger.tables import CONTENTS, FINDINGS, LOOSE, PARTS
+from helpers.ledger.together import Together
+from helpers.ledger.writing import Writing
 from tests.ledger.test_ledger import EVENT, NOW, OTHER, attribute, object_record, source
 from tests.support.postgres import ledger_url, postgres_server, postgres_url
 
@@ -92,3 +95,48 @@ def test_what_one_takes_back_stays_with_the_others(ledgers, together):
     assert set(second.attributes(EVENT)) == {"attribute-1", "attribute-2"}
     assert len(second.sources_of_event(EVENT)) == 2
     assert second.objects(["key-1"])
+
+
+def shared_rows(ledger):
+    """How many rows there are that several destinations may share."""
+    with ledger.database.transaction() as connection:
+        tables = (CONTENTS, FINDINGS, PARTS, LOOSE)
+        return [connection.scalar(sql.select(sql.func.count()).select_from(table)) for table in tables]
+
+
+def test_what_several_have_is_there_once_and_goes_with_the_last_that_has_it(ledgers, together):
+    first, second, third = ledgers
+    assert shared_rows(first) == [3, 2, 2, 0]
+    gone = {"no_attributes": {EVENT: ["attribute-2"]}, "no_sources": [source(2)], "no_objects": ["indicator--2"]}
+    first.keep(**gone)
+    first.sweep()
+    assert shared_rows(first) == [3, 2, 2, 0]
+    second.keep(**gone)
+    assert shared_rows(first) == [3, 2, 2, 3]
+    first.sweep()
+    assert shared_rows(first) == [2, 1, 1, 0]
+    assert third.by_id(["indicator--1"])["indicator--1"].value == "of its own"
+
+
+def test_an_object_that_changes_leaves_what_it_was_to_the_others(ledgers, together):
+    first, second, _ = ledgers
+    changed = replace(object_record(1), fingerprint="another", stage=Stage.PENDING)
+    first.keep(objects=[changed])
+    first.sweep()
+    assert first.by_id(["indicator--1"])["indicator--1"].fingerprint == "another"
+    assert second.by_id(["indicator--1"])["indicator--1"].fingerprint == "print-1"
+    second.keep(objects=[changed])
+    second.sweep()
+    assert shared_rows(first)[0] == 3
+
+
+def test_nothing_is_swept_while_another_process_writes(ledger_url, ledgers, together):
+    ledgers[0].keep(no_objects=["indicator--2"])
+    ledgers[1].keep(no_objects=["indicator--2"])
+    with closing(Database(ledger_url)) as other:
+        if other.is_postgresql:
+            with other.sharing():
+                ledgers[0].sweep()
+            assert shared_rows(ledgers[0])[0] == 3
+        Ledger(other, "workspace-0", "MISP").sweep()
+    assert shared_rows(ledgers[0])[0] == 2

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sql
 
 from helpers.errors import LedgerError
-from helpers.ledger import AttributeRecord, EventRecord, ObjectRecord, known_destinations, packed
+from helpers.ledger import AttributeRecord, EventRecord, ObjectRecord, Together, known_destinations, packed
 from helpers.ledger.databases import sqlite
 from helpers.ledger.databases.trouble import explained
 from helpers.ledger.store import Ledger
@@ -97,8 +97,12 @@ DAMAGES = {
     "header": (overwritten(0, 0.02), "not a database", RESTORE),
     "middle": (overwritten(0.3, 0.9), "the file is damaged", RESTORE),
     "cut short": (lambda path: os.truncate(path, 40_960), "the file is damaged", RESTORE),
-    "no table": (changed("DROP TABLE objects"), "does not have the tables as this program makes them", "no such table"),
-    "no column": (changed("ALTER TABLE objects DROP COLUMN words"), "does not have the tables", "no such column"),
+    "no table": (changed("DROP VIEW objects"), "does not have the tables as this program makes them", "no such table"),
+    "no column": (
+        changed("DROP VIEW objects", "ALTER TABLE standings DROP COLUMN words"),
+        "does not have the tables",
+        "no such column",
+    ),
     "of another program": (
         changed("DROP TABLE about", "DROP TABLE events", "CREATE TABLE events (when_ TEXT)"),
         "does not have the tables",
@@ -199,7 +203,7 @@ def test_what_follows_on_a_commit_that_failed_says_the_same(tmp_path, monkeypatc
     path = filled(tmp_path / "ledger.sqlite", 3)
     with closing(Ledger(f"sqlite:///{path}", "workspace", "MISP")) as ledger:
         with monkeypatch.context() as patched:
-            patched.setattr(ledger._database.engine.dialect, "do_commit", full)
+            patched.setattr(ledger.database.engine.dialect, "do_commit", full)
             for ask in (lambda: ledger.keep(objects=[object_record(3)]), ledger.events, ledger.facts):
                 with pytest.raises(LedgerError, match="the disk is full"):
                     ask()
@@ -250,7 +254,7 @@ def test_an_object_that_is_damaged_ends_a_run_with_what_to_do(tmp_path, body):
     site.misp.load([misp_event(1, hosts(10))])
     assert site.run().exit_code == 0
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as connection:
-        connection.execute("UPDATE objects SET body = ?", [body])
+        connection.execute("UPDATE contents SET body = ?", [body])
         connection.commit()
     site.misp.unpublish(misp_event(1)["uuid"])
     with pytest.raises(LedgerError, match=r"an object in it is damaged.*Restore the backup"):
@@ -316,15 +320,15 @@ def test_a_disk_that_is_full_at_any_moment_of_a_run_is_not_microsoft_s_failure(t
 def test_nothing_more_is_sent_once_the_ledger_cannot_be_used(tmp_path, monkeypatch):
     site = Site(tmp_path, NOW, MISP_EVENT_FILTERS='{"published": 1}')
     site.misp.load([misp_event(n, hosts(10, f"e{n}h")) for n in (1, 2)])
-    keep = Ledger.keep
+    keep = Together.keep
 
-    def until_the_second_event(ledger, **rows):
-        if any("e2h" in record.value for record in rows.get("objects", ())):
+    def until_the_second_event(together, writings):
+        if any("e2h" in record.value for writing in writings for record in writing.objects):
             raise LedgerError("the disk is full")
-        keep(ledger, **rows)
+        keep(together, writings)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Ledger, "keep", until_the_second_event)
+        patched.setattr(Together, "keep", until_the_second_event)
         with pytest.raises(LedgerError, match="the disk is full"):
             site.run()
     assert not site.azure.uploads
@@ -335,14 +339,15 @@ def test_nothing_more_is_sent_once_the_ledger_cannot_be_used(tmp_path, monkeypat
 def test_a_row_that_the_ledger_does_not_take_costs_only_its_event(tmp_path, monkeypatch):
     site = Site(tmp_path, NOW, MISP_EVENT_FILTERS='{"published": 1}')
     site.misp.load([misp_event(n, hosts(10, f"e{n}h")) for n in (1, 2)])
-    keep = Ledger.keep
+    keep = Together.keep
 
-    def picky(ledger, **rows):
-        if any("e2h" in record.value for record in rows.get("objects", ())):
-            rows["attributes"] = [replace(record, words=None) for record in rows["attributes"]]
-        keep(ledger, **rows)
+    def picky(together, writings):
+        for writing in writings:
+            if any("e2h" in record.value for record in writing.objects):
+                writing.attributes = [replace(record, words=None) for record in writing.attributes]
+        keep(together, writings)
 
-    monkeypatch.setattr(Ledger, "keep", picky)
+    monkeypatch.setattr(Together, "keep", picky)
     report = site.run()
     assert report.exit_code == 1
     assert len(report.faults) == 1 and "does not take a row like this" in report.faults[0]

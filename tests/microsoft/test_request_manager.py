@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from helpers.errors import MicrosoftError
 from helpers.http import asked_for_in_words
 from helpers.indicators.dates import stix_time
-from helpers.ledger.records import ObjectRecord, packed
+from helpers.ledger import ObjectRecord, packed
 from helpers.microsoft import batch
 from helpers.microsoft.api import api_for, principal_of
 from helpers.microsoft.batch import Batch, OutcomeState, OutgoingObject, SharedTexts

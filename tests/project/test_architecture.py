@@ -67,7 +67,9 @@ PURE = {
         "ledger.records",
         "ledger.runs",
         "ledger.facts",
-        "ledger.marks",
+        "ledger.bodies.dictionary",
+        "ledger.bodies.marks",
+        "ledger.bodies.packing",
         "ledger.questions.spellings",
         "microsoft.api",
         "microsoft.batch",
@@ -315,7 +317,8 @@ def test_only_the_ledger_touches_the_database():
     assert with_database == {
         *("ledger.database", "ledger.databases.sqlite", "ledger.databases.postgresql", "ledger.databases.trouble"),
         *("ledger.questions.counts", "ledger.questions.lookup", "ledger.rows", "ledger.store", "ledger.tables"),
-        *("ledger.told", "ledger.upgrades.joining", "ledger.upgrades.steps"),
+        *("ledger.together", "ledger.told", "ledger.writing"),
+        *(f"ledger.upgrades.{name}" for name in ("joining", "moving", "steps", "tables_5")),
     }
 
 

@@ -15,7 +15,8 @@ import sqlalchemy as sql
 from constants import WithdrawalReason
 from helpers.ledger.facts import read_facts
 from helpers.ledger.records import REVOKED, DestinationFacts, ObjectRecord, Stage
-from helpers.ledger.tables import ATTRIBUTES, DESTINATIONS, EVENTS, OBJECTS, SOURCES
+from helpers.ledger.tables import DESTINATIONS, EVENTS
+from helpers.ledger.upgrades.tables_5 import ATTRIBUTES_5, OBJECTS_5, SOURCES_5
 from helpers.settings import canonical_address, canonical_workspace
 from helpers.text import batched
 
@@ -103,36 +104,36 @@ def _join(connection: sql.Connection, kept: int, other: int) -> None:
     """Put all that one destination has where the other's is."""
     _join_objects(connection, kept, other)
     _join_rows(connection, EVENTS, kept, other, ["uuid"])
-    _join_rows(connection, ATTRIBUTES, kept, other, ["event", "uuid"])
-    _join_rows(connection, SOURCES, kept, other, ["key", "event", "attribute"])
+    _join_rows(connection, ATTRIBUTES_5, kept, other, ["event", "uuid"])
+    _join_rows(connection, SOURCES_5, kept, other, ["key", "event", "attribute"])
     facts = joined_facts(_facts_of(connection, kept), _facts_of(connection, other))
     _update(connection, kept, facts=json.dumps(facts.stored()))
     connection.execute(sql.delete(DESTINATIONS).where(DESTINATIONS.c.id == other))
     connection.execute(sql.update(EVENTS).where(EVENTS.c.destination == kept).values(todo=True, full_run=0))
-    connection.execute(sql.update(ATTRIBUTES).where(ATTRIBUTES.c.destination == kept).values(fingerprint=""))
+    connection.execute(sql.update(ATTRIBUTES_5).where(ATTRIBUTES_5.c.destination == kept).values(fingerprint=""))
 
 
 def _join_objects(connection: sql.Connection, kept: int, other: int) -> None:
-    both = sql.select(OBJECTS.c.id).where(OBJECTS.c.destination == kept)
-    twice = sql.select(OBJECTS.c.id).where(OBJECTS.c.destination == other, OBJECTS.c.id.in_(both))
+    both = sql.select(OBJECTS_5.c.id).where(OBJECTS_5.c.destination == kept)
+    twice = sql.select(OBJECTS_5.c.id).where(OBJECTS_5.c.destination == other, OBJECTS_5.c.id.in_(both))
     for ids in batched(connection.scalars(twice).all(), _AT_ONCE):
-        ours, theirs = (_objects(connection, number, OBJECTS.c.id.in_(ids)) for number in (kept, other))
+        ours, theirs = (_objects(connection, number, OBJECTS_5.c.id.in_(ids)) for number in (kept, other))
         by_id = {record.id: record for record in theirs}
-        connection.execute(sql.delete(OBJECTS).where(OBJECTS.c.destination == other, OBJECTS.c.id.in_(ids)))
+        connection.execute(sql.delete(OBJECTS_5).where(OBJECTS_5.c.destination == other, OBJECTS_5.c.id.in_(ids)))
         for record in ours:
             _put(connection, kept, joined_object(record, by_id[record.id]))
-    connection.execute(sql.update(OBJECTS).where(OBJECTS.c.destination == other).values(destination=kept))
+    connection.execute(sql.update(OBJECTS_5).where(OBJECTS_5.c.destination == other).values(destination=kept))
     _leave_one_live_object(connection, kept)
 
 
 def _leave_one_live_object(connection: sql.Connection, number: int) -> None:
     """Have others than the current object of a key leave; what Microsoft never had is forgotten."""
-    of_ours, open_ = OBJECTS.c.destination == number, OBJECTS.c.stage.not_in(REVOKED)
-    several = sql.select(OBJECTS.c.key).where(of_ours, open_).group_by(OBJECTS.c.key).having(sql.func.count() > 1)
+    of_ours, open_ = OBJECTS_5.c.destination == number, OBJECTS_5.c.stage.not_in(REVOKED)
+    several = sql.select(OBJECTS_5.c.key).where(of_ours, open_).group_by(OBJECTS_5.c.key).having(sql.func.count() > 1)
     for key in connection.scalars(several).all():
-        for record in one_live_object(_objects(connection, number, OBJECTS.c.key == key)):
+        for record in one_live_object(_objects(connection, number, OBJECTS_5.c.key == key)):
             if record.leaving and not record.live:
-                connection.execute(sql.delete(OBJECTS).where(of_ours, OBJECTS.c.id == record.id))
+                connection.execute(sql.delete(OBJECTS_5).where(of_ours, OBJECTS_5.c.id == record.id))
             else:
                 _put(connection, number, record)
 
@@ -146,14 +147,14 @@ def _join_rows(connection: sql.Connection, table: sql.Table, kept: int, other: i
 
 
 def _objects(connection: sql.Connection, number: int, where: sql.ColumnElement[bool]) -> list[ObjectRecord]:
-    columns = [OBJECTS.c[field.name] for field in fields(ObjectRecord)]
-    question = sql.select(*columns).where(OBJECTS.c.destination == number, where)
+    columns = [OBJECTS_5.c[field.name] for field in fields(ObjectRecord)]
+    question = sql.select(*columns).where(OBJECTS_5.c.destination == number, where)
     return [ObjectRecord(**row._mapping) for row in connection.execute(question)]
 
 
 def _put(connection: sql.Connection, number: int, record: ObjectRecord) -> None:
-    this = (OBJECTS.c.destination == number, OBJECTS.c.id == record.id)
-    connection.execute(sql.update(OBJECTS).where(*this).values(due=None, **asdict(record)))
+    this = (OBJECTS_5.c.destination == number, OBJECTS_5.c.id == record.id)
+    connection.execute(sql.update(OBJECTS_5).where(*this).values(**asdict(record)))
 
 
 def _facts_of(connection: sql.Connection, number: int) -> DestinationFacts:

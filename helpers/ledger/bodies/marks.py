@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from constants import TLP_MARKINGS
 from helpers.errors import LedgerError
-from helpers.ledger.records import unpacked
+from helpers.ledger.bodies.packing import unpacked
 
 HIGHEST_CONFIDENCE = 100
 _LEVELS = {marking: level for level, marking in TLP_MARKINGS.items()}

@@ -1,0 +1,52 @@
+"""How an indicator is packed, so that a ledger of millions stays small. Pure."""
+
+from __future__ import annotations
+
+import json
+import zlib
+
+from helpers.errors import LedgerError
+from helpers.indicators import Indicator
+from helpers.ledger.bodies.dictionary import DICTIONARY
+
+_DAMAGED = (
+    "The ledger cannot be used (state_url): an object in it is damaged. Restore the backup, or move it away and "
+    "let adopt fill a new one (docs/ledger.md#when-the-ledger-is-lost)."
+)
+
+_as_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+# Copied for each text: to make one anew takes three times as long as to compress an indicator. A small window is enough
+# for it, and a large one would have to be copied.
+_PREPARED = zlib.compressobj(6, zlib.DEFLATED, 13, 6, zdict=DICTIONARY)
+
+
+def packed(indicator: Indicator) -> bytes:
+    """Compress an indicator; the same indicator always gives the same bytes."""
+    return compressed(_as_json(indicator).encode())
+
+
+def unpacked(body: bytes) -> Indicator:
+    """Undo ``packed``. Raises LedgerError where it is damaged."""
+    try:
+        indicator: Indicator = json.loads(decompressed(body))
+    except ValueError as error:
+        raise LedgerError(_DAMAGED) from error
+    return indicator
+
+
+def compressed(text: bytes) -> bytes:
+    """Compress a text; the same text always gives the same bytes."""
+    compressor = _PREPARED.copy()
+    return compressor.compress(text) + compressor.flush()
+
+
+def decompressed(body: bytes) -> bytes:
+    """Undo ``compressed``, also where an earlier version did it, without a dictionary. Raises LedgerError."""
+    decompressor = zlib.decompressobj(zdict=DICTIONARY)
+    try:
+        text = decompressor.decompress(body) + decompressor.flush()
+    except zlib.error as error:
+        raise LedgerError(_DAMAGED) from error
+    if not decompressor.eof:
+        raise LedgerError(_DAMAGED)
+    return text
