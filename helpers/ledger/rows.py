@@ -54,6 +54,8 @@ class LedgerRows:
             connection.execute(statement)
 
     def _change(self, ids: Sequence[str], values: Mapping[str, Any], *where: sql.ColumnElement[bool]) -> None:
+        if not ids:
+            return
         with self._transaction() as connection:
             for batch in batched(ids, PARAMETERS):
                 contents = sql.select(CONTENTS.c.number).where(CONTENTS.c.id.in_(batch))

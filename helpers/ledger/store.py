@@ -81,7 +81,31 @@ _LATER = sql.case(
     (sql.or_(_SENDING, STANDINGS.c.live_until <= STANDINGS.c.valid_until), STANDINGS.c.valid_until),
     else_=STANDINGS.c.live_until,
 )
+
+
+def _in_flight(stage: Stage) -> dict[str, Any]:
+    """What is written down of objects that are on their way; the later of two ends counts until there is an answer.
+
+    A withdrawal that is repeated, since it had no answer, is of the run that sent it first.
+    """
+    before = sql.case((STANDINGS.c.live, STANDINGS.c.live_until), else_=0)
+    later = sql.case((STANDINGS.c.valid_until > before, STANDINGS.c.valid_until), else_=before)
+    repeated = sql.and_(STANDINGS.c.stage == Stage.WITHDRAWING, STANDINGS.c.sent_at.is_not(None))
+    sent_at = sql.case((repeated, STANDINGS.c.sent_at), else_=sql.bindparam("at"))
+    on_the_way = {"live": True, "sent_at": sent_at, "live_until": later, "perhaps_taken": True}
+    return {"stage": stage, "due": None, **on_the_way}
+
+
 # Made once, as what follows: to make a statement takes SQLAlchemy longer than SQLite to carry it out.
+_THESE = (
+    STANDINGS.c.destination == sql.bindparam("of"),
+    STANDINGS.c.content.in_(sql.bindparam("contents", expanding=True)),
+)
+_OFF_THE_QUEUE = sql.update(STANDINGS).where(*_THESE).values(due=None)
+_ON_THE_WAY = {
+    stage: sql.update(STANDINGS).where(*_THESE).values(**_in_flight(stage))
+    for stage in (Stage.SENDING, Stage.WITHDRAWING)
+}
 _ACCEPT = (
     sql.update(STANDINGS)
     .where(
@@ -558,8 +582,9 @@ class Ledger(LedgerRows):
             taken = {content: ObjectRecord(*values) for content, *values in rows}
             for stage, leaving in ((Stage.SENDING, False), (Stage.WITHDRAWING, True)):
                 contents = [content for content, record in taken.items() if bool(record.leaving) is leaving]
-                changed = {"due": None, **(_in_flight(stage, now) if in_flight else {})}
-                self._change_contents(connection, contents, changed)
+                if contents:
+                    this = {"of": self.destination, "contents": contents, "at": now}
+                    connection.execute(_ON_THE_WAY[stage] if in_flight else _OFF_THE_QUEUE, this)
         return list(taken.values())
 
     def accepted(self, ids: Sequence[str], now: int) -> None:
@@ -664,18 +689,6 @@ def taken(now: int, of: sql.Table = OBJECTS) -> sql.ColumnElement[bool]:
 def _live_for_the_plan_alone(now: int) -> sql.ColumnElement[bool]:
     """Objects that count as live and that Sentinel does not have; the index is of those that are not accepted."""
     return sql.and_(STANDINGS.c.stage.in_(_UNACCEPTED), *_live_without_index(now, STANDINGS), ~taken(now, STANDINGS))
-
-
-def _in_flight(stage: Stage, now: int) -> dict[str, Any]:
-    """What is written down of objects that are on their way; the later of two ends counts until there is an answer.
-
-    A withdrawal that is repeated, since it had no answer, is of the run that sent it first.
-    """
-    before = sql.case((STANDINGS.c.live, STANDINGS.c.live_until), else_=0)
-    later = sql.case((STANDINGS.c.valid_until > before, STANDINGS.c.valid_until), else_=before)
-    repeated = sql.and_(STANDINGS.c.stage == Stage.WITHDRAWING, STANDINGS.c.sent_at.is_not(None))
-    sent_at = sql.case((repeated, STANDINGS.c.sent_at), else_=now)
-    return {"stage": stage, "live": True, "sent_at": sent_at, "live_until": later, "perhaps_taken": True}
 
 
 def _live_without_index(now: int, of: sql.Table = OBJECTS) -> list[sql.ColumnElement[bool]]:

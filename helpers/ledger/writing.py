@@ -7,9 +7,10 @@ which costs its bytes and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import sqlalchemy as sql
 
@@ -42,6 +43,8 @@ _OF_ANSWERS = ("remote_id", "perhaps_taken", "accepted_until")
 _STANDING = [column.name for column in STANDINGS.columns if column.name not in ("destination", "content")]
 _DECIDED = [name for name in _STANDING if name not in (*_OF_ANSWERS, "due")]
 Row = tuple[Any, ...]
+Name = TypeVar("Name")
+Made = TypeVar("Made")
 
 
 class OfDestination(Protocol):
@@ -165,6 +168,40 @@ class _Links:
     gone: list[Row] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Content:
+    """How an object that has the contents of this number stands, whatever the destination: as a row, and as values."""
+
+    record: ObjectRecord
+    number: int
+    mark: int
+
+    @cached_property
+    def standing(self) -> Row:
+        """The row of a new standing, but for what it is of and its place in the queue."""
+        return (self.number, self.mark, *(_storable(getattr(self.record, name)) for name in _STANDING[1:-1]))
+
+    @cached_property
+    def decided(self) -> dict[str, Any]:
+        """What is written of a standing that is there."""
+        values = {f"new_{name}": _storable(getattr(self.record, name)) for name in _DECIDED[1:]}
+        return {"this": self.number, "new_mark": self.mark, **values}
+
+
+class _Alike(Generic[Name, Made]):
+    """What is made of the records of a writing, by name: once for all destinations that are handed the same ones."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, ...], dict[Name, Made]] = {}
+
+    def of(self, records: Sequence[Any], make: Callable[[Any], tuple[Name, Made]]) -> Mapping[Name, Made]:
+        """Return what is made of these records."""
+        same = tuple(map(id, records))
+        if same not in self._made:
+            self._made[same] = dict(map(make, records))
+        return self._made[same]
+
+
 class _Transaction:
     """One transaction, in which shared rows are found or made, and linked."""
 
@@ -191,8 +228,9 @@ class _Transaction:
         found = self._findings([of for of in named if of[0] not in new])
         numbers = self._interned(_FINDINGS, rows.values(), found)
         links, names = _Links(), {number: row[:2] for number, row in found}
+        alike = _Alike[Row, int]()
         for of, had in self._linked(_FINDINGS, names, writings):
-            wanted = {rows[id(record)][:2]: numbers[rows[id(record)]] for record in of.attributes}
+            wanted = alike.of(of.attributes, lambda record: (rows[id(record)][:2], numbers[rows[id(record)]]))
             dropped = [(events[event], uuid) for event, uuids in of.no_attributes.items() for uuid in uuids]
             _relink(links, of.destination, had, wanted, dropped)
         self._write_links(_FINDINGS, links)
@@ -208,8 +246,9 @@ class _Transaction:
         found = self._parts({record.key for record in (*records, *gone)})
         numbers = self._interned(_PARTS, [rows[id(record)] for record in records], found)
         links, names = _Links(), {number: row[:3] for number, row in found}
+        alike = _Alike[Row, int]()
         for of, had in self._linked(_PARTS, names, writings):
-            wanted = {rows[id(record)][:3]: numbers[rows[id(record)]] for record in of.sources}
+            wanted = alike.of(of.sources, lambda record: (rows[id(record)][:3], numbers[rows[id(record)]]))
             _relink(links, of.destination, had, wanted, [rows[id(record)][:3] for record in of.no_sources])
         self._write_links(_PARTS, links)
 
@@ -224,35 +263,34 @@ class _Transaction:
         rows = {id(record): _content(record) for record in records}
         numbers = {**known, **self._new_contents(row for row in rows.values() if row not in known)}
         names = {number: row[0] for number, row in found}
+        alike = _Alike[str, _Content]()
         for of, had in self._linked(_CONTENTS, names, writings):
-            contents = {record.id: (record, *numbers[rows[id(record)]]) for record in of.objects}
+            contents = alike.of(of.objects, lambda record: (record.id, _Content(record, *numbers[rows[id(record)]])))
             self._write_objects(of, had, contents)
 
-    def _write_objects(
-        self, of: Writing, had: dict[Hashable, int], contents: dict[str, tuple[ObjectRecord, int, int]]
-    ) -> None:
+    def _write_objects(self, of: Writing, had: dict[Hashable, int], contents: Mapping[str, _Content]) -> None:
         lines = {id_: of.ledger.next_line() for id_ in of.due}
         gone = [(of.destination, had.pop(id_)) for id_ in of.no_objects if id_ in had]
         self._delete_links(_CONTENTS, gone)
         new = [
-            (of.destination, number, *_standing(record, mark), lines.pop(id_, None))
-            for id_, (record, number, mark) in contents.items()
+            (of.destination, *content.standing, lines.pop(id_, None))
+            for id_, content in contents.items()
             if id_ not in had
         ]
         self._insert(STANDINGS, new)
-        there = [(*content, had[id_]) for id_, content in contents.items() if id_ in had]
-        self._update_standings(of.destination, there)
-        now = {id_: contents[id_][1] if id_ in contents else had[id_] for id_ in lines if id_ in contents or id_ in had}
-        due = [{"of": of.destination, "this": number, "line": lines[id_]} for id_, number in now.items()]
+        self._update_standings(of.destination, [(content, had[id_]) for id_, content in contents.items() if id_ in had])
+        now = {
+            id_: contents[id_].number if id_ in contents else had[id_] for id_ in lines if id_ in contents or id_ in had
+        }
+        due = [{"of": of.destination, "this": now[id_], "line": line} for id_, line in lines.items() if id_ in now]
         self._many(_DUE, due)
 
-    def _update_standings(self, destination: int, there: Sequence[tuple[ObjectRecord, int, int, int]]) -> None:
+    def _update_standings(self, destination: int, there: Sequence[tuple[_Content, int]]) -> None:
         """Write how objects stand that the destination knew; one that says something else moves to other contents."""
-        moved = [(number, before) for _, number, _, before in there if number != before]
+        moved = [(content.number, before) for content, before in there if content.number != before]
         self._many(_MOVE, [{"of": destination, "this": before, "there": number} for number, before in moved])
         self._note_loose(_CONTENTS, (before for _, before in moved))
-        decided = [{"of": destination, "this": number, **_decided(record, mark)} for record, number, mark, _ in there]
-        self._many(_DECIDE, decided)
+        self._many(_DECIDE, [{"of": destination, **content.decided} for content, _ in there])
 
     # -- shared rows ----------------------------------------------------------------------------------
 
@@ -396,15 +434,6 @@ def _part(record: Source, events: Mapping[str, int]) -> Row:
 def _content(record: ObjectRecord) -> Row:
     said = (_text(record.pattern), _text(record.value), record.life, record.fingerprint)
     return (record.id, _text(record.key), *said, record.body)
-
-
-def _standing(record: ObjectRecord, mark: int) -> Row:
-    """Return the row of a standing, but for what it is of and its place in the queue."""
-    return (mark, *(_storable(getattr(record, name)) for name in _STANDING[1:-1]))
-
-
-def _decided(record: ObjectRecord, mark: int) -> dict[str, Any]:
-    return {"new_mark": mark, **{f"new_{name}": _storable(getattr(record, name)) for name in _DECIDED[1:]}}
 
 
 def _of_event(event: EventRecord) -> dict[str, Any]:
