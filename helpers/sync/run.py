@@ -138,6 +138,8 @@ def run(
         if destinations:
             progress.begun([destination.settings.name for destination in destinations])
         events = _read_and_send(this_run, destinations) if destinations else 0
+        if destinations:
+            destinations[0].ledger.sweep()
     reports = [destination.report for destination in destinations]
     reports += [_busy_report(this_run, settings, error) for settings, error in busy]
     total = reports[0] if single else Report.of(reports, events)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sqlite3
 import threading
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from unittest import mock
 
@@ -343,6 +344,26 @@ def test_a_fault_of_ours_at_one_destination_costs_no_other(make_site, monkeypatc
     assert report.exit_code == 1
     assert of(report, "site3").faults[0].startswith(misp_event(1)["uuid"])
     assert [site.live(number) for number in range(10)] == [ATTRIBUTES] * 3 + [0] + [ATTRIBUTES] * 6
+
+
+def test_of_what_no_destination_has_any_more_nothing_stays_in_the_ledger(make_site):
+    """What destinations share is dropped with the last of them that has it, at the end of the run."""
+    site = make_site(FakeTime(START))
+    site.run()
+    event = misp_event(1, hosts(ATTRIBUTES), timestamp=str(START + 10))
+    for attribute in event["Attribute"]:
+        attribute["comment"] = "another one"
+    site.misp.load([event])
+    site.run()
+    counted = "SELECT count(*) FROM contents WHERE number NOT IN (SELECT content FROM standings)"
+    kept = "SELECT count(*) FROM contents", "SELECT count(*) FROM standings"
+    with closing(sqlite3.connect(site.settings.ledger_url.removeprefix("sqlite:///"))) as database:
+        assert [database.execute(question).fetchone()[0] for question in (*kept, counted)] == [
+            ATTRIBUTES,
+            10 * ATTRIBUTES,
+            0,
+        ]
+        assert database.execute("SELECT count(*) FROM loose").fetchone()[0] == 0
 
 
 def test_what_a_slow_destination_has_not_taken_is_in_no_memory(make_site):
