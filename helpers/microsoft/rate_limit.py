@@ -11,7 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 
 from helpers.process import interrupts
 from helpers.text import counted
@@ -55,9 +55,12 @@ class Share:
         self._limiter = limiter
         self.taken: deque[Slot] = deque(maxlen=limiter.per_minute)
 
-    def wants(self, *, more: bool) -> None:
-        """Note whether there is something to send: who has nothing leaves its part to the others."""
-        self._limiter.wants(self, more=more)
+    def wants(self, *, more: bool, over: bool = False) -> None:
+        """Note whether there is something to send: who has nothing leaves its part to the others.
+
+        It does so at once when it is ``over``, else a minute later: what is read next may be for it again.
+        """
+        self._limiter.wants(self, more=more, over=over)
 
     def take(self, until: float = float("inf")) -> Slot | None:
         """Wait for a slot in the window; None when none is free before the clock shows ``until``."""
@@ -78,7 +81,7 @@ class RateLimiter:
         self._on_pause = on_pause
         self._closed_until = 0.0
         self._queue: deque[_Ticket] = deque()
-        self._wanting: set[Share] = set()
+        self._wanting: dict[Share, float] = {}  # until when each counts
         self._changed = threading.Condition()
 
     def take(self, until: float = float("inf"), share: Share | None = None) -> Slot | None:
@@ -112,11 +115,15 @@ class RateLimiter:
             self._closed_until = max(self._closed_until, self._clock.now() + seconds)
             self._changed.notify_all()
 
-    def wants(self, share: Share, *, more: bool) -> None:
-        """Note whether a destination has something to send."""
+    def wants(self, share: Share, *, more: bool, over: bool) -> None:
+        """Note whether a destination has something to send; ``Share.wants`` says until when it counts."""
         with self._changed:
-            if more is not (share in self._wanting):
-                (self._wanting.add if more else self._wanting.remove)(share)
+            before = self._wanting.get(share)
+            if over and not more:
+                self._wanting.pop(share, None)
+            elif more or before == inf:
+                self._wanting[share] = inf if more else self._clock.now() + WINDOW
+            if self._wanting.get(share) != before:
                 self._changed.notify_all()
 
     def _slot_for(self, ticket: _Ticket) -> Slot | None:
@@ -153,8 +160,9 @@ class RateLimiter:
 
     def _free_at(self, ticket: _Ticket) -> float:
         """Return when a slot is free for a ticket: not before now, so that the first one of those goes first."""
-        fair = ceil(self.per_minute / len(self._wanting | {ticket.share}))
-        return max(self._free_for_all_at(), ticket.share.free_at(fair), self._clock.now())
+        now = self._clock.now()
+        others = sum(until > now for share, until in self._wanting.items() if share is not ticket.share)
+        return max(self._free_for_all_at(), ticket.share.free_at(ceil(self.per_minute / (1 + others))), now)
 
     def _free_for_all_at(self) -> float:
         """Return when the window has a free slot, whoever takes it."""

@@ -167,7 +167,8 @@ class RequestManager:
 
     def _tell_the_others(self) -> None:
         """Let those that share the limit of requests know whether there is something to send."""
-        self._sender.share.wants(more=self._has_a_batch and not self._ended)
+        over = self._no_more or bool(self._ended)
+        self._sender.share.wants(more=self._has_a_batch and not self._ended, over=over)
 
     def _settle_unsent(self) -> None:
         """What was not sent when nothing is sent any more is pending."""

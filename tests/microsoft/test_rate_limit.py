@@ -104,15 +104,33 @@ def test_the_other_finds_its_share_whenever_it_comes():
     assert two.time.slept == [30]
 
 
-def test_who_has_nothing_to_send_leaves_its_share_to_the_others():
+def test_who_has_nothing_more_to_send_leaves_its_share_to_the_others():
     two = Two(4)
+    two.other.wants(more=False, over=True)
+    assert all(two.one.take() for _ in range(4))
+    assert not two.time.slept
+
+
+def test_who_has_nothing_now_keeps_its_share_for_a_minute():
+    two = Two(4)
+    two.other.wants(more=False)
+    two.time.seconds += 30
+    assert two.one.take()
+    two.other.wants(more=False)
+    assert all(two.one.take() for _ in range(3))
+    assert sum(two.time.slept) == pytest.approx(30)
+
+
+def test_who_never_had_anything_to_send_has_no_share():
+    two = Two(4)
+    two.other.wants(more=False, over=True)
     two.other.wants(more=False)
     assert all(two.one.take() for _ in range(4))
     assert not two.time.slept
 
 
 def test_a_share_that_is_left_is_taken_up_at_once():
-    two = Two(4, lambda two: two.other.wants(more=False))
+    two = Two(4, lambda two: two.other.wants(more=False, over=True))
     assert all(two.one.take() for _ in range(4))
     assert two.time.slept == [LOOK_AGAIN]
 
