@@ -19,6 +19,9 @@ from helpers.indicators.values import Value
 
 # Printable ASCII without what a STIX pattern escapes and without MISP's mark between the halves of a composite.
 _PLAIN = re.compile(r"[!-&(-\[\]-{}~]+")
+# The same of types whose values have blanks and backslashes; misp-stix escapes the latter, and rewrites % in keys.
+_PLAIN_TEXT = re.compile(r"[ -$&(-{}~]+")
+_TEXTS = ("filename", "mutex", "regkey")
 ADDRESSES = ("192.0.2.1", "192.0.2.0/24", "2001:db8::1", "2001:db8::/32")
 _HASH = "0123456789abcdef" * 8
 _DIGITS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128, "sha512/224": 56}
@@ -34,6 +37,8 @@ EXAMPLES: Mapping[str, str] = {
     "email-src": "someone@example.org",
     "email-dst": "someone@example.org",
     "filename": "example.exe",
+    "mutex": "example",
+    "regkey": "HKEY_CURRENT_USER",
 }
 # What PyMISP takes as it is, of plain values of these types, so that it need not be asked. Addresses are canonical.
 _EMAIL = re.compile(r"[^A-Z\[(@]+@[^A-Z\[(@.]+\.[^A-Z\[(]+")
@@ -41,7 +46,7 @@ TAKEN: Mapping[str, re.Pattern[str]] = {
     **{kind: re.compile(f"[0-9a-f]{{{digits}}}") for kind, digits in _DIGITS.items()},
     **dict.fromkeys(("domain", "hostname"), re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.[a-z0-9-]{2,}")),
     **dict.fromkeys(("email", "email-src", "email-dst"), _EMAIL),
-    **dict.fromkeys(("filename", "ip-src", "ip-dst"), re.compile(".+")),
+    **dict.fromkeys((*_TEXTS, "ip-src", "ip-dst"), re.compile(r"\S(?:.*\S)?")),
     "url": re.compile(r"(?:https?|ftp)://[^\[(]+"),
 }
 # misp-stix wants the attribute that it is shown to have a UUID.
@@ -74,7 +79,7 @@ class PatternTemplate:
         """Return the indicator of an attribute with these values."""
         pattern = self.pieces[0]
         for position, after in zip(self.order, self.pieces[1:], strict=True):
-            pattern += parts[position] + after
+            pattern += parts[position].replace("\\", "\\\\") + after
         stix = {**self.stix, "id": f"indicator--{uuid}", "pattern": pattern}
         return FilledTemplate(stix, [Observable(path, parts[position]) for path, position in self.observables])
 
@@ -91,7 +96,7 @@ def from_template(uuid: str, value: Value) -> FilledTemplate | None:
 
 def _example(kind: str, part: str) -> str:
     """Return the value that stands for all plain ones of its type; empty for one that is not plain."""
-    if not _PLAIN.fullmatch(part):
+    if not (_PLAIN_TEXT if kind in _TEXTS else _PLAIN).fullmatch(part):
         return ""
     if kind in ("ip-src", "ip-dst"):
         return ADDRESSES[(":" in part) * 2 + ("/" in part)]

@@ -849,7 +849,8 @@ def test_reports_go_to_misp_stix_once(monkeypatch, make_settings):
     real = misp_stix.convert
     monkeypatch.setattr(misp_stix, "convert", lambda items, extra=None: seen.append(dict(extra or {})) or real(items))
     monkeypatch.setattr("helpers.indicators.convert.CHUNK", 1)
-    misp_event = event(attribute(1), attribute(2), EventReport=[{"uuid": uuid_of(5), "name": "n", "content": "c"}])
+    odd = [attribute(number, value="it's one") for number in (1, 2)]
+    misp_event = event(*odd, EventReport=[{"uuid": uuid_of(5), "name": "n", "content": "c"}])
     parts = list(convert_event(misp_event, ConversionRules.of(make_settings(misp_remove_eventreports=False)), NOW))
     assert sum(len(part.indicators) for part in parts) == 2
     assert [list(extra) for extra in seen] == [["EventReport"], []]

@@ -44,6 +44,7 @@ VALUES = {
     "email": st.builds("{}@{}".format, st.text(min_size=1), HOST),
     "ip-dst": st.one_of(ADDRESS, st.builds("{}/{}".format, ADDRESS, st.integers(0, 32))),
 }
+VALUES |= dict.fromkeys(("filename", "mutex", "regkey"), st.text('ab \\%:/."*$HKLM', min_size=1, max_size=30))
 VALUES["email-src"] = VALUES["email-dst"] = VALUES["email"]
 VALUES["ip-src"] = VALUES["ip-dst"]
 
