@@ -350,12 +350,10 @@ class Ledger(LedgerRows):
         source = sql.and_(same, SOURCES.c.event == event) if event else same
         staying = sql.and_(OBJECTS.c.leaving == "", OBJECTS.c.stage.not_in(REVOKED), OBJECTS.c.valid_until > now)
         where = sql.and_(OBJECTS.c.destination == self.destination, staying, sql.exists().where(source))
-        ids = sql.select(OBJECTS.c.id).where(where).order_by(OBJECTS.c.id).limit(PARAMETERS)
-        after = ""
-        while batch := self._scalars(ids.where(OBJECTS.c.id > after)):
+        # All ids at once: PostgreSQL would go through all objects for each batch of them.
+        for batch in batched(self._scalars(sql.select(OBJECTS.c.id).where(where).order_by(OBJECTS.c.id)), PARAMETERS):
             objects = self.by_id(batch)
             yield [objects[id_] for id_ in batch]
-            after = batch[-1]
 
     def _scalars(self, question: sql.Select[Any]) -> list[str]:
         with self._transaction() as connection:
