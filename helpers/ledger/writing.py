@@ -152,8 +152,9 @@ def _sweep(database: Database, shared: _Shared) -> int:
     with database.sweeping() as connection:
         if connection is None:
             return 0
-        numbers, of = connection.scalars(loose).all(), connection.scalars(sql.select(DESTINATIONS.c.id)).all()
-        linked = sql.exists().where(shared.links.c.destination.in_(of), shared.links.columns[1] == number)
+        numbers = connection.scalars(loose).all()
+        of_any = shared.links.c.destination.in_(sql.select(DESTINATIONS.c.id))
+        linked = sql.exists().where(of_any, shared.links.columns[1] == number)
         for these in batched(numbers, PARAMETERS):
             connection.execute(sql.delete(shared.table).where(number.in_(these), ~linked))
             connection.execute(sql.delete(LOOSE).where(LOOSE.c.kind == shared.kind, LOOSE.c.number.in_(these)))

@@ -15,6 +15,8 @@ from helpers.ledger.tables import CONTENTS, FINDINGS, LOOSE, PARTS
 from helpers.ledger.together import Together
 from helpers.ledger.writing import Writing
 from tests.ledger.test_ledger import EVENT, NOW, OTHER, attribute, object_record, source
+from tests.support import hosts, misp_event
+from tests.support.in_process import OneProcess
 from tests.support.postgres import ledger_url, postgres_server, postgres_url
 
 __all__ = ["ledger_url", "postgres_server", "postgres_url"]
@@ -140,3 +142,16 @@ def test_nothing_is_swept_while_another_process_writes(ledger_url, ledgers, toge
             assert shared_rows(ledgers[0])[0] == 3
         Ledger(other, "workspace-0", "MISP").sweep()
     assert shared_rows(ledgers[0])[0] == 2
+
+
+def test_a_run_sweeps_up_what_it_left_behind(tmp_path):
+    site = OneProcess(tmp_path, NOW, MISP_EVENT_FILTERS='{"published": 1}')
+    site.misp.load([misp_event(1, hosts(3, "h"))])
+    assert site.run().exit_code == 0
+    edited = next(iter(site.misp.events()))
+    site.misp.edit_attribute(edited["uuid"], edited["Attribute"][0]["uuid"], comment="seen again")
+    site.misp.publish(edited["uuid"])
+    site.seconds += 60
+    assert site.run().exit_code == 0
+    with closing(Ledger(site.settings.ledger_url, site.settings.workspace_key, "MISP")) as ledger:
+        assert shared_rows(ledger) == [3, 3, 3, 0]
