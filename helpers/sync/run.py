@@ -138,8 +138,6 @@ def run(
         if destinations:
             progress.begun([destination.settings.name for destination in destinations])
         events = _read_and_send(this_run, destinations) if destinations else 0
-        for _, ledger in held[:1]:
-            ledger.sweep()
         if destinations:
             destinations[0].ledger.sweep()
     reports = [destination.report for destination in destinations]
