@@ -60,7 +60,7 @@ class Database:
         self._lost = ""
         self.lock = threading.RLock()
         self.marks: dict[tuple[Any, ...], int] = {}
-        self._insert_texts: dict[str, str] = {}
+        self._insert_texts: dict[tuple[str, bool], str] = {}
         self._written, self._analyze_at = 0, _ANALYZE_FIRST_AT
         with explained(url):
             self.engine = engine_of(url, dry=dry)
@@ -141,13 +141,17 @@ class Database:
         if self.is_postgresql:
             connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_NAMING)))
 
-    def insert_text(self, table: sql.Table) -> str:
-        """Return the INSERT of whole rows, tuples in the order of the columns, as the driver takes it."""
-        if table.name not in self._insert_texts:
+    def insert_text(self, table: sql.Table, *, in_place: bool = False) -> str:
+        """Return the INSERT of whole rows, tuples in the order of the columns, as the driver takes it.
+
+        ``in_place``: such a row takes the place of the one that is there.
+        """
+        if (table.name, in_place) not in self._insert_texts:
             kind: Any = type(self.engine.dialect)
             dialect = kind(paramstyle="format" if self.is_postgresql else "qmark")
-            self._insert_texts[table.name] = str(sql.insert(table).compile(dialect=dialect))
-        return self._insert_texts[table.name]
+            statement = self.upsert(table) if in_place else sql.insert(table)
+            self._insert_texts[table.name, in_place] = str(statement.compile(dialect=dialect))
+        return self._insert_texts[table.name, in_place]
 
     @contextmanager
     def _on_the_same_connection(self) -> Iterator[None]:

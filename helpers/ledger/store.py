@@ -68,7 +68,7 @@ _SETTLED_AND_STAYING = sql.and_(OBJECTS.c.stage == Stage.ACCEPTED, OBJECTS.c.lea
 
 FULL = [(STANDINGS if field.name in STANDINGS.c else CONTENTS).c[field.name] for field in fields(ObjectRecord)]
 _NEXT = (
-    sql.select(STANDINGS.c.content, *FULL)
+    sql.select(STANDINGS.c.content, STANDINGS.c.due, *FULL)
     .join_from(STANDINGS, CONTENTS, CONTENTS.c.number == STANDINGS.c.content)
     .where(STANDINGS.c.destination == sql.bindparam("of"), STANDINGS.c.due > 0)
     .order_by(STANDINGS.c.due, STANDINGS.c.content)
@@ -83,11 +83,12 @@ _LATER = sql.case(
 )
 
 
-def _in_flight(stage: Stage) -> dict[str, Any]:
+def _in_flight() -> dict[str, Any]:
     """What is written down of objects that are on their way; the later of two ends counts until there is an answer.
 
     A withdrawal that is repeated, since it had no answer, is of the run that sent it first.
     """
+    stage = sql.case((STANDINGS.c.leaving == "", Stage.SENDING), else_=Stage.WITHDRAWING)
     before = sql.case((STANDINGS.c.live, STANDINGS.c.live_until), else_=0)
     later = sql.case((STANDINGS.c.valid_until > before, STANDINGS.c.valid_until), else_=before)
     repeated = sql.and_(STANDINGS.c.stage == Stage.WITHDRAWING, STANDINGS.c.sent_at.is_not(None))
@@ -97,15 +98,15 @@ def _in_flight(stage: Stage) -> dict[str, Any]:
 
 
 # Made once, as what follows: to make a statement takes SQLAlchemy longer than SQLite to carry it out.
-_THESE = (
+# The next ones in the queue, up to one of them.
+_UP_TO = (
     STANDINGS.c.destination == sql.bindparam("of"),
-    STANDINGS.c.content.in_(sql.bindparam("contents", expanding=True)),
+    STANDINGS.c.due > 0,
+    STANDINGS.c.due <= sql.bindparam("last_due"),
+    sql.or_(STANDINGS.c.due < sql.bindparam("last_due"), STANDINGS.c.content <= sql.bindparam("last_content")),
 )
-_OFF_THE_QUEUE = sql.update(STANDINGS).where(*_THESE).values(due=None)
-_ON_THE_WAY = {
-    stage: sql.update(STANDINGS).where(*_THESE).values(**_in_flight(stage))
-    for stage in (Stage.SENDING, Stage.WITHDRAWING)
-}
+_OFF_THE_QUEUE = sql.update(STANDINGS).where(*_UP_TO).values(due=None)
+_ON_THE_WAY = sql.update(STANDINGS).where(*_UP_TO).values(**_in_flight())
 _ACCEPT = (
     sql.update(STANDINGS)
     .where(
@@ -577,13 +578,13 @@ class Ledger(LedgerRows):
         """Take the next objects out of the queue; ``in_flight`` writes down that they are on their way."""
         with self._transaction() as connection:
             rows = connection.execute(_NEXT, {"of": self.destination, "most": most}).all()
-            taken = {content: ObjectRecord(*values) for content, *values in rows}
-            for stage, leaving in ((Stage.SENDING, False), (Stage.WITHDRAWING, True)):
-                contents = [content for content, record in taken.items() if bool(record.leaving) is leaving]
-                if contents:
-                    this = {"of": self.destination, "contents": contents, "at": now}
-                    connection.execute(_ON_THE_WAY[stage] if in_flight else _OFF_THE_QUEUE, this)
-        return list(taken.values())
+            if rows:
+                content, due = rows[-1][:2]
+                this = {"of": self.destination, "last_due": due, "last_content": content}
+                connection.execute(
+                    _ON_THE_WAY if in_flight else _OFF_THE_QUEUE, {**this, "at": now} if in_flight else this
+                )
+        return [ObjectRecord(*row[2:]) for row in rows]
 
     def accepted(self, ids: Sequence[str], now: int) -> None:
         """Write down that Microsoft took objects; one that is to be sent again meanwhile is not settled by it."""

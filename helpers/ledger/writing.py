@@ -40,6 +40,7 @@ PARAMETERS = 500
 SWEPT_AT_ONCE = 5000
 # What Microsoft's answers say of an object is written by itself: who decides on it may have read it before.
 _OF_ANSWERS = ("remote_id", "perhaps_taken", "accepted_until")
+_EVENT = [column.name for column in EVENTS.columns][1:]
 _STANDING = [column.name for column in STANDINGS.columns if column.name not in ("destination", "content")]
 _DECIDED = [name for name in _STANDING if name not in (*_OF_ANSWERS, "due")]
 Row = tuple[Any, ...]
@@ -213,9 +214,8 @@ class _Transaction:
 
     def events(self, writings: Sequence[Writing]) -> None:
         """Write how events were last seen."""
-        rows = [{"destination": of.destination, **_of_event(event)} for of in writings for event in of.events]
-        if rows:
-            self._connection.execute(self._database.upsert(EVENTS), rows)
+        rows = [(of.destination, *_of_event(event)) for of in writings for event in of.events]
+        self._insert(EVENTS, rows, in_place=True)
 
     def attributes(self, writings: Sequence[Writing]) -> None:
         """Write what was decided on attributes."""
@@ -398,10 +398,10 @@ class _Transaction:
         last = self._connection.scalar(sql.select(sql.func.max(table.c.number))) or 0
         return range(last + 1, last + 1 + many)
 
-    def _insert(self, table: sql.Table, rows: Sequence[Row]) -> None:
+    def _insert(self, table: sql.Table, rows: Sequence[Row], *, in_place: bool = False) -> None:
         """Insert rows as the driver takes them: SQLAlchemy takes longer to look at each than SQLite to write it."""
         if rows:
-            self._connection.exec_driver_sql(self._database.insert_text(table), list(rows))
+            self._connection.exec_driver_sql(self._database.insert_text(table, in_place=in_place), list(rows))
 
     def _many(self, statement: sql.Executable, rows: Sequence[dict[str, Any]]) -> None:
         if rows:
@@ -437,8 +437,8 @@ def _content(record: ObjectRecord) -> Row:
     return (record.id, _text(record.key), *said, record.body)
 
 
-def _of_event(event: EventRecord) -> dict[str, Any]:
-    return {name: _storable(value) for name, value in vars(event).items()}
+def _of_event(event: EventRecord) -> Row:
+    return tuple(_storable(getattr(event, name)) for name in _EVENT)
 
 
 def _storable(value: Any) -> Any:

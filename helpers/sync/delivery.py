@@ -225,9 +225,12 @@ class Delivery:
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Write Microsoft's answers down, and count them."""
         ledger, accepted = self._ledger, [outcome for outcome in outcomes if outcome.state is OutcomeState.ACCEPTED]
-        ledger.save_remote_ids({outcome.object.id: outcome.remote_id for outcome in outcomes if outcome.remote_id})
-        ledger.accepted([outcome.object.id for outcome in accepted if not outcome.object.revoked], self._now)
-        ledger.withdrawn([outcome.object.id for outcome in accepted if outcome.object.revoked])
+        if named := {outcome.object.id: outcome.remote_id for outcome in outcomes if outcome.remote_id}:
+            ledger.save_remote_ids(named)
+        if sent := [outcome.object.id for outcome in accepted if not outcome.object.revoked]:
+            ledger.accepted(sent, self._now)
+        if revoked := [outcome.object.id for outcome in accepted if outcome.object.revoked]:
+            ledger.withdrawn(revoked)
         if len(accepted) < len(outcomes):
             self._note_what_was_not_accepted(outcomes)
         self._answered = self._answered or any(outcome.state is not OutcomeState.PENDING for outcome in outcomes)

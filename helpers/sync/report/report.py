@@ -146,6 +146,8 @@ class Report:
     def tell(self, told: Told) -> None:
         """Count attributes that were decided on; log those, and halves of them, that are not sent."""
         self.attributes += told.attributes
+        if not (told.unasked or told.skipped or told.left_out):
+            return
         self._count_unasked(told.unasked)
         self.skipped.update(told.reasons)
         self.left_out.update(told.left_out)
