@@ -127,13 +127,17 @@ class SyncContext:
             self.ledger.hear_again(sources)
             self.unheard.update(source.event for source in sources)
 
-    def take_back(self, event: str, sources: Sequence[Source], reasons: Mapping[str, str], **kept: Any) -> None:
-        """Let an event take sources back, and write that down with what else is kept of it; enqueue what changes."""
+    def take_back(self, event: str, sources: Sequence[Source], reasons: Mapping[str, str], **kept: Any) -> bool:
+        """Let an event take sources back, and write that down with what else is kept of it; enqueue what changes.
+
+        Return whether attributes of other events are to be converted again because of it.
+        """
         plan, unheard = self.planner.plan_without(event, sources, reasons)
         self.hear_again(unheard)
         forget = [record.id for record in plan.forget]
         self.ledger.keep(objects=plan.kept, no_objects=forget, no_sources=sources, **kept)
         self.queue.send_at_the_end(plan)
+        return bool(unheard)
 
 
 def begin_sync(
@@ -420,19 +424,21 @@ class DestinationSync:
         self._decided.add(uuid)
         self.context.unheard.discard(uuid)
 
-    def close(self, event: EventSync, leaving: Leaving) -> None:
+    def close(self, event: EventSync, leaving: Leaving) -> bool:
         """Let go of what an event no longer wants, that was read to its end, if that may leave, and remember it.
 
-        What may not leave is looked at again by the next run.
+        What may not leave is looked at again by the next run. Return whether attributes of other events are to be
+        converted again.
         """
-        context = self.context
+        context, others_change = self.context, False
         if self.absence_counts:
             kept: dict[str, Any] = {"attributes": leaving.rows, "no_attributes": {event.uuid: leaving.absent}}
-            context.take_back(event.uuid, leaving.sources, leaving.reasons, **kept)
+            others_change = context.take_back(event.uuid, leaving.sources, leaving.reasons, **kept)
         context.ledger.keep(events=[event.record(context.full_run)])
         if self.absence_counts:
             self._decided.add(event.uuid)
         context.unheard.discard(event.uuid)
+        return others_change
 
     def stumble(self, uuid: str, error: Exception) -> None:
         """Leave an event where it is: a fault of ours costs the event that it stumbles over, not the run."""

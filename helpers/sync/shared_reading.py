@@ -340,6 +340,7 @@ class SharedReading:
             with self._or_stumble(group, group.members):
                 self._close(group)
             self._got_on = True
+        self._known.forget(self._open_uuid)
         self._open, self._open_uuid = [], ""
         self.advance(self.events_done, self.reader.listed)
 
@@ -352,9 +353,11 @@ class SharedReading:
             return
         self._draft.write()
         for sync in group.members:
+            others_change = True
             with self._or_stumble(group, [sync]):
-                sync.close(group.event, leaving)
-        self._known.forget()
+                others_change = sync.close(group.event, leaving)
+            if others_change:
+                self._known.forget()
 
     def _planned(self) -> int:
         return sum(sync.report.indicators for sync in self._active)

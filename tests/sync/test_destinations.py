@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from helpers.errors import EventNotFound, SettingsError
+from helpers.ledger.together import Together
 from helpers.log import silence_libraries
 from helpers.microsoft.batch import SharedTexts
 from helpers.microsoft.client import MicrosoftClient
@@ -344,6 +345,18 @@ def test_a_fault_of_ours_at_one_destination_costs_no_other(make_site, monkeypatc
     assert report.exit_code == 1
     assert of(report, "site3").faults[0].startswith(misp_event(1)["uuid"])
     assert [site.live(number) for number in range(10)] == [ATTRIBUTES] * 3 + [0] + [ATTRIBUTES] * 6
+
+
+def test_what_ledgers_know_of_a_page_is_read_once_also_where_each_event_lets_go_of_something(make_site, monkeypatch):
+    site = make_site(FakeTime(START))
+    site.misp.load(misp_event(n, hosts(2, f"e{n}h")) for n in range(2, 6))
+    site.run()
+    site.misp.load(misp_event(n, hosts(2, f"other{n}h"), timestamp=str(START + 10)) for n in range(2, 6))
+    pages, read = [], Together.attributes
+    monkeypatch.setattr(Together, "attributes", lambda self, events: pages.append(events) or read(self, events))
+    report = site.run()
+    assert [sorted(page) for page in pages] == [[misp_event(n)["uuid"] for n in range(2, 6)]]
+    assert of(report, "site3").withdrawals.total() == 8
 
 
 def test_of_what_no_destination_has_any_more_nothing_stays_in_the_ledger(make_site):

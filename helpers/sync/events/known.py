@@ -72,9 +72,9 @@ class KnownEvents:
         """Return what a ledger knows of an event that was read."""
         return self._events[event].get(ledger, NOTHING_KNOWN)
 
-    def forget(self) -> None:
-        """Have everything read again: what was decided on one event may have changed another one's attributes."""
-        self._events = {}
+    def forget(self, event: str = "") -> None:
+        """Have an event read again, or all: what was decided on one may have changed another one's attributes."""
+        self._events = {uuid: known for uuid, known in self._events.items() if event and uuid != event}
 
     def _unsettled(self, keys: set[str]) -> dict[Ledger, frozenset[str]]:
         """Return the keys whose objects are unsettled, by the policy of each destination."""
