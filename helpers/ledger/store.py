@@ -584,7 +584,7 @@ class Ledger(LedgerRows):
                 connection.execute(
                     _ON_THE_WAY if in_flight else _OFF_THE_QUEUE, {**this, "at": now} if in_flight else this
                 )
-        return [ObjectRecord(*row[2:]) for row in rows]
+        return [ObjectRecord.of_row(row[2:]) for row in rows]
 
     def accepted(self, ids: Sequence[str], now: int) -> None:
         """Write down that Microsoft took objects; one that is to be sent again meanwhile is not settled by it."""

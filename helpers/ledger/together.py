@@ -90,7 +90,7 @@ class Together:
         lives: dict[int, dict[str, list[ObjectRecord]]] = {destination: {} for destination in self._ledgers}
         for standing in self._ask(_OBJECTS_OF_KEYS, keys):
             row = standing[1:]
-            record = records.get(row) or records.setdefault(row, ObjectRecord(*row))
+            record = records.get(row) or records.setdefault(row, ObjectRecord.of_row(row))
             lives[standing[0]].setdefault(record.key, []).append(record)
         same: dict[Hashable, Sequence[ObjectRecord]] = {}
         return {

@@ -417,6 +417,9 @@ def _relink(
     links: _Links, destination: int, had: dict[Hashable, int], wanted: Mapping[Row, int], dropped: Iterable[Row]
 ) -> None:
     """Note which links change, from what a destination had to what it wants now."""
+    if not had:  # what is new to a destination is most of what is ever written
+        links.made += [(destination, number) for number in wanted.values()]
+        return
     before = {name: had[name] for name in dropped if name in had and name not in wanted}
     before |= {name: had[name] for name, number in wanted.items() if had.get(name, number) != number}
     links.gone += [(destination, number) for number in before.values()]
