@@ -406,9 +406,11 @@ class DestinationSync:
     def open(self, uuid: str) -> EventRecord | None:
         """Begin with an event that is read for this destination; return how it is recorded if it is new.
 
-        What is sent of it must be found again, also when this run is cut off.
+        What is sent of it must be found again, also when this run is cut off. It is heard with what the ledger knows
+        of it now: what is to be heard again of it from here on, the next run reads.
         """
         self.report.events += 1
+        self.context.unheard.discard(uuid)
         listed = self.to_read[uuid]
         if not listed or uuid in self.surveyor.known:
             return None
@@ -422,7 +424,6 @@ class DestinationSync:
     def end(self, uuid: str) -> None:
         """Take note that all of an event is decided; whether it is settled is known when Microsoft has answered."""
         self._decided.add(uuid)
-        self.context.unheard.discard(uuid)
 
     def close(self, event: EventSync, leaving: Leaving) -> bool:
         """Let go of what an event no longer wants, that was read to its end, if that may leave, and remember it.
@@ -437,7 +438,6 @@ class DestinationSync:
         context.ledger.keep(events=[event.record(context.full_run)])
         if self.absence_counts:
             self._decided.add(event.uuid)
-        context.unheard.discard(event.uuid)
         return others_change
 
     def stumble(self, uuid: str, error: Exception) -> None:

@@ -342,6 +342,23 @@ def test_the_former_owner_is_read_again_when_it_was_read_before_in_the_same_run(
     assert shown(site) == ["edited"]
 
 
+def test_a_former_owner_that_is_read_on_the_same_page_is_heard_by_the_next_run(make_site):
+    """It was taken for unchanged before the new owner's claim was written down: what it asks for is not known yet."""
+    site = make_site()
+    other = {"type": "domain", "value": "other.example.org"}
+    site.misp.load([event_with(2)])
+    next_day(site)
+    site.misp.load([event_with(1)])
+    edited = misp_event(2, [event_with(2)["Attribute"][0], other])
+    site.misp.load([{**edited, "timestamp": later(0, site), "publish_timestamp": later(0, site)}])
+    next_day(site)
+    assert shown(site) == [name(1)]
+    next_day(site)
+    site.misp.load([misp_event(1, [other], timestamp=later(0, site), publish_timestamp=later(0, site))])
+    next_day(site)
+    assert shown(site) == [name(2)]
+
+
 def test_ledgers_of_earlier_versions_are_right_when_the_events_were_read(make_site):
     """They know only which events want an object, and have it as it was read last."""
     site = make_site()
