@@ -69,6 +69,8 @@ class SharedReading:
         """
         try:
             self._begin(self.reader.identity())
+            if not self._active:  # each of them has its reason in its report
+                return
             self._warn_of_absent_models()
             self._read()
         except TimeUp:
@@ -90,6 +92,8 @@ class SharedReading:
                 sync.wishes = next((other.wishes for other in self.begun if other.wishes == sync.wishes), sync.wishes)
                 self.begun.append(sync)
                 self._active.append(sync)
+        if not self._active:
+            return
         ledgers = {sync.destination.ledger: sync.wishes.objects.policy for sync in self._active}
         together = Together(list(ledgers))
         self._known = KnownEvents(together, ledgers)

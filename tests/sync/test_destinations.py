@@ -359,6 +359,18 @@ def test_what_ledgers_know_of_a_page_is_read_once_also_where_each_event_lets_go_
     assert of(report, "site3").withdrawals.total() == 8
 
 
+def test_where_every_destination_fails_at_the_beginning_each_says_why(make_site, monkeypatch):
+    def failing(*_):
+        raise SettingsError(["not with these settings"])
+
+    monkeypatch.setattr("helpers.sync.shared_reading.begin_sync", failing)
+    site = make_site(FakeTime(START))
+    report = site.run()
+    assert report.exit_code == 2
+    assert {part.failure for part in report.parts} == {"not with these settings"}
+    assert site.reading() == []
+
+
 def test_of_what_no_destination_has_any_more_nothing_stays_in_the_ledger(make_site):
     """What destinations share is dropped with the last of them that has it, at the end of the run."""
     site = make_site(FakeTime(START))
