@@ -137,8 +137,11 @@ class Database:
                 yield connection
 
     def hold_names(self, connection: sql.Connection) -> None:
-        """Let nobody else give events a number until the transaction ends."""
-        if self.is_postgresql:
+        """Let nobody else give events a number until the transaction ends.
+
+        A dry one ends with its run, and nobody is to wait for that; its numbers go with it.
+        """
+        if self.is_postgresql and not self.dry:
             connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_NAMING)))
 
     def insert_text(self, table: sql.Table, *, in_place: bool = False) -> str:

@@ -95,8 +95,9 @@ def _linked(name: str, to: str, *columns: Column[Any], indexes: Iterable[Index] 
     return Table(name, METADATA, destination, shared, *columns, *indexes, sqlite_with_rowid=False)
 
 
-# Events by a number of three bytes, where their UUIDs would stand four times for each attribute.
-EVENT_NAMES = Table("event_names", METADATA, _number(), Column("uuid", String, nullable=False, unique=True))
+# Events by a number of three bytes, where their UUIDs would stand four times for each attribute. An event has one
+# number, by Database.hold_names: on PostgreSQL, a unique index would have everybody wait for the end of a dry run.
+EVENT_NAMES = Table("event_names", METADATA, _number(), Column("uuid", String, nullable=False, index=True))
 
 FINDINGS = Table(
     "findings",
@@ -254,7 +255,7 @@ _VIEWS = {
 _STATISTICS = {
     ("destinations", None): "10",
     ("events", "events"): "20000 2000 1",
-    ("event_names", "sqlite_autoindex_event_names_1"): "2000 1",
+    ("event_names", "ix_event_names_uuid"): "2000 1",
     ("findings", "findings_of_event"): "120000 50 1",
     ("findings", "findings_skipped"): "12000 1000",
     ("attribute_links", "attribute_links"): "1200000 120000 1",

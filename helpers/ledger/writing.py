@@ -103,7 +103,12 @@ def _these(column: sql.Column[Any]) -> sql.ColumnElement[bool]:
 
 
 # Statements are made once: SQLAlchemy takes longer to make one than SQLite to carry it out.
-_EVENTS_OF = sql.select(EVENT_NAMES.c.uuid, EVENT_NAMES.c.number).where(_these(EVENT_NAMES.c.uuid))
+# The first number counts, which is the last row: a dry run may see another one beside its own.
+_EVENTS_OF = (
+    sql.select(EVENT_NAMES.c.uuid, EVENT_NAMES.c.number)
+    .where(_these(EVENT_NAMES.c.uuid))
+    .order_by(EVENT_NAMES.c.number.desc())
+)
 _FINDINGS_OF = sql.select(FINDINGS).where(FINDINGS.c.event == sql.bindparam("event"), _these(FINDINGS.c.uuid))
 _PARTS_OF = sql.select(PARTS).where(_these(PARTS.c.key))
 _CONTENTS_OF = sql.select(CONTENTS).where(_these(CONTENTS.c.id))
