@@ -359,6 +359,20 @@ def test_a_former_owner_that_is_read_on_the_same_page_is_heard_by_the_next_run(m
     assert shown(site) == [name(2)]
 
 
+def test_what_expires_goes_to_a_former_owner_that_was_read_on_the_same_page(make_site):
+    site = make_site()
+    other = {"type": "domain", "value": "other.example.org"}
+    site.misp.load([event_with(2)])
+    next_day(site)
+    now = {"timestamp": later(0, site), "publish_timestamp": later(0, site)}
+    edited = misp_event(2, [event_with(2)["Attribute"][0], other])
+    site.misp.load([{**event_with(1, last_seen=later(1.5, site)), **now}, {**edited, **now}])
+    next_day(site)
+    assert shown(site) == [name(1)]
+    next_day(site)
+    assert shown(site) == [name(2)]
+
+
 def test_ledgers_of_earlier_versions_are_right_when_the_events_were_read(make_site):
     """They know only which events want an object, and have it as it was read last."""
     site = make_site()
