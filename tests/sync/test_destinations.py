@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from helpers.errors import EventNotFound, SettingsError
+from helpers.ledger import unpacked, writing
 from helpers.ledger.together import Together
 from helpers.log import silence_libraries
 from helpers.microsoft.batch import SharedTexts
@@ -357,6 +358,28 @@ def test_what_ledgers_know_of_a_page_is_read_once_also_where_each_event_lets_go_
     report = site.run()
     assert [sorted(page) for page in pages] == [[misp_event(n)["uuid"] for n in range(2, 6)]]
     assert of(report, "site3").withdrawals.total() == 8
+
+
+@pytest.mark.parametrize("at_once", [500, 70])
+def test_a_fault_of_ours_in_writing_costs_its_event_alone(make_site, monkeypatch, at_once):
+    """Whether or not the events of a page are written together."""
+    site = make_site(FakeTime(START))
+    site.misp.load([misp_event(number, hosts(30, f"of{number}-")) for number in (2, 3, 4)])
+    marks_of = writing.marks_of
+
+    def stumbling(body):
+        if "'of3-7.example.org'" in unpacked(body)["pattern"]:
+            raise ZeroDivisionError
+        return marks_of(body)
+
+    monkeypatch.setattr("helpers.sync.events.draft.CHUNK", at_once)
+    monkeypatch.setattr(writing, "marks_of", stumbling)
+    report = site.run()
+    assert {tuple(fault[:36] for fault in part.faults) for part in report.parts} == {(misp_event(3)["uuid"],)}
+    assert [site.live(number) for number in range(10)] == [ATTRIBUTES + 60] * 10
+    monkeypatch.setattr(writing, "marks_of", marks_of)
+    assert site.run().exit_code == 0
+    assert [site.live(number) for number in range(10)] == [ATTRIBUTES + 90] * 10
 
 
 def test_where_every_destination_fails_at_the_beginning_each_says_why(make_site, monkeypatch):

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from helpers.errors import LedgerRefusal
+from helpers.errors import LedgerError, TimeUp
 from helpers.indicators import CHUNK
 from helpers.ledger import EventRecord, Ledger, ObjectRecord, Together, Writing
 from helpers.sync.destination import DestinationSync
@@ -95,7 +95,9 @@ class Draft:
             planned, steps = self._plan_together(steps)
             try:
                 self._keep(planned)
-            except LedgerRefusal as error:
+            except (LedgerError, TimeUp):
+                raise
+            except Exception as error:
                 self._keep_singly(planned, error)
 
     # -- planning -------------------------------------------------------------------------------------
@@ -156,8 +158,8 @@ class Draft:
                 member.context.hear_again(one.claim.unheard)
                 self.known.forget()
 
-    def _keep_singly(self, planned: Sequence[Planned], error: LedgerRefusal) -> None:
-        """Let a row that the ledger does not take cost its event, and the others nothing."""
+    def _keep_singly(self, planned: Sequence[Planned], error: Exception) -> None:
+        """Let a row that is not taken, or a fault of ours in writing it, cost its event, and the others nothing."""
         for one in planned:
             with self.guard(one.step.group, one.still_members):
                 if len(planned) == 1:
