@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from contextlib import closing
 
 import psycopg
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from helpers.ledger import Ledger
 from tests.support import hosts, misp_event
 from tests.support.in_process import OneProcess
 from tests.support.postgres import postgres_server, postgres_url
@@ -54,6 +56,23 @@ def test_whole_tables_are_scanned_a_few_times_a_run_and_never_for_each_event(tmp
         site.seconds += DAY
     assert whole_tables, "or nothing was counted"
     assert not {statement: count for statement, count in whole_tables.items() if count > RUNS}
+
+
+def test_what_is_due_is_looked_for_by_its_moment_and_not_among_all_that_are_accepted(tmp_path):
+    plans = []
+
+    def explain(_connection, cursor, statement, parameters, _context, _many):
+        if "renew_at <=" in statement:
+            asked = cursor.connection.cursor()
+            plans.extend(row[3] for row in asked.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
+
+    event.listen(Engine, "before_cursor_execute", explain)
+    try:
+        with closing(Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", "workspace", "MISP")) as ledger:
+            ledger.to_renew(START)
+    finally:
+        event.remove(Engine, "before_cursor_execute", explain)
+    assert "INDEX standings_to_renew" in plans[0]
 
 
 def rows_read(url):
