@@ -291,9 +291,10 @@ class SharedReading:
         if self.settings.write_parsed_eventid:
             logger.info("Processing event %s %s", event.get("id"), uuid)
         syncs = [sync for sync in self._active if uuid in sync.to_read]
-        if not self._known.has(uuid):
+        if syncs and not self._known.has(uuid):
             self._draft.write()
-            self._known.read(page)
+            # What nobody asked for may have a UUID that no database takes.
+            self._known.read(of for of in page if any(of in sync.to_read for sync in self._active))
         self._open = groups_of(uuid, syncs, self._known)
         for group in self._open:
             records = {}
