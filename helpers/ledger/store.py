@@ -439,9 +439,12 @@ class Ledger(LedgerRows):
     def live_by_kind(self, now: int) -> dict[str, int]:
         """Count the objects that Sentinel has or may have, not expired, by kind, the most frequent first."""
         paths = dict(self.answers(sql.select(MARKS.c.number, MARKS.c.observable)))
-        kinds: Counter[str] = Counter()
+        counted: Counter[str] = Counter()
         for mark, count in self.in_sentinel_by(STANDINGS.c.mark, now).items():
-            kinds[kind_of(paths[mark])] += count
+            counted[paths[mark]] += count
+        kinds: Counter[str] = Counter()
+        for path, count in sorted(counted.items(), key=lambda row: (-row[1], row[0])):
+            kinds[kind_of(path)] += count
         return dict(kinds.most_common())
 
     def in_sentinel_by(
