@@ -59,17 +59,8 @@ class LedgerRows:
         with self._transaction() as connection:
             for batch in batched(ids, PARAMETERS):
                 contents = sql.select(CONTENTS.c.number).where(CONTENTS.c.id.in_(batch))
-                self._change_contents(connection, contents, values, *where)
-
-    def _change_contents(
-        self,
-        connection: sql.Connection,
-        contents: sql.Select[tuple[int]] | Sequence[int],
-        values: Mapping[str, Any],
-        *where: sql.ColumnElement[bool],
-    ) -> None:
-        these = sql.and_(STANDINGS.c.destination == self.destination, STANDINGS.c.content.in_(contents), *where)
-        connection.execute(sql.update(STANDINGS).where(these).values(**values))
+                these = (STANDINGS.c.destination == self.destination, STANDINGS.c.content.in_(contents), *where)
+                connection.execute(sql.update(STANDINGS).where(*these).values(**values))
 
     def _drop(
         self,

@@ -362,10 +362,6 @@ class Ledger(LedgerRows):
         with self._transaction() as connection:
             return [str(value) for value in connection.scalars(question)]
 
-    def unsettled_keys(self, keys: Iterable[str], policy: RetryPolicy) -> set[str]:
-        """Return those of these keys of whose objects no answer of Microsoft's stands, or which may end too late."""
-        return self._values_where(OBJECTS.c.key, OBJECTS.c.key, keys, unsettled(policy))
-
     def events_of(self, keys: Iterable[str]) -> dict[str, set[str]]:
         """Return the events that the objects with these keys came from."""
         events: dict[str, set[str]] = {}
@@ -705,7 +701,7 @@ def _live_without_index(now: int, of: sql.Table = OBJECTS) -> list[sql.ColumnEle
     return [of.c.live.is_not(sql.false()), of.c.live_until > now]
 
 
-def unsettled(policy: RetryPolicy, of: sql.Table = OBJECTS) -> sql.ColumnElement[bool]:
+def unsettled(policy: RetryPolicy, of: sql.Table) -> sql.ColumnElement[bool]:
     """Objects for which no answer of Microsoft's stands, or which may end too late."""
     return sql.or_(of.c.stage.in_(UNSETTLED), _rejected_before(policy, of), _ends_too_late(policy.now, of))
 

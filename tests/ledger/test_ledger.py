@@ -28,6 +28,7 @@ from helpers.ledger.records import (
 from helpers.ledger.rows import PARAMETERS
 from helpers.ledger.store import Ledger
 from helpers.ledger.tables import ABOUT, ATTRIBUTES, OBJECTS, SCHEMA
+from helpers.ledger.together import Together
 from tests.support.postgres import PASSWORD, ledger_url, postgres_server, postgres_url
 
 __all__ = ["ledger_url", "postgres_server", "postgres_url"]
@@ -76,6 +77,10 @@ def stages(ledger, *numbers):
 
 def stored_object(ledger, number=1):
     return ledger.by_id([f"indicator--{number}"])[f"indicator--{number}"]
+
+
+def unsettled_keys(ledger, keys, policy):
+    return Together([ledger]).unsettled_keys(keys, policy)[ledger]
 
 
 def in_flight(ledger, ids):
@@ -473,9 +478,9 @@ def test_unsettled_keys(ledger):
     )
     same, another = RetryPolicy(NOW, program="this"), RetryPolicy(NOW, program="another")
     keys = {source(n).key for n in (1, 2, 3)}
-    assert ledger.unsettled_keys(keys, same) == {source(1).key}
+    assert unsettled_keys(ledger, keys, same) == {source(1).key}
     for terms in (another, replace(same, retry_rejected=True)):
-        assert ledger.unsettled_keys(keys, terms) == {source(1).key, source(2).key}
+        assert unsettled_keys(ledger, keys, terms) == {source(1).key, source(2).key}
 
 
 def test_events_of_objects(ledger):
@@ -564,7 +569,7 @@ def test_what_the_guards_ask_is_answered_by_every_database(ledger):
     assert ledger.withdrawn_since(NOW - 1, but=["asked for"], not_at=[LATER + 1]) == 1
     assert [record.id for record in ledger.ownerless(NOW)] == ["indicator--4"]
     assert ledger.expiring(NOW, LATER) == 3
-    assert ledger.unsettled_keys(["key-4", "key-5"], RetryPolicy(NOW)) == {"key-4"}
+    assert unsettled_keys(ledger, ["key-4", "key-5"], RetryPolicy(NOW)) == {"key-4"}
 
 
 def test_an_id_that_is_revoked_elsewhere_is_no_live_one_and_is_read_again(ledger):
@@ -579,4 +584,4 @@ def test_an_id_that_is_revoked_elsewhere_is_no_live_one_and_is_read_again(ledger
     record = stored_object(ledger, 1)
     assert (record.stage, record.live, record.words, record.revoked) == (Stage.REVOKED, False, "No.", True)
     assert ledger.events_with_rejected_objects(RetryPolicy(NOW)) == {EVENT}
-    assert ledger.unsettled_keys(["key-1", "key-2"], RetryPolicy(NOW)) == {"key-1"}
+    assert unsettled_keys(ledger, ["key-1", "key-2"], RetryPolicy(NOW)) == {"key-1"}

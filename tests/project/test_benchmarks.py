@@ -266,7 +266,10 @@ def test_an_indicator_costs_what_is_left_without_the_start(monkeypatch):
     """Both trees make the same number; the ratio is that of the least of their tries."""
     seconds = iter([2.0, 6.0, 2.0, 4.5, 2.0, 7.0, 2.0, 4.0])
     sent = iter([5, 105] * 4)
-    taken = lambda *_: {"accepted": next(sent), "processor_seconds": next(seconds)}  # noqa: E731
+
+    def taken(*_):
+        return {"accepted": next(sent), "processor_seconds": next(seconds)}
+
     monkeypatch.setattr(before, "_taken", taken)
     then, now = before.measure(before.ROOT, lambda: events(1, 5), repeats=2).values()
     assert (then["microseconds"], now["microseconds"], now["ratio"]) == (40_000, 20_000, 0.5)

@@ -74,7 +74,10 @@ class KnownEvents:
 
     def forget(self, event: str = "") -> None:
         """Have an event read again, or all: what was decided on one may have changed another one's attributes."""
-        self._events = {uuid: known for uuid, known in self._events.items() if event and uuid != event}
+        if event:
+            self._events.pop(event, None)
+        else:
+            self._events = {}
 
     def _unsettled(self, keys: set[str]) -> dict[Ledger, frozenset[str]]:
         """Return the keys whose objects are unsettled, by the policy of each destination."""
