@@ -51,7 +51,7 @@ class Database:
         """Open it, creating or upgrading the tables. Raises LedgerError with what to do.
 
         ``dry`` keeps nothing of what is written. Who only looks ``upgrades`` nothing, since that may take minutes: an
-        older ledger is refused. ``upgraded`` is told how many of its rows are done, of how many.
+        older ledger is refused. ``upgraded`` is told how many of its rows are moved by now, of how many.
         """
         self.dry = dry
         self._upgrades, self._upgraded = upgrades, upgraded
@@ -285,13 +285,13 @@ class Database:
             version = self._version(connection)  # another process may have been faster
             if version < SCHEMA:
                 make_tables(connection, version)
-            moving, done = Moving(self, connection), 0
-        while moved := self._move(moving):
-            done += moved
-            self._upgraded(done, moving.total)
+            moving = Moving(self, connection)
+        self._upgraded(moving.moved, moving.total)
+        while self._move(moving):
+            self._upgraded(moving.moved, moving.total)
         self._upgraded(moving.total, moving.total)
 
-    def _move(self, moving: Moving) -> int:
+    def _move(self, moving: Moving) -> bool:
         with self._changing_tables() as connection:
             return moving.move(connection)
 

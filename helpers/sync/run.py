@@ -65,14 +65,14 @@ class Progress:
     ``events`` takes how many events were read, of how many; ``indicators`` how many more are to be sent, and how many
     more have Microsoft's answer, of all destinations; ``waiting`` what is waited for, and the seconds that it takes,
     or 0 when that is over. ``begun`` takes the names of the destinations that the run holds, as soon as it does;
-    ``upgraded`` how many objects of an older ledger are brought up to date, of how many.
+    ``upgraded`` how many rows of an older ledger are brought up to date, of how many.
     """
 
     events: Callable[[int, int], None] = lambda _done, _listed: None
     indicators: Callable[[int, int], None] = lambda _planned, _answered: None
     waiting: Callable[[str, float], None] = lambda _words, _seconds: None
     begun: Callable[[Sequence[str]], None] = lambda _names: None
-    upgraded: Callable[[int, int], None] = lambda _done, _objects: None
+    upgraded: Callable[[int, int], None] = lambda _done, _rows: None
 
 
 @dataclass(frozen=True)

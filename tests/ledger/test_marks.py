@@ -95,7 +95,7 @@ def test_an_upgrade_reads_each_body_and_stops_at_none(older, monkeypatch):
     told = []
     Database(older, upgraded=lambda *numbers: told.append(numbers)).close()
     total = len(BODIES)
-    assert told == [*((min(done, total), total) for done in range(4, total + 4, 4)), (total, total)]
+    assert told == [*((min(done, total), total) for done in range(0, total + 4, 4)), (total, total)]
     with closing(Ledger(older, "workspace", "MISP")) as ledger:
         assert columns(ledger) == EXPECTED
     assert version(older) == str(SCHEMA)

@@ -85,9 +85,9 @@ class HowFar:
         self.indicators.done += answered
         self.indicators.note(now)
 
-    def count_upgraded(self, done: int, objects: int, now: float) -> None:
-        """Note how many objects of an older ledger are brought up to date, of how many."""
-        self.older.done, self.older.total = done, objects
+    def count_upgraded(self, done: int, rows: int, now: float) -> None:
+        """Note how many rows of an older ledger are brought up to date, of how many."""
+        self.older.done, self.older.total = done, rows
         self.older.note(now)
 
     def wait(self, words: str, seconds: float, now: float) -> None:
@@ -97,7 +97,7 @@ class HowFar:
     def rows(self, now: float) -> list[Row]:
         """Return the two bars; that of the indicators is there as soon as there are any, before them an upgrade's."""
         if self.older.done < (self.older.total or 0):
-            return [self.older.row("older ledger", self.older.total or 0, now)]
+            return [self.older.row("ledger upgrade", self.older.total or 0, now)]
         rows = [self.events.row("MISP events", self.events.total or 0, now)]
         return [*rows, self.indicators.row("indicators", self._expected(), now)] if self.indicators.total else rows
 

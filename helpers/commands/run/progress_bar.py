@@ -65,9 +65,9 @@ class _Bar:
         with self._lock:
             self._how_far.count_indicators(planned, answered, self._clock())
 
-    def count_upgraded(self, done: int, objects: int) -> None:
+    def count_upgraded(self, done: int, rows: int) -> None:
         with self._lock:
-            self._how_far.count_upgraded(done, objects, self._clock())
+            self._how_far.count_upgraded(done, rows, self._clock())
 
     def wait(self, words: str, seconds: float) -> None:
         with self._lock:

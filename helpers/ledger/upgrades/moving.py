@@ -6,7 +6,7 @@ tables, whoever opens the ledger goes on, several at once too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from operator import itemgetter
@@ -17,7 +17,7 @@ import sqlalchemy as sql
 from helpers.errors import LedgerError
 from helpers.ledger.bodies.packing import compressed, decompressed
 from helpers.ledger.records import AttributeRecord, ObjectRecord, Source
-from helpers.ledger.tables import METADATA
+from helpers.ledger.tables import ATTRIBUTE_LINKS, METADATA, SOURCE_LINKS, STANDINGS
 from helpers.ledger.upgrades.tables_5 import ATTRIBUTES_5, OBJECTS_5, SOURCES_5
 from helpers.ledger.writing import Writing, write_into
 
@@ -75,27 +75,28 @@ class Moving:
     """Moves rows in the order of their keys; each of its methods is for a transaction that holds the schema."""
 
     def __init__(self, database: Database, connection: sql.Connection) -> None:
-        """Count the rows that are left: ``total``."""
-        tables = [kind.table for kind in _KINDS if is_unfinished(connection)]
-        counts = (sql.select(sql.func.count()).select_from(table) for table in tables)
-        self.total = sum(connection.scalar(count) or 0 for count in counts)
+        """Count the rows: ``moved``, perhaps by another process, and ``total``. Each is one link where it is moved."""
+        left = [kind.table for kind in _KINDS if is_unfinished(connection)]
+        self.moved = _rows_in(connection, (ATTRIBUTE_LINKS, SOURCE_LINKS, STANDINGS) if left else ())
+        self.total = self.moved + _rows_in(connection, left)
         self._database, self._kinds = database, list(_KINDS)
         self._after: tuple[Any, ...] = ()
-        self._moved, self._analyze_at = 0, _AT_ONCE
+        self._analyze_at = self.moved + _AT_ONCE
 
-    def move(self, connection: sql.Connection) -> int:
-        """Move the next rows, and return how many; when there are none any more, the old tables go."""
+    def move(self, connection: sql.Connection) -> bool:
+        """Move the next rows, and say whether there were any; when there are none any more, the old tables go."""
         if not is_unfinished(connection):  # another process came to the end
-            return 0
+            return False
         while self._kinds:
             if moved := self._move(connection, self._kinds[0]):
-                self._analyze_if_grown(connection, moved)
-                return moved
+                self.moved += moved
+                self._analyze_if_grown(connection)
+                return True
             self._kinds.pop(0)
             self._after = ()
         for kind in _KINDS:
             kind.table.drop(connection)
-        return 0
+        return False
 
     def _move(self, connection: sql.Connection, kind: _Kind) -> int:
         """Move rows behind the last ones: looking for them from the beginning, PostgreSQL would pass all that went."""
@@ -111,9 +112,13 @@ class Moving:
             connection.execute(sql.delete(kind.table).where(behind, sql.tuple_(*keys) <= self._after))
         return len(rows)
 
-    def _analyze_if_grown(self, connection: sql.Connection, moved: int) -> None:
+    def _analyze_if_grown(self, connection: sql.Connection) -> None:
         """Have PostgreSQL look at its tables whenever they may have doubled (``Database.analyze_if_grown``)."""
-        self._moved += moved
-        if connection.dialect.name == "postgresql" and self._moved >= self._analyze_at:
-            self._analyze_at = 2 * self._moved
+        if connection.dialect.name == "postgresql" and self.moved >= self._analyze_at:
+            self._analyze_at = 2 * self.moved
             connection.execute(sql.text(f"ANALYZE {', '.join(METADATA.tables)}"))
+
+
+def _rows_in(connection: sql.Connection, tables: Iterable[sql.Table]) -> int:
+    counts = (sql.select(sql.func.count()).select_from(table) for table in tables)
+    return sum(connection.scalar(count) or 0 for count in counts)

@@ -133,11 +133,11 @@ def test_nothing_is_known_before_misp_has_listed_its_events():
 
 def test_an_older_ledger_is_brought_up_to_date_before_anything_else_is_shown():
     run = HowFar()
-    run.count_upgraded(0, 4000, now=0)
-    run.count_upgraded(1000, 4000, now=10)
+    run.count_upgraded(1000, 5000, now=0)
+    run.count_upgraded(2000, 5000, now=10)
     (row,) = run.rows(now=10)
-    assert (row.label, row.count, row.rate, row.left) == ("older ledger", "1,000/4,000", "100/s", "30 s left")
-    run.count_upgraded(4000, 4000, now=40)
+    assert (row.label, row.count, row.rate, row.left) == ("ledger upgrade", "2,000/5,000", "100/s", "30 s left")
+    run.count_upgraded(5000, 5000, now=40)
     assert [row.label for row in run.rows(now=40)] == ["MISP events"]
 
 
