@@ -186,13 +186,19 @@ def _without_run(answer: Json, ours: Sequence[Json]) -> Iterator[str]:
 
 
 def _summary(ours: Sequence[Json], watch: Watch) -> str:
-    """Say when the last run was, of several the oldest, and how many indicators are live."""
+    """Say when the last run was, of several the oldest and the latest, and how many indicators are live."""
     runs = [destination["last_run"]["at"] for destination in ours if destination["last_run"]]
-    oldest = watch.ago(min(runs))
     live = counted(sum(destination["live"] for destination in ours), "indicator", "indicators")
-    if len(ours) == 1:
-        return f"The last run was {oldest}. {live} live in Sentinel."
-    return f"The last run of each was {oldest} or later. {live} live at {len(ours)} destinations."
+    where = "in Sentinel" if len(ours) == 1 else f"at {len(ours)} destinations"
+    return f"{_last(runs, watch)} {live} live {where}."
+
+
+def _last(runs: Sequence[str], watch: Watch) -> str:
+    """Say when the last run of each destination was."""
+    oldest, latest = watch.ago(min(runs)), watch.ago(max(runs))
+    if oldest != latest:
+        return f"The oldest of the last runs was {oldest}, the latest {latest}."
+    return f"The last runs were {oldest}." if len(runs) > 1 else f"The last run was {oldest}."
 
 
 def _named(destination: Json, words: str) -> str:
