@@ -526,7 +526,7 @@ def two(settings):
     ("oslo", "code", "words"),
     [
         (DONE, 0, "OK. The oldest of the last runs was 7 h ago, the latest 60 min ago. 2 indicators live at 2 dest"),
-        ({**DONE, "at": NOW - HOURS}, 0, "OK. The last runs were 7 h ago. 2 indicators live at 2 destinations."),
+        ({**DONE, "at": NOW - HOURS}, 0, "OK. The last runs were 60 min ago. 2 indicators live at 2 destinations."),
         ({**DONE, "exit_code": 4, "given_up": "no role."}, 1, "FAILED at oslo, 1 of 2 destinations, 7 h ago: no role."),
         (None, 0, "OK, but oslo: no run yet. The last run was 60 min ago. 2 indicators live at 2 destinations."),
     ],
