@@ -45,7 +45,7 @@ def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -
 def _nothing_to_do(settings: Settings, arguments: Namespace) -> int:
     """Say that no destination is this run's, which is nothing that anybody outside has to be told."""
     words = f"no destination falls into part {arguments.part}."
-    show_report(Report(dry_run=settings.dry_run, nothing_found=words), settings, arguments)
+    show_report(Report(dry_run=settings.dry_run, several=True, nothing_found=words), settings, arguments)
     return ExitCode.DONE
 
 

@@ -50,7 +50,7 @@ class Rejection(NamedTuple):
 
 @dataclass
 class Report:
-    """The sums of a run at one destination, or of several in ``parts``.
+    """The sums of a run at one destination, or of ``several``, which are in ``parts``: of a part of all, perhaps none.
 
     An attribute is skipped or has indicators, and each of those has an outcome. ``name`` is the destination's
     where there are several, ``failure`` why it dropped out, ``unsent`` why the last pending object is pending;
@@ -102,6 +102,7 @@ class Report:
     keeps_ledger: bool = True
     failure: str = ""
     failure_code: int = 0
+    several: bool = False
     parts: list[Report] = field(default_factory=list)
     command: str = ""
     detours: Detours = field(default_factory=Detours)
@@ -109,7 +110,7 @@ class Report:
     @classmethod
     def of(cls, parts: Sequence[Report], events: int) -> Report:
         """Return the sums over several destinations; ``events`` were read, once for all of them."""
-        total = cls(dry_run=parts[0].dry_run, events=events, parts=list(parts))
+        total = cls(dry_run=parts[0].dry_run, events=events, several=True, parts=list(parts))
         for name in _SUMS:
             setattr(total, name, sum(getattr(part, name) for part in parts))
         for name in ("states", "withdrawal_states", "skipped", "left_out", "plans", "withdrawals"):
@@ -322,8 +323,11 @@ class Report:
             "requests": self.requests,
             "seconds": round(self.seconds, 1),
             "exit_code": self.exit_code,
-            **({"destinations": [{"name": part.name, **part.as_json()} for part in self.parts]} if self.parts else {}),
+            **({"destinations": self._each_as_json()} if self.several else {}),
         }
+
+    def _each_as_json(self) -> list[dict[str, Any]]:
+        return [{"name": part.name, **part.as_json()} for part in self.parts]
 
     @property
     def all_warnings(self) -> list[str]:

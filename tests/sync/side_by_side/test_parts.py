@@ -135,6 +135,7 @@ def test_a_part_without_destinations_is_done_at_once(tmp_path):
         assert (done.returncode, done.stderr) == (0, "")
         report = json.loads(done.stdout)
         assert (report["exit_code"], report["advice"]) == (0, f"no destination falls into part {empty}/2.")
+        assert report["destinations"] == []
         shown = host.show("--part", f"{empty}/2")
         assert (shown.exit_code, shown.lines) == (0, [f"! Nothing to send: no destination falls into part {empty}/2."])
         assert box.misp.requests == []
