@@ -335,3 +335,11 @@ def test_what_costs_the_square_of_its_length_is_seen(monkeypatch):
     assert square["times"] == 4 and square["seconds"] >= scaling.LONG_ENOUGH
     short = scaling.measure(scaling.Case(lambda size: lambda: size / 1e6, 100, 20_000))
     assert short["times"] == 2 and short["size"] == 10_000 and short["seconds"] >= scaling.LONG_ENOUGH
+
+
+def test_who_has_no_py_spy_is_told_how_to_get_it(monkeypatch, capsys):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("sys.argv", ["where"])
+    with pytest.raises(SystemExit):
+        where.main()
+    assert "~/py-spy/bin/pip install py-spy" in capsys.readouterr().err
