@@ -131,6 +131,28 @@ _ACCEPT = (
 )
 
 
+_LIVE_BY_END = (
+    sql.select(STANDINGS.c.live_until, STANDINGS.c.mark, sql.func.count().label("number"))
+    .where(
+        STANDINGS.c.destination == sql.bindparam("of"), STANDINGS.c.live, STANDINGS.c.live_until > sql.bindparam("now")
+    )
+    .group_by(STANDINGS.c.live_until, STANDINGS.c.mark)
+    .subquery()
+)
+_LIVE_BY_MARK = sql.select(_LIVE_BY_END.c.mark, sql.func.sum(_LIVE_BY_END.c.number)).group_by(_LIVE_BY_END.c.mark)
+
+
+class LiveTotals(NamedTuple):
+    """How many objects count as live for the plan at a moment, and how many Sentinel has or may have, by kind.
+
+    ``staying`` are those that it has as the ledger has them and that are not to leave. What has expired is in none.
+    """
+
+    live: int
+    by_kind: dict[str, int]
+    staying: int
+
+
 class StandingCounts(NamedTuple):
     """How many objects are in which stage, and how many are ``leaving``, by the reason.
 
@@ -405,16 +427,17 @@ class Ledger(LedgerRows):
         these = sql.and_(STANDINGS.c.stage.in_(_UNACCEPTED), *_live_without_index(now, STANDINGS), unknown)
         return sum(self.tally(STANDINGS.c.stage, these).values())
 
-    def staying(self, now: int) -> int:
-        """Count the objects that Sentinel has as the ledger has them, not expired, and that are not to leave.
+    def live_totals(self, now: int) -> LiveTotals:
+        """Count what is live, by an index that has it all; of that, what is not accepted or is to leave is looked at.
 
-        The index has what counts as live; of that, only what is neither accepted nor staying is looked at.
+        Raises LedgerError.
         """
+        by_mark = self._live_by_mark(now)
         live = sql.and_(*_live_without_index(now, STANDINGS))
         unaccepted = sql.and_(STANDINGS.c.stage.in_(_UNACCEPTED), live)
         leaving = sql.and_(STANDINGS.c.leaving > NOTHING, STANDINGS.c.stage == Stage.ACCEPTED, live)
-        others = (sum(self.tally(STANDINGS.c.stage, these).values()) for these in (unaccepted, leaving))
-        return self.live(now) - sum(others)
+        others = sum(sum(self.tally(STANDINGS.c.stage, these).values()) for these in (unaccepted, leaving))
+        return LiveTotals(by_mark.total(), self._in_sentinel_by_kind(by_mark, now), by_mark.total() - others)
 
     def standings(self) -> StandingCounts:
         """Count each object once: by its stage, or by why it is to be withdrawn, until its withdrawal is on its way.
@@ -434,9 +457,23 @@ class Ledger(LedgerRows):
 
     def live_by_kind(self, now: int) -> dict[str, int]:
         """Count the objects that Sentinel has or may have, not expired, by kind, the most frequent first."""
+        return self._in_sentinel_by_kind(self._live_by_mark(now), now)
+
+    def _live_by_mark(self, now: int) -> Counter[int]:
+        """Count what counts as live for the plan.
+
+        In the order of the index, in which one end follows another: SQLite would sort all rows by their marks.
+        """
+        with self._transaction() as connection:
+            rows = connection.execute(_LIVE_BY_MARK, {"of": self.destination, "now": now})
+            return Counter({int(mark): int(number) for mark, number in rows})
+
+    def _in_sentinel_by_kind(self, live: Counter[int], now: int) -> dict[str, int]:
+        """Return by kind what counts as live, by mark, without what Sentinel does not have."""
         paths = dict(self.answers(sql.select(MARKS.c.number, MARKS.c.observable)))
+        absent = Counter(self.tally(STANDINGS.c.mark, _live_for_the_plan_alone(now)))
         counted: Counter[str] = Counter()
-        for mark, count in self.in_sentinel_by(STANDINGS.c.mark, now).items():
+        for mark, count in (live - absent).items():
             counted[paths[mark]] += count
         kinds: Counter[str] = Counter()
         for path, count in sorted(counted.items(), key=lambda row: (-row[1], row[0])):

@@ -479,27 +479,29 @@ class DestinationSync:
         self.context.queue.send_shared()
         self._withdraw(leaving)
 
-    def finish(self, *, complete: bool) -> None:
-        """Save what the next run goes by, once Microsoft has answered; ``complete``: nothing stopped the run."""
+    def finish(self, live: int, *, complete: bool) -> None:
+        """Save what the next run goes by, once Microsoft has answered: how many objects are ``live`` then, too.
+
+        ``complete``: nothing stopped the run.
+        """
         ledger = self.destination.ledger
         ledger.settle_events(self._decided - self.context.unheard)
         missed = self._failed or self.report.misp_error or self._narrowed or self._blind
         whole = complete and not (missed or self.options.uuid)
-        facts = self._facts_for_the_guards(all_seen=complete and not (missed or self._out_of_sight))
+        facts = self._facts_for_the_guards(live, all_seen=complete and not (missed or self._out_of_sight))
         ledger.save_facts(facts)
         if whole and self.surveyor.conditions.full_run and facts.full_begun:
             ledger.save_facts(
                 replace(facts, full_at=facts.full_begun.at, full_begun=None, settings_fingerprint=self.fingerprint)
             )
 
-    def _facts_for_the_guards(self, *, all_seen: bool) -> DestinationFacts:
+    def _facts_for_the_guards(self, live: int, *, all_seen: bool) -> DestinationFacts:
         """Return what is known of the destination with what the guards of later runs go by.
 
         Who read by which filters is noted where nothing is open: what only a later run refuses may have come of it.
         """
-        ledger, now = self.destination.ledger, self._now
-        facts = ledger.facts()
-        facts = replace(facts, live_counts=with_count(facts.live_counts, now, ledger.live(now)))
+        facts, now = self.destination.ledger.facts(), self._now
+        facts = replace(facts, live_counts=with_count(facts.live_counts, now, live))
         if self.options.uuid or self.report.refusals or (facts.view and not all_seen):
             return facts
         return replace(facts, view=self.view, view_at=now)

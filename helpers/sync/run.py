@@ -253,15 +253,16 @@ def _finish(this_run: _Run, reading: SharedReading, destination: DestinationRun,
     report = destination.report
     if report.misp_error:
         DestinationLogger(logger, report.name).error("MISP failed: %s", report.misp_error)
+    totals = destination.ledger.live_totals(this_run.now)
     for sync in reading.begun:
         if sync.destination is destination:
-            sync.finish(complete=read_to_the_end and not (report.stopped or report.failure))
+            sync.finish(totals.live, complete=read_to_the_end and not (report.stopped or report.failure))
     if report.dry_run and not report.failure:
         destination.delivery.dump_wanted(this_run.options.uuid)
     report.advice = _advice(destination)
-    report.count_live(destination.ledger.live_by_kind(this_run.now))
+    report.count_live(totals.by_kind)
     # What Microsoft took in this run is live now, and did not stay as it was.
-    report.unchanged = max(0, destination.ledger.staying(this_run.now) - report.states[OutcomeState.ACCEPTED])
+    report.unchanged = max(0, totals.staying - report.states[OutcomeState.ACCEPTED])
     report.seconds = this_run.seconds
 
 

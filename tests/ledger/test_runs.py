@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from unittest import mock
 
@@ -236,6 +239,29 @@ def test_what_is_live_is_counted_by_kind(ledger_url):
     assert counted == {kind: list(PATTERNS.values()).count(kind) for kind in PATTERNS.values()}
     assert next(iter(counted)) == "other"
     ledger.close()
+
+
+def test_what_is_live_is_counted_as_each_object_says_of_itself(ledger_url):
+    stages = (Stage.PENDING, Stage.SENDING, Stage.ACCEPTED, Stage.REJECTED, Stage.WITHDRAWING)
+    ends, patterns = (NOW, NOW + 3, NOW + 9), itertools.cycle(PATTERNS)
+    objects = [
+        replace(
+            object_record(n, pattern=next(patterns), stage=stage, live=True, live_until=until, leaving=leaving),
+            perhaps_taken=taken,
+            accepted_until=accepted,
+        )
+        for n, (stage, until, leaving, taken, accepted) in enumerate(
+            itertools.product(stages, ends, ("", "gone"), (False, True), (0, NOW + 3))
+        )
+    ]
+    staying = [one for one in objects if one.is_live(NOW) and one.stage == Stage.ACCEPTED and not one.leaving]
+    kinds = Counter(PATTERNS[one.pattern] for one in objects if one.is_in_sentinel(NOW))
+    with closing(Ledger(ledger_url, "workspace", "MISP")) as ledger:
+        ledger.keep(objects=objects)
+        totals = ledger.live_totals(NOW)
+        assert totals == (sum(one.is_live(NOW) for one in objects), kinds, len(staying))
+        assert totals.live == ledger.live(NOW)
+        assert totals.by_kind == ledger.live_by_kind(NOW)
 
 
 # -- the upgrade ------------------------------------------------------------------------------------------
