@@ -84,7 +84,7 @@ def _example(known: Json, indicator: Json, now: int) -> Example:
     uuid, key = known["uuid"], attribute_key(indicator, known["uuid"])
     want = DesiredObject(key, indicator, UUID(uuid), indicator["id"], lifetime=_LIFETIME * DAY)
     (new,) = decide_objects({key: want}, {}, [], (), RetryPolicy(now), in_window=True).new
-    return Example(uuid, known["value"], known["type"], new, new.json_text.decode())
+    return Example(uuid, known["value"], known["type"], new, new.due.json_text.decode())
 
 
 def _object(like: Example, number: int, now: int) -> ObjectRecord:

@@ -33,6 +33,7 @@ def stix_time(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
+@lru_cache(_REMEMBERED)
 def stix_time_of(moment: int) -> str:
     """Return seconds since 1970 as STIX writes them."""
     return stix_time(datetime.fromtimestamp(moment, UTC))

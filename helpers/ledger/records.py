@@ -96,6 +96,28 @@ class Source:
     contribution: bytes = b""
 
 
+class DueObject(NamedTuple):
+    """What goes out of an object that is due; all of it is as in its ``ObjectRecord``."""
+
+    id: str
+    pattern: str
+    body: bytes
+    leaving: str
+    remote_id: str
+    live: bool
+    perhaps_taken: bool
+
+    @property
+    def indicator(self) -> Indicator:
+        """The whole object. Raises LedgerError where the row is damaged."""
+        return unpacked(self.body)
+
+    @property
+    def json_text(self) -> bytes:
+        """The whole object as JSON, with its keys sorted. Raises LedgerError where the row is damaged."""
+        return decompressed(self.body)
+
+
 @dataclass(frozen=True)
 class ObjectRecord:
     """An object at Microsoft, or on its way there.
@@ -148,9 +170,9 @@ class ObjectRecord:
         return unpacked(self.body)
 
     @property
-    def json_text(self) -> bytes:
-        """The whole object as JSON, with its keys sorted. Raises LedgerError where the row is damaged."""
-        return decompressed(self.body)
+    def due(self) -> DueObject:
+        """What of it goes out."""
+        return DueObject(self.id, self.pattern, self.body, self.leaving, self.remote_id, self.live, self.perhaps_taken)
 
     def is_live(self, now: int) -> bool:
         """Whether Microsoft may match it at ``now``, in seconds since 1970."""

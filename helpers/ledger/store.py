@@ -28,6 +28,7 @@ from helpers.ledger.records import (
     WITHOUT_OUTCOME,
     AttributeRecord,
     DestinationFacts,
+    DueObject,
     EventRecord,
     ObjectRecord,
     RetryPolicy,
@@ -68,9 +69,13 @@ _SETTLED_AND_STAYING = sql.and_(OBJECTS.c.stage == Stage.ACCEPTED, OBJECTS.c.lea
 _SETTLED_WITHOUT_INDEX = sql.and_(OBJECTS.c.stage.concat("") == Stage.ACCEPTED, OBJECTS.c.leaving.concat("") == "")
 
 
-FULL = [(STANDINGS if field.name in STANDINGS.c else CONTENTS).c[field.name] for field in fields(ObjectRecord)]
+def _columns_of(names: Iterable[str]) -> list[sql.Column[Any]]:
+    return [(STANDINGS if name in STANDINGS.c else CONTENTS).c[name] for name in names]
+
+
+FULL = _columns_of(field.name for field in fields(ObjectRecord))
 _NEXT = (
-    sql.select(STANDINGS.c.content, STANDINGS.c.due, *FULL)
+    sql.select(STANDINGS.c.content, STANDINGS.c.due, *_columns_of(DueObject._fields))
     .join_from(STANDINGS, CONTENTS, CONTENTS.c.number == STANDINGS.c.content)
     .where(STANDINGS.c.destination == sql.bindparam("of"), STANDINGS.c.due > 0)
     .order_by(STANDINGS.c.due, STANDINGS.c.content)
@@ -614,7 +619,7 @@ class Ledger(LedgerRows):
         """Put objects at the end of the queue of what is to go out in this run."""
         self._change(ids, {"due": self.next_line()})
 
-    def dequeue(self, most: int, now: int, *, in_flight: bool) -> list[ObjectRecord]:
+    def dequeue(self, most: int, now: int, *, in_flight: bool) -> list[DueObject]:
         """Take the next objects out of the queue; ``in_flight`` writes down that they are on their way."""
         with self._transaction() as connection:
             rows = connection.execute(_NEXT, {"of": self.destination, "most": most}).all()
@@ -624,7 +629,7 @@ class Ledger(LedgerRows):
                 connection.execute(
                     _ON_THE_WAY if in_flight else _OFF_THE_QUEUE, {**this, "at": now} if in_flight else this
                 )
-        return [ObjectRecord.of_row(row[2:]) for row in rows]
+        return [DueObject._make(row[2:]) for row in rows]
 
     def accepted(self, ids: Sequence[str], now: int) -> None:
         """Write down that Microsoft took objects; one that is to be sent again meanwhile is not settled by it."""

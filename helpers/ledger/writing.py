@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import sqlalchemy as sql
@@ -43,6 +44,7 @@ _OF_ANSWERS = ("remote_id", "perhaps_taken", "accepted_until")
 _EVENT = [column.name for column in EVENTS.columns][1:]
 _STANDING = [column.name for column in STANDINGS.columns if column.name not in ("destination", "content")]
 _DECIDED = [name for name in _STANDING if name not in (*_OF_ANSWERS, "due")]
+_standing_of = attrgetter(*_STANDING[1:-1])
 Row = tuple[Any, ...]
 Name = TypeVar("Name")
 Made = TypeVar("Made")
@@ -186,7 +188,7 @@ class _Content:
     @cached_property
     def standing(self) -> Row:
         """The row of a new standing, but for what it is of and its place in the queue."""
-        return (self.number, self.mark, *(_storable(getattr(self.record, name)) for name in _STANDING[1:-1]))
+        return (self.number, self.mark, *map(_storable, _standing_of(self.record)))
 
     @cached_property
     def decided(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from helpers.ledger import ObjectRecord
+from helpers.ledger import DueObject
 from helpers.microsoft.batch import Batch, OutgoingObject, TextOf, text_of
 from helpers.microsoft.graph_api import GraphApi
 from helpers.microsoft.responses import Answer, Verdict
@@ -37,7 +37,7 @@ class Api(Protocol):
     def why_no_adoption(self) -> str:
         """Why ``adopt`` cannot take over what this API's objects are; empty where it can."""
 
-    def outgoing(self, record: ObjectRecord, now: int) -> OutgoingObject:
+    def outgoing(self, due: DueObject, now: int) -> OutgoingObject:
         """Return an object as it goes out, or what withdraws it where it is to leave; ``now`` in seconds since 1970."""
 
     def dumped(self, object_: OutgoingObject) -> bytes:

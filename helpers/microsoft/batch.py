@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from helpers.ledger import ObjectRecord
+from helpers.ledger import DueObject
 from helpers.microsoft.responses import Answer, Verdict, took_nothing
 
 # Microsoft publishes no limit for the size of a request; larger ones are cut before they are refused.
@@ -38,12 +38,12 @@ class OutgoingObject(NamedTuple):
 
 
 # What gives an object's JSON.
-TextOf = Callable[[ObjectRecord], bytes]
+TextOf = Callable[[DueObject], bytes]
 
 
-def text_of(record: ObjectRecord) -> bytes:
+def text_of(due: DueObject) -> bytes:
     """Return an object's JSON. Raises LedgerError where the row is damaged."""
-    return record.json_text
+    return due.json_text
 
 
 class SharedTexts:
@@ -55,13 +55,13 @@ class SharedTexts:
     def __init__(self) -> None:
         self._text_by_body: dict[bytes, bytes] = {}
 
-    def __call__(self, record: ObjectRecord) -> bytes:
+    def __call__(self, due: DueObject) -> bytes:
         """Return an object's JSON. Raises LedgerError where the row is damaged."""
-        text = self._text_by_body.get(record.body)
+        text = self._text_by_body.get(due.body)
         if text is None:
             if len(self._text_by_body) >= MOST_SHARED:
                 self._text_by_body.clear()
-            text = self._text_by_body[record.body] = record.json_text
+            text = self._text_by_body[due.body] = due.json_text
         return text
 
 
@@ -89,6 +89,8 @@ class Batch:
 
     def cut(self) -> list[Batch]:
         """Return batches of at most BYTES_PER_REQUEST, or of one object that is larger; the last one first."""
+        if sum([len(object_.body) for object_ in self.objects]) <= BYTES_PER_REQUEST:
+            return [self]
         batches = [self.with_objects([])]
         size = 0
         for object_ in self.objects:
@@ -149,6 +151,8 @@ class Outcome(NamedTuple):
 
 def settled(batch: Batch, verdict: Verdict) -> list[Outcome]:
     """Return the outcome of each object of a batch, but for those that are sent another way."""
+    if not (verdict.rejected or verdict.failed or verdict.lost or verdict.remote_ids):
+        return all_alike(batch.objects, OutcomeState.ACCEPTED)
     outcomes: list[Outcome] = []
     for position, object_ in enumerate(batch.objects):
         if position in verdict.rejected:
@@ -161,7 +165,7 @@ def settled(batch: Batch, verdict: Verdict) -> list[Outcome]:
 
 
 def all_alike(
-    objects: Iterable[OutgoingObject], state: OutcomeState, words: str, *, unheard: bool = False
+    objects: Iterable[OutgoingObject], state: OutcomeState, words: str = "", *, unheard: bool = False
 ) -> list[Outcome]:
     """Return the same outcome for every object."""
     return [Outcome(object_, state, words, unheard=unheard) for object_ in objects]

@@ -15,7 +15,7 @@ from typing import Any
 
 from constants import GRAPH_EDITABLE, VERSION
 from helpers.indicators import external_id, ti_indicator
-from helpers.ledger import ObjectRecord
+from helpers.ledger import DueObject
 from helpers.microsoft.batch import Batch, OutgoingObject, TextOf, text_of
 from helpers.microsoft.graph_responses import Operation, interpret_items
 from helpers.microsoft.particulars import with_particulars
@@ -68,21 +68,21 @@ class GraphApi:
             "delete it there."
         )
 
-    def outgoing(self, record: ObjectRecord, now: int) -> OutgoingObject:
+    def outgoing(self, due: DueObject, now: int) -> OutgoingObject:
         """Return an object with what is to be done with it at Graph.
 
         What may be there under an id that is not known here is in doubt; without a ledger of earlier runs,
         that is everything.
         """
         del now
-        remote_id, taken = record.remote_id, record.perhaps_taken
-        if record.leaving:
+        remote_id, taken = due.remote_id, due.perhaps_taken
+        if due.leaving:
             deletion = Operation.DELETE if remote_id else Operation.DELETE_BY_EXTERNAL_ID
-            return OutgoingObject(record.id, record.pattern, b"", True, remote_id, deletion, perhaps_taken=taken)
-        in_doubt = not remote_id and (record.live or not self.settings.keeps_ledger)
+            return OutgoingObject(due.id, due.pattern, b"", True, remote_id, deletion, perhaps_taken=taken)
+        in_doubt = not remote_id and (due.live or not self.settings.keeps_ledger)
         operation = Operation.UPDATE if remote_id else Operation.SUBMIT
-        text = self.text_of(record)
-        return OutgoingObject(record.id, record.pattern, text, False, remote_id, operation, in_doubt, taken)
+        text = self.text_of(due)
+        return OutgoingObject(due.id, due.pattern, text, False, remote_id, operation, in_doubt, taken)
 
     def dumped(self, object_: OutgoingObject) -> bytes:
         """Return what is done with an object, and the tiIndicator where one is sent."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from constants import VERSION
 from helpers.indicators import stix_time
-from helpers.ledger import ObjectRecord
+from helpers.ledger import DueObject
 from helpers.microsoft.batch import Batch, OutgoingObject, TextOf, text_of
 from helpers.microsoft.particulars import with_particulars
 from helpers.microsoft.responses import Answer, Verdict, interpret
@@ -54,10 +54,10 @@ class UploadApi:
         """Nothing is in the way: the management API shows what was uploaded."""
         return ""
 
-    def outgoing(self, record: ObjectRecord, now: int) -> OutgoingObject:
+    def outgoing(self, due: DueObject, now: int) -> OutgoingObject:
         """Return an object as it is, or revoked where it is to leave: an upload withdraws as well."""
-        body = _withdrawal(record, now) if record.leaving else self.text_of(record)
-        return OutgoingObject(record.id, record.pattern, body, bool(record.leaving), perhaps_taken=record.perhaps_taken)
+        body = _withdrawal(due, now) if due.leaving else self.text_of(due)
+        return OutgoingObject(due.id, due.pattern, body, bool(due.leaving), perhaps_taken=due.perhaps_taken)
 
     def dumped(self, object_: OutgoingObject) -> bytes:
         """Return what is sent."""
@@ -111,12 +111,12 @@ class UploadApi:
         return with_particulars(f"Microsoft refuses the upload: {words}", **own)
 
 
-def _withdrawal(record: ObjectRecord, now: int) -> bytes:
+def _withdrawal(due: DueObject, now: int) -> bytes:
     """Return what withdraws an object: the same object, revoked, and expired as soon as it may be.
 
     An indicator ends after it begins (STIX 2.1, section 4.7: valid_until must be later than valid_from).
     """
-    indicator = record.indicator
+    indicator = due.indicator
     begin = int(datetime.fromisoformat(indicator["valid_from"]).timestamp())
     end = max(now, begin + 1)
     revoked = {**indicator, "revoked": True, "modified": _time(now), "valid_until": _time(end)}

@@ -187,7 +187,7 @@ class Delivery:
         DestinationLogger(logger, name).info("%s has the %d indicators that are wanted now", path, count)
 
     def _dump(self, dump: IndicatorDump, records: Sequence[ObjectRecord]) -> None:
-        dump.add([self._api.dumped(self._api.outgoing(record, self._now)) for record in records])
+        dump.add([self._api.dumped(self._api.outgoing(record.due, self._now)) for record in records])
 
     def no_more(self) -> None:
         """Have what remains sent, without waiting for it."""
@@ -219,8 +219,8 @@ class Delivery:
 
     def dequeue(self, most: int, *, in_flight: bool) -> list[OutgoingObject]:
         """Take the next objects out of the queue, as they are sent."""
-        records = self._ledger.dequeue(most, self._now, in_flight=in_flight)
-        return [self._api.outgoing(record, self._now) for record in records]
+        objects = self._ledger.dequeue(most, self._now, in_flight=in_flight)
+        return [self._api.outgoing(due, self._now) for due in objects]
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Write Microsoft's answers down, and count them."""

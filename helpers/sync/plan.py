@@ -17,6 +17,7 @@ from helpers.ledger import ObjectRecord, RetryPolicy, Stage, packed
 from helpers.sync.ownership import DesiredObject, Life
 
 _LITERAL = re.compile(r" = '((?:[^'\\]|\\.)*)'", re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 class Cause(NamedTuple):
@@ -249,4 +250,5 @@ def _stamped(record: ObjectRecord, now: int, until: int) -> bytes:
 def value_in(pattern: str) -> str:
     """Return the value in a pattern's first comparison, in lower case, to find it by."""
     found = _LITERAL.search(pattern)
-    return re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL).lower() if found else ""
+    literal = found[1] if found else ""
+    return (_ESCAPED.sub(r"\1", literal) if "\\" in literal else literal).lower()

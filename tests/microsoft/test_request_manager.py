@@ -4,7 +4,6 @@ import json
 import logging
 import re
 from collections import deque
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -652,7 +651,7 @@ def test_200_as_documented_is_a_success(body):
     assert (verdict.next_step, dict(verdict.rejected)) == (NextStep.SETTLED, {})
 
 
-RECORD = ObjectRecord(
+DUE = ObjectRecord(
     id=indicator(1)["id"],
     key="key",
     pattern=indicator(1)["pattern"],
@@ -661,27 +660,27 @@ RECORD = ObjectRecord(
     fingerprint="",
     valid_until=2_000_000_000,
     body=packed(indicator(1, labels=["ä"])),
-)
+).due
 
 
 def test_destinations_that_send_the_same_share_its_json(upload, monkeypatch):
     settings, texts = upload().settings, SharedTexts()
     one, other = api_for(settings, texts), api_for(settings, texts)
-    theirs = replace(RECORD, key="other", body=bytes(bytearray(RECORD.body)))
-    sent = one.outgoing(RECORD, 1_790_000_000)
-    assert sent.body == RECORD.json_text
+    theirs = DUE._replace(body=bytes(bytearray(DUE.body)))
+    sent = one.outgoing(DUE, 1_790_000_000)
+    assert sent.body == DUE.json_text
     assert other.outgoing(theirs, 1_790_000_000).body is sent.body
-    assert one.outgoing(replace(RECORD, leaving="gone"), 1_790_000_000).body != sent.body
+    assert one.outgoing(DUE._replace(leaving="gone"), 1_790_000_000).body != sent.body
     monkeypatch.setattr(batch, "MOST_SHARED", 2)
     for number in range(3):
-        texts(replace(RECORD, body=packed(indicator(number))))
+        texts(DUE._replace(body=packed(indicator(number))))
     assert len(texts._text_by_body) <= 2
 
 
 def test_what_is_sent_is_the_json_of_the_ledger(upload):
     api = api_for(upload().settings)
-    sent = api.outgoing(RECORD, 1_790_000_000)
-    assert (sent.id, sent.pattern, sent.revoked) == (RECORD.id, RECORD.pattern, False)
+    sent = api.outgoing(DUE, 1_790_000_000)
+    assert (sent.id, sent.pattern, sent.revoked) == (DUE.id, DUE.pattern, False)
     assert json.loads(sent.body) == indicator(1, labels=["ä"])
     assert api.dumped(sent) == sent.body
     assert json.loads(api.body(Batch([sent, sent]))) == {
@@ -697,7 +696,7 @@ def test_what_is_sent_is_the_json_of_the_ledger(upload):
     ids=["now", "a second after it begins"],
 )
 def test_a_withdrawal_is_the_same_object_revoked_and_expired(upload, now, end):
-    withdrawal = api_for(upload().settings).outgoing(replace(RECORD, leaving="no longer there"), now)
+    withdrawal = api_for(upload().settings).outgoing(DUE._replace(leaving="no longer there"), now)
     assert withdrawal.revoked
     changed = {"revoked": True, "valid_until": end, "modified": stix_time(datetime.fromtimestamp(now, UTC))}
     assert json.loads(withdrawal.body) == indicator(1, labels=["ä"], **changed)

@@ -78,6 +78,8 @@ class Draft:
 
     def add(self, step: Step) -> None:
         """Take a step; one that shares objects with an earlier one is planned when that one is written down."""
+        if not step:
+            return
         if step.group.uuid in self._ended or step.shares(self._keys, self._ids):
             self.write()
         self._steps.append(step)

@@ -60,6 +60,10 @@ class Decided:
     rows: dict[str, AttributeRecord] = field(default_factory=dict)
     told: Told = field(default_factory=Told)
 
+    def __bool__(self) -> bool:
+        """Whether anything was decided."""
+        return bool(self.wanted or self.rows or self.told)
+
     def record(self, row: AttributeRecord) -> None:
         """Have an attribute recorded; of several under one UUID the last one stays."""
         self.rows[row.uuid] = row

@@ -26,6 +26,10 @@ class Step:
     records: Mapping[Ledger, EventRecord] = field(default_factory=dict)
     ends: bool = False
 
+    def __bool__(self) -> bool:
+        """Whether anything comes of it."""
+        return bool(self.decided or self.records or self.ends)
+
     @cached_property
     def keys(self) -> frozenset[str]:
         """What the objects stand for that it wants."""

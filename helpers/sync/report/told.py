@@ -23,6 +23,10 @@ class Told:
     reasons: Counter[Skip] = field(default_factory=Counter)
     left_out: Counter[Skip] = field(default_factory=Counter)
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self.attributes or self.unasked or self.skipped or self.left_out)
+
     def add(self, attributes: int, skipped: Iterable[Skipped], left_out: Iterable[Skipped]) -> None:
         """Take note of more attributes."""
         before = len(self.skipped)
