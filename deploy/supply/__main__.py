@@ -13,6 +13,7 @@ from deploy.supply import SHIPPED
 OSV = "https://api.osv.dev/v1/query"
 HELP = {
     "locks": "write the files of requirements anew; without an option, each version that may stay does",
+    "templates": "write the patterns of plain values anew, when misp-stix has another version",
     "wheels": "ask PyPI, for each Python, which packages have no wheel",
     "holes": "ask which versions have known holes: PyPI, or OSV",
     "licences": "show the licence of each package, and fail for one that is not allowed",
@@ -23,7 +24,14 @@ HELP = {
 def main() -> int:
     """Run the command that was chosen and return its exit code: 0 all is well, 1 it is not, 2 nobody knows."""
     chosen = _parser().parse_args()
-    run = {"locks": _locks, "wheels": _wheels, "holes": _holes, "licences": _licences, "sbom": _sbom}[chosen.command]
+    run = {
+        "locks": _locks,
+        "templates": _templates,
+        "wheels": _wheels,
+        "holes": _holes,
+        "licences": _licences,
+        "sbom": _sbom,
+    }[chosen.command]
     try:
         return run(chosen)
     except PackageNotFoundError as problem:
@@ -59,6 +67,13 @@ def _locks(chosen: argparse.Namespace) -> int:
         locks.write(["--upgrade"] * chosen.upgrade + [f"--upgrade-package={name}" for name in chosen.upgrade_package])
     except subprocess.CalledProcessError as problem:
         return problem.returncode
+    return 0
+
+
+def _templates(_: argparse.Namespace) -> int:
+    from deploy.supply import templates  # noqa: PLC0415
+
+    templates.write()
     return 0
 
 

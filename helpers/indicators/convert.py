@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
 from constants import TRUE_HASH_NAMES, Skip
-from helpers.indicators import misp_stix, pattern_templates
+from helpers.indicators import misp_stix
 from helpers.indicators.filtering import Item, apply_filters
 from helpers.indicators.misp_fields import Json
 from helpers.indicators.misp_stix import MispStixResult
 from helpers.indicators.patterns import Observable, address_path, observables
 from helpers.indicators.request_event import PreparedAttribute, PreparedObject, RequestObjectEvent, Skipped
 from helpers.indicators.request_indicator import Indicator, RequestObjectIndicator, indicator_id
+from helpers.indicators.templates import pattern_templates
 from helpers.indicators.values import Unsendable
 from helpers.text import batched
 

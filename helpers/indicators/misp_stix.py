@@ -8,6 +8,7 @@ back with misp-stix's words. Pure: same input, same output.
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,6 +34,11 @@ class MispStixResult:
     indicators: Mapping[str, Mapping[str, Any]]
     words: Mapping[str, str]
     observables: Mapping[str, Sequence[Observable]] = field(default_factory=dict)
+
+
+def version() -> str:
+    """Return which misp-stix is installed; it is not imported for that."""
+    return importlib.metadata.version("misp-stix")
 
 
 def convert(items: Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None = None) -> MispStixResult:

@@ -12,8 +12,9 @@ from misp_stix_converter import MISPtoSTIX21Parser
 from pymisp.tools.attributevalidationtool import AttributeValidationTool
 
 from constants import HASH_DIGITS, LONGEST_OTHER, LONGEST_VALUES, UPLOAD_INDICATOR_MISP_ACCEPTED_TYPES, Skip
-from helpers.indicators import ConversionRules, Unsendable, convert_event, misp_stix, normalise, pattern_templates
+from helpers.indicators import ConversionRules, Unsendable, convert_event, misp_stix, normalise
 from helpers.indicators.patterns import observables
+from helpers.indicators.templates import pattern_templates
 from helpers.settings import Settings
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

@@ -15,11 +15,12 @@ from misp_stix_converter import MISPtoSTIX21Parser
 
 from benchmarks.sandboxed import events
 from helpers.commands.convert import events_in
-from helpers.indicators import misp_stix, pattern_templates, stix_uuid
+from helpers.indicators import misp_stix, stix_uuid
 from helpers.indicators.convert import convert_event, through_misp_stix
 from helpers.indicators.patterns import observables
 from helpers.indicators.request_event import RequestObjectEvent
 from helpers.indicators.rules import ConversionRules
+from helpers.indicators.templates import known, pattern_templates
 from helpers.indicators.values import Unsendable, Value, normalise
 from helpers.settings.model import Settings
 from sandbox.samples import recent, sample_events
@@ -132,13 +133,41 @@ def test_the_uuid_is_the_attributes_own(own):
         assert_same(Value("domain", ("example.org",)), str(own))
 
 
+@pytest.fixture
+def another_version(monkeypatch):
+    """misp-stix as another version than the one whose templates are known."""
+
+    def forget():
+        pattern_templates.template_of.cache_clear()
+        pattern_templates._known.cache_clear()
+
+    forget()
+    monkeypatch.setattr(misp_stix, "version", lambda: f"{known.VERSION}.1")
+    yield
+    forget()
+
+
+@pytest.mark.usefixtures("another_version")
 def test_a_type_of_which_there_is_no_template_is_none(monkeypatch):
     """An update of misp-stix that writes patterns in another way costs speed alone."""
-    pattern_templates.template_of.cache_clear()
     nothing = misp_stix.MispStixResult({}, {})
     monkeypatch.setattr(misp_stix, "convert", lambda items, extra=None: nothing)
     assert pattern_templates.from_template(UUID, Value("domain", ("example.org",))) is None
-    pattern_templates.template_of.cache_clear()
+
+
+@pytest.mark.parametrize("question", pattern_templates.questions(), ids=str)
+def test_what_is_known_is_what_misp_stix_answers(question):
+    assert known.TEMPLATES.get(question) == pattern_templates.ask(question)
+
+
+def test_what_is_known_is_of_the_version_that_is_pinned():
+    assert misp_stix.version() == known.VERSION
+
+
+@pytest.mark.usefixtures("another_version")
+def test_another_version_is_asked_itself(monkeypatch):
+    monkeypatch.setattr(known, "TEMPLATES", {})
+    assert pattern_templates.from_template(UUID, Value("domain", ("example.org",)))
 
 
 def plain_loop(prepared):

@@ -2,19 +2,20 @@
 
 misp-stix needs more than a millisecond for an attribute, most of it to check again a pattern that differs from the
 last one of its type in the value alone. A value is plain when neither PyMISP nor a STIX pattern would write it in
-another way; all others, and all objects, go through misp-stix itself.
+another way; all others, and all objects, go through misp-stix itself. What the pinned version answers is in
+``known.py``: so it is not even imported, which takes half a second, where all values are plain.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from functools import cache
-from typing import Any, NamedTuple
 
 from helpers.indicators import misp_stix
-from helpers.indicators.patterns import Observable, observables
+from helpers.indicators.patterns import observables
+from helpers.indicators.templates import known
+from helpers.indicators.templates.template import FilledTemplate, PatternTemplate, Question
 from helpers.indicators.values import Value
 
 # Printable ASCII without what a STIX pattern escapes and without MISP's mark between the halves of a composite.
@@ -55,35 +56,6 @@ _UUID = "00000000-0000-4000-8000-000000000001"
 _KEPT = ("type", "pattern_type", "kill_chain_phases")
 
 
-class FilledTemplate(NamedTuple):
-    """What misp-stix would have made of an attribute, and the observables in its pattern."""
-
-    stix: Mapping[str, Any]
-    observables: list[Observable]
-
-
-@dataclass(frozen=True)
-class PatternTemplate:
-    """A STIX indicator without its values.
-
-    ``pieces`` of the pattern stand before, between and after the values, which come in the ``order`` of their
-    positions in the attribute; ``observables`` are paths, each with the position of its value.
-    """
-
-    stix: Mapping[str, Any]
-    pieces: tuple[str, ...]
-    order: tuple[int, ...]
-    observables: tuple[tuple[str, int], ...]
-
-    def filled(self, uuid: str, parts: tuple[str, ...]) -> FilledTemplate:
-        """Return the indicator of an attribute with these values."""
-        pattern = self.pieces[0]
-        for position, after in zip(self.order, self.pieces[1:], strict=True):
-            pattern += parts[position].replace("\\", "\\\\") + after
-        stix = {**self.stix, "id": f"indicator--{uuid}", "pattern": pattern}
-        return FilledTemplate(stix, [Observable(path, parts[position]) for path, position in self.observables])
-
-
 def from_template(uuid: str, value: Value) -> FilledTemplate | None:
     """Return what misp-stix would make of a plain value; None for all that has to go through misp-stix itself."""
     typed_parts = value.typed_parts
@@ -114,7 +86,20 @@ def _is_taken(value: Value) -> bool:
 
 @cache
 def template_of(kind: str, examples: tuple[str, ...]) -> PatternTemplate | None:
-    """Ask misp-stix what it makes of such values; None where its pattern does not hold each of them once."""
+    """Return the template of such values; None where there can be none."""
+    question = (kind, examples)
+    return known.TEMPLATES[question] if question in _known() else ask(question)
+
+
+@cache
+def _known() -> Collection[Question]:
+    """Return of what the template is known that the misp-stix that is installed would give."""
+    return known.TEMPLATES.keys() if misp_stix.version() == known.VERSION else ()
+
+
+def ask(question: Question) -> PatternTemplate | None:
+    """Ask misp-stix what it makes of examples; None where its pattern does not hold each of them once."""
+    kind, examples = question
     attribute = {"uuid": _UUID, "type": kind, "value": "|".join(examples), "to_ids": True, "timestamp": "1"}
     stix = misp_stix.convert([{**attribute, "object_relation": kind}]).indicators.get(_UUID)
     literals = [f"'{example}'" for example in examples]
@@ -128,3 +113,10 @@ def template_of(kind: str, examples: tuple[str, ...]) -> PatternTemplate | None:
         tuple(literals.index(piece) for piece in pieces[1::2]),
         tuple(positions),
     )
+
+
+def questions() -> list[Question]:
+    """Return all that there may be a template of."""
+    single = [(kind, (example,)) for kind, example in EXAMPLES.items()]
+    addresses = [(kind, (address,)) for kind in ("ip-src", "ip-dst") for address in ADDRESSES]
+    return [*single, *addresses, *(("domain|ip", (EXAMPLES["domain"], address)) for address in ADDRESSES)]
