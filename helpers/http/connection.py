@@ -22,6 +22,7 @@ from urllib3.exceptions import HTTPError
 from helpers.http.certificate_faults import OTHER_NAMES, CertificateOfAnotherName, names_of
 from helpers.http.limits import AnswerTime, answer_time
 from helpers.http.socks_connection import ThroughSocks
+from helpers.http.trust import shared_trust
 
 
 def time_answers(manager: PoolManager) -> None:
@@ -52,7 +53,8 @@ class NamingCertificates(HTTPSConnection):
         """Connect. Raises CertificateOfAnotherName, and ssl's and urllib3's errors."""
         again = copy.copy(self)  # before anything is connected; what leads through a proxy is in it too
         try:
-            super().connect()
+            with shared_trust(self):
+                super().connect()
         except ssl.SSLCertVerificationError as error:
             if error.verify_code not in OTHER_NAMES:
                 raise
@@ -60,7 +62,10 @@ class NamingCertificates(HTTPSConnection):
             raise CertificateOfAnotherName(error, host, again._names()) from error
 
     def _names(self) -> tuple[str, ...] | None:
-        """Connect once more, for any name, to look at the certificate alone: nothing is sent."""
+        """Connect once more, for any name, to look at the certificate alone: nothing is sent.
+
+        What others share is not used: urllib3 would have it take any name from then on.
+        """
         self.assert_hostname, self.ssl_context = False, None
         try:
             super().connect()

@@ -285,6 +285,7 @@ def test_only_the_modules_for_it_talk_http():
             "http.origin",
             "http.sessions",
             "http.socks_connection",
+            "http.trust",
         ),
         *("microsoft.client", "microsoft.tokens"),
         *("misp.client", "misp.pymisp_errors"),

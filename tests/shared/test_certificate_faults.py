@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import ssl
 from itertools import count
 
 import pytest
+import requests
 
 from helpers.commands.check import Preflight
 from helpers.commands.collect import collect
 from helpers.errors import MicrosoftError, MispRefused
-from helpers.http import ProxyFailed, certificate_words
+from helpers.http import ProxyFailed, certificate_words, found_in
+from helpers.http.certificate_faults import CertificateOfAnotherName
 from helpers.microsoft import MicrosoftClient
 from tests.shared.test_answers import get
 from tests.support import Said
@@ -155,3 +158,65 @@ def test_a_check_for_the_name_stays_after_a_look_at_the_names(site, signer):
         client = MicrosoftClient(settings, site.time.clock)
         assert [client.send("POST", server.url, "t0ken", b"{}").status for _ in range(3)] == [0, 0, 0]
     assert server.asked == []
+
+
+# -- what connections share ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bundles_read(monkeypatch):
+    """The CA bundles that were read, one entry for each time."""
+    read, load = [], ssl.SSLContext.load_verify_locations
+
+    def note(context, bundle=None, *others):
+        read.append(bundle)
+        load(context, bundle, *others)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", note)
+    return read
+
+
+def test_a_bundle_is_read_once_for_all_connections(tmp_path, bundles_read):
+    signer = Signer(tmp_path)
+    with WireServer(lambda _: answer(), signer.server("localhost")) as server:
+        for _ in range(3):
+            assert get(server.url, verify=str(signer.file)).content == b"{}"
+    assert bundles_read == [str(signer.file)]
+
+
+def test_a_bundle_that_has_changed_is_read_again(tmp_path):
+    signer = Signer(tmp_path)
+    with WireServer(lambda _: answer(), signer.server("localhost")) as server:
+        assert get(server.url, verify=str(signer.file)).content == b"{}"
+        Signer(tmp_path)  # another CA in the same file
+        with pytest.raises(requests.exceptions.SSLError, match="certificate verify failed"):
+            get(server.url, verify=str(signer.file))
+
+
+def test_whoever_looked_at_another_name_s_certificate_does_not_take_it_then(signer):
+    server, _ = server_with(signer, "another name")
+    with server:
+        for _ in range(2):
+            with pytest.raises(requests.exceptions.SSLError) as caught:
+                get(server.url, verify=str(signer.file))
+            assert found_in(caught.value, CertificateOfAnotherName).names == NAMES
+        assert get(server.url, verify=False).content == b"{}"
+        with pytest.raises(requests.exceptions.SSLError):
+            get(server.url, verify=str(signer.file))
+    assert len(server.asked) == 1
+
+
+def test_a_bundle_without_certificates_is_told(tmp_path, signer):
+    empty = tmp_path / "empty.pem"
+    empty.touch()
+    with (
+        WireServer(lambda _: answer(), signer.server("localhost")) as server,
+        pytest.raises(requests.exceptions.SSLError, match="NO_CERTIFICATE"),
+    ):
+        get(server.url, verify=str(empty))
+
+
+def test_a_proxy_over_tls_is_checked_by_the_same_bundle(signer):
+    with WireServer(lambda _: answer(403), signer.server("localhost")) as proxy, pytest.raises(ProxyFailed):
+        get("https://misp.example.org/", verify=str(signer.file), proxies={"https": proxy.url})
+    assert [asked.method for asked in proxy.asked] == ["CONNECT"]
