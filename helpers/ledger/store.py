@@ -74,6 +74,11 @@ def _columns_of(names: Iterable[str]) -> list[sql.Column[Any]]:
 
 
 FULL = _columns_of(field.name for field in fields(ObjectRecord))
+_EVENTS = (
+    sql.select(*(EVENTS.c[field.name] for field in fields(EventRecord)))
+    .where(EVENTS.c.destination == sql.bindparam("of"))
+    .order_by(EVENTS.c.uuid)
+)
 _NEXT = (
     sql.select(STANDINGS.c.content, STANDINGS.c.due, *_columns_of(DueObject._fields))
     .join_from(STANDINGS, CONTENTS, CONTENTS.c.number == STANDINGS.c.content)
@@ -259,10 +264,16 @@ class Ledger(LedgerRows):
 
     # -- reading --------------------------------------------------------------------------------------
 
-    def events(self) -> dict[str, EventRecord]:
-        """Return every event known, by UUID."""
-        rows = self._rows(EventRecord, EVENTS, sql.true())
-        return {event.uuid: event for event in rows}
+    def events(self, seen: dict[tuple[Any, ...], EventRecord] | None = None) -> dict[str, EventRecord]:
+        """Return every event known, by UUID and in its order.
+
+        A row that was ``seen`` at another destination is the same record; others become known there.
+        """
+        records = {} if seen is None else seen
+        with self._transaction() as connection:
+            rows = map(tuple, connection.execute(_EVENTS, {"of": self.destination}))
+            known = [records.get(row) or records.setdefault(row, EventRecord(*row)) for row in rows]
+        return {event.uuid: event for event in known}
 
     def attributes(self, event: str) -> dict[str, AttributeRecord]:
         """Return what was decided on an event's attributes, by UUID."""

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sql
 
-from helpers.ledger.records import AttributeRecord, ObjectRecord, RetryPolicy, Source
+from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, RetryPolicy, Source
 from helpers.ledger.rows import PARAMETERS
 from helpers.ledger.store import FULL, Ledger, unsettled
 from helpers.ledger.tables import (
@@ -67,6 +67,16 @@ class Together:
     def __init__(self, ledgers: Sequence[Ledger]) -> None:
         self._ledgers = {ledger.destination: ledger for ledger in ledgers}
         self._database = ledgers[0].database
+
+    def events(self) -> dict[Ledger, Mapping[str, EventRecord]]:
+        """Return every event known, by UUID: the same mapping for destinations that know the same."""
+        seen: dict[tuple[Any, ...], EventRecord] = {}
+        same: dict[Hashable, Mapping[str, EventRecord]] = {}
+        answers: dict[Ledger, Mapping[str, EventRecord]] = {}
+        for ledger in self._ledgers.values():
+            known = ledger.events(seen)
+            answers[ledger] = same.setdefault(tuple(map(id, known.values())), known)
+        return answers
 
     def attributes(self, events: Collection[str]) -> dict[Ledger, dict[str, Mapping[str, AttributeRecord]]]:
         """Return what was decided on the attributes of events, by event and by UUID."""

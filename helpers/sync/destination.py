@@ -33,7 +33,7 @@ from helpers.sync.object_planner import ObjectPlanner, ObjectWishes
 from helpers.sync.plan import Plan, renewal
 from helpers.sync.report import Report, Told
 from helpers.sync.send_queue import SendQueue
-from helpers.sync.survey import Departure, Survey, Surveyor
+from helpers.sync.survey import Departure, Survey, Surveyor, Surveys
 from helpers.sync.withdrawals import (
     ASKED_FOR,
     MOST_FORCED,
@@ -141,12 +141,18 @@ class SyncContext:
 
 
 def begin_sync(
-    destination: DestinationRun, options: RunOptions, fingerprint: str, identity: Mapping[str, Any], now: int
+    destination: DestinationRun,
+    options: RunOptions,
+    fingerprint: str,
+    identity: Mapping[str, Any],
+    known: Mapping[str, EventRecord],
+    now: int,
 ) -> DestinationSync:
     """Take up what an earlier run left at a destination, and return what keeps it in step in this one.
 
-    ``fingerprint`` is that of the settings by which the run reads, ``identity`` who reads which MISP, ``now`` the
-    run's time in seconds since 1970. Raises SettingsError when the ledger has its objects by other keys.
+    ``fingerprint`` is that of the settings by which the run reads, ``identity`` who reads which MISP, ``known`` the
+    events of the ledger by UUID, ``now`` the run's time in seconds since 1970. Raises SettingsError when the ledger has
+    its objects by other keys.
     """
     ledger, settings = destination.ledger, destination.settings
     ledger.recover()
@@ -184,7 +190,6 @@ def begin_sync(
     elif facts.full_begun and not options.uuid:
         _compare_with_workspace(destination, now)
     limits = _withdrawal_limits(destination, options, now)
-    known = ledger.events()
     survey = Surveyor(ledger, known, conditions, policy, facts.refused_events, destination.narrowed)
     return DestinationSync(destination, options, fingerprint, wishes, context, survey, limits, view, trusted)
 
@@ -303,7 +308,7 @@ class DestinationSync:
     view: Mapping[str, str]
     trusted: bool
     to_read: dict[str, ListedEvent | None] = field(default_factory=dict)
-    _rows: dict[str, ListedEvent] = field(default_factory=dict)
+    _rows: Mapping[str, ListedEvent] = field(default_factory=dict)
     _asked: Sequence[str] = ()
     _departures: list[Departure] = field(default_factory=list)
     _surveyed: bool = False
@@ -340,19 +345,19 @@ class DestinationSync:
         counts = self.absence_counts and not self.destination.narrowed
         return what_stays(live, decision, conditions.grace, absence_counts=counts)
 
-    def survey_listing(self, index: Mapping[str, ListedEvent], listed: Mapping[str, ListedEvent]) -> Sequence[str]:
+    def survey_listing(self, surveys: Surveys) -> Sequence[str]:
         """Decide on every event known or listed; return the known ones that MISP is to be asked for by UUID."""
-        self._rows = {**listed, **index}
+        self._rows = surveys.rows
         if self.destination.ledger.facts().blind:
             self._lengthen_grace()
-        survey = self.surveyor.by_listing(index, listed)
+        survey = surveys.by_listing(self.surveyor)
         self._carry_out(survey)
         self._asked = survey.ask
         return self._asked
 
     def survey_answers(self, found: Mapping[str, ListedEvent], existing: Mapping[str, ListedEvent]) -> None:
         """Decide by MISP's answer: the events that its filters find, time windows set aside, and those that exist."""
-        self._rows |= found
+        self._rows = {**self._rows, **found} if found else self._rows
         if not (self._rows or existing):
             self._shown_no_event()
         self._note_sight(blind=self._blind or not self.trusted)

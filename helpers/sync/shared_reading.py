@@ -26,6 +26,7 @@ from helpers.sync.events.group import Group, groups_of
 from helpers.sync.events.known import KnownEvents
 from helpers.sync.events.prepared_slice import PreparedSlice
 from helpers.sync.events.step import Step
+from helpers.sync.survey import Surveys
 
 logger = logging.getLogger(__name__)
 
@@ -84,10 +85,11 @@ class SharedReading:
                 sync.conclude()
 
     def _begin(self, identity: Mapping[str, Any]) -> None:
+        known = Together([destination.ledger for destination in self.destinations]).events()
         for destination in self.destinations:
             with self._or_fail(destination):
-                fingerprint = settings_fingerprint(destination.settings)
-                sync = begin_sync(destination, self.options, fingerprint, identity, self.now)
+                fingerprint, of_ledger = settings_fingerprint(destination.settings), known[destination.ledger]
+                sync = begin_sync(destination, self.options, fingerprint, identity, of_ledger, self.now)
                 # Who wishes the same is given the same object: so it is seen at once for each event.
                 sync.wishes = next((other.wishes for other in self.begun if other.wishes == sync.wishes), sync.wishes)
                 self.begun.append(sync)
@@ -225,9 +227,10 @@ class SharedReading:
     ) -> dict[str, ListedEvent]:
         """Let each destination decide about events; return those that MISP was asked for and that its filters find."""
         to_ask: dict[str, None] = {}
+        surveys = Surveys(index, listed)
         for sync in list(self._active):
             with self._or_drop_out(sync):
-                to_ask |= dict.fromkeys(sync.survey_listing(index, listed))
+                to_ask |= dict.fromkeys(sync.survey_listing(surveys))
         found = self.reader.find_events(filters, list(to_ask))
         existing = self.reader.find_events({}, [uuid for uuid in to_ask if uuid not in found])
         for sync in list(self._active):

@@ -85,6 +85,18 @@ class Surveyor:
         survey.read = {event.uuid: None for event in events if self._is_to_be_read(event, found[event.uuid])}
         return survey
 
+    def decides_like(self, other: Surveyor) -> bool:
+        """Whether another surveyor decides the same about every event by a listing; it has done so before."""
+        same = self.known is other.known and (self.conditions, self.narrowed) == (other.conditions, other.narrowed)
+        if not (same and self._to_read_again == other._to_read_again):
+            return False
+        return not other._asked_for_objects or self._with_objects == other._with_objects
+
+    @property
+    def _asked_for_objects(self) -> bool:
+        """Whether it mattered for any event whether anything of it may be live."""
+        return "_with_objects" in vars(self)
+
     def _decide(self, uuid: str, indexed: ListedEvent | None, listed: ListedEvent | None) -> Decision:
         event = self.known.get(uuid)
         if event and uuid in self._to_read_again:
@@ -120,3 +132,26 @@ class Surveyor:
         """Events to be read whatever their rows say: withdrawals wait, or rejections are tried again."""
         waiting = self.ledger.events_that_let_go(self.conditions.now)
         return {*self.refused} | waiting | self.ledger.events_with_rejected_objects(self.policy)
+
+
+@dataclass
+class Surveys:
+    """The surveys of several destinations by one listing and one index, made once for those that decide the same."""
+
+    index: Mapping[str, ListedEvent]
+    listed: Mapping[str, ListedEvent]
+    _made: list[tuple[Surveyor, Survey]] = field(default_factory=list)
+
+    @cached_property
+    def rows(self) -> Mapping[str, ListedEvent]:
+        """How MISP shows events, as the index has them where it does."""
+        return {**self.listed, **self.index}
+
+    def by_listing(self, surveyor: Surveyor) -> Survey:
+        """Return what a destination does about every event known or listed."""
+        for other, survey in self._made:
+            if surveyor.decides_like(other):
+                return survey
+        survey = surveyor.by_listing(self.index, self.listed)
+        self._made.append((surveyor, survey))
+        return survey

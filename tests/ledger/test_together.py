@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sql
 
 from helpers.errors import LedgerRefusal
-from helpers.ledger import Database, RetryPolicy, Stage
+from helpers.ledger import Database, EventRecord, RetryPolicy, Stage
 from helpers.ledger.store import Ledger
 from helpers.ledger.tables import CONTENTS, FINDINGS, LOOSE, PARTS
 from helpers.ledger.together import Together
@@ -60,6 +60,19 @@ def test_what_several_know_of_events_and_keys_is_told_for_each_and_equal_answers
     one = together.attributes([EVENT])
     assert one[first][EVENT]["attribute-1"] is one[third][EVENT]["attribute-1"]
     assert together.objects(["key-1"])[third]["key-1"][0].value == "of its own"
+
+
+def test_destinations_that_know_the_same_events_are_given_the_same(ledgers):
+    first, second, third = ledgers
+    same, other = EventRecord(EVENT, NOW, published=True), EventRecord(OTHER, NOW, published=True)
+    for ledger in ledgers:
+        ledger.keep(events=[other, same])
+    third.keep(events=[replace(same, held_since=NOW)])
+    known = Together(ledgers).events()
+    assert known[first] == {EVENT: same, OTHER: other}
+    assert known[second] is known[first]
+    assert known[third] == {EVENT: replace(same, held_since=NOW), OTHER: other} == third.events()
+    assert known[third][OTHER] is known[first][OTHER]
 
 
 def test_ids_and_keys_without_an_answer_are_told_for_each(ledgers, together):
