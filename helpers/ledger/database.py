@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ class Database:
         self._lost = ""
         self.lock = threading.RLock()
         self.marks: dict[tuple[Any, ...], int] = {}
-        self._insert_texts: dict[tuple[str, bool], str] = {}
+        self._driver_texts: dict[Hashable, str] = {}
         self._written, self._analyze_at = 0, _ANALYZE_FIRST_AT
         with explained(url):
             self.engine = engine_of(url, dry=dry)
@@ -149,12 +149,15 @@ class Database:
 
         ``in_place``: such a row takes the place of the one that is there.
         """
-        if (table.name, in_place) not in self._insert_texts:
+        return self.driver_text((table.name, in_place), lambda: self.upsert(table) if in_place else sql.insert(table))
+
+    def driver_text(self, name: Hashable, make: Callable[[], sql.UpdateBase]) -> str:
+        """Return a statement as the driver takes it, made once under its name; its values are tuples in their order."""
+        if name not in self._driver_texts:
             kind: Any = type(self.engine.dialect)
             dialect = kind(paramstyle="format" if self.is_postgresql else "qmark")
-            statement = self.upsert(table) if in_place else sql.insert(table)
-            self._insert_texts[table.name, in_place] = str(statement.compile(dialect=dialect))
-        return self._insert_texts[table.name, in_place]
+            self._driver_texts[name] = str(make().compile(dialect=dialect))
+        return self._driver_texts[name]
 
     @contextmanager
     def _on_the_same_connection(self) -> Iterator[None]:

@@ -45,6 +45,7 @@ _EVENT = [column.name for column in EVENTS.columns][1:]
 _STANDING = [column.name for column in STANDINGS.columns if column.name not in ("destination", "content")]
 _DECIDED = [name for name in _STANDING if name not in (*_OF_ANSWERS, "due")]
 _standing_of = attrgetter(*_STANDING[1:-1])
+_decided_of = attrgetter(*_DECIDED[1:])
 Row = tuple[Any, ...]
 Name = TypeVar("Name")
 Made = TypeVar("Made")
@@ -123,8 +124,16 @@ _LINKS_OF = {
 }
 _THIS = (STANDINGS.c.destination == sql.bindparam("of"), STANDINGS.c.content == sql.bindparam("this"))
 _DUE = sql.update(STANDINGS).where(*_THIS).values(due=sql.bindparam("line"))
-_MOVE = sql.update(STANDINGS).where(*_THIS).values(content=sql.bindparam("there"))
-_DECIDE = sql.update(STANDINGS).where(*_THIS).values({name: sql.bindparam(f"new_{name}") for name in _DECIDED})
+# Its place in the queue stays where it gets none.
+_DECIDE = (
+    sql.update(STANDINGS)
+    .where(*_THIS)
+    .ordered_values(
+        ("content", sql.bindparam("there")),
+        *((name, sql.bindparam(f"new_{name}")) for name in _DECIDED),
+        ("due", sql.func.coalesce(sql.bindparam("line"), STANDINGS.c.due)),
+    )
+)
 
 
 def write(database: Database, writings: Sequence[Writing]) -> None:
@@ -191,10 +200,9 @@ class _Content:
         return (self.number, self.mark, *map(_storable, _standing_of(self.record)))
 
     @cached_property
-    def decided(self) -> dict[str, Any]:
-        """What is written of a standing that is there."""
-        values = {f"new_{name}": _storable(getattr(self.record, name)) for name in _DECIDED[1:]}
-        return {"this": self.number, "new_mark": self.mark, **values}
+    def decided(self) -> Row:
+        """What is written of a standing that is there, but for its place in the queue."""
+        return (self.number, self.mark, *map(_storable, _decided_of(self.record)))
 
 
 class _Alike(Generic[Name, Made]):
@@ -286,19 +294,16 @@ class _Transaction:
             if id_ not in had
         ]
         self._insert(STANDINGS, new)
-        self._update_standings(of.destination, [(content, had[id_]) for id_, content in contents.items() if id_ in had])
-        now = {
-            id_: contents[id_].number if id_ in contents else had[id_] for id_ in lines if id_ in contents or id_ in had
-        }
-        due = [{"of": of.destination, "this": now[id_], "line": line} for id_, line in lines.items() if id_ in now]
+        there = [(content, had[id_], lines.pop(id_, None)) for id_, content in contents.items() if id_ in had]
+        self._update_standings(of.destination, there)
+        due = [{"of": of.destination, "this": had[id_], "line": line} for id_, line in lines.items() if id_ in had]
         self._many(_DUE, due)
 
-    def _update_standings(self, destination: int, there: Sequence[tuple[_Content, int]]) -> None:
+    def _update_standings(self, destination: int, there: Sequence[tuple[_Content, int, int | None]]) -> None:
         """Write how objects stand that the destination knew; one that says something else moves to other contents."""
-        moved = [(content.number, before) for content, before in there if content.number != before]
-        self._many(_MOVE, [{"of": destination, "this": before, "there": number} for number, before in moved])
-        self._note_loose(_CONTENTS, (before for _, before in moved))
-        self._many(_DECIDE, [{"of": destination, **content.decided} for content, _ in there])
+        text = self._database.driver_text("decide", lambda: _DECIDE)
+        self._many_rows(text, [(*content.decided, line, destination, before) for content, before, line in there])
+        self._note_loose(_CONTENTS, (before for content, before, _ in there if content.number != before))
 
     # -- shared rows ----------------------------------------------------------------------------------
 
@@ -407,8 +412,11 @@ class _Transaction:
 
     def _insert(self, table: sql.Table, rows: Sequence[Row], *, in_place: bool = False) -> None:
         """Insert rows as the driver takes them: SQLAlchemy takes longer to look at each than SQLite to write it."""
+        self._many_rows(self._database.insert_text(table, in_place=in_place), rows)
+
+    def _many_rows(self, text: str, rows: Sequence[Row]) -> None:
         if rows:
-            self._connection.exec_driver_sql(self._database.insert_text(table, in_place=in_place), list(rows))
+            self._connection.exec_driver_sql(text, list(rows))
 
     def _many(self, statement: sql.Executable, rows: Sequence[dict[str, Any]]) -> None:
         if rows:
