@@ -56,7 +56,12 @@ _FINDINGS_LINKED = _linked(ATTRIBUTE_LINKS, FINDINGS, EVENT_NAMES.c.uuid)
 _PARTS_OF_EVENTS_LINKED = _linked(SOURCE_LINKS, PARTS, EVENT_NAMES.c.uuid)
 _PARTS_OF_KEYS_LINKED = _linked(SOURCE_LINKS, PARTS, PARTS.c.key)
 _STANDING = (STANDINGS.c.destination.in_(_OF), STANDINGS.c.content == CONTENTS.c.number)
-_OBJECTS_OF_KEYS = sql.select(STANDINGS.c.destination, *FULL).where(*_STANDING, _these(CONTENTS.c.key))
+# Where an object stands alike at several destinations, that is one row, with all of them.
+_OBJECTS_OF_KEYS = (
+    sql.select(sql.func.aggregate_strings(sql.cast(STANDINGS.c.destination, sql.Text), ","), *FULL)
+    .where(*_STANDING, _these(CONTENTS.c.key))
+    .group_by(CONTENTS.c.number, *(column for column in FULL if column.table is STANDINGS))
+)
 _IDS = sql.select(STANDINGS.c.destination, CONTENTS.c.id).where(*_STANDING, _these(CONTENTS.c.id))
 _KEYS = sql.select(STANDINGS.c.destination, CONTENTS.c.key).where(*_STANDING, _these(CONTENTS.c.key))
 
@@ -96,12 +101,11 @@ class Together:
 
     def objects(self, keys: Collection[str]) -> dict[Ledger, dict[str, Sequence[ObjectRecord]]]:
         """Return every life of the objects with these keys, by key."""
-        records: dict[Hashable, ObjectRecord] = {}
         lives: dict[int, dict[str, list[ObjectRecord]]] = {destination: {} for destination in self._ledgers}
-        for standing in self._ask(_OBJECTS_OF_KEYS, keys):
-            row = standing[1:]
-            record = records.get(row) or records.setdefault(row, ObjectRecord.of_row(row))
-            lives[standing[0]].setdefault(record.key, []).append(record)
+        for destinations, *row in self._ask(_OBJECTS_OF_KEYS, keys):
+            record = ObjectRecord.of_row(row)
+            for destination in map(int, destinations.split(",")):
+                lives[destination].setdefault(record.key, []).append(record)
         same: dict[Hashable, Sequence[ObjectRecord]] = {}
         return {
             ledger: {
