@@ -144,11 +144,13 @@ class Database:
         if self.is_postgresql and not self.dry:
             connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_NAMING)))
 
-    def insert_text(self, table: sql.Table, *, in_place: bool = False) -> str:
+    def insert_text(self, table: sql.Table, *, in_place: bool = False, several: bool = False) -> str:
         """Return the INSERT of whole rows, tuples in the order of the columns, as the driver takes it.
 
-        ``in_place``: such a row takes the place of the one that is there.
+        ``in_place``: such a row takes the place of the one that is there. ``several``: PostgreSQL may get a COPY.
         """
+        if self.is_postgresql and several and not in_place:
+            return f"COPY {table.name} ({', '.join(table.columns.keys())}) FROM STDIN"
         return self.driver_text((table.name, in_place), lambda: self.upsert(table) if in_place else sql.insert(table))
 
     def driver_text(self, name: Hashable, make: Callable[[], sql.UpdateBase]) -> str:

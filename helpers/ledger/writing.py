@@ -412,7 +412,7 @@ class _Transaction:
 
     def _insert(self, table: sql.Table, rows: Sequence[Row], *, in_place: bool = False) -> None:
         """Insert rows as the driver takes them: SQLAlchemy takes longer to look at each than SQLite to write it."""
-        self._many_rows(self._database.insert_text(table, in_place=in_place), rows)
+        self._many_rows(self._database.insert_text(table, in_place=in_place, several=len(rows) > 1), rows)
 
     def _many_rows(self, text: str, rows: Sequence[Row]) -> None:
         if rows:

@@ -7,13 +7,14 @@ import random
 import signal
 import socket
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import psycopg
 import pytest
 import sqlalchemy as sql
 
-from helpers.errors import LedgerError
-from helpers.ledger import EventRecord
+from helpers.errors import LedgerError, LedgerRefusal
+from helpers.ledger import AttributeRecord, EventRecord
 from helpers.ledger.databases import postgresql
 from helpers.ledger.store import Ledger
 from sandbox.faults import Fault
@@ -23,6 +24,10 @@ from tests.support.processes import Host, load
 
 __all__ = ["postgres_server", "postgres_url"]
 EVENT = EventRecord("10000000-0000-4000-8000-000000000001", 1_790_000_000, True)
+
+
+def attributes_of_event(count):
+    return [AttributeRecord(EVENT.uuid, f"uuid-{n}", "f" * 64, "domain", f"host{n}.example.org") for n in range(count)]
 
 
 def opened(url):
@@ -84,6 +89,30 @@ def test_a_loss_in_the_middle_of_a_transaction_keeps_nothing_of_it(postgres_url)
             ledger.keep(events=[EVENT])
     with opened(postgres_url) as again:
         assert again.events() == {}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_rows_that_it_does_not_take_are_refused_and_the_ledger_can_be_used_on(postgres_url, count):
+    attributes = attributes_of_event(count)
+    with opened(postgres_url) as ledger:
+        with pytest.raises(LedgerRefusal, match="does not take a row like this"):
+            ledger.keep(attributes=[replace(attribute, words=None) for attribute in attributes])
+        ledger.keep(attributes=attributes)
+        assert len(ledger.attributes(EVENT.uuid)) == count
+
+
+def test_a_loss_among_the_rows_of_an_insert_is_one_of_the_connection(postgres_url):
+    with opened(postgres_url) as ledger:
+        end = sql.event.listens_for(ledger.database.engine, "before_cursor_execute")
+        end(
+            lambda _connection, _cursor, statement, *_: (
+                statement.startswith("COPY findings") and end_others(postgres_url)
+            )
+        )
+        with pytest.raises(LedgerError, match="was lost"):
+            ledger.keep(attributes=attributes_of_event(2))
+        with pytest.raises(LedgerError, match="another run may be active"):
+            ledger.keep(events=[EVENT])
 
 
 def test_a_run_whose_lock_another_one_took_ends_with_2_and_sends_nothing_more(postgres_url, tmp_path):

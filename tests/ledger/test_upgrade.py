@@ -135,7 +135,7 @@ moving._AT_ONCE = 9
 begins, left, ends = sys.argv[2], int(sys.argv[3]), getattr(signal, sys.argv[4])
 def count(_connection, _cursor, statement, *_):
     global left
-    left -= statement.strip().startswith(begins)
+    left -= statement.strip().replace("COPY ", "INSERT INTO ").startswith(begins)
     if not left:
         os.kill(os.getpid(), ends)
 event.listen(Engine, "before_cursor_execute", count)

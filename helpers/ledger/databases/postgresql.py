@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import psycopg
@@ -62,11 +63,22 @@ def engine_of(url: str) -> sql.Engine:
     engine = sql.create_engine(address, poolclass=sql.NullPool, connect_args=_PARAMETERS)
     sql.event.listen(engine, "do_connect", _connect)
     sql.event.listen(engine, "connect", _prepare)
+    sql.event.listen(engine, "do_executemany", _copy)
     return engine
 
 
 def _connect(_dialect: Any, _record: Any, arguments: Any, named: Any) -> _Connection:
     return _Connection.connect(*arguments, **named)
+
+
+def _copy(cursor: psycopg.Cursor[Any], statement: str, rows: Sequence[tuple[Any, ...]], _context: Any) -> bool:
+    """Carry a COPY out, which takes rows in a quarter of an INSERT's time; say whether it was one."""
+    if not statement.startswith("COPY "):
+        return False
+    with cursor.copy(statement) as copy:  # the ledger's own names
+        for row in rows:
+            copy.write_row(row)
+    return True
 
 
 def _prepare(connection: _Connection, _record: Any) -> None:
