@@ -74,6 +74,12 @@ def _columns_of(names: Iterable[str]) -> list[sql.Column[Any]]:
 
 
 FULL = _columns_of(field.name for field in fields(ObjectRecord))
+_FACTS = sql.select(DESTINATIONS.c.facts).where(DESTINATIONS.c.id == sql.bindparam("of"))
+_SAVE_FACTS = (
+    sql.update(DESTINATIONS)
+    .where(DESTINATIONS.c.id == sql.bindparam("of"), DESTINATIONS.c.facts != sql.bindparam("now_known"))
+    .values(facts=sql.bindparam("now_known"))
+)
 _EVENTS = (
     sql.select(*(EVENTS.c[field.name] for field in fields(EventRecord)))
     .where(EVENTS.c.destination == sql.bindparam("of"))
@@ -184,6 +190,7 @@ class Ledger(LedgerRows):
         """
         super().__init__(Database(database, dry=dry) if isinstance(database, str) else database)
         self._line, self._told = 0, False
+        self._known_facts: tuple[Any, DestinationFacts] = ("", DestinationFacts())  # the row's text, and what it says
         workspace = canonical_workspace(workspace)
         self._name = hashlib.sha256(f"{workspace} {sourcesystem}".encode()).hexdigest()[:16]
         try:
@@ -215,21 +222,23 @@ class Ledger(LedgerRows):
 
     def facts(self) -> DestinationFacts:
         """Return what is known of the destination as a whole: the MISP it read, its last runs."""
-        where = DESTINATIONS.c.id == self.destination
         with self._transaction() as connection:
-            text = connection.scalar(sql.select(DESTINATIONS.c.facts).where(where))
-        facts, unread = read_facts(text)
-        if unread and not self._told:
-            self._told = True
-            logger.warning(
-                "The ledger's row of a destination counts as unknown where it is damaged: %s", ", ".join(unread)
-            )
-        return facts
+            text = connection.scalar(_FACTS, {"of": self.destination})
+        known = self._known_facts
+        if text != known[0]:
+            facts, unread = read_facts(text)
+            self._known_facts = known = (text, facts)
+            if unread and not self._told:
+                self._told = True
+                logger.warning(
+                    "The ledger's row of a destination counts as unknown where it is damaged: %s", ", ".join(unread)
+                )
+        return known[1]
 
     def save_facts(self, facts: DestinationFacts) -> None:
-        """Write what is known of the destination."""
-        where = DESTINATIONS.c.id == self.destination
-        self._write(sql.update(DESTINATIONS).where(where).values(facts=json.dumps(facts.stored())))
+        """Write what is known of the destination, where it is not there already."""
+        with self._transaction() as connection:
+            connection.execute(_SAVE_FACTS, {"of": self.destination, "now_known": json.dumps(facts.stored())})
 
     def keep_run(self, run: RunRecord) -> None:
         """Write down what a run did, as the last one, and drop the rows that stay no longer."""

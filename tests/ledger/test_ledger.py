@@ -319,6 +319,23 @@ def test_facts_come_back_as_they_were_saved(ledger):
     assert {field.name for field in fields(facts) if not getattr(facts, field.name)} == set(), "every field is tried"
 
 
+def test_facts_that_are_known_already_are_not_written_and_those_of_another_process_are_seen(tmp_path):
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    ledger, other = (Ledger(url, "workspace", "MISP") for _ in range(2))
+    driver = ledger.database.connection.connection.driver_connection
+    for facts in (DestinationFacts(full_at=NOW), DestinationFacts(full_at=LATER)):
+        ledger.save_facts(facts)
+        written = driver.total_changes
+        ledger.save_facts(facts)
+        assert (driver.total_changes, ledger.facts()) == (written, facts)
+    other.save_facts(DestinationFacts(full_run=1))
+    assert ledger.facts() == DestinationFacts(full_run=1)
+    ledger.save_facts(DestinationFacts(full_at=LATER))
+    assert other.facts() == DestinationFacts(full_at=LATER)
+    ledger.close()
+    other.close()
+
+
 def test_facts_of_a_ledger_in_use_are_read():
     stored = {"full_at": NOW, "shape": "fingerprint", "full_begun": {"at": NOW, "shape": "another"}, "of later": 1}
     facts = DestinationFacts.of(stored)
