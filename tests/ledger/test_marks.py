@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 import sqlalchemy as sql
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from constants import TLP_MARKINGS
@@ -54,6 +54,30 @@ def test_what_a_body_does_not_say_is_unknown(name):
 @given(st.binary())
 def test_no_body_is_too_odd(body):
     assert marks_of(body) == marks_of(zlib.compress(body)) == Marks("", -1)
+
+
+MARKINGS = st.lists(st.sampled_from([RED, GREEN, f"marking-definition--{'0' * 8}-0000-4000-8000-{'0' * 12}", "x"]))
+TEXTS = st.sampled_from(['{"confidence":7,', f'"object_marking_refs":["{RED}"]', "\\", "ä"])
+INDICATORS = st.fixed_dictionaries(
+    {},
+    optional={
+        "confidence": st.integers(-5, 150) | st.sampled_from([True, 50.0, 1e2, "50", None]),
+        "object_marking_refs": MARKINGS,
+        "aliases": st.lists(TEXTS),
+        "description": TEXTS,
+        "extensions": st.fixed_dictionaries({}, optional={"object_marking_refs": MARKINGS, "confidence": st.just(9)}),
+    },
+)
+
+
+@given(INDICATORS)
+@example({"confidence": 50, "extensions": {"object_marking_refs": [RED]}, "object_marking_refs": [GREEN]})
+def test_what_is_read_without_parsing_is_what_the_indicator_says(indicator):
+    level_of = {marking: level for level, marking in TLP_MARKINGS.items()}
+    levels = [level_of[marking] for marking in indicator.get("object_marking_refs", ()) if marking in level_of]
+    confidence = indicator.get("confidence")
+    known = type(confidence) is int and 0 <= confidence <= 100
+    assert marks_of(packed(indicator)) == Marks((levels or [""])[0], confidence if known else -1)
 
 
 def test_what_is_no_body_at_all_is_unknown():
