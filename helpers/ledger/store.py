@@ -430,12 +430,11 @@ class Ledger(LedgerRows):
         live = self._values_where(OBJECTS.c.key, OBJECTS.c.key, keys, *_live_without_index(now))
         return sum(of_key <= of_these for of_key in self.events_of(live).values())
 
-    def events_with_live_objects(self, now: int) -> set[str]:
-        """Return the events of objects that are possibly live and not expired."""
+    def events_with_live_objects(self, events: Iterable[str], now: int) -> set[str]:
+        """Return those of these events of which an object is possibly live and not expired."""
         same = sql.and_(OBJECTS.c.destination == SOURCES.c.destination, OBJECTS.c.key == SOURCES.c.key)
-        live = sql.and_(SOURCES.c.destination == self.destination, *_live_without_index(now))
-        with self._transaction() as connection:
-            return set(connection.scalars(sql.select(SOURCES.c.event).distinct().join(OBJECTS, same).where(live)))
+        live = sql.exists().where(same, *_live_without_index(now))
+        return self._values_where(SOURCES.c.event, SOURCES.c.event, events, live)
 
     def count(self, now: int) -> dict[str, int]:
         """Count objects: those that Sentinel has or may have, not expired, as ``live``, and each stage."""

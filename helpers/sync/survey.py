@@ -6,9 +6,9 @@ in neither, by what MISP answers about their UUIDs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from helpers.ledger import EventRecord, Ledger, RetryPolicy
 from helpers.misp import ListedEvent
@@ -20,6 +20,9 @@ from helpers.sync.event_selection import (
     decide_not_listed,
     moved,
 )
+
+# Decides on an event, where it is told whether anything of it may be live.
+Decide = Callable[[str, Callable[[], bool]], Decision]
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,16 @@ class Surveyor:
     policy: RetryPolicy
     refused: Sequence[str]
     narrowed: bool
+    # Of which events it mattered whether anything may be live, and whether it may.
+    _doubts: dict[str, bool] = field(default_factory=dict)
 
     def by_listing(self, index: Mapping[str, ListedEvent], listed: Mapping[str, ListedEvent]) -> Survey:
         """Decide on every event known or listed, by MISP's index and by its listing under the site's filters."""
         # Where the site reads some of its events only, that one is not among them says nothing about it.
         surveyed = listed.keys() if self.narrowed else self.known.keys() | listed.keys()
-        decisions = {uuid: self._decide(uuid, index.get(uuid), listed.get(uuid)) for uuid in sorted(surveyed)}
+        decisions = self._decisions(
+            sorted(surveyed), lambda uuid, live: self._decide(uuid, index.get(uuid), listed.get(uuid), live)
+        )
         survey = self._held_and_departing(decisions, index)
         to_read = [uuid for uuid, decision in decisions.items() if decision.action in (Action.READ, Action.ASK)]
         survey.read = {uuid: listed[uuid] for uuid in to_read if uuid in listed}
@@ -78,7 +85,10 @@ class Surveyor:
         self, asked: Sequence[str], found: Mapping[str, ListedEvent], existing: Mapping[str, ListedEvent]
     ) -> Survey:
         """Decide on events that were not listed: ``found`` without the time windows, or just ``existing``."""
-        decisions = {uuid: self._decide_not_listed(uuid, existing.get(uuid)) for uuid in asked if uuid not in found}
+        decisions = self._decisions(
+            [uuid for uuid in asked if uuid not in found],
+            lambda uuid, live: decide_not_listed(self.known[uuid], existing.get(uuid), self.conditions, live),
+        )
         survey = self._held_and_departing(decisions, existing)
         events = [self.known[uuid] for uuid in asked if uuid in found]
         survey.unlisted = [replace(event, listed=False) for event in events if event.listed]
@@ -90,21 +100,34 @@ class Surveyor:
         same = self.known is other.known and (self.conditions, self.narrowed) == (other.conditions, other.narrowed)
         if not (same and self._to_read_again == other._to_read_again):
             return False
-        return not other._asked_for_objects or self._with_objects == other._with_objects
+        return self._with_objects(other._doubts) == other._doubts
 
-    @property
-    def _asked_for_objects(self) -> bool:
-        """Whether it mattered for any event whether anything of it may be live."""
-        return "_with_objects" in vars(self)
+    def _decisions(self, events: Sequence[str], decide: Decide) -> dict[str, Decision]:
+        """Decide on events; the ledger is asked at once for all of which it matters whether anything is live."""
+        in_doubt: list[str] = []
 
-    def _decide(self, uuid: str, indexed: ListedEvent | None, listed: ListedEvent | None) -> Decision:
+        def not_known_yet(uuid: str) -> bool:
+            in_doubt.append(uuid)
+            return False
+
+        decisions = {uuid: decide(uuid, partial(not_known_yet, uuid)) for uuid in events}
+        self._doubts |= self._with_objects(in_doubt)
+        return decisions | {uuid: decide(uuid, partial(self._doubts.__getitem__, uuid)) for uuid in in_doubt}
+
+    def _with_objects(self, events: Collection[str]) -> dict[str, bool]:
+        """Say of each event whether anything of it may be live."""
+        if not events:
+            return {}
+        live = self.ledger.events_with_live_objects(events, self.conditions.now) | self._let_go
+        return {uuid: uuid in live for uuid in events}
+
+    def _decide(
+        self, uuid: str, indexed: ListedEvent | None, listed: ListedEvent | None, has_objects: Callable[[], bool]
+    ) -> Decision:
         event = self.known.get(uuid)
         if event and uuid in self._to_read_again:
             event = replace(event, todo=True)
-        return decide_event(event, indexed, listed, self.conditions, lambda: uuid in self._with_objects)
-
-    def _decide_not_listed(self, uuid: str, existing: ListedEvent | None) -> Decision:
-        return decide_not_listed(self.known[uuid], existing, self.conditions, lambda: uuid in self._with_objects)
+        return decide_event(event, indexed, listed, self.conditions, has_objects)
 
     def _is_to_be_read(self, event: EventRecord, row: ListedEvent) -> bool:
         """Whether something is to be read of an event that only left the time window, or the index."""
@@ -122,16 +145,14 @@ class Surveyor:
         return survey
 
     @cached_property
-    def _with_objects(self) -> set[str]:
-        """Events of which something may be live; the question looks at every live object of the ledger."""
-        now = self.conditions.now
-        return self.ledger.events_with_live_objects(now) | self.ledger.events_that_let_go(now)
+    def _let_go(self) -> set[str]:
+        """Events of which withdrawals wait."""
+        return self.ledger.events_that_let_go(self.conditions.now)
 
     @cached_property
     def _to_read_again(self) -> set[str]:
         """Events to be read whatever their rows say: withdrawals wait, or rejections are tried again."""
-        waiting = self.ledger.events_that_let_go(self.conditions.now)
-        return {*self.refused} | waiting | self.ledger.events_with_rejected_objects(self.policy)
+        return {*self.refused} | self._let_go | self.ledger.events_with_rejected_objects(self.policy)
 
 
 @dataclass

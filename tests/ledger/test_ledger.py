@@ -504,7 +504,8 @@ def test_events_of_objects(ledger):
     ledger.keep(sources=[source(1), source(1, OTHER), source(2, OTHER)])
     ledger.keep(objects=[object_record(1, live=True, valid_until=NOW), object_record(2, live=True)])
     assert ledger.events_of(["key-1"]) == {"key-1": {EVENT, OTHER}}
-    assert ledger.events_with_live_objects(NOW) == {OTHER}
+    assert ledger.events_with_live_objects([EVENT, OTHER], NOW) == {OTHER}
+    assert ledger.events_with_live_objects([EVENT], NOW) == set()
 
 
 # -- what goes ----------------------------------------------------------------------------------------

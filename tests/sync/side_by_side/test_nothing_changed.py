@@ -66,9 +66,11 @@ class KnowsObjects:
 
     def __init__(self, live=(), let_go=(), rejected=()):
         self.live, self.let_go, self.rejected = live, let_go, rejected
+        self.asked = []
 
-    def events_with_live_objects(self, _now):
-        return set(self.live)
+    def events_with_live_objects(self, events, _now):
+        self.asked += events
+        return set(self.live) & set(events)
 
     def events_that_let_go(self, _now):
         return set(self.let_go)
@@ -114,3 +116,12 @@ def test_where_it_matters_what_is_live_that_is_compared_too():
     assert surveys.by_listing(nothing_live).ask == []
     assert surveys.by_listing(live).ask == UUIDS[-1:]
     assert surveys.by_listing(surveyor(KnowsObjects(live=UUIDS))) is surveys.by_listing(live)
+
+
+def test_what_is_live_is_asked_of_those_events_alone_of_which_it_matters():
+    knows = KnowsObjects()
+    surveyor(knows).by_listing(LISTED, LISTED)
+    assert knows.asked == UUIDS[-1:]
+    nothing_gone = KnowsObjects()
+    surveyor(nothing_gone, known={uuid: KNOWN[uuid] for uuid in LISTED}).by_listing(LISTED, LISTED)
+    assert nothing_gone.asked == []
