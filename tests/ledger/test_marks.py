@@ -72,6 +72,8 @@ INDICATORS = st.fixed_dictionaries(
 
 @given(INDICATORS)
 @example({"confidence": 50, "extensions": {"object_marking_refs": [RED]}, "object_marking_refs": [GREEN]})
+@example({"confidence": 50, "extensions": {"object_marking_refs": [RED]}})
+@example({"confidence": 50, "object_marking_refs": [RED], "pattern": "[file:name = '}']"})
 def test_what_is_read_without_parsing_is_what_the_indicator_says(indicator):
     level_of = {marking: level for level, marking in TLP_MARKINGS.items()}
     levels = [level_of[marking] for marking in indicator.get("object_marking_refs", ()) if marking in level_of]

@@ -14,8 +14,7 @@ HIGHEST_CONFIDENCE = 100
 _LEVELS = {marking: level for level, marking in TLP_MARKINGS.items()}
 # Both as they are written of nearly all objects: to parse the whole of each takes ten times as long.
 _CONFIDENCE = re.compile(rb'\{"confidence":(100|[1-9]?[0-9]),')
-_MARKINGS = b'"object_marking_refs":['
-_MARKING = re.compile(_MARKINGS.replace(b"[", rb"\[") + rb'"(marking-definition--[0-9a-f-]{36})"\]')
+_MARKING = re.compile(rb'"object_marking_refs":\["(marking-definition--[0-9a-f-]{36})"\]')
 
 
 class Marks(NamedTuple):
@@ -35,9 +34,12 @@ def marks_of(body: Any) -> Marks:
 
 
 def _as_written(text: bytes) -> Marks | None:
-    """Return what JSON with sorted keys says where it is written as it nearly always is."""
+    """Return what JSON with sorted keys says where it is written as it nearly always is.
+
+    The indicator's own marking has one brace behind it; one of something within has more.
+    """
     confidence, marking = _CONFIDENCE.match(text), _MARKING.search(text)
-    if not confidence or not marking or text.count(_MARKINGS) > 1:
+    if not confidence or not marking or text.count(b"}", marking.end()) != 1:
         return None
     return Marks(_LEVELS.get(marking[1].decode(), ""), int(confidence[1]))
 
