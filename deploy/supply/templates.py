@@ -12,8 +12,6 @@ from helpers.indicators.templates import pattern_templates
 FILE = ROOT / "helpers/indicators/templates/known.py"
 _MODULE = '''"""What misp-stix gave for examples of values: written by ``python -m deploy.supply templates``. Pure."""
 
-# ruff: noqa: E501
-
 from __future__ import annotations
 
 from collections.abc import Mapping

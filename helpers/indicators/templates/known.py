@@ -1,4 +1,4 @@
-"""The templates that misp-stix gave for examples: written by ``python -m deploy.supply templates``. Pure."""
+"""What misp-stix gave for examples of values: written by ``python -m deploy.supply templates``. Pure."""
 
 from __future__ import annotations
 
