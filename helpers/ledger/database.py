@@ -285,7 +285,10 @@ class Database:
         """Bring an older ledger up to date, or go on with it where another process ended; each step is kept."""
         if not self._upgrades:
             raise LedgerError(f"The ledger at {without_secrets(self._url)} {_of_older(version)}")
-        logger.info("The ledger is brought up to date: its schema is %s, this program's is %s", version, SCHEMA)
+        if version < SCHEMA:
+            logger.info("The ledger is brought up to date: its schema is %s, this program's is %s", version, SCHEMA)
+        else:
+            logger.info("The upgrade of the ledger goes on where it was")
         with self._changing_tables() as connection:
             version = self._version(connection)  # another process may have been faster
             if version < SCHEMA:

@@ -194,14 +194,17 @@ def test_one_that_is_interrupted_keeps_what_it_moved(older):
     assert contents(url) == before
 
 
-def test_one_that_goes_on_tells_how_far_it_is_of_the_whole(half):
+def test_one_that_goes_on_tells_how_far_it_is_of_the_whole(half, caplog):
     url, before = half
     told = []
+    caplog.clear()
+    caplog.set_level("INFO")
     Database(url, upgraded=lambda *progress: told.append(progress)).close()
     everything = sum(map(len, before.values()))
     moved = [done for done, _ in told]
     assert 100 < moved[0] < moved[1] and moved == sorted(moved) and moved[-1] == everything
     assert {total for _, total in told} == {everything}
+    assert [record.message for record in caplog.records] == ["The upgrade of the ledger goes on where it was"]
 
 
 def test_several_at_once_move_each_row_once(older):
