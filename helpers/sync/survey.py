@@ -66,7 +66,7 @@ class Surveyor:
     refused: Sequence[str]
     narrowed: bool
     # Of which events it mattered whether anything may be live, and whether it may.
-    _doubts: dict[str, bool] = field(default_factory=dict)
+    _doubts: dict[str, bool] = field(init=False, default_factory=dict)
 
     def by_listing(self, index: Mapping[str, ListedEvent], listed: Mapping[str, ListedEvent]) -> Survey:
         """Decide on every event known or listed, by MISP's index and by its listing under the site's filters."""
