@@ -37,8 +37,11 @@ class MispStixResult:
 
 
 def version() -> str:
-    """Return which misp-stix is installed; it is not imported for that."""
-    return importlib.metadata.version("misp-stix")
+    """Return which misp-stix is installed, empty where it does not say so; it is not imported for that."""
+    try:
+        return importlib.metadata.version("misp-stix")
+    except importlib.metadata.PackageNotFoundError:  # packed without what pip writes beside it
+        return ""
 
 
 def convert(items: Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None = None) -> MispStixResult:

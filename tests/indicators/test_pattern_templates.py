@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import uuid
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError
 from unittest import mock
 
 import pytest
@@ -162,6 +164,11 @@ def test_what_is_known_is_what_misp_stix_answers(question):
 
 def test_what_is_known_is_of_the_version_that_is_pinned():
     assert misp_stix.version() == known.VERSION
+
+
+def test_who_has_no_word_of_the_version_asks_misp_stix(monkeypatch):
+    monkeypatch.setattr(importlib.metadata.Distribution, "from_name", mock.Mock(side_effect=PackageNotFoundError))
+    assert misp_stix.version() == ""
 
 
 @pytest.mark.usefixtures("another_version")
