@@ -262,6 +262,8 @@ def processors(samples: Sequence[Sample], uploads: Sequence[Upload]) -> dict[str
     end = begin + ((end - begin) // RATE_WINDOW * RATE_WINDOW or end - begin)
     first = next((sample for sample in reversed(samples) if sample.at <= begin), samples[0])
     last = next((sample for sample in samples if sample.at >= end), samples[-1])
+    if first.at >= last.at:  # the uploads of a short run are between two samples
+        first, last = samples[0], samples[-1]
     passed, count = last.at - first.at, os.cpu_count() or 1
     run, misp, azure, idle = ((after - before) / passed for before, after in zip(first[1:], last[1:], strict=True))
     others = max(0.0, count - run - misp - azure - idle)

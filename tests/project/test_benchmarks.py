@@ -129,6 +129,12 @@ def test_a_destination_below_its_limit_is_held_by_a_full_machine_or_waits(run, i
     assert (whole["slowest"], whole["run"], whole["idle"]) == (0.5, run, idle)
 
 
+def test_what_a_run_of_a_second_used_is_that_of_all_of_it():
+    """Its uploads may come after the last look at the processors."""
+    whole, _ = judged([(number, upload(60.5 + number / 10 + later, 100)) for later in (0, 0.2) for number in (0, 1)])
+    assert (whole["run"], whole["idle"]) == (0.5, 0.5)
+
+
 def test_progress_is_beside_the_median_s_and_what_was_refused_is_none():
     uploads = [(0, upload(0, 100)), (1, upload(1, 100)), (1, upload(29, 100)), (0, upload(30, 100, 429))]
     whole, destinations = judged([*uploads, (0, upload(60, 100)), (1, upload(60, 100))])
