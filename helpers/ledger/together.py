@@ -36,11 +36,21 @@ def _these(column: sql.Column[Any]) -> sql.ColumnElement[bool]:
     return column.in_(sql.bindparam("these", expanding=True))
 
 
+def _as_one_text(numbers: sql.Column[Any]) -> sql.Function[str]:
+    """Ask for all numbers of a group at once, as ``_numbers_in`` reads them."""
+    return sql.func.aggregate_strings(sql.cast(numbers, sql.Text), ",")
+
+
+def _numbers_in(text: str) -> Iterator[int]:
+    return map(int, text.split(","))
+
+
 def _linked(links: sql.Table, shared: sql.Table, by: sql.Column[Any]) -> sql.Select[Any]:
     """Ask which shared rows each destination has, as one text of their numbers for each of what they are asked by."""
     destination, number = list(links.columns)[:2]
-    numbers = sql.func.aggregate_strings(sql.cast(number, sql.Text), ",")
-    question = sql.select(destination, by, numbers).where(destination.in_(_OF), _these(by), number == shared.c.number)
+    question = sql.select(destination, by, _as_one_text(number)).where(
+        destination.in_(_OF), _these(by), number == shared.c.number
+    )
     named = shared.c.event == EVENT_NAMES.c.number if by.table is EVENT_NAMES else sql.true()
     return question.where(named).group_by(destination, by)
 
@@ -58,7 +68,7 @@ _PARTS_OF_KEYS_LINKED = _linked(SOURCE_LINKS, PARTS, PARTS.c.key)
 _STANDING = (STANDINGS.c.destination.in_(_OF), STANDINGS.c.content == CONTENTS.c.number)
 # Where an object stands alike at several destinations, that is one row, with all of them.
 _OBJECTS_OF_KEYS = (
-    sql.select(sql.func.aggregate_strings(sql.cast(STANDINGS.c.destination, sql.Text), ","), *FULL)
+    sql.select(_as_one_text(STANDINGS.c.destination), *FULL)
     .where(*_STANDING, _these(CONTENTS.c.key))
     .group_by(CONTENTS.c.number, *(column for column in FULL if column.table is STANDINGS))
 )
@@ -104,7 +114,7 @@ class Together:
         lives: dict[int, dict[str, list[ObjectRecord]]] = {destination: {} for destination in self._ledgers}
         for destinations, *row in self._ask(_OBJECTS_OF_KEYS, keys):
             record = ObjectRecord.of_row(row)
-            for destination in map(int, destinations.split(",")):
+            for destination in _numbers_in(destinations):
                 lives[destination].setdefault(record.key, []).append(record)
         same: dict[Hashable, Sequence[ObjectRecord]] = {}
         return {
@@ -141,7 +151,7 @@ class Together:
         same: dict[Hashable, Answer] = {}
         for destination, of, text in self._ask(linked, asked) if records else ():
             if text not in same:
-                numbers = tuple(sorted(map(int, text.split(","))))
+                numbers = tuple(sorted(_numbers_in(text)))
                 answer = same[numbers] if numbers in same else put_together([records[number] for number in numbers])
                 same[text] = same[numbers] = answer
             answers[self._ledgers[destination]][of] = same[text]
