@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.repeated import Json, repeated
-from benchmarks.sandboxed import ROOT, VALUES, Measured, events, measured, parser, show, site
+from benchmarks.sandboxed import ROOT, VALUES, Measured, events, measured, parser, script, show, site
 from helpers.commands.convert import events_in
 from helpers.indicators import ConversionRules, convert_event
 from helpers.settings import Settings
@@ -73,7 +73,7 @@ def first_run(tree: Path, events_of: Events) -> Measured:
 def _taken(tree: Path, those: Iterable[Json]) -> Measured:
     with Sandbox() as box, TemporaryDirectory() as folder:
         box.misp.load({**event, "published": True} for event in those)
-        return measured(box, [str(tree / "script.py"), "--json"], site(box, Path(folder)))
+        return measured(box, [script(tree), "--json"], site(box, Path(folder)))
 
 
 def _least(tries: Sequence[Measured]) -> Measured:

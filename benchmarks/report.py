@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.held import fill
-from benchmarks.sandboxed import ROOT, Measured, parser, peak_megabytes, show, site, used
+from benchmarks.sandboxed import Measured, parser, peak_megabytes, script, show, site, used
 from helpers.settings import load
 from sandbox.serve import Sandbox
 
@@ -35,7 +35,7 @@ def measure(objects: int, state_url: str = "") -> dict[str, Measured]:
 
 def _timed(command: str, environ: Mapping[str, str], file: Path) -> Measured:
     begin, before = time.monotonic(), used()
-    called = [sys.executable, str(ROOT / "script.py"), command, str(file)]
+    called = [sys.executable, script(), command, str(file)]
     with subprocess.Popen(called, stdout=subprocess.DEVNULL, env={**os.environ, **environ}) as process:  # noqa: S603
         peak = peak_megabytes(process)
     return {

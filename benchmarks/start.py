@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.sandboxed import ROOT, Measured, events, parser, run, show, site
+from benchmarks.sandboxed import Measured, events, parser, run, script, show, site
 from sandbox.serve import Sandbox
 
 COMMANDS = {"--help": ("--help",), "status": ("status",)}
@@ -33,7 +33,7 @@ def started(command: tuple[str, ...], environ: dict[str, str], times: int) -> Me
     taken = []
     for _ in range(times):
         begin = time.perf_counter()
-        program = [sys.executable, str(ROOT / "script.py"), *command]
+        program = [sys.executable, script(), *command]
         subprocess.run(program, env=environ, check=True, capture_output=True)  # noqa: S603
         taken.append(time.perf_counter() - begin)
     return {"median": round(statistics.median(taken), 2), "best": round(min(taken), 2)}

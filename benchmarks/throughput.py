@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from benchmarks.ceiling import OK, PER_REQUEST, sustained
-from benchmarks.sandboxed import ROOT, Measured, events, parser, show
+from benchmarks.sandboxed import Measured, events, parser, script, show
 from sandbox.azure.app import RATE_WINDOW, AzureState
 from sandbox.misp.app import MispState
 from sandbox.serve import Sandbox
@@ -192,7 +192,7 @@ def watched(
     runs: Sequence[tuple[str, Mapping[str, str]]], misp: psutil.Process, azure: psutil.Process
 ) -> tuple[int, list[Sample]]:
     """Run each part, and return the most memory that all had, in bytes, with samples of everybody's processor time."""
-    command = [sys.executable, str(ROOT / "script.py"), "--json", "--part"]
+    command = [sys.executable, script(), "--json", "--part"]
     samples, peak = [], 0
     with ExitStack() as stack:
         started = [

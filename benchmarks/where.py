@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.sandboxed import ROOT, Measured, events, parser, show, site, tenants
+from benchmarks.sandboxed import ROOT, Measured, events, parser, script, show, site, tenants
 from sandbox.serve import Sandbox
 
 PER_EVENT = 50
@@ -40,7 +40,7 @@ def measure(py_spy: str, indicators: int, destinations: int) -> Measured:
         settings = site(box, Path(folder), **tenants(box, destinations))
         samples = Path(folder) / "samples"
         record = [py_spy, "record", "--gil", "--rate", "100", "--format", "raw", "--output", str(samples), "--"]
-        program = [sys.executable, str(ROOT / "script.py"), "--quiet"]
+        program = [sys.executable, script(), "--quiet"]
         subprocess.run([*record, *program], check=True, cwd=ROOT, env={**os.environ, **settings})  # noqa: S603
         return shares(samples.read_text(encoding="utf-8").splitlines())
 
