@@ -6,7 +6,7 @@ those that are given the same. So shared rows are read once, and of each destina
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sql
@@ -27,6 +27,7 @@ from helpers.ledger.writing import Writing, write
 from helpers.text import batched
 
 Record = TypeVar("Record", AttributeRecord, Source)
+OfKey = TypeVar("OfKey", Source, ObjectRecord)
 Answer = TypeVar("Answer")
 
 _OF: sql.BindParameter[Any] = sql.bindparam("of", expanding=True)
@@ -60,20 +61,33 @@ _PART = (PARTS.c.key, EVENT_NAMES.c.uuid, PARTS.c.attribute, PARTS.c.contributio
 _FINDINGS_OF_EVENTS = sql.select(FINDINGS.c.number, *_FINDING).where(
     FINDINGS.c.event == EVENT_NAMES.c.number, _these(EVENT_NAMES.c.uuid)
 )
-_PARTS_WHERE = sql.select(PARTS.c.number, *_PART).where(PARTS.c.event == EVENT_NAMES.c.number)
-_PARTS_OF_EVENTS, _PARTS_OF_KEYS = (_PARTS_WHERE.where(_these(by)) for by in (EVENT_NAMES.c.uuid, PARTS.c.key))
+_PARTS_OF_EVENTS = sql.select(PARTS.c.number, *_PART).where(
+    PARTS.c.event == EVENT_NAMES.c.number, _these(EVENT_NAMES.c.uuid)
+)
 _FINDINGS_LINKED = _linked(ATTRIBUTE_LINKS, FINDINGS, EVENT_NAMES.c.uuid)
 _PARTS_OF_EVENTS_LINKED = _linked(SOURCE_LINKS, PARTS, EVENT_NAMES.c.uuid)
-_PARTS_OF_KEYS_LINKED = _linked(SOURCE_LINKS, PARTS, PARTS.c.key)
 _STANDING = (STANDINGS.c.destination.in_(_OF), STANDINGS.c.content == CONTENTS.c.number)
-# Where an object stands alike at several destinations, that is one row, with all of them.
+# What several destinations have alike is one row of these, with all of them in its first column.
+_PARTS_OF_KEYS = (
+    sql.select(_as_one_text(SOURCE_LINKS.c.destination), *_PART)
+    .where(
+        SOURCE_LINKS.c.destination.in_(_OF),
+        SOURCE_LINKS.c.part == PARTS.c.number,
+        PARTS.c.event == EVENT_NAMES.c.number,
+        _these(PARTS.c.key),
+    )
+    .group_by(PARTS.c.number, EVENT_NAMES.c.uuid)
+    .order_by(PARTS.c.number)
+)
 _OBJECTS_OF_KEYS = (
     sql.select(_as_one_text(STANDINGS.c.destination), *FULL)
     .where(*_STANDING, _these(CONTENTS.c.key))
     .group_by(CONTENTS.c.number, *(column for column in FULL if column.table is STANDINGS))
 )
-_IDS = sql.select(STANDINGS.c.destination, CONTENTS.c.id).where(*_STANDING, _these(CONTENTS.c.id))
-_KEYS = sql.select(STANDINGS.c.destination, CONTENTS.c.key).where(*_STANDING, _these(CONTENTS.c.key))
+_IDS, _KEYS = (
+    sql.select(_as_one_text(STANDINGS.c.destination), named).where(*_STANDING, _these(named)).group_by(named)
+    for named in (CONTENTS.c.id, CONTENTS.c.key)
+)
 
 
 class Together:
@@ -107,23 +121,12 @@ class Together:
 
     def sources(self, keys: Collection[str]) -> dict[Ledger, dict[str, Sequence[Source]]]:
         """Return every source of the objects with these keys, by key."""
-        return self._shared(Source, _PARTS_OF_KEYS, _PARTS_OF_KEYS_LINKED, keys, tuple)
+        return self._of_keys((text, Source(*row)) for text, *row in self._ask(_PARTS_OF_KEYS, keys))
 
     def objects(self, keys: Collection[str]) -> dict[Ledger, dict[str, Sequence[ObjectRecord]]]:
         """Return every life of the objects with these keys, by key."""
-        lives: dict[int, dict[str, list[ObjectRecord]]] = {destination: {} for destination in self._ledgers}
-        for destinations, *row in self._ask(_OBJECTS_OF_KEYS, keys):
-            record = ObjectRecord.of_row(row)
-            for destination in _numbers_in(destinations):
-                lives[destination].setdefault(record.key, []).append(record)
-        same: dict[Hashable, Sequence[ObjectRecord]] = {}
-        return {
-            ledger: {
-                key: same.setdefault(tuple(map(id, of_key)), of_key)
-                for key, of_key in ((key, sorted(found, key=_life)) for key, found in lives[destination].items())
-            }
-            for destination, ledger in self._ledgers.items()
-        }
+        lives = ((text, ObjectRecord.of_row(row)) for text, *row in self._ask(_OBJECTS_OF_KEYS, keys))
+        return self._of_keys(sorted(lives, key=lambda found: _life(found[1])))
 
     def known_ids(self, ids: Collection[str]) -> dict[Ledger, frozenset[str]]:
         """Return those of these STIX ids that an object has, or had."""
@@ -157,10 +160,25 @@ class Together:
             answers[self._ledgers[destination]][of] = same[text]
         return answers
 
+    def _of_keys(self, found: Iterable[tuple[str, OfKey]]) -> dict[Ledger, dict[str, Sequence[OfKey]]]:
+        """Return the records of each key, in this order; each comes with the destinations that have it, as one text."""
+        of_keys: dict[str, list[tuple[str, OfKey]]] = {}
+        for destinations, record in found:
+            of_keys.setdefault(record.key, []).append((destinations, record))
+        answers: dict[int, dict[str, Sequence[OfKey]]] = {destination: {} for destination in self._ledgers}
+        for key, of_key in of_keys.items():
+            for destination, records in _handed_out(of_key):
+                answers[destination][key] = records
+        return {ledger: answers[destination] for destination, ledger in self._ledgers.items()}
+
     def _sets(self, question: sql.Select[Any], asked: Collection[str]) -> dict[Ledger, frozenset[str]]:
+        alike: dict[str, set[str]] = {}
+        for destinations, value in self._ask(question, asked):
+            alike.setdefault(destinations, set()).add(value)
         found: dict[int, set[str]] = {destination: set() for destination in self._ledgers}
-        for destination, value in self._ask(question, asked):
-            found[destination].add(value)
+        for destinations, values in alike.items():
+            for destination in set(_numbers_in(destinations)):
+                found[destination] |= values
         same: dict[frozenset[str], frozenset[str]] = {}
         answers = ((ledger, frozenset(found[destination])) for destination, ledger in self._ledgers.items())
         return {ledger: same.setdefault(answer, answer) for ledger, answer in answers}
@@ -171,6 +189,21 @@ class Together:
             with self._database.transaction() as connection:
                 rows = connection.execute(question, {"these": batch, "of": of}).all()
             yield from map(tuple, rows)
+
+
+def _handed_out(found: Sequence[tuple[str, OfKey]]) -> Iterator[tuple[int, Sequence[OfKey]]]:
+    """Yield what each destination has of one key: one object for all that have the same."""
+    if len(found) == 1:  # most keys have one life, and one source
+        (destinations, record), records = found[0], [found[0][1]]
+        yield from ((destination, records) for destination in _numbers_in(destinations))
+        return
+    of_destinations: dict[int, list[OfKey]] = {}
+    for destinations, record in found:
+        for destination in _numbers_in(destinations):
+            of_destinations.setdefault(destination, []).append(record)
+    same: dict[Hashable, Sequence[OfKey]] = {}
+    for destination, records in of_destinations.items():
+        yield destination, same.setdefault(tuple(map(id, records)), records)
 
 
 def _life(record: ObjectRecord) -> tuple[int, str]:

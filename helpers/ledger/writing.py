@@ -279,15 +279,17 @@ class _Transaction:
         rows = {id(record): _content(record) for record in records}
         numbers = {**known, **self._new_contents(row for row in rows.values() if row not in known)}
         names = {number: row[0] for number, row in found}
-        alike = _Alike[str, _Content]()
+        alike, loose = _Alike[str, _Content](), list[int]()
         for of, had in self._linked(_CONTENTS, names, writings):
             contents = alike.of(of.objects, lambda record: (record.id, _Content(record, *numbers[rows[id(record)]])))
-            self._write_objects(of, had, contents)
+            loose += self._write_objects(of, had, contents)
+        self._note_loose(_CONTENTS, loose)
 
-    def _write_objects(self, of: Writing, had: dict[Hashable, int], contents: Mapping[str, _Content]) -> None:
+    def _write_objects(self, of: Writing, had: dict[Hashable, int], contents: Mapping[str, _Content]) -> Iterable[int]:
+        """Write how objects stand at a destination, and what is due; return the contents that lost a link."""
         lines = {id_: of.ledger.next_line() for id_ in of.due}
         gone = [(of.destination, had.pop(id_)) for id_ in of.no_objects if id_ in had]
-        self._delete_links(_CONTENTS, gone)
+        self._delete_links(STANDINGS, gone)
         new = [
             (of.destination, *content.standing, lines.pop(id_, None))
             for id_, content in contents.items()
@@ -298,12 +300,12 @@ class _Transaction:
         self._update_standings(of.destination, there)
         due = [{"of": of.destination, "this": had[id_], "line": line} for id_, line in lines.items() if id_ in had]
         self._many(_DUE, due)
+        return [number for _, number in gone] + [before for content, before, _ in there if content.number != before]
 
     def _update_standings(self, destination: int, there: Sequence[tuple[_Content, int, int | None]]) -> None:
         """Write how objects stand that the destination knew; one that says something else moves to other contents."""
         text = self._database.driver_text("decide", lambda: _DECIDE)
         self._many_rows(text, [(*content.decided, line, destination, before) for content, before, line in there])
-        self._note_loose(_CONTENTS, (before for content, before, _ in there if content.number != before))
 
     # -- shared rows ----------------------------------------------------------------------------------
 
@@ -381,14 +383,16 @@ class _Transaction:
         return [(of, of_destinations[of.destination]) for of in writings]
 
     def _write_links(self, shared: _Shared, links: _Links) -> None:
-        self._delete_links(shared, links.gone)
+        self._delete_links(shared.links, links.gone)
         self._insert(shared.links, links.made)
+        self._note_loose(shared, (number for _, number in links.gone))
 
-    def _delete_links(self, shared: _Shared, links: Sequence[Row]) -> None:
-        destination, number = list(shared.links.columns)[:2]
-        this = (destination == sql.bindparam("of"), number == sql.bindparam("this"))
-        self._many(sql.delete(shared.links).where(*this), [{"of": of, "this": this_one} for of, this_one in links])
-        self._note_loose(shared, (number for _, number in links))
+    def _delete_links(self, table: sql.Table, links: Sequence[Row]) -> None:
+        def of_both() -> sql.Delete:
+            destination, number = list(table.columns)[:2]
+            return sql.delete(table).where(destination == sql.bindparam("of"), number == sql.bindparam("this"))
+
+        self._many_rows(self._database.driver_text(("unlink", table.name), of_both), links)
 
     def _note_loose(self, shared: _Shared, numbers: Iterable[int]) -> None:
         """Note rows that lost a link: they go where that was the last one."""
