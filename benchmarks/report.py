@@ -34,8 +34,8 @@ def measure(objects: int, state_url: str = "") -> dict[str, Measured]:
 
 
 def _timed(command: str, environ: Mapping[str, str], file: Path) -> Measured:
-    begin, before = time.monotonic(), used()
     called = [sys.executable, script(), command, str(file)]
+    begin, before = time.monotonic(), used()
     with subprocess.Popen(called, stdout=subprocess.DEVNULL, env={**os.environ, **environ}) as process:  # noqa: S603
         peak = peak_megabytes(process)
     return {
