@@ -68,9 +68,8 @@ class DesiredObject:
     @cached_property
     def fingerprint(self) -> str:
         """Changes when Microsoft should be told; a moving expiry and the time of sending do not count."""
-        kept = {**self.indicator, "ends": [self.lifetime, self.fixed_until]}
-        for name in ("modified", "id", "valid_until"):
-            kept.pop(name, None)
+        kept = {name: value for name, value in self.indicator.items() if name not in ("modified", "id", "valid_until")}
+        kept["ends"] = [self.lifetime, self.fixed_until]
         return hashlib.sha256(_as_json(kept).encode()).hexdigest()
 
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 
 from helpers.indicators import (
     ConversionResult,
@@ -57,16 +56,10 @@ class PreparedSlice:
 def fingerprint(header: EventHeader, attribute: PreparedAttribute, settings: str) -> str:
     """Return what changes with anything that an attribute's indicators are made of: it, its event, the settings."""
     made_of = _as_json([attribute.raw.get(name) for name in _MADE_OF])
-    names = _names(attribute.object_name, attribute.file_name)
+    names = _as_json([attribute.object_name, attribute.file_name])
     said = header.said_by(settings)
     said.update(f", {made_of}, {attribute.tags.once(_tags_as_json, None)}, {names}]".encode())
     return said.hexdigest()
-
-
-@lru_cache(maxsize=1000)
-def _names(*of_object_and_file: str) -> str:
-    """Most attributes have neither; those of an object have its name."""
-    return _as_json(of_object_and_file)
 
 
 def _tags_as_json(tags: Sequence[Tag], _rules: None) -> str:
