@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("misp2sentinel")
 
 # A run makes much and hardly a cycle: to look for some after every 700 objects takes a twentieth of its time.
-_OBJECTS_BETWEEN_COLLECTIONS = 20_000
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 
 STOPPED = "Stopped from outside; what was not finished is taken up by the next run."
 

@@ -114,7 +114,7 @@ class DueObject(NamedTuple):
 
     @property
     def json_text(self) -> bytes:
-        """The whole object as JSON, with its keys sorted. Raises LedgerError where the row is damaged."""
+        """The whole object as JSON. Raises LedgerError where the row is damaged."""
         return decompressed(self.body)
 
 

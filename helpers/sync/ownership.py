@@ -18,12 +18,13 @@ from uuid import UUID, uuid5
 
 from constants import TLP_BY_STRICTNESS, TLP_MARKINGS
 from helpers.indicators import Indicator, seconds
-from helpers.ledger import Source, packed, unpacked
+from helpers.ledger import Source, as_json, compressed, packed, unpacked
 
 # The namespace of the ids of values that several events share.
 VALUE_NAMESPACE = UUID("7f6c1b0e-5d0a-5f5e-9c55-6f1f0a8d2b11")
 _VALUE = "value/"
-_as_json = json.JSONEncoder(sort_keys=True).encode
+# What is another with each sending.
+_OF_A_SENDING = ("modified", "id", "valid_until")
 _TLP_ORDER = [TLP_MARKINGS[level] for level in TLP_BY_STRICTNESS]
 
 
@@ -66,11 +67,28 @@ class DesiredObject:
         return self.first_id if life == 1 else f"indicator--{uuid5(self.namespace, f'{self.pattern}#{life}')}"
 
     @cached_property
+    def _lasting(self) -> bytes:
+        """What is the same each time that it is sent: nearly all of it, so it is made JSON once."""
+        return as_json({name: said for name, said in self.indicator.items() if name not in _OF_A_SENDING})
+
+    @cached_property
     def fingerprint(self) -> str:
         """Changes when Microsoft should be told; a moving expiry and the time of sending do not count."""
-        kept = {name: value for name, value in self.indicator.items() if name not in ("modified", "id", "valid_until")}
+        return hashlib.sha256(self._lasting + b"%d,%d" % (self.lifetime, self.fixed_until)).hexdigest()
+
+    def is_of(self, fingerprint: str) -> bool:
+        """Whether a fingerprint in the ledger says that nothing changed, in its form of today or of before 2.1.0."""
+        return fingerprint == self.fingerprint or fingerprint == self._former_fingerprint()
+
+    def _former_fingerprint(self) -> str:
+        kept = {name: said for name, said in self.indicator.items() if name not in _OF_A_SENDING}
         kept["ends"] = [self.lifetime, self.fixed_until]
-        return hashlib.sha256(_as_json(kept).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+    def body(self, id_: str, modified: str, valid_until: str) -> bytes:
+        """Return it packed, as it is sent under an id; both times are as STIX writes them."""
+        of_sending = as_json({"id": id_, "modified": modified, "valid_until": valid_until})
+        return compressed(self._lasting[:-1] + b"," + of_sending[1:])
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ def _bring_up_to_date(
     current: ObjectRecord, wanted: DesiredObject, policy: RetryPolicy, plan: Plan, *, in_window: bool, event: str
 ) -> None:
     staying = replace(current, leaving="", left_event="")  # it was to leave, and is wanted again
-    as_it_is = current.fingerprint == wanted.fingerprint and not _ends_too_late(current, wanted, policy.now)
+    as_it_is = wanted.is_of(current.fingerprint) and not _ends_too_late(current, wanted, policy.now)
     if policy.is_settled(current) and as_it_is:
         plan.stay.append(staying)
         return
@@ -190,7 +190,6 @@ def _replaced(dead: ObjectRecord) -> ObjectRecord:
 
 def _first_sent(wanted: DesiredObject, life: Life, now: int) -> ObjectRecord:
     until = max(wanted.fixed_until, wanted.promised or (now + wanted.lifetime if wanted.lifetime else 0))
-    indicator = {**wanted.indicator, "id": life.id, "modified": stix_time_of(now), "valid_until": stix_time_of(until)}
     return ObjectRecord(
         id=life.id,
         key=wanted.key,
@@ -200,7 +199,7 @@ def _first_sent(wanted: DesiredObject, life: Life, now: int) -> ObjectRecord:
         fingerprint=wanted.fingerprint,
         valid_until=until,
         renew_at=until - wanted.lifetime // 2 if wanted.lifetime else None,
-        body=packed(indicator),
+        body=wanted.body(life.id, stix_time_of(now), stix_time_of(until)),
     )
 
 
@@ -216,19 +215,13 @@ def _sent(current: ObjectRecord, wanted: DesiredObject, now: int, in_window: boo
         moving = min(moving, current.valid_until)
     until = max(wanted.fixed_until, wanted.promised or moving)
     renew_at = until - wanted.lifetime // 2 if wanted.lifetime else None
-    indicator = {
-        **wanted.indicator,
-        "id": current.id,
-        "modified": stix_time_of(now),
-        "valid_until": stix_time_of(until),
-    }
     return replace(
         current,
         stage=Stage.PENDING,
         fingerprint=wanted.fingerprint,
         valid_until=until,
         renew_at=renew_at,
-        body=packed(indicator),
+        body=wanted.body(current.id, stix_time_of(now), stix_time_of(until)),
         words="",
     )
 

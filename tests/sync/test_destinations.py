@@ -372,7 +372,7 @@ def test_a_fault_of_ours_in_writing_costs_its_event_alone(make_site, monkeypatch
             raise ZeroDivisionError
         return marks_of(body)
 
-    monkeypatch.setattr("helpers.sync.events.draft.CHUNK", at_once)
+    monkeypatch.setattr("helpers.sync.events.draft.MOST_OBJECTS", at_once)
     monkeypatch.setattr(writing, "marks_of", stumbling)
     report = site.run()
     assert {tuple(fault[:36] for fault in part.faults) for part in report.parts} == {(misp_event(3)["uuid"],)}

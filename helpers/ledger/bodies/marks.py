@@ -34,7 +34,7 @@ def marks_of(body: Any) -> Marks:
 
 
 def _as_written(text: bytes) -> Marks | None:
-    """Return what JSON with sorted keys says where it is written as it nearly always is.
+    """Return what the JSON of an indicator says where it is written as it nearly always is.
 
     The indicator's own marking has one brace behind it; one of something within has more.
     """

@@ -14,15 +14,20 @@ _DAMAGED = (
     "let adopt fill a new one (docs/ledger.md#when-the-ledger-is-lost)."
 )
 
-_as_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 # Copied for each text: to make one anew takes three times as long as to compress an indicator. A small window is enough
 # for it, and a large one would have to be copied.
 _PREPARED = zlib.compressobj(6, zlib.DEFLATED, 13, 6, zdict=DICTIONARY)
 
 
+def as_json(fields: Indicator) -> bytes:
+    """Return an indicator, or some of its fields, as short JSON with sorted keys."""
+    return _encode(fields).encode()
+
+
 def packed(indicator: Indicator) -> bytes:
     """Compress an indicator; the same indicator always gives the same bytes."""
-    return compressed(_as_json(indicator).encode())
+    return compressed(as_json(indicator))
 
 
 def unpacked(body: bytes) -> Indicator:
