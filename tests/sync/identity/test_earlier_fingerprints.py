@@ -29,6 +29,7 @@ def test_what_2_0_0_sent_is_sent_again_only_where_it_changed(tmp_path):
     site.misp.load([misp_event(1, hosts(5))])
     assert site.run().as_json()["accepted"] == 5
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as connection, connection:
+        connection.execute("UPDATE findings SET fingerprint = 'by another version'")
         connection.create_function("earlier", 3, as_2_0_0_wrote_it)
         connection.execute(
             "UPDATE contents SET fingerprint = (SELECT earlier(contents.body, s.valid_until, s.renew_at)"
