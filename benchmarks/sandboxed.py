@@ -184,9 +184,11 @@ OF_A_RUN = ("whole_seconds", "processor_seconds", "peak_mb", "misp_requests", "u
 
 def show(columns: Mapping[str, Measured], file: Path | None, names: Sequence[str] = OF_A_RUN) -> None:
     """Print a column for each run, and write all of it where that is asked for."""
-    print(f"{'':<20}" + "".join(f"{title:>20}" for title in columns))
+    widths = [max(20, len(title) + 2) for title in columns]
+    print(f"{'':<20}" + "".join(f"{title:>{width}}" for title, width in zip(columns, widths, strict=True)))
     for name in names:
-        print(f"{name:<20}" + "".join(f"{column[name]:>20,}" for column in columns.values()))
+        cells = zip(columns.values(), widths, strict=True)
+        print(f"{name:<20}" + "".join(f"{column[name]:>{width},}" for column, width in cells))
     if file:
         file.write_text(json.dumps({"processors": os.cpu_count(), **columns}, indent=2) + "\n", encoding="utf-8")
 

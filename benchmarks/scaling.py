@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from benchmarks.sandboxed import Measured, parser, show
 from constants import LONGEST_VALUES
 from helpers.indicators import ConversionRules, convert_event
+from helpers.log import silence_libraries
 from helpers.settings import Settings
 from helpers.stories import read_story
 from helpers.stories.indicators import indicators_in
@@ -144,6 +145,7 @@ def main() -> None:
     """Measure what the command line asks for."""
     command_line: argparse.ArgumentParser = parser(__doc__)
     options = command_line.parse_args()
+    silence_libraries()
     for work in (case.of(1) for case in CASES.values()):
         work()  # what is imported and built once counts for none
     show({name: measure(case) for name, case in CASES.items()}, options.json, SHOWN)

@@ -8,16 +8,20 @@ back with misp-stix's words. Pure: same input, same output.
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from helpers.indicators.patterns import Observable
 
 _HALF_OF_WORDS = 150
+# As Python has it, unless it is told otherwise.
+_OBJECTS_BETWEEN_COLLECTIONS = 700
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # misp-stix wants a well-formed event around the attributes; nothing of it reaches an indicator.
 _EVENT_UUID = "00000000-0000-4000-8000-000000000000"
@@ -53,12 +57,24 @@ def convert(items: Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None 
     from misp_stix_converter import MISPtoSTIX21Parser  # noqa: PLC0415  takes 0.7 s to import
 
     try:
-        result = _converted(MISPtoSTIX21Parser(), items, extra or {})
+        with _collecting_often():
+            result = _converted(MISPtoSTIX21Parser(), items, extra or {})
     except Exception as error:  # misp-stix and stix2 let through what their dependencies raise
         if len(items) == 1 and not extra:
             return MispStixResult({}, {str(items[0]["uuid"]): _short(f"{type(error).__name__}: {error}")})
         return _one_by_one(items)
     return _one_by_one(items) if extra and not result.indicators else result
+
+
+@contextmanager
+def _collecting_often() -> Iterator[None]:
+    """Have Python look for cycles as often as ever: each parsed pattern leaves some, large ones where the value is."""
+    before = gc.get_threshold()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _one_by_one(items: Sequence[Mapping[str, Any]]) -> MispStixResult:

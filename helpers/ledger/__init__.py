@@ -1,6 +1,6 @@
 """What is known of each destination, and where: SQLite or PostgreSQL."""
 
-from helpers.ledger.bodies.packing import as_json, compressed, packed, unpacked
+from helpers.ledger.bodies.packing import as_json, packed, packed_to_send, unpacked
 from helpers.ledger.database import Database, known_destinations
 from helpers.ledger.questions.counts import LedgerCounts
 from helpers.ledger.questions.lookup import Found, LedgerDestination, Question, ledger_destinations
@@ -50,10 +50,10 @@ __all__ = [
     "Told",
     "Writing",
     "as_json",
-    "compressed",
     "known_destinations",
     "ledger_destinations",
     "one_live_object",
     "packed",
+    "packed_to_send",
     "unpacked",
 ]

@@ -18,7 +18,7 @@ from uuid import UUID, uuid5
 
 from constants import TLP_BY_STRICTNESS, TLP_MARKINGS
 from helpers.indicators import Indicator, seconds
-from helpers.ledger import Source, as_json, compressed, packed, unpacked
+from helpers.ledger import Source, as_json, packed, packed_to_send, unpacked
 
 # The namespace of the ids of values that several events share.
 VALUE_NAMESPACE = UUID("7f6c1b0e-5d0a-5f5e-9c55-6f1f0a8d2b11")
@@ -69,7 +69,7 @@ class DesiredObject:
     @cached_property
     def _lasting(self) -> bytes:
         """What is the same each time that it is sent: nearly all of it, so it is made JSON once."""
-        return as_json({name: said for name, said in self.indicator.items() if name not in _OF_A_SENDING})
+        return lasting(self.indicator)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -87,8 +87,7 @@ class DesiredObject:
 
     def body(self, id_: str, modified: str, valid_until: str) -> bytes:
         """Return it packed, as it is sent under an id; both times are as STIX writes them."""
-        of_sending = as_json({"id": id_, "modified": modified, "valid_until": valid_until})
-        return compressed(self._lasting[:-1] + b"," + of_sending[1:])
+        return packed_to_send(self._lasting, id_, modified, valid_until)
 
 
 @dataclass(frozen=True)
@@ -115,6 +114,11 @@ class Succession:
     desired: dict[str, DesiredObject] = field(default_factory=dict)
     unwanted: set[str] = field(default_factory=set)
     unheard: list[Source] = field(default_factory=list)
+
+
+def lasting(indicator: Indicator) -> bytes:
+    """Return as JSON what of an indicator is the same each time that it is sent."""
+    return as_json({name: said for name, said in indicator.items() if name not in _OF_A_SENDING})
 
 
 def attribute_key(indicator: Indicator, attribute: str) -> str:

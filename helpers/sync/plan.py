@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from constants import WithdrawalReason
 from helpers.indicators import stix_time_of
-from helpers.ledger import ObjectRecord, RetryPolicy, Stage, packed
-from helpers.sync.ownership import DesiredObject, Life
+from helpers.ledger import ObjectRecord, RetryPolicy, Stage, packed_to_send
+from helpers.sync.ownership import DesiredObject, Life, lasting
 
 _LITERAL = re.compile(r" = '((?:[^'\\]|\\.)*)'", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -237,7 +237,7 @@ def _lifetime(record: ObjectRecord) -> int:
 
 
 def _stamped(record: ObjectRecord, now: int, until: int) -> bytes:
-    return packed({**record.indicator, "modified": stix_time_of(now), "valid_until": stix_time_of(until)})
+    return packed_to_send(lasting(record.indicator), record.id, stix_time_of(now), stix_time_of(until))
 
 
 def value_in(pattern: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from importlib.metadata import version
 from pathlib import Path
 
@@ -259,3 +260,22 @@ def test_same_input_gives_the_same_output():
     assert {uuid: indicator["pattern"] for uuid, indicator in first.indicators.items()} == {
         uuid: indicator["pattern"] for uuid, indicator in second.indicators.items()
     }
+
+
+def test_what_parsed_patterns_leave_is_collected_as_often_as_ever(monkeypatch):
+    """A run looks for cycles seldom, and hundreds of long values would wait for it."""
+    thresholds = []
+
+    def fails(*_):
+        thresholds.append(gc.get_threshold())
+        raise ValueError("inside misp-stix")
+
+    monkeypatch.setattr("helpers.indicators.misp_stix._converted", fails)
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, *before[1:])
+    try:
+        convert([attribute(1, "domain", "bad.example.org")])
+        assert gc.get_threshold()[0] == 100_000
+    finally:
+        gc.set_threshold(*before)
+    assert thresholds == [(700, *before[1:])]

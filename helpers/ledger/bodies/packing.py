@@ -25,6 +25,12 @@ def as_json(fields: Indicator) -> bytes:
     return _encode(fields).encode()
 
 
+def packed_to_send(lasting: bytes, id_: str, modified: str, valid_until: str) -> bytes:
+    """Compress an indicator of which ``lasting`` is all as JSON but these; both times are as STIX writes them."""
+    of_sending = as_json({"id": id_, "modified": modified, "valid_until": valid_until})
+    return compressed(lasting[:-1] + b"," + of_sending[1:])
+
+
 def packed(indicator: Indicator) -> bytes:
     """Compress an indicator; the same indicator always gives the same bytes."""
     return compressed(as_json(indicator))

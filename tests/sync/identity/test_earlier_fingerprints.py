@@ -4,17 +4,22 @@ import hashlib
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.ledger import unpacked
+from helpers.ledger import Stage, unpacked
 from helpers.sync import DesiredObject
+from helpers.sync.ownership import Life
+from helpers.sync.plan import _first_sent as first_sent
+from helpers.sync.plan import renewal
 from tests.support import hosts, indicator, misp_event
 from tests.support.in_process import OneProcess
 
 NOW = 1_790_000_100
+DAY = 86_400
 
 
 def as_2_0_0_wrote_it(body, valid_until, renew_at):
@@ -41,6 +46,15 @@ def test_what_2_0_0_sent_is_sent_again_only_where_it_changed(tmp_path):
     assert report["planned"] == {"new": 0, "changed": 1, "renewed": 0, "again": 0}
     assert report["accepted"] == 1
     assert site.azure.wrong == []
+
+
+def test_what_is_renewed_has_the_bytes_of_what_is_sent_at_the_same_time():
+    """Two destinations then share it in the ledger."""
+    wanted = DesiredObject("key", indicator(1), UUID(int=1), "indicator--1", 30 * DAY)
+    sent = first_sent(wanted, Life(1, "indicator--1"), NOW)
+    accepted = replace(sent, stage=Stage.ACCEPTED, accepted_at=NOW, live=True, live_until=sent.valid_until)
+    renewed = renewal(accepted, NOW + 20 * DAY, moves=True)
+    assert renewed.body == first_sent(wanted, Life(1, "indicator--1"), NOW + 20 * DAY).body
 
 
 @given(st.text(), st.text(), st.text(), st.text())
