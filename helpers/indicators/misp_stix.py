@@ -12,8 +12,7 @@ import gc
 import importlib.metadata
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,8 +56,7 @@ def convert(items: Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None 
     from misp_stix_converter import MISPtoSTIX21Parser  # noqa: PLC0415  takes 0.7 s to import
 
     try:
-        with _collecting_often():
-            result = _converted(MISPtoSTIX21Parser(), items, extra or {})
+        result = _collecting_often(MISPtoSTIX21Parser(), items, extra or {})
     except Exception as error:  # misp-stix and stix2 let through what their dependencies raise
         if len(items) == 1 and not extra:
             return MispStixResult({}, {str(items[0]["uuid"]): _short(f"{type(error).__name__}: {error}")})
@@ -66,13 +64,12 @@ def convert(items: Sequence[Mapping[str, Any]], extra: Mapping[str, Any] | None 
     return _one_by_one(items) if extra and not result.indicators else result
 
 
-@contextmanager
-def _collecting_often() -> Iterator[None]:
-    """Have Python look for cycles as often as ever: each parsed pattern leaves some, large ones where the value is."""
+def _collecting_often(parser: Any, items: Sequence[Mapping[str, Any]], extra: Mapping[str, Any]) -> MispStixResult:
+    """Convert, with Python looking for cycles as often as ever: each pattern leaves some, as large as its value."""
     before = gc.get_threshold()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, *before[1:])
     try:
-        yield
+        return _converted(parser, items, extra)
     finally:
         gc.set_threshold(*before)
 

@@ -81,8 +81,7 @@ class DesiredObject:
         return fingerprint == self.fingerprint or fingerprint == self._former_fingerprint()
 
     def _former_fingerprint(self) -> str:
-        kept = {name: said for name, said in self.indicator.items() if name not in _OF_A_SENDING}
-        kept["ends"] = [self.lifetime, self.fixed_until]
+        kept = {**_lasting_fields(self.indicator), "ends": [self.lifetime, self.fixed_until]}
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
     def body(self, id_: str, modified: str, valid_until: str) -> bytes:
@@ -118,7 +117,11 @@ class Succession:
 
 def lasting(indicator: Indicator) -> bytes:
     """Return as JSON what of an indicator is the same each time that it is sent."""
-    return as_json({name: said for name, said in indicator.items() if name not in _OF_A_SENDING})
+    return as_json(_lasting_fields(indicator))
+
+
+def _lasting_fields(indicator: Indicator) -> Indicator:
+    return {name: said for name, said in indicator.items() if name not in _OF_A_SENDING}
 
 
 def attribute_key(indicator: Indicator, attribute: str) -> str:
