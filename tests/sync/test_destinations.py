@@ -21,7 +21,7 @@ from helpers.ledger.together import Together
 from helpers.log import silence_libraries
 from helpers.microsoft.batch import SharedTexts
 from helpers.microsoft.client import MicrosoftClient
-from helpers.microsoft.rate_limit import Clock
+from helpers.microsoft.rate_limit import Clock, RateLimiter
 from helpers.microsoft.request_manager import RequestManager
 from helpers.process import Part
 from helpers.settings import load
@@ -56,6 +56,39 @@ class TimeOfEach:
     @property
     def clock(self):
         return Clock(self.now, self.sleep)
+
+
+class TimeThatWaits(FakeTime):
+    """Stands still while a request that has its turn is on its way: the machine may hold its thread there."""
+
+    def __init__(self, now, monkeypatch):
+        super().__init__(now)
+        self._on_the_way = 0
+        self._arrived = threading.Condition()
+        slot_for, answered = RateLimiter._slot_for, RateLimiter.answered
+
+        def counted(limiter, ticket):
+            with limiter._changed:
+                slot = slot_for(limiter, ticket)
+                self._count(1 if slot else 0)
+                return slot
+
+        def uncounted(limiter, slot):
+            answered(limiter, slot)
+            self._count(-1)
+
+        monkeypatch.setattr(RateLimiter, "_slot_for", counted)
+        monkeypatch.setattr(RateLimiter, "answered", uncounted)
+
+    def _count(self, more):
+        with self._arrived:
+            self._on_the_way += more
+            self._arrived.notify_all()
+
+    def sleep(self, seconds):
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: not self._on_the_way, 60)
+        super().sleep(seconds)
 
 
 class Watched(AzureState):
@@ -239,7 +272,7 @@ def test_a_destination_that_took_nothing_of_a_single_batch_failed_too(make_site)
 
 
 def test_all_under_one_principal_keep_its_limit_and_take_turns(make_site, monkeypatch):
-    site = make_site(FakeTime(START), shared=True, MS_MAX_REQUESTS_MINUTE="50")
+    site = make_site(TimeThatWaits(START, monkeypatch), shared=True, MS_MAX_REQUESTS_MINUTE="50")
     site.azure.requests_per_minute = 50
     site.hold_until_all_is_in_line(monkeypatch)
     assert site.run().exit_code == 0
