@@ -13,6 +13,7 @@ from helpers.settings import clouds, credentials, filter_names, messages, valida
 from helpers.settings.config import ids, places
 from helpers.settings.config.config_file import written
 from helpers.settings.model import LEGACY_API_VERSIONS, SOURCE_SYSTEM, Settings
+from helpers.settings.sections import NO_CONTEXT
 
 Problem = tuple[str, str]
 CREDENTIAL = "ms_auth.credential"
@@ -96,6 +97,24 @@ def story_contradictions(settings: Settings) -> Iterator[Problem]:
             "misp_stories.distribution",
             "is 4, a sharing group, and sharing_group_id names none: write its id, or another distribution.",
         )
+
+
+def context_contradictions(settings: Settings) -> Iterator[Problem]:
+    """Yield what a site wrote to be sent beside indicators where nothing can be; what it did not write is nothing."""
+    if settings.may_have_context:
+        return
+    shared = settings.context if settings.source_of("context") != "default" else None
+    own = {f"ms_tenants[{number}]['context']": tenant.context for number, tenant in enumerate(settings.ms_tenants)}
+    for name, level in {"context": shared, **own}.items():
+        if level not in (None, NO_CONTEXT):
+            yield name, f'is "{level}", {_why_no_context(settings)}: write "{NO_CONTEXT}", or take it out.'
+
+
+def _why_no_context(settings: Settings) -> str:
+    if not settings.keeps_ledger:
+        return 'which has to be remembered, and state_url is "none"'
+    name = "graph_api" if settings.graph else "new_upload_api"
+    return f"which the STIX objects API alone takes, and ms_auth['{name}'] is {settings.graph}"
 
 
 # -- files --------------------------------------------------------------------------------------------

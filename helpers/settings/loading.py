@@ -51,6 +51,7 @@ UNSET_WHEN_EMPTY = frozenset(
         "misp_stories.sharing_group_id",
         "misp_stories.distribution",
         "misp_stories.proxy_server",
+        "context",
         "ms_auth.scope",
         "ms_auth.new_upload_api",
         "ms_api_version",
@@ -111,6 +112,8 @@ def load(
     if settings is not None:
         for name, problem in cross_checks.story_contradictions(settings):
             problems.add(name, settings.source_of(name), problem)
+        for name, problem in cross_checks.context_contradictions(settings):
+            problems.add(name, settings.source_of(name.partition("[")[0]), problem)
     if not offline:
         _report_missing(needed, sourced, environ, _config_file(config_path, environ), problems)
         _report(cross_checks.unusable_files(values, now()), sourced, problems)

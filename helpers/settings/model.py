@@ -19,8 +19,10 @@ from helpers.settings.config.state_place import LEDGER, NOT_DECIDED, Kind, Place
 from helpers.settings.config.values.receivers import notify_addresses, notify_secrets, token_parts
 from helpers.settings.sections import (
     KEY_IN_TENANT,
+    NO_CONTEXT,
     AttributeFilterSettings,
     Certificates,
+    Context,
     Endpoints,
     File,
     FrozenModel,
@@ -105,8 +107,11 @@ class Settings(BaseModel):
     }
     days_to_expire_ignore_misp_last_seen: bool = False
     ignore_localtags: bool = True
+    activity_group_labels: bool = True
     send_private_and_cidr: bool = False
     filters: AttributeFilterSettings = {}
+    context: Context = "actors"
+    context_private: bool = False
 
     state_dir: File = None
     log_file: Annotated[Path | None, BeforeValidator(validators.path)] = None
@@ -140,6 +145,7 @@ class Settings(BaseModel):
     _default_state: Place = PrivateAttr(NOT_DECIDED)
     _name: str = PrivateAttr("")
     _own_filters: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _own_context: Context | None = PrivateAttr(None)
 
     @model_validator(mode="before")
     @classmethod
@@ -243,6 +249,7 @@ class Settings(BaseModel):
             changes |= {"ms_cloud": tenant.cloud, "ms_endpoints": Endpoints(**cloud.endpoints)}
         destination = self.model_copy(update={**changes, "ms_auth": auth})
         destination._name, destination._own_filters = tenant.title, tenant.filters
+        destination._own_context = tenant.context
         return destination
 
     def for_destination(self, workspace: str, sourcesystem: str) -> Settings:
@@ -298,6 +305,21 @@ class Settings(BaseModel):
     def needs_decay_scores(self) -> bool:
         """Whether MISP must be asked for the scores of its decaying models, for any destination."""
         return any(filters.need_scores for destination in self.destinations() for filters in destination.every_filter)
+
+    # -- what is sent beside indicators --
+
+    @property
+    def context_level(self) -> Context:
+        """How much is sent beside indicators: ``context``, the destination's own if it has one.
+
+        Nothing where the API takes indicators alone, and where no ledger remembers what was sent.
+        """
+        return (self._own_context or self.context) if self.may_have_context else NO_CONTEXT
+
+    @property
+    def may_have_context(self) -> bool:
+        """Whether anything can be sent beside indicators."""
+        return self.upload_api == "stix" and self.keeps_ledger
 
     # -- secrets --
 

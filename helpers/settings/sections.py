@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -36,6 +36,8 @@ Headers = Annotated[dict[HeaderName, HeaderValue], Field(repr=False)]
 PingAddress = Annotated[str, AfterValidator(ping_address), Field(repr=False)]
 UserAgent = Annotated[str, AfterValidator(validators.user_agent)]
 AttributeFilterSettings = Annotated[dict[str, Any], AfterValidator(validators.attribute_filters)]
+Context = Literal["nothing", "identities", "actors", "techniques"]
+NO_CONTEXT: Final = "nothing"
 
 # What misp2sentinel calls the keys of a destination that have another name in ms_auth.
 _KEY_IN_AUTH = {"tenantId": "tenant", "id": "client_id", "secret": "client_secret", "workspaceId": "workspace_id"}
@@ -94,6 +96,7 @@ class Tenant(FrozenModel):
     managed_identity_client_id: Guid = ""
     federated_token_file: File = None
     filters: AttributeFilterSettings = {}
+    context: Context | None = None
     subscription_id: Guid = ""
     resourceGroupName: AzureName = ""  # noqa: N815
     workspaceName: AzureName = ""  # noqa: N815

@@ -216,15 +216,26 @@ def number_of_full_run(facts: DestinationFacts, fingerprint: str, now: int, span
 
 
 def settings_fingerprint(settings: Settings) -> str:
-    """Return what changes with any setting that shapes what is sent; when it does, every event is read again.
+    """Return what changes with any setting that shapes what a destination is sent; then every event is read again."""
+    beside = [settings.context_level, settings.context_private, settings.activity_group_labels]
+    return _hashed([conversion_fingerprint(settings), *beside])
+
+
+def conversion_fingerprint(settings: Settings) -> str:
+    """Return what changes with any setting that shapes an indicator; then every attribute is converted again.
 
     A setting of conversion's cannot be missing, since conversion knows no others than those in its rules.
     """
-    shaping = [
-        ConversionRules.of(settings).fingerprint(),
-        settings.misp_event_filters,
-        settings.deduplicate,
-        settings.upload_api,
-        settings.api_version,
-    ]
+    return _hashed(
+        [
+            ConversionRules.of(settings).fingerprint(),
+            settings.misp_event_filters,
+            settings.deduplicate,
+            settings.upload_api,
+            settings.api_version,
+        ]
+    )
+
+
+def _hashed(shaping: list[Any]) -> str:
     return hashlib.sha256(json.dumps(shaping, sort_keys=True, default=str).encode()).hexdigest()

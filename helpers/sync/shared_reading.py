@@ -20,7 +20,7 @@ from helpers.log import DestinationLogger
 from helpers.misp import Event, ListedEvent, MispReader, Page, ReadAhead, decaying_models, search_filters
 from helpers.settings import Settings
 from helpers.sync.destination import DestinationRun, DestinationSync, RunOptions, begin_sync
-from helpers.sync.event_selection import MissingEvent, needs_published, settings_fingerprint
+from helpers.sync.event_selection import MissingEvent, conversion_fingerprint, needs_published, settings_fingerprint
 from helpers.sync.events.draft import Draft
 from helpers.sync.events.group import Group, groups_of
 from helpers.sync.events.known import KnownEvents
@@ -60,7 +60,7 @@ class SharedReading:
     def __post_init__(self) -> None:
         """Note by which settings events are prepared."""
         self._rules = ConversionRules.of(self.settings)
-        self._fingerprint = settings_fingerprint(self.settings)
+        self._fingerprint = conversion_fingerprint(self.settings)
         self._time = datetime.fromtimestamp(self.now, UTC)
 
     def run(self) -> None:

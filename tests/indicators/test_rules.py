@@ -44,6 +44,7 @@ CONNECTION = "says how Microsoft or MISP is reached"
 SENDING = "says how indicators are sent"
 READING = "says which events are read; a run compares them itself"
 STORIES = "is for stories"
+BESIDE = "says what is sent beside indicators"
 OUTPUT = "says what is written on the way, and where"
 LEDGER = "says what is remembered and withdrawn, and when"
 SHAPES_NOTHING = {
@@ -61,11 +62,16 @@ SHAPES_NOTHING = {
     ),
     **dict.fromkeys(("sentinel_write_response", "write_post_json", "dry_run"), OUTPUT),
     **dict.fromkeys(("state_url", "deduplicate", "full_sync_days", "unpublished_grace_days"), LEDGER),
+    **dict.fromkeys(("context", "context_private"), BESIDE),
     "report_file": OUTPUT,
     "metrics_file": OUTPUT,
     **dict.fromkeys(("on_start", "on_success", "on_failure", "notify"), OUTPUT),
     **dict.fromkeys(("max_withdraw_percent", "refresh_days", "max_run_minutes"), LEDGER),
 }
+
+
+# activity_group_labels shapes results, and is in the fingerprint of each attribute that names an actor.
+SHAPES_NOTHING["activity_group_labels"] = BESIDE
 
 
 def fingerprint(**changes):

@@ -756,6 +756,10 @@ BAD = [
     ("sourcesystem", '"microsoft sentinel"', "Microsoft keeps"),
     ("sourcesystem", '"Azure Sentinel"', "Microsoft keeps"),
     ("sourcesystem", '"SECURITYGRAPH"', "Microsoft keeps"),
+    ("context", '"everything"', "'identities', 'actors' or 'techniques'"),
+    ("context", "True", "'identities', 'actors' or 'techniques'"),
+    ("context_private", '"no"', "True or False"),
+    ("activity_group_labels", "1", "True or False"),
     ("ms_useragent", '" "', "begins or ends with a space"),
     ("ms_useragent", r'"a\nb"', "line break"),
     ("ms_api_version", '"latest"', "2024-02-01-preview"),
@@ -997,6 +1001,54 @@ def test_which_upload_api(site, auth, text, expected, warned):
     assert bool(loaded.warnings) == warned
     if warned:
         assert "ms_auth['new_upload_api'] = False" in loaded.warnings[0]
+
+
+NOWHERE = [
+    ("ms_auth = {'graph_api': True}", "and ms_auth['graph_api'] is True: "),
+    ("ms_auth = {'new_upload_api': False}", "and ms_auth['new_upload_api'] is False: "),
+    ("state_url = 'none'", 'and state_url is "none": '),
+]
+
+
+@pytest.mark.parametrize("line", ["", "context = ''", "context = None", "context = 'nothing'"])
+@pytest.mark.parametrize(("why", "_words"), NOWHERE)
+def test_nothing_is_sent_beside_indicators_where_nothing_can_be(site, why, _words, line):
+    settings = site(f"{why}\n{line}", ENVIRON).settings
+    assert (settings.context_level, settings.may_have_context) == ("nothing", False)
+
+
+@pytest.mark.parametrize(("why", "words"), NOWHERE)
+def test_what_a_site_wrote_to_be_sent_beside_indicators_is_an_error_there(site, tmp_path, why, words):
+    problem = only_problem(site, f"{why}\ncontext = 'actors'", ENVIRON)
+    assert problem.startswith(f'context ({tmp_path / "config.py"}) is "actors", which ')
+    assert problem.endswith(f'{words}write "nothing", or take it out.')
+    environment = {**ENVIRON, "MISP2SENTINEL_CONTEXT": "identities"}
+    assert only_problem(site, why, environment).startswith("context (environment MISP2SENTINEL_CONTEXT) is")
+
+
+def destination(number, **more):
+    return {"tenantId": TENANT, "id": APP, "secret": SECRET, "workspaceId": f"{GUID[:-1]}{number}", **more}
+
+
+@pytest.mark.parametrize("level", ["nothing", "identities", "actors", "techniques"])
+def test_a_destination_may_be_sent_something_else_beside_indicators(site, level):
+    tenants = [destination(0), destination(1, context=level), destination(2, context=None)]
+    settings = site(f"{FILLED}context = 'identities'\nms_tenants = {tenants!r}").settings
+    levels = [one.context_level for one in settings.destinations()]
+    assert levels == ["identities", level, "identities"]
+    assert settings.for_destination(f"{GUID[:-1]}1", "MISP").context_level == level
+    assert settings.for_destination(f"{GUID[:-1]}1", "another").context_level == level
+    assert settings.for_destination(f"graph:{TENANT}:Azure Sentinel", "MISP").context_level == "nothing"
+
+
+def test_what_a_destination_has_of_its_own_is_an_error_too_where_nothing_can_be(site):
+    tenants = [destination(0, context="nothing"), destination(1, context="actors")]
+    problem = only_problem(site, f"{FILLED}state_url = 'none'\nms_tenants = {tenants!r}")
+    assert problem.startswith("ms_tenants[1]['context'] (")
+    tenants = [destination(0, context="all")]
+    problem = only_problem(site, f"{FILLED}ms_tenants = {tenants!r}")
+    assert "ms_tenants[0]['context']" in problem
+    assert "'actors' or 'techniques': write one of these." in problem
 
 
 def test_doubtful_values_are_warnings(site):

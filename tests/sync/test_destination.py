@@ -467,6 +467,9 @@ SHAPING = {
     "ms_passiveonly": None,
     "filters": {"exclude_types": ["url"]},
     "ms_api_version": "2030-01-01",
+    "activity_group_labels": None,
+    "context": "identities",
+    "context_private": None,
 }
 
 

@@ -10,7 +10,15 @@ from constants import WithdrawalReason
 from helpers.indicators import DAY
 from helpers.ledger import EventRecord
 from helpers.misp import ListedEvent
-from helpers.sync.event_selection import Action, RunConditions, decide_event, decide_not_listed
+from helpers.settings.model import Settings
+from helpers.sync.event_selection import (
+    Action,
+    RunConditions,
+    conversion_fingerprint,
+    decide_event,
+    decide_not_listed,
+    settings_fingerprint,
+)
 
 UUID = "10000000-0000-4000-8000-000000000001"
 OURS = "20000000-0000-4000-8000-000000000001"
@@ -90,3 +98,20 @@ def test_an_event_is_held_since_it_was_first_seen_so():
     assert decide_event(KNOWN, EDITED, None, RUN, never).held_since == NOW
     held_event = replace(KNOWN, held_since=NOW - DAY)
     assert decide_event(held_event, EDITED, None, RUN, never).held_since == NOW - DAY
+
+
+# --- The settings' fingerprints ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changed", [{"context": "techniques"}, {"context_private": True}, {"activity_group_labels": False}], ids=str
+)
+def test_what_is_sent_beside_indicators_has_events_read_again_and_no_attribute_converted_again(changed):
+    before, after = Settings(), Settings(**changed)
+    assert settings_fingerprint(before) != settings_fingerprint(after)
+    assert conversion_fingerprint(before) == conversion_fingerprint(after)
+
+
+def test_a_setting_without_effect_has_nothing_read_again():
+    before, after = (Settings(state_url="none", context=level) for level in ("nothing", "techniques"))
+    assert settings_fingerprint(before) == settings_fingerprint(after)

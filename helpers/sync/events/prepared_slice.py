@@ -35,10 +35,10 @@ class PreparedSlice:
     fingerprints: Mapping[str, str]
 
     @classmethod
-    def of(cls, event: Json, rules: ConversionRules, settings_fingerprint: str, now: datetime) -> PreparedSlice:
-        """Prepare a slice; ``settings_fingerprint`` is that of the settings by which the run reads."""
+    def of(cls, event: Json, rules: ConversionRules, conversion: str, now: datetime) -> PreparedSlice:
+        """Prepare a slice; ``conversion`` is the fingerprint of conversion by the settings by which the run reads."""
         prepared = RequestObjectEvent(event, rules, now)
-        inherited = settings_fingerprint + rules.format.inherited(prepared.header)
+        inherited = conversion + rules.format.inherited(prepared.header)
         attributes = members(prepared.items)
         return cls(
             prepared, {attribute.uuid: fingerprint(prepared.header, attribute, inherited) for attribute in attributes}
