@@ -13,7 +13,8 @@ from pathlib import Path
 from threading import Event
 
 from sandbox import place
-from sandbox.azure.app import AzureState, count_observables
+from sandbox.azure.app import AzureState
+from sandbox.azure.overview import count_shown
 from sandbox.samples import demo_misp
 from sandbox.serve import Sandbox
 
@@ -40,7 +41,7 @@ Try, from another terminal:
   rm state/ledger.sqlite*  # as if it were lost; adopt fills it again from Azure:
   misp2sentinel adopt
   curl --cacert ca.pem {box.azure_url}/
-  curl --cacert ca.pem {box.azure_url}/workspaces/{box.azure.workspace_id}/indicators
+  curl --cacert ca.pem {box.azure_url}/workspaces/{box.azure.workspace_id}/objects
 
 Ctrl-C ends it.
 """
@@ -107,7 +108,7 @@ def _arrived(azure: AzureState) -> str:
     live = azure.live()
     uploads = f"{len(azure.uploads)} upload{'s' if len(azure.uploads) != 1 else ''}"
     lines = [f"\nIn the workspace: {len(live)} live objects after {uploads}"]
-    lines += [f"  {count:5}  {key}" for key, count in sorted(count_observables(live).items())]
+    lines += [f"  {count:5}  {key}" for key, count in sorted(count_shown(live).items())]
     return "\n".join(lines)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,10 +11,11 @@ from math import ceil
 from threading import RLock
 from typing import Any, NamedTuple
 
-from flask import Flask, Response, jsonify
+from flask import Flask
 
 from sandbox.azure.graph import Graph
 from sandbox.azure.key_vault import KeyVault
+from sandbox.azure.overview import Overview
 from sandbox.azure.query import Query
 from sandbox.azure.rules import observable
 from sandbox.azure.token import AUDIENCES, SCOPE, Login
@@ -64,6 +65,8 @@ class AzureState:
         ``vaults`` holds secrets by name, by the vault's name, for ``vault_readers``, ``secret_expiries`` when they
         expire, in seconds since 1970. ``ti_indicators`` are those
         of the Graph API by the id that it gave them, ``graph_permission`` says whether the client may write them.
+        ``uploads`` has each request with how many objects of which ``kinds`` it held. What ``refused`` names, an
+        object's id or a kind ("threat-actor"), is refused record by record.
         """
         self.clock = clock
         self.tenant = TENANT
@@ -88,6 +91,7 @@ class AzureState:
         self.token_lifetime = 3600
         self.error_key = "errorMessages"
         self.uploads: list[dict[str, Any]] = []
+        self.refused: set[str] = set()
         self.ti_indicators: Stored = {}
         self.graph_requests: list[dict[str, Any]] = []
         self.graph_permission = True
@@ -123,14 +127,15 @@ class AzureState:
         theirs = {client: other.secret for client, other in self.customers.items() if other.tenant == tenant}
         return {**ours, **theirs} if tenant == self.tenant else theirs
 
-    def objects(self, workspace_id: str | None = None, sourcesystem: str = "MISP") -> Stored:
-        """Give all objects of a workspace by id, revoked ones too."""
+    def objects(self, workspace_id: str | None = None, sourcesystem: str = "MISP", kind: str | None = None) -> Stored:
+        """Give all objects of a workspace by id, revoked ones too; of one kind ("threat-actor"), or of all."""
         with self.lock:
-            return dict(self._stored.get((workspace_id or self.workspace_id, sourcesystem), {}))
+            stored = dict(self._stored.get((workspace_id or self.workspace_id, sourcesystem), {}))
+        return {key: object_ for key, object_ in stored.items() if kind in (None, object_["type"])}
 
-    def live(self, workspace_id: str | None = None, sourcesystem: str = "MISP") -> Stored:
-        """Give the objects of a workspace that are not revoked, by id."""
-        objects = self.objects(workspace_id, sourcesystem)
+    def live(self, workspace_id: str | None = None, sourcesystem: str = "MISP", kind: str | None = None) -> Stored:
+        """Give the objects of a workspace that are not revoked, by id; of one kind, or of all."""
+        objects = self.objects(workspace_id, sourcesystem, kind)
         return {key: object_ for key, object_ in objects.items() if not object_.get("revoked")}
 
     def observable(self, object_: dict[str, Any]) -> tuple[str, str] | None:
@@ -141,6 +146,11 @@ class AzureState:
         """Give the source systems that wrote to a workspace."""
         with self.lock:
             return sorted(source for workspace, source in self._stored if workspace == workspace_id)
+
+    def refusals(self, object_: dict[str, Any]) -> list[str]:
+        """Say that an object is refused, if it or its kind is one that somebody wants refused."""
+        named = self.refused.intersection((object_["id"], object_["type"]))
+        return [f"Error for Property=id: Refused. Actual value: {object_['id']}."] if named else []
 
     def store(self, workspace_id: str, sourcesystem: str, object_: dict[str, Any]) -> str | None:
         """Keep an object, the newest upload winning; give an error when its id was revoked before."""
@@ -157,7 +167,12 @@ class AzureState:
         """Take objects out of the workspace, as somebody may by hand."""
         with self.lock:
             for key in list(ids):
-                del self._stored[self.workspace_id, sourcesystem][key]
+                self.delete(self.workspace_id, sourcesystem, key)
+
+    def delete(self, workspace_id: str, sourcesystem: str, key: str) -> None:
+        """Take an object out of a workspace. Raises KeyError where it is not there."""
+        with self.lock:
+            del self._stored[workspace_id, sourcesystem][key]
 
     def kept(self, workspace_id: str) -> list[Kept]:
         """Give all objects of a workspace, those of every source and revoked ones too."""
@@ -202,48 +217,6 @@ class AzureState:
     def now_text(self) -> str:
         """Give the clock's time as Microsoft writes it in errors."""
         return f"{datetime.fromtimestamp(self.clock(), UTC):%Y-%m-%d %H:%M:%SZ}"
-
-
-class Overview:
-    """Three views for people; they are the sandbox's own and not Microsoft's."""
-
-    def __init__(self, state: AzureState) -> None:
-        self.state = state
-
-    def install(self, app: Flask) -> None:
-        """Add the routes to ``app``."""
-        app.add_url_rule("/", view_func=self.workspaces)
-        app.add_url_rule("/workspaces/<workspace_id>/indicators", view_func=self.indicators)
-        app.add_url_rule("/tiIndicators", view_func=self.ti_indicators)
-
-    def workspaces(self) -> Response:
-        """List the workspaces with their live objects, counted by observable key."""
-        lines = ["The sandbox's Azure. Live objects by workspace, source system and observable key:"]
-        for workspace in sorted(self.state.workspaces):
-            lines.append(workspace)
-            for source in self.state.sources(workspace):
-                counts = self._counts(workspace, source)
-                lines += [f"  {source}  {key}  {count}" for key, count in sorted(counts.items())]
-        return Response("\n".join(lines) + "\n", mimetype="text/plain")
-
-    def indicators(self, workspace_id: str) -> Response:
-        """Give all stored objects of a workspace, by source system."""
-        sources = self.state.sources(workspace_id)
-        by_source = {source: list(self.state.objects(workspace_id, source).values()) for source in sources}
-        return jsonify(by_source)
-
-    def ti_indicators(self) -> Response:
-        """Give what the Graph API holds."""
-        with self.state.lock:
-            return jsonify(list(self.state.ti_indicators.values()))
-
-    def _counts(self, workspace_id: str, source: str) -> Counter[str]:
-        return count_observables(self.state.live(workspace_id, source))
-
-
-def count_observables(objects: Stored) -> Counter[str]:
-    """Count objects by the observable key that Sentinel would show for them."""
-    return Counter((observable(object_) or ("(not parsed)",))[0] for object_ in objects.values())
 
 
 def create_app(state: AzureState) -> Flask:

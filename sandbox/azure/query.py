@@ -1,7 +1,9 @@
-"""The management API's query: the stored objects, those revoked or expired too, in pages.
+"""The management API: the stored objects, those revoked or expired too, in pages, and the delete of an indicator.
 
 Microsoft: operation ThreatIntelligence_Query and its example, version 2025-07-01-preview:
-the body, the record, and times of seven decimals without a zone. Inferred, since nothing
+the body, the record, its five kinds, and times of seven decimals without a zone. The
+operations of that version delete indicators alone. ``stixObjectType`` is "the STIX type":
+taken as that (``threat-actor``) and as the kind (``ThreatActor``). Inferred, since nothing
 describes them: the padding of the base64 in a record's name; ``nextLink`` works with GET and
 with POST, whose body is then ignored, and goes on with the answer as it was on its first
 page; errors have the envelope of a service, with the codes of the Azure Resource Manager;
@@ -12,7 +14,7 @@ and other orders than the example's are not known here.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ from urllib.parse import urlencode
 from flask import Flask, Response, jsonify, request
 
 from sandbox.azure.answers import Refused, service
+from sandbox.azure.rules import UPLOAD_TYPES
 
 if TYPE_CHECKING:
     from sandbox.azure.app import AzureState, Kept
@@ -33,11 +36,13 @@ WORKSPACE = (
     "/providers/Microsoft.SecurityInsights"
 )
 ROUTE = WORKSPACE.format("<subscription>", "<group>", "<name>") + "/threatIntelligence/main/query"
+DELETE_ROUTE = ROUTE.removesuffix("query") + "indicators/<path:record>"
 COUNT_ROUTE = ROUTE.removesuffix("query") + "count"
 FIELDS: dict[str, Callable[[Kept], str]] = {
     "source": lambda kept: kept.source,
     "id": lambda kept: str(kept.object_["id"]),
 }
+KINDS = {kind: kind.title().replace("-", "") for kind in UPLOAD_TYPES}
 CONNECTIVES: dict[str | None, Callable[[list[bool]], bool]] = {None: all, "And": all, "Or": any}
 
 
@@ -53,6 +58,7 @@ class Query:
         """Add the route to ``app``."""
         app.add_url_rule(ROUTE, view_func=self.query, methods=["GET", "POST"])
         app.add_url_rule(COUNT_ROUTE, view_func=self.count, methods=["POST"])
+        app.add_url_rule(DELETE_ROUTE, view_func=self.delete, methods=["DELETE"])
 
     def query(self, subscription: str, group: str, name: str) -> Response:
         """Give a page of the objects that the body asks for, or the page of a ``nextLink``."""
@@ -69,6 +75,20 @@ class Query:
             return jsonify({"count": len(_matching(_body(), self.state.kept(workspace)))})
         except Refused as refused:
             return refused.response
+
+    def delete(self, subscription: str, group: str, name: str, record: str) -> Response:
+        """Take an indicator out by the name that a query gave it; of other kinds no delete is documented."""
+        try:
+            workspace = self._admit(subscription, group, name)
+        except Refused as refused:
+            return refused.response
+        match = next((kept for kept in self.state.kept(workspace) if _name(kept) == record), None)
+        if match is None:
+            return Response(status=204)
+        if match.object_["type"] != "indicator":
+            return _bad(f"{record} is no indicator.")
+        self.state.delete(workspace, match.source, match.object_["id"])
+        return Response(status=200)
 
     def _admit(self, subscription: str, group: str, name: str) -> str:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -127,15 +147,24 @@ def _size(body: dict[str, Any]) -> int:
 
 def _matching(body: dict[str, Any], objects: list[Kept]) -> list[Kept]:
     condition = body.get("condition") or {}
-    kind, clauses = condition.get("stixObjectType"), condition.get("clauses") or []
+    kinds, clauses = _kinds(condition.get("stixObjectType")), condition.get("clauses") or []
     connective = condition.get("conditionConnective")
     is_known = all(clause.get("field") in FIELDS and clause.get("operator") == "Equals" for clause in clauses)
     if not is_known or connective not in CONNECTIVES:
         raise Refused(service(501, "NotImplemented", "The sandbox knows Equals on source and id, with And or Or."))
     tests = [(FIELDS[clause["field"]], frozenset(clause.get("values", ()))) for clause in clauses]
     joined = CONNECTIVES[connective] if tests else all
-    objects_of_kind = [kept for kept in objects if kind in (None, kept.object_["type"])]
+    objects_of_kind = [kept for kept in objects if kept.object_["type"] in kinds]
     return [kept for kept in objects_of_kind if joined([read(kept) in values for read, values in tests])]
+
+
+def _kinds(asked: Any) -> Collection[str]:
+    if asked is None:
+        return KINDS
+    named = [kind for kind, name in KINDS.items() if str(asked).casefold() in (kind, name.casefold())]
+    if not named:
+        raise Refused(_bad(f"{asked} is no type of threat intelligence objects."))
+    return named
 
 
 def _ordered(body: dict[str, Any], matches: list[Kept]) -> list[Kept]:
@@ -148,12 +177,12 @@ def _ordered(body: dict[str, Any], matches: list[Kept]) -> list[Kept]:
 
 
 def _record(kept: Kept, place: str) -> dict[str, Any]:
-    name = f"{b64encode(kept.source.encode()).decode()}---{kept.object_['id']}"
+    name = _name(kept)
     return {
         "id": f"{place}/threatintelligence/{name}",
         "name": name,
         "type": "Microsoft.SecurityInsights/threatintelligence",
-        "kind": kept.object_["type"].title().replace("-", ""),
+        "kind": KINDS[kept.object_["type"]],
         "properties": {
             "data": kept.object_,
             "source": kept.source,
@@ -162,6 +191,10 @@ def _record(kept: Kept, place: str) -> dict[str, Any]:
             "lastUpdatedDateTimeUtc": _time(kept.last),
         },
     }
+
+
+def _name(kept: Kept) -> str:
+    return f"{b64encode(kept.source.encode()).decode()}---{kept.object_['id']}"
 
 
 def _time(seconds: float) -> str:

@@ -1,7 +1,9 @@
-"""What the upload APIs ask of one STIX object.
+"""What the upload APIs ask of one STIX object, of each of the five kinds.
 
 Microsoft: Reference the STIX objects upload API, and its predecessor the upload indicators
-API. Where the reference cites the STIX specification, STIX 2.1 is followed.
+API. Where the reference cites the STIX specification, STIX 2.1 is followed: so for all that
+is asked of an attack pattern, a threat actor, an identity and a relationship. What
+``source_ref`` and ``target_ref`` lead to is not looked up: nothing documents that it is.
 """
 
 from __future__ import annotations
@@ -21,7 +23,23 @@ REQUIRED = {
     "identity": ("name",),
     "relationship": ("relationship_type", "source_ref", "target_ref"),
 }
-TIMES = ("created", "modified", "valid_from", "valid_until")
+# Which time is not before which; those marked True may not be the same either.
+ORDERED_TIMES = (
+    ("created", "modified", False),
+    ("valid_from", "valid_until", True),
+    ("start_time", "stop_time", True),
+    ("first_seen", "last_seen", False),
+)
+TIMES = tuple(name for *names, _ in ORDERED_TIMES for name in names)
+TEXTS = (
+    *("type", "pattern", "pattern_type", "name", "description", "lang", "identity_class", "contact_information"),
+    *("sophistication", "resource_level", "primary_motivation"),
+)
+LISTS = (
+    *("labels", "indicator_types", "threat_actor_types", "aliases", "roles", "sectors", "goals"),
+    *("secondary_motivations", "personal_motivations"),
+)
+REFERENCES = ("id", "created_by_ref", "source_ref", "target_ref")
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _IDENTIFIER = re.compile(rf"([a-z0-9-]+)--{_UUID}", re.IGNORECASE)
@@ -73,9 +91,11 @@ def _cross_errors(object_: dict[str, Any], types: frozenset[str]) -> Iterator[st
     match = _IDENTIFIER.fullmatch(identifier) if isinstance(identifier, str) else None
     if match and kind and match[1] != kind:
         yield _message("id", "Identifier must start with the object's type.", identifier)
-    start, end = parse_time(object_.get("valid_from")), parse_time(object_.get("valid_until"))
-    if start and end and end <= start:
-        yield _message("valid_until", "Value must be later than valid_from.", object_["valid_until"])
+    for first, last, is_later in ORDERED_TIMES:
+        start, end = parse_time(object_.get(first)), parse_time(object_.get(last))
+        if start and end and (end < start or (is_later and end == start)):
+            wanted = "must be later than" if is_later else "must not be earlier than"
+            yield _message(last, f"Value {wanted} {first}.", object_[last])
 
 
 def _message(name: str, text: str, value: Any) -> str:
@@ -122,22 +142,37 @@ def _is_phases(value: Any) -> bool:
     return _list_of(dict)(value) and all(_is_text(phase.get(key)) for phase in value for key in keys)
 
 
+def _is_verb(value: Any) -> bool:
+    return _is_text(value) and bool(re.fullmatch(r"[a-z0-9-]+", value))
+
+
+def _is_sources(value: Any) -> bool:
+    return _list_of(dict)(value) and all(
+        _is_text(source.get("source_name")) and {"description", "url", "external_id"} & source.keys()
+        for source in value
+    )
+
+
+def _is_extensions(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(extension, dict) for extension in value.values())
+
+
 Rule = tuple[Callable[[Any], bool], str]
 RULES: dict[str, Rule] = {
-    "id": (_is_identifier, "Value must have the form type--UUID."),
-    "type": (_is_text, "Value must be a string."),
+    **dict.fromkeys(REFERENCES, (_is_identifier, "Value must have the form type--UUID.")),
     **dict.fromkeys(TIMES, (_is_time, "Value must be a STIX timestamp.")),
-    "pattern": (_is_text, "Value must be a string."),
-    "pattern_type": (_is_text, "Value must be a string."),
-    "name": (_is_text, "Value must be a string."),
-    "description": (_is_text, "Value must be a string."),
+    **dict.fromkeys(TEXTS, (_is_text, "Value must be a string.")),
+    **dict.fromkeys(LISTS, (_list_of(str), "Value must be a list of strings.")),
+    "relationship_type": (_is_verb, "Value must be a word of lower-case letters, digits and hyphens."),
     "spec_version": (_is_version, "Only STIX 2.0 and 2.1 are supported."),
-    "created_by_ref": (_is_identifier, "Value must have the form type--UUID."),
     "revoked": (_is_flag, "Value must be a boolean."),
     "confidence": (_is_confidence, "Value must be an integer from 0 to 100."),
-    "labels": (_list_of(str), "Value must be a list of strings."),
-    "indicator_types": (_list_of(str), "Value must be a list of strings."),
     "kill_chain_phases": (_is_phases, "Value must be a list of kill chain phases."),
-    "external_references": (_list_of(dict), "Value must be a list of objects."),
+    "external_references": (
+        _is_sources,
+        "Value must be a list of sources, each with a name and what it says or where.",
+    ),
+    "granular_markings": (_list_of(dict), "Value must be a list of objects."),
     "object_marking_refs": (_is_markings, "Value must be a list of marking-definition identifiers."),
+    "extensions": (_is_extensions, "Value must be an object of extensions."),
 }

@@ -7,6 +7,7 @@ strict ones: an empty array and a request without any valid object get 400.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,7 @@ class Upload:
         return answer
 
     def _store(self, contract: Contract, workspace_id: str, source: str, object_: Any) -> list[str]:
-        errors = object_errors(object_, contract.types)
+        errors = object_errors(object_, contract.types) or self.state.refusals(object_)
         if not errors:
             revived = self.state.store(workspace_id, source, object_)
             errors = [revived] if revived else []
@@ -142,11 +143,13 @@ class Upload:
         body = request.get_json(force=True, silent=True)
         body = body if isinstance(body, dict) else {}
         objects = body.get(contract.key)
+        objects = objects if isinstance(objects, list) else []
         return {
             "time": self.state.clock(),
             "workspace": (request.view_args or {})["workspace_id"],
             "sourcesystem": body.get("sourcesystem"),
-            "count": len(objects) if isinstance(objects, list) else 0,
+            "count": len(objects),
+            "kinds": Counter(str(object_.get("type")) for object_ in objects if isinstance(object_, dict)),
             "status": None,
         }
 

@@ -107,11 +107,11 @@ def _echo(chunk: bytes) -> None:
 
 
 def _patterns(box: Sandbox) -> Counter[str]:
-    return Counter(str(indicator["pattern"]) for indicator in box.azure.live().values())
+    return Counter(str(indicator["pattern"]) for indicator in box.azure.live(kind="indicator").values())
 
 
 def _uploaded(box: Sandbox) -> int:
-    return sum(int(upload["count"]) for upload in box.azure.uploads)
+    return sum(upload["kinds"]["indicator"] for upload in box.azure.uploads)
 
 
 def _bold(words: str) -> str:

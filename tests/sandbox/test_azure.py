@@ -66,6 +66,24 @@ def indicator(number=1, **changes):
     return {name: value for name, value in (fields | changes).items() if value is not ...}
 
 
+CONTEXT = {
+    "identity": {"name": "CERT", "identity_class": "organization"},
+    "threat-actor": {"name": "Sandbox Spider", "aliases": ["Loader Crew"], "first_seen": "2026-01-01T00:00:00Z"},
+    "attack-pattern": {"name": "Phishing", "external_references": [{"source_name": "x", "external_id": "T1566"}]},
+    "relationship": {
+        "relationship_type": "indicates",
+        "source_ref": identifier(1),
+        "target_ref": identifier(1, "threat-actor"),
+    },
+}
+
+
+def context(kind, number=1, **changes):
+    times = {"created": "2026-11-20T08:00:00.000Z", "modified": "2026-11-20T08:00:00.000Z"}
+    fields = {"type": kind, "id": identifier(number, kind), **times, **CONTEXT[kind], **changes}
+    return {name: value for name, value in fields.items() if value is not ...}
+
+
 @pytest.fixture
 def clock():
     return Clock()
@@ -173,13 +191,108 @@ def test_full_indicator_is_accepted(client):
     assert client.upload(whole).data == b""
 
 
-def test_other_types_have_requirements_of_their_own(client):
-    common = {"created": "2026-11-20T08:00:00Z", "modified": "2026-11-20T08:00:00Z"}
-    identity = common | {"type": "identity", "id": identifier(1, "identity"), "name": "CERT"}
-    relation = common | {"type": "relationship", "id": identifier(2, "relationship")}
-    answer = client.upload(identity, relation)
-    (record,) = answer.json["errors"]
-    assert (record["recordIndex"], len(record["errorMessages"])) == (1, 3)
+def test_the_five_kinds_are_kept_as_what_they_are(client, state):
+    assert client.upload(indicator(), *map(context, CONTEXT)).data == b""
+    assert {kind: len(state.live(kind=kind)) for kind in ("indicator", *CONTEXT)} == dict.fromkeys(
+        ("indicator", *CONTEXT), 1
+    )
+    assert state.uploads[0]["kinds"] == dict.fromkeys(("indicator", *CONTEXT), 1)
+
+
+@pytest.mark.parametrize("kind", ["malware", "intrusion-set", "report", "bundle", "marking-definition", "Indicator"])
+def test_a_record_of_another_kind_is_refused_and_the_rest_taken(client, state, kind):
+    other = indicator(2) | {"type": kind, "id": identifier(2, kind), "name": "x"}
+    (record,) = client.upload(indicator(1), other, context("threat-actor")).json["errors"]
+    assert record["recordIndex"] == 1
+    assert any("Property=type:" in text and kind in text for text in record["errorMessages"])
+    assert set(state.objects()) == {identifier(1), identifier(1, "threat-actor")}
+
+
+@pytest.mark.parametrize("kind", CONTEXT)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("id", wrong) for wrong in (..., "", "1", "00000000-0000-4000-8000-000000000001", identifier(1, "malware"))),
+        *(("created", wrong) for wrong in (..., "2026-11-20")),
+        *(("modified", wrong) for wrong in (..., "2026-11-20T08:00:00+00:00", "2026-11-19T08:00:00.000Z")),
+        ("revoked", 1),
+        ("confidence", -1),
+        ("labels", ["a", None]),
+        ("spec_version", "2.2"),
+        ("created_by_ref", "CERT"),
+        ("object_marking_refs", [identifier(1)]),
+        *(("external_references", wrong) for wrong in ([{"source_name": "x"}], [{"url": "https://example.org"}], "x")),
+        ("granular_markings", ["x"]),
+        ("extensions", {"extension-definition--x": 1}),
+    ],
+)
+def test_what_every_kind_is_asked_for(client, kind, name, value):
+    (record,) = client.upload(context(kind, **{name: value}), indicator(2)).json["errors"]
+    assert record["recordIndex"] == 0
+    assert any(f"Property={name}:" in text for text in record["errorMessages"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        *((kind, "name", wrong) for kind in ("identity", "threat-actor", "attack-pattern") for wrong in (..., "", 7)),
+        *((kind, "description", 7) for kind in CONTEXT),
+        *(("identity", name, "x") for name in ("roles", "sectors")),
+        *(("identity", name, ["x"]) for name in ("identity_class", "contact_information")),
+        *(("threat-actor", name, "x") for name in ("aliases", "threat_actor_types", "roles", "goals")),
+        *(("threat-actor", name, "x") for name in ("secondary_motivations", "personal_motivations")),
+        *(("threat-actor", name, []) for name in ("sophistication", "resource_level", "primary_motivation")),
+        ("threat-actor", "first_seen", "2026"),
+        ("threat-actor", "last_seen", "2025-12-31T00:00:00Z"),
+        ("attack-pattern", "aliases", [1]),
+        ("attack-pattern", "kill_chain_phases", [{"phase_name": "delivery"}]),
+        *(("relationship", name, ...) for name in ("relationship_type", "source_ref", "target_ref")),
+        *(("relationship", "relationship_type", wrong) for wrong in ("", "Indicates", "attributed to")),
+        *(("relationship", name, "CERT") for name in ("source_ref", "target_ref")),
+    ],
+)
+def test_what_one_kind_is_asked_for(client, kind, name, value):
+    (record,) = client.upload(indicator(2), context(kind, **{name: value})).json["errors"]
+    assert record["recordIndex"] == 1
+    assert [f"Property={name}:" in text for text in record["errorMessages"]] == [True]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("relationship", {"start_time": "2026-11-20T08:00:00Z", "stop_time": "2026-11-20T08:00:01Z"}),
+        ("threat-actor", {"last_seen": "2026-01-01T00:00:00Z", "goals": ["money"], "sophistication": "minimal"}),
+        ("identity", {"identity_class": ..., "contact_information": "cert@example.org", "sectors": []}),
+        ("attack-pattern", {"external_references": ..., "spec_version": "2.0", "extensions": {"extension--1": {}}}),
+    ],
+)
+def test_what_is_optional_may_be_there_or_not(client, kind, changes):
+    assert client.upload(context(kind, **changes)).data == b""
+
+
+def test_a_relationship_ends_after_it_begins(client):
+    moment = "2026-11-20T08:00:00Z"
+    (record,) = client.upload(context("relationship", start_time=moment, stop_time=moment), indicator()).json["errors"]
+    assert "Property=stop_time:" in record["errorMessages"][0]
+
+
+@pytest.mark.parametrize("named", [identifier(1, "threat-actor"), "threat-actor"])
+def test_an_id_or_a_kind_that_is_to_be_refused_is_refused_record_by_record(client, state, named):
+    state.refused.add(named)
+    (record,) = client.upload(*map(context, CONTEXT)).json["errors"]
+    assert (record["recordIndex"], state.objects(kind="threat-actor")) == (1, {})
+    assert len(state.objects()) == len(CONTEXT) - 1
+    assert bool(client.upload(context("threat-actor", 2), indicator()).data) is (named == "threat-actor")
+    state.refused.clear()
+    assert client.upload(context("threat-actor")).data == b""
+
+
+def test_a_revoked_context_object_is_kept_as_revoked(client, state):
+    client.upload(context("threat-actor"))
+    client.upload(context("threat-actor", revoked=True, modified="2026-11-20T08:00:01Z"))
+    assert state.live() == {}
+    assert state.objects(kind="threat-actor")[identifier(1, "threat-actor")]["revoked"] is True
+    assert client.upload(context("threat-actor")).status_code == 400
 
 
 def test_record_that_is_no_object(client):
@@ -221,10 +334,8 @@ def test_each_generation_has_its_key(client, state, url, key):
 
 @pytest.mark.parametrize(("url", "key"), [(LEGACY, "indicators"), (OLDEST, "value")])
 def test_legacy_takes_indicators_only(client, url, key):
-    common = {"created": "2026-11-20T08:00:00Z", "modified": "2026-11-20T08:00:00Z"}
-    identity = common | {"type": "identity", "id": identifier(1, "identity"), "name": "CERT"}
-    answer = client.post({"sourcesystem": "MISP", key: [identity]}, url=url)
-    assert answer.status_code == 400
+    answer = client.post({"sourcesystem": "MISP", key: [indicator(), *map(context, CONTEXT)]}, url=url)
+    assert [error["recordIndex"] for error in answer.json["errors"]] == [1, 2, 3, 4]
 
 
 def test_token_is_asked_for(client):
@@ -339,7 +450,7 @@ def test_every_upload_request_is_noted(client, clock, state):
     client.upload(indicator(1), indicator(2))
     client.upload(indicator(1), source="Microsoft Sentinel")
     expected = {"time": clock.now, "workspace": state.workspace_id, "count": 2, "sourcesystem": "MISP"}
-    assert state.uploads[0] == expected | {"status": 200}
+    assert state.uploads[0] == expected | {"status": 200, "kinds": {"indicator": 2}}
     assert [upload["status"] for upload in state.uploads] == [200, 400]
 
 
@@ -365,10 +476,13 @@ def test_other_pattern_languages_are_not_parsed(state):
 
 
 def test_people_can_read_what_is_stored(client, state):
-    client.upload(indicator(1), indicator(2, revoked=True))
-    assert "MISP  domain-name:value  1\n" in client.http.get("/").text
-    shown = client.http.get(f"/workspaces/{state.workspace_id}/indicators").json
-    assert [object_["id"] for object_ in shown["MISP"]] == [identifier(1), identifier(2)]
+    client.upload(indicator(1), indicator(2, revoked=True), context("threat-actor"), context("identity", revoked=True))
+    assert "MISP  domain-name:value  1\n  MISP  threat-actor  1\n" in client.http.get("/").text
+    shown = {
+        name: client.http.get(f"/workspaces/{state.workspace_id}/{name}").json for name in ("indicators", "objects")
+    }
+    assert [object_["id"] for object_ in shown["indicators"]["MISP"]] == [identifier(1), identifier(2)]
+    assert [object_["type"] for object_ in shown["objects"]["MISP"]] == [*["indicator"] * 2, "threat-actor", "identity"]
 
 
 def test_fault_status_lets_the_first_through_and_ends(client, state):

@@ -123,11 +123,40 @@ def test_record_has_the_whole_object_and_its_times(client, state, clock):
     }
 
 
-@pytest.mark.parametrize(("kind", "name"), [("indicator", "Indicator"), ("attack-pattern", "AttackPattern")])
-def test_kind_is_named_as_in_the_example(client, state, kind, name):
-    state.store(state.workspace_id, "kinds", stix_object(7, kind))
-    (record,) = client.all_records(condition=condition(clause("source", "kinds"), kind=kind))
-    assert record["kind"] == name
+KINDS = {
+    "indicator": "Indicator",
+    "attack-pattern": "AttackPattern",
+    "identity": "Identity",
+    "relationship": "Relationship",
+    "threat-actor": "ThreatActor",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_listed_and_counted_apart_by_its_type_or_its_name(client, state, kind):
+    for number, other in enumerate(KINDS):
+        state.store(state.workspace_id, "kinds", stix_object(number, other, revoked=number % 2 == 0))
+    for asked in (kind, KINDS[kind], KINDS[kind].lower()):
+        ours = condition(clause("source", "kinds"), kind=asked)
+        (record,) = client.all_records(condition=ours)
+        assert (record["kind"], record["properties"]["data"]["type"]) == (KINDS[kind], kind)
+        assert client.post({"condition": ours}, url=URL.removesuffix("query") + "count").json == {"count": 1}
+
+
+def test_an_indicator_can_be_deleted_and_nothing_else(client, state):
+    def delete(name, token="token"):
+        url = URL.format(*NAMES).removesuffix("query") + f"indicators/{name}?api-version={VERSION}"
+        return client.http.delete(url, headers={"Authorization": f"Bearer {token}"}).status_code
+
+    names = {record["properties"]["data"]["id"]: record["name"] for record in client.all_records()}
+    indicator, identity = (names[identifier(*named)] for named in ((1,), (5, "identity")))
+    assert [delete(indicator, "another"), delete(identity), delete(indicator), delete(indicator)] == [
+        401,
+        400,
+        200,
+        204,
+    ]
+    assert sorted(numbers(client.all_records())) == [2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -200,6 +229,7 @@ def test_only_the_latest_answers_can_be_continued(client):
         ({"body": []}, 400, "BadRequest"),
         ({"body": {"minPageSize": 3, "maxPageSize": 2}}, 400, "BadRequest"),
         ({"body": {"maxPageSize": "2"}}, 400, "BadRequest"),
+        ({"body": {"condition": condition(kind="malware")}}, 400, "BadRequest"),
         ({"body": {"condition": condition(clause("labels", "x"))}}, 501, "NotImplemented"),
         ({"body": {"condition": condition(clause("id", "x", operator="Like"))}}, 501, "NotImplemented"),
         ({"body": {"condition": condition(connective="Nor")}}, 501, "NotImplemented"),
