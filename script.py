@@ -18,8 +18,8 @@ from helpers.commands import COMMANDS
 from helpers.commands.command_line import RUN, parse
 from helpers.commands.screen import Line, LogLines, Screen, Service, Tone, looked_up, service_line, verdict
 from helpers.errors import ExitCode, SettingsError, SyncError, UsageError
-from helpers.log import is_kept, redact, safe_to_show, traceback_to_show
 from helpers.process import installation, interrupts, invocation, streams
+from helpers.process.log import is_kept, redact, safe_to_show, traceback_to_show
 from helpers.text import one_line
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _failure_told(settings: Settings, arguments: Namespace) -> AbstractContextMa
 
 
 def _prepare_log(settings: Settings, arguments: Namespace) -> None:
-    from helpers import log  # noqa: PLC0415
+    from helpers.process import log  # noqa: PLC0415
 
     redact.add(settings.secret_values())
     if not COMMANDS[arguments.command].keeps_log:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from benchmarks.sandboxed import Measured, parser, show
 from constants import LONGEST_VALUES
 from helpers.indicators import ConversionRules, convert_event
-from helpers.log import silence_libraries
+from helpers.process.log import silence_libraries
 from helpers.settings import Settings
 from helpers.stories import read_story
 from helpers.stories.indicators import indicators_in

@@ -26,8 +26,8 @@ from helpers.commands.explain.next_run import places_of
 from helpers.errors import MispError, MispRefused
 from helpers.http import MIB, Limits, PinnedHttpAdapter
 from helpers.ledger.questions.lookup import Question
-from helpers.log import silence_libraries
 from helpers.misp import ListedEvent, MispClient, MispConnection, MispReader
+from helpers.process.log import silence_libraries
 from helpers.settings import Settings, load
 from helpers.stories.misp_writer import MispWriter, stories_connection
 from sandbox.comparison import Answer, Compared, Exchange, compare

@@ -8,9 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from helpers import log
 from helpers.errors import ExitCode, SyncError
-from helpers.log import redact, safe_to_show
+from helpers.process import log, redact, safe_to_show
 from helpers.text import one_line
 
 if TYPE_CHECKING:

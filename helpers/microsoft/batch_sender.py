@@ -12,13 +12,12 @@ import tenacity
 from constants import LOG_NOT_ACCEPTED, LOG_PAUSING, LOG_SENT, LOG_SUBMIT_ERROR
 from helpers.errors import MicrosoftError
 from helpers.ledger import Blocked
-from helpers.log import DestinationLogger
 from helpers.microsoft.api import Api, principal_of
 from helpers.microsoft.batch import Batch, Outbox
 from helpers.microsoft.client import MicrosoftClient, Reply
 from helpers.microsoft.rate_limit import ASKED_TO_WAIT, RateLimiters, Share
 from helpers.microsoft.responses import NextStep, Verdict, blocked_by
-from helpers.process import interrupts
+from helpers.process import DestinationLogger, interrupts
 from helpers.text import counted
 
 logger = logging.getLogger(__name__)

@@ -18,10 +18,10 @@ from helpers.http import (
     innermost_cause,
     session,
 )
-from helpers.log import DestinationLogger, redact
 from helpers.microsoft.rate_limit import Clock, Waiting, tell_nobody
 from helpers.microsoft.responses import Answer, NextStep, Verdict
 from helpers.microsoft.tokens import TokenSource
+from helpers.process import DestinationLogger, redact
 from helpers.settings import Settings
 
 logger = logging.getLogger(__name__)

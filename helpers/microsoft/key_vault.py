@@ -8,9 +8,8 @@ from pydantic import SecretStr
 
 from helpers.errors import MicrosoftError, SettingsError
 from helpers.http import MIB, Limits, PinnedHttpAdapter, certificate_words, session
-from helpers.log import redact
 from helpers.microsoft.responses import own_words
-from helpers.process import installation, interrupts
+from helpers.process import installation, interrupts, redact
 from helpers.settings import FROM_VAULT, MsAuth, Settings, certificates, clouds
 from helpers.settings import validators as check
 

@@ -13,14 +13,13 @@ from collections.abc import Sequence
 from constants import LOG_FINISHED
 from helpers.errors import LedgerError
 from helpers.ledger import Blocked
-from helpers.log import DestinationLogger
 from helpers.microsoft.api import Api, principal_of
 from helpers.microsoft.batch import Batch, Outbox, Outcome, OutcomeState, OutgoingObject, all_alike, settled
 from helpers.microsoft.batch_sender import STOPPED, BatchSender, UploadCounts
 from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.rate_limit import RateLimiters
 from helpers.microsoft.responses import NextStep, Verdict
-from helpers.process import interrupts
+from helpers.process import DestinationLogger, interrupts
 
 logger = logging.getLogger(__name__)
 

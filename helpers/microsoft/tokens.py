@@ -14,10 +14,10 @@ import tenacity
 
 from helpers.errors import MicrosoftError
 from helpers.http import OneOriginSession, Unacceptable, certificate_words, found_in, innermost_cause
-from helpers.log import redact
 from helpers.microsoft.particulars import with_particulars
 from helpers.microsoft.rate_limit import Clock, Waiting, tell_nobody
 from helpers.microsoft.responses import Answer, own_words, wait_asked_for
+from helpers.process import redact
 from helpers.settings import MsAuth, Settings, certificates, validators
 from helpers.text import excerpt
 

@@ -16,8 +16,8 @@ from itertools import count
 from pathlib import Path
 
 from helpers.files import OddFile, make_private_directory, open_private
-from helpers.log import redact
 from helpers.microsoft import Answer
+from helpers.process import redact
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from typing import Protocol
 
 from helpers.errors import MicrosoftError
 from helpers.ledger import Blocked, Ledger, ObjectRecord
-from helpers.log import DestinationLogger
 from helpers.microsoft import (
     Answer,
     ManagementApi,
@@ -28,6 +27,7 @@ from helpers.microsoft import (
     is_named,
     text_of,
 )
+from helpers.process import DestinationLogger
 from helpers.settings import Settings
 from helpers.sync.debug_files import (
     ANSWERS,

@@ -15,10 +15,9 @@ from constants import LOG_EVENT_ERROR, Skip, WithdrawalReason
 from helpers.errors import SettingsError
 from helpers.indicators import DAY, ConversionRules, stix_time_of
 from helpers.ledger import DestinationFacts, EventRecord, FullRun, Ledger, RetryPolicy, Source, Stage
-from helpers.log import DestinationLogger
 from helpers.microsoft import api_for
 from helpers.misp import ListedEvent
-from helpers.process import WHOLE, Part
+from helpers.process import WHOLE, DestinationLogger, Part
 from helpers.settings import Settings
 from helpers.sync.delivery import Delivery
 from helpers.sync.event_selection import (

@@ -15,7 +15,6 @@ from constants import LOG_RECEIVED, VERSION
 from helpers.errors import ExitCode, LedgerError, MispError, RunActive, SettingsError, SyncError
 from helpers.files import OddFile, make_private_directory, permission_hint
 from helpers.ledger import Database, Ledger, RunKind, RunRecord
-from helpers.log import DestinationLogger, safe_to_show
 from helpers.microsoft import (
     Clock,
     OutcomeState,
@@ -28,7 +27,7 @@ from helpers.microsoft import (
     text_of,
 )
 from helpers.misp import MispReader
-from helpers.process import interrupts, turns
+from helpers.process import DestinationLogger, interrupts, safe_to_show, turns
 from helpers.settings import Settings, cross_checks
 from helpers.sync.delivery import Delivery
 from helpers.sync.destination import DestinationRun, RunOptions

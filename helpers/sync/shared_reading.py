@@ -16,8 +16,8 @@ from constants import LOG_EVENT_ERROR, LOG_MISP_PAGE, LOG_PROCESSED
 from helpers.errors import EventNotFound, LedgerError, MispError, SyncError, TimeUp
 from helpers.indicators import ConversionResult, ConversionRules, Item
 from helpers.ledger import Together
-from helpers.log import DestinationLogger
 from helpers.misp import Event, ListedEvent, MispReader, Page, ReadAhead, decaying_models, search_filters
+from helpers.process import DestinationLogger
 from helpers.settings import Settings
 from helpers.sync.destination import DestinationRun, DestinationSync, RunOptions, begin_sync
 from helpers.sync.event_selection import MissingEvent, conversion_fingerprint, needs_published, settings_fingerprint

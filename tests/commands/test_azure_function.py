@@ -17,11 +17,11 @@ import pytest
 
 from azure_function import build
 from constants import VERSION
-from helpers import log
 from helpers.commands.azure_timer import RunFailed, run_on_timer
 from helpers.errors import MispError, SettingsError
-from helpers.log import redact
 from helpers.microsoft.batch import OutcomeState
+from helpers.process import log
+from helpers.process.log import redact
 from helpers.settings import environment
 from helpers.settings.loading import load
 from helpers.sync.report import Report

@@ -32,7 +32,7 @@ from helpers.ledger.runs import (
 )
 from helpers.ledger.store import Ledger
 from helpers.ledger.tables import OBJECTS, SCHEMA
-from helpers.log import redact
+from helpers.process.log import redact
 from sandbox.faults import Fault
 from tests.ledger.test_ledger import make_it_older, object_record, version
 from tests.support import hosts, misp_event

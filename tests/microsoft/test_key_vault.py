@@ -14,8 +14,8 @@ import pytest
 
 from helpers.commands.check import Preflight
 from helpers.errors import MicrosoftError, SettingsError
-from helpers.log import redact
 from helpers.microsoft import credential_ends, key_vault
+from helpers.process.log import redact
 from helpers.settings import load
 from helpers.settings.config.config_file import written
 from helpers.settings.environment import variable

@@ -413,7 +413,7 @@ def test_one_event_is_read_whenever_it_was_published(box, read):
 
 def test_the_key_never_reaches_a_log(box, read, caplog):
     caplog.set_level(logging.DEBUG)
-    from helpers.log import silence_libraries
+    from helpers.process.log import silence_libraries
 
     silence_libraries()
     box.misp.load([misp_event(1, hosts(2))])

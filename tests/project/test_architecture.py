@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # From left to right: each may import what stands before it. The first four stand for what all share.
 ORDER = (
-    *("shared", "process", "http", "settings", "indicators", "misp", "ledger", "microsoft", "sync", "stories"),
-    "commands",
+    *("shared", "process", "http", "settings", "indicators", "context", "misp", "ledger", "microsoft", "sync"),
+    *("stories", "commands"),
 )
 PACKAGES = ORDER[1:]
 
@@ -32,7 +32,7 @@ SANDBOX = modules("sandbox")
 EDITED = {"config": ROOT / "config.py", "constants": ROOT / "constants.py"}
 
 PURE = {
-    *(name for name in HELPERS if name.startswith("indicators.")),
+    *(name for name in HELPERS if name.startswith(("indicators.", "context."))),
     *(
         "text",
         "process.part",
@@ -358,11 +358,11 @@ def test_the_command_line_is_parsed_before_anything_of_others_is_imported():
         "commands.screen.terminal",
         "errors",
         "files",
-        "log",
         "process",
         "process.installation",
         "process.interrupts",
         "process.invocation",
+        "process.log",
         "process.part",
         "process.streams",
         "text",

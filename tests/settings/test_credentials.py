@@ -16,9 +16,9 @@ import requests
 from helpers.commands.check import Preflight
 from helpers.errors import MicrosoftError, SettingsError
 from helpers.http import PinnedHttpAdapter, session
-from helpers.log import redact
 from helpers.microsoft.client import LIMITS
 from helpers.microsoft.tokens import TokenSource, credential_ends
+from helpers.process.log import redact
 from helpers.settings import certificates, credentials, load
 from helpers.settings.environment import variable
 from sandbox.azure.app import IDENTITY

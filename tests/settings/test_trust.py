@@ -16,7 +16,7 @@ from helpers.errors import SettingsError
 from helpers.files import steps_to
 from helpers.ledger.database import Database
 from helpers.ledger.questions.lookup import ledger_destinations
-from helpers.log import try_out
+from helpers.process.log import try_out
 from helpers.settings import cross_checks, environment, load
 from helpers.settings.config import places
 from helpers.settings.config.trust import ROOT, Names, Reader, Trusted, Writers, sentences, writers

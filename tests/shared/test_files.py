@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers import files, log
+from helpers import files
 from helpers.errors import LedgerError, SettingsError
 from helpers.files import (
     OddFile,
@@ -21,6 +21,7 @@ from helpers.files import (
 )
 from helpers.ledger.database import Database, known_destinations
 from helpers.ledger.databases import sqlite
+from helpers.process import log
 from helpers.settings import validators
 from tests.support.odd_files import ODD_FILES
 

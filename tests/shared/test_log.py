@@ -10,9 +10,9 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from helpers import log
 from helpers.errors import SettingsError
-from helpers.log import Redactor
+from helpers.process import log
+from helpers.process.log import Redactor
 from helpers.text import printable
 from tests.support.odd_files import ODD_FILES
 

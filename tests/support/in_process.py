@@ -12,9 +12,9 @@ from unittest import mock
 import requests
 
 from helpers.ledger.store import Ledger
-from helpers.log import silence_libraries
 from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.request_manager import RequestManager
+from helpers.process.log import silence_libraries
 from helpers.settings import load
 from helpers.sync import delivery
 from helpers.sync.destination import RunOptions

@@ -9,7 +9,7 @@ from unittest import mock
 
 from helpers.commands.collect import collect
 from helpers.commands.share import share
-from helpers.log import silence_libraries
+from helpers.process.log import silence_libraries
 from helpers.settings import load
 from helpers.stories import ShareOptions
 from sandbox.faults import Fault

@@ -18,12 +18,12 @@ import requests
 from helpers.errors import EventNotFound, SettingsError
 from helpers.ledger import unpacked, writing
 from helpers.ledger.together import Together
-from helpers.log import silence_libraries
 from helpers.microsoft.batch import SharedTexts
 from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.rate_limit import Clock, RateLimiter
 from helpers.microsoft.request_manager import RequestManager
 from helpers.process import Part
+from helpers.process.log import silence_libraries
 from helpers.settings import load
 from helpers.sync import delivery
 from helpers.sync.destination import DestinationSync, RunOptions

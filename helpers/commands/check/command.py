@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from constants import VERSION
-from helpers import log
 from helpers.commands.check.result import Result, State, conclusion
 from helpers.commands.screen import Say
 from helpers.commands.share import key_owner
@@ -25,6 +24,7 @@ from helpers.microsoft import (
     taken_apart,
 )
 from helpers.misp import NOTHING_FOUND, MispReader, decaying_models
+from helpers.process import log
 from helpers.settings import Settings, credentials, cross_checks, filter_names, written
 from helpers.stories import MispWriter
 from helpers.sync import make_state_dir, named, opened, to_type

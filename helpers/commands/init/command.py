@@ -15,8 +15,7 @@ from helpers.commands.init.settings_text import QUESTIONS, Question, settings_te
 from helpers.commands.screen import Line, Say, Screen, Tone, verdict
 from helpers.errors import SettingsError
 from helpers.files import group_name, permission_hint, user_name, write_new
-from helpers.log import redact
-from helpers.process import installation, invocation
+from helpers.process import installation, invocation, redact
 from helpers.settings import problems_with, written
 
 MOST_TRIES = 5

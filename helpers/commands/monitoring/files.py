@@ -11,7 +11,7 @@ from helpers.commands.monitoring.metrics import write_metrics
 from helpers.commands.monitoring.report import write_report
 from helpers.commands.screen import Line, Screen, Tone
 from helpers.errors import SyncError
-from helpers.log import safe_to_show
+from helpers.process import safe_to_show
 from helpers.settings import Settings
 from helpers.text import one_line
 

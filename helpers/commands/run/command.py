@@ -18,8 +18,8 @@ from helpers.commands.run.verdict import verdict_of
 from helpers.commands.screen import Screen, question
 from helpers.commands.screen.question import Withdrawn
 from helpers.errors import ExitCode
-from helpers.log import redact
 from helpers.microsoft import key_vault
+from helpers.process import redact
 from helpers.settings import Settings
 from helpers.sync import Progress, Report, RunOptions, run
 

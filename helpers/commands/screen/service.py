@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntEnum
 
-from helpers.log import safe_to_show
+from helpers.process import safe_to_show
 from helpers.text import one_line
 
 

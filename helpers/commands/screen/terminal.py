@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TextIO
 
 from helpers.commands.screen.line import Line
-from helpers.log import safe_to_show
+from helpers.process import safe_to_show
 
 # What a command shows its lines with.
 Say = Callable[[Line | str], None]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
-from helpers.log import Redactor
+from helpers.process import Redactor
 from helpers.settings import messages
 from helpers.text import excerpt
 

@@ -13,9 +13,9 @@ from constants import LOG_NO_VALID_UNTIL, VERSION, AdoptionKind, Skip
 from helpers.errors import ExitCode, MispError, SyncError
 from helpers.indicators import Skipped
 from helpers.ledger import Blocked, ObjectRecord
-from helpers.log import DestinationLogger
 from helpers.microsoft import Outcome, OutcomeState
 from helpers.misp import Detours
+from helpers.process import DestinationLogger
 from helpers.sync.plan import Plan
 from helpers.sync.report.told import Told
 from helpers.text import counted, shorten

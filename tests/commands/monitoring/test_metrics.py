@@ -24,7 +24,7 @@ from helpers.indicators import DAY
 from helpers.ledger.records import AttributeRecord, EventRecord, Stage
 from helpers.ledger.runs import MOST_OF_EVENTS, RunKind, RunRecord
 from helpers.ledger.store import Ledger
-from helpers.log import redact
+from helpers.process.log import redact
 from helpers.settings import MsAuth
 from helpers.settings import load as settings_from
 from helpers.settings.sections import Tenant

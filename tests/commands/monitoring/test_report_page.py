@@ -19,7 +19,7 @@ from helpers.commands.monitoring.report import over_time
 from helpers.commands.monitoring.report.charts import Said, areas, bars
 from helpers.commands.monitoring.report.over_time import Counted
 from helpers.commands.monitoring.report.scale import at_some, once, short, thinned, ticks
-from helpers.log import redact
+from helpers.process.log import redact
 from tests.commands.monitoring.page.answers import (
     DAY,
     EMPTY,

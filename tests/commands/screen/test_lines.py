@@ -137,7 +137,7 @@ def test_secrets_and_what_commands_a_terminal_are_not_shown(shown, monkeypatch):
 
 
 def redacting(secret):
-    from helpers.log import Redactor
+    from helpers.process.log import Redactor
     from helpers.text import printable
 
     hide = Redactor([secret])

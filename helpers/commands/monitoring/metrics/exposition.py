@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from helpers.commands.monitoring.metrics.measures import MEASURES, PREFIX
 from helpers.commands.monitoring.metrics.samples import Sample
-from helpers.log import safe_to_show
+from helpers.process import safe_to_show
 
 if TYPE_CHECKING:
     from prometheus_client import Metric

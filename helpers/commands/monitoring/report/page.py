@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.commands.monitoring.report.contents import Contents
-from helpers.log import safe_to_show
+from helpers.process import safe_to_show
 from helpers.text import shorten
 
 TOO_LARGE = 1_000_000

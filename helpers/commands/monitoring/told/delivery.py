@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from helpers.commands.monitoring.told.pings import Ping
 from helpers.http import MIB, AnswerTooSlow, Limits, PinnedHttpAdapter, certificate_words, innermost_cause, session
-from helpers.log import redact
+from helpers.process import redact
 from helpers.settings import Settings
 from helpers.text import excerpt
 

@@ -19,8 +19,7 @@ from helpers.commands.monitoring.told.pings import pings_of_end, pings_of_start
 from helpers.commands.monitoring.told.words import Sender
 from helpers.commands.screen import Line, Screen, Tone
 from helpers.errors import Declined, ExitCode, LedgerError, NoLedger, RunActive, SettingsError, SyncError
-from helpers.log import is_kept
-from helpers.process import WHOLE, Part, interrupts
+from helpers.process import WHOLE, Part, interrupts, is_kept
 from helpers.settings import Settings
 
 if TYPE_CHECKING:

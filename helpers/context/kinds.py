@@ -1,0 +1,100 @@
+"""The kinds of STIX objects that are sent, in one table, and how far a destination goes. Pure.
+
+The upload API takes these five and refuses others: learn.microsoft.com/azure/sentinel/stix-objects-api.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ContextLevel(StrEnum):
+    """How far a destination's context goes, each with what the ones before it send."""
+
+    NOTHING = "nothing"
+    IDENTITIES = "identities"
+    ACTORS = "actors"
+    TECHNIQUES = "techniques"
+
+    def sends(self, kind: Kind) -> bool:
+        """Say whether objects of a kind are sent at this level; indicators always are."""
+        levels = list(ContextLevel)
+        return levels.index(self) >= levels.index(kind.facts.level)
+
+
+class Kind(StrEnum):
+    """What an object is; the values are STIX's types."""
+
+    INDICATOR = "indicator"
+    IDENTITY = "identity"
+    THREAT_ACTOR = "threat-actor"
+    ATTACK_PATTERN = "attack-pattern"
+    RELATIONSHIP = "relationship"
+
+    @property
+    def facts(self) -> KindFacts:
+        """What differs by kind."""
+        return _FACTS[self]
+
+
+class Verb(StrEnum):
+    """The relationships that are sent, in STIX's words (STIX 2.1, appendix B)."""
+
+    INDICATES = "indicates"
+    USES = "uses"
+    RELATED_TO = "related-to"
+
+
+@dataclass(frozen=True)
+class KindFacts:
+    """What differs by kind.
+
+    ``one`` and ``several`` are its words for people, ``level`` is the first one that sends it. A kind ``expires`` if
+    its objects have an end of validity, and a pattern; it is an ``end`` if relationships point to it and it leaves with
+    the last of them. A run withdraws only kinds that ``leave``: identities stay, since others name them.
+    """
+
+    one: str
+    several: str
+    level: ContextLevel
+    expires: bool = False
+    end: bool = False
+    leaves: bool = True
+
+
+_FACTS = {
+    Kind.INDICATOR: KindFacts("indicator", "indicators", ContextLevel.NOTHING, expires=True),
+    Kind.IDENTITY: KindFacts("organisation", "organisations", ContextLevel.IDENTITIES, leaves=False),
+    Kind.THREAT_ACTOR: KindFacts("actor", "actors", ContextLevel.ACTORS, end=True),
+    Kind.ATTACK_PATTERN: KindFacts("technique", "techniques", ContextLevel.TECHNIQUES, end=True),
+    Kind.RELATIONSHIP: KindFacts("relationship", "relationships", ContextLevel.ACTORS),
+}
+# As misp-stix has it, and the intrusion sets, for which Microsoft has no type.
+_GALAXIES = {
+    Kind.ATTACK_PATTERN: (
+        "cmtmf-attack-pattern",
+        "mitre-attack-pattern",
+        "mitre-enterprise-attack-attack-pattern",
+        "mitre-ics-techniques",
+        "mitre-mobile-attack-attack-pattern",
+        "mitre-pre-attack-attack-pattern",
+    ),
+    Kind.THREAT_ACTOR: (
+        "microsoft-activity-group",
+        "mitre-enterprise-attack-intrusion-set",
+        "mitre-ics-groups",
+        "mitre-intrusion-set",
+        "mitre-mobile-attack-intrusion-set",
+        "mitre-pre-attack-intrusion-set",
+        "threat-actor",
+    ),
+}
+_KINDS = {galaxy: kind for kind, galaxies in _GALAXIES.items() for galaxy in galaxies}
+_ACTORS_OF_OTHERS = "-threat-actor"  # 360net-threat-actor, eset-threat-actor, ...
+
+
+def kind_of_galaxy(galaxy: str) -> Kind | None:
+    """Return what the clusters of a galaxy are sent as, by its type in any letter case; None where they are not."""
+    name = galaxy.lower()
+    return Kind.THREAT_ACTOR if name.endswith(_ACTORS_OF_OTHERS) else _KINDS.get(name)
