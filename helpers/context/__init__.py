@@ -1,16 +1,28 @@
 """Actors and techniques of MISP's galaxies in, what stands beside indicators in STIX out. Pure."""
 
-from helpers.context.cluster import SIMILAR, USES, Cluster, read_cluster
+from helpers.context.cluster import GALAXY_TAXONOMY, SIMILAR, USES, Cluster, read_cluster
 from helpers.context.kinds import ContextLevel, Kind, KindFacts, Verb, kind_of_galaxy
+from helpers.context.named import Named, kind_named_by, named_by
+from helpers.context.objects import Stix, attack_pattern, identity, of_cluster, relationship, threat_actor
 
 __all__ = [
+    "GALAXY_TAXONOMY",
     "SIMILAR",
     "USES",
     "Cluster",
     "ContextLevel",
     "Kind",
     "KindFacts",
+    "Named",
+    "Stix",
     "Verb",
+    "attack_pattern",
+    "identity",
+    "kind_named_by",
     "kind_of_galaxy",
+    "named_by",
+    "of_cluster",
     "read_cluster",
+    "relationship",
+    "threat_actor",
 ]

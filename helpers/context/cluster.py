@@ -24,7 +24,8 @@ MOST_ALIASES = 50  # MISP's largest has 41 of these
 MOST_REFERENCES = 20
 MOST_PHASES = 20
 MOST_RELATIONS = 1_000  # MITRE's largest group uses 150 techniques
-_LONGEST_REFERENCE = 2_000
+_LONGEST_REFERENCE = 500
+_LONGEST_PHASE = 100
 # All communities, connected ones and this community: MISP's distribution, of which 0 and 4 are for few.
 _SHARED = ("1", "2", "3")
 # MITRE's numbers of techniques and groups, those of its older collections included.
@@ -119,7 +120,7 @@ class _Reading:
         type_ = text_of(raw.get("type")) or text_of(galaxy.get("type") if isinstance(galaxy, Mapping) else None)
         self.galaxy = type_ if kind_of_galaxy(type_) else ""
         self.uuid = stix_uuid(raw.get("uuid"))
-        self._value = _name(raw.get("value"))
+        self._value = name_of(raw.get("value"))
 
     @cached_property
     def _elements(self) -> dict[str, list[str]]:
@@ -146,10 +147,10 @@ class _Reading:
             aliases=self._aliases(),
             description=description_of(text_of(self._raw.get("description"))),
             references=_some(filter(_is_reference, self._all("refs")), MOST_REFERENCES),
-            motive=_name(next(iter(self._all("motive")), "")),
+            motive=name_of(next(iter(self._all("motive")), "")),
             number=self._number(),
             kill_chain=_some(filter(None, map(_phase, self._all("kill_chain"))), MOST_PHASES),
-            relations=_some(filter(None, map(_relation, self._relations())), MOST_RELATIONS),
+            relations=_some(self._relations(), MOST_RELATIONS),
         )
 
     def _all(self, key: str) -> list[str]:
@@ -158,7 +159,7 @@ class _Reading:
     def _aliases(self) -> tuple[str, ...]:
         """Return its other names, each in the first of its letter cases."""
         first: dict[str, str] = {}
-        for name in filter(None, map(_name, self._all("synonyms"))):
+        for name in filter(None, map(name_of, self._all("synonyms"))):
             first.setdefault(name.casefold(), name)
         first.pop(self.name.casefold(), None)
         return _some(first.values(), MOST_ALIASES)
@@ -168,8 +169,10 @@ class _Reading:
         numbered = _NUMBERED.fullmatch(self._value)
         return given or (numbered["number"] if numbered else "")
 
-    def _relations(self) -> list[dict[str, Any]]:
-        return dicts(self._raw.get("GalaxyClusterRelation"))
+    def _relations(self) -> list[Pair]:
+        """Return what it says of others, in the verbs that are sent."""
+        relations = map(_relation, dicts(self._raw.get("GalaxyClusterRelation")))
+        return [relation for relation in relations if relation and relation[1] != self.uuid]
 
 
 def _some(values: Iterable[Any], most: int) -> tuple[Any, ...]:
@@ -177,7 +180,8 @@ def _some(values: Iterable[Any], most: int) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(filter(None, values)))[:most]
 
 
-def _name(value: object) -> str:
+def name_of(value: object) -> str:
+    """Return one of MISP's names on one line, in the length that MISP has for them."""
     return cut_at_a_word(on_one_line(text_of(value)), LONGEST_NAME)
 
 
@@ -195,12 +199,13 @@ def _phase(text: str) -> Pair | None:
 
 def _with_hyphens(text: str) -> str:
     """Return a name as STIX wants those of kill chains (STIX 2.1, section 2.11)."""
-    return re.sub(r"[^a-z0-9]+", "-", text[:LONGEST_NAME].lower()).strip("-")
+    return re.sub(r"[^a-z0-9]+", "-", text[:_LONGEST_PHASE].lower()).strip("-")
 
 
 def _relation(raw: Mapping[str, Any]) -> Pair | None:
-    verb, target = (text_of(raw.get(f"referenced_galaxy_cluster_{name}")).lower() for name in ("type", "uuid"))
-    return (verb, target) if verb in (SIMILAR, USES) and stix_uuid(target) == target else None
+    verb = text_of(raw.get("referenced_galaxy_cluster_type")).lower()
+    target = stix_uuid(raw.get("referenced_galaxy_cluster_uuid"))
+    return (verb, target) if verb in (SIMILAR, USES) and target else None
 
 
 # -- as it is stored -----------------------------------------------------------------------------------

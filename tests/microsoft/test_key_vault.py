@@ -23,8 +23,8 @@ from sandbox.azure.app import IDENTITY
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
 from tests.support import Said, environ_for, misp_event
-from tests.support.certificate_files import Pair
 from tests.support.connect_proxy import ConnectProxy
+from tests.support.files.certificate_files import Pair
 
 ROOT = Path(__file__).resolve().parents[2]
 VAULT = "soc-vault.vault.azure.net:443"

@@ -25,7 +25,7 @@ from sandbox.azure.app import IDENTITY
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
 from tests.support import FakeTime, Said, environ_for, misp_event
-from tests.support.certificate_files import Pair
+from tests.support.files.certificate_files import Pair
 
 ROOT = Path(__file__).resolve().parents[2]
 USER_ASSIGNED = "99999999-9999-4999-8999-999999999999"

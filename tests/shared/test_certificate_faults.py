@@ -17,8 +17,8 @@ from helpers.http.certificate_faults import CertificateOfAnotherName
 from helpers.microsoft import MicrosoftClient
 from tests.shared.test_answers import get
 from tests.support import Said
-from tests.support.certificate_files import Signer
 from tests.support.connect_proxy import ConnectProxy, SocksProxy
+from tests.support.files.certificate_files import Signer
 from tests.support.story_site import StorySite
 from tests.support.tls_site import TlsSite, sandbox
 from tests.support.wire_server import WireServer, answer

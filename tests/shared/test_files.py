@@ -23,7 +23,7 @@ from helpers.ledger.database import Database, known_destinations
 from helpers.ledger.databases import sqlite
 from helpers.process import log
 from helpers.settings import validators
-from tests.support.odd_files import ODD_FILES
+from tests.support.files.odd_files import ODD_FILES
 
 OTHER = os.geteuid() + 4321
 

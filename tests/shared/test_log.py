@@ -14,7 +14,7 @@ from helpers.errors import SettingsError
 from helpers.process import log
 from helpers.process.log import Redactor
 from helpers.text import printable
-from tests.support.odd_files import ODD_FILES
+from tests.support.files.odd_files import ODD_FILES
 
 SECRETS = [
     "a\\b-secret",

@@ -13,7 +13,7 @@ from helpers.commands.collect import STATE
 from helpers.errors import MispError, SettingsError
 from helpers.stories.story import as_json, read_story
 from sandbox.misp.accounts import organisation
-from tests.support.odd_files import ODD_FILES
+from tests.support.files.odd_files import ODD_FILES
 from tests.support.story_site import (
     HASH,
     ITEM,

@@ -36,7 +36,7 @@ from helpers.sync.run import make_state_dir, run
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
 from tests.support import FakeTime, environ_for, hosts, misp_event
-from tests.support.odd_files import ODD_FILES
+from tests.support.files.odd_files import ODD_FILES
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "misp-events"

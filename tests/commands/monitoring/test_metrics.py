@@ -30,7 +30,7 @@ from helpers.settings import load as settings_from
 from helpers.settings.sections import Tenant
 from tests.commands.test_explain import NOW, OTHER, WORKSPACE, object_record
 from tests.support import Said
-from tests.support.odd_files import ODD_FILES
+from tests.support.files.odd_files import ODD_FILES
 from tests.support.postgres import ledger_url, postgres_server, postgres_url
 from tests.support.processes import Host, load
 from tests.support.tls_site import event_uuid, sandbox

@@ -18,6 +18,10 @@ def raw_cluster(elements=(), **values):
     return {"uuid": UUID, "type": "threat-actor", "value": "Some Actor", "GalaxyElement": listed, **values}
 
 
+def relation(verb, target):
+    return {"referenced_galaxy_cluster_type": verb, "referenced_galaxy_cluster_uuid": target}
+
+
 def recorded(name):
     path = RECORDINGS / f"galaxy_clusters_restSearch_{name}.json"
     if not path.is_file():
@@ -65,10 +69,7 @@ def test_a_malformed_value_costs_only_itself():
             [("synonyms", ["x"]), ("synonyms", "Good"), ("refs", "javascript:1"), ("refs", "https://example.com/a")],
             description={"no": "text"},
             version=7,
-            GalaxyClusterRelation=[
-                None,
-                {"referenced_galaxy_cluster_type": "uses", "referenced_galaxy_cluster_uuid": 1},
-            ],
+            GalaxyClusterRelation=[None, *(relation("uses", target) for target in (1, None, UUID))],
         )
     )
     assert (cluster.aliases, cluster.references) == (("Good",), ("https://example.com/a",))
