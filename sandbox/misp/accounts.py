@@ -75,7 +75,7 @@ def account(user: Account) -> Record:
         "User": _user(user),
         "Role": _role(user.role),
         "UserSetting": [],
-        "Organisation": _organisation(user.organisation),
+        "Organisation": whole_organisation(user.organisation),
     }
 
 
@@ -135,7 +135,8 @@ def _role(name: str) -> Record:
     }
 
 
-def _organisation(record: Record) -> Record:
+def whole_organisation(record: Record) -> Record:
+    """Show an organisation with all that MISP keeps of it."""
     host = record["id"] == ORGANISATION["id"]
     return {
         **record,

@@ -17,38 +17,33 @@ from werkzeug.routing import Rule
 from sandbox.faults import Faults
 from sandbox.misp.accounts import Account, account, organisation
 from sandbox.misp.answers import View, answer, error, row, search_answer
+from sandbox.misp.clusters import ClusterEdits, Clusters
 from sandbox.misp.edits import Edits
-from sandbox.misp.lists import Clusters, DecayingModels, Tags, Warninglists
-from sandbox.misp.part_writes import PartWrites
-from sandbox.misp.proposals import Proposals
+from sandbox.misp.lists import DecayingModels, Tags, Warninglists
+from sandbox.misp.queries import query_of, refusal
 from sandbox.misp.records import ORGANISATION, Record
 from sandbox.misp.search import Page, cannot_be_read, pick_attributes, pick_events, pick_objects, stays
 from sandbox.misp.sightings import Sightings
-from sandbox.misp.writes import Writes
+from sandbox.misp.writes.events import Writes
+from sandbox.misp.writes.parts import PartWrites
+from sandbox.misp.writes.proposals import Proposals
 
 ADMIN_KEY = "sandboxAdminKey".ljust(40, "0")
 READONLY_KEY = "sandboxReadOnlyKey".ljust(40, "0")
 INSTANCE = "66666666-6666-4666-8666-666666666666"
 VERSION = "2.5.1"
 RATE_WINDOW = 900
-OTHER_FORMATS = frozenset({"csv", "stix", "stix2", "xml", "text", "suricata", "snort", "yara", "openioc", "rpz"})
+# Nothing else is counted.
+LIMITED = frozenset({"/events/restSearch", "/attributes/restSearch"})
 WRITES = frozenset({"add", "edit", "delete", "publish", "unpublish", "attachTagToObject", "removeTagFromObject"})
 UNAUTHENTICATED = (
     "Authentication failed. Please make sure you pass the API key of an API enabled user along in the"
     " Authorization header."
 )
 FROM_ELSEWHERE = "It is not possible to use this Auth key from your IP address"
-BAD_JSON = (
-    "Invalid JSON input. Make sure that the JSON input is a correctly formatted JSON string. This request has"
-    " been blocked to avoid an unfiltered request."
-)
-NO_PARAMETERS = (
-    "Restsearch queries using GET and no parameters are not allowed. If you have passed parameters via a JSON"
-    " body, make sure you use POST requests."
-)
 
 
-class MispState(Edits):
+class MispState(Edits, ClusterEdits):
     """Events, the keys that may read them, and a warninglist of plain values.
 
     ``decaying_models`` says of models that have scored nothing whether they are enabled; keys ``for_elsewhere`` may not
@@ -57,7 +52,8 @@ class MispState(Edits):
 
     def __init__(self, events: Iterable[Record] | None = None, clock: Callable[[], float] = time.time) -> None:
         """Start with ``events``; ``clock`` gives seconds."""
-        super().__init__(events, clock)
+        ClusterEdits.__init__(self)
+        Edits.__init__(self, events, clock)
         self.uuid = INSTANCE
         self.key = ADMIN_KEY
         self.readonly_key = READONLY_KEY
@@ -69,7 +65,6 @@ class MispState(Edits):
         self.sharing_groups: dict[str, Record] = {}
         self.organisations: dict[str, Record] = {ORGANISATION["id"]: ORGANISATION}
         self.sightings: list[Record] = []
-        self.clusters: list[Record] = []
         self.tags: set[str] = set()
         self.decaying_models: dict[str, bool] = {}
         self.model_details: dict[str, Record] = {}
@@ -209,7 +204,7 @@ class Api:
 
     def index(self) -> Response:
         """events/index, in its minimal form only."""
-        query = _query()
+        query = query_of()
         if not query.get("minimal"):
             return error(501, "The sandbox knows the minimal index only.")
         listed = pick_events(filter(_in_index, self._seen(self.state.events())), query, self.state.clock())
@@ -221,14 +216,14 @@ class Api:
         event = self.state.event(identifier.removesuffix(".json"))
         if event is None or not self.state.shows(event, g.user):
             return error(404, "Invalid event")
-        return answer({"Event": self._view({"includeWarninglistHits": 1} | _query()).event(event)})
+        return answer({"Event": self._view({"includeWarninglistHits": 1} | query_of()).event(event)})
 
     def search_events(self, _named: str = "") -> Response:
         """events/restSearch."""
-        query = _query()
-        refusal = _refusal(query)
-        if refusal:
-            return refusal
+        query = query_of()
+        refused = refusal(query)
+        if refused:
+            return refused
         view = self._view(query)
         if view.fails or cannot_be_read(query):
             return error(500, "An Internal Error Has Occurred.")
@@ -241,10 +236,10 @@ class Api:
 
     def search_attributes(self, _named: str = "") -> Response:
         """attributes/restSearch; the warninglist is enforced on the page already cut."""
-        query = _query()
-        refusal = _refusal(query)
-        if refusal:
-            return refusal
+        query = query_of()
+        refused = refusal(query)
+        if refused:
+            return refused
         view, page = self._view(query), Page.of(query)
         picked = pick_attributes(self._seen(self.state.candidates(query)), query, self.state.clock())
         cut = page.cut(picked)
@@ -254,10 +249,10 @@ class Api:
 
     def search_objects(self, _named: str = "") -> Response:
         """objects/restSearch."""
-        query = _query()
-        refusal = _refusal(query)
-        if refusal:
-            return refusal
+        query = query_of()
+        refused = refusal(query)
+        if refused:
+            return refused
         if query.get("deleted") is not None:
             return error(500, "An Internal Error Has Occurred.")
         view, page = self._view(query), Page.of(query)
@@ -286,7 +281,7 @@ class Api:
         g.user, g.admin = user, user.admin
         if self.state.maintenance and not user.admin:
             return Response("", 302, {"Location": f"{request.host_url}users/login"})
-        if self.state.rate_limit is None:
+        if self.state.rate_limit is None or request.path not in LIMITED:
             return None
         remaining, seconds = self.state.calls_left()
         g.limits = {"Limit": self.state.rate_limit, "Remaining": max(remaining, 0), "Reset": seconds}
@@ -319,26 +314,6 @@ def create_app(state: MispState) -> Flask:
     app.url_rule_class = _MatchedRule
     Api(state).install(app)
     return app
-
-
-def _query() -> Record:
-    """Read the parameters: named in the path or the query string, or in the body, which wins."""
-    parameters = dict(part.split(":", 1) for part in request.path.split("/") if ":" in part)
-    parameters |= request.args.to_dict() | request.form.to_dict()
-    body = {} if request.form else (request.get_json(force=True, silent=True) or {})
-    return {**parameters, **body.get("request", body)} if isinstance(body, dict) else parameters
-
-
-def _refusal(query: Record) -> Response | None:
-    if request.method == "GET" and not query:
-        return error(400, NO_PARAMETERS)
-    sent = request.get_data() and not request.form
-    if sent and not isinstance(request.get_json(force=True, silent=True), dict | list):
-        return error(405, BAD_JSON)
-    format_ = query.get("returnFormat", "json")
-    if format_ in OTHER_FORMATS:
-        return error(501, f"The sandbox does not answer in the format {format_}.")
-    return None if format_ == "json" else error(404, "Invalid output format.")
 
 
 def _in_index(event: Record) -> bool:

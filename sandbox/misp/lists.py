@@ -1,4 +1,4 @@
-"""Lists: the routes about tags, galaxy clusters, warninglists and decaying models (measured on MISP 2.5.1)."""
+"""Lists: the routes about tags, warninglists and decaying models (measured on MISP 2.5.1)."""
 
 from __future__ import annotations
 
@@ -6,22 +6,13 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from flask import Response, g, request
+from flask import Response, request
 
-from sandbox.misp.answers import WARNINGLIST, answer, search_answer
+from sandbox.misp.answers import WARNINGLIST, answer
 from sandbox.misp.records import Record, attributes
-from sandbox.misp.search import Page
 
 if TYPE_CHECKING:
     from sandbox.misp.app import MispState
-
-# Parameters that compare a field for equality (MISP's source); others are ignored.
-CLUSTER_FIELDS = (
-    *("uuid", "galaxy_id", "version", "distribution", "type", "value", "default", "extends_uuid", "tag_name"),
-    *("published", "id"),
-)
-# Distributions that show a cluster to other organisations than its own (MISP's source).
-SHARED = ("1", "2", "3")
 
 
 class Tags:
@@ -61,44 +52,6 @@ def _like(word: str, name: str) -> bool:
     forms = {"%": ".*", "_": "."}
     pattern = "".join(forms.get(letter) or re.escape(letter) for letter in word.lower())
     return re.fullmatch(pattern, name.lower(), re.DOTALL) is not None
-
-
-class Clusters:
-    """The route that resolves tags of galaxies."""
-
-    def __init__(self, state: MispState) -> None:
-        self.state = state
-
-    def routes(self) -> dict[str, Callable[..., Response]]:
-        """Give each path with what answers it."""
-        return {"/galaxy_clusters/restSearch": self.search}
-
-    def search(self) -> Response:
-        """galaxy_clusters/restSearch: what is not known, or not to be seen, is left out without a word."""
-        query = request.get_json(force=True, silent=True) or {}
-        matches = [
-            cluster for cluster in self.state.clusters if self._shows(cluster) and _matches_cluster(cluster, query)
-        ]
-        page = Page.of(query).cut(sorted(matches, key=lambda cluster: int(cluster["id"])))
-        if query.get("minimal"):
-            page = [{name: cluster[name] for name in ("uuid", "version")} for cluster in page]
-        return search_answer([{"GalaxyCluster": cluster} for cluster in page], len(page))
-
-    def _shows(self, cluster: Record) -> bool:
-        if g.admin or cluster["distribution"] in SHARED or cluster["org_id"] == g.user.organisation["id"]:
-            return True
-        group = self.state.sharing_groups.get(str(cluster["sharing_group_id"]), {})
-        return cluster["distribution"] == "4" and g.user.organisation["uuid"] in group.get("organisations", ())
-
-
-def _matches_cluster(cluster: Record, query: Record) -> bool:
-    if "galaxy_uuid" in query and cluster["Galaxy"]["uuid"] not in _wanted(query["galaxy_uuid"]):
-        return False
-    return all(str(cluster[name]) in _wanted(query[name]) for name in CLUSTER_FIELDS if name in query)
-
-
-def _wanted(value: object) -> set[str]:
-    return {str(item) for item in (value if isinstance(value, list) else [value])}
 
 
 class Warninglists:

@@ -6,12 +6,16 @@ them all, with ids, counts and timestamps as strings and flags as booleans.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import count
 from typing import Any
 from uuid import uuid4
 
 Record = dict[str, Any]
+
+GALAXY_TAG = re.compile(r'misp-galaxy:[^=]*(="(?P<value>.*)")?.*', re.IGNORECASE | re.DOTALL)
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 ORGANISATION: Record = {
     "id": "1",
@@ -195,8 +199,9 @@ class Filler:
 
     def tag(self, fields: Record) -> Record:
         """Complete a tag; the same name keeps the same id."""
-        galaxy = fields["name"].startswith("misp-galaxy:")
-        tag = texts(TAG | {"is_galaxy": galaxy} | fields)
+        galaxy = GALAXY_TAG.fullmatch(fields["name"])
+        kind = {"is_galaxy": bool(galaxy), "is_custom_galaxy": bool(galaxy and UUID.fullmatch(galaxy["value"]))}
+        tag = texts(TAG | kind | fields)
         own = {"id": str(fields.get("id") or len(self._tags) + 1), "colour": tag["colour"]}
         return tag | self._tags.setdefault(fields["name"], own)
 

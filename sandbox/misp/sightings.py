@@ -14,7 +14,7 @@ from flask import Response, g, request
 from sandbox.misp.answers import answer, error, search_answer
 from sandbox.misp.records import Record, attributes
 from sandbox.misp.search import moment
-from sandbox.misp.writes import needing, sent
+from sandbox.misp.writes.events import needing, sent
 
 if TYPE_CHECKING:
     from sandbox.misp.app import MispState

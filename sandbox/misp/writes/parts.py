@@ -13,7 +13,7 @@ from flask import Response, g, request
 from sandbox.misp import rules
 from sandbox.misp.answers import answer, error, in_parts
 from sandbox.misp.records import Record
-from sandbox.misp.writes import declined, done, fields_of, needing, refuse_wide_report, sent, visible
+from sandbox.misp.writes.events import declined, done, fields_of, needing, refuse_wide_report, sent, visible
 
 if TYPE_CHECKING:
     from sandbox.misp.app import MispState

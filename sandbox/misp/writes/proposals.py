@@ -12,7 +12,7 @@ from flask import Response, g, request
 from sandbox.misp import rules
 from sandbox.misp.answers import answer, error
 from sandbox.misp.records import Record, attributes
-from sandbox.misp.writes import needing, sent
+from sandbox.misp.writes.events import needing, sent
 
 if TYPE_CHECKING:
     from sandbox.misp.app import MispState

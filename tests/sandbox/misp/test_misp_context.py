@@ -1,10 +1,9 @@
-"""Sightings, clusters and late filters of the sandbox's MISP, beyond what the replayed recordings show."""
+"""Sightings and late filters of the sandbox's MISP, beyond what the replayed recordings show."""
 
 import pytest
 
 from sandbox.misp.accounts import organisation
 from sandbox.misp.app import MispState, create_app
-from sandbox.misp.records import ORGANISATION
 
 NOW = 1_795_890_000
 DAY = 86_400
@@ -64,35 +63,6 @@ def test_who_does_not_see_an_attribute_has_not_seen_it(misp):
     misp.load([{"uuid": EVENT[:-1] + "2", "Attribute": [{"uuid": EVENT[:-1] + "c", "value": "x"}]}])
     assert "message" in post(misp, f"/sightings/add/{EVENT[:-1]}c", "others").json
     assert misp.sightings == []
-
-
-def cluster(number, distribution="3", owner="0"):
-    galaxy = {"uuid": f"00000000-0000-4000-8000-0000000000b{number}"}
-    fields = {
-        "id": str(number),
-        "uuid": f"00000000-0000-4000-8000-0000000000c{number}",
-        "version": "1",
-        "Galaxy": galaxy,
-    }
-    return fields | {"tag_name": f"t{number}", "distribution": distribution, "org_id": owner, "sharing_group_id": None}
-
-
-@pytest.mark.parametrize(
-    ("user", "query", "expected"),
-    [
-        ("user", {}, ["1", "2"]),
-        ("others", {}, ["1", "3"]),
-        ("user", {"tag_name": ["t1", "t3", "unknown"]}, ["1"]),
-        ("user", {"limit": 1, "page": 2}, ["2"]),
-        ("user", {"galaxy_uuid": cluster(2)["Galaxy"]["uuid"]}, ["2"]),
-        ("user", {"nothing_that_is_known": "x"}, ["1", "2"]),
-    ],
-)
-def test_clusters(misp, user, query, expected):
-    misp.clusters += [cluster(1), cluster(2, "0", ORGANISATION["id"]), cluster(3, "0", OTHERS["id"])]
-    answer = post(misp, "/galaxy_clusters/restSearch", user, **query)
-    assert [record["GalaxyCluster"]["id"] for record in answer.json["response"]] == expected
-    assert answer.headers["X-Result-Count"] == str(len(expected))
 
 
 def event_ids(misp, **query):
