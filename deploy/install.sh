@@ -3,6 +3,7 @@
 # It looks at what is there, shows what it would do, and does only that, so it can be run again at any time.
 # The steps of the plan are called by carry_out, which shellcheck does not see.
 # shellcheck disable=SC2317
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # sh install.sh: Debian's sh is another one
 set -euo pipefail
 umask 022
 unset CDPATH PYTHONPATH PYTHONHOME

@@ -147,6 +147,12 @@ def test_shellcheck_finds_nothing(script):
     assert os.access(script, os.X_OK)
 
 
+def test_called_by_sh_it_goes_on_in_bash():
+    words = ["dash", str(INSTALL), "--dry-run", "--user", "nobody at all"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()[0].startswith("There is no user nobody at all.")) == (1, True)
+
+
 def test_the_page_the_help_and_the_script_have_the_same_options():
     usage = subprocess.run([str(INSTALL), "--help"], capture_output=True, text=True, check=True).stdout
     described = re.findall(r"^  (--[a-z-]+)", usage, re.MULTILINE)
