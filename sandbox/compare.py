@@ -35,7 +35,8 @@ from sandbox.misp.app import MispState
 from sandbox.misp.recorded import RecordedMisp, account_of
 
 SHIPPED = Path(__file__).resolve().parents[1] / "config.py"
-EVENTS, LISTED, LARGEST, MOST_REQUESTS = 5, 50, 2000, 500
+EVENTS, LISTED, LARGEST, MOST_REQUESTS, MOST_TAGS = 5, 50, 2000, 500, 50
+NO_CLUSTER = "00000000-0000-4000-8000-000000000000"
 USER = "the key"
 Sleep = Callable[[float], None]
 # Nothing else is ever sent.
@@ -162,6 +163,7 @@ class Questions:
         for variation in VARIATIONS:
             self._try(self._run, {**self._shipped, **variation}, chosen)
         self._try(self._explain, chosen)
+        self._try(self._clusters)
 
     def _try(self, ask: Callable[..., None], *about: Any) -> None:
         """Ask a part; what MISP does not manage to answer is compared as well, and the rest is asked all the same."""
@@ -216,9 +218,37 @@ class Questions:
             view.answer()
         self._reader().attributes([attribute["uuid"] for attribute in attributes])
 
+    def _clusters(self) -> None:
+        """Ask what the tags of galaxies name that the events carry, by tag and by UUID."""
+        tags = galaxy_tags(self._events)[:MOST_TAGS]
+        named = {"tag_name": tags}
+        found = self._clusters_of(named)
+        uuids = {"uuid": [cluster["uuid"] for cluster in found] or [NO_CLUSTER]}
+        in_capitals = {"tag_name": [tag.upper() for tag in tags]}
+        for question in (in_capitals, {**named, "limit": 1, "page": 2}, uuids):
+            self._clusters_of(question)
+        for question in (named, uuids):
+            self._clusters_of({**question, "minimal": True})
+        self._clusters_of({"tag_name": "misp-galaxy:nothing", "uuid": []})
+
+    def _clusters_of(self, question: Mapping[str, Any]) -> list[dict[str, Any]]:
+        answer = self._client.ask(lambda pymisp: pymisp.direct_call("galaxy_clusters/restSearch", data=dict(question)))
+        return [record["GalaxyCluster"] for record in answer]
+
     def _reader(self, **changes: Any) -> MispReader:
         """Give a reader; all share one client."""
         return MispReader(self._settings.model_copy(update=changes), client=self._client)
+
+
+def galaxy_tags(events: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Give the tags of galaxies that events and what is in them carry, each once."""
+    carriers = (record for event in events for record in (event, *event.get("Attribute", ()), *_members(event)))
+    names = (tag["name"] for record in carriers for tag in record.get("Tag", ()))
+    return list(dict.fromkeys(name for name in names if name.lower().startswith("misp-galaxy:")))
+
+
+def _members(event: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield from (member for object_ in event.get("Object", ()) for member in object_.get("Attribute", ()))
 
 
 def spread(listed: Iterable[ListedEvent]) -> list[ListedEvent]:

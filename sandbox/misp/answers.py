@@ -54,7 +54,7 @@ class View:
 
     def event(self, event: Record) -> Record:
         """Show an event, with its content or (metadata) without."""
-        shown = dict(event)
+        shown = dict(self._without_local(event))
         if not self.viewer.owns(event):
             shown.pop("event_creator_email", None)
         if self.flag("excludeGalaxy"):
@@ -84,9 +84,11 @@ class View:
             shown["RelatedAttribute"] = []
         if self.flag("includeDecayScore") and attribute["uuid"] in self.scores:
             shown["decay_score"] = list(self.scores[attribute["uuid"]].values())
+        event = self._without_local(event)
         shown["Event"] = self._context(event)
         own = (
-            {**_short(tag), "is_galaxy": tag["is_galaxy"], "local": tag["local"]} for tag in attribute.get("Tag", ())
+            {**_short(tag), "is_galaxy": tag["is_galaxy"], "local": tag["local"]}
+            for tag in self._without_local(attribute).get("Tag", ())
         )
         tags = [*own, *self._inherited(event)]
         return shown | {"Tag": tags} if tags else shown
@@ -121,7 +123,7 @@ class View:
         return not (self.flag("enforceWarninglist") and self.listed(attribute))
 
     def _inner(self, attribute: Record) -> Record:
-        shown = attribute
+        shown = self._without_local(attribute)
         if self.flag("includeWarninglistHits"):
             # A search for attributes writes all numbers as texts, one for events does not.
             hits = self._warnings(attribute).get("warnings", ())
@@ -129,6 +131,14 @@ class View:
             shown = shown | ({"warnings": numbered} if numbered else {})
         left_out = {"excludeGalaxy": "Galaxy", "noShadowAttributes": "ShadowAttribute"}
         return shown | {name: [] for flag, name in left_out.items() if self.flag(flag)} | self._seen(attribute)
+
+    def _without_local(self, record: Record) -> Record:
+        """Leave out local tags if the query wants that; nothing says then that there was one."""
+        if not self.flag("excludeLocalTags") or "Tag" not in record:
+            return record
+        bare = {name: value for name, value in record.items() if name != "Tag"}
+        tags = [tag for tag in record["Tag"] if not tag["local"]]
+        return bare | ({"Tag": tags} if tags else {})
 
     def _warnings(self, attribute: Record) -> Record:
         warnings = [{"match": hit, "value": hit, **WARNINGLIST} for hit in _hits(attribute, self.warninglist)]

@@ -18,6 +18,7 @@ from tests.support import hosts, misp_event
 from tests.support.recorded_misp import NAMES, day_of, exchange, site
 
 recorded = pytest.mark.skipif(not NAMES, reason="the recordings of a real MISP are not here")
+SPIDER, PHISHING = 'misp-galaxy:threat-actor="Sandbox Spider"', 'misp-galaxy:mitre-attack-pattern="Phishing - T1566"'
 WRITES = [
     "POST /events/add",
     "POST /events/edit/1",
@@ -39,11 +40,14 @@ WRITES = [
 @pytest.fixture
 def box():
     story = {"name": "taranis-news-item", "Attribute": [{"type": "text", "object_relation": "id", "value": "x"}]}
-    more = {"Object": [story], "Tag": [{"name": "tlp:amber"}], "distribution": "1", "Orgc": ORGANISATION}
+    tags = [{"name": name} for name in ("tlp:amber", SPIDER, PHISHING, 'misp-galaxy:threat-actor="Nobody"')]
+    more = {"Object": [story], "Tag": tags, "distribution": "1", "Orgc": ORGANISATION}
     events = [misp_event(number, hosts(number * 3, f"e{number}h"), **more) for number in range(1, 9)]
     with Sandbox(state_misp=MispState(events)) as running:
         running.misp.warninglist.add("e1h0.example.org")
         running.misp.add_sharing_group("us", ORGANISATION)
+        phishing = running.misp.add_cluster("mitre-attack-pattern", "Phishing - T1566", {"external_id": ["T1566"]})
+        running.misp.add_cluster("threat-actor", "Sandbox Spider", relations=[("uses", phishing)])
         yield running
 
 
@@ -72,6 +76,8 @@ def test_the_sandbox_differs_nowhere_from_itself(box, key_file):
     assert count == len(box.misp.requests)
     asked = {path for _, path, _ in box.misp.requests}
     assert {"/events/index", "/events/restSearch", "/attributes/restSearch", "/sharingGroups/index"} <= asked
+    clusters = [body for _, path, body in box.misp.requests if path == "/galaxy_clusters/restSearch"]
+    assert sum("uuid" in body and len(body["uuid"]) == 2 for body in clusters) == 2
 
 
 @recorded
@@ -104,6 +110,13 @@ def test_what_misp_answers_otherwise_is_reported_in_a_line(box, key_file, path, 
     different = [line for line in lines if line.startswith(("GET ", "POST "))]
     assert (code, len(different)) == (1, 1), lines
     assert path in different[0] and different[0].endswith(expected)
+
+
+def test_a_cluster_that_misp_shows_otherwise_is_reported(box, key_file):
+    body = {"response": [{"GalaxyCluster": {**box.misp.clusters[0], "more": 1}}]}
+    box.misp.faults.add(Fault("/galaxy_clusters/restSearch", "body", body=body, times=1))
+    code, lines = compare_with(box, key_file)
+    assert code == 1 and any("/galaxy_clusters/restSearch" in line for line in lines), lines
 
 
 def test_a_refusal_that_the_sandbox_would_not_give_is_reported(box, key_file):

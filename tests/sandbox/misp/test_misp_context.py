@@ -94,3 +94,20 @@ def test_an_event_without_attributes_is_not_found_where_their_state_is_asked_for
 def test_distribution_takes_attributes_away_as_well(misp):
     (event,) = post(misp, "/events/restSearch", distribution=1).json["response"]
     assert event["Event"]["Attribute"] == []
+
+
+def test_local_tags_are_left_out_where_that_is_asked_for(misp):
+    misp.tag_event(EVENT, "tlp:red")
+    misp.tag_event(EVENT, 'misp-galaxy:threat-actor="Sandbox Spider"', local=True)
+    misp.tag_attribute(EVENT, HOST, 'misp-galaxy:sector="Finance"', local=True)
+
+    def names(**query):
+        (event,) = post(misp, "/events/restSearch", excludeGalaxy=1, **query).json["response"]
+        (host,) = (one for one in event["Event"]["Attribute"] if one["uuid"] == HOST)
+        (alone, _) = post(misp, "/attributes/restSearch", includeEventTags=1, **query).json["response"]["Attribute"]
+        shown = [record["Tag"] for record in (event["Event"], host, alone) if "Tag" in record]
+        return [[tag["name"] for tag in tags] for tags in shown]
+
+    sector, spider = 'misp-galaxy:sector="Finance"', 'misp-galaxy:threat-actor="Sandbox Spider"'
+    assert names() == [["tlp:red", spider], [sector], [sector, "tlp:red", spider]]
+    assert names(excludeLocalTags=1) == [["tlp:red"], ["tlp:red"]]
