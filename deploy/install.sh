@@ -402,7 +402,9 @@ make_settings_directory() {
 
 ask_for_settings() {
     if [ -e "$1" ] && is_template "$1"; then rm "$1"; fi
-    MISP2SENTINEL_COMMAND=misp2sentinel MISP2SENTINEL_CONFIG=$1 "$PYTHON" "$PROGRAM/script.py" --config "$1" init ||
+    # Its answer on stdout names the command, which is not there yet.
+    MISP2SENTINEL_COMMAND=misp2sentinel MISP2SENTINEL_CONFIG=$1 \
+        "$PYTHON" "$PROGRAM/script.py" --config "$1" init >/dev/null ||
         die "Without settings it is not finished. What was done stays: run this again."
     close_file "$1"
 }
@@ -607,6 +609,14 @@ say_what_stays() {
 
 # --- the end -----------------------------------------------------------------------------------------
 
+say_when_it_runs() {
+    case $schedule in
+        cron) echo "Cron runs it ($CRON); misp2sentinel status says how it stands." ;;
+        timer) echo "The timer runs it (systemctl list-timers); misp2sentinel status says how it stands." ;;
+        none) echo "When it runs is left to you (--cron or --timer here); misp2sentinel status says how it stands." ;;
+    esac
+}
+
 say_what_comes_next() {
     local code=0
     echo
@@ -616,11 +626,13 @@ say_what_comes_next() {
     if [ -n "$waits" ]; then
         echo "Complete the settings in $SETTINGS/config.py, and run this again: it has them checked, and run every night."
     elif [ "$code" -ne 0 ]; then
-        echo "Put right what check names (the settings are in $SETTINGS/config.py), then: misp2sentinel check"
+        echo "The settings are in $SETTINGS/config.py."
+    elif [ -e "$STATE/ledger.sqlite" ]; then
+        say_when_it_runs
     else
         echo "A dry run shows what a run would send; misp2sentinel with nothing behind it is the run."
-        [ -e "$STATE/ledger.sqlite" ] ||
-            echo "Has another installation sent to this workspace before? Then first: misp2sentinel adopt --dry-run"
+        echo "Has another installation sent to this workspace before? Then first: misp2sentinel adopt --dry-run,"
+        echo "which needs three more names in ms_auth (docs/coming-from-misp2sentinel.md)."
     fi
     return "$code"
 }

@@ -126,6 +126,13 @@ def test_a_wrong_answer_is_said_at_once_and_asked_for_again(tmp_path, site):
     assert load(path, environ).settings.misp_domain == first.rstrip("/")
 
 
+def test_each_thing_that_is_wrong_with_an_answer_is_a_sentence_on_its_own_line(tmp_path):
+    answers = [*[*VALUES.values()][:3], "soc.example.org", "\x04"]
+    shown = init(tmp_path, *answers, options=["--config", str(tmp_path / "settings.py")])
+    assert "is not a GUID" in words_of(shown) and "are exchanged" in words_of(shown)
+    assert "\\n" not in shown.text
+
+
 def test_questions_have_an_end_and_nothing_is_written_then(tmp_path):
     path = tmp_path / "settings.py"
     shown = init(tmp_path, *["no address"] * MOST_TRIES, "more", options=["--config", str(path)])

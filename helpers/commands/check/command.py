@@ -28,7 +28,7 @@ from helpers.process import log
 from helpers.settings import Settings, credentials, cross_checks, filter_names, written
 from helpers.stories import MispWriter
 from helpers.sync import make_state_dir, named, opened, to_type
-from helpers.text import counted
+from helpers.text import counted, listed
 
 Step = Callable[[], str]
 
@@ -301,10 +301,17 @@ def _state(settings: Settings) -> str:
             opened(settings.model_copy(update={"dry_run": True})) as ledger,
             ledger.hold_lock(settings.state_path),
         ):
-            if not settings.keeps_ledger:
-                return f"log and lock in {settings.state_path}"
-            if settings.state_url:
-                return f"the log in {settings.state_path} and the ledger that state_url names"
-            return f"log, lock and ledger in {settings.state_path}"
+            return _places(settings)
     except RunActive:
         return f"a run is active in {settings.state_path} right now"
+
+
+def _places(settings: Settings) -> str:
+    """Say where log, lock and ledger are; log_file may name a place apart, such as /tmp."""
+    where, path = settings.state_path, settings.log_path
+    log_is_there, ledger_is_there = path.is_relative_to(where), not settings.state_url
+    names = [name for name, there in (("log", log_is_there), ("lock", True), ("ledger", ledger_is_there)) if there]
+    elsewhere = "" if log_is_there else f", log {path}"
+    if settings.state_url and settings.keeps_ledger:
+        elsewhere += ", the ledger that state_url names"
+    return f"{listed(names)} in {where}{elsewhere}"

@@ -26,7 +26,7 @@ _NO_TERMINAL = (
 _NOTHING_WRITTEN = "Nothing was written."
 _INTRODUCTION = "Six values are needed; docs/install.md says where each is found. Secrets are not shown as you type."
 
-# Returns what is wrong with an answer; nothing where it can be used.
+# Returns what is wrong with an answer, each sentence on a line; nothing where it can be used.
 Check = Callable[[str], str]
 
 
@@ -138,7 +138,8 @@ def _ask(question: Line, name: str, check: Check, *, default: str = "", secret: 
         problem = check(answer)
         if not problem:
             return answer
-        _show(Line(problem, Tone.ODD))
+        for sentence in problem.splitlines():
+            _show(Line(sentence, Tone.ODD))
     raise SettingsError([f"{name} could not be used {MOST_TRIES} times. {_NOTHING_WRITTEN}"])
 
 

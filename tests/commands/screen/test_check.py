@@ -142,6 +142,15 @@ def test_what_sentinel_holds_and_an_empty_ledger_does_not_know_is_for_adopt(site
     assert "ledger empty, and what Sentinel holds is not known" in " ".join(check(site, **refused).text.split())
 
 
+@pytest.mark.parametrize("ledger", ["", "none"])
+def test_a_log_that_is_elsewhere_is_said_to_be_there(site, ledger):
+    log = site.state.parent / "elsewhere.log"
+    shown = check(site, columns=300, MISP2SENTINEL_LOG_FILE=str(log), MISP2SENTINEL_STATE_URL=ledger)
+    kept = "lock" if ledger else "lock and ledger"
+    (words,) = (line.split(maxsplit=2)[2] for line in shown.lines if line.startswith(("✓ state", "! state")))
+    assert words == f"{kept} in {site.state}, log {log}"
+
+
 def test_a_warning_does_not_hide_in_the_verdict(site):
     shown = check(site, MISP2SENTINEL_REFRESH_DAY="1")
     assert shown.exit_code == 0

@@ -216,6 +216,19 @@ install --yes >/mnt/said; ls /etc/cron.d/misp2sentinel; install
 
 
 @as_root
+def test_the_end_names_adopt_until_there_is_a_ledger_and_then_what_runs_it():
+    shown = on_a_host("""
+install --yes --settings /mnt/settings.py | tail -n 2
+touch /var/lib/misp2sentinel/ledger.sqlite
+install --yes --no-schedule | tail -n 1
+install --yes --cron | tail -n 1
+""")
+    adopt, names, neither, cron = shown.splitlines()
+    assert "adopt --dry-run" in adopt and "three more names" in names
+    assert "--cron" in neither and "/etc/cron.d/misp2sentinel" in cron
+
+
+@as_root
 def test_another_user_and_a_timer_are_kept_until_they_are_named_again():
     shown = on_a_host("""
 install --yes --settings /mnt/settings.py --user daemon --timer >/dev/null; install
