@@ -8,18 +8,21 @@ cannot deliver is asked for in halves until one event stands by itself.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from helpers.context import Cluster
 from helpers.errors import MispBusy, MispError, MispRefused
 from helpers.indicators import text_of
-from helpers.misp import decaying_models, paged_search, search_filters
+from helpers.misp import decaying_models, galaxy_clusters, paged_search, search_filters
 from helpers.misp.client import TRIES, MispClient, MispConnection, print_waiting
 from helpers.misp.detours import Detours
 from helpers.misp.large_events import LargeEventReader
+from helpers.misp.page_bounds import PageBounds
 from helpers.misp.paged_search import PagedSearch
 from helpers.misp.responses import (
     Attribute,
@@ -170,6 +173,67 @@ class MispReader:
         shown = {"deleted": [0, 1], "includeContext": True, "includeWarninglistHits": 1, **self._for_scores}
         page = {"limit": paged_search.ATTRIBUTES_PER_PAGE, "page": 1}
         return attributes_with_context(self._search.search("attributes", {**shown, **page, **wanted}))
+
+    # -- galaxies ----------------------------------------------------------------------------------
+
+    def clusters_by_tag(self, tags: Iterable[str]) -> dict[str, Cluster]:
+        """Return the clusters that tags name, by the tag as it was asked; one that names none is not there.
+
+        Raises MispDeclined where this MISP does not answer about clusters, for this key.
+        """
+        wanted = sorted({*tags})
+        found = self._clusters_of_tags(wanted)
+        current = galaxy_clusters.current_tags(tag for tag in wanted if tag not in found)
+        in_current = self._clusters_of_tags(sorted({*current.values()}))
+        found |= {tag: in_current[other] for tag, other in current.items() if other in in_current}
+        newer = self.clusters_by_uuid(galaxy_clusters.of_older_galaxies(found.values()))
+        return {tag: newer.get(cluster.uuid, cluster) for tag, cluster in found.items()}
+
+    def clusters_by_uuid(self, uuids: Iterable[str]) -> dict[str, Cluster]:
+        """Return the clusters by UUID; one that is deleted, or that MISP does not show, is not there.
+
+        Raises MispDeclined as above.
+        """
+        by_uuid: dict[str, Cluster] = {}
+        for batch in batched(sorted({*uuids}), galaxy_clusters.FULL_PER_REQUEST):
+            by_uuid |= galaxy_clusters.clusters_by_uuid(self._clusters(galaxy_clusters.by_uuid(batch)))
+        return by_uuid
+
+    def cluster_versions(self, uuids: Iterable[str]) -> dict[str, frozenset[str]]:
+        """Return the versions by UUID, one for each galaxy that has it; a deleted one has got a version of its own.
+
+        Raises MispDeclined as above.
+        """
+        by_uuid: dict[str, frozenset[str]] = {}
+        for batch in batched(sorted({*uuids}), galaxy_clusters.VERSIONS_PER_REQUEST):
+            by_uuid |= galaxy_clusters.versions(self._clusters(galaxy_clusters.by_uuid(batch, minimal=True)))
+        return by_uuid
+
+    def _clusters_of_tags(self, tags: Sequence[str]) -> dict[str, Cluster]:
+        by_tag: dict[str, Cluster] = {}
+        for batch in batched(tags, galaxy_clusters.FULL_PER_REQUEST):
+            by_tag |= galaxy_clusters.clusters_by_tag(batch, self._clusters(galaxy_clusters.by_tag(batch)))
+        return by_tag
+
+    def _clusters(self, question: Mapping[str, Any]) -> list[galaxy_clusters.Row]:
+        """Return what a question finds, page by page to its end."""
+        rows: list[galaxy_clusters.Row] = []
+        bounds = PageBounds()
+        for page in itertools.count(1):
+            found = self._clusters_page({**question, "page": page})
+            bounds.check(map(galaxy_clusters.row_key, found), page * question["limit"])
+            rows += found
+            if len(found) < question["limit"]:
+                break
+        return rows
+
+    def _clusters_page(self, wanted: Mapping[str, Any]) -> list[galaxy_clusters.Row]:
+        """PyMISP has no method for it."""
+        found: list[galaxy_clusters.Row] = self.client.ask(
+            lambda pymisp: galaxy_clusters.checked(pymisp.direct_call(galaxy_clusters.ROUTE, wanted)),
+            read=galaxy_clusters.rows_in,
+        )
+        return found
 
     # -- MISP itself -------------------------------------------------------------------------------
 

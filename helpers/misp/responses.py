@@ -62,8 +62,13 @@ def listing_fingerprint(row: Mapping[str, Any]) -> str:
 
 def events_in(answer: Any) -> list[Event]:
     """Return the events of a search, without the ``Event`` around each. Raises MispBusy when it is no list of any."""
-    rows = [row.get("Event", row) for row in dictionaries_in(answer)]
-    return [event for event in _checked_records(rows) if isinstance(event, dict)]
+    return records_in(answer, "Event")
+
+
+def records_in(answer: Any, name: str) -> list[dict[str, Any]]:
+    """Return the records of an answer, without what is called ``name`` around each. Raises MispBusy as above."""
+    rows = [row.get(name, row) for row in dictionaries_in(answer)]
+    return [record for record in _checked_records(rows) if isinstance(record, dict)]
 
 
 def listed_events(answer: Any) -> list[ListedEvent]:

@@ -59,6 +59,7 @@ PURE = {
         "misp.detours",
         "misp.decaying_models",
         "misp.event_slices",
+        "misp.galaxy_clusters",
         "misp.page_bounds",
         "misp.pymisp_errors",
         "misp.responses",
