@@ -28,8 +28,8 @@ _LONGEST_REFERENCE = 500
 _LONGEST_PHASE = 100
 # All communities, connected ones and this community: MISP's distribution, of which 0 and 4 are for few.
 _SHARED = ("1", "2", "3")
-# MITRE's numbers of techniques and groups, those of its older collections included.
-_NUMBER = re.compile(r"(?:[A-Z]{3}-)?[TG]\d{4}(?:\.\d{3})?", re.ASCII)
+# MITRE's numbers of techniques, tactics and groups, those of its older collections included.
+_NUMBER = re.compile(r"(?:[A-Z]{3}-)?(?:TA|[TG])\d{4}(?:\.\d{3})?", re.ASCII)
 _NUMBERED = re.compile(rf"(?P<name>.*\S)\s+-\s+(?P<number>{_NUMBER.pattern})", re.ASCII)
 _URL = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
 # MISP names a chain for each platform, as in attack-Linux:initial-access; MITRE has these.

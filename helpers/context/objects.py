@@ -17,7 +17,8 @@ Stix = dict[str, Any]
 
 _SPEC_VERSION = "2.1"
 _MITRE, _GALAXY = "mitre-attack", "misp-galaxy"
-_MITRE_PAGES = {"T": "https://attack.mitre.org/techniques/", "G": "https://attack.mitre.org/groups/"}
+_MITRE_PAGES = "https://attack.mitre.org"
+_SECTIONS = {"T": "techniques", "TA": "tactics", "G": "groups"}
 # STIX 2.1, section 10.2: attack-motivation-ov.
 _MOTIVES = {
     *("accidental", "coercion", "dominance", "ideology", "notoriety"),
@@ -86,6 +87,6 @@ def _references(cluster: Cluster) -> list[dict[str, str]]:
 
 
 def _mitre_page(number: str) -> str:
-    """Return where MITRE describes a technique or group; nothing for the numbers of its older collections."""
-    pages = _MITRE_PAGES.get(number[:1])
-    return pages + number.replace(".", "/") if pages else ""
+    """Return where MITRE describes a technique, tactic or group; nothing for the numbers of its older collections."""
+    section = _SECTIONS.get(number.rstrip("0123456789."))
+    return f"{_MITRE_PAGES}/{section}/{number.replace('.', '/')}" if section else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 from helpers.text import one_line
 
@@ -27,7 +28,7 @@ def on_one_line(text: str) -> str:
 def description_of(text: str) -> str:
     """Return a description without citations, Markdown links and HTML, cut at a word where there is one."""
     text = _LINK.sub(r"\1", _CITATION.sub("", text[:_LOOKED_AT]))
-    text = _BETWEEN_LINES.sub(" ", _IN_LINE.sub("", text))
+    text = unescape(_BETWEEN_LINES.sub(" ", _IN_LINE.sub("", text)))
     return cut_at_a_word(on_one_line(text), LONGEST_DESCRIPTION)
 
 

@@ -87,6 +87,7 @@ def test_aliases_are_other_names_each_once():
     [
         ("Phishing - T1566", "Phishing", "T1566"),
         ("Acquire data - PRE-T1054", "Acquire data", "PRE-T1054"),
+        ("Impact - TA0040", "Impact", "TA0040"),
         ("CIA - APT-C-39", "CIA - APT-C-39", ""),
         ("T1566", "T1566", ""),
     ],

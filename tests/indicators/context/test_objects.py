@@ -3,6 +3,7 @@
 import json
 import uuid
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,9 +65,14 @@ def test_long_lists_have_a_bound():
     assert len(json.dumps(body)) < 32_000 and not broken_rules(body, whole=False)
 
 
-def test_a_number_of_an_older_collection_has_no_page():
-    body = of_cluster(read_cluster(raw_cluster(value="Old - PRE-T1054", type="mitre-pre-attack-attack-pattern")))
-    assert body["external_references"] == [{"source_name": "mitre-attack", "external_id": "PRE-T1054"}]
+@pytest.mark.parametrize(
+    ("number", "page"),
+    [("T1593.001", "techniques/T1593/001"), ("TA0040", "tactics/TA0040"), ("G0032", "groups/G0032"), ("PRE-T1054", "")],
+)
+def test_a_number_leads_to_mitres_page_but_one_of_an_older_collection_does_not(number, page):
+    body = of_cluster(read_cluster(raw_cluster(value=f"Some Name - {number}", type="mitre-attack-pattern")))
+    url = {"url": f"https://attack.mitre.org/{page}"} if page else {}
+    assert body["external_references"] == [{"source_name": "mitre-attack", "external_id": number, **url}]
 
 
 def test_an_organisation_has_a_name_or_is_not_sent():

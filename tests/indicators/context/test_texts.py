@@ -16,6 +16,7 @@ from helpers.context.texts import LONGEST_DESCRIPTION, cut_at_a_word, descriptio
         ("a [page](https://example.com/a_(b)).", "a page."),
         ("run <code>cmd.exe</code> <br>\n\n then", "run cmd.exe then"),
         ("a<br/>b", "a b"),
+        ("where &lt;file&gt; &amp; <path> are", "where <file> & <path> are"),
         ("array[0](x) is code, [1] a note", "array[0](x) is code, [1] a note"),
         ("\x00\tone\u2028two\x07 ", "? one two"),
         ("(Citation: never closed", "(Citation: never closed"),
