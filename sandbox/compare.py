@@ -38,14 +38,6 @@ SHIPPED = Path(__file__).resolve().parents[1] / "config.py"
 EVENTS, LISTED, LARGEST, MOST_REQUESTS, MOST_TAGS = 5, 50, 2000, 500, 50
 NO_CLUSTER = "00000000-0000-4000-8000-000000000000"
 USER = "the key"
-# Of galaxies that MISP brings along: exactly, in other letter case, of an older galaxy of MITRE's, and unknown.
-CLUSTER_TAGS = (
-    'misp-galaxy:threat-actor="Lazarus Group"',
-    'misp-galaxy:threat-actor="sofacy"',
-    'misp-galaxy:mitre-enterprise-attack-intrusion-set="APT28 - G0007"',
-    'misp-galaxy:mitre-enterprise-attack-attack-pattern="Spearphishing Attachment - T1566.001"',
-    'misp-galaxy:threat-actor="no such actor"',
-)
 Sleep = Callable[[float], None]
 # Nothing else is ever sent.
 READS = re.compile(
@@ -215,12 +207,6 @@ class Questions:
         reader.first_listed(self._shipped)
         reader.models()
         reader.tags(["tlp:white", "TLP:GREEN", "no such tag"])
-        self._clusters(reader)
-
-    def _clusters(self, reader: MispReader) -> None:
-        """Ask as a run does, for tags in galaxies that a MISP has from the beginning."""
-        clusters = reader.clusters_by_tag(CLUSTER_TAGS)
-        reader.cluster_versions(cluster.uuid for cluster in clusters.values())
 
     def _explain(self, chosen: list[ListedEvent]) -> None:
         attributes = [attribute for event in self._events for attribute in event.get("Attribute", ())][:2]
