@@ -12,7 +12,7 @@ from helpers.indicators.dates import DAY, from_text, seconds, stix_time, stix_ti
 from helpers.indicators.filtering import Item, apply_filters
 from helpers.indicators.formats import FORMATS, IndicatorFormat, format_of
 from helpers.indicators.misp_fields import Json, dicts, event_url, is_true, stix_uuid, text_of
-from helpers.indicators.patterns import LONGEST_PATH, compared_values, first_path, kind_of
+from helpers.indicators.patterns import LONGEST_PATH, compared_values, first_path, in_small_letters, kind_of
 from helpers.indicators.request_event import (
     EVENT_NAMES,
     NAMED,
@@ -62,6 +62,7 @@ __all__ = [
     "first_path",
     "format_of",
     "from_text",
+    "in_small_letters",
     "is_true",
     "kind_of",
     "network_in",

@@ -13,7 +13,7 @@ from helpers.indicators import misp_stix
 from helpers.indicators.filtering import Item, apply_filters
 from helpers.indicators.misp_fields import Json
 from helpers.indicators.misp_stix import MispStixResult
-from helpers.indicators.patterns import Observable, address_path, observables
+from helpers.indicators.patterns import Observable, address_path, in_small_letters, observables
 from helpers.indicators.request_event import PreparedAttribute, PreparedObject, RequestObjectEvent, Skipped
 from helpers.indicators.request_indicator import Indicator, RequestObjectIndicator, indicator_id
 from helpers.indicators.templates import pattern_templates
@@ -31,13 +31,28 @@ class ConversionResult:
     """What became of some attributes of one event.
 
     ``indicators`` are ready for upload; ``attributes`` counts the attributes that this is about; ``skipped`` has the
-    ones of which nothing is sent and ``left_out`` halves of others.
+    ones of which nothing is sent and ``left_out`` halves of others. ``twins`` are the ids of indicators that say what
+    another one of their attribute does, with the URL in small letters.
     """
 
     attributes: int = 0
     indicators: list[Indicator] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     left_out: list[Skipped] = field(default_factory=list)
+    twins: set[str] = field(default_factory=set)
+
+    def add_twins(self) -> None:
+        """Put a twin behind each indicator whose URL has capital letters, unless its attribute has that one as well."""
+        there = {(attribute_of(indicator), indicator["pattern"]) for indicator in self.indicators}
+        with_twins: list[Indicator] = []
+        for indicator in self.indicators:
+            with_twins.append(indicator)
+            twin = twin_of(indicator)
+            if twin and (made_of := (attribute_of(twin), twin["pattern"])) not in there:
+                there.add(made_of)
+                self.twins.add(twin["id"])
+                with_twins.append(twin)
+        self.indicators = with_twins
 
     def for_attributes(self, attributes: Container[str]) -> ConversionResult:
         """Return the part that is about some attributes, by UUID."""
@@ -46,6 +61,7 @@ class ConversionResult:
             skipped=[skip for skip in self.skipped if skip.attribute_uuid.lower() in attributes],
             left_out=[half for half in self.left_out if half.attribute_uuid.lower() in attributes],
         )
+        part.twins = self.twins.intersection(indicator["id"] for indicator in part.indicators)
         skipped = {skip.attribute_uuid.lower() for skip in part.skipped}
         part.attributes = len(skipped.union(map(attribute_of, part.indicators)))
         return part
@@ -54,6 +70,17 @@ class ConversionResult:
 def attribute_of(indicator: Mapping[str, Any]) -> str:
     """Return the UUID of the attribute that an indicator was made of."""
     return str(indicator["external_references"][0]["external_id"])
+
+
+def twin_of(indicator: Indicator) -> Indicator | None:
+    """Return the same indicator with its URL in small letters, under an id of its own; None where it has no others."""
+    pattern = in_small_letters(indicator["pattern"])
+    if not pattern:
+        return None
+    twin = {**indicator, "id": f"indicator--{uuid5(UUID(attribute_of(indicator)), pattern)}", "pattern": pattern}
+    if "graph" in twin:
+        twin["graph"] = {**twin["graph"], "url": twin["graph"]["url"].lower()}
+    return twin
 
 
 def convert_event(event: Json, rules: ConversionRules, now: datetime) -> Iterator[ConversionResult]:
@@ -71,7 +98,10 @@ def convert_prepared(prepared: RequestObjectEvent, items: list[Item]) -> Iterato
     """Convert some of the prepared attributes and objects of an event."""
     reports = prepared.reports
     for chunk in batched(items, CHUNK):
-        yield prepared.rules.format.convert(prepared, chunk, reports)
+        result = prepared.rules.format.convert(prepared, chunk, reports)
+        if prepared.rules.lowercase_url_twins:
+            result.add_twins()
+        yield result
         reports = {}
 
 

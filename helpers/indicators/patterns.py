@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
+# The URL in a pattern, as STIX writes it and as it is recorded of a tiIndicator.
+_URL = re.compile(r"\[url(?::value)? = '((?:[^'\\]|\\.)*)'", re.DOTALL)
 _PLAIN_STEP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _ENDS = ("", "Source", "Destination")  # of a connection, as Graph's properties name them
 _EMAIL_ADDRESS_REFS = frozenset({"from_ref", "sender_ref", "to_refs", "cc_refs", "bcc_refs"})
@@ -81,6 +83,14 @@ def compared_values(pattern: str) -> list[str]:
 def first_path(pattern: str) -> str:
     """Return the path that a pattern compares first, however the pattern was made: as much of it as tells the kind."""
     return pattern[1:].partition(" ")[0][:LONGEST_PATH]
+
+
+def in_small_letters(pattern: str) -> str:
+    """Return the pattern of a URL with that in small letters; empty where it has no capital ones, or is no URL."""
+    found = _URL.match(pattern)
+    if not found or found[1] == (small := found[1].lower()):
+        return ""
+    return f"{pattern[: found.start(1)]}{small}{pattern[found.end(1) :]}"
 
 
 def kind_of(path: str) -> str:

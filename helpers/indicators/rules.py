@@ -17,6 +17,9 @@ from helpers.indicators.dates import last_seen_of
 from helpers.indicators.formats import IndicatorFormat, format_of
 from helpers.settings import AttributeFilters, Settings, default_threat_type, default_tlp
 
+# Rules that ledgers in use do not know. Off, they change nothing, so what was read without them counts as it is.
+_UNKNOWN_TO_LEDGERS = ("lowercase_url_twins",)
+
 
 @dataclass(frozen=True)
 class ConversionRules:
@@ -39,6 +42,7 @@ class ConversionRules:
     days_to_expire_ignore_misp_last_seen: bool
     ignore_localtags: bool
     send_private_and_cidr: bool
+    lowercase_url_twins: bool
     network_ignore_direction: bool
     ms_target_product: str
     ms_action: str
@@ -72,6 +76,7 @@ class ConversionRules:
             days_to_expire_ignore_misp_last_seen=settings.days_to_expire_ignore_misp_last_seen,
             ignore_localtags=settings.ignore_localtags,
             send_private_and_cidr=settings.send_private_and_cidr,
+            lowercase_url_twins=settings.lowercase_url_twins,
             network_ignore_direction=settings.network_ignore_direction,
             ms_target_product=settings.ms_target_product,
             ms_action=settings.ms_action,
@@ -100,7 +105,11 @@ class ConversionRules:
 
     def fingerprint(self) -> str:
         """Return a text that changes with any of the rules, and is the same in every process."""
-        return hashlib.sha256(json.dumps(_by_name(self), sort_keys=True, default=_by_name).encode()).hexdigest()
+        rules = _by_name(self)
+        for name in _UNKNOWN_TO_LEDGERS:
+            if rules[name] is False:
+                del rules[name]
+        return hashlib.sha256(json.dumps(rules, sort_keys=True, default=_by_name).encode()).hexdigest()
 
     def expiry_moves(self, raw: Mapping[str, Any]) -> bool:
         """Say whether the indicators of an attribute, as MISP has it, expire some days after the run that makes them.

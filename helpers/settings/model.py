@@ -109,6 +109,7 @@ class Settings(BaseModel):
     ignore_localtags: bool = True
     activity_group_labels: bool = True
     send_private_and_cidr: bool = False
+    lowercase_url_twins: bool = False
     filters: AttributeFilterSettings = {}
     context: Context = "actors"
     context_private: bool = False

@@ -45,12 +45,14 @@ class ObjectWishes:
     policy: RetryPolicy
     shared: bool
 
+    def key(self, attribute: str, indicator: Indicator) -> str:
+        """Return what the object stands for that an indicator of an attribute, by its UUID, has a part in."""
+        return value_key(indicator) if self.shared else attribute_key(indicator, attribute)
+
     def source(self, event: str, attribute: PreparedAttribute, indicator: Indicator) -> Source:
         """Return an attribute's part in the object that one of its indicators stands for."""
-        if not self.shared:
-            return Source(attribute_key(indicator, attribute.uuid), event, attribute.uuid)
-        source = Source(value_key(indicator), event, attribute.uuid)
-        return contribution(source, indicator, self.lifetime(attribute, indicator))
+        source = Source(self.key(attribute.uuid, indicator), event, attribute.uuid)
+        return contribution(source, indicator, self.lifetime(attribute, indicator)) if self.shared else source
 
     def first_id(self, indicator: Indicator) -> str:
         """Return the STIX id of the first life of what an indicator stands for."""

@@ -33,6 +33,7 @@ CHANGED = {
     "days_to_expire_ignore_misp_last_seen": True,
     "ignore_localtags": False,
     "send_private_and_cidr": True,
+    "lowercase_url_twins": True,
     "network_ignore_direction": False,
     "ms_target_product": "Microsoft Defender ATP",
     "ms_action": "block",

@@ -59,6 +59,7 @@ FOR_WITHDRAWAL: Final = {
     WithdrawalReason.CHANGED: "nothing is to be done: what the attribute says now is another indicator; explain its "
     "value",
     WithdrawalReason.DEDUPLICATE_CHANGED: _SENT_OTHERWISE,
+    WithdrawalReason.NO_TWINS: "set lowercase_url_twins = True; the URL as MISP has it was sent under another id",
     WithdrawalReason.EXPIRED: FOR_SKIP[Skip.EXPIRED],
     WithdrawalReason.WORKSPACE_LEFT: "nothing is to be done, as somebody asked for it (withdraw); while the settings "
     "name the workspace, a run sends what MISP has under new ids",

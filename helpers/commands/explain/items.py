@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.commands.explain.state import MAY_BE_LIVE, NewerForm, NextRun, State, foremost
+from helpers.indicators import in_small_letters
 from helpers.ledger import Blocked
 
 Json = dict[str, Any]
@@ -18,13 +19,15 @@ _KIND = re.compile(r"\[([a-z0-9-]+):")
 class InMisp:
     """What MISP shows of an item now, at one destination; nothing of it is known where it was not ``asked``.
 
-    ``in_the_way`` are reasons and advice; ``changed`` says that another indicator would be made of it.
+    ``in_the_way`` are reasons and advice; ``changed`` says that another indicator would be made of it, ``twinless``
+    that this is only since URLs are not sent in small letters as well.
     """
 
     asked: bool = False
     shown: bool = False
     in_the_way: tuple[Json, ...] = ()
     changed: bool = False
+    twinless: bool = False
     next_run: NextRun = NextRun.PASSES_OVER
 
     @property
@@ -144,7 +147,8 @@ class _Shown:
             return InMisp(self.asked)
         in_the_way = tuple(here["in_the_way"])
         changed = bool(pattern) and not in_the_way and pattern not in here["would_send"]
-        return InMisp(True, True, in_the_way, changed, NextRun(here["next_run"]))
+        twinless = changed and pattern in map(in_small_letters, here["would_send"])
+        return InMisp(True, True, in_the_way, changed, twinless, NextRun(here["next_run"]))
 
 
 def _here(key: tuple[str, str], shown: Json) -> Json:
@@ -171,10 +175,9 @@ def _may_be_live(object_: Json) -> bool:
 
 
 def _of_object(object_: Json, attributes: Sequence[str], shown: _Shown) -> Item:
-    kind = _KIND.match(object_["pattern"])
     state = State(object_["state"])
     return Item(
-        label=f"{kind[1]} {object_['value']}" if kind and object_["value"] else object_["pattern"],
+        label=_label(object_),
         state=state,
         events=tuple(dict.fromkeys(origin["event"] for origin in object_["from"])),
         attributes=tuple(attributes),
@@ -189,6 +192,12 @@ def _of_object(object_: Json, attributes: Sequence[str], shown: _Shown) -> Item:
         # What MISP shows now is said of the latest life; an earlier one leaves, whatever that is.
         misp=shown.of(attributes, object_["pattern"]) if object_["latest"] else InMisp(),
     )
+
+
+def _label(object_: Json) -> str:
+    kind = _KIND.match(object_["pattern"])
+    label = f"{kind[1]} {object_['value']}" if kind and object_["value"] else object_["pattern"]
+    return f"{label} (twin in small letters)" if object_["lowercase_twin"] else label
 
 
 def _of_skip(skip: Json, shown: _Shown) -> Item:

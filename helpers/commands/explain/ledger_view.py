@@ -11,7 +11,7 @@ from typing import Any
 from constants import TLP_MARKINGS, Skip
 from helpers.commands.explain import advice
 from helpers.commands.explain.state import LEAVING, MAY_BE_LIVE, State, newer_form_of, state_of
-from helpers.indicators import DAY, Unsendable, event_url, normalise
+from helpers.indicators import DAY, Unsendable, Value, event_url, in_small_letters, normalise
 from helpers.ledger import (
     WITHOUT_OUTCOME,
     AttributeRecord,
@@ -126,6 +126,7 @@ class LedgerView:
                 for event, uuid in origin
             ],
             "pattern": record.pattern,
+            "lowercase_twin": self._is_twin(record, {uuid for _, uuid in origin}),
             "value": record.value,
             "name": indicator.get("name"),
             "confidence": indicator.get("confidence"),
@@ -133,6 +134,14 @@ class LedgerView:
             "labels": indicator.get("labels", []),
             "object": indicator,
         }
+
+    def _is_twin(self, record: ObjectRecord, attributes: set[str]) -> bool:
+        """Whether an object is a URL in small letters that each of its attributes has in others."""
+        if not record.pattern.startswith("[url") or in_small_letters(record.pattern):
+            return False
+        values = [self._value_of(known) for known in self.matches.attributes if known.uuid in attributes]
+        texts = [value.text for value in values if value]
+        return record.value not in texts and record.value in map(str.lower, texts)
 
     def _standing(self, record: ObjectRecord) -> str:
         state = state_of(record, self.now)
@@ -194,13 +203,17 @@ class LedgerView:
 
     def _halves_left_out(self, attribute: AttributeRecord) -> list[Json]:
         """Say why half of an attribute that was sent is not there."""
+        value, name = self._value_of(attribute), {"attribute": attribute.uuid, "value": attribute.value}
+        left_out = value.left_out if value else ()
+        return [{**name, **advice.skip_as_json(half.reason.name, half.words)} for half in left_out]
+
+    def _value_of(self, attribute: AttributeRecord) -> Value | None:
+        """Return an attribute's value as Sentinel compares it; None where it is not sent."""
         private_too = self.settings.send_private_and_cidr
         try:
-            value = normalise(attribute.type, attribute.value, send_private_and_cidr=private_too)
+            return normalise(attribute.type, attribute.value, send_private_and_cidr=private_too)
         except Unsendable:
-            return []
-        name = {"attribute": attribute.uuid, "value": attribute.value}
-        return [{**name, **advice.skip_as_json(half.reason.name, half.words)} for half in value.left_out]
+            return None
 
     def _event(self, event: EventRecord) -> Json:
         skips = self.destination.skips_of_event(event.uuid)

@@ -15,6 +15,7 @@ _FULL_RUN = "a full run reads its event, which has not changed since: --full doe
 _GUARD = "unless a guard holds that back"
 _EDITED = "it was edited and not published again, or is out of sight"
 _NOT_SHOWN = "MISP does not show its attribute any more (deleted for good, or out of sight)"
+_TWINLESS = "lowercase_url_twins is off, so the URL is sent as MISP has it alone"
 _CHANGED = "MISP's attribute says something else now"
 
 
@@ -74,6 +75,8 @@ def _why_unwanted(item: Item) -> str:
     misp = item.misp
     if misp.in_the_way:
         return f"MISP now: {', and '.join(said['why'] for said in misp.in_the_way)}"
+    if misp.twinless:
+        return _TWINLESS
     return _CHANGED if misp.changed else _NOT_SHOWN
 
 

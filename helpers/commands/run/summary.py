@@ -100,6 +100,8 @@ def _rows_of_run(report: Report) -> Iterator[Row]:
     yield from _rows_of_detours(report)
     if report.indicators:
         yield "to send" if report.dry_run else "sent", _sent(report)
+    if report.twins:
+        yield "twins", f"{counted(report.twins, 'URL', 'URLs')} with capital letters, in small letters as well"
     yield from _rows_of_withdrawals(report)
     if report.held:
         events = counted(report.held, "event", "events")

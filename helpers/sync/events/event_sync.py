@@ -20,6 +20,7 @@ from helpers.indicators import (
     Skipped,
     apply_filters,
     attribute_of,
+    in_small_letters,
     is_true,
     text_of,
 )
@@ -129,6 +130,7 @@ class EventSync:
         """Take what became of changed attributes, other destinations' among them."""
         mine = converted.for_attributes(self._changed)
         self._decided.told.add(mine.attributes, mine.skipped, mine.left_out)
+        self._decided.told.twins += len(mine.twins)
         wanted = self._wanted(mine)
         self._decided.wanted |= wanted
         self._record(part, wanted)
@@ -200,20 +202,27 @@ class EventSync:
         skipped = [attribute.skipped(header, Skip[row.skip], row.words) for attribute, row in rows if row.skip]
         self._decided.told.add(len(rows), skipped, ())
 
-    def _record(self, part: PreparedSlice, sources: Iterable[Source]) -> None:
+    def _record(self, part: PreparedSlice, wanted: Wanted) -> None:
         """Have sent attributes recorded now; those of which something leaves wait for the end."""
-        keys_by_attribute: dict[str, set[str]] = {}
-        for source in sources:
-            keys_by_attribute.setdefault(source.attribute, set()).add(source.key)
-        for uuid, keys in keys_by_attribute.items():
+        by_attribute: dict[str, dict[str, Indicator]] = {}
+        for source, (_, indicator) in wanted.items():
+            by_attribute.setdefault(source.attribute, {})[source.key] = indicator
+        for uuid, indicators in by_attribute.items():
             row = self._row(self._changed[uuid], part.fingerprints[uuid])
-            before = [source for source in self.known.sources_of(uuid) if source.key not in keys]
-            self._reasons[uuid] = self.wishes.changed_reason
+            before = [source for source in self.known.sources_of(uuid) if source.key not in indicators]
             self._taken_back += before
             if before:
+                self._reasons[uuid] = self._why_less(uuid, before, indicators.values())
                 self._rows_for_the_end.append(row)
             else:
                 self._decided.record(row)
+
+    def _why_less(self, attribute: str, before: Iterable[Source], indicators: Iterable[Indicator]) -> str:
+        """Return why something leaves of an attribute of which these indicators are wanted."""
+        in_small = filter(None, (in_small_letters(indicator["pattern"]) for indicator in indicators))
+        twins = {self.wishes.objects.key(attribute, {"pattern": pattern}) for pattern in in_small}
+        only_twins = all(source.key in twins for source in before)
+        return WithdrawalReason.NO_TWINS if only_twins else self.wishes.changed_reason
 
     def _keep_skips(self, skipped: Sequence[Skipped], fingerprints: Mapping[str, str]) -> None:
         """Remember why attributes are not sent; what was sent of them before leaves when the event is finished."""

@@ -26,6 +26,7 @@ EXAMPLES = 3
 _SUMS = (
     "attributes",
     "indicators",
+    "twins",
     "unchanged",
     "held",
     "revoked_ids",
@@ -57,7 +58,8 @@ class Report:
     ``states`` are of what was to be sent, ``withdrawal_states`` of what was to be withdrawn; of those that are pending,
     ``not_taken`` and ``withdrawals_not_taken`` were certainly not taken, and ``blocked`` has to be mended first.
     ``there`` is how many indicators Sentinel held before a first run, where it could be asked; ``command`` is "" for a
-    run. ``detours`` are what could not be read as planned, once for all destinations.
+    run. ``detours`` are what could not be read as planned, once for all destinations. ``twins`` counts
+    the URLs that are sent in small letters as well.
     """
 
     name: str = ""
@@ -65,6 +67,7 @@ class Report:
     events: int = 0
     attributes: int = 0
     indicators: int = 0
+    twins: int = 0
     states: Counter[OutcomeState] = field(default_factory=Counter)
     withdrawal_states: Counter[OutcomeState] = field(default_factory=Counter)
     not_taken: int = 0
@@ -147,6 +150,7 @@ class Report:
     def tell(self, told: Told) -> None:
         """Count attributes that were decided on; log those, and halves of them, that are not sent."""
         self.attributes += told.attributes
+        self.twins += told.twins
         if not (told.unasked or told.skipped or told.left_out):
             return
         self._count_unasked(told.unasked)
@@ -287,6 +291,7 @@ class Report:
             "events": self.events,
             "attributes": self.attributes,
             "indicators": self.indicators,
+            "lowercase_url_twins": self.twins,
             **{state.value: self.states[state] for state in OutcomeState},
             "not_taken": self.not_taken,
             "unchanged": self.unchanged,

@@ -14,11 +14,13 @@ from helpers.indicators import Skipped
 class Told:
     """How many attributes were decided on, and which of them, or halves of them, are not sent, and why.
 
-    ``unasked`` counts attributes of a large event that MISP was not asked for, since they are not flagged.
+    ``unasked`` counts attributes of a large event that MISP was not asked for, since they are not flagged, ``twins``
+    the URLs that are sent in small letters as well.
     """
 
     attributes: int = 0
     unasked: int = 0
+    twins: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     reasons: Counter[Skip] = field(default_factory=Counter)
     left_out: Counter[Skip] = field(default_factory=Counter)
