@@ -137,6 +137,12 @@ class WithdrawalReason(StrEnum):
     WORKSPACE_LEFT = "the workspace is left"
     NOT_IN_MISP = "in Sentinel when the ledger was filled, and of no attribute that MISP shows"
     SECOND = "a second indicator of the same observable"
+    # Of what stands beside indicators.
+    INDICATOR_LEFT = "the indicator that points to it has left, or has expired"
+    NOT_NAMED = "MISP does not name it any more"
+    POINTED_BY_NONE = "no indicator points to it any more"
+    CONTEXT_SENDS_LESS = "the setting context sends less"
+    CLUSTER_GONE = "MISP does not have its cluster any more, or shows it to few"
 
 
 class AdoptionKind(StrEnum):

@@ -9,9 +9,26 @@ import sqlalchemy as sql
 
 from helpers.errors import LedgerError
 from helpers.ledger.bodies.packing import decompressed
-from helpers.ledger.tables import ABOUT, METADATA
+from helpers.ledger.tables import ABOUT, METADATA, drop_views
 from helpers.text import batched
 
+# What makes a ledger of schema 6 of one of this version's.
+_BACK_TO_6 = (
+    "DROP TABLE relation_links",
+    "DROP TABLE relations",
+    "DROP TABLE clusters",
+    "DROP TABLE cluster_tags",
+    "DROP TABLE tagged_events",
+    "DROP INDEX standings_by_stage",
+    "DROP INDEX standings_live",
+    "ALTER TABLE standings DROP COLUMN kind",
+    "ALTER TABLE contents DROP COLUMN names",
+    "CREATE INDEX standings_by_stage ON standings (destination, stage, leaving, perhaps_taken)",
+    "CREATE INDEX standings_live ON standings (destination, live_until, mark, live) WHERE live",
+    "CREATE VIEW attributes AS SELECT f.uuid FROM attribute_links l JOIN findings f ON f.number = l.finding",
+    "CREATE VIEW sources AS SELECT l.destination, p.key FROM source_links l JOIN parts p ON p.number = l.part",
+    "CREATE VIEW objects AS SELECT c.id, s.stage FROM standings s JOIN contents c ON c.number = s.content",
+)
 # The tables of schema 5 that later ones do not have, as that program made them.
 _FIFTH = {
     "attributes": """
@@ -91,17 +108,27 @@ _STAYED = ("about", "destinations", "events", "runs")
 
 
 def make_older(connection: sql.Connection, schema: int) -> None:
-    """Make a ledger of an older schema, 1 to 5, of one of this program's, in the caller's transaction."""
+    """Make a ledger of an older schema, 1 to 6, of one of this program's, in the caller's transaction.
+
+    One of 6 has views of the same names, and with fewer columns.
+    """
+    if schema > 5:
+        drop_views(connection)
+        _execute(connection, _BACK_TO_6)
+    else:
+        _make_older_than_6(connection, schema)
+    connection.execute(sql.update(ABOUT).where(ABOUT.c.name == "schema").values(value=str(schema)))
+
+
+def _make_older_than_6(connection: sql.Connection, schema: int) -> None:
     for name in _FIFTH:
         connection.execute(sql.text(f"CREATE TABLE kept_{name} AS SELECT * FROM {name}"))  # noqa: S608
-    for name in _FIFTH:
-        connection.execute(sql.text(f"DROP VIEW {name}"))
+    drop_views(connection)
     METADATA.drop_all(connection, [table for name, table in METADATA.tables.items() if name not in _STAYED])
     for name, statements in _FIFTH.items():
         _fill(connection, name, statements)
     for step in range(4, schema - 1, -1):
         _execute(connection, _STEPS_BACK[step])
-    connection.execute(sql.update(ABOUT).where(ABOUT.c.name == "schema").values(value=str(schema)))
 
 
 def _fill(connection: sql.Connection, name: str, statements: str) -> None:

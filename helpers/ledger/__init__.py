@@ -1,10 +1,15 @@
 """What is known of each destination, and where: SQLite or PostgreSQL."""
 
-from helpers.ledger.bodies.packing import as_json, packed, packed_to_send, unpacked
+from helpers.ledger.bodies.packing import as_json, packed, packed_context, packed_to_send, unpacked
+from helpers.ledger.context.clusters import ClusterLedger, StoredClusters
+from helpers.ledger.context.standings import ContextLedger, Pointer, Pointing
 from helpers.ledger.database import Database, known_destinations
+from helpers.ledger.history.runs import MOST_OF_EVENTS, RunKind, RunRecord
+from helpers.ledger.history.told import Told
 from helpers.ledger.questions.counts import LedgerCounts
 from helpers.ledger.questions.lookup import Found, LedgerDestination, Question, ledger_destinations
 from helpers.ledger.records import (
+    NEVER,
     WITHOUT_OUTCOME,
     AttributeRecord,
     Blocked,
@@ -14,21 +19,25 @@ from helpers.ledger.records import (
     FullRun,
     LiveCount,
     ObjectRecord,
+    Relation,
     RetryPolicy,
     Source,
     Stage,
+    kind_of_id,
 )
-from helpers.ledger.runs import RunKind, RunRecord
 from helpers.ledger.store import Ledger
 from helpers.ledger.together import Together
-from helpers.ledger.told import Told
 from helpers.ledger.upgrades.joining import one_live_object
 from helpers.ledger.writing import Writing
 
 __all__ = [
+    "MOST_OF_EVENTS",
+    "NEVER",
     "WITHOUT_OUTCOME",
     "AttributeRecord",
     "Blocked",
+    "ClusterLedger",
+    "ContextLedger",
     "Database",
     "DestinationFacts",
     "DueObject",
@@ -40,20 +49,26 @@ __all__ = [
     "LedgerDestination",
     "LiveCount",
     "ObjectRecord",
+    "Pointer",
+    "Pointing",
     "Question",
+    "Relation",
     "RetryPolicy",
     "RunKind",
     "RunRecord",
     "Source",
     "Stage",
+    "StoredClusters",
     "Together",
     "Told",
     "Writing",
     "as_json",
+    "kind_of_id",
     "known_destinations",
     "ledger_destinations",
     "one_live_object",
     "packed",
+    "packed_context",
     "packed_to_send",
     "unpacked",
 ]

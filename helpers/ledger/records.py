@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from helpers.context import Kind
 from helpers.indicators import Indicator
 from helpers.ledger.bodies.packing import decompressed, unpacked
 
@@ -21,7 +22,13 @@ class Stage(StrEnum):
     WITHDRAWING = "withdrawing"  # in flight, revoked
     WITHDRAWN = "withdrawn"
     REVOKED = "revoked"  # at Microsoft, which the ledger did not know; what is wanted of it comes under its next life
+    KEPT_BACK = "kept back"  # never sent, since Microsoft refused what it points from or to
 
+
+# What a ledger keeps of a kind: its place here.
+KINDS = (Kind.INDICATOR, Kind.IDENTITY, Kind.THREAT_ACTOR, Kind.ATTACK_PATTERN, Kind.RELATIONSHIP)
+# When what has no expiry ends, in seconds since 1970: the last moment of the year 9999.
+NEVER = 253_402_300_799
 
 UNSETTLED = (Stage.PENDING, Stage.SENDING, Stage.REVOKED)
 REVOKED = (Stage.WITHDRAWING, Stage.WITHDRAWN, Stage.REVOKED)
@@ -96,6 +103,16 @@ class Source:
     contribution: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """What an attribute's indicator points to: by the key of its object, to the cluster of this UUID (``target``)."""
+
+    event: str
+    attribute: str
+    indicator: str
+    target: str
+
+
 class DueObject(NamedTuple):
     """What goes out of an object that is due; all of it is as in its ``ObjectRecord``."""
 
@@ -126,6 +143,7 @@ class ObjectRecord:
     live at Microsoft, until ``live_until`` at the latest; ``valid_until`` is when it is to end. ``doubt`` means
     that an upload of it had no answer. ``leaving`` is why it is to be withdrawn, ``left_event`` the event that
     said so. Times are seconds since 1970; ``renew_at`` is when half of a moving expiry has passed.
+    What stands beside indicators ends at NEVER, and has no pattern.
     ``remote_id`` is the id that Microsoft gave it, where its API gives one; ``program`` is which API and version
     Microsoft's rejection was an answer to.
 
@@ -189,11 +207,22 @@ class ObjectRecord:
         return self.is_live(now) and taken
 
     @property
+    def kind(self) -> Kind:
+        """What it is, as its id says."""
+        return kind_of_id(self.id)
+
+    @property
     def revoked(self) -> bool:
         """Whether its id may be revoked, which is for ever."""
         return self.stage in REVOKED
 
 
+def kind_of_id(id_: str) -> Kind:
+    """Return what an object is, by its STIX id; whatever is nothing else counts as an indicator."""
+    return _KINDS_BY_TYPE.get(id_.partition("--")[0], Kind.INDICATOR)
+
+
+_KINDS_BY_TYPE = {kind.value: kind for kind in KINDS}
 _OBJECT_FIELDS = [field.name for field in fields(ObjectRecord)]
 
 
@@ -251,6 +280,8 @@ class DestinationFacts:
 
     ``doubted`` is a moment that lay in the future when a run found one: an earlier run's clock was ahead, or that one's
     behind. ``blocked`` is what kept Microsoft from taking anything the last time that it said so.
+    ``woven`` says by what relationships were last brought in step with everything, "" where something was left over;
+    ``woven_until`` is when the first indicator expires after that.
     ``credential_ends`` is when the certificate or secret that signs in at Microsoft expires, ``misp_key_ends`` when
     MISP's key does.
     """
@@ -277,6 +308,8 @@ class DestinationFacts:
     blocked: Blocked | None = None
     credential_ends: int = 0
     misp_key_ends: int = 0
+    woven: str = ""
+    woven_until: int = 0
 
     def latest(self) -> int:
         """Return the last moment at which anything is said to have happened; 0 where nothing has."""
@@ -419,6 +452,8 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "blocked": _blocked,
     "credential_ends": _moment,
     "misp_key_ends": _moment,
+    "woven": _text,
+    "woven_until": _moment,
 }
 _READERS_OF_REPORT: Mapping[str, Callable[[Any], Any]] = {
     "at": _moment,

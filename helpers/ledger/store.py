@@ -18,11 +18,14 @@ from typing import Any, NamedTuple
 import sqlalchemy as sql
 
 from constants import WithdrawalReason
+from helpers.context import Kind
 from helpers.indicators import kind_of
 from helpers.ledger.database import Database
 from helpers.ledger.facts import read_facts
+from helpers.ledger.history.runs import RunKey, RunRecord, outlived
 from helpers.ledger.questions.spellings import WITH_ADDRESSES, Address, block_texts
 from helpers.ledger.records import (
+    KINDS,
     REVOKED,
     UNSETTLED,
     WITHOUT_OUTCOME,
@@ -31,12 +34,12 @@ from helpers.ledger.records import (
     DueObject,
     EventRecord,
     ObjectRecord,
+    Relation,
     RetryPolicy,
     Source,
     Stage,
 )
 from helpers.ledger.rows import PARAMETERS, LedgerRows, Row
-from helpers.ledger.runs import RunKey, RunRecord, outlived
 from helpers.ledger.tables import (
     ATTRIBUTE_LINKS,
     ATTRIBUTES,
@@ -50,6 +53,7 @@ from helpers.ledger.tables import (
     MARKS,
     NOTHING,
     OBJECTS,
+    RELATION_LINKS,
     RUNS,
     SOURCE_LINKS,
     SOURCES,
@@ -63,6 +67,8 @@ from helpers.text import batched
 logger = logging.getLogger(__name__)
 
 _UNACCEPTED = (*WITHOUT_OUTCOME, Stage.REJECTED)
+# What is counted and guarded are indicators; what stands beside them is ``context.py``'s.
+_INDICATORS = STANDINGS.c.kind == KINDS.index(Kind.INDICATOR)
 _SLASH = FINDINGS.c.value.contains("/")
 _SETTLED_AND_STAYING = sql.and_(OBJECTS.c.stage == Stage.ACCEPTED, OBJECTS.c.leaving == "")
 # The same, said so that no index is found for it: it would take nearly all objects where few are asked for.
@@ -150,7 +156,10 @@ _ACCEPT = (
 _LIVE_BY_END = (
     sql.select(STANDINGS.c.live_until, STANDINGS.c.mark, sql.func.count().label("number"))
     .where(
-        STANDINGS.c.destination == sql.bindparam("of"), STANDINGS.c.live, STANDINGS.c.live_until > sql.bindparam("now")
+        STANDINGS.c.destination == sql.bindparam("of"),
+        _INDICATORS,
+        STANDINGS.c.live,
+        STANDINGS.c.live_until > sql.bindparam("now"),
     )
     .group_by(STANDINGS.c.live_until, STANDINGS.c.mark)
     .subquery()
@@ -438,7 +447,7 @@ class Ledger(LedgerRows):
 
     def count(self, now: int) -> dict[str, int]:
         """Count objects: those that Sentinel has or may have, not expired, as ``live``, and each stage."""
-        of_ours = STANDINGS.c.destination == self.destination
+        of_ours = sql.and_(STANDINGS.c.destination == self.destination, _INDICATORS)
         stages = sql.select(STANDINGS.c.stage, sql.func.count()).where(of_ours).group_by(STANDINGS.c.stage)
         with self._transaction() as connection:
             counted = {str(stage): int(count) for stage, count in connection.execute(stages)}
@@ -469,7 +478,7 @@ class Ledger(LedgerRows):
         What has changed and was let go of since is not to be sent any more, whatever its stage.
         """
         columns = (STANDINGS.c.stage, STANDINGS.c.leaving, STANDINGS.c.perhaps_taken)
-        of_ours = sql.select(*columns, sql.func.count()).where(STANDINGS.c.destination == self.destination)
+        of_ours = sql.select(*columns, sql.func.count()).where(STANDINGS.c.destination == self.destination, _INDICATORS)
         counts = StandingCounts(Counter(), Counter(), Counter())
         with self._transaction() as connection:
             for stage, reason, unknown, count in connection.execute(of_ours.group_by(*columns).order_by(*columns)):
@@ -523,10 +532,18 @@ class Ledger(LedgerRows):
 
         What Microsoft refused, and nobody accepted before, is among them: it is not in Sentinel.
         """
-        of_ours = STANDINGS.c.destination == self.destination
+        of_ours = sql.and_(STANDINGS.c.destination == self.destination, _INDICATORS)
         live = sql.select(sql.func.count()).where(of_ours, STANDINGS.c.live, STANDINGS.c.live_until > now)
         with self._transaction() as connection:
             return int(connection.scalar(live) or 0)
+
+    def first_expiry(self, now: int) -> int:
+        """Return when the first of the objects expires that count as live; 0 where there are none."""
+        of_ours = sql.and_(STANDINGS.c.destination == self.destination, _INDICATORS)
+        first = sql.select(sql.func.min(STANDINGS.c.live_until))
+        with self._transaction() as connection:
+            found = connection.scalar(first.where(of_ours, STANDINGS.c.live, STANDINGS.c.live_until > now))
+        return int(found or 0)
 
     def expiring(self, since: int, until: int) -> int:
         """Count the objects that expire in a span of time, of those that count as live for the plan."""
@@ -603,6 +620,7 @@ class Ledger(LedgerRows):
         count = sql.func.count()
         counted = sql.select(what.label("counted"), count).select_from(table if within is None else within)
         of_ours = counted.where(table.c.destination == self.destination, where)
+        of_ours = of_ours.where(_INDICATORS) if table is STANDINGS else of_ours
         with self._transaction() as connection:
             rows = connection.execute(of_ours.group_by("counted").order_by(count.desc(), "counted"))
             return {value: int(number) for value, number in rows}
@@ -624,6 +642,10 @@ class Ledger(LedgerRows):
         kept = (list(events), list(attributes), list(sources), list(objects))
         gone = ({event: list(uuids) for event, uuids in (no_attributes or {}).items()}, list(no_sources))
         write(self.database, [Writing(self, *kept, *gone, list(no_objects))])
+
+    def keep_relations(self, new: Iterable[Relation], gone: Iterable[Relation]) -> None:
+        """Write what indicators point to, and what they point to no more, as one transaction."""
+        write(self.database, [Writing(self, relations=list(new), no_relations=list(gone))])
 
     def hear_again(self, sources: Iterable[Source]) -> None:
         """Have the attributes of sources converted again, whatever they look like: their events are to be read."""
@@ -735,7 +757,7 @@ class Ledger(LedgerRows):
 
     def forget_all(self) -> None:
         """Drop every attribute and source of the destination, and have every event read again; objects stay."""
-        for table in (ATTRIBUTE_LINKS, SOURCE_LINKS):
+        for table in (ATTRIBUTE_LINKS, SOURCE_LINKS, RELATION_LINKS):
             of_ours, shared = table.c.destination == self.destination, table.columns[1]
             loose = sql.select(sql.literal(shared.name), shared).where(of_ours)
             with self.database.sharing() as connection:

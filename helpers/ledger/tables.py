@@ -1,9 +1,10 @@
 """The ledger's tables, and the views by which questions are asked.
 
 What several destinations may share stands once, in rows that never change and have a number: what was decided on an
-attribute (``findings``), its part in an object (``parts``), an object as it is sent (``contents``). A destination has
-links to them, and where an object stands at it (``standings``). The views put both together: ``attributes``,
-``sources`` and ``objects`` have one row for each destination, as if nothing were shared.
+attribute (``findings``), its part in an object (``parts``), what its indicator points to (``relations``), an object as
+it is sent (``contents``). A destination has links to them, and where an object stands at it (``standings``). The views
+put both together: ``attributes``, ``sources``, ``objects`` and ``context_objects`` have one row for each destination,
+as if nothing were shared. What MISP says of clusters is the same for all destinations.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = 6
+SCHEMA = 7
 METADATA = MetaData()
 
 
@@ -129,6 +130,21 @@ PARTS = Table(
 )
 SOURCE_LINKS = _linked("source_links", "part")
 
+# Which actor or technique (``target``, a cluster's UUID) an attribute's indicator, by the key of its object, points to.
+RELATIONS = Table(
+    "relations",
+    METADATA,
+    _number(),
+    Column("event", NUMBER, nullable=False),
+    Column("attribute", String, nullable=False),
+    Column("indicator", String, nullable=False),
+    Column("target", String, nullable=False),
+    Index("relations_of_event", "event"),
+    Index("relations_of_indicator", "indicator"),
+    Index("relations_of_target", "target"),
+)
+RELATION_LINKS = _linked("relation_links", "relation")
+
 # What is counted of an object, few rows: which kind of indicator its pattern says that it is, and of its body a level
 # of TLP, empty where unknown, and 0 to 100, or -1.
 MARKS = Table(
@@ -151,6 +167,8 @@ CONTENTS = Table(
     Column("life", Integer, nullable=False),
     Column("fingerprint", String, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    # What an actor, a technique or an organisation is found by, in lower case, a line each; empty for all others.
+    Column("names", Text, nullable=False, server_default=""),
     Column("mark", NUMBER, nullable=False),
 )
 
@@ -175,12 +193,16 @@ STANDINGS = _linked(
     Column("accepted_until", BigInteger, nullable=False),
     # Where the object stands in the queue of what is to go out in this run; empty for all others.
     Column("due", BigInteger),
+    # What it is, as a place in KINDS: 0 is an indicator.
+    Column("kind", Integer, nullable=False, server_default="0"),
     indexes=(
-        Index("standings_by_stage", "destination", "stage", "leaving", "perhaps_taken"),
+        Index("standings_by_stage", "destination", "kind", "stage", "leaving", "perhaps_taken"),
         _partial("standings_to_renew", "destination", "renew_at", where="renew_at IS NOT NULL"),
         _partial("standings_leaving", "destination", "leaving", where="leaving > ''"),
         # With the flag, which is all the same in it: SQLite would look at the row for it.
-        _partial("standings_live", "destination", "live_until", "mark", "live", where="live", on_sqlite="live = 1"),
+        _partial(
+            "standings_live", "destination", "kind", "live_until", "mark", "live", where="live", on_sqlite="live = 1"
+        ),
         _partial("standings_due", "destination", "due", where="due IS NOT NULL"),
     ),
 )
@@ -197,6 +219,30 @@ LOOSE = Table(
     Column("kind", String, nullable=False),
     Column("number", NUMBER, nullable=False),
     Index("loose_by_kind", "kind", "number"),
+)
+
+# What MISP says of clusters that events name: ``body`` is packed, and empty where MISP has, or shows, none any more.
+CLUSTERS = Table(
+    "clusters",
+    METADATA,
+    Column("uuid", String, primary_key=True),
+    Column("version", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+# Which cluster a tag names, by its UUID; empty where it named none when MISP was last asked.
+CLUSTER_TAGS = Table(
+    "cluster_tags",
+    METADATA,
+    Column("tag", Text, primary_key=True),
+    Column("uuid", String, nullable=False, index=True),
+)
+# Which events have such a tag, on themselves or on an attribute: they are read again where its cluster is renamed.
+TAGGED_EVENTS = Table(
+    "tagged_events",
+    METADATA,
+    Column("tag", Text, primary_key=True),
+    Column("event", NUMBER, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
 )
 
 RUNS = Table(
@@ -226,8 +272,7 @@ ATTRIBUTES = _view(
     *_columns(FINDINGS, "uuid", "fingerprint", "type", "value", "skip", "words"),
 )
 SOURCES = _view("sources", PARTS.c.key, Column("event", String), *_columns(PARTS, "attribute", "contribution"))
-OBJECTS = _view(
-    "objects",
+_OF_OBJECTS = (
     *_columns(CONTENTS, "id", "key", "pattern", "value", "life"),
     *_columns(STANDINGS, "stage", "words", "leaving", "live", "doubt"),
     CONTENTS.c.fingerprint,
@@ -239,15 +284,23 @@ OBJECTS = _view(
     *_columns(MARKS, "tlp", "confidence"),
     STANDINGS.c.due,
 )
+# Indicators alone: what asks for objects by their expiry, pattern or attribute means these.
+OBJECTS = _view("objects", *_OF_OBJECTS)
+# Whatever stands beside them.
+CONTEXT_OBJECTS = _view("context_objects", *_OF_OBJECTS, CONTENTS.c.names, STANDINGS.c.kind)
+_OBJECTS_SAY = (
+    "SELECT s.destination, c.id, c.key, c.pattern, c.value, c.life, s.stage, s.words, s.leaving, s.live, s.doubt, "
+    "c.fingerprint, s.valid_until, s.renew_at, s.sent_at, s.accepted_at, c.body, s.remote_id, s.live_until, "
+    "s.left_event, s.program, m.observable, s.perhaps_taken, s.accepted_until, m.tlp, m.confidence, s.due{} "
+    "FROM standings s JOIN contents c ON c.number = s.content JOIN marks m ON m.number = s.mark"
+)
 _VIEWS = {
     "attributes": "SELECT l.destination, e.uuid AS event, f.uuid, f.fingerprint, f.type, f.value, f.skip, "
     "f.words FROM attribute_links l JOIN findings f ON f.number = l.finding JOIN event_names e ON e.number = f.event",
     "sources": "SELECT l.destination, p.key, e.uuid AS event, p.attribute, p.contribution "
     "FROM source_links l JOIN parts p ON p.number = l.part JOIN event_names e ON e.number = p.event",
-    "objects": "SELECT s.destination, c.id, c.key, c.pattern, c.value, c.life, s.stage, s.words, "
-    "s.leaving, s.live, s.doubt, c.fingerprint, s.valid_until, s.renew_at, s.sent_at, s.accepted_at, c.body, "
-    "s.remote_id, s.live_until, s.left_event, s.program, m.observable, s.perhaps_taken, s.accepted_until, m.tlp, "
-    "m.confidence, s.due FROM standings s JOIN contents c ON c.number = s.content JOIN marks m ON m.number = s.mark",
+    "objects": _OBJECTS_SAY.format("") + " WHERE s.kind = 0",
+    "context_objects": _OBJECTS_SAY.format(", c.names, s.kind") + " WHERE s.kind > 0",
 }
 # What SQLite is to take for granted of each index: its rows, and how many have the same first column, first two, and
 # so on, as in a ledger of a million objects in ten destinations. Without, it takes a destination for one of ten rows
@@ -263,15 +316,23 @@ _STATISTICS = {
     ("parts", "parts_of_event"): "100000 50",
     ("parts", "parts_with_contribution"): "2000 2",
     ("source_links", "source_links"): "1000000 100000 1",
+    ("relations", "relations_of_event"): "100000 50",
+    ("relations", "relations_of_indicator"): "100000 2",
+    ("relations", "relations_of_target"): "100000 500",
+    ("relation_links", "relation_links"): "1000000 100000 1",
+    ("clusters", "clusters"): "1000 1",
+    ("cluster_tags", "cluster_tags"): "1000 1",
+    ("cluster_tags", "ix_cluster_tags_uuid"): "1000 2",
+    ("tagged_events", "tagged_events"): "10000 10 1",
     ("marks", None): "100",
     ("contents", "ix_contents_id"): "100000 1",
     ("contents", "ix_contents_key"): "100000 1",
     ("loose", "loose_by_kind"): "10000 3000 2",
     ("standings", "standings"): "1000000 100000 1",
-    ("standings", "standings_by_stage"): "1000000 100000 20000 20000 20000",
+    ("standings", "standings_by_stage"): "1000000 100000 50000 20000 20000 20000",
     ("standings", "standings_to_renew"): "900000 90000 10",
     ("standings", "standings_leaving"): "1000 100 50",
-    ("standings", "standings_live"): "900000 90000 10 1 1",
+    ("standings", "standings_live"): "900000 90000 45000 10 1 1",
     ("standings", "standings_due"): "1000 100 1",
 }
 
@@ -279,12 +340,23 @@ _STATISTICS = {
 def create(connection: Connection) -> None:
     """Make the tables and views that are not there."""
     METADATA.create_all(connection)
+    create_views(connection)
+    if connection.dialect.name == "sqlite":
+        _say_statistics(connection)
+
+
+def drop_views(connection: Connection) -> None:
+    """Drop the views that are there, of whatever schema."""
+    for name in _VIEWS.keys() & set(inspect(connection).get_view_names()):
+        connection.execute(text(f"DROP VIEW {name}"))
+
+
+def create_views(connection: Connection) -> None:
+    """Make the views that are not there."""
     there = inspect(connection).get_view_names()
     for name, statement in _VIEWS.items():
         if name not in there:
             connection.execute(text(f"CREATE VIEW {name} AS {statement}"))
-    if connection.dialect.name == "sqlite":
-        _say_statistics(connection)
 
 
 def _say_statistics(connection: Connection) -> None:

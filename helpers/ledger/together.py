@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sql
 
-from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, RetryPolicy, Source
+from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, Relation, RetryPolicy, Source
 from helpers.ledger.rows import PARAMETERS
 from helpers.ledger.store import FULL, Ledger, unsettled
 from helpers.ledger.tables import (
@@ -20,13 +20,15 @@ from helpers.ledger.tables import (
     EVENT_NAMES,
     FINDINGS,
     PARTS,
+    RELATION_LINKS,
+    RELATIONS,
     SOURCE_LINKS,
     STANDINGS,
 )
 from helpers.ledger.writing import Writing, write
 from helpers.text import batched
 
-Record = TypeVar("Record", AttributeRecord, Source)
+Record = TypeVar("Record", AttributeRecord, Source, Relation)
 OfKey = TypeVar("OfKey", Source, ObjectRecord)
 Answer = TypeVar("Answer")
 
@@ -64,6 +66,10 @@ _FINDINGS_OF_EVENTS = sql.select(FINDINGS.c.number, *_FINDING).where(
 _PARTS_OF_EVENTS = sql.select(PARTS.c.number, *_PART).where(
     PARTS.c.event == EVENT_NAMES.c.number, _these(EVENT_NAMES.c.uuid)
 )
+_RELATIONS_OF_EVENTS = sql.select(
+    RELATIONS.c.number, EVENT_NAMES.c.uuid, RELATIONS.c.attribute, RELATIONS.c.indicator, RELATIONS.c.target
+).where(RELATIONS.c.event == EVENT_NAMES.c.number, _these(EVENT_NAMES.c.uuid))
+_RELATIONS_LINKED = _linked(RELATION_LINKS, RELATIONS, EVENT_NAMES.c.uuid)
 _FINDINGS_LINKED = _linked(ATTRIBUTE_LINKS, FINDINGS, EVENT_NAMES.c.uuid)
 _PARTS_OF_EVENTS_LINKED = _linked(SOURCE_LINKS, PARTS, EVENT_NAMES.c.uuid)
 _STANDING = (STANDINGS.c.destination.in_(_OF), STANDINGS.c.content == CONTENTS.c.number)
@@ -118,6 +124,10 @@ class Together:
     def sources_of_events(self, events: Collection[str]) -> dict[Ledger, dict[str, Sequence[Source]]]:
         """Return the parts that the attributes of events have in objects, by event."""
         return self._shared(Source, _PARTS_OF_EVENTS, _PARTS_OF_EVENTS_LINKED, events, tuple)
+
+    def relations(self, events: Collection[str]) -> dict[Ledger, dict[str, Sequence[Relation]]]:
+        """Return what the indicators of events point to, by event."""
+        return self._shared(Relation, _RELATIONS_OF_EVENTS, _RELATIONS_LINKED, events, tuple)
 
     def sources(self, keys: Collection[str]) -> dict[Ledger, dict[str, Sequence[Source]]]:
         """Return every source of the objects with these keys, by key."""

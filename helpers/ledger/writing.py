@@ -17,7 +17,8 @@ import sqlalchemy as sql
 
 from helpers.indicators import first_path
 from helpers.ledger.bodies.marks import marks_of
-from helpers.ledger.records import AttributeRecord, EventRecord, ObjectRecord, Source
+from helpers.ledger.bodies.names import names_of
+from helpers.ledger.records import KINDS, AttributeRecord, EventRecord, ObjectRecord, Relation, Source, kind_of_id
 from helpers.ledger.tables import (
     ATTRIBUTE_LINKS,
     CONTENTS,
@@ -28,6 +29,8 @@ from helpers.ledger.tables import (
     LOOSE,
     MARKS,
     PARTS,
+    RELATION_LINKS,
+    RELATIONS,
     SOURCE_LINKS,
     STANDINGS,
 )
@@ -43,8 +46,8 @@ SWEPT_AT_ONCE = 5000
 _OF_ANSWERS = ("remote_id", "perhaps_taken", "accepted_until")
 _EVENT = [column.name for column in EVENTS.columns][1:]
 _STANDING = [column.name for column in STANDINGS.columns if column.name not in ("destination", "content")]
-_DECIDED = [name for name in _STANDING if name not in (*_OF_ANSWERS, "due")]
-_standing_of = attrgetter(*_STANDING[1:-1])
+_DECIDED = [name for name in _STANDING if name not in (*_OF_ANSWERS, "due", "kind")]
+_standing_of = attrgetter(*_STANDING[1:-2])
 _decided_of = attrgetter(*_DECIDED[1:])
 Row = tuple[Any, ...]
 Name = TypeVar("Name")
@@ -77,6 +80,8 @@ class Writing:
     no_attributes: dict[str, list[str]] = field(default_factory=dict)
     no_sources: list[Source] = field(default_factory=list)
     no_objects: list[str] = field(default_factory=list)
+    relations: list[Relation] = field(default_factory=list)
+    no_relations: list[Relation] = field(default_factory=list)
     due: list[str] = field(default_factory=list)
 
     @property
@@ -98,6 +103,7 @@ class _Shared(NamedTuple):
 
 _FINDINGS = _Shared(FINDINGS, ATTRIBUTE_LINKS)
 _PARTS = _Shared(PARTS, SOURCE_LINKS)
+_RELATIONS = _Shared(RELATIONS, RELATION_LINKS)
 _CONTENTS = _Shared(CONTENTS, STANDINGS)
 
 
@@ -114,13 +120,15 @@ _EVENTS_OF = (
 )
 _FINDINGS_OF = sql.select(FINDINGS).where(FINDINGS.c.event == sql.bindparam("event"), _these(FINDINGS.c.uuid))
 _PARTS_OF = sql.select(PARTS).where(_these(PARTS.c.key))
+_RELATIONS_OF = sql.select(RELATIONS).where(_these(RELATIONS.c.event))
+_MARKS_OF = sql.select(MARKS).where(_these(MARKS.c.observable))
 _CONTENTS_OF = sql.select(CONTENTS).where(_these(CONTENTS.c.id))
 _OF: sql.BindParameter[Any] = sql.bindparam("of", expanding=True)
 _LINKS_OF = {
     shared.kind: sql.select(shared.links.c.destination, shared.links.columns[1]).where(
         shared.links.c.destination.in_(_OF), _these(shared.links.columns[1])
     )
-    for shared in (_FINDINGS, _PARTS, _CONTENTS)
+    for shared in (_FINDINGS, _PARTS, _RELATIONS, _CONTENTS)
 }
 _THIS = (STANDINGS.c.destination == sql.bindparam("of"), STANDINGS.c.content == sql.bindparam("this"))
 _DUE = sql.update(STANDINGS).where(*_THIS).values(due=sql.bindparam("line"))
@@ -149,6 +157,7 @@ def write_into(database: Database, connection: sql.Connection, writings: Sequenc
     transaction.events(writings)
     transaction.attributes(writings)
     transaction.sources(writings)
+    transaction.relations(writings)
     transaction.objects(writings)
 
 
@@ -157,7 +166,7 @@ def sweep(database: Database) -> None:
 
     So many at once are a transaction.
     """
-    for shared in (_FINDINGS, _PARTS, _CONTENTS):
+    for shared in (_FINDINGS, _PARTS, _RELATIONS, _CONTENTS):
         while _sweep(database, shared) == SWEPT_AT_ONCE:
             pass
 
@@ -194,9 +203,14 @@ class _Content:
     number: int
     mark: int
 
+    @property
+    def kind(self) -> int:
+        """What it is, as the ledger keeps it."""
+        return KINDS.index(self.record.kind)
+
     @cached_property
     def standing(self) -> Row:
-        """The row of a new standing, but for what it is of and its place in the queue."""
+        """The row of a new standing, but for what it is of, its place in the queue and its kind."""
         return (self.number, self.mark, *map(_storable, _standing_of(self.record)))
 
     @cached_property
@@ -268,6 +282,23 @@ class _Transaction:
             _relink(links, of.destination, had, wanted, [rows[id(record)][:3] for record in of.no_sources])
         self._write_links(_PARTS, links)
 
+    def relations(self, writings: Sequence[Writing]) -> None:
+        """Write what the indicators of attributes point to."""
+        records = _unique(record for of in writings for record in of.relations)
+        gone = _unique(record for of in writings for record in of.no_relations)
+        if not (records or gone):
+            return
+        events, new = self._events({record.event for record in (*records, *gone)})
+        rows = {id(record): _relation(record, events) for record in (*records, *gone)}
+        found = [(row[0], row[1:]) for row in self._ask(_RELATIONS_OF, set(events.values()) - new)]
+        numbers = self._interned(_RELATIONS, [rows[id(record)] for record in records], found)
+        links, names = _Links(), dict(found)
+        alike = _Alike[Row, int]()
+        for of, had in self._linked(_RELATIONS, names, writings):
+            wanted = alike.of(of.relations, lambda record: (rows[id(record)], numbers[rows[id(record)]]))
+            _relink(links, of.destination, had, wanted, [rows[id(record)] for record in of.no_relations])
+        self._write_links(_RELATIONS, links)
+
     def objects(self, writings: Sequence[Writing]) -> None:
         """Write how objects stand, and enqueue what is due."""
         records = _unique(record for of in writings for record in of.objects)
@@ -291,7 +322,7 @@ class _Transaction:
         gone = [(of.destination, had.pop(id_)) for id_ in of.no_objects if id_ in had]
         self._delete_links(STANDINGS, gone)
         new = [
-            (of.destination, *content.standing, lines.pop(id_, None))
+            (of.destination, *content.standing, lines.pop(id_, None), content.kind)
             for id_, content in contents.items()
             if id_ not in had
         ]
@@ -344,7 +375,7 @@ class _Transaction:
     def _new_contents(self, rows: Iterable[Row]) -> dict[Row, tuple[int, int]]:
         """Make contents; return their numbers and their marks'."""
         new = list(dict.fromkeys(rows))
-        marks = self._marks([(first_path(row[2]), *marks_of(row[-1])) for row in new])
+        marks = self._marks([(_observable(row), *marks_of(row[-2])) for row in new])
         numbers = list(zip(self._numbers(CONTENTS, len(new)), marks, strict=True))
         self._insert(CONTENTS, [(number, *row, mark) for row, (number, mark) in zip(new, numbers, strict=True)])
         return dict(zip(new, numbers, strict=True))
@@ -352,9 +383,8 @@ class _Transaction:
     def _marks(self, wanted: Sequence[Row]) -> list[int]:
         """Return the number of each mark. They are few, and stay: the database knows those of earlier transactions."""
         marks = self._database.marks
-        if any(mark not in marks for mark in wanted):
-            rows = self._connection.execute(sql.select(MARKS))
-            marks.update({tuple(row[1:]): row[0] for row in rows})
+        if unknown := {mark[0] for mark in wanted if mark not in marks}:
+            marks.update({row[1:]: row[0] for row in self._ask(_MARKS_OF, unknown)})
         new = list(dict.fromkeys(mark for mark in wanted if mark not in marks))
         marks.update(self._made(MARKS, new))
         return [marks[mark] for mark in wanted]
@@ -454,9 +484,18 @@ def _part(record: Source, events: Mapping[str, int]) -> Row:
     return (record.key, events[record.event], record.attribute, record.contribution)
 
 
+def _relation(record: Relation, events: Mapping[str, int]) -> Row:
+    return (events[record.event], record.attribute, _text(record.indicator), record.target)
+
+
 def _content(record: ObjectRecord) -> Row:
     said = (_text(record.pattern), _text(record.value), record.life, record.fingerprint)
-    return (record.id, _text(record.key), *said, record.body)
+    return (record.id, _text(record.key), *said, record.body, _text(names_of(record.kind, record.body)))
+
+
+def _observable(row: Row) -> str:
+    """Return what is counted of contents: what an indicator's pattern compares, else which kind they are of."""
+    return first_path(row[2]) or kind_of_id(row[0]).value
 
 
 def _of_event(event: EventRecord) -> Row:

@@ -57,6 +57,8 @@ class RequestManager:
         self._changed = threading.Condition()
         self._settling = threading.Lock()
         self._waiting = 0
+        self._delivering = 0
+        self._draining = False
         self._no_more = False
         self._failures = 0
         self._heard = False
@@ -88,6 +90,22 @@ class RequestManager:
                 self._changed.notify(max(1, self._waiting // self._batch_size))
         if not self._workers:
             self._work(wait=False)
+
+    def drain(self) -> None:
+        """Send what waits, in a batch that need not be full, and wait until all of it has its outcome.
+
+        More may come afterwards. Every request has a bound, and so has this.
+        """
+        with interrupts.put_off(interrupts.LONGEST_END), self._changed:
+            self._draining = True
+            self._tell_the_others()
+            self._changed.notify_all()
+            while self._workers and (self._waiting or self._delivering) and not self._ended:
+                self._changed.wait(WAKE_SECONDS)
+        if not self._workers:
+            self._work(wait=False)
+        with self._changed:
+            self._draining = False
 
     def no_more(self) -> None:
         """Have what remains sent, in a batch that need not be full: no more will come."""
@@ -129,6 +147,13 @@ class RequestManager:
                 self._give_up(f"uploading stopped: {type(error).__name__}: {error}")
                 outcomes = all_alike(objects, OutcomeState.PENDING, self._ended)
             self._settle(outcomes)
+            self._delivered()
+
+    def _delivered(self) -> None:
+        with self._changed:
+            self._delivering -= 1
+            if self._draining:
+                self._changed.notify_all()
 
     def _next(self, wait: bool) -> list[OutgoingObject]:
         """Take a full batch, or what remains when no more will come; nothing when there is nothing more to do."""
@@ -136,6 +161,9 @@ class RequestManager:
             while not self._ended:
                 if self._has_a_batch or self._no_more:
                     objects = self._dequeue(in_flight=True)
+                    self._delivering += 1 if objects else 0
+                    if self._draining and not objects:  # who waits for it sees that there is nothing more
+                        self._changed.notify_all()
                     if objects or self._no_more:
                         return objects
                 elif wait:
@@ -162,7 +190,7 @@ class RequestManager:
     @property
     def _has_a_batch(self) -> bool:
         """Whether a full batch waits, or one that need not be full."""
-        return self._waiting >= self._batch_size or (self._no_more and self._waiting > 0)
+        return self._waiting >= self._batch_size or ((self._no_more or self._draining) and self._waiting > 0)
 
     def _tell_the_others(self) -> None:
         """Let those that share the limit of requests know whether there is something to send."""

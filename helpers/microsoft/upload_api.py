@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from constants import VERSION
 from helpers.indicators import stix_time
@@ -114,13 +115,19 @@ class UploadApi:
 def _withdrawal(due: DueObject, now: int) -> bytes:
     """Return what withdraws an object: the same object, revoked, and expired as soon as it may be.
 
-    An indicator ends after it begins (STIX 2.1, section 4.7: valid_until must be later than valid_from).
+    An indicator ends after it begins (STIX 2.1, section 4.7: valid_until must be later than valid_from); what is none
+    has no end.
     """
     indicator = due.indicator
-    begin = int(datetime.fromisoformat(indicator["valid_from"]).timestamp())
-    end = max(now, begin + 1)
-    revoked = {**indicator, "revoked": True, "modified": _time(now), "valid_until": _time(end)}
+    revoked = {**indicator, "revoked": True, "modified": _time(now), **_ended(indicator, now)}
     return json.dumps(revoked, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _ended(indicator: Mapping[str, Any], now: int) -> dict[str, str]:
+    if "valid_from" not in indicator:
+        return {}
+    begin = int(datetime.fromisoformat(indicator["valid_from"]).timestamp())
+    return {"valid_until": _time(max(now, begin + 1))}
 
 
 def _time(moment: int) -> str:

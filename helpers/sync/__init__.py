@@ -1,13 +1,13 @@
 """A run: MISP is read once, each destination is planned, written down, sent to and reported."""
 
-from helpers.sync.delivery import Delivery
 from helpers.sync.destination import RunOptions
 from helpers.sync.event_selection import RunConditions, needs_published, number_of_full_run, settings_fingerprint
 from helpers.sync.object_planner import ObjectPlanner, ObjectWishes
-from helpers.sync.ownership import VALUE_NAMESPACE, DesiredObject, attribute_key, value_key
-from helpers.sync.plan import decide_objects, value_in
+from helpers.sync.ownership import VALUE_NAMESPACE, DesiredObject, attribute_key, value_in, value_key
+from helpers.sync.plan import decide_objects
 from helpers.sync.report import Problem, Report, problems_of, shared_problems
 from helpers.sync.run import Progress, make_state_dir, opened
+from helpers.sync.sending.delivery import Delivery
 from helpers.sync.survey import Surveyor
 from helpers.sync.withdrawals import WithdrawalLimits, accepting, named, to_type
 

@@ -7,19 +7,32 @@ out for one destination. What MISP shows is asked once for all destinations, by 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from constants import LOG_EVENT_ERROR, Skip, WithdrawalReason
+from helpers.context import ContextLevel
 from helpers.errors import SettingsError
 from helpers.indicators import DAY, ConversionRules, stix_time_of
-from helpers.ledger import DestinationFacts, EventRecord, FullRun, Ledger, RetryPolicy, Source, Stage
+from helpers.ledger import (
+    ContextLedger,
+    DestinationFacts,
+    EventRecord,
+    FullRun,
+    Ledger,
+    RetryPolicy,
+    Source,
+    Stage,
+)
 from helpers.microsoft import api_for
 from helpers.misp import ListedEvent
 from helpers.process import WHOLE, DestinationLogger, Part
 from helpers.settings import Settings
-from helpers.sync.delivery import Delivery
+from helpers.sync.context.clusters import KnownClusters
+from helpers.sync.context.context_sync import ContextSync
+from helpers.sync.context.event_relations import ContextWishes
+from helpers.sync.context.weaving import Scope
 from helpers.sync.event_selection import (
     RunConditions,
     decide_not_listed,
@@ -27,11 +40,12 @@ from helpers.sync.event_selection import (
     number_of_full_run,
     what_stays,
 )
-from helpers.sync.events.event_sync import EventSync, Leaving, Wishes
+from helpers.sync.events.event_sync import EventSync, Leaving, Pointed, Wishes
 from helpers.sync.object_planner import ObjectPlanner, ObjectWishes
 from helpers.sync.plan import Plan, renewal
 from helpers.sync.report import Report, Told
-from helpers.sync.send_queue import SendQueue
+from helpers.sync.sending.delivery import Delivery
+from helpers.sync.sending.send_queue import SendQueue
 from helpers.sync.survey import Departure, Survey, Surveyor, Surveys
 from helpers.sync.withdrawals import (
     ASKED_FOR,
@@ -146,12 +160,13 @@ def begin_sync(
     identity: Mapping[str, Any],
     known: Mapping[str, EventRecord],
     now: int,
+    clusters: KnownClusters,
 ) -> DestinationSync:
     """Take up what an earlier run left at a destination, and return what keeps it in step in this one.
 
     ``fingerprint`` is that of the settings by which the run reads, ``identity`` who reads which MISP, ``known`` the
-    events of the ledger by UUID, ``now`` the run's time in seconds since 1970. Raises SettingsError when the ledger has
-    its objects by other keys.
+    events of the ledger by UUID, ``now`` the run's time in seconds since 1970, ``clusters`` what tags name. Raises
+    SettingsError when the ledger has its objects by other keys.
     """
     ledger, settings = destination.ledger, destination.settings
     ledger.recover()
@@ -162,11 +177,13 @@ def begin_sync(
     _begin_full_run(destination, options, fingerprint, now)
     facts, shared = ledger.facts(), settings.deduplicate == "value"
     policy = RetryPolicy(now, options.retry_rejected, api_for(settings).program)
+    scope = Scope(ContextLevel(settings.context_level), settings.context_private, clusters.clusters)
     wishes = Wishes(
         settings.every_filter,
         ObjectWishes(ConversionRules.of(settings), policy, shared),
         WithdrawalReason.DEDUPLICATE_CHANGED if other_keys else WithdrawalReason.CHANGED,
         afresh=bool(facts.full_begun and facts.full_begun.afresh),
+        context=ContextWishes(scope, settings.ignore_localtags, clusters),
     )
     context = SyncContext(
         ledger=ledger,
@@ -190,7 +207,8 @@ def begin_sync(
         _compare_with_workspace(destination, now)
     limits = _withdrawal_limits(destination, options, now)
     survey = Surveyor(ledger, known, conditions, policy, facts.refused_events, destination.narrowed)
-    return DestinationSync(destination, options, fingerprint, wishes, context, survey, limits, view, trusted)
+    beside = ContextSync(ledger, context.queue, policy, scope, facts, settings.dry_run)
+    return DestinationSync(destination, options, fingerprint, wishes, context, survey, limits, view, trusted, beside)
 
 
 def _withdrawal_limits(destination: DestinationRun, options: RunOptions, now: int) -> WithdrawalLimits:
@@ -294,7 +312,7 @@ class DestinationSync:
 
     ``to_read`` has the events that are to be read for this destination, by UUID, with their row where the site's
     filters find them, time windows included. ``view`` is who reads MISP by which filters, ``trusted`` says that MISP
-    is the one that the ledger knows.
+    is the one that the ledger knows. ``beside`` keeps what stands beside the indicators in step with them.
     """
 
     destination: DestinationRun
@@ -306,6 +324,7 @@ class DestinationSync:
     limits: WithdrawalLimits
     view: Mapping[str, str]
     trusted: bool
+    beside: ContextSync
     to_read: dict[str, ListedEvent | None] = field(default_factory=dict)
     _rows: Mapping[str, ListedEvent] = field(default_factory=dict)
     _asked: Sequence[str] = ()
@@ -315,6 +334,8 @@ class DestinationSync:
     _out_of_sight: bool = False
     _decided: set[str] = field(default_factory=set)
     _failed: set[str] = field(default_factory=set)
+    _concluded: bool = False
+    _nothing_to_weave: bool = False
 
     @property
     def report(self) -> Report:
@@ -325,6 +346,11 @@ class DestinationSync:
     def name(self) -> str:
         """The destination's name, empty where there is one only."""
         return self.destination.settings.name
+
+    @property
+    def is_concluded(self) -> bool:
+        """Whether all was decided that depends on what was read."""
+        return self._concluded
 
     # -- which events to read -------------------------------------------------------------------------
 
@@ -405,6 +431,14 @@ class DestinationSync:
         event = self.surveyor.known.get(uuid)
         return event is not None and event.todo
 
+    def read_for_names(self, events: Collection[str]) -> None:
+        """Have events read again whose actors have another name now."""
+        known = self.surveyor.known
+        named = (known[uuid] for uuid in events if uuid in known)
+        again = {event.uuid: replace(event, todo=True) for event in named if event.held_since is None}
+        if again:
+            self.surveyor = replace(self.surveyor, known={**known, **again})
+
     # -- events as they are read ----------------------------------------------------------------------
 
     def open(self, uuid: str) -> EventRecord | None:
@@ -414,6 +448,7 @@ class DestinationSync:
         of it now: what is to be heard again of it from here on, the next run reads.
         """
         self.report.events += 1
+        self.beside.touch()
         self.context.unheard.discard(uuid)
         listed = self.to_read[uuid]
         if not listed or uuid in self.surveyor.known:
@@ -425,9 +460,11 @@ class DestinationSync:
         self.report.tell(told)
         self.context.queue.send(plan, in_line=True)
 
-    def end(self, uuid: str) -> None:
+    def end(self, uuid: str, pointed: Pointed) -> None:
         """Take note that all of an event is decided; whether it is settled is known when Microsoft has answered."""
         self._decided.add(uuid)
+        if pointed.techniques_left_out:
+            self.report.context.left_out.append(uuid)
 
     def close(self, event: EventSync, leaving: Leaving) -> bool:
         """Let go of what an event no longer wants, that was read to its end, if that may leave, and remember it.
@@ -435,13 +472,14 @@ class DestinationSync:
         What may not leave is looked at again by the next run. Return whether attributes of other events are to be
         converted again.
         """
-        context, others_change = self.context, False
+        context, others_change, pointed = self.context, False, event.pointed()
+        context.ledger.keep_relations(pointed.new, pointed.gone if self.absence_counts else ())
         if self.absence_counts:
             kept: dict[str, Any] = {"attributes": leaving.rows, "no_attributes": {event.uuid: leaving.absent}}
             others_change = context.take_back(event.uuid, leaving.sources, leaving.reasons, **kept)
         context.ledger.keep(events=[event.record(context.full_run)])
         if self.absence_counts:
-            self._decided.add(event.uuid)
+            self.end(event.uuid, pointed)
         return others_change
 
     def stumble(self, uuid: str, error: Exception) -> None:
@@ -482,6 +520,38 @@ class DestinationSync:
             self._renew()
         self.context.queue.send_shared()
         self._withdraw(leaving)
+        self._send_ends()
+        self._concluded = True
+
+    def _send_ends(self) -> None:
+        """Send what indicators point to, and withdraw relationships that are wanted no more."""
+        sent = self.report.events + self.report.plans.total() + self.report.withdrawals.total()
+        self._nothing_to_weave = not sent and self.beside.in_step
+        if self._nothing_to_weave:
+            return
+        self.beside.send_ends()
+        if self._all_counts:
+            count = self.beside.find_leaving()
+            self.beside.withdraw_relationships(by_themselves=not count or self._context_may_leave(count))
+
+    def _context_may_leave(self, count: int) -> bool:
+        """Whether so much of what is no indicator may leave by itself; by the same numbers as for those."""
+        limits, reason = self.beside.limits(self.limits), ""
+        if count:
+            reason = limits.refusal(count).replace("live object", "live actor, technique or relationship")
+        if reason:
+            self.destination.refuse(reason, self.options, self.view)
+        return not reason
+
+    def weave(self) -> None:
+        """Send the relationships whose ends are at Microsoft, when all that was sent before has its answer."""
+        if self._concluded and not self._nothing_to_weave:
+            self.beside.weave(whole=self._all_counts)
+
+    @property
+    def _all_counts(self) -> bool:
+        """Whether what is not there counts, and all of the destination is looked at."""
+        return self.absence_counts and not self.options.uuid
 
     def finish(self, live: int, *, complete: bool) -> None:
         """Save what the next run goes by, once Microsoft has answered: how many objects are ``live`` then, too.
@@ -493,7 +563,10 @@ class DestinationSync:
         missed = self._failed or self.report.misp_error or self._narrowed or self._blind
         whole = complete and not (missed or self.options.uuid)
         facts = self._facts_for_the_guards(live, all_seen=complete and not (missed or self._out_of_sight))
+        if self._concluded and complete and self._all_counts:
+            facts = self.beside.noted(facts)
         ledger.save_facts(facts)
+        self.beside.tell(self.wishes.context)
         if whole and self.surveyor.conditions.full_run and facts.full_begun:
             ledger.save_facts(
                 replace(facts, full_at=facts.full_begun.at, full_begun=None, settings_fingerprint=self.fingerprint)
@@ -570,6 +643,8 @@ class DestinationSync:
         if (departing or count) and not self._may_withdraw(count):
             self._refuse(leaving)
             return []
+        if departing or leaving:
+            self.beside.touch()
         for departure in self._departures:
             self._let_event_go(departure)
         if not self.options.uuid and self.absence_counts:
@@ -599,6 +674,7 @@ class DestinationSync:
         timestamp, published = (row.timestamp, row.published) if row else (event.timestamp, False)
         gone = replace(event, listed=False, held_since=None, todo=False, timestamp=timestamp, published=published)
         attributes = {event.uuid: list(context.ledger.attributes(event.uuid))}
+        context.ledger.keep_relations((), ContextLedger(context.ledger).relations_of_event(event.uuid))
         context.take_back(event.uuid, sources, reasons, events=[gone], no_attributes=attributes)
 
     def _refuse(self, leaving: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -25,6 +26,8 @@ VALUE_NAMESPACE = UUID("7f6c1b0e-5d0a-5f5e-9c55-6f1f0a8d2b11")
 _VALUE = "value/"
 # What is another with each sending.
 _OF_A_SENDING = ("modified", "id", "valid_until")
+_LITERAL = re.compile(r" = '((?:[^'\\]|\\.)*)'", re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _TLP_ORDER = [TLP_MARKINGS[level] for level in TLP_BY_STRICTNESS]
 
 
@@ -58,6 +61,11 @@ class DesiredObject:
     def pattern(self) -> str:
         """The STIX pattern."""
         return str(self.indicator["pattern"])
+
+    @property
+    def value(self) -> str:
+        """The value that it compares first, in lower case, to find it by."""
+        return value_in(self.pattern)
 
     def lives_after(self, number: int) -> Iterator[Life]:
         """Yield its lives after this one, without end; 0 stands before the first."""
@@ -250,3 +258,10 @@ def without_contribution(source: Source) -> Source:
 def _rank(source: Source) -> tuple[str, str]:
     """What decides who owns an object: the lowest UUID of an event, whichever was read first."""
     return source.event, source.attribute
+
+
+def value_in(pattern: str) -> str:
+    """Return the value in a pattern's first comparison, in lower case, to find it by."""
+    found = _LITERAL.search(pattern)
+    literal = found[1] if found else ""
+    return (_ESCAPED.sub(r"\1", literal) if "\\" in literal else literal).lower()

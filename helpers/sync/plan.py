@@ -6,18 +6,59 @@ id may be revoked, which is for ever; then what it stands for comes back with an
 
 from __future__ import annotations
 
-import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from constants import WithdrawalReason
 from helpers.indicators import stix_time_of
 from helpers.ledger import ObjectRecord, RetryPolicy, Stage, packed_to_send
-from helpers.sync.ownership import DesiredObject, Life, lasting
+from helpers.sync.ownership import Life, lasting
 
-_LITERAL = re.compile(r" = '((?:[^'\\]|\\.)*)'", re.DOTALL)
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
+class Desired(Protocol):
+    """An object of any kind that is wanted at Microsoft: what plans go by, whatever it is."""
+
+    @property
+    def key(self) -> str:
+        """What it stands for."""
+
+    @property
+    def pattern(self) -> str:
+        """Its STIX pattern; empty of what is no indicator."""
+
+    @property
+    def value(self) -> str:
+        """What it is found by, in lower case."""
+
+    @property
+    def lifetime(self) -> int:
+        """How many seconds its expiry is ahead of the run's time; 0 where it is fixed."""
+
+    @property
+    def fixed_until(self) -> int:
+        """The latest fixed expiry, in seconds since 1970; 0 where there is none."""
+
+    @property
+    def promised(self) -> int:
+        """The end of a moving expiry that is not counted from this run; 0 where there is none."""
+
+    @property
+    def owned(self) -> bool:
+        """Whether what it is is decided by who wants it; else another event does."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when Microsoft should be told."""
+
+    def is_of(self, fingerprint: str) -> bool:
+        """Whether a fingerprint in the ledger says that nothing changed."""
+
+    def lives_after(self, number: int) -> Iterator[Life]:
+        """Yield its lives after this one, without end; 0 stands before the first."""
+
+    def body(self, id_: str, modified: str, valid_until: str) -> bytes:
+        """Return it packed, as it is sent under an id; both times are as STIX writes them."""
 
 
 class Cause(NamedTuple):
@@ -51,7 +92,7 @@ class Plan:
 
 
 def lives_to_begin(
-    desired: Mapping[str, DesiredObject], known: Iterable[ObjectRecord], taken: Container[str]
+    desired: Mapping[str, Desired], known: Iterable[ObjectRecord], taken: Container[str]
 ) -> dict[str, Life]:
     """Return the life of each desired object that has none now, by key: the lowest whose id nobody ever had.
 
@@ -70,7 +111,7 @@ def lives_to_begin(
 
 
 def decide_objects(
-    desired: Mapping[str, DesiredObject],
+    desired: Mapping[str, Desired],
     unwanted: Mapping[str, Cause],
     known: Sequence[ObjectRecord],
     taken: Container[str],
@@ -94,7 +135,7 @@ def decide_objects(
 
 
 def decide_wanted(
-    desired: Mapping[str, DesiredObject],
+    desired: Mapping[str, Desired],
     known: Sequence[ObjectRecord],
     begun: Mapping[str, Life],
     policy: RetryPolicy,
@@ -137,7 +178,7 @@ def renewal(record: ObjectRecord, now: int, *, moves: bool) -> ObjectRecord:
     return replace(record, stage=Stage.PENDING, valid_until=until, renew_at=until - lifetime // 2, body=body)
 
 
-def _begin_life(wanted: DesiredObject, lives: Sequence[ObjectRecord], life: Life, now: int, plan: Plan) -> None:
+def _begin_life(wanted: Desired, lives: Sequence[ObjectRecord], life: Life, now: int, plan: Plan) -> None:
     """Send what has no object, or one that is revoked for ever; unless it has expired already."""
     plan.stay += [_replaced(dead) for dead in lives[-1:] if dead.stage == Stage.REVOKED]
     record = _first_sent(wanted, life, now)
@@ -146,7 +187,7 @@ def _begin_life(wanted: DesiredObject, lives: Sequence[ObjectRecord], life: Life
 
 
 def _bring_up_to_date(
-    current: ObjectRecord, wanted: DesiredObject, policy: RetryPolicy, plan: Plan, *, in_window: bool, event: str
+    current: ObjectRecord, wanted: Desired, policy: RetryPolicy, plan: Plan, *, in_window: bool, event: str
 ) -> None:
     staying = replace(current, leaving="", left_event="")  # it was to leave, and is wanted again
     as_it_is = wanted.is_of(current.fingerprint) and not _ends_too_late(current, wanted, policy.now)
@@ -188,13 +229,13 @@ def _replaced(dead: ObjectRecord) -> ObjectRecord:
     return replace(dead, stage=Stage.WITHDRAWN, sent_at=None)
 
 
-def _first_sent(wanted: DesiredObject, life: Life, now: int) -> ObjectRecord:
+def _first_sent(wanted: Desired, life: Life, now: int) -> ObjectRecord:
     until = max(wanted.fixed_until, wanted.promised or (now + wanted.lifetime if wanted.lifetime else 0))
     return ObjectRecord(
         id=life.id,
         key=wanted.key,
         pattern=wanted.pattern,
-        value=value_in(wanted.pattern),
+        value=wanted.value,
         life=life.number,
         fingerprint=wanted.fingerprint,
         valid_until=until,
@@ -203,7 +244,7 @@ def _first_sent(wanted: DesiredObject, life: Life, now: int) -> ObjectRecord:
     )
 
 
-def _sent(current: ObjectRecord, wanted: DesiredObject, now: int, in_window: bool) -> ObjectRecord:
+def _sent(current: ObjectRecord, wanted: Desired, now: int, in_window: bool) -> ObjectRecord:
     """Return the object with what is wanted now, under the id that it has.
 
     A moving expiry moves only inside the window, and only when less than half of its days remain, or when the
@@ -226,7 +267,7 @@ def _sent(current: ObjectRecord, wanted: DesiredObject, now: int, in_window: boo
     )
 
 
-def _ends_too_late(current: ObjectRecord, wanted: DesiredObject, now: int) -> bool:
+def _ends_too_late(current: ObjectRecord, wanted: Desired, now: int) -> bool:
     """Whether an end that moves was set by a clock that was ahead."""
     return bool(wanted.lifetime) and current.valid_until > max(wanted.fixed_until, now + wanted.lifetime)
 
@@ -238,10 +279,3 @@ def _lifetime(record: ObjectRecord) -> int:
 
 def _stamped(record: ObjectRecord, now: int, until: int) -> bytes:
     return packed_to_send(lasting(record.indicator), record.id, stix_time_of(now), stix_time_of(until))
-
-
-def value_in(pattern: str) -> str:
-    """Return the value in a pattern's first comparison, in lower case, to find it by."""
-    found = _LITERAL.search(pattern)
-    literal = found[1] if found else ""
-    return (_ESCAPED.sub(r"\1", literal) if "\\" in literal else literal).lower()

@@ -29,9 +29,9 @@ from helpers.microsoft import (
 from helpers.misp import MispReader
 from helpers.process import DestinationLogger, interrupts, safe_to_show, turns
 from helpers.settings import Settings, cross_checks
-from helpers.sync.delivery import Delivery
 from helpers.sync.destination import DestinationRun, RunOptions
 from helpers.sync.report import Report, problems_of
+from helpers.sync.sending.delivery import Delivery
 from helpers.sync.shared_reading import SharedReading
 
 logger = logging.getLogger(__name__)
@@ -224,21 +224,37 @@ def _read_and_send(this_run: _Run, destinations: Sequence[DestinationRun]) -> in
     finally:
         logger.info(LOG_RECEIVED.format(sum(destination.report.indicators for destination in destinations)))
         with interrupts.put_off(interrupts.LONGEST_END):  # uploads end by themselves
-            for destination in _as_answered(destinations):
+            for destination in _as_answered(destinations, reading):
                 _finish(this_run, reading, destination, read_to_the_end)
                 _remember(this_run, destination, cut_off)
     return reading.events_done
 
 
-def _as_answered(destinations: Sequence[DestinationRun]) -> Iterator[DestinationRun]:
+def _as_answered(destinations: Sequence[DestinationRun], reading: SharedReading) -> Iterator[DestinationRun]:
     """Yield each destination when Microsoft has answered for everything; a slow one is not waited for."""
-    for destination in destinations:
-        destination.delivery.no_more()
     with ThreadPoolExecutor(len(destinations)) as pool:
-        answers = {pool.submit(destination.delivery.finish): destination for destination in destinations}
+        answers = {pool.submit(_send_the_rest, destination, reading): destination for destination in destinations}
         for answered in as_completed(answers):
             answered.result()
             yield answers[answered]
+
+
+def _send_the_rest(destination: DestinationRun, reading: SharedReading) -> None:
+    """Wait until Microsoft has answered for what is enqueued, and then for what depends on these answers."""
+    delivery, sync = destination.delivery, reading.concluded(destination)
+    try:
+        if sync:
+            delivery.drain()
+        if sync and not interrupts.stopped():
+            sync.weave()
+    except LedgerError:
+        delivery.abandon()
+        raise
+    except Exception as error:  # a fault of ours costs what it was about, and not what was sent
+        logger.exception("What stands beside the indicators could not be brought in step")
+        destination.report.faults.append(f"{type(error).__name__}: {error}")
+    finally:
+        delivery.finish()
 
 
 def _abandon(destinations: Sequence[DestinationRun]) -> None:

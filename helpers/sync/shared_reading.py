@@ -19,6 +19,7 @@ from helpers.ledger import Together
 from helpers.misp import Event, ListedEvent, MispReader, Page, ReadAhead, decaying_models, search_filters
 from helpers.process import DestinationLogger
 from helpers.settings import Settings
+from helpers.sync.context.clusters import known_clusters
 from helpers.sync.destination import DestinationRun, DestinationSync, RunOptions, begin_sync
 from helpers.sync.event_selection import MissingEvent, conversion_fingerprint, needs_published, settings_fingerprint
 from helpers.sync.events.draft import Draft
@@ -84,12 +85,18 @@ class SharedReading:
             with self._or_drop_out(sync):
                 sync.conclude()
 
+    def concluded(self, destination: DestinationRun) -> DestinationSync | None:
+        """Return what has come to its conclusion at a destination; None where the run did not get so far."""
+        found = (sync for sync in self._active if sync.destination is destination and sync.is_concluded)
+        return next(found, None)
+
     def _begin(self, identity: Mapping[str, Any]) -> None:
         known = Together([destination.ledger for destination in self.destinations]).events()
+        self._clusters = known_clusters(self.destinations)
         for destination in self.destinations:
             with self._or_fail(destination):
                 fingerprint, of_ledger = settings_fingerprint(destination.settings), known[destination.ledger]
-                sync = begin_sync(destination, self.options, fingerprint, identity, of_ledger, self.now)
+                sync = begin_sync(destination, self.options, fingerprint, identity, of_ledger, self.now, self._clusters)
                 # Who wishes the same is given the same object: so it is seen at once for each event.
                 sync.wishes = next((other.wishes for other in self.begun if other.wishes == sync.wishes), sync.wishes)
                 self.begun.append(sync)
@@ -100,6 +107,15 @@ class SharedReading:
         together = Together(list(ledgers))
         self._known = KnownEvents(together, ledgers)
         self._draft = Draft(together, self._known, self._or_stumble)
+        self._refresh_clusters()
+
+    def _refresh_clusters(self) -> None:
+        """Ask MISP which clusters have changed, and have events read again that show a name which has."""
+        if self.options.uuid or not all(sync.trusted for sync in self._active):
+            return
+        events = self._clusters.refresh(self.reader)
+        for sync in self._active:
+            sync.read_for_names(events)
 
     def _warn_of_absent_models(self) -> None:
         """Warn of decaying models that filters name and that score nothing; what they were to leave out is sent."""
@@ -243,9 +259,12 @@ class SharedReading:
     def _read_pages(self, events: Sequence[ListedEvent], filters: Mapping[str, Any]) -> None:
         self.advance(0, len(events))
         try:
-            with closing(ReadAhead(self.reader.pages(events, filters))) as pages:
-                for page in pages:
+            pages = self._clusters.asked_ahead(self.reader.pages(events, filters), self.reader)
+            with closing(ReadAhead(pages)) as read:
+                for page, answer in read:
+                    self._clusters.take(page, answer)
                     self._take_page(page)
+                    self._clusters.keep_events(page)
         finally:
             self._note_what_was_not_read()
 
@@ -357,7 +376,7 @@ class SharedReading:
         leaving = group.event.leaving()
         if not leaving:
             records = {sync.destination.ledger: group.event.record(sync.context.full_run) for sync in group.members}
-            self._draft.add(Step(group, records=records, ends=True))
+            self._draft.add(Step(group, records=records, ends=True, pointed=group.event.pointed()))
             return
         self._draft.write()
         for sync in group.members:

@@ -127,14 +127,18 @@ class AzureState:
         theirs = {client: other.secret for client, other in self.customers.items() if other.tenant == tenant}
         return {**ours, **theirs} if tenant == self.tenant else theirs
 
-    def objects(self, workspace_id: str | None = None, sourcesystem: str = "MISP", kind: str | None = None) -> Stored:
-        """Give all objects of a workspace by id, revoked ones too; of one kind ("threat-actor"), or of all."""
+    def objects(
+        self, workspace_id: str | None = None, sourcesystem: str = "MISP", kind: str | None = "indicator"
+    ) -> Stored:
+        """Give all objects of a workspace by id, revoked ones too; of one kind ("threat-actor"), or of all (None)."""
         with self.lock:
             stored = dict(self._stored.get((workspace_id or self.workspace_id, sourcesystem), {}))
         return {key: object_ for key, object_ in stored.items() if kind in (None, object_["type"])}
 
-    def live(self, workspace_id: str | None = None, sourcesystem: str = "MISP", kind: str | None = None) -> Stored:
-        """Give the objects of a workspace that are not revoked, by id; of one kind, or of all."""
+    def live(
+        self, workspace_id: str | None = None, sourcesystem: str = "MISP", kind: str | None = "indicator"
+    ) -> Stored:
+        """Give the objects of a workspace that are not revoked, by id; of one kind, or of all (None)."""
         objects = self.objects(workspace_id, sourcesystem, kind)
         return {key: object_ for key, object_ in objects.items() if not object_.get("revoked")}
 

@@ -189,7 +189,7 @@ def test_the_worker_finds_one_timer_and_starts_a_run_each_time(unpacked, box, ap
     assert seen["imported"] == [], "the host waits for its functions"
     assert all(Path(file).is_relative_to(unpacked) for file in seen["from"])
     assert seen["ended"] == ["", ""]
-    assert [upload["count"] for upload in box.azure.uploads] == [3, 3]
+    assert [upload["kinds"]["indicator"] for upload in box.azure.uploads] == [3, 3]
     assert len(box.azure.live()) == 3
     assert log_text.count("a run remembers nothing") == 2
     assert log_text.count("INFO helpers.commands.azure_timer Summary: ") == 2
@@ -229,7 +229,7 @@ def test_with_postgresql_a_run_knows_what_the_one_before_sent(unpacked, box, app
     assert fire(unpacked, settings)[0]["ended"] == [""]
     box.misp.unpublish(misp_event(1)["uuid"])
     assert fire(unpacked, settings)[0]["ended"] == [""]
-    assert [upload["count"] for upload in box.azure.uploads] == [3, 3]
+    assert [upload["kinds"]["indicator"] for upload in box.azure.uploads] == [3, 3]
     assert box.azure.live() == {}
 
 

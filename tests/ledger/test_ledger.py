@@ -313,6 +313,8 @@ def test_facts_come_back_as_they_were_saved(ledger):
         blocked=Blocked.ROLE,
         credential_ends=LATER,
         misp_key_ends=NOW,
+        woven="as it was",
+        woven_until=NOW,
     )
     ledger.save_facts(facts)
     assert ledger.facts() == facts

@@ -135,7 +135,7 @@ def test_a_run_whose_lock_another_one_took_ends_with_2_and_sends_nothing_more(po
         assert not [word for word in ("Traceback", "None", "sqlalche", PASSWORD) if word in first.stderr]
         assert not box.azure.uploads
         assert hosts[0].run().returncode == 0
-        assert len(box.azure.live()) == sum(upload["count"] for upload in box.azure.uploads) == 20
+        assert len(box.azure.live()) == sum(upload["kinds"]["indicator"] for upload in box.azure.uploads) == 20
 
 
 @pytest.mark.parametrize("seed", range(4))

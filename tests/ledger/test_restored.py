@@ -230,6 +230,6 @@ def test_without_the_names_and_in_a_dry_run_nobody_asks(make_site, names, change
     load(site)
     site.run()
     site.settings = site.settings.model_copy(update=changes)
-    with mock.patch("helpers.sync.delivery.ManagementApi", side_effect=AssertionError):
+    with mock.patch("helpers.sync.sending.delivery.ManagementApi", side_effect=AssertionError):
         assert later(site, full=True).exit_code == 0
         assert later(site).exit_code == 0

@@ -17,8 +17,7 @@ from constants import VERSION, Skip
 from helpers.errors import SettingsError
 from helpers.indicators import DAY, first_path, kind_of
 from helpers.indicators.patterns import _KINDS, OTHER
-from helpers.ledger.records import DestinationFacts, Stage
-from helpers.ledger.runs import (
+from helpers.ledger.history.runs import (
     EVERY_RUN_DAYS,
     LONGEST_CAUSE,
     MOST_OF_EVENTS,
@@ -30,6 +29,7 @@ from helpers.ledger.runs import (
     RunRecord,
     outlived,
 )
+from helpers.ledger.records import DestinationFacts, Stage
 from helpers.ledger.store import Ledger
 from helpers.ledger.tables import OBJECTS, SCHEMA
 from helpers.process.log import redact

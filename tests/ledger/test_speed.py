@@ -103,7 +103,8 @@ def test_a_first_run_reads_each_object_a_few_times_in_a_postgresql_that_knew_of_
     site.misp.load(misp_event(n, hosts(75, f"e{n}h")) for n in range(1, 81))
     assert site.run().exit_code == 0
     tables = rows_read(postgres_url)
-    assert [written for _, _, written in tables] == [6000] * 3
+    # Contents and standings have who made the events as well.
+    assert sorted(written for _, _, written in tables) == [6000, 6001, 6001]
     read = {table: read for table, read, _ in tables}
     assert read.pop("standings") < of_standings, tables
     assert max(read.values()) < 20, tables

@@ -22,7 +22,7 @@ from helpers.ledger.databases import sqlite
 from helpers.ledger.databases.trouble import explained
 from helpers.ledger.store import Ledger
 from helpers.microsoft.request_manager import RequestManager
-from helpers.sync import delivery
+from helpers.sync.sending import delivery
 from sandbox.azure.app import AzureState
 from tests.support import environ_for, hosts, misp_event
 from tests.support.in_process import OneProcess

@@ -244,3 +244,38 @@ def test_who_only_looks_is_told_that_the_next_run_goes_on(half):
     assert numbers(url) == left
     Database(url).close()
     assert contents(url) == before
+
+
+@pytest.fixture
+def sixth(ledger_url):
+    """A ledger of schema 6, with objects; its address, and what is in it."""
+    with closing(Ledger(ledger_url, "first", "MISP")) as ledger:
+        ledger.keep(sources=[*map(source, range(SHARED))], objects=[sent(n, 0) for n in range(SHARED)])
+    before = contents(ledger_url)
+    with connected(ledger_url) as connection:
+        make_older(connection, 6)
+    return ledger_url, before
+
+
+def test_what_schema_7_has_more_is_added_and_every_row_stays(sixth):
+    url, before = sixth
+    assert version(url) == "6"
+    Database(url).close()
+    assert version(url) == str(SCHEMA) and contents(url) == before
+    with closing(Ledger(url, "first", "MISP")) as ledger:
+        assert ledger.live(NOW) == len([n for n in range(SHARED) if n % 5])
+
+
+def test_one_of_schema_6_that_is_killed_anywhere_is_brought_up_to_date_by_the_next(sixth):
+    url, before = sixth
+    for begins in (
+        "ALTER TABLE contents",
+        "ALTER TABLE standings",
+        "DROP INDEX",
+        "CREATE INDEX",
+        "CREATE VIEW objects",
+    ):
+        assert opening(url, begins).wait() == -signal.SIGKILL, begins
+        assert version(url) == "6", begins
+    Database(url).close()
+    assert version(url) == str(SCHEMA) and contents(url) == before

@@ -35,8 +35,8 @@ from helpers.microsoft.graph_responses import Operation, interpret_items
 from helpers.microsoft.responses import Answer, NextStep
 from helpers.settings import loading
 from helpers.settings.model import MsAuth, Settings
-from helpers.sync.debug_files import AnswerFiles
 from helpers.sync.run import opened
+from helpers.sync.sending.debug_files import AnswerFiles
 from sandbox.azure.graph_rules import EDITABLE, indicator_error
 from sandbox.faults import Fault
 from tests.project.test_docs import codes, page, rows, section

@@ -66,10 +66,11 @@ PURE = {
     ),
     *(
         "ledger.records",
-        "ledger.runs",
+        "ledger.history.runs",
         "ledger.facts",
         "ledger.bodies.dictionary",
         "ledger.bodies.marks",
+        "ledger.bodies.names",
         "ledger.bodies.packing",
         "ledger.questions.spellings",
         "microsoft.api",
@@ -77,6 +78,7 @@ PURE = {
         "microsoft.responses",
     ),
     *("microsoft.upload_api", "microsoft.graph_api", "microsoft.graph_responses", "microsoft.particulars"),
+    *("sync.context.desired", "sync.context.weaving"),
     *("sync.event_selection", "sync.ownership", "sync.plan", "stories.story", "stories.misp_event", "stories.changes"),
     *("stories.indicators", "stories.proposals", "stories.share_outcome", "stories.urls"),
     *("commands.explain.advice", "commands.explain.dates", "commands.explain.state", "commands.explain.items"),
@@ -320,7 +322,8 @@ def test_only_the_ledger_touches_the_database():
     assert with_database == {
         *("ledger.database", "ledger.databases.sqlite", "ledger.databases.postgresql", "ledger.databases.trouble"),
         *("ledger.questions.counts", "ledger.questions.lookup", "ledger.rows", "ledger.store", "ledger.tables"),
-        *("ledger.together", "ledger.told", "ledger.writing"),
+        *("ledger.together", "ledger.history.told", "ledger.writing"),
+        *("ledger.context.clusters", "ledger.context.standings"),
         *(f"ledger.upgrades.{name}" for name in ("joining", "moving", "steps", "tables_5")),
     }
 

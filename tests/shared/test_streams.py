@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from helpers.process import streams
-from helpers.sync.debug_files import IndicatorDump
+from helpers.sync.sending.debug_files import IndicatorDump
 from sandbox.azure.app import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE_NAME
 from sandbox.serve import Sandbox
 from tests.support import hosts, misp_event

@@ -16,9 +16,9 @@ from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.request_manager import RequestManager
 from helpers.process.log import silence_libraries
 from helpers.settings import load
-from helpers.sync import delivery
 from helpers.sync.destination import RunOptions
 from helpers.sync.run import make_state_dir, run
+from helpers.sync.sending import delivery
 from sandbox.azure.app import AzureState
 from sandbox.azure.app import create_app as azure_app
 from sandbox.misp.app import MispState
@@ -91,8 +91,9 @@ class StrictAzure(AzureState):
         key = (workspace_id, sourcesystem, object_["id"])
         if refusal:
             self.wrong.append(f"{object_['id']}: {refusal}")
-        if self.patterns.setdefault(key, object_["pattern"]) != object_["pattern"]:
-            self.wrong.append(f"{object_['id']} was {self.patterns[key]} and is {object_['pattern']}")
+        pattern = object_.get("pattern", "")
+        if self.patterns.setdefault(key, pattern) != pattern:
+            self.wrong.append(f"{object_['id']} was {self.patterns[key]} and is {pattern}")
         return refusal
 
 

@@ -102,7 +102,7 @@ def test_a_shared_object_goes_out_once_with_what_all_its_events_say(make_site, b
     (only,) = site.live().values()
     assert len(only["external_references"]) == 3
     assert only["object_marking_refs"] == ["marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed"]
-    assert sum(entry["count"] for entry in site.azure.uploads) == 1
+    assert sum(entry["kinds"]["indicator"] for entry in site.azure.uploads) == 1
 
 
 def test_a_shared_object_whose_upload_failed_is_sent_again(make_site):

@@ -25,10 +25,10 @@ from helpers.microsoft.request_manager import RequestManager
 from helpers.process import Part
 from helpers.process.log import silence_libraries
 from helpers.settings import load
-from helpers.sync import delivery
 from helpers.sync.destination import DestinationSync, RunOptions
 from helpers.sync.report import problems_of
 from helpers.sync.run import make_state_dir, opened, run
+from helpers.sync.sending import delivery
 from sandbox.azure.app import AzureState
 from sandbox.azure.app import create_app as azure_app
 from sandbox.faults import Fault
@@ -169,12 +169,12 @@ class Site:
         in_line = threading.Event()
         self._wait = lambda _request: in_line.wait(60)
 
-        def no_more(manager, no_more=RequestManager.no_more):
-            no_more(manager)
+        def drain(manager, drain=RequestManager.drain):
             if manager._api.settings.name == NAMES[-1]:
                 in_line.set()
+            drain(manager)
 
-        monkeypatch.setattr(RequestManager, "no_more", no_more)
+        monkeypatch.setattr(RequestManager, "drain", drain)
 
     def fault(self, number, kind, **more):
         self.azure.faults.add(Fault(f"{workspace(number)}/threat-intelligence", kind, times=None, **more))
@@ -286,7 +286,7 @@ def test_all_under_one_principal_keep_its_limit_and_take_turns(make_site, monkey
     assert min(progress.values()) > len(half) / 10 / 2, "each is about as far as the others"
 
 
-@pytest.mark.parametrize(("name", "remembered"), [("", [ATTRIBUTES]), ("site1", [])])
+@pytest.mark.parametrize(("name", "remembered"), [("", [ATTRIBUTES + 1]), ("site1", [])])
 def test_what_several_send_is_remembered_once_and_a_single_one_has_nothing_to_remember(
     make_site, monkeypatch, name, remembered
 ):
@@ -440,8 +440,8 @@ def test_of_what_no_destination_has_any_more_nothing_stays_in_the_ledger(make_si
     kept = "SELECT count(*) FROM contents", "SELECT count(*) FROM standings"
     with closing(sqlite3.connect(site.settings.ledger_url.removeprefix("sqlite:///"))) as database:
         assert [database.execute(question).fetchone()[0] for question in (*kept, counted)] == [
-            ATTRIBUTES,
-            10 * ATTRIBUTES,
+            ATTRIBUTES + 1,  # and who made the event
+            10 * (ATTRIBUTES + 1),
             0,
         ]
         assert database.execute("SELECT count(*) FROM loose").fetchone()[0] == 0

@@ -31,6 +31,11 @@ def packed_to_send(lasting: bytes, id_: str, modified: str, valid_until: str) ->
     return compressed(lasting[:-1] + b"," + of_sending[1:])
 
 
+def packed_context(lasting: bytes, id_: str, created: str, modified: str) -> bytes:
+    """Compress what is no indicator, of which ``lasting`` is all as JSON but these; times are as STIX writes them."""
+    return compressed(lasting[:-1] + b"," + as_json({"created": created, "id": id_, "modified": modified})[1:])
+
+
 def packed(indicator: Indicator) -> bytes:
     """Compress an indicator; the same indicator always gives the same bytes."""
     return compressed(as_json(indicator))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sql
 
-from helpers.ledger.tables import ABOUT, EVENTS, SCHEMA, create
+from helpers.ledger.tables import ABOUT, EVENTS, SCHEMA, STANDINGS, create, drop_views
 from helpers.ledger.upgrades.joining import join_spellings
 from helpers.ledger.upgrades.tables_5 import ATTRIBUTES_5, OLD_TABLES, SOURCES_5
 
@@ -31,16 +31,42 @@ _STEPS = {
     ),
     5: ("ALTER TABLE events ADD COLUMN organisation_name VARCHAR NOT NULL DEFAULT ''",),
 }
+# The last schema of which each row has to be moved.
+_LAST_MOVED = 5
+_TO_7 = (
+    "ALTER TABLE contents ADD COLUMN names TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE standings ADD COLUMN kind INTEGER NOT NULL DEFAULT 0",
+)
 
 
 def make_tables(connection: sql.Connection, version: int) -> None:
-    """Make the tables of this schema beside those of an older one, which have rows that are to be moved.
+    """Make the tables of this schema, beside those of one whose rows are to be moved.
 
     In the caller's transaction, which also has the schema's new number.
     """
+    if version > _LAST_MOVED:
+        _add_to_6(connection)
+    else:
+        _make_beside(connection, version)
+    connection.execute(ABOUT.update().where(ABOUT.c.name == "schema").values(value=str(SCHEMA)))
+
+
+def _add_to_6(connection: sql.Connection) -> None:
+    """Add what schema 7 has more; indexes that begin otherwise now are made anew."""
+    drop_views(connection)
+    for statement in _TO_7:
+        connection.execute(sql.text(statement))
+    for index in STANDINGS.indexes:
+        if STANDINGS.c.kind in index.columns.values():
+            connection.execute(sql.text(f"DROP INDEX {index.name}"))
+            index.create(connection)
+    create(connection)
+
+
+def _make_beside(connection: sql.Connection, version: int) -> None:
     for name, table in OLD_TABLES.items():
         connection.execute(sql.text(f"ALTER TABLE {name} RENAME TO {table.name}"))
-    for step in range(version + 1, SCHEMA):
+    for step in range(version + 1, _LAST_MOVED + 1):
         for statement in _STEPS.get(step, ()):
             connection.execute(sql.text(statement))
     if version < 3:
@@ -48,7 +74,6 @@ def make_tables(connection: sql.Connection, version: int) -> None:
         _hear_of_contested_objects(connection)
     _drop_indexes(connection)
     create(connection)
-    connection.execute(ABOUT.update().where(ABOUT.c.name == "schema").values(value=str(SCHEMA)))
 
 
 def _drop_indexes(connection: sql.Connection) -> None:

@@ -154,7 +154,7 @@ class Draft:
                 with self.guard(one.step.group, [member]):
                     member.take(one.step.decided.told, one.plan)
                     if one.step.ends:
-                        member.end(one.step.group.uuid)
+                        member.end(one.step.group.uuid, one.step.pointed)
 
     def _hear_again(self, planned: Sequence[Planned]) -> None:
         for one in planned:
@@ -204,6 +204,8 @@ def _writings(planned: Iterable[Planned]) -> list[Writing]:
             writing.sources += one.claim.sources
             writing.objects += one.kept
             writing.no_objects += one.forgotten
+            writing.relations += one.step.pointed.new
+            writing.no_relations += one.step.pointed.gone if member.absence_counts else ()
             writing.due += one.due
             if ledger in one.step.records:
                 events.setdefault(ledger, {})[uuid] = one.step.records[ledger]

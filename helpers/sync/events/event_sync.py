@@ -24,9 +24,10 @@ from helpers.indicators import (
     is_true,
     text_of,
 )
-from helpers.ledger import AttributeRecord, EventRecord, Source
+from helpers.ledger import AttributeRecord, EventRecord, Relation, Source
 from helpers.misp import UNASKED, ListedEvent, whole_number
 from helpers.settings import AttributeFilters
+from helpers.sync.context.event_relations import ContextWishes, EventRelations
 from helpers.sync.events.known import Known
 from helpers.sync.events.prepared_slice import PreparedSlice, members
 from helpers.sync.object_planner import ObjectWishes, Wanted
@@ -41,13 +42,14 @@ class Wishes:
     """What decides on an event at a destination, beside what its ledger knows; destinations may wish the same.
 
     ``changed_reason`` is the reason for what is no longer wanted of an attribute of which something else is.
-    ``afresh`` says that nothing is taken to be as it was.
+    ``afresh`` says that nothing is taken to be as it was. ``context`` is what is wanted beside indicators, if anything.
     """
 
     filters: Sequence[AttributeFilters]
     objects: ObjectWishes
     changed_reason: str = WithdrawalReason.CHANGED
     afresh: bool = False
+    context: ContextWishes | None = None
 
 
 @dataclass
@@ -68,6 +70,22 @@ class Decided:
     def record(self, row: AttributeRecord) -> None:
         """Have an attribute recorded; of several under one UUID the last one stays."""
         self.rows[row.uuid] = row
+
+
+@dataclass(frozen=True)
+class Pointed:
+    """What an event's indicators point to that the ledger does not have, and what they point to no more.
+
+    ``techniques_left_out`` says that techniques were left out since they were too many.
+    """
+
+    new: Sequence[Relation] = ()
+    gone: Sequence[Relation] = ()
+    techniques_left_out: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether anything is to be written down, or told."""
+        return bool(self.new or self.gone or self.techniques_left_out)
 
 
 @dataclass(frozen=True)
@@ -107,6 +125,12 @@ class EventSync:
     _header: EventHeader | None = None
     _changed: Mapping[str, PreparedAttribute] = field(default_factory=dict)
     _decided: Decided = field(default_factory=Decided)
+    _relations: EventRelations | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Take note of relations where any are wanted."""
+        context = self.wishes.context
+        self._relations = EventRelations(self.uuid, context) if context else None
 
     def compare(self, part: PreparedSlice) -> list[Item]:
         """Compare a slice with what the ledger knows, and return what of it changed and is to be converted."""
@@ -124,7 +148,14 @@ class EventSync:
         self._changed = {member.uuid: member for member in members(changed)}
         self._count_known([attribute for attribute in attributes if attribute.uuid not in self._changed], header)
         self._seen |= {attribute.uuid for attribute in attributes}
+        self._see_relations(attributes, header)
         return changed
+
+    def _see_relations(self, attributes: Sequence[PreparedAttribute], header: EventHeader) -> None:
+        if self._relations:
+            for attribute in attributes:
+                self._relations.see(attribute.uuid, attribute.tags, header.tags)
+            self._relations.convert(self._changed, ())
 
     def take(self, converted: ConversionResult, part: PreparedSlice) -> None:
         """Take what became of changed attributes, other destinations' among them."""
@@ -133,6 +164,8 @@ class EventSync:
         self._decided.told.twins += len(mine.twins)
         wanted = self._wanted(mine)
         self._decided.wanted |= wanted
+        if self._relations:
+            self._relations.convert((), wanted)
         self._record(part, wanted)
         self._keep_skips(mine.skipped, part.fingerprints)
 
@@ -149,6 +182,15 @@ class EventSync:
             reasons |= dict.fromkeys(absent, WithdrawalReason.NOT_FLAGGED)
         sources = self._taken_back + [source for uuid in absent for source in self.known.sources_of(uuid)]
         return Leaving(sources, reasons, self._rows_for_the_end, absent)
+
+    def pointed(self) -> Pointed:
+        """Return what changes of what the indicators of the event point to, which was read to its end."""
+        known = set(self.known.relations)
+        wanted = self._relations.wanted(self.known.sources_of) if self._relations else set()
+        left_out = bool(self._relations and self._relations.techniques_left_out)
+        return Pointed(
+            [one for one in wanted if one not in known], [one for one in known if one not in wanted], left_out
+        )
 
     def record(self, full_run: int) -> EventRecord:
         """Return how the event is recorded; that all of it is settled is only known after Microsoft's answers.

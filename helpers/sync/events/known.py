@@ -7,19 +7,21 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from helpers.ledger import AttributeRecord, Ledger, RetryPolicy, Source, Together
+from helpers.ledger import AttributeRecord, Ledger, Relation, RetryPolicy, Source, Together
 
 
 @dataclass(frozen=True)
 class Known:
     """What a ledger knows of an event: its attributes by UUID, their parts in objects, and what is unsettled of these.
 
-    ``unsettled`` has the attributes of whose objects no answer of Microsoft's stands, or which may end too late.
+    ``relations`` are what its indicators point to. ``unsettled`` has the attributes of whose objects no answer of
+    Microsoft's stands, or which may end too late.
     """
 
     attributes: Mapping[str, AttributeRecord] = field(default_factory=dict)
     sources: Sequence[Source] = ()
     unsettled: AbstractSet[str] = frozenset()
+    relations: Sequence[Relation] = ()
 
     def sources_of(self, attribute: str) -> Sequence[Source]:
         """Return the parts of an attribute."""
@@ -53,16 +55,17 @@ class KnownEvents:
         uuids = list(dict.fromkeys(events))
         attributes = self._together.attributes(uuids)
         sources = self._together.sources_of_events(uuids)
+        relations = self._together.relations(uuids)
         keys = {source.key for of_event in sources.values() for parts in of_event.values() for source in parts}
         unsettled = self._unsettled(keys)
-        same: dict[tuple[int, int, AbstractSet[str]], Known] = {}
+        same: dict[tuple[int, int, int, AbstractSet[str]], Known] = {}
         self._events = {uuid: {} for uuid in uuids}
         for ledger in self._policies:
             for uuid in attributes[ledger].keys() | sources[ledger].keys():
                 of_event, parts = attributes[ledger].get(uuid, _NO_ATTRIBUTES), sources[ledger].get(uuid, ())
-                waiting = _attributes_of(parts, unsettled[ledger])
-                state = (id(of_event), id(parts), waiting)
-                self._events[uuid][ledger] = same.setdefault(state, Known(of_event, parts, waiting))
+                waiting, points = _attributes_of(parts, unsettled[ledger]), relations[ledger].get(uuid, ())
+                state = (id(of_event), id(parts), id(points), waiting)
+                self._events[uuid][ledger] = same.setdefault(state, Known(of_event, parts, waiting, points))
 
     def has(self, event: str) -> bool:
         """Whether what is known of an event was read, and has not changed since."""

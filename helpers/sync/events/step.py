@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from helpers.ledger import EventRecord, Ledger, ObjectRecord, Source
-from helpers.sync.events.event_sync import Decided
+from helpers.sync.events.event_sync import Decided, Pointed
 from helpers.sync.events.group import Group
 from helpers.sync.ownership import Claim
 from helpers.sync.plan import Plan, decide_wanted, lives_to_begin
@@ -18,17 +18,19 @@ from helpers.sync.plan import Plan, decide_wanted, lives_to_begin
 class Step:
     """What the destinations of a group decided on some attributes of one event, or that it begins, or ``ends``.
 
-    ``records`` is how the event is to be recorded, by ledger, where that is to be written.
+    ``records`` is how the event is to be recorded, by ledger, where that is to be written, ``pointed`` what its
+    indicators point to from now on.
     """
 
     group: Group
     decided: Decided = field(default_factory=Decided)
     records: Mapping[Ledger, EventRecord] = field(default_factory=dict)
     ends: bool = False
+    pointed: Pointed = field(default_factory=Pointed)
 
     def __bool__(self) -> bool:
         """Whether anything comes of it."""
-        return bool(self.decided or self.records or self.ends)
+        return bool(self.decided or self.records or self.ends or self.pointed)
 
     @cached_property
     def keys(self) -> frozenset[str]:

@@ -90,6 +90,22 @@ def _remainders(report: Report) -> Iterator[Problem]:
     if report.revoked_ids:
         yield Problem(_REVOKED.format(counted(report.revoked_ids, "id", "ids")))
     yield from map(Problem, report.waiting())
+    yield from _context(report)
+
+
+def _context(report: Report) -> Iterator[Problem]:
+    """Yield what of actors, techniques, organisations and relationships is not at Microsoft as it should be."""
+    context = report.context
+    if context.rejected:
+        what = counted(context.rejected, "object", "objects")
+        cases = _cases(_apart(context.rejections), context.rejected)
+        yield Problem(
+            f"Microsoft rejects {what} beside the indicators (actors, relationships and the like):", cases=cases
+        )
+    if context.pending and not (report.dry_run or report.waiting()):  # which says the same of indicators
+        be = "is" if context.pending == 1 else "are"
+        what = counted(context.pending, "object", "objects")
+        yield Problem(f"{what} beside the indicators {be} pending: the next run sends what is wanted of it.")
 
 
 def _ended(text: str, at: str = "") -> Problem:

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from constants import LOG_NO_VALID_UNTIL, VERSION, AdoptionKind, Skip
+from helpers.context import Kind
 from helpers.errors import ExitCode, MispError, SyncError
 from helpers.indicators import Skipped
 from helpers.ledger import Blocked, ObjectRecord
@@ -17,6 +18,7 @@ from helpers.microsoft import Outcome, OutcomeState
 from helpers.misp import Detours
 from helpers.process import DestinationLogger
 from helpers.sync.plan import Plan
+from helpers.sync.report.context import ContextReport
 from helpers.sync.report.told import Told
 from helpers.text import counted, shorten
 
@@ -57,9 +59,9 @@ class Report:
     where there are several, ``failure`` why it dropped out, ``unsent`` why the last pending object is pending;
     ``states`` are of what was to be sent, ``withdrawal_states`` of what was to be withdrawn; of those that are pending,
     ``not_taken`` and ``withdrawals_not_taken`` were certainly not taken, and ``blocked`` has to be mended first.
-    ``there`` is how many indicators Sentinel held before a first run, where it could be asked; ``command`` is "" for a
-    run. ``detours`` are what could not be read as planned, once for all destinations. ``twins`` counts
-    the URLs that are sent in small letters as well.
+    ``context`` is about what stands beside indicators. ``there`` is how many indicators Sentinel held before a first
+    run, where it could be asked; ``command`` is "" for a run. ``detours`` are what could not be read as planned, once
+    for all destinations. ``twins`` counts the URLs that are sent in small letters as well.
     """
 
     name: str = ""
@@ -109,6 +111,11 @@ class Report:
     parts: list[Report] = field(default_factory=list)
     command: str = ""
     detours: Detours = field(default_factory=Detours)
+    context: ContextReport = field(default_factory=ContextReport)
+
+    def __post_init__(self) -> None:
+        """Have what stands beside indicators listed where they are."""
+        self.context.say = self.say
 
     @classmethod
     def of(cls, parts: Sequence[Report], events: int) -> Report:
@@ -129,6 +136,7 @@ class Report:
         total.keeps_ledger = all(part.keeps_ledger for part in parts)
         total.warnings = list(dict.fromkeys(warning for part in parts for warning in part.warnings))
         for part in parts:
+            total.context.add(part.context)
             for reason, examples in part.examples.items():
                 total.examples.setdefault(reason, examples)
         return total
@@ -187,7 +195,7 @@ class Report:
 
     def would_send(self, records: Sequence[ObjectRecord]) -> None:
         """Count what a dry run does not send: it stays pending."""
-        for record in records:
+        for record in (record for record in records if record.kind is Kind.INDICATOR):
             (self.withdrawal_states if record.leaving else self.states)[OutcomeState.PENDING] += 1
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
@@ -277,7 +285,7 @@ class Report:
     def _unfinished(self) -> int:
         """How many objects were rejected, or are pending where that was not what was asked for."""
         pending = self.states[OutcomeState.PENDING] + self.withdrawal_states[OutcomeState.PENDING]
-        return self.rejected + (0 if self.dry_run else pending)
+        return self.rejected + self.context.rejected + (0 if self.dry_run else pending + self.context.pending)
 
     def as_json(self) -> dict[str, Any]:
         """The run for programs.
@@ -315,6 +323,7 @@ class Report:
                 **{reason.name.lower(): examples for reason, examples in self.examples.items()},
             },
             "left_out": {reason.name.lower(): count for reason, count in self.left_out.most_common()},
+            "context": self.context.as_json(),
             "unread_events": self.unread,
             "faults": self.faults,
             "misp_error": self.misp_error,

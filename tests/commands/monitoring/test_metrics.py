@@ -21,8 +21,8 @@ from helpers.commands.monitoring.metrics.samples import Sample, samples_of
 from helpers.commands.monitoring.moments import Watch
 from helpers.errors import LedgerError, NoLedger, OutputError, SettingsError
 from helpers.indicators import DAY
+from helpers.ledger.history.runs import MOST_OF_EVENTS, RunKind, RunRecord
 from helpers.ledger.records import AttributeRecord, EventRecord, Stage
-from helpers.ledger.runs import MOST_OF_EVENTS, RunKind, RunRecord
 from helpers.ledger.store import Ledger
 from helpers.process.log import redact
 from helpers.settings import MsAuth

@@ -11,7 +11,7 @@ from helpers.commands.monitoring.files import write_files
 from helpers.commands.monitoring.metrics import write_metrics
 from helpers.commands.monitoring.report import write_report
 from helpers.errors import OutputError
-from helpers.ledger.runs import RunRecord
+from helpers.ledger.history.runs import RunRecord
 from helpers.ledger.store import Ledger
 from helpers.settings import MsAuth
 from tests.commands.test_explain import NOW, WORKSPACE, object_record

@@ -17,8 +17,8 @@ from helpers.commands.monitoring.status import status
 from helpers.commands.monitoring.status.run_table import run_table
 from helpers.commands.screen import Tone
 from helpers.indicators import DAY
+from helpers.ledger.history.runs import RunKind, RunRecord
 from helpers.ledger.records import Blocked, EventRecord, Stage
-from helpers.ledger.runs import RunKind, RunRecord
 from helpers.ledger.store import Ledger
 from helpers.settings import MsAuth
 from helpers.settings.sections import Tenant
@@ -307,7 +307,7 @@ def test_counting_goes_by_indexes(tmp_path, make_settings):
     assert len(plans) == 6
     rows_are_read = [plan for plan in plans if "COVERING INDEX" not in plan]
     assert len(rows_are_read) == 3
-    assert all("INDEX standings_by_stage (destination=? AND stage=?" in plan for plan in rows_are_read)
+    assert all("INDEX standings_by_stage (destination=? AND kind=? AND stage=?" in plan for plan in rows_are_read)
 
 
 def test_it_starts_without_what_only_a_run_needs():

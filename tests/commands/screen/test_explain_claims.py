@@ -59,6 +59,8 @@ EXCLUSIVE = [
     ("the settings name it not", "some run"),
     ("the settings name it not", "MISP was asked"),
 ]
+# Of indicators: none is kept back.
+STAGES = [stage for stage in Stage if stage is not Stage.KEPT_BACK]
 
 
 def claims_in(sentences):
@@ -132,7 +134,7 @@ LIVE_UNTIL = (NOW + DAY, NOW - DAY)
 
 def records():
     """Every state that an object of a ledger can be in."""
-    choices = itertools.product(Stage, (False, True), LIVE_UNTIL, ("", WithdrawalReason.GONE), (None, NOW - DAY))
+    choices = itertools.product(STAGES, (False, True), LIVE_UNTIL, ("", WithdrawalReason.GONE), (None, NOW - DAY))
     for stage, live, until, leaving, accepted_at in choices:
         dead = stage in (Stage.WITHDRAWN, Stage.REVOKED)
         impossible = (

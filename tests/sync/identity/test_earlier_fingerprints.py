@@ -38,7 +38,7 @@ def test_what_2_0_0_sent_is_sent_again_only_where_it_changed(tmp_path):
         connection.create_function("earlier", 3, as_2_0_0_wrote_it)
         connection.execute(
             "UPDATE contents SET fingerprint = (SELECT earlier(contents.body, s.valid_until, s.renew_at)"
-            " FROM standings s WHERE s.content = contents.number)"
+            " FROM standings s WHERE s.content = contents.number) WHERE id LIKE 'indicator--%'"
         )
     site.misp.edit_attribute(misp_event(1)["uuid"], misp_event(1, hosts(5))["Attribute"][2]["uuid"], comment="another")
     site.misp.publish(misp_event(1)["uuid"])

@@ -66,7 +66,8 @@ class Site:
 
     def came(self, numbers):
         """How often objects came to these workspaces, beyond once each."""
-        every = {key: times for key, times in self.box.azure.came.items() if key[0] in map(workspace, numbers)}
+        here = ((key, times) for key, times in self.box.azure.came.items() if key[0] in map(workspace, numbers))
+        every = {key: times for key, times in here if key[1].startswith("indicator--")}
         assert len(every) == len(numbers) * OBJECTS
         return sum(times - 1 for times in every.values())
 

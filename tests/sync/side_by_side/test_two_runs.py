@@ -104,7 +104,7 @@ def test_the_second_of_two_runs_waits_for_the_first(shared, first, second, reque
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert (later[0].returncode, out) == (0, ""), err
     assert len(box.azure.live()) == 10
-    assert sum(upload["count"] for upload in box.azure.uploads) == 10
+    assert sum(upload["kinds"]["indicator"] for upload in box.azure.uploads) == 10
 
 
 def waits(process):
@@ -119,7 +119,7 @@ def test_events_that_are_published_at_once_arrive_one_after_the_other(tmp_path):
         with ThreadPoolExecutor(len(events)) as pool:
             ended = list(pool.map(lambda event: Host(box, tmp_path).run(event), events))
     assert [(run.returncode, run.stdout, run.stderr) for run in ended] == [(0, "", "")] * len(events)
-    assert sum(upload["count"] for upload in box.azure.uploads) == len(box.azure.live()) == 15
+    assert sum(upload["kinds"]["indicator"] for upload in box.azure.uploads) == len(box.azure.live()) == 15
 
 
 def test_a_signal_ends_the_waiting(tmp_path):
@@ -249,7 +249,7 @@ def test_a_database_that_goes_away_in_the_middle_costs_nothing_but_the_run(postg
         assert PASSWORD not in broken.stderr
         box.misp.faults.clear()
         assert host.run().returncode == 0
-        assert len(box.azure.live()) == sum(upload["count"] for upload in box.azure.uploads) == 20
+        assert len(box.azure.live()) == sum(upload["kinds"]["indicator"] for upload in box.azure.uploads) == 20
 
 
 def ended(url):

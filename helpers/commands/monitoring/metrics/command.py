@@ -13,7 +13,7 @@ from helpers.commands.monitoring.moments import Watch
 from helpers.commands.monitoring.output import write_output
 from helpers.commands.screen import Say
 from helpers.errors import ExitCode
-from helpers.ledger import runs
+from helpers.ledger import MOST_OF_EVENTS
 from helpers.settings import Settings
 
 STDOUT = Path("-")
@@ -48,5 +48,5 @@ def write_metrics(settings: Settings, path: Path, now: int) -> None:
 def metrics(settings: Settings, now: int) -> str:
     """Return what the ledger knows, as Prometheus reads it. Raises NoLedger and LedgerError."""
     # So many that the last whole run is among them.
-    answer = answer_of(settings, Watch(now), runs=runs.MOST_OF_EVENTS + 1, holdings=True)
+    answer = answer_of(settings, Watch(now), runs=MOST_OF_EVENTS + 1, holdings=True)
     return exposition(samples_of(answer))

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from helpers.context import Kind
 from helpers.errors import MicrosoftError
-from helpers.ledger import Blocked, Ledger, ObjectRecord
+from helpers.ledger import Blocked, Ledger, ObjectRecord, kind_of_id
 from helpers.microsoft import (
     Answer,
     ManagementApi,
@@ -29,7 +30,8 @@ from helpers.microsoft import (
 )
 from helpers.process import DestinationLogger
 from helpers.settings import Settings
-from helpers.sync.debug_files import (
+from helpers.sync.report import Report
+from helpers.sync.sending.debug_files import (
     ANSWERS,
     PARSED_INDICATORS,
     SENTINEL_RESPONSE,
@@ -38,7 +40,6 @@ from helpers.sync.debug_files import (
     ResponseDump,
     file_name,
 )
-from helpers.sync.report import Report
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,9 @@ class Uploader(Protocol):
     def enqueue(self, count: int) -> None:
         """Take note of so many more objects in the queue."""
 
+    def drain(self) -> None:
+        """Have what is in the queue sent, and wait for its outcomes; more may come."""
+
     def no_more(self) -> None:
         """Have what remains sent: no more will come."""
 
@@ -89,6 +93,9 @@ class DryRun:
 
     def enqueue(self, count: int) -> None:
         """Nothing is sent of it."""
+
+    def drain(self) -> None:
+        """Nothing is waited for."""
 
     def no_more(self) -> None:
         """Nothing waits for it."""
@@ -164,10 +171,11 @@ class Delivery:
         """
         if not records:
             return
-        if self._indicator_dump:
-            self._dump(self._indicator_dump, records)
-        self._report.indicators += len(records)
-        self._counted(len(records), 0)
+        indicators = [record for record in records if record.kind is Kind.INDICATOR]
+        if self._indicator_dump and indicators:
+            self._dump(self._indicator_dump, indicators)
+        self._report.indicators += len(indicators)
+        self._counted(len(indicators), 0)
         if self._settings.dry_run:
             self._report.would_send(records)
         if not in_line:
@@ -188,6 +196,10 @@ class Delivery:
 
     def _dump(self, dump: IndicatorDump, records: Sequence[ObjectRecord]) -> None:
         dump.add([self._api.dumped(self._api.outgoing(record.due, self._now)) for record in records])
+
+    def drain(self) -> None:
+        """Have what is enqueued sent, and wait until Microsoft has answered; more may come."""
+        self._uploader.drain()
 
     def no_more(self) -> None:
         """Have what remains sent, without waiting for it."""
@@ -234,8 +246,10 @@ class Delivery:
         if len(accepted) < len(outcomes):
             self._note_what_was_not_accepted(outcomes)
         self._answered = self._answered or any(outcome.state is not OutcomeState.PENDING for outcome in outcomes)
-        self._report.settle(outcomes)
-        self._counted(0, sum(outcome.state is not OutcomeState.PENDING for outcome in outcomes))
+        indicators = [one for one in outcomes if kind_of_id(one.object.id) is Kind.INDICATOR]
+        self._report.settle(indicators)
+        self._report.context.settle([one for one in outcomes if kind_of_id(one.object.id) is not Kind.INDICATOR])
+        self._counted(0, sum(outcome.state is not OutcomeState.PENDING for outcome in indicators))
 
     def _note_what_was_not_accepted(self, outcomes: Sequence[Outcome]) -> None:
         ledger, rejected = self._ledger, _words_by_id(outcomes, OutcomeState.REJECTED)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from helpers.ledger import Ledger, ObjectRecord, Stage
-from helpers.sync.delivery import Delivery
 from helpers.sync.plan import Plan
 from helpers.sync.report import Report
+from helpers.sync.sending.delivery import Delivery
 
 
 @dataclass
@@ -56,6 +56,16 @@ class SendQueue:
         """Enqueue objects that are to leave."""
         for record in records:
             self.report.add_withdrawal(record)
+        self.delivery.enqueue(records)
+
+    def send_context(self, plan: Plan) -> None:
+        """Enqueue what stands beside indicators; it is planned once, when every event had its say."""
+        self.report.context.add_plan(plan)
+        self.delivery.enqueue(plan.send)
+
+    def withdraw_context(self, records: Sequence[ObjectRecord]) -> None:
+        """Enqueue what stands beside indicators and is to leave."""
+        self.report.context.add_withdrawals(records)
         self.delivery.enqueue(records)
 
     def _enqueue(self, plan: Plan, *, in_line: bool = False) -> None:

@@ -47,7 +47,7 @@ def runs(site, **options):
 
 
 def uploaded(site):
-    return sum(upload["count"] for upload in site.azure.uploads)
+    return sum(upload["kinds"]["indicator"] for upload in site.azure.uploads)
 
 
 def test_a_first_run_that_stops_and_those_that_go_on_send_each_object_once(site):

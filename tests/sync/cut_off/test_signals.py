@@ -168,7 +168,7 @@ def test_an_upload_that_is_under_way_gets_its_answer(box, host):
     assert process.returncode == 130
     assert IN_ORDER in err
     finish(box, host)
-    assert sum(upload["count"] for upload in box.azure.uploads) == OBJECTS, "none is sent twice"
+    assert sum(upload["kinds"]["indicator"] for upload in box.azure.uploads) == OBJECTS, "none is sent twice"
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])

@@ -102,6 +102,6 @@ def test_one_changed_attribute_is_one_upload_of_one_object(tmp_path):
         box.misp.edit_attribute(event["uuid"], event["Attribute"][3]["uuid"], comment="seen again")
         box.misp.publish(event["uuid"])
         assert trial.phase("second") == 0
-        assert [upload["count"] for upload in box.azure.uploads[uploads:]] == [1]
+        assert [upload["kinds"]["indicator"] for upload in box.azure.uploads[uploads:]] == [1]
         read = [body["eventid"] for body in asked(box, before) if not body.get("metadata")]
         assert read == [[event["id"]]]

@@ -1,0 +1,239 @@
+"""What stands beside indicators at one destination: actors, techniques, organisations and relationships.
+
+How they are written is the ledger's, as of indicators; these are the questions that nobody asks about those.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import sqlalchemy as sql
+
+from helpers.context import Kind
+from helpers.ledger.records import KINDS, ObjectRecord, Relation, Stage
+from helpers.ledger.rows import PARAMETERS
+from helpers.ledger.store import Ledger
+from helpers.ledger.tables import (
+    CONTENTS,
+    CONTEXT_OBJECTS,
+    EVENT_NAMES,
+    EVENTS,
+    MARKS,
+    OBJECTS,
+    RELATION_LINKS,
+    RELATIONS,
+    SOURCES,
+    STANDINGS,
+)
+from helpers.text import batched
+
+# So many relations are looked at, at once.
+AT_ONCE = 2000
+_FIELDS = [CONTEXT_OBJECTS.c[field.name] for field in fields(ObjectRecord)]
+_RELATIONSHIP = KINDS.index(Kind.RELATIONSHIP)
+# Stages in which an indicator carries what it points to: it is at Microsoft, or on its way there.
+_CARRYING = (Stage.PENDING, Stage.SENDING, Stage.ACCEPTED)
+
+
+class Pointer(NamedTuple):
+    """An indicator that points to something, as it stands now, under the latest of its lives.
+
+    ``live_until`` is in seconds since 1970, ``tlp`` a level, "" where it is unknown.
+    """
+
+    key: str
+    id: str
+    life: int
+    stage: Stage
+    leaving: str
+    valid_until: int
+    tlp: str
+
+    def carries(self, now: int) -> bool:
+        """Whether it is at Microsoft or on its way there, and to stay: what it points to is wanted."""
+        return self.stage in _CARRYING and not self.leaving and self.valid_until > now
+
+
+class Pointing(NamedTuple):
+    """A row that says that an indicator, by its key, points to a cluster, by its UUID."""
+
+    indicator: str
+    target: str
+
+
+@dataclass(frozen=True)
+class ContextLedger:
+    """Asks what stands beside the indicators of one destination. Each method is one transaction, or some."""
+
+    ledger: Ledger
+
+    # -- objects ----------------------------------------------------------------------------------
+
+    def ends(self) -> list[ObjectRecord]:
+        """Return every life of every actor, technique and organisation."""
+        return self._objects(CONTEXT_OBJECTS.c.kind != _RELATIONSHIP)
+
+    def objects(self, keys: Iterable[str]) -> list[ObjectRecord]:
+        """Return every life of the objects with these keys."""
+        return [record for batch in batched(keys, PARAMETERS) for record in self._objects(_in_keys(batch))]
+
+    def by_id(self, ids: Iterable[str]) -> dict[str, ObjectRecord]:
+        """Return objects by their STIX ids."""
+        found = (record for batch in batched(ids, PARAMETERS) for record in self._objects(_in_ids(batch)))
+        return {record.id: record for record in found}
+
+    def known_ids(self, ids: Iterable[str]) -> set[str]:
+        """Return those of these STIX ids that an object has, or had."""
+        return set(self.by_id(ids))
+
+    def relationships(self) -> Iterator[list[ObjectRecord]]:
+        """Yield the relationships that were not withdrawn, some at once; they may change meanwhile."""
+        these = (STANDINGS.c.destination == self.ledger.destination, STANDINGS.c.kind == _RELATIONSHIP)
+        numbers = sql.select(STANDINGS.c.content).where(*these, STANDINGS.c.stage.not_in(_GONE))
+        for batch in batched([row[0] for row in self.ledger.answers(numbers)], PARAMETERS):
+            ids = sql.select(CONTENTS.c.id).where(CONTENTS.c.number.in_(batch))
+            yield self._objects(CONTEXT_OBJECTS.c.id.in_(ids))
+
+    def every_live_object(self) -> list[ObjectRecord]:
+        """Return everything that is possibly at Microsoft, relationships first."""
+        return sorted(self._objects(CONTEXT_OBJECTS.c.live), key=lambda record: record.kind is not Kind.RELATIONSHIP)
+
+    def unanswered_withdrawals(self) -> list[ObjectRecord]:
+        """Return the objects whose withdrawal had no answer, relationships first."""
+        waiting = self._objects(CONTEXT_OBJECTS.c.stage == Stage.WITHDRAWING)
+        return sorted(waiting, key=lambda record: record.kind is not Kind.RELATIONSHIP)
+
+    def _objects(self, where: sql.ColumnElement[bool]) -> list[ObjectRecord]:
+        of_ours = CONTEXT_OBJECTS.c.destination == self.ledger.destination
+        return [ObjectRecord.of_row(row) for row in self.ledger.answers(sql.select(*_FIELDS).where(of_ours, where))]
+
+    # -- what points where ------------------------------------------------------------------------
+
+    def pointings(self) -> Iterator[list[Pointing]]:
+        """Yield which indicators point to which clusters, some at once, each once."""
+        linked = (
+            RELATION_LINKS.c.relation == RELATIONS.c.number,
+            RELATION_LINKS.c.destination == self.ledger.destination,
+        )
+        question = sql.select(RELATIONS.c.number, RELATIONS.c.indicator, RELATIONS.c.target).where(*linked)
+        last = 0
+        while True:
+            behind = question.where(RELATION_LINKS.c.relation > last).order_by(RELATION_LINKS.c.relation)
+            rows = self.ledger.answers(behind.limit(AT_ONCE))
+            if not rows:
+                return
+            last = rows[-1][0]
+            yield list(dict.fromkeys(Pointing(row[1], row[2]) for row in rows))
+
+    def relations_of_event(self, event: str) -> list[Relation]:
+        """Return what the indicators of an event point to."""
+        columns = (RELATIONS.c.attribute, RELATIONS.c.indicator, RELATIONS.c.target)
+        linked = (
+            RELATION_LINKS.c.relation == RELATIONS.c.number,
+            RELATION_LINKS.c.destination == self.ledger.destination,
+        )
+        of_event = (RELATIONS.c.event == EVENT_NAMES.c.number, EVENT_NAMES.c.uuid == event)
+        return [Relation(event, *row) for row in self.ledger.answers(sql.select(*columns).where(*linked, *of_event))]
+
+    def targets_of(self, indicators: Iterable[str]) -> dict[str, set[str]]:
+        """Return the clusters that indicators, by their keys, point to."""
+        targets: dict[str, set[str]] = {}
+        linked = (
+            RELATION_LINKS.c.relation == RELATIONS.c.number,
+            RELATION_LINKS.c.destination == self.ledger.destination,
+        )
+        for batch in batched(indicators, PARAMETERS):
+            these = RELATIONS.c.indicator.in_(batch)
+            for key, target in self.ledger.answers(
+                sql.select(RELATIONS.c.indicator, RELATIONS.c.target).where(these, *linked)
+            ):
+                targets.setdefault(key, set()).add(target)
+        return targets
+
+    def pointers(self, keys: Iterable[str] = (), ids: Iterable[str] = ()) -> dict[str, Pointer]:
+        """Return how indicators stand, by their keys: those of these keys, and those of which one life has this id."""
+        found = self._pointers(CONTENTS.c.key, keys) + self._pointers(CONTENTS.c.id, ids)
+        latest: dict[str, Pointer] = {}
+        for pointer in sorted(found, key=lambda pointer: pointer.life):
+            latest[pointer.key] = pointer
+        return latest
+
+    def _pointers(self, column: sql.Column[str], values: Iterable[str]) -> list[Pointer]:
+        columns = (CONTENTS.c.key, CONTENTS.c.id, CONTENTS.c.life)
+        stands = (STANDINGS.c.stage, STANDINGS.c.leaving, STANDINGS.c.valid_until)
+        question = (
+            sql.select(*columns, *stands, MARKS.c.tlp)
+            .join_from(CONTENTS, STANDINGS, STANDINGS.c.content == CONTENTS.c.number)
+            .join(MARKS, MARKS.c.number == STANDINGS.c.mark)
+            .where(STANDINGS.c.destination == self.ledger.destination)
+        )
+        return [
+            Pointer(*row)
+            for batch in batched(values, PARAMETERS)
+            for row in self.ledger.answers(question.where(column.in_(batch)))
+        ]
+
+    # -- organisations ----------------------------------------------------------------------------
+
+    def organisations(self) -> dict[str, str]:
+        """Return the names of the organisations that made events, by UUID: as the latest of their events has it."""
+        of_ours = (EVENTS.c.destination == self.ledger.destination, EVENTS.c.organisation != "")
+        columns = (EVENTS.c.organisation, EVENTS.c.organisation_name, sql.func.max(EVENTS.c.timestamp))
+        question = sql.select(*columns).where(*of_ours, EVENTS.c.organisation_name != "")
+        rows = self.ledger.answers(question.group_by(EVENTS.c.organisation, EVENTS.c.organisation_name))
+        return {uuid: name for uuid, name, _ in sorted(rows, key=lambda row: (row[2], row[1]))}
+
+    def carried_organisations(self, uuids: Iterable[str], now: int) -> set[str]:
+        """Return those of these organisations of which an indicator is at Microsoft or on its way there."""
+        of_ours = (SOURCES.c.destination == self.ledger.destination, OBJECTS.c.destination == self.ledger.destination)
+        carrying = (OBJECTS.c.stage.in_(_CARRYING), OBJECTS.c.leaving == "", OBJECTS.c.valid_until > now)
+        carried = sql.exists().where(
+            *of_ours, SOURCES.c.event == EVENTS.c.uuid, OBJECTS.c.key == SOURCES.c.key, *carrying
+        )
+        question = sql.select(EVENTS.c.organisation).distinct().where(EVENTS.c.destination == self.ledger.destination)
+        found: set[str] = set()
+        for batch in batched(uuids, PARAMETERS):
+            found |= {row[0] for row in self.ledger.answers(question.where(EVENTS.c.organisation.in_(batch), carried))}
+        return found
+
+    # -- counts -----------------------------------------------------------------------------------
+
+    def counts(self) -> dict[Kind, Counter[str]]:
+        """Count objects by kind, and by their stage; ``live`` counts those that Microsoft has or may have."""
+        columns = (STANDINGS.c.kind, STANDINGS.c.stage, STANDINGS.c.live)
+        ours = sql.select(*columns, sql.func.count()).where(
+            STANDINGS.c.destination == self.ledger.destination, STANDINGS.c.kind > 0
+        )
+        counted = {kind: Counter[str]() for kind in KINDS[1:]}
+        for kind, stage, live, count in self.ledger.answers(ours.group_by(*columns)):
+            counted[KINDS[kind]][stage] += count
+            counted[KINDS[kind]]["live"] += count if live else 0
+        return counted
+
+    def live(self) -> int:
+        """Count what is possibly at Microsoft."""
+        return sum(of_kind["live"] for of_kind in self.counts().values())
+
+    def withdrawn_since(self, moment: int, reasons: Sequence[str]) -> int:
+        """Count what was withdrawn after a moment for one of these reasons, or whose withdrawal is in flight."""
+        reason = sql.case(
+            (CONTEXT_OBJECTS.c.stage == Stage.WITHDRAWN, CONTEXT_OBJECTS.c.words), else_=CONTEXT_OBJECTS.c.leaving
+        )
+        left = (CONTEXT_OBJECTS.c.stage.in_((Stage.WITHDRAWING, Stage.WITHDRAWN)), CONTEXT_OBJECTS.c.sent_at > moment)
+        ours = CONTEXT_OBJECTS.c.destination == self.ledger.destination
+        question = sql.select(sql.func.count()).where(ours, *left, reason.in_(reasons))
+        return int(self.ledger.answers(question)[0][0])
+
+
+_GONE = (Stage.WITHDRAWN, Stage.REVOKED)
+
+
+def _in_keys(keys: Iterable[str]) -> sql.ColumnElement[bool]:
+    return CONTEXT_OBJECTS.c.key.in_(list(keys))
+
+
+def _in_ids(ids: Iterable[str]) -> sql.ColumnElement[bool]:
+    return CONTEXT_OBJECTS.c.id.in_(list(ids))

@@ -1,0 +1,189 @@
+"""The clusters that tags name, in a run: what the ledger knows of them, and what MISP says of those that it does not.
+
+They are asked for by the thread that reads pages ahead, so that nobody waits for it, and written down by the one that
+takes the pages.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from helpers.context import Cluster, ContextLevel, Kind, kind_named_by, named_by
+from helpers.errors import MispError
+from helpers.indicators import Tag, read_tags
+from helpers.ledger import ClusterLedger
+from helpers.misp import Event, MispReader, Page
+from helpers.sync.context.weaving import Scope
+
+if TYPE_CHECKING:
+    from helpers.sync.destination import DestinationRun
+
+logger = logging.getLogger(__name__)
+
+# What a tag names of which MISP could not be asked: it is asked again by the next run.
+NOT_ASKED = "?"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What MISP said of the tags of a page: which clusters they name; ``failed`` has those that it could not answer."""
+
+    asked: Sequence[str]
+    clusters: Mapping[str, Cluster]
+    failed: str = ""
+
+
+class KnownClusters:
+    """What tags name, and what clusters are; ``clusters`` has None for one that MISP has no more.
+
+    ``private`` is the setting context_private. ``changed`` says that something is another in this run.
+    ``actor_names`` are the names of actors by the tags that name them, of those that may be told.
+    """
+
+    def __init__(self, ledger: ClusterLedger, kinds: frozenset[Kind], *, private: bool) -> None:
+        """Read what the ledger knows; tags of these ``kinds`` are of interest. Raises LedgerError."""
+        stored = ledger.read()
+        self._ledger, self._kinds, self._private = ledger, kinds, private
+        self.clusters: dict[str, Cluster | None] = dict(stored.clusters)
+        self._tags: dict[str, str] = dict(stored.tags)
+        self._asked: set[str] = set()
+        self.actor_names: dict[str, str] = {}
+        self.without_cluster: Counter[str] = Counter()
+        self.not_asked = ""
+        for tag in self._tags:
+            self._note_name(tag)
+
+    # -- what tags name -----------------------------------------------------------------------------
+
+    def named_by(
+        self, own: Sequence[Tag], inherited: Sequence[Tag], scope: Scope, *, ignore_local: bool
+    ) -> Iterator[Cluster]:
+        """Yield what an attribute's tags name of each kind that is sent, or else those of its event, each once."""
+        named = named_by(own, inherited, ignore_localtags=ignore_local)
+        found = (scope.cluster(self._tags.get(name, "")) for names in named.values() for name in names)
+        yield from {cluster.uuid: cluster for cluster in found if cluster}.values()
+
+    # -- what MISP says -----------------------------------------------------------------------------
+
+    def refresh(self, reader: MispReader) -> set[str]:
+        """Ask MISP which clusters are other ones than they were; return the UUIDs of events to be read again for it.
+
+        Where MISP does not answer, what was known stays. Raises TimeUp.
+        """
+        try:
+            moved, gone, answered = self._ask_what_moved(reader)
+        except MispError as error:
+            self._note_failure(error)
+            return set()
+        before = dict(self.actor_names)
+        self._take_clusters([*moved, *answered.values()], gone, answered)
+        tags = {tag for tag in before.keys() | self.actor_names if before.get(tag) != self.actor_names.get(tag)}
+        tags |= set(answered)
+        return self._ledger.read_again(tags) if tags else set()
+
+    def _ask_what_moved(self, reader: MispReader) -> tuple[list[Cluster], list[str], dict[str, Cluster]]:
+        """Return clusters that moved as they are now, the UUIDs of those that are gone, and what tags name since."""
+        known = {uuid: cluster for uuid, cluster in self.clusters.items() if cluster}
+        versions = reader.cluster_versions(list(known)) if known else {}
+        if known and not versions:
+            raise MispError("MISP shows none of the clusters that it showed before")
+        moved = [uuid for uuid, version in versions.items() if uuid in known and known[uuid].version not in version]
+        found = reader.clusters_by_uuid(moved) if moved else {}
+        gone = [uuid for uuid in known if uuid not in versions] + [uuid for uuid in moved if uuid not in found]
+        waiting = [tag for tag, uuid in self._tags.items() if uuid == NOT_ASKED]
+        answered = reader.clusters_by_tag(waiting) if waiting else {}
+        self._tags |= {tag: "" for tag in waiting if tag not in answered}
+        return list(found.values()), gone, answered
+
+    def asked_ahead(self, pages: Iterable[Page], reader: MispReader) -> Iterator[tuple[Page, Answer]]:
+        """Yield pages, each with what MISP says of those of their tags that named nothing before, each asked once."""
+        for page in pages:
+            tags = dict.fromkeys(tag for event in page.slices for tag in self.tags_in(event))
+            new = [tag for tag in tags if tag not in self._asked and self._names_nothing(tag)]
+            self._asked |= set(new)
+            yield page, _ask(new, reader)
+
+    def _names_nothing(self, tag: str) -> bool:
+        return self.clusters.get(self._tags.get(tag, "")) is None
+
+    def tags_in(self, event: Event) -> set[str]:
+        """Return the tags of an event, and of its attributes, that name clusters of interest."""
+        objects = (member for of in _list(event.get("Object")) for member in _list(of.get("Attribute")))
+        carriers = (event, *_list(event.get("Attribute")), *objects)
+        tags = {tag.name: tag for carrier in carriers if carrier.get("Tag") for tag in read_tags(carrier["Tag"])}
+        return {name for name, tag in tags.items() if kind_named_by(tag) in self._kinds}
+
+    def take(self, page: Page, answer: Answer) -> None:
+        """Take what MISP said of a page's tags, and write it down with which events have them."""
+        if answer.failed:
+            self._note_failure(MispError(answer.failed))
+            self._take_tags(dict.fromkeys(answer.asked, NOT_ASKED))
+        else:
+            self._take_clusters(answer.clusters.values(), (), answer.clusters)
+            self._take_tags({tag: "" for tag in answer.asked if tag not in answer.clusters})
+        for event in page.slices:
+            self.without_cluster.update(tag for tag in self.tags_in(event) if self._tags.get(tag) == "")
+
+    def keep_events(self, page: Page) -> None:
+        """Write down which of a page's events have which tags; they have their numbers in the ledger by then."""
+        self._ledger.keep_events({str(event.get("uuid")).lower(): self.tags_in(event) for event in page.slices})
+
+    def _take_clusters(self, clusters: Iterable[Cluster], gone: Sequence[str], named: Mapping[str, Cluster]) -> None:
+        new = {one.uuid: one for one in clusters if self.clusters.get(one.uuid) != one}
+        tags = {tag: one.uuid for tag, one in named.items() if self._tags.get(tag) != one.uuid}
+        self.clusters |= {**new, **dict.fromkeys(gone)}
+        self._tags |= tags
+        if not (new or gone or tags):
+            return
+        self._ledger.keep(new.values(), gone, tags)
+        for tag, uuid in self._tags.items():
+            if uuid in new or uuid in gone or tag in tags:
+                self._note_name(tag)
+
+    def _take_tags(self, tags: Mapping[str, str]) -> None:
+        changed = {tag: uuid for tag, uuid in tags.items() if self._tags.get(tag) != uuid}
+        self._tags |= changed
+        if changed:
+            self._ledger.keep(tags=changed)
+
+    def _note_name(self, tag: str) -> None:
+        cluster = self.clusters.get(self._tags[tag])
+        told = cluster and cluster.kind is Kind.THREAT_ACTOR and (self._private or not cluster.is_private)
+        if cluster and told:
+            self.actor_names[tag] = cluster.name
+        else:
+            self.actor_names.pop(tag, None)
+
+    def _note_failure(self, error: MispError) -> None:
+        if not self.not_asked:
+            logger.warning("MISP does not say what tags of actors and techniques name: %s", error)
+        self.not_asked = self.not_asked or str(error)
+
+
+def known_clusters(destinations: Iterable[DestinationRun]) -> KnownClusters:
+    """Return what the ledger knows of the clusters that matter to some destinations of one database."""
+    runs = list(destinations)
+    levels = [ContextLevel(run.settings.context_level) for run in runs]
+    kinds = {kind for kind in (Kind.THREAT_ACTOR, Kind.ATTACK_PATTERN) if any(level.sends(kind) for level in levels)}
+    if any(run.settings.activity_group_labels for run in runs):
+        kinds.add(Kind.THREAT_ACTOR)
+    return KnownClusters(
+        ClusterLedger(runs[0].ledger.database), frozenset(kinds), private=runs[0].settings.context_private
+    )
+
+
+def _ask(tags: Sequence[str], reader: MispReader) -> Answer:
+    if not tags:
+        return Answer((), {})
+    try:
+        return Answer(tags, reader.clusters_by_tag(tags))
+    except MispError as error:
+        return Answer(tags, {}, str(error))
+
+
+def _list(raw: Any) -> list[dict[str, Any]]:
+    return [one for one in raw if isinstance(one, dict)] if isinstance(raw, list) else []

@@ -1,0 +1,290 @@
+"""Keep what stands beside the indicators of one destination in step with them, by what the ledger has.
+
+First, with the indicators, the ends go out: organisations, actors and techniques; and relationships that are wanted no
+more are withdrawn. When all of that is answered, relationships whose ends are both at Microsoft go out, and ends leave
+that none names any more. Nothing of it depends on which events a run read, so one that is cut off anywhere is made good
+by the next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from constants import VERSION, WithdrawalReason
+from helpers.context import Cluster, Kind
+from helpers.indicators import DAY
+from helpers.ledger import (
+    NEVER,
+    ContextLedger,
+    DestinationFacts,
+    Ledger,
+    ObjectRecord,
+    RetryPolicy,
+    Stage,
+    kind_of_id,
+)
+from helpers.sync.context.desired import (
+    DesiredContext,
+    Ends,
+    as_first_sent,
+    desired_cluster,
+    desired_identity,
+)
+from helpers.sync.context.event_relations import ContextWishes
+from helpers.sync.context.weaving import (
+    BY_ITSELF,
+    EndsView,
+    RelationshipsView,
+    Scope,
+    between,
+    indicating,
+    pointed_to,
+    sorted_out,
+)
+from helpers.sync.plan import Plan, decide_objects
+from helpers.sync.sending.send_queue import SendQueue
+from helpers.sync.withdrawals import WithdrawalLimits
+
+# So much leaves in a run at most; the rest does in the next ones.
+MOST_LEAVING = 5000
+
+
+@dataclass
+class Leaving:
+    """What is to leave in a run: relationships first. ``waiting`` counts what has to wait for the next one.
+
+    ``named`` are the ids of the ends of relationships that stay, or whose withdrawal has no answer.
+    """
+
+    records: list[ObjectRecord] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+    waiting: int = 0
+    named: set[str] = field(default_factory=set)
+
+    def add(self, record: ObjectRecord, reason: WithdrawalReason) -> bool:
+        """Take an object that is wanted no more; say whether there is room for it in this run."""
+        if not record.live:
+            self.forgotten.append(record.id)
+        elif len(self.records) < MOST_LEAVING:
+            self.records.append(replace(record, leaving=record.leaving or reason))
+        else:
+            self.waiting += 1
+            return False
+        return True
+
+
+@dataclass
+class ContextSync:
+    """One destination's actors, techniques, organisations and relationships in a run. ``dry``: nothing is sent.
+
+    ``facts`` are those of the destination when the run began.
+    """
+
+    ledger: Ledger
+    queue: SendQueue
+    policy: RetryPolicy
+    scope: Scope
+    facts: DestinationFacts
+    dry: bool
+    _pointed: dict[str, Cluster] = field(default_factory=dict)
+    _leaving: Leaving = field(default_factory=Leaving)
+
+    def __post_init__(self) -> None:
+        """Prepare the questions; nothing is asked yet."""
+        self._context = ContextLedger(self.ledger)
+        self._touched = False
+
+    def touch(self) -> None:
+        """Note that something is to be brought in step, before it changes: a run may be cut off at any moment."""
+        if not self._touched:
+            self._touched = True
+            self.ledger.save_facts(replace(self.ledger.facts(), woven=""))
+
+    @property
+    def in_step(self) -> bool:
+        """Whether nothing can have changed since everything was in step: no event, setting, cluster or expiry."""
+        same = self.facts.woven == self._fingerprint and self.policy.now < self.facts.woven_until
+        return same and not self._touched
+
+    # -- with the indicators ----------------------------------------------------------------------
+
+    def send_ends(self) -> None:
+        """Plan and enqueue organisations, actors and techniques that indicators of here point to."""
+        self.touch()
+        self._pointed = self._find_pointed()
+        known = self._context.ends()
+        desired = [*map(desired_cluster, self._pointed.values()), *self._identities(known)]
+        plan = self._plan({wanted.key: wanted for wanted in desired}, known)
+        self.ledger.keep(objects=changed(plan.kept, known))
+        self.queue.send_context(plan)
+
+    def _find_pointed(self) -> dict[str, Cluster]:
+        """Return the clusters that indicators point to which are at Microsoft or on their way there, by UUID."""
+        pointed: dict[str, Cluster] = {}
+        for pointings in self._context.pointings():
+            pointers = self._context.pointers(pointing.indicator for pointing in pointings)
+            pairs = pointed_to(pointings, pointers, self.scope, self.policy.now)
+            pointed |= {cluster.uuid: cluster for _, cluster in pairs}
+        return pointed
+
+    def _identities(self, known: Iterable[ObjectRecord]) -> list[DesiredContext]:
+        """Return the organisations that made events with indicators; those that were sent before stay."""
+        if not self.scope.sends(Kind.IDENTITY):
+            return []
+        named = (desired_identity(uuid, name) for uuid, name in self._context.organisations().items())
+        wanted = list(filter(None, named))
+        there = {record.key for record in known if not record.revoked}
+        new = {one.key.rpartition("/")[2] for one in wanted if one.key not in there}
+        carried = self._context.carried_organisations(new, self.policy.now)
+        return [one for one in wanted if one.key in there or one.key.rpartition("/")[2] in carried]
+
+    # -- what leaves ------------------------------------------------------------------------------
+
+    def find_leaving(self) -> int:
+        """Find the relationships that are wanted no more; return how many leave by themselves (``BY_ITSELF``)."""
+        ends, by_themselves = EndsView.of(self._context.ends()), 0
+        for records in self._context.relationships():
+            view = self._view_of(records, ends)
+            for record in records:
+                reason = view.why_it_leaves(record)
+                stays = reason is None or not self._leaving.add(record, reason)
+                self._leaving.named |= set(Ends.of_key(record.key)[1:]) if stays else set()
+                by_themselves += reason in BY_ITSELF
+        return by_themselves
+
+    def _view_of(self, records: Sequence[ObjectRecord], ends: EndsView) -> RelationshipsView:
+        sources = {Ends.of_key(record.key).source for record in records}
+        pointers = self._context.pointers(ids=(id_ for id_ in sources if kind_of_id(id_) is Kind.INDICATOR))
+        by_id = {pointer.id: pointer for pointer in pointers.values()}
+        targets = self._context.targets_of(pointers)
+        return RelationshipsView(self.scope, ends, by_id, targets, self._pointed, self.policy.now)
+
+    def withdraw_relationships(self, *, by_themselves: bool) -> None:
+        """Enqueue what leaves of the relationships; what leaves by itself only where that was allowed."""
+        if not by_themselves:
+            staying = [record for record in self._leaving.records if record.leaving in BY_ITSELF]
+            self._leaving.named |= {id_ for record in staying for id_ in Ends.of_key(record.key)[1:]}
+            self._leaving.records = [record for record in self._leaving.records if record.leaving not in BY_ITSELF]
+        unanswered = self._context.unanswered_withdrawals()
+        again = {record.id for record in unanswered}
+        leaving = [record for record in self._leaving.records if record.id not in again]
+        self.ledger.keep(objects=leaving, no_objects=self._leaving.forgotten)
+        self.queue.withdraw_context([*unanswered, *leaving])
+
+    # -- when all of that is answered -------------------------------------------------------------
+
+    def weave(self, *, whole: bool) -> None:
+        """Have ends leave that nothing names, and send the relationships whose ends are both at Microsoft.
+
+        ``whole``: what is named by none was looked for.
+        """
+        records = self._context.ends()
+        if whole:
+            self._withdraw_ends(records)
+        ends = EndsView.of(records)
+        self._send_relationships(dict.fromkeys(between(self._pointed, ends)), ends)
+        for pointings in self._context.pointings():
+            pointers = self._context.pointers(pointing.indicator for pointing in pointings)
+            pairs = pointed_to(pointings, pointers, self.scope, self.policy.now)
+            self._send_relationships(indicating(pairs, ends), ends)
+
+    def _withdraw_ends(self, records: Iterable[ObjectRecord]) -> None:
+        """Have actors and techniques leave that no indicator points to, where no relationship names them any more."""
+        named, leaving = self._named_still(), Leaving()
+        room = MOST_LEAVING - len(self._leaving.records)
+        for uuid, record in EndsView.of(records).current.items():
+            if uuid in self._pointed or record.id in named:
+                continue
+            reason = self.scope.why_not(record.kind, uuid) or WithdrawalReason.POINTED_BY_NONE
+            if len(leaving.records) < room or not record.live:
+                leaving.add(record, reason)
+            else:
+                self._leaving.waiting += 1
+        self.ledger.keep(objects=leaving.records, no_objects=leaving.forgotten)
+        self.queue.withdraw_context(leaving.records)
+        self.queue.report.context.waiting_to_leave = self._leaving.waiting
+
+    def _named_still(self) -> set[str]:
+        """Return the ids of ends that relationships name which are, or may be, at Microsoft still."""
+        sent = self._context.by_id(record.id for record in self._leaving.records)
+        unanswered = (record for record in sent.values() if record.stage != Stage.WITHDRAWN)
+        return self._leaving.named | {id_ for record in unanswered for id_ in Ends.of_key(record.key)[1:]}
+
+    def _send_relationships(self, relationships: Mapping[Ends, object], ends: EndsView) -> None:
+        found = sorted_out(relationships, ends, dry=self.dry)  # type: ignore[arg-type]
+        known = self._context.objects([*found.ready, *found.kept_back, *found.waiting])
+        plan, waiting = self._plan(found.ready, known), self._plan(found.waiting, known)
+        refused = self._plan({key: wanted for key, (wanted, _) in found.kept_back.items()}, known)
+        kept_back = _kept_back(refused, found.kept_back)
+        self.ledger.keep(objects=changed([*plan.kept, *waiting.kept, *kept_back], known))
+        self.queue.report.context.waiting += len(waiting.send)
+        self.queue.report.context.kept_back += len(kept_back)
+        self.queue.send_context(plan)
+
+    def _plan(self, desired: Mapping[str, DesiredContext], known: Sequence[ObjectRecord]) -> Plan:
+        """Decide on objects, whose ids nobody else can have: they are made of their own keys."""
+        lives: dict[str, list[ObjectRecord]] = {}
+        for record in sorted(known, key=lambda record: record.life):
+            lives.setdefault(record.key, []).append(record)
+        dated = {key: as_first_sent(wanted, lives.get(key, [])) for key, wanted in desired.items()}
+        of_these = [record for record in known if record.key in desired]
+        taken = {record.id for record in of_these}
+        return decide_objects(dated, {}, of_these, taken, self.policy, in_window=True)
+
+    def tell(self, wishes: ContextWishes | None) -> None:
+        """Tell the report what is there now, and what MISP did not say of tags."""
+        report = self.queue.report.context
+        if self._touched:
+            report.live = Counter({kind: counted["live"] for kind, counted in self._context.counts().items()})
+        else:
+            report.live = live_before(self.facts)
+        if wishes:
+            report.without_cluster, report.not_asked = wishes.clusters.without_cluster, wishes.clusters.not_asked
+
+    # -- at the end -------------------------------------------------------------------------------
+
+    def limits(self, of_indicators: WithdrawalLimits) -> WithdrawalLimits:
+        """Return what may leave by itself: of what is live beside indicators, by the same numbers."""
+        live = self._context.live()
+        left = self._context.withdrawn_since(self.policy.now - DAY, BY_ITSELF)
+        return replace(of_indicators, live=live, left=left, live_before=live + left)
+
+    def noted(self, facts: DestinationFacts) -> DestinationFacts:
+        """Return facts that say that everything is in step, where nothing waits or was refused to leave."""
+        report = self.queue.report.context
+        over = not (report.waiting or report.waiting_to_leave or report.unsettled or self.queue.report.refusals)
+        if not (self._touched and over):
+            return facts
+        until = self.ledger.first_expiry(self.policy.now) or NEVER
+        return replace(facts, woven=self._fingerprint, woven_until=until)
+
+    @property
+    def _fingerprint(self) -> str:
+        """What changes with the settings and with any cluster."""
+        clusters = sorted((uuid, str(cluster)) for uuid, cluster in self.scope.clusters.items())
+        said = repr((VERSION, self.scope.level, self.scope.private, clusters, self.policy.program))
+        return hashlib.sha256(said.encode()).hexdigest()
+
+
+def live_before(facts: DestinationFacts) -> Counter[Kind]:
+    """Return what was live beside indicators after the last whole run, as its report has it."""
+    context = (facts.last_run or {}).get("context")
+    live = context.get("live") if isinstance(context, dict) else None
+    known = live if isinstance(live, dict) else {}
+    return Counter({kind: known[kind] for kind in Kind if isinstance(known.get(kind), int)})
+
+
+def changed(records: Iterable[ObjectRecord], known: Iterable[ObjectRecord]) -> list[ObjectRecord]:
+    """Return the records that are not in the ledger as they are."""
+    there = {record.id: record for record in known}
+    return [record for record in records if record != there.get(record.id)]
+
+
+def _kept_back(plan: Plan, refused: Mapping[str, tuple[DesiredContext, str]]) -> list[ObjectRecord]:
+    """Return relationships that are not sent since an end was refused, with its reason; what is there stays."""
+    return [
+        replace(record, stage=Stage.KEPT_BACK, words=refused[record.key][1]) for record in plan.send if not record.live
+    ]

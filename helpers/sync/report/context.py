@@ -1,0 +1,121 @@
+"""What a run did about actors, techniques, organisations and relationships; they are counted apart from indicators."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from helpers.context import Kind
+from helpers.ledger import ObjectRecord, kind_of_id
+from helpers.microsoft import Outcome, OutcomeState
+from helpers.sync.plan import Plan
+from helpers.text import shorten
+
+# So many tags without a cluster are named, and so many rejections.
+MOST_TAGS, MOST_REJECTIONS = 10, 3
+
+
+@dataclass
+class ContextReport:
+    """What became of what stands beside the indicators of one destination, or of several.
+
+    ``planned``, ``accepted``, ``withdrawn`` count by kind; ``rejected`` and ``pending`` what was to be sent or
+    withdrawn; ``kept_back`` relationships of which an end was refused, ``waiting`` those of which one has no answer,
+    and ``waiting_to_leave`` what leaves in the next runs. ``left_out`` names the events whose techniques were too many.
+    ``without_cluster`` counts the events that have a tag which names no cluster; ``not_asked`` is why MISP did not say.
+    """
+
+    planned: Counter[Kind] = field(default_factory=Counter)
+    to_leave: Counter[str] = field(default_factory=Counter)
+    accepted: Counter[Kind] = field(default_factory=Counter)
+    withdrawn: Counter[Kind] = field(default_factory=Counter)
+    live: Counter[Kind] = field(default_factory=Counter)
+    rejected: int = 0
+    pending: int = 0
+    kept_back: int = 0
+    waiting: int = 0
+    waiting_to_leave: int = 0
+    rejections: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    without_cluster: Counter[str] = field(default_factory=Counter)
+    not_asked: str = ""
+    say: Callable[[str], None] = lambda _text: None
+
+    @property
+    def unsettled(self) -> int:
+        """How much was refused, or has no answer."""
+        return self.rejected + self.pending
+
+    def add_plan(self, plan: Plan) -> None:
+        """Count what is to be sent."""
+        for what, records in (("new", plan.new), ("changed", plan.changed), ("again", plan.again)):
+            for record in records:
+                self.planned[record.kind] += 1
+                self.say(f"send {what} {record.id} {name_of(record)}".rstrip())
+
+    def add_withdrawals(self, records: Iterable[ObjectRecord]) -> None:
+        """Count what is to leave."""
+        for record in records:
+            self.to_leave[record.leaving] += 1
+            self.say(f"withdraw {record.id} {name_of(record)} ({record.leaving})".replace("  ", " "))
+
+    def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Count what became of objects."""
+        for outcome in outcomes:
+            if outcome.state is OutcomeState.ACCEPTED:
+                (self.withdrawn if outcome.object.revoked else self.accepted)[kind_of_id(outcome.object.id)] += 1
+            elif outcome.state is OutcomeState.PENDING:
+                self.pending += 1
+            else:
+                self._reject(outcome)
+
+    def _reject(self, outcome: Outcome) -> None:
+        self.rejected += 1
+        if len(self.rejections) < MOST_REJECTIONS:
+            self.rejections.append(f"{outcome.object.id}: {shorten(outcome.words, 200)}")
+
+    def add(self, other: ContextReport) -> None:
+        """Add what was done at another destination."""
+        for name in ("planned", "to_leave", "accepted", "withdrawn", "live"):
+            getattr(self, name).update(getattr(other, name))
+        for name in ("rejected", "pending", "kept_back", "waiting", "waiting_to_leave"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.rejections = (self.rejections + other.rejections)[:MOST_REJECTIONS]
+        self.left_out = list(dict.fromkeys([*self.left_out, *other.left_out]))
+        self.without_cluster = self.without_cluster or other.without_cluster
+        self.not_asked = self.not_asked or other.not_asked
+
+    @property
+    def most_without_cluster(self) -> list[tuple[str, int]]:
+        """The tags without a cluster that most events have."""
+        return sorted(self.without_cluster.items(), key=lambda row: (-row[1], row[0]))[:MOST_TAGS]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for programs."""
+        return {
+            "planned": {kind.value: count for kind, count in sorted(self.planned.items())},
+            "accepted": {kind.value: count for kind, count in sorted(self.accepted.items())},
+            "withdrawals": dict(self.to_leave),
+            "withdrawn": {kind.value: count for kind, count in sorted(self.withdrawn.items())},
+            "live": {kind.value: count for kind, count in sorted(self.live.items())},
+            "rejected": self.rejected,
+            "pending": self.pending,
+            "kept_back": self.kept_back,
+            "waiting": self.waiting,
+            "waiting_to_leave": self.waiting_to_leave,
+            "rejections": self.rejections,
+            "events_without_techniques": self.left_out,
+            "tags_without_cluster": len(self.without_cluster),
+            "most_frequent_without_cluster": dict(self.most_without_cluster),
+            "clusters_not_asked": self.not_asked,
+        }
+
+
+def name_of(record: ObjectRecord) -> str:
+    """Return what people know an object by: its name, or what a relationship is between."""
+    said = record.indicator
+    if record.kind is Kind.RELATIONSHIP:
+        return f"{said['source_ref']} {said['relationship_type']} {said['target_ref']}"
+    return str(said.get("name", ""))

@@ -1,0 +1,186 @@
+"""Actors, techniques, organisations and relationships in whole runs, against the sandbox."""
+
+import pytest
+
+from helpers.ledger import Stage
+from helpers.ledger.context.standings import ContextLedger
+from helpers.sync.run import opened
+from sandbox.faults import Fault
+from tests.support import hosts, misp_event
+from tests.support.in_process import UPLOAD_PATH, OneProcess
+
+START = 1_790_000_100
+DAY = 86_400
+ACTOR = "68391641-859f-4a9a-9a1e-3e5cf71ec376"
+SET = "c93fccb1-e8e8-42cf-ae33-2ad1d183913a"
+TECHNIQUE = "bbe5b322-e2af-4a5e-9625-a4e62bf84ed3"
+ACTOR_TAG = 'misp-galaxy:threat-actor="Moon Fox"'
+TECHNIQUE_TAG = 'misp-galaxy:mitre-attack-pattern="Social Media - T1593.001"'
+KINDS = ("identity", "threat-actor", "attack-pattern", "relationship")
+
+
+@pytest.fixture
+def make_site(tmp_path):
+    def make(level="techniques", **settings):
+        site = OneProcess(tmp_path, START, MISP_EVENT_FILTERS='{"published": 1}', CONTEXT=level, **settings)
+        relations = [("uses", TECHNIQUE), ("similar", ACTOR)]
+        site.misp.load([misp_event(99, hosts(1, "other"))])
+        site.misp.add_cluster("threat-actor", "Moon Fox", {"synonyms": ["Fox"]}, uuid=ACTOR)
+        site.misp.add_cluster("mitre-intrusion-set", "Moon Fox - G9999", relations=relations, uuid=SET)
+        site.misp.add_cluster("mitre-attack-pattern", "Social Media - T1593.001", uuid=TECHNIQUE)
+        return site
+
+    return make
+
+
+def tagged(number, *tags, count=2, **event):
+    return misp_event(number, hosts(count, f"e{number}h"), Tag=[{"name": tag} for tag in tags], **event)
+
+
+def live(site):
+    """How many of each kind are live in the workspace, and not indicators."""
+    counted = {kind: len(site.azure.live(kind=kind)) for kind in KINDS}
+    return {kind: count for kind, count in counted.items() if count}
+
+
+def verbs(site):
+    return sorted(
+        (one["relationship_type"], one["source_ref"].split("--")[0], one["target_ref"])
+        for one in site.azure.live(kind="relationship").values()
+    )
+
+
+def later(site, days=1, **options):
+    site.seconds += int(days * DAY)
+    return site.run(**options)
+
+
+def uuid(number):
+    return misp_event(number)["uuid"]
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        ("nothing", {}),
+        ("identities", {"identity": 1}),
+        ("actors", {"identity": 1, "threat-actor": 1, "relationship": 2}),
+        ("techniques", {"identity": 1, "threat-actor": 1, "attack-pattern": 1, "relationship": 4}),
+    ],
+)
+def test_what_an_event_names_goes_out_as_far_as_the_setting_says(make_site, level, expected):
+    site = make_site(level)
+    site.misp.load([tagged(1, ACTOR_TAG, TECHNIQUE_TAG)])
+    report = site.run()
+    assert report.exit_code == 0 and not report.faults
+    assert live(site) == expected
+    assert len(site.live()) == 3
+
+
+def test_relationships_name_what_is_there(make_site):
+    site = make_site()
+    site.misp.load([tagged(1, ACTOR_TAG, 'misp-galaxy:mitre-intrusion-set="Moon Fox - G9999"', TECHNIQUE_TAG, count=1)])
+    site.run()
+    assert verbs(site) == [
+        ("indicates", "indicator", f"attack-pattern--{TECHNIQUE}"),
+        ("indicates", "indicator", f"threat-actor--{ACTOR}"),
+        ("indicates", "indicator", f"threat-actor--{SET}"),
+        ("related-to", "threat-actor", f"threat-actor--{SET}"),
+        ("uses", "threat-actor", f"attack-pattern--{TECHNIQUE}"),
+    ]
+
+
+def test_a_second_run_asks_one_small_question_more_and_sends_nothing(make_site):
+    site = make_site()
+    site.misp.load([tagged(1, ACTOR_TAG, TECHNIQUE_TAG)])
+    site.run()
+    requests, asked = len(site.azure.uploads), len(site.misp.requests)
+    report = later(site, 0.1)
+    assert (report.exit_code, len(site.azure.uploads)) == (0, requests)
+    about_clusters = [entry for entry in list(site.misp.requests)[asked:] if "galaxy_clusters" in str(entry)]
+    assert len(about_clusters) == 1
+
+
+def test_what_is_no_longer_named_leaves_and_its_end_with_the_last_of_it(make_site):
+    site = make_site()
+    site.misp.load([tagged(1, ACTOR_TAG), tagged(2, ACTOR_TAG, TECHNIQUE_TAG)])
+    site.run()
+    assert live(site) == {"identity": 1, "threat-actor": 1, "attack-pattern": 1, "relationship": 6}
+    site.misp.delete(uuid(2))
+    later(site)
+    later(site)
+    assert live(site) == {"identity": 1, "threat-actor": 1, "relationship": 2}
+    site.misp.delete(uuid(1))
+    later(site)
+    report = later(site)
+    assert live(site) == {"identity": 1}, "organisations stay"
+    assert report.context.waiting_to_leave == 0
+
+
+def test_one_that_left_comes_back_in_its_next_life(make_site):
+    site = make_site("actors")
+    site.misp.load([tagged(1, ACTOR_TAG)])
+    site.run()
+    site.misp.delete(uuid(1))
+    later(site)
+    later(site)
+    assert live(site) == {"identity": 1}
+    site.misp.load([tagged(2, ACTOR_TAG)])
+    later(site)
+    assert live(site) == {"identity": 1, "threat-actor": 1, "relationship": 2}
+    (actor,) = site.azure.live(kind="threat-actor")
+    assert actor != f"threat-actor--{ACTOR}"
+
+
+def test_a_relationship_whose_end_was_refused_is_kept_back_with_its_reason(make_site):
+    site = make_site("actors")
+    site.misp.load([tagged(1, ACTOR_TAG)])
+    site.azure.refused.add(f"threat-actor--{ACTOR}")
+    report = site.run()
+    assert live(site) == {"identity": 1}
+    assert report.context.kept_back == 2
+    with opened(site.settings) as ledger:
+        kept = [one for some in ContextLedger(ledger).relationships() for one in some]
+        assert {one.stage for one in kept} == {Stage.KEPT_BACK}
+        assert all(f"threat-actor--{ACTOR} was refused" in one.words for one in kept)
+        assert not ledger.event(uuid(1)).todo, "it is not read again each night"
+
+
+def test_what_has_no_answer_goes_out_with_the_next_run(make_site):
+    site = make_site("actors")
+    site.misp.load([tagged(1, ACTOR_TAG)])
+    site.azure.faults.add(Fault(UPLOAD_PATH, "status", times=5))
+    assert site.run().exit_code == 4
+    assert later(site, 0.1).exit_code == 0
+    assert live(site) == {"identity": 1, "threat-actor": 1, "relationship": 2}
+
+
+def test_a_renamed_actor_is_sent_again_and_nothing_else_moves(make_site):
+    site = make_site("actors", ACTIVITY_GROUP_LABELS="false")
+    site.misp.load([tagged(1, ACTOR_TAG)])
+    site.run()
+    site.misp.edit_cluster(ACTOR, value="Sun Fox")
+    report = later(site)
+    (actor,) = site.azure.live(kind="threat-actor").values()
+    assert (actor["name"], report.indicators) == ("Sun Fox", 0)
+
+
+def test_a_cluster_that_is_deleted_leaves_with_its_relationships(make_site):
+    site = make_site("actors")
+    site.misp.load([tagged(1, ACTOR_TAG)])
+    site.run()
+    site.misp.delete_cluster(ACTOR)
+    later(site)
+    later(site)
+    assert live(site) == {"identity": 1}
+
+
+def test_an_old_misp_without_the_route_costs_nothing_that_is_known(make_site):
+    site = make_site("actors")
+    site.misp.load([tagged(1, ACTOR_TAG)])
+    site.run()
+    before = live(site)
+    site.misp.faults.add(Fault("galaxy_clusters", "status", times=None, status=404))
+    report = later(site, full=True)
+    assert live(site) == before
+    assert report.context.not_asked
