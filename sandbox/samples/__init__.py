@@ -1,4 +1,4 @@
-"""Samples: the project's own events, made recent, the MISP that holds them for trying out, and a story to share."""
+"""Samples: the project's own events, made recent, the clusters that they name, their MISP, and a story to share."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sandbox.misp.app import MispState
 from sandbox.misp.records import Record
 
 EVENTS = Path(__file__).resolve().parent / "events"
+CLUSTERS = EVENTS.with_name("clusters.json")
 STORY = EVENTS.with_name("story.json")
 AGE = 3600
 EPOCHS = frozenset({"timestamp", "publish_timestamp"})
@@ -33,9 +34,11 @@ def recent(events: Iterable[Record], now: float) -> list[Record]:
 
 
 def demo_misp(clock: Callable[[], float]) -> MispState:
-    """Give a MISP with the sample events, and one common site on a warninglist."""
+    """Give a MISP with the sample events, what their tags name, and one common site on a warninglist."""
     state = MispState(recent(sample_events(), clock()), clock=clock)
     state.warninglist |= WARNINGLIST
+    for cluster in json.loads(CLUSTERS.read_text(encoding="utf-8")):
+        state.add_cluster(**cluster)
     return state
 
 

@@ -1,6 +1,7 @@
 """The sample events are harmless and recent, and the sandbox starts by hand."""
 
 import ipaddress
+import json
 import re
 import runpy
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from sandbox.__main__ import ADVICE, DIRECTORY, main
 from sandbox.misp.records import attributes
-from sandbox.samples import demo_misp, recent, sample_events
+from sandbox.samples import CLUSTERS, demo_misp, recent, sample_events
 
 ROOT = Path(__file__).parents[2]
 NOW = 1_900_000_000
@@ -71,6 +72,50 @@ def test_demo_has_something_to_skip():
     events = list(state.events())
     assert [event["published"] for event in events].count(False) == 1
     assert any(attribute["value"] in state.warninglist for event in events for attribute in attributes(event))
+
+
+def tags(*records):
+    return {tag["name"] for record in records for tag in record.get("Tag", ()) if "misp-galaxy:" in tag["name"]}
+
+
+def test_the_demo_names_an_actor_a_technique_and_an_organisation():
+    state = demo_misp(lambda: NOW)
+    known = {cluster["tag_name"]: cluster for cluster in state.clusters}
+    named = {event["info"]: tags(event, *attributes(event)) & known.keys() for event in state.events()}
+    kinds = {known[tag]["type"] for found in named.values() for tag in found}
+    assert kinds == {"threat-actor", "mitre-intrusion-set", "mitre-attack-pattern"}
+    assert all(event["Orgc"]["name"] and event["Orgc"]["uuid"] for event in state.events())
+    all_tags = [tag for event in state.events() for one in attributes(event) for tag in one.get("Tag", ())]
+    local = [tag for tag in all_tags if tag["local"] and tag["is_galaxy"]]
+    assert [tag["name"] in known for tag in local] == [True]
+
+
+def test_the_demos_intrusion_set_is_its_actor_and_uses_a_technique_that_an_event_names():
+    state = demo_misp(lambda: NOW)
+    (actor,) = (one for one in state.clusters if one["type"] == "threat-actor")
+    (group,) = (one for one in state.clusters if one["type"] == "mitre-intrusion-set")
+    relations = {
+        (one["referenced_galaxy_cluster_type"], state.cluster(one["referenced_galaxy_cluster_uuid"])["tag_name"])
+        for one in group["GalaxyClusterRelation"]
+    }
+    named = tags(*EVENTS, *(attribute for event in EVENTS for attribute in attributes(event)))
+    assert {("similar", actor["tag_name"])} < relations and {tag for _, tag in relations} < named
+    assert {verb for verb, _ in relations} == {"similar", "uses"}
+
+
+def test_one_of_the_demos_tags_is_of_a_galaxy_that_is_no_more_and_one_names_nothing():
+    known = {cluster["tag_name"] for cluster in demo_misp(lambda: NOW).clusters}
+    unknown = tags(*EVENTS) - known
+    renamed = {tag.replace("mitre-enterprise-attack-attack-pattern", "mitre-attack-pattern") for tag in unknown}
+    assert len(renamed & known) == 1
+    assert 'misp-galaxy:threat-actor="Invoice Mantis"' in renamed - known
+
+
+def test_clusters_are_the_projects_own_and_lead_to_no_real_site():
+    text = CLUSTERS.read_text(encoding="utf-8")
+    assert set(re.findall(r"https?://([^/\"]+)", text)) == {"blog.example.org", "catalogue.example.org"}
+    uuids = [UUID(cluster["uuid"]) for cluster in json.loads(text)]
+    assert {uuid.version for uuid in uuids} == {4} and len(set(uuids)) == len(uuids)
 
 
 def test_command_runs_with_the_config(tmp_path, capfd):
