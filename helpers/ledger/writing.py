@@ -121,7 +121,6 @@ _EVENTS_OF = (
 _FINDINGS_OF = sql.select(FINDINGS).where(FINDINGS.c.event == sql.bindparam("event"), _these(FINDINGS.c.uuid))
 _PARTS_OF = sql.select(PARTS).where(_these(PARTS.c.key))
 _RELATIONS_OF = sql.select(RELATIONS).where(_these(RELATIONS.c.event))
-_MARKS_OF = sql.select(MARKS).where(_these(MARKS.c.observable))
 _CONTENTS_OF = sql.select(CONTENTS).where(_these(CONTENTS.c.id))
 _OF: sql.BindParameter[Any] = sql.bindparam("of", expanding=True)
 _LINKS_OF = {
@@ -383,8 +382,9 @@ class _Transaction:
     def _marks(self, wanted: Sequence[Row]) -> list[int]:
         """Return the number of each mark. They are few, and stay: the database knows those of earlier transactions."""
         marks = self._database.marks
-        if unknown := {mark[0] for mark in wanted if mark not in marks}:
-            marks.update({row[1:]: row[0] for row in self._ask(_MARKS_OF, unknown)})
+        if not marks:  # one that another process has made since may be there twice
+            rows = self._connection.execute(sql.select(MARKS))
+            marks.update({tuple(row[1:]): row[0] for row in rows})
         new = list(dict.fromkeys(mark for mark in wanted if mark not in marks))
         marks.update(self._made(MARKS, new))
         return [marks[mark] for mark in wanted]

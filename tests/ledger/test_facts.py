@@ -40,6 +40,8 @@ WHOLE = DestinationFacts(
     doubted=NOW,
     credential_ends=1_900_000_000,
     misp_key_ends=1_900_000_001,
+    woven="as it was",
+    woven_until=1_900_000_002,
     blocked=Blocked.SIGN_IN,
 )
 ROWS = [

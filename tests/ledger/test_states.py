@@ -45,7 +45,7 @@ HAPPENS = {
     "recovered by the next run: nobody answered": (Stage, "", lambda ledger: ledger.recover()),
     "wanted otherwise, renewed, or sent again": (ANSWERED, "", send_again),
     "taken out of the queue to be withdrawn": (
-        [stage for stage in Stage if stage not in GONE],
+        [stage for stage in Stage if stage not in (*GONE, Stage.KEPT_BACK)],
         "attribute deleted",
         lambda ledger: ledger.dequeue(1, NOW, in_flight=True),
     ),

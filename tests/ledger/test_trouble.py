@@ -99,7 +99,7 @@ DAMAGES = {
     "cut short": (lambda path: os.truncate(path, 40_960), "the file is damaged", RESTORE),
     "no table": (changed("DROP VIEW objects"), "does not have the tables as this program makes them", "no such table"),
     "no column": (
-        changed("DROP VIEW objects", "ALTER TABLE standings DROP COLUMN words"),
+        changed("DROP VIEW objects", "DROP VIEW context_objects", "ALTER TABLE standings DROP COLUMN words"),
         "does not have the tables",
         "no such column",
     ),

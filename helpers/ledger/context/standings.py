@@ -74,7 +74,7 @@ class ContextLedger:
 
     def ends(self) -> list[ObjectRecord]:
         """Return every life of every actor, technique and organisation."""
-        return self._objects(CONTEXT_OBJECTS.c.kind != _RELATIONSHIP)
+        return self._objects(sql.and_(CONTEXT_OBJECTS.c.stage.in_(_ALL), CONTEXT_OBJECTS.c.kind != _RELATIONSHIP))
 
     def objects(self, keys: Iterable[str]) -> list[ObjectRecord]:
         """Return every life of the objects with these keys."""
@@ -92,7 +92,8 @@ class ContextLedger:
     def relationships(self) -> Iterator[list[ObjectRecord]]:
         """Yield the relationships that were not withdrawn, some at once; they may change meanwhile."""
         these = (STANDINGS.c.destination == self.ledger.destination, STANDINGS.c.kind == _RELATIONSHIP)
-        numbers = sql.select(STANDINGS.c.content).where(*these, STANDINGS.c.stage.not_in(_GONE))
+        staying = [stage for stage in _ALL if stage not in _GONE]
+        numbers = sql.select(STANDINGS.c.content).where(*these, STANDINGS.c.stage.in_(staying))
         for batch in batched([row[0] for row in self.ledger.answers(numbers)], PARAMETERS):
             ids = sql.select(CONTENTS.c.id).where(CONTENTS.c.number.in_(batch))
             yield self._objects(CONTEXT_OBJECTS.c.id.in_(ids))
@@ -205,7 +206,7 @@ class ContextLedger:
         """Count objects by kind, and by their stage; ``live`` counts those that Microsoft has or may have."""
         columns = (STANDINGS.c.kind, STANDINGS.c.stage, STANDINGS.c.live)
         ours = sql.select(*columns, sql.func.count()).where(
-            STANDINGS.c.destination == self.ledger.destination, STANDINGS.c.kind > 0
+            STANDINGS.c.destination == self.ledger.destination, STANDINGS.c.stage.in_(_ALL), STANDINGS.c.kind > 0
         )
         counted = {kind: Counter[str]() for kind in KINDS[1:]}
         for kind, stage, live, count in self.ledger.answers(ours.group_by(*columns)):
@@ -228,6 +229,8 @@ class ContextLedger:
         return int(self.ledger.answers(question)[0][0])
 
 
+# Said in each question about a kind: the index has stages before kinds.
+_ALL = list(Stage)
 _GONE = (Stage.WITHDRAWN, Stage.REVOKED)
 
 
