@@ -115,7 +115,7 @@ class Skip(Enum):
     DECAYED = "by MISP's decaying models the attribute has decayed further than filters allow"
     EXPIRED = "the indicator would have expired already"
     NO_VALID_UNTIL = "no expiry date can be given: last_seen is not a date, or the days lead beyond year 9999"
-    EVENT_NAME = "a name of the event's threat actor or malware, which Graph has with each indicator of the event"
+    EVENT_NAME = "a name of the event's threat actor or malware, which goes with each indicator of the event"
     NO_GRAPH_PROPERTY = "the Graph API has no property for the attribute's type"
     NO_OBSERVABLE = "the Graph API takes no indicator without an email, file or network observable"
     STIX_TYPE_NOT_ACCEPTED = "the STIX type is not in UPLOAD_INDICATOR_API_ACCEPTED_TYPES"
@@ -328,6 +328,10 @@ LONGEST_OTHER: Final = _HEADER
 # description, and more tags than any event has (58 at most, of those that were recorded).
 LONGEST_INFO: Final = 1_000
 MOST_LABELS: Final = 500
+# How a label begins that names an actor (Azure-Sentinel, "Threat Intelligence (NEW)": ActivityGroupNames), and how long
+# the name may be.
+ACTIVITY_GROUP: Final = "ActivityGroup:"
+LONGEST_ACTOR: Final = 64
 # MISP's columns for names, tags among them, are VARCHAR(255).
 LONGEST_NAME: Final = 255
 

@@ -10,11 +10,10 @@ from helpers.indicators.convert import (
 )
 from helpers.indicators.dates import DAY, from_text, seconds, stix_time, stix_time_of
 from helpers.indicators.filtering import Item, apply_filters
-from helpers.indicators.formats import FORMATS, IndicatorFormat, format_of
+from helpers.indicators.formats import FORMATS, IndicatorFormat
 from helpers.indicators.misp_fields import Json, dicts, event_url, is_true, stix_uuid, text_of
 from helpers.indicators.patterns import LONGEST_PATH, compared_values, first_path, in_small_letters, kind_of
 from helpers.indicators.request_event import (
-    EVENT_NAMES,
     NAMED,
     EventHeader,
     PreparedAttribute,
@@ -25,13 +24,12 @@ from helpers.indicators.request_event import (
 from helpers.indicators.request_graph import external_id, ti_indicator
 from helpers.indicators.request_indicator import Indicator
 from helpers.indicators.rules import ConversionRules
-from helpers.indicators.tags import Tag, Tags, read_tags, tlp_level
+from helpers.indicators.tags import Tag, Tags, joined_labels, read_tags, tlp_level
 from helpers.indicators.values import IpNetwork, Unsendable, Value, network_in, normalise, plain, punycode
 
 __all__ = [
     "CHUNK",
     "DAY",
-    "EVENT_NAMES",
     "FORMATS",
     "LONGEST_PATH",
     "NAMED",
@@ -60,10 +58,10 @@ __all__ = [
     "event_url",
     "external_id",
     "first_path",
-    "format_of",
     "from_text",
     "in_small_letters",
     "is_true",
+    "joined_labels",
     "kind_of",
     "network_in",
     "normalise",

@@ -83,12 +83,15 @@ def twin_of(indicator: Indicator) -> Indicator | None:
     return twin
 
 
-def convert_event(event: Json, rules: ConversionRules, now: datetime) -> Iterator[ConversionResult]:
+def convert_event(
+    event: Json, rules: ConversionRules, now: datetime, actor_names: Mapping[str, str] = {}
+) -> Iterator[ConversionResult]:
     """Convert a MISP event (its REST form, without the ``Event`` around it) in results of bounded size.
 
-    ``now`` is the run's time: indicators that would have expired by then are skipped.
+    ``now`` is the run's time: indicators that would have expired by then are skipped. ``actor_names`` are those of
+    ``RequestObjectEvent``.
     """
-    prepared = RequestObjectEvent(event, rules, now)
+    prepared = RequestObjectEvent(event, rules, now, actor_names)
     passing = apply_filters(prepared, rules.filters)
     yield ConversionResult(len(passing.skipped), skipped=passing.skipped, left_out=passing.left_out)
     yield from convert_prepared(prepared, passing.items)
@@ -116,7 +119,7 @@ class ChunkConverter:
     def __post_init__(self) -> None:
         """Take what the indicators of all of them have in common from the event."""
         event = self.event
-        self._request = RequestObjectIndicator(event.header, event.rules, event.now)
+        self._request = RequestObjectIndicator(event.header, event.rules, event.now, event.actors)
 
     def convert(self, reports: Json) -> ConversionResult:
         """Make an indicator of each observable that misp-stix finds in them; it is shown the event's reports too."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
+from constants import LONGEST_ACTOR, LONGEST_NAME
 from helpers.indicators.convert import ChunkConverter, ConversionResult
 from helpers.indicators.filtering import Item
 from helpers.indicators.misp_fields import Json
@@ -33,7 +34,11 @@ class IndicatorFormat(Protocol):
 
     @property
     def needs_event_names(self) -> bool:
-        """Whether attributes that name the actor or malware of a whole event (EVENT_NAMES) go into each indicator."""
+        """Whether properties name the actors and the malware of a whole event, whatever labels do."""
+
+    @property
+    def longest_actor(self) -> int:
+        """How many characters the name of an actor may have."""
 
     @property
     def expiry_always_moves(self) -> bool:
@@ -57,6 +62,7 @@ class StixIndicators:
     takes_objects: bool = True
     takes_networks: bool = False
     needs_event_names: bool = False
+    longest_actor: ClassVar[int] = LONGEST_ACTOR
     expiry_always_moves: bool = False
 
     def inherited(self, event: EventHeader) -> str:  # noqa: ARG002  the header that all formats share says it all
@@ -80,6 +86,7 @@ class TiIndicators:
     takes_objects: bool = False
     takes_networks: bool = True
     needs_event_names: bool = True
+    longest_actor: ClassVar[int] = LONGEST_NAME
     expiry_always_moves: bool = True
 
     def inherited(self, event: EventHeader) -> str:
@@ -94,7 +101,7 @@ class TiIndicators:
     ) -> ConversionResult:
         """Make a tiIndicator of each attribute."""
         header = prepared.header
-        request = RequestObjectGraph(header, prepared.rules, prepared.now)
+        request = RequestObjectGraph(header, prepared.rules, prepared.now, prepared.actors)
         result = ConversionResult(len(items))
         for attribute in items:
             if isinstance(attribute, PreparedObject):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from constants import LONGEST_INFO, LONGEST_VALUES, MOST_LABELS, RULE_LANGUAGES, Skip
 from helpers.indicators.dates import begin_of, end_of, from_timestamp
 from helpers.indicators.misp_fields import Json, dicts, is_true, name_of, stix_uuid, text_of
-from helpers.indicators.tags import Tags, TagSets, read_tags
+from helpers.indicators.tags import Actors, Tags, TagSets, read_tags
 from helpers.indicators.values import Unsendable, Value, is_digest, normalise
 from helpers.text import printable, shorten
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # the rules know the formats, which know this module: what is
     from helpers.indicators.rules import ConversionRules
 
 # Attributes that say something of their whole event, flagged to_ids or not.
-EVENT_NAMES = ("threat-actor", "malware-type")
+THREAT_ACTOR, MALWARE = "threat-actor", "malware-type"
 # Where a slice of an event has the attributes of these types, wherever in the event they are.
 NAMED = "_named"
 
@@ -67,7 +67,7 @@ class EventHeader:
         """Read the header of a MISP event in its REST form."""
         organisation = event.get("Orgc")
         organisation = organisation if isinstance(organisation, Mapping) else {}
-        names = _values_of_types(event, EVENT_NAMES)
+        names = _values_of_types(event, (THREAT_ACTOR, MALWARE))
         return cls(
             uuid=stix_uuid(event.get("uuid")),
             id=name_of(event.get("id")),
@@ -78,8 +78,8 @@ class EventHeader:
             created=from_timestamp(event.get("timestamp")),
             tags=Tags(read_tags(event.get("Tag"))),
             published=is_true(event.get("published")),
-            threat_actors=names["threat-actor"],
-            malware=names["malware-type"],
+            threat_actors=names[THREAT_ACTOR],
+            malware=names[MALWARE],
         )
 
     def said_by(self, rules: str) -> hashlib._Hash:
@@ -160,12 +160,16 @@ class RequestObjectEvent:
 
     Each attribute is counted in ``attributes`` and stands in exactly one of ``prepared``, ``objects``
     and ``skipped``; ``left_out`` has halves of attributes whose other half is prepared. ``now`` is the run's time.
+    ``actor_names`` has the actor's name for each tag of the event or its attributes that names one, by the tag's name
+    as ``read_tags`` has it: empty where the name is not to be told.
     """
 
     event: Json
     rules: ConversionRules
     now: datetime
+    actor_names: Mapping[str, str] = field(default_factory=dict)
     header: EventHeader = field(init=False)
+    actors: Actors = field(init=False)
     attributes: int = 0
     prepared: list[PreparedAttribute] = field(default_factory=list)
     objects: list[PreparedObject] = field(default_factory=list)
@@ -177,6 +181,7 @@ class RequestObjectEvent:
     def __post_init__(self) -> None:
         """Prepare the whole event."""
         self.header = EventHeader.of(self.event)
+        self.actors = self._actors()
         for raw in dicts(self.event.get("Attribute")):
             self.prepared += self._attribute(raw)
         for raw_object in dicts(self.event.get("Object")):
@@ -193,6 +198,17 @@ class RequestObjectEvent:
         """The event's reports, where the rules want misp-stix to see them."""
         reports = dicts(self.event.get("EventReport"))
         return {} if self.rules.misp_remove_eventreports or not reports else {"EventReport": reports}
+
+    def _actors(self) -> Actors:
+        """Return who is behind attributes as far as the rules want it told."""
+        rules, told_of_all = self.rules, THREAT_ACTOR in self.rules.event_names
+        return Actors(
+            by_tag=self.actor_names if rules.activity_group_labels else {},
+            event_tags=self.header.tags,
+            of_all=self.header.threat_actors if told_of_all else (),
+            ignore_localtags=rules.ignore_localtags,
+            longest=rules.format.longest_actor,
+        )
 
     def _object(self, raw: Json) -> None:
         members = dicts(raw.get("Attribute"))
@@ -281,10 +297,10 @@ class RequestObjectEvent:
 
     def _goes_with_all(self, raw: Json) -> bool:
         """Say whether what an attribute names is in each indicator of its event, flagged to_ids or not."""
-        if not self.rules.format.needs_event_names or raw.get("type") not in EVENT_NAMES:
+        if raw.get("type") not in self.rules.event_names:
             return False
-        names = self.header.threat_actors if raw["type"] == "threat-actor" else self.header.malware
-        return name_of(raw.get("value")) in names
+        name = name_of(raw.get("value"))
+        return self.actors.told_of_all(name) if raw["type"] == THREAT_ACTOR else name in self.header.malware
 
 
 def skip_of(event: EventHeader, raw: Json, reason: Skip, words: str = "") -> Skipped:

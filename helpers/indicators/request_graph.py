@@ -85,7 +85,7 @@ class RequestObjectGraph(RequestObject):
         kill_chain = [constants.GRAPH_KILL_CHAIN[phase] for phase in phases if phase in constants.GRAPH_KILL_CHAIN]
         return {
             "action": self.rules.ms_action,
-            "activityGroupNames": list(self.event.threat_actors),
+            "activityGroupNames": list(self.actors.behind(own)),
             "description": shortened(text_of(attribute.raw.get("comment")) or self.event.info),
             "diamondModel": own.once(_diamonds, None) or inherited.once(_diamonds, None) or "unknown",
             "isActive": self.event.published,

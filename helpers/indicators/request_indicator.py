@@ -15,7 +15,7 @@ from helpers.indicators.dates import begin_of, end_of, stix_time
 from helpers.indicators.misp_fields import Json, event_url, text_of
 from helpers.indicators.patterns import Observable
 from helpers.indicators.request_event import EventHeader, PreparedAttribute
-from helpers.indicators.tags import Tag, Tags
+from helpers.indicators.tags import Actors, Tag, Tags
 from helpers.text import shorten
 
 if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
@@ -35,6 +35,7 @@ class RequestObject:
     event: EventHeader
     rules: ConversionRules
     now: datetime
+    actors: Actors
 
     def created(self, attribute: PreparedAttribute) -> datetime:
         """The attribute's timestamp, else the event's; never after the run's time."""
@@ -132,7 +133,7 @@ class RequestObjectIndicator(RequestObject):
         # What misp-stix says of type and category, as the attribute has them, then the tags: the lists are for all.
         shown = [Tag(f'misp:{name}="{text}"') for name, text in (("type", kind), ("category", category)) if text]
         more = {
-            "labels": tags.labels([*shown, *own], rules, inherited),
+            "labels": tags.with_actors(tags.labels([*shown, *own], rules, inherited), self.actors.behind(own)),
             "kill_chain_phases": _of_category(phases, category) + tags.kill_chain_phases(own, inherited),
             "created_by_ref": f"identity--{self.event.organisation_uuid}" if self.event.organisation_uuid else "",
         }

@@ -15,6 +15,7 @@ from typing import Any, Self
 import constants
 from helpers.indicators.dates import last_seen_of
 from helpers.indicators.formats import IndicatorFormat, format_of
+from helpers.indicators.request_event import MALWARE, THREAT_ACTOR
 from helpers.settings import AttributeFilters, Settings, default_threat_type, default_tlp
 
 # Rules that ledgers in use do not know. Off, they change nothing, so what was read without them counts as it is.
@@ -41,6 +42,7 @@ class ConversionRules:
     days_to_expire_mapping: Mapping[str, int]
     days_to_expire_ignore_misp_last_seen: bool
     ignore_localtags: bool
+    activity_group_labels: bool
     send_private_and_cidr: bool
     lowercase_url_twins: bool
     network_ignore_direction: bool
@@ -75,6 +77,7 @@ class ConversionRules:
             days_to_expire_mapping=settings.days_to_expire_mapping,
             days_to_expire_ignore_misp_last_seen=settings.days_to_expire_ignore_misp_last_seen,
             ignore_localtags=settings.ignore_localtags,
+            activity_group_labels=settings.activity_group_labels,
             send_private_and_cidr=settings.send_private_and_cidr,
             lowercase_url_twins=settings.lowercase_url_twins,
             network_ignore_direction=settings.network_ignore_direction,
@@ -94,6 +97,13 @@ class ConversionRules:
         )
 
     @cached_property
+    def event_names(self) -> Sequence[str]:
+        """The types of attributes that say something of their whole event, so that it is in each indicator."""
+        if self.format.needs_event_names:
+            return (THREAT_ACTOR, MALWARE)
+        return (THREAT_ACTOR,) if self.activity_group_labels else ()
+
+    @cached_property
     def ignored_prefixes(self) -> tuple[str, ...]:
         """How a tag in lower case begins that never becomes a label."""
         return tuple(prefix.lower() for prefix in self.ignored_tags)
@@ -104,8 +114,12 @@ class ConversionRules:
         return frozenset(name.lower() for name in self.allowed_taxonomies)
 
     def fingerprint(self) -> str:
-        """Return a text that changes with any of the rules, and is the same in every process."""
+        """Return a text that changes with any of the rules, and is the same in every process.
+
+        Whether labels name actors is not in it: that changes no attribute but those whose own fingerprint has names.
+        """
         rules = _by_name(self)
+        del rules["activity_group_labels"]
         for name in _UNKNOWN_TO_LEDGERS:
             if rules[name] is False:
                 del rules[name]

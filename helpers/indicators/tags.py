@@ -1,4 +1,4 @@
-"""What MISP's tags mean to Sentinel: TLP, confidence, threat type, kill chain, labels. Pure.
+"""What MISP's tags mean to Sentinel: TLP, confidence, threat type, kill chain, labels, actors. Pure.
 
 The attribute's own tags come before those of its event. Local tags count for what they mean, so that
 a local ``tlp:red`` is respected, and are left out of the labels when ``ignore_localtags`` is on.
@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from constants import (
+    ACTIVITY_GROUP,
     KILL_CHAIN_NAME,
     LONGEST_NAME,
     MOST_LABELS,
@@ -22,6 +23,7 @@ from constants import (
 )
 from helpers.indicators.misp_fields import is_true
 from helpers.indicators.values import storable
+from helpers.text import one_line
 
 if TYPE_CHECKING:  # the rules know the formats, which know this module: what is here is given its rules
     from helpers.indicators.rules import ConversionRules
@@ -105,6 +107,64 @@ def _named(raw: Any) -> list[tuple[str, bool]]:
     ]
 
 
+@dataclass(frozen=True)
+class Actors:
+    """The actors behind the attributes of an event.
+
+    ``by_tag`` has the name of an actor for each tag that names one; it is empty where that name is not to be told.
+    ``of_all`` are the names that the event's attributes have, which are behind each of them. A name has at most
+    ``longest`` characters; longer ones are none, since the beginning of a name may be another's.
+    """
+
+    by_tag: Mapping[str, str]
+    event_tags: Sequence[Tag]
+    of_all: Sequence[str]
+    ignore_localtags: bool
+    longest: int
+
+    def behind(self, own: Tags) -> tuple[str, ...]:
+        """Return the actors behind an attribute, each once: those of its own tags, else its event's, then all's."""
+        return own.once(_behind, self)
+
+    def told_of_all(self, name: str) -> bool:
+        """Say whether the value of an attribute is the name of an actor behind all attributes of its event."""
+        return name_of_actor(name).casefold() in self._of_all
+
+    def told_by(self, tags: Sequence[Tag]) -> list[str] | None:
+        """Return the names of the actors that tags name, as they are; None where no tag names any."""
+        counting = [tag.name for tag in tags if not (self.ignore_localtags and tag.local)]
+        names = sorted(self.by_tag[name] for name in counting if name in self.by_tag)
+        return names or None
+
+    @cached_property
+    def of_event(self) -> list[str] | None:
+        """The same of the event's tags."""
+        return self.told_by(self.event_tags)
+
+    @cached_property
+    def _of_all(self) -> frozenset[str]:
+        return frozenset(name.casefold() for name in distinct_names(self.of_all, self.longest))
+
+
+def name_of_actor(text: str) -> str:
+    """Return the name of an actor as it stands in a label: on one line, and nothing in it that cannot be seen."""
+    return one_line("".join(letter for letter in storable(text) if letter.isprintable() or letter.isspace()))
+
+
+def distinct_names(names: Iterable[str], longest: int) -> tuple[str, ...]:
+    """Return the names of actors, each in the first of its spellings in capital and small letters."""
+    distinct: dict[str, str] = {}
+    for name in map(name_of_actor, names):
+        if 0 < len(name) <= longest:
+            distinct.setdefault(name.casefold(), name)
+    return tuple(distinct.values())[:MOST_LABELS]
+
+
+def _behind(own: Sequence[Tag], actors: Actors) -> tuple[str, ...]:
+    told = actors.told_by(own) or actors.of_event or ()
+    return distinct_names([*told, *actors.of_all], actors.longest)
+
+
 def tlp_level(attribute_tags: Sequence[Tag], event_tags: Sequence[Tag], default: str) -> str:
     """Return white, green, amber or red: the strictest of the attribute, else the event, else the default."""
     return TLP_BY_STRICTNESS[TLP_LEVELS[tlp_word(attribute_tags, event_tags, default)]]
@@ -144,6 +204,26 @@ def kill_chain_phases(*tags: Sequence[Tag]) -> list[dict[str, str]]:
 def labels(attribute_tags: Sequence[Tag], rules: ConversionRules, event_tags: Sequence[Tag] = ()) -> list[str]:
     """Return the names of the tags that mean nothing else, under the ignore and allow lists, each once."""
     return _some([*found_in(attribute_tags, _labels, rules), *found_in(event_tags, _labels, rules)])
+
+
+def with_actors(names: Sequence[str], actors: Sequence[str]) -> list[str]:
+    """Return labels with one more for each actor, by which Sentinel's published rules name it in alerts.
+
+    They read from ``ActivityGroup:`` to the next blank of all labels as JSON, and so see least of others in the last.
+    """
+    known = {name.casefold() for name in names}
+    new = [label for actor in actors if (label := f"{ACTIVITY_GROUP}{actor}").casefold() not in known]
+    return [*names[: MOST_LABELS - len(new)], *new]
+
+
+def joined_labels(labels: Iterable[str]) -> list[str]:
+    """Return the labels of several indicators that are sent as one, each once; those that name actors stay last."""
+    distinct = dict.fromkeys(labels)
+    actors: dict[str, str] = {}
+    for label in distinct:
+        if label.startswith(ACTIVITY_GROUP):
+            actors.setdefault(label.casefold(), label)
+    return [*(label for label in distinct if not label.startswith(ACTIVITY_GROUP)), *actors.values()]
 
 
 def may_be_label(tag: Tag, rules: ConversionRules) -> bool:

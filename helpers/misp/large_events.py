@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.errors import MispError
-from helpers.indicators import EVENT_NAMES, NAMED, format_of
-from helpers.misp import paged_search, search_filters
+from helpers.indicators import NAMED, ConversionRules
+from helpers.misp import search_filters
 from helpers.misp.event_slices import FILE_NAME, UNASKED, UnflaggedFileNames, as_event, split_open_object
 from helpers.misp.paged_search import PagedSearch
-from helpers.misp.responses import Attribute, Event, ListedEvent, attributes_in, events_in, whole_number
+from helpers.misp.responses import Attribute, Event, ListedEvent, events_in, whole_number
 from helpers.settings import Settings
 
 # What of an event changes with its attributes.
@@ -63,11 +63,11 @@ class LargeEventReader:
 
     def _event_names(self, listed: ListedEvent) -> dict[str, list[Attribute]]:
         """Return, where each slice of an event has to say them, the attributes that speak for the whole of it."""
-        if not format_of(self.settings).needs_event_names:
+        types = ConversionRules.of(self.settings).event_names
+        if not types:
             return {}
-        page = {"limit": paged_search.ATTRIBUTES_PER_PAGE, "page": 1}
-        arguments = {"eventid": listed.id, "type_attribute": list(EVENT_NAMES), **page}
-        return {NAMED: attributes_in(self.search.search("attributes", arguments))}
+        pages = self.search.attribute_pages({"eventid": listed.id, "type_attribute": list(types)}, 0)
+        return {NAMED: [attribute for page in pages for attribute in page.attributes]}
 
     def _unflagged_file_names(self, listed: ListedEvent, filters: Mapping[str, Any]) -> Iterator[Attribute]:
         """Yield an event's file names that are not flagged: hashes in their objects are described with them."""

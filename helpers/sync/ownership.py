@@ -18,7 +18,7 @@ from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from constants import TLP_BY_STRICTNESS, TLP_MARKINGS
-from helpers.indicators import Indicator, seconds
+from helpers.indicators import Indicator, joined_labels, seconds
 from helpers.ledger import Source, as_json, packed, packed_to_send, unpacked
 
 # The namespace of the ids of values that several events share.
@@ -189,7 +189,7 @@ def merged(indicators: Iterable[Indicator]) -> Indicator:
     by_age = sorted(indicators, key=lambda indicator: (indicator["created"], indicator["id"]))
     strictest = max((indicator["object_marking_refs"][0] for indicator in by_age), key=_TLP_ORDER.index)
     references = [reference for indicator in by_age for reference in indicator["external_references"]]
-    labels = list(dict.fromkeys(label for indicator in by_age for label in indicator.get("labels", ())))
+    labels = joined_labels(label for indicator in by_age for label in indicator.get("labels", ()))
     return {
         **by_age[0],
         **({"labels": labels} if labels else {}),

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from types import MappingProxyType
 from uuid import UUID, uuid5
 
 import pytest
@@ -122,9 +123,9 @@ def assert_sentinel_takes(indicators, now=NOW):
 def convert(make_settings):
     """A function that converts one event, and holds what must be true of every conversion against it."""
 
-    def convert_and_check(misp_event, now=NOW, **settings):
+    def convert_and_check(misp_event, now=NOW, actor_names=MappingProxyType({}), **settings):
         result = ConversionResult()
-        for part in convert_event(misp_event, ConversionRules.of(make_settings(**settings)), now):
+        for part in convert_event(misp_event, ConversionRules.of(make_settings(**settings)), now, actor_names):
             result.attributes += part.attributes
             result.indicators += part.indicators
             result.skipped += part.skipped
@@ -632,6 +633,77 @@ def test_bad_tags_cost_nothing(only, bad):
     indicator = only(attribute(Tag=bad), in_event={"Tag": bad})
     assert indicator["object_marking_refs"] == [TLP_MARKINGS["white"]]
     assert "labels" not in indicator
+
+
+# --- Actors ----------------------------------------------------------------------------------------
+
+SOFACY = 'misp-galaxy:threat-actor="Sofacy"'
+
+
+def labels_of(result):
+    return [indicator.get("labels", []) for indicator in result.indicators]
+
+
+def test_actors_of_tags_are_named_in_labels(convert):
+    sent = event(tagged(SOFACY), attribute(2), Tag=[{"name": 'misp-galaxy:threat-actor="Turla"'}, {"name": "plain"}])
+    names = {SOFACY: "Sofacy", sent["Tag"][0]["name"]: "Turla"}
+    of_event = [sent["Tag"][0]["name"], "plain"]
+    assert labels_of(convert(sent, actor_names=names)) == [
+        [SOFACY, *of_event, "ActivityGroup:Sofacy"],
+        [*of_event, "ActivityGroup:Turla"],
+    ]
+    without = [[SOFACY, *of_event], of_event]
+    assert labels_of(convert(sent)) == labels_of(convert(sent, actor_names=names, activity_group_labels=False))
+    assert labels_of(convert(sent)) == without
+
+
+def test_actors_are_named_whose_tags_are_no_labels(monkeypatch, only):
+    monkeypatch.setattr(constants, "MISP_TAGS_IGNORE", ["misp"])
+    raw = tagged(SOFACY)
+    names = {SOFACY: "Sofacy"}
+    assert only(raw, actor_names=names)["labels"] == ["ActivityGroup:Sofacy"]
+
+
+def test_each_observable_of_an_attribute_and_each_member_of_an_object_has_its_actors(convert):
+    names = {SOFACY: "Sofacy"}
+    both = attribute(1, "domain|ip", "example.com|192.0.2.1", Tag=[{"name": SOFACY}])
+    members = [attribute(2, "md5", "a" * 32, Tag=[{"name": SOFACY}]), attribute(3, "sha1", "b" * 40)]
+    sent = event(both, Object=[misp_object(1, "file", *members)])
+    result = convert(sent, actor_names=names, misp_flatten_attributes=False)
+    named = {
+        indicator["pattern"]: "ActivityGroup:Sofacy" in indicator.get("labels", []) for indicator in result.indicators
+    }
+    assert named == {
+        "[domain-name:value = 'example.com']": True,
+        "[ipv4-addr:value = '192.0.2.1']": True,
+        f"[file:hashes.MD5 = '{'a' * 32}']": True,
+        f"[file:hashes.'SHA-1' = '{'b' * 40}']": False,
+    }
+
+
+def test_attributes_that_name_actors_are_behind_all_and_counted_once(convert):
+    named = [
+        attribute(11, "threat-actor", "APT 0", to_ids=False),
+        attribute(12, "threat-actor", "apt 0"),
+        attribute(13, "threat-actor", "gone", deleted=True),
+        attribute(14, "threat-actor", "x" * 65, to_ids=False),
+        attribute(15, "threat-actor", "x" * 65),
+        attribute(16, "malware-type", "loader", to_ids=False),
+    ]
+    member = attribute(17, "threat-actor", "Turla", to_ids=False)
+    sent = event(attribute(1), *named, Object=[misp_object(1, "actor", member)])
+    result = convert(sent)
+    assert labels_of(result) == [["ActivityGroup:APT 0", "ActivityGroup:Turla"]]
+    skipped = {uuid_of(13): Skip.DELETED, uuid_of(15): Skip.TYPE_NOT_ACCEPTED}
+    not_flagged = {uuid_of(number): Skip.NO_TO_IDS for number in (11, 14, 16, 17)}
+    assert reasons(result) == {
+        **skipped,
+        **not_flagged,
+        **{uuid_of(number): Skip.EVENT_NAME for number in (11, 12, 17)},
+    }
+    off = convert(sent, activity_group_labels=False)
+    assert labels_of(off) == [[]]
+    assert reasons(off) == {**skipped, **not_flagged, uuid_of(12): Skip.TYPE_NOT_ACCEPTED}
 
 
 # --- What leads back to MISP -----------------------------------------------------------------------

@@ -71,8 +71,9 @@ SHAPES_NOTHING = {
 }
 
 
-# activity_group_labels shapes results, and is in the fingerprint of each attribute that names an actor.
-SHAPES_NOTHING["activity_group_labels"] = BESIDE
+# It shapes results, and what it leaves out or not is in the fingerprint of each attribute that names an actor.
+LABELS = "activity_group_labels"
+SHAPES_NOTHING[LABELS] = "is in the fingerprints of attributes"
 
 
 def fingerprint(**changes):
@@ -145,11 +146,50 @@ def test_a_constant_that_a_site_changes_changes_the_fingerprint(monkeypatch, nam
 # --- The fingerprint -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(ConversionRules)])
+@pytest.mark.parametrize("name", [field.name for field in fields(ConversionRules) if field.name != LABELS])
 def test_each_rule_is_in_the_fingerprint(name):
     rules = ConversionRules.of(Settings())
     other = FORMATS["graph"] if name == "format" else AttributeFilters(min_confidence=9) if "filters" in name else None
     assert replace(rules, **{name: other}).fingerprint() != rules.fingerprint()
+
+
+# As 2.1.0 had them, with what is new off; in full, since constants.py and the settings' defaults may change.
+OF_2_1_0 = {
+    "format": FORMATS["stix"],
+    "filters": AttributeFilters(),
+    "own_filters": AttributeFilters(),
+    "misp_domain": "https://misp.example.com",
+    "misp_flatten_attributes": True,
+    "misp_remove_eventreports": True,
+    "default_confidence": 50,
+    "days_to_expire": 50,
+    "days_to_expire_start": "current_date",
+    "days_to_expire_mapping": {"url": 400},
+    "days_to_expire_ignore_misp_last_seen": False,
+    "ignore_localtags": True,
+    "send_private_and_cidr": False,
+    "network_ignore_direction": True,
+    "ms_target_product": "Azure Sentinel",
+    "ms_action": "alert",
+    "ms_passiveonly": False,
+    "accepted_stix_types": ["indicator"],
+    "accepted_types": ["url"],
+    "hash_types": ["md5"],
+    "ignored_tags": ["workflow:"],
+    "allowed_taxonomies": [],
+    "confidence_levels": {"unconfident": 0},
+    "default_tlp": "tlp:white",
+    "lowercase_url_twins": False,
+    "default_threat_type": "WatchList",
+    "graph_properties": {"url": "url"},
+    "version": "2.1.0",
+}
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_whether_labels_name_actors_leaves_it_as_2_1_0_had_it(labels):
+    recorded = "d212313e1dbc208f7be1032f7fdcc618d1ca5523a5f58f9755ba46c61c614050"
+    assert ConversionRules(**OF_2_1_0, activity_group_labels=labels).fingerprint() == recorded
 
 
 def test_it_is_the_same_in_every_process():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from constants import KILL_CHAIN_NAME, MOST_LABELS, THREAT_TYPES, TLP_MARKINGS
 from helpers.indicators import tags
 from helpers.indicators.rules import ConversionRules
-from helpers.indicators.tags import Tag, Tags, read_tags
+from helpers.indicators.tags import Actors, Tag, Tags, name_of_actor, read_tags
 from helpers.settings.model import Settings
 from tests.support.examples import examples
 
@@ -239,3 +239,95 @@ def test_what_an_event_s_tags_say_is_worked_out_once(monkeypatch):
     assert [tags.labels([], RULES, of_event) for _ in range(3)] == [["a", "b"]] * 3
     assert len(asked) == 2
     assert tags.labels([], replace(RULES, ignored_tags=["a"]), of_event) == ["b"]
+
+
+# --- Actors ------------------------------------------------------------------------------------------
+
+SOFACY, TURLA = ('misp-galaxy:threat-actor="Sofacy"', 'misp-galaxy:mitre-intrusion-set="Turla - G0010"')
+NAMES = {SOFACY: "Sofacy", TURLA: "Turla"}
+
+
+def actors(names=NAMES, of_event=(), of_all=(), ignore_localtags=True, longest=64):
+    return Actors(names, Tags(named(*of_event)), of_all, ignore_localtags, longest)
+
+
+@pytest.mark.parametrize(
+    ("own", "of_event", "of_all", "behind"),
+    [
+        ((), (), (), ()),
+        ((SOFACY,), (), (), ("Sofacy",)),
+        ((), (SOFACY,), (), ("Sofacy",)),
+        ((TURLA,), (SOFACY,), (), ("Turla",)),
+        (("tlp:red",), (SOFACY, TURLA), (), ("Sofacy", "Turla")),
+        ((TURLA, SOFACY), (), (), ("Sofacy", "Turla")),
+        ((TURLA,), (SOFACY,), ("APT 0", "TURLA", "apt 0"), ("Turla", "APT 0")),
+        ((), (), ("Turla", "turla"), ("Turla",)),
+    ],
+)
+def test_who_is_behind_an_attribute(own, of_event, of_all, behind):
+    assert actors(of_event=of_event, of_all=of_all).behind(Tags(named(*own))) == behind
+
+
+def test_an_actor_who_is_not_to_be_told_is_no_other_one():
+    """The attribute's own tag names somebody, and so the event's actor is not behind it."""
+    untold = actors({**NAMES, TURLA: ""}, of_event=(SOFACY,), of_all=("APT 0",))
+    assert untold.behind(Tags(named(TURLA))) == ("APT 0",)
+    assert untold.behind(Tags()) == ("Sofacy", "APT 0")
+
+
+def test_local_tags_name_actors_as_they_become_labels():
+    local = Tags([Tag(TURLA, local=True)])
+    assert actors(of_event=(SOFACY,)).behind(local) == ("Sofacy",)
+    assert actors(of_event=(SOFACY,), ignore_localtags=False).behind(local) == ("Turla",)
+
+
+def test_a_name_is_left_out_whole_where_it_is_too_long():
+    of_all = ("x" * 64, "y" * 65, f"  {'z' * 64}\n")
+    assert actors(of_all=of_all).behind(Tags()) == ("x" * 64, "z" * 64)
+    assert [actors(of_all=of_all).told_of_all(name) for name in of_all] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        (" Lazarus  Group\n", "Lazarus Group"),
+        ("\x1b[31mAPT\x0728", "[31mAPT28"),
+        ("Lazarus\u00a0Group\u200b", "Lazarus Group"),
+        ("\u202eAPT28", "APT28"),
+        ("a\ud800b", "a?b"),
+        ("\u200b", ""),
+        ("Прекрасная 熊", "Прекрасная 熊"),
+    ],
+)
+def test_of_a_name_stands_what_can_be_seen(written, name):
+    assert name_of_actor(written) == name
+    assert actors(of_all=(written,)).behind(Tags()) == ((name,) if name else ())
+
+
+@given(st.lists(st.text(max_size=80), max_size=5), st.lists(st.text(max_size=80), max_size=5))
+def test_any_names_are_labels_that_can_be_stored_and_shown(by_tags, of_all):
+    by_tag = {f"tag {number}": name for number, name in enumerate(by_tags)}
+    behind = actors(by_tag, of_all=of_all).behind(Tags(named(*by_tag)))
+    assert len({name.casefold() for name in behind}) == len(behind)
+    for name in behind:
+        assert name and len(name) <= 64 and name.isprintable() and name == name.strip()
+        name.encode()
+    assert tags.with_actors([], behind) == [f"ActivityGroup:{name}" for name in behind]
+
+
+def test_labels_of_actors_come_last_and_stay_where_there_are_too_many():
+    assert tags.with_actors(["a"], ["APT28"]) == ["a", "ActivityGroup:APT28"]
+    assert tags.with_actors(["activitygroup:apt28", "a"], ["APT28"]) == ["activitygroup:apt28", "a"]
+    many = [f"a:{number}" for number in range(MOST_LABELS)]
+    assert tags.with_actors(many, ["APT28"]) == [*many[:-1], "ActivityGroup:APT28"]
+    assert actors(of_all=many).behind(Tags()) == tuple(many)
+    assert len(tags.with_actors(many, [*many])) == MOST_LABELS
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", "b", "ActivityGroup:APT28", "ActivityGroup:apt28"]))))
+def test_labels_of_several_indicators_add_up_and_those_of_actors_stay_last(lists):
+    joined = tags.joined_labels(label for labels in lists for label in labels)
+    given_ = dict.fromkeys(label for labels in lists for label in labels)
+    assert [label for label in joined if label in "ab"] == [label for label in given_ if label in "ab"]
+    assert [label for label in joined if label not in "ab"] == [label for label in given_ if label not in "ab"][:1]
+    assert not any(label not in "ab" for label in joined[:-1])

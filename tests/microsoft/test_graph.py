@@ -322,6 +322,18 @@ def test_threat_actors_and_names_of_malware_go_to_every_indicator_of_the_event()
     assert [skip.reason for skip in skipped] == [Skip.EVENT_NAME, Skip.DELETED, Skip.EVENT_NAME]
 
 
+@pytest.mark.parametrize(("labels", "names"), [(True, ["Sofacy", "APT 0"]), (False, ["APT 0"])])
+def test_actors_that_tags_name_go_to_their_indicators(labels, names):
+    tagged = {"type": "domain", "value": "example.org", "Tag": [{"name": 'misp-galaxy:threat-actor="Sofacy"'}]}
+    actor = {"type": "threat-actor", "value": "APT 0", "to_ids": False}
+    event = misp_event(1, [tagged, ("domain", "example.com"), actor])
+    rules = ConversionRules.of(graph_settings(activity_group_labels=labels))
+    parts = convert_event(event, rules, NOW, {tagged["Tag"][0]["name"]: "Sofacy"})
+    indicators = [ti_indicator(indicator) for part in parts for indicator in part.indicators]
+    assert [indicator["activityGroupNames"] for indicator in indicators] == [names, ["APT 0"]]
+    assert [indicator["tags"] for indicator in indicators] == [['misp-galaxy:threat-actor="Sofacy"'], []]
+
+
 @pytest.mark.parametrize(
     ("comment", "description"),
     [("seen at night", "seen at night"), ("", "Event 1"), ("x" * 101, "x" * 97 + "..."), ("x" * 100, "x" * 100)],

@@ -180,7 +180,8 @@ def test_of_a_large_event_what_is_not_flagged_is_counted_and_not_read(make_site,
     before = len(site.misp.requests)
     pieces = later(site, full=True)
     asked = [body for _, path, body in site.misp.requests[before:] if path == "/attributes/restSearch"]
-    assert {(body["to_ids"], body.get("type")) for body in asked} == {(1, None), (0, "filename")}
+    questions = {(body.get("to_ids"), str(body.get("type"))) for body in asked}
+    assert questions == {(1, "None"), (0, "filename"), (None, "['threat-actor']")}
     assert pieces.skipped == whole.skipped + Counter({Skip.DELETED: 1})
     assert pieces.attributes == whole.attributes + 1 == 12 + 2 + 27
     texts = {
@@ -190,6 +191,28 @@ def test_of_a_large_event_what_is_not_flagged_is_counted_and_not_read(make_site,
     assert {key: indicator["description"] for key, indicator in site.live().items()} == texts
     assert sum("File name: f" in text for text in texts.values()) == 9
     assert site.azure.wrong == []
+
+
+@pytest.mark.parametrize("pages", [4096, 8])
+def test_every_indicator_of_an_event_is_sent_again_when_an_actor_behind_it_changes(make_site, monkeypatch, pages):
+    monkeypatch.setattr(paged_search, "ATTRIBUTES_PER_PAGE", pages)
+    site = make_site()
+    actor = {"type": "threat-actor", "value": "APT28", "to_ids": False}
+    site.misp.load([misp_event(1, [*hosts(20), actor]), misp_event(2, hosts(3, "others"))])
+    labels = Counter({"ActivityGroup:APT28": 20})
+    assert site.run().indicators == 23
+    assert named(site) == labels
+    assert later(site, full=True).indicators == 0
+    edited(site, 1, 20, value="Sofacy")
+    assert later(site).indicators == 20
+    assert named(site) == {"ActivityGroup:Sofacy": 20}
+    site.settings = site.settings.model_copy(update={"activity_group_labels": False})
+    assert (later(site).indicators, named(site)) == (20, {})
+    assert later(site, full=True).indicators == 0
+
+
+def named(site):
+    return Counter(label for indicator in site.live().values() for label in indicator.get("labels", []))
 
 
 def test_what_is_no_longer_flagged_in_a_large_event_leaves(make_site, small_pages):
@@ -215,7 +238,7 @@ def test_a_large_event_that_changes_while_it_is_read_keeps_what_it_has(make_site
 
     def meanwhile(paged, controller, arguments, *tries):
         answer = search(paged, controller, arguments, *tries)
-        if controller == "attributes" and arguments["page"] == 1 and arguments["to_ids"] == 1:
+        if controller == "attributes" and arguments["page"] == 1 and arguments.get("to_ids") == 1:
             site.misp.hard_delete(uuid(1), attribute(1, 0))
         return answer
 
@@ -243,7 +266,7 @@ def test_a_large_event_that_changes_twice_within_a_second_keeps_what_it_has(make
 
     def meanwhile(paged, controller, arguments, *tries):
         answer = search(paged, controller, arguments, *tries)
-        if controller == "attributes" and arguments["page"] == 1 and arguments["to_ids"] == 1:
+        if controller == "attributes" and arguments["page"] == 1 and arguments.get("to_ids") == 1:
             site.misp.hard_delete(uuid(1), attribute(1, 0))
             event["timestamp"] = moment
         return answer

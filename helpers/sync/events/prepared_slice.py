@@ -35,13 +35,28 @@ class PreparedSlice:
     fingerprints: Mapping[str, str]
 
     @classmethod
-    def of(cls, event: Json, rules: ConversionRules, conversion: str, now: datetime) -> PreparedSlice:
-        """Prepare a slice; ``conversion`` is the fingerprint of conversion by the settings by which the run reads."""
-        prepared = RequestObjectEvent(event, rules, now)
+    def of(
+        cls,
+        event: Json,
+        rules: ConversionRules,
+        conversion: str,
+        now: datetime,
+        actor_names: Mapping[str, str] = {},
+    ) -> PreparedSlice:
+        """Prepare a slice; ``conversion`` is the fingerprint of conversion by the settings by which the run reads.
+
+        ``actor_names`` has the name of the actor for each tag that names one: see ``RequestObjectEvent``.
+        """
+        prepared = RequestObjectEvent(event, rules, now, actor_names)
         inherited = conversion + rules.format.inherited(prepared.header)
-        attributes = members(prepared.items)
         return cls(
-            prepared, {attribute.uuid: fingerprint(prepared.header, attribute, inherited) for attribute in attributes}
+            prepared,
+            {
+                attribute.uuid: fingerprint(
+                    prepared.header, attribute, inherited, prepared.actors.behind(attribute.tags)
+                )
+                for attribute in members(prepared.items)
+            },
         )
 
     def convert(self, changed: Iterable[Item]) -> Iterator[ConversionResult]:
@@ -53,12 +68,16 @@ class PreparedSlice:
             items = [item for item in items if item is not once[item.uuid]]
 
 
-def fingerprint(header: EventHeader, attribute: PreparedAttribute, settings: str) -> str:
-    """Return what changes with anything that an attribute's indicators are made of: it, its event, the settings."""
+def fingerprint(header: EventHeader, attribute: PreparedAttribute, settings: str, actors: Sequence[str]) -> str:
+    """Return what changes with anything that an attribute's indicators are made of: it, its event, the settings.
+
+    The actors behind it are named where there are any, so that to learn of actors changes no other attributes.
+    """
     made_of = _as_json([attribute.raw.get(name) for name in _MADE_OF])
     names = _as_json([attribute.object_name, attribute.file_name])
     said = header.said_by(settings)
-    said.update(f", {made_of}, {attribute.tags.once(_tags_as_json, None)}, {names}]".encode())
+    behind = f", {_as_json(actors)}" if actors else ""
+    said.update(f", {made_of}, {attribute.tags.once(_tags_as_json, None)}, {names}{behind}]".encode())
     return said.hexdigest()
 
 
