@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from helpers.commands.run.context_rows import kinds_of_context, rows_of_context
 from helpers.commands.run.verdict import Verdict, counts, label, sent, tone_of, verdict_of, withdrawn
 from helpers.commands.screen import SYMBOLS, Line, Tone, columns, looked_up
 from helpers.commands.screen import verdict as first_line
-from helpers.context import Kind
 from helpers.errors import ExitCode
 from helpers.sync import Problem, problems_of
 from helpers.text import counted, shorten
@@ -104,7 +104,7 @@ def _rows_of_run(report: Report) -> Iterator[Row]:
     if report.twins:
         yield "twins", f"{counted(report.twins, 'URL', 'URLs')} with capital letters, in small letters as well"
     yield from _rows_of_withdrawals(report)
-    yield from _rows_of_context(report)
+    yield from rows_of_context(report.context, dry=report.dry_run)
     if report.held:
         events = counted(report.held, "event", "events")
         yield "held", f"{events}, edited and not yet published again, or out of sight"
@@ -152,45 +152,13 @@ def _rows_of_withdrawals(report: Report) -> Iterator[Row]:
         title = ""
 
 
-def _rows_of_context(report: Report) -> Iterator[Row]:
-    """Yield what was done about actors, techniques, organisations and relationships, and what they lack."""
-    context, done = report.context, report.dry_run
-    if went := context.planned if done else context.accepted:
-        yield "context to send" if done else "context", _of_kinds(went)
-    if done and context.to_leave:
-        reasons = (f"{count:,}: {reason}" for reason, count in context.to_leave.most_common())
-        yield "context to leave", ", ".join(reasons)
-    if context.withdrawn:
-        yield "context left", _of_kinds(context.withdrawn)
-    if context.waiting_to_leave:
-        yield "", f"{context.waiting_to_leave:,} more leave with the next runs"
-    if context.kept_back:
-        yield "kept back", f"{counted(context.kept_back, 'relationship', 'relationships')}, since an end was refused"
-    if context.left_out:
-        events = counted(len(context.left_out), "event", "events")
-        yield (
-            "left out",
-            f"techniques of {events} with more than 2,000 relationships: {', '.join(context.left_out[:3])}",
-        )
-    if context.not_asked:
-        yield "clusters", f"MISP did not say what tags name, what was known stays: {shorten(context.not_asked, 200)}"
-    if context.without_cluster:
-        tags = counted(len(context.without_cluster), "tag names", "tags name")
-        named = ", ".join(f"{tag} ({counted(of, 'event', 'events')})" for tag, of in context.most_without_cluster)
-        yield "clusters", f"{tags} no cluster in MISP: {named}"
-
-
-def _of_kinds(counts: Counter[Kind]) -> str:
-    facts = ((kind.facts, count) for kind, count in sorted(counts.items()) if count)
-    return ", ".join(counted(count, of.one, of.several) for of, count in facts)
-
-
 def _rows_of_command(report: Report) -> Iterator[Row]:
     """Yield what adopt and withdraw did; neither reads events."""
     if report.adopted:
         yield "taken over", ", ".join(f"{count:,} {kind}" for kind, count in report.adopted.most_common())
     yield from (("unmatched", example) for example in report.unmatched)
     yield from _rows_of_withdrawals(report)
+    yield from rows_of_context(report.context, dry=report.dry_run)
 
 
 def _reasons(skipped: Counter[Skip]) -> str:
@@ -223,6 +191,7 @@ def _kinds(report: Report) -> Iterator[tuple[int, str, str, Sequence[str]]]:
             yield count, kind, "to be sent", report.plan_examples.get(f"send_{kind}", ())
     for reason, count in report.withdrawals.most_common():
         yield count, "withdraw", reason, report.plan_examples.get(f"withdraw: {reason}", ())
+    yield from kinds_of_context(report.context)
     for skip, count in _sorted(report.skipped):
         yield count, skip.name.lower(), skip.value, report.examples.get(skip, ())
 

@@ -119,6 +119,7 @@ class ContextSync:
         desired = [*map(desired_cluster, self._pointed.values()), *self._identities(known)]
         plan = self._plan({wanted.key: wanted for wanted in desired}, known)
         self.ledger.keep(objects=changed(plan.kept, known))
+        self.queue.report.context.name_ends([*known, *plan.send])
         self.queue.send_context(plan)
 
     def _find_pointed(self) -> dict[str, Cluster]:

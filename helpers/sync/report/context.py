@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,12 +23,15 @@ class ContextReport:
 
     ``planned``, ``accepted``, ``withdrawn`` count by kind; ``rejected`` and ``pending`` what was to be sent or
     withdrawn; ``kept_back`` relationships of which an end was refused, ``waiting`` those of which one has no answer,
-    and ``waiting_to_leave`` what leaves in the next runs. ``left_out`` names the events whose techniques were too many.
+    and ``waiting_to_leave`` what leaves in the next runs. ``to_leave`` counts what is to leave by the reason,
+    ``leaving`` by kind. ``left_out`` names the events whose techniques were too many.
     ``without_cluster`` counts the events that have a tag which names no cluster; ``not_asked`` is why MISP did not say.
+    ``line`` takes the lines of the plan, where a dry run lists it.
     """
 
     planned: Counter[Kind] = field(default_factory=Counter)
     to_leave: Counter[str] = field(default_factory=Counter)
+    leaving: Counter[Kind] = field(default_factory=Counter)
     accepted: Counter[Kind] = field(default_factory=Counter)
     withdrawn: Counter[Kind] = field(default_factory=Counter)
     live: Counter[Kind] = field(default_factory=Counter)
@@ -41,7 +44,8 @@ class ContextReport:
     left_out: list[str] = field(default_factory=list)
     without_cluster: Counter[str] = field(default_factory=Counter)
     not_asked: str = ""
-    say: Callable[[str], None] = lambda _text: None
+    line: Callable[[str], None] | None = None
+    _names: dict[str, str] = field(default_factory=dict)
 
     @property
     def unsettled(self) -> int:
@@ -53,13 +57,31 @@ class ContextReport:
         for what, records in (("new", plan.new), ("changed", plan.changed), ("again", plan.again)):
             for record in records:
                 self.planned[record.kind] += 1
-                self.say(f"send {what} {record.id} {name_of(record)}".rstrip())
+                self._list(f"send {what}", record)
 
     def add_withdrawals(self, records: Iterable[ObjectRecord]) -> None:
         """Count what is to leave."""
         for record in records:
             self.to_leave[record.leaving] += 1
-            self.say(f"withdraw {record.id} {name_of(record)} ({record.leaving})".replace("  ", " "))
+            self.leaving[record.kind] += 1
+            self._list("withdraw", record, f"({record.leaving})")
+
+    def name_ends(self, ends: Iterable[ObjectRecord]) -> None:
+        """Note what people know actors and techniques by, for the relationships that a dry run lists."""
+        if self.line:
+            self._names |= {record.id: name_of(record) for record in ends}
+
+    def _list(self, what: str, record: ObjectRecord, why: str = "") -> None:
+        if self.line:
+            self.line(" ".join(filter(None, [what, record.id, self._told(record), why])))
+
+    def _told(self, record: ObjectRecord) -> str:
+        """Return what an object is, as people know it: its name, or what a relationship is between."""
+        if record.kind is not Kind.RELATIONSHIP:
+            return name_of(record)
+        said = record.indicator
+        ends = (f"{id_} ({name})" if (name := self._names.get(id_)) else id_ for id_ in _ends(said))
+        return f" {said['relationship_type']} ".join(ends)
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Count what became of objects."""
@@ -78,7 +100,7 @@ class ContextReport:
 
     def add(self, other: ContextReport) -> None:
         """Add what was done at another destination."""
-        for name in ("planned", "to_leave", "accepted", "withdrawn", "live"):
+        for name in ("planned", "to_leave", "leaving", "accepted", "withdrawn", "live"):
             getattr(self, name).update(getattr(other, name))
         for name in ("rejected", "pending", "kept_back", "waiting", "waiting_to_leave"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -114,8 +136,9 @@ class ContextReport:
 
 
 def name_of(record: ObjectRecord) -> str:
-    """Return what people know an object by: its name, or what a relationship is between."""
-    said = record.indicator
-    if record.kind is Kind.RELATIONSHIP:
-        return f"{said['source_ref']} {said['relationship_type']} {said['target_ref']}"
-    return str(said.get("name", ""))
+    """Return the name of an actor, a technique or an organisation; "" of what has none."""
+    return str(record.indicator.get("name", ""))
+
+
+def _ends(relationship: Mapping[str, Any]) -> tuple[str, str]:
+    return str(relationship["source_ref"]), str(relationship["target_ref"])

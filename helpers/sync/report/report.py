@@ -115,7 +115,7 @@ class Report:
 
     def __post_init__(self) -> None:
         """Have what stands beside indicators listed where they are."""
-        self.context.say = self.say
+        self.context.line = self.line
 
     @classmethod
     def of(cls, parts: Sequence[Report], events: int) -> Report:

@@ -1,0 +1,74 @@
+"""What a run's summary says of actors, techniques, organisations and relationships: four rows at most. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from helpers.context import Kind
+from helpers.indicators import Tag
+from helpers.text import counted, shorten
+
+if TYPE_CHECKING:
+    from helpers.sync.report.context import ContextReport
+
+Row = tuple[str, str]
+
+_LONGEST_VALUE = 30
+_MANY = "with more than 2,000 relationships, whose techniques are left out"
+
+
+def rows_of_context(context: ContextReport, *, dry: bool) -> Iterator[Row]:
+    """Yield what was done, or in a ``dry`` run would be, and what of it is lacking; nothing for what is none."""
+    title = "context"
+    for words in filter(None, (_going(context, dry=dry), _leaving(context, dry=dry), _lacking(context))):
+        yield title, words
+        title = ""
+    if context.not_asked:
+        yield "clusters", "MISP does not say what tags name (see check); known ones stay"
+    elif context.without_cluster:
+        yield "no cluster", f"in MISP for {_unnamed(context)}"
+
+
+def kinds_of_context(context: ContextReport) -> Iterator[tuple[int, str, str, Sequence[str]]]:
+    """Yield why things leave, and what is lacking: how many, its name, why, and examples."""
+    yield from ((count, "withdraw", reason, ()) for reason, count in context.to_leave.most_common())
+    if context.left_out:
+        yield len(context.left_out), "events", _MANY, context.left_out
+    for tag, events in context.most_without_cluster:
+        yield events, "no cluster", tag, ()
+
+
+def of_kinds(counts: Counter[Kind]) -> str:
+    """Return how many there are of each kind, as one reads it."""
+    return ", ".join(counted(count, kind.facts.one, kind.facts.several) for kind in Kind if (count := counts.get(kind)))
+
+
+def _going(context: ContextReport, *, dry: bool) -> str:
+    went = of_kinds(context.planned if dry else context.accepted)
+    return f"{'to send' if dry else 'sent'}: {went}" if went else ""
+
+
+def _leaving(context: ContextReport, *, dry: bool) -> str:
+    left, more = of_kinds(context.leaving if dry else context.withdrawn), context.waiting_to_leave
+    said = f"{'to withdraw' if dry else 'withdrawn'}: {left}" if left else ""
+    later = f"{more:,} more later" if left else f"to leave later: {more:,}"
+    return "; ".join(filter(None, [said, later if more else ""]))
+
+
+def _lacking(context: ContextReport) -> str:
+    """Say what is not sent: since an end was refused, has no answer yet, or since there would be too many."""
+    counts = {"kept back": context.kept_back, "waiting": context.waiting}
+    first, *others = [(count, what) for what, count in counts.items() if count] or [(0, "")]
+    said = [f"{counted(first[0], 'relationship', 'relationships')} {first[1]}"] if first[0] else []
+    said += [f"{count:,} {what}" for count, what in others]
+    events = len(context.left_out)
+    return ", ".join([*said, *([f"{counted(events, 'event', 'events')} without techniques"] if events else [])])
+
+
+def _unnamed(context: ContextReport) -> str:
+    """Count the tags that name no cluster, and quote the value of the one that most events have."""
+    (tag, _), *others = context.most_without_cluster
+    tags = counted(len(context.without_cluster), "tag", "tags")
+    return f'{tags}{", such as" if others else ":"} "{shorten(Tag(tag).words[2] or tag, _LONGEST_VALUE)}"'
