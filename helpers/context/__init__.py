@@ -1,7 +1,7 @@
 """Actors and techniques of MISP's galaxies in, what stands beside indicators in STIX out. Pure."""
 
 from helpers.context.cluster import GALAXY_TAXONOMY, SIMILAR, USES, Cluster, read_cluster
-from helpers.context.kinds import ContextLevel, Kind, KindFacts, Verb, kind_of_galaxy
+from helpers.context.kinds import ContextLevel, Kind, KindFacts, Verb, kind_of_galaxy, kinds_in_words
 from helpers.context.named import Named, kind_named_by, named_by
 from helpers.context.objects import Stix, attack_pattern, identity, of_cluster, relationship, threat_actor
 
@@ -20,6 +20,7 @@ __all__ = [
     "identity",
     "kind_named_by",
     "kind_of_galaxy",
+    "kinds_in_words",
     "named_by",
     "of_cluster",
     "read_cluster",

@@ -5,8 +5,11 @@ The upload API takes these five and refuses others: learn.microsoft.com/azure/se
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from helpers.text import counted
 
 
 class ContextLevel(StrEnum):
@@ -92,6 +95,12 @@ _GALAXIES = {
 }
 _KINDS = {galaxy: kind for kind, galaxies in _GALAXIES.items() for galaxy in galaxies}
 _ACTORS_OF_OTHERS = "-threat-actor"  # 360net-threat-actor, eset-threat-actor, ...
+
+
+def kinds_in_words(counts: Mapping[Kind, int]) -> str:
+    """Return how many there are of each kind, as one reads it: ``1 organisation, 12 actors``; "" where none are."""
+    facts = [(count, kind.facts) for kind in Kind if (count := counts.get(kind))]
+    return ", ".join(counted(count, of.one, of.several) for count, of in facts)
 
 
 def kind_of_galaxy(galaxy: str) -> Kind | None:

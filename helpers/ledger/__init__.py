@@ -1,11 +1,12 @@
 """What is known of each destination, and where: SQLite or PostgreSQL."""
 
 from helpers.ledger.bodies.packing import as_json, packed, packed_context, packed_to_send, unpacked
-from helpers.ledger.context.clusters import ClusterLedger, StoredClusters
+from helpers.ledger.context.clusters import NOT_ASKED, ClusterLedger, StoredClusters
 from helpers.ledger.context.standings import ContextLedger, Pointer, Pointing
 from helpers.ledger.database import Database, known_destinations
 from helpers.ledger.history.runs import MOST_OF_EVENTS, RunKind, RunRecord
 from helpers.ledger.history.told import Told
+from helpers.ledger.questions.context import ContextLookup
 from helpers.ledger.questions.counts import LedgerCounts
 from helpers.ledger.questions.lookup import Found, LedgerDestination, Question, ledger_destinations
 from helpers.ledger.records import (
@@ -33,11 +34,13 @@ from helpers.ledger.writing import Writing
 __all__ = [
     "MOST_OF_EVENTS",
     "NEVER",
+    "NOT_ASKED",
     "WITHOUT_OUTCOME",
     "AttributeRecord",
     "Blocked",
     "ClusterLedger",
     "ContextLedger",
+    "ContextLookup",
     "Database",
     "DestinationFacts",
     "DueObject",

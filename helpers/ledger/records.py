@@ -377,6 +377,11 @@ def _report(stored: Any) -> Mapping[str, Any] | None:
     return stored | {name: read(stored[name]) for name, read in _READERS_OF_REPORT.items() if name in stored}
 
 
+def _context(stored: Any) -> Mapping[str, Any]:
+    known = stored if isinstance(stored, dict) else {}
+    return {**known, "waiting_to_leave": _moment(known.get("waiting_to_leave"))}
+
+
 def _counts(stored: Any) -> tuple[LiveCount, ...]:
     rows = stored if isinstance(stored, list) else []
     pairs = (row for row in rows if isinstance(row, list) and len(row) == 2 and all(map(_is_number, row)))
@@ -465,4 +470,5 @@ _READERS_OF_REPORT: Mapping[str, Callable[[Any], Any]] = {
     "refused_withdrawals": _list_of_texts,
     "unread_events": _list_of_texts,
     "warnings": _list_of_texts,
+    "context": _context,
 }

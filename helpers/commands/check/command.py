@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from constants import VERSION
+from helpers.commands.check.context import WITHOUT_GALAXIES, needs_galaxies, what_is_sent
 from helpers.commands.check.result import Result, State, conclusion
 from helpers.commands.screen import Say
 from helpers.commands.share import key_owner
@@ -34,8 +35,10 @@ Step = Callable[[], str]
 
 _MORE_THAN_READING = ("perm_add", "perm_modify", "perm_publish", "perm_admin")
 _VAULT, _LOGIN, _ROLE, _FILTERS = "Key Vault", "MISP login", "MISP role", "MISP filters"
-_MODELS, _STORIES = "MISP decaying models", "MISP stories"
+_MODELS, _GALAXIES, _STORIES = "MISP decaying models", "MISP galaxies", "MISP stories"
 _TOKEN, _UPLOAD = "Microsoft token", "Microsoft upload"
+# Galaxies are asked about a cluster that there is not: the answer is as small as can be.
+_NO_CLUSTER = "00000000-0000-4000-8000-000000000000"
 
 
 def main(settings: Settings, arguments: Namespace, say: Say) -> int:
@@ -66,6 +69,7 @@ class Preflight:
         destinations = self.settings.destinations(workspace)
         self._width = max(map(len, ["settings", _VAULT, *self._names_of_all(destinations)]))
         self._this_machine()
+        self._tell(State.OK, "context", what_is_sent(destinations), {"context"})
         if self.settings.vault_secrets and not self._step(_VAULT, self._vault, {"key_vault_name"}):
             self._not_tried(self._names_of_all(destinations), "the key vault gave no secrets")
         else:
@@ -98,6 +102,8 @@ class Preflight:
         self._tags(reader)
         if decaying_models.any_in_filters(self.settings):
             self._step(_MODELS, lambda: self._models(reader, workspace), {"filters"})
+        if self._needs_galaxies:
+            self._galaxies(reader)
 
     def _stories(self) -> None:
         if self.settings.misp_stories.configured:
@@ -138,6 +144,12 @@ class Preflight:
         yield from (_ROLE, _FILTERS)
         if decaying_models.any_in_filters(self.settings):
             yield _MODELS
+        if self._needs_galaxies:
+            yield _GALAXIES
+
+    @property
+    def _needs_galaxies(self) -> bool:
+        return any(map(needs_galaxies, self.settings.destinations()))
 
     def _names_of_all(self, destinations: Iterable[Settings]) -> list[str]:
         stories = [_STORIES] if self.settings.misp_stories.configured else []
@@ -192,6 +204,15 @@ class Preflight:
             warnings = [f"MISP does not say which tags it has: {error}"]
         for warning in warnings:
             self._tell(State.WARN, "MISP tags", warning, {"misp_event_filters"})
+
+    def _galaxies(self, reader: MispReader) -> None:
+        """Warn where MISP does not say what tags of actors and techniques name: all else goes on without."""
+        try:
+            reader.cluster_versions([_NO_CLUSTER])
+        except MispError as error:
+            self._tell(State.WARN, _GALAXIES, WITHOUT_GALAXIES.format(str(error).rstrip(".")), {"misp_key"})
+        else:
+            self._tell(State.OK, _GALAXIES, "say which actors and techniques tags name")
 
     def _models(self, reader: MispReader, workspace: str) -> str:
         """A decaying model that is not there scores nothing, and what is not scored is sent."""

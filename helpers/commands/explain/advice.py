@@ -66,6 +66,11 @@ FOR_WITHDRAWAL: Final = {
     WithdrawalReason.NOT_IN_MISP: "add the value to an event in MISP, if it is to be matched: adopt found it in "
     "Sentinel alone",
     WithdrawalReason.SECOND: _SENT_OTHERWISE,
+    WithdrawalReason.INDICATOR_LEFT: "explain the indicator: what brings it back brings this back",
+    WithdrawalReason.NOT_NAMED: f"tag the attribute or the event in MISP again, then {PUBLISH}",
+    WithdrawalReason.POINTED_BY_NONE: "nothing is to be done: it comes back with an indicator that points to it",
+    WithdrawalReason.CONTEXT_SENDS_LESS: "set context to what is to be sent",
+    WithdrawalReason.CLUSTER_GONE: "restore the cluster in MISP; where MISP shows it to few, set context_private = True",
 }
 
 NEXT_RUN: Final = "nothing is to be done: the next run takes it up"

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from constants import VERSION
 from helpers.commands.explain.details import details_of
-from helpers.commands.explain.items import Json, destinations_of
+from helpers.commands.explain.context_lines import told_at
+from helpers.commands.explain.items import Destination, Json, destinations_of
 from helpers.commands.explain.ledger_view import LedgerView
 from helpers.commands.explain.lines import lines_of, sentence_of, unknown_words
 from helpers.commands.explain.next_run import Place, places_of
@@ -119,8 +120,9 @@ class _Explainer:
             "version": VERSION,
             "asked": text,
             "ledger": [view.answer() for view in views],
+            "tag_names_nothing": any(view.context.tag_names_nothing for view in views),
             "misp": misp,
-            "exit_code": _exit_code(any(view.matches for view in views), misp),
+            "exit_code": _exit_code(any(_knows(view) for view in views), misp),
             "recorded": self.settings.keeps_ledger,
             "destinations": [{**place.name, "in_settings": True} for place in self.places],
         }
@@ -146,16 +148,27 @@ class _Explainer:
 def _with_sentences(answer: Json) -> Json:
     """Return an answer with the words that say where it stands, as people read them."""
     destinations, unknown = destinations_of(answer), unknown_words(answer)
+    known = {(each["workspace"], each["sourcesystem"]): each for each in answer["ledger"] if each["context"]}
     each = [
         {
             **destination.key,
             "in_settings": destination.in_settings,
-            "state": str(state_of(destination)),
-            "sentence": at_destination(destination, unknown),
+            **_at(destination, known.get((destination.key["workspace"], destination.key["sourcesystem"])), unknown),
         }
         for destination in destinations
     ]
     return {**answer, "sentence": sentence_of(answer, destinations), "destinations": each}
+
+
+def _at(destination: Destination, named: Json | None, unknown: str) -> Json:
+    """Say where something stands at a destination; ``named`` where an actor or the like has its name there."""
+    if named:
+        return {"state": named["context"][0]["state"], "sentence": told_at(named)}
+    return {"state": str(state_of(destination)), "sentence": at_destination(destination, unknown)}
+
+
+def _knows(view: LedgerView) -> bool:
+    return bool(view.matches or view.context.named or view.context.tag_names_nothing)
 
 
 def _exit_code(known: bool, misp: Json | None) -> int:

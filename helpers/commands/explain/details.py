@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from helpers.commands.explain.items import Json
 from helpers.commands.explain.lines import MOST_SHOWN
 from helpers.commands.screen import Line
+from helpers.context import Kind
 from helpers.ledger import Stage
 
 _COLUMN = 12
@@ -47,6 +48,9 @@ def _object(object_: Json) -> Iterator[Line]:
     yield _row("confidence", f"{object_['confidence']}, TLP {object_['tlp'] or 'not given'}")
     if object_["labels"]:
         yield _row("labels", ", ".join(object_["labels"]))
+    for each in object_.get("context", ()):
+        kind, stands = Kind(each["kind"]).facts.one, each["relationship"]["standing"]
+        yield _row("points to", f"{kind} {each['name']}, {each['id']}: {stands}")
     for origin in object_["from"]:
         yield _row("from", f"attribute {origin['attribute']} of event {origin['event']}")
     for hold in object_["held"]:

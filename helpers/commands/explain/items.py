@@ -47,6 +47,7 @@ class Item:
 
     ``events`` are those that it comes from, the first one owns it; ``why`` it is not there or leaves, ``microsoft``
     are Microsoft's words. ``since`` is when what its state says happened, ``until`` when it ends, in ISO 8601.
+    ``context`` are the actors and techniques that an indicator points to.
     """
 
     label: str
@@ -62,6 +63,7 @@ class Item:
     held: tuple[Json, ...] = ()
     refused: bool = False
     misp: InMisp = InMisp()
+    context: tuple[Json, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,7 @@ def _of_object(object_: Json, attributes: Sequence[str], shown: _Shown) -> Item:
         until=object_["live_until"] or object_["valid_until"],
         held=tuple(object_["held"]),
         refused=bool(object_["refused"]),
+        context=tuple(object_.get("context", ())),
         # What MISP shows now is said of the latest life; an earlier one leaves, whatever that is.
         misp=shown.of(attributes, object_["pattern"]) if object_["latest"] else InMisp(),
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from constants import TLP_MARKINGS, Skip
 from helpers.commands.explain import advice
+from helpers.commands.explain.context_view import ContextView
 from helpers.commands.explain.state import LEAVING, MAY_BE_LIVE, State, newer_form_of, state_of
 from helpers.indicators import DAY, Unsendable, Value, event_url, in_small_letters, normalise
 from helpers.ledger import (
@@ -79,11 +80,17 @@ class LedgerView:
             "given_up": str((self._facts.last_run or {}).get("given_up") or ""),
             "blocked": self._facts.blocked,
             "refused_withdrawals": list((self._facts.last_run or {}).get("refused_withdrawals", [])),
-            "objects": [self._object(record) for record in self.matches.objects],
+            "objects": self._objects(),
+            "context": self.context.answer(),
             "skipped": [self._skipped(attribute) for attribute in skipped],
             "halves_left_out": [half for attribute in sent for half in self._halves_left_out(attribute)],
             "event": self._event(self.matches.event) if self.matches.event else None,
         }
+
+    @cached_property
+    def context(self) -> ContextView:
+        """What is known of actors and techniques."""
+        return ContextView(self.destination.ledger, self.asked, self.now)
 
     @cached_property
     def _facts(self) -> DestinationFacts:
@@ -97,6 +104,10 @@ class LedgerView:
         return of_sources | of_objects | {attribute.uuid for attribute in self.matches.attributes}
 
     # -- objects --------------------------------------------------------------------------------------
+
+    def _objects(self) -> list[Json]:
+        pointed = self.context.of_indicators(self.matches.objects)
+        return [{**self._object(record), "context": pointed.get(record.id, [])} for record in self.matches.objects]
 
     def _object(self, record: ObjectRecord) -> Json:
         indicator = record.indicator

@@ -6,6 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from helpers.commands.explain import advice
+from helpers.commands.explain.context_lines import (
+    found_by_name,
+    named_lines,
+    named_sentence,
+    named_tone,
+    pointed_lines,
+)
 from helpers.commands.explain.items import Destination, Item, Json, destinations_of
 from helpers.commands.explain.outlook import outlook
 from helpers.commands.explain.sentences import at_destination, first_sentence, said, tail, tone
@@ -48,8 +55,10 @@ class Row(NamedTuple):
 def lines_of(answer: Json, *, detailed: bool = False) -> Iterator[Line]:
     """Yield what is said of an answer; ``detailed``: about more events and indicators than fit on a screen."""
     destinations, unknown = destinations_of(answer), unknown_words(answer)
-    yield verdict(tone(destinations), sentence_of(answer, destinations))
-    if len(destinations) > 1:
+    is_context = bool(found_by_name(answer) or answer["tag_names_nothing"])
+    yield verdict(named_tone(answer) if is_context else tone(destinations), sentence_of(answer, destinations))
+    yield from named_lines(answer)
+    if len(destinations) > 1 and not is_context:
         shown = destinations[:MOST_SHOWN]
         yield from (Line(at_destination(each, unknown), mark=f"{each.name}:", indent=2) for each in shown)
         yield from _more(len(destinations) - len(shown), "more destination", "more destinations")
@@ -62,7 +71,9 @@ def lines_of(answer: Json, *, detailed: bool = False) -> Iterator[Line]:
 
 
 def sentence_of(answer: Json, destinations: Sequence[Destination]) -> str:
-    """Return the first sentence of an answer."""
+    """Return the first sentence of an answer: of actors and the like first, where one has the name."""
+    if words := named_sentence(answer):
+        return words
     asked, unknown = one_line(answer["asked"]), unknown_words(answer)
     if any(each.event or each.event_in_misp for each in destinations):
         asked = f"Event {asked}"
@@ -113,6 +124,7 @@ def _rows(rows: Sequence[Row], destinations: Sequence[Destination], most: int) -
             for row in of_label:
                 yield Line(said(row.item, row.destination), mark=f"{row.destination.name}:", indent=4)
                 yield from _to_do(row, indent=6)
+                yield from pointed_lines(row.item.context, indent=6)
     yield from _more(len(by_label) - most, "more of this event", "more of this event")
 
 
@@ -122,6 +134,7 @@ def _single(label: str, row: Row) -> Iterator[Line]:
     told = row.item.state is not State.LIVE and words == said(_foremost(first), row.destination)
     yield Line(label if told else f"{label}: {words}", indent=2)
     yield from _to_do(row, indent=4)
+    yield from pointed_lines(row.item.context, indent=4)
 
 
 def _foremost(items: Sequence[Item]) -> Item:

@@ -8,7 +8,7 @@ from typing import Any
 
 from helpers.commands.explain.ledger_view import Json, iso_time
 from helpers.indicators import DAY
-from helpers.ledger import DestinationFacts, Ledger, LedgerDestination, RunRecord, Stage
+from helpers.ledger import ContextLedger, DestinationFacts, Ledger, LedgerDestination, RunRecord, Stage
 from helpers.settings import Settings
 
 EXPIRES_SOON = 7
@@ -25,6 +25,7 @@ def standing(destination: LedgerDestination, settings: Settings, now: int, runs:
         "in_settings": destination.is_of(settings),
         "workspace_in_settings": destination.workspace in {known.workspace_key for known in settings.destinations()},
         **_objects(destination, now),
+        "context": _context(destination.ledger),
         "held_events": destination.held_events(),
         "refused_events": len(facts.refused_events),
         "last_run": _last_run(facts.last_run),
@@ -65,6 +66,21 @@ def _objects(destination: LedgerDestination, now: int) -> Json:
         "withdrawn": stages[Stage.WITHDRAWN],
         "leaving": leaving.total(),
         "leaving_reasons": dict(leaving.most_common()),
+    }
+
+
+def _context(ledger: Ledger) -> Json:
+    """Count by kind what stands beside indicators: what is live, and where the rest of it stands."""
+    return {
+        str(kind): {
+            "live": stages["live"],
+            "pending": stages[Stage.PENDING] + stages[Stage.SENDING],
+            "rejected": stages[Stage.REJECTED],
+            "kept_back": stages[Stage.KEPT_BACK],
+            "leaving": stages["leaving"] + stages[Stage.WITHDRAWING],
+            "withdrawn": stages[Stage.WITHDRAWN],
+        }
+        for kind, stages in ContextLedger(ledger).counts().items()
     }
 
 

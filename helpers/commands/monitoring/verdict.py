@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from helpers.commands.monitoring.moments import Watch, ago, seconds_of
 from helpers.commands.screen import Tone
+from helpers.context import kinds_in_words
 from helpers.errors import ExitCode
 from helpers.microsoft import Failure, taken_apart
 from helpers.text import counted
@@ -175,6 +176,9 @@ def _remaining(destination: Json) -> Iterator[str]:
     ):
         if count:
             yield f"{count:,} {words}"
+    for name, words in (("rejected", "rejected by Microsoft"), ("pending", "waiting to be sent")):
+        if said := kinds_in_words({kind: counts[name] for kind, counts in destination["context"].items()}):
+            yield f"{said} {words}"
     if refused:
         yield "a guard held withdrawals back"
 

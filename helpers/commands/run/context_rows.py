@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from helpers.context import Kind
+from helpers.context import kinds_in_words
 from helpers.indicators import Tag
 from helpers.text import counted, shorten
 
@@ -40,18 +39,13 @@ def kinds_of_context(context: ContextReport) -> Iterator[tuple[int, str, str, Se
         yield events, "no cluster", tag, ()
 
 
-def of_kinds(counts: Counter[Kind]) -> str:
-    """Return how many there are of each kind, as one reads it."""
-    return ", ".join(counted(count, kind.facts.one, kind.facts.several) for kind in Kind if (count := counts.get(kind)))
-
-
 def _going(context: ContextReport, *, dry: bool) -> str:
-    went = of_kinds(context.planned if dry else context.accepted)
+    went = kinds_in_words(context.planned if dry else context.accepted)
     return f"{'to send' if dry else 'sent'}: {went}" if went else ""
 
 
 def _leaving(context: ContextReport, *, dry: bool) -> str:
-    left, more = of_kinds(context.leaving if dry else context.withdrawn), context.waiting_to_leave
+    left, more = kinds_in_words(context.leaving if dry else context.withdrawn), context.waiting_to_leave
     said = f"{'to withdraw' if dry else 'withdrawn'}: {left}" if left else ""
     later = f"{more:,} more later" if left else f"to leave later: {more:,}"
     return "; ".join(filter(None, [said, later if more else ""]))

@@ -16,6 +16,10 @@ from helpers.ledger.tables import CLUSTER_TAGS, CLUSTERS, EVENT_NAMES, EVENTS, T
 from helpers.text import batched
 
 
+# What a tag names of which MISP could not be asked: it is asked again by the next run.
+NOT_ASKED = "?"
+
+
 @dataclass(frozen=True)
 class StoredClusters:
     """What a ledger has of clusters: None where MISP has, or shows, one no more. A tag names a UUID, or none: ""."""

@@ -203,14 +203,18 @@ class ContextLedger:
     # -- counts -----------------------------------------------------------------------------------
 
     def counts(self) -> dict[Kind, Counter[str]]:
-        """Count objects by kind, and by their stage; ``live`` counts those that Microsoft has or may have."""
-        columns = (STANDINGS.c.kind, STANDINGS.c.stage, STANDINGS.c.live)
+        """Count objects by kind, and by their stage; ``live`` counts those that Microsoft has or may have.
+
+        What is to be withdrawn, and is not on its way, counts as ``leaving`` and in no stage.
+        """
+        leaves = sql.and_(STANDINGS.c.leaving != "", STANDINGS.c.stage.not_in(REVOKED))
+        columns = (STANDINGS.c.kind, STANDINGS.c.stage, STANDINGS.c.live, leaves)
         ours = sql.select(*columns, sql.func.count()).where(
             STANDINGS.c.destination == self.ledger.destination, STANDINGS.c.stage.in_(_ALL), STANDINGS.c.kind > 0
         )
         counted = {kind: Counter[str]() for kind in KINDS[1:]}
-        for kind, stage, live, count in self.ledger.answers(ours.group_by(*columns)):
-            counted[KINDS[kind]][stage] += count
+        for kind, stage, live, leaving, count in self.ledger.answers(ours.group_by(*columns)):
+            counted[KINDS[kind]]["leaving" if leaving else str(stage)] += count
             counted[KINDS[kind]]["live"] += count if live else 0
         return counted
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.context import Cluster, ContextLevel, Kind, kind_named_by, named_by
 from helpers.errors import MispError
 from helpers.indicators import Tag, read_tags
-from helpers.ledger import ClusterLedger
+from helpers.ledger import NOT_ASKED, ClusterLedger
 from helpers.misp import Event, MispReader, Page
 from helpers.sync.context.weaving import Scope
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from helpers.sync.destination import DestinationRun
 
 logger = logging.getLogger(__name__)
-
-# What a tag names of which MISP could not be asked: it is asked again by the next run.
-NOT_ASKED = "?"
 
 
 @dataclass(frozen=True)

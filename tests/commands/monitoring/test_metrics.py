@@ -182,6 +182,7 @@ def test_every_metric_that_is_named_is_written():
         "cut_off": False,
         "runs": [run],
         "live_by_kind": {"url": 1},
+        "context": {"identity": {"live": 1}},
         "holdings": Holdings([1] * 30, {"": 1}, {}, {}, counts, [HeldEvent(event_uuid(1), "", NOW)]),
     }
     answer = {"version": VERSION, "not_in_ledger": [], "destinations": [known]}

@@ -18,7 +18,10 @@ from sandbox.terminal import in_terminal
 from tests.support.tls_site import NAMES
 from tests.sync.test_run import ROOT, Site, load
 
-STEPS = ["settings", "state", "MISP login", "MISP role", "MISP filters", "Microsoft token", "Microsoft upload"]
+STEPS = [
+    *("settings", "state", "context", "MISP login", "MISP role", "MISP filters", "MISP galaxies"),
+    *("Microsoft token", "Microsoft upload"),
+]
 WRONG = {"MISP2SENTINEL_MISP_KEY": "x" * 40, "MISP2SENTINEL_MS_AUTH__CLIENT_SECRET": "not-the-secret"}
 
 
@@ -74,7 +77,7 @@ def test_what_is_not_well_has_its_cause_the_guilty_setting_and_what_was_not_trie
     assert "ms_auth['client_secret'] is not a secret of this app: take the secret's value, not its ID." in text
     assert "[ms_auth['client_secret'] from environment MISP2SENTINEL_MS_AUTH__CLIENT_SECRET]" in text
     assert "misp_domain from" not in text and "ms_auth['tenant'] from" not in text, "they are not guilty"
-    for name in ("MISP role", "MISP filters"):
+    for name in ("MISP role", "MISP filters", "MISP galaxies"):
         assert f"– {name} not tried, since the login failed" in text
     assert "– Microsoft upload not tried, since there is no token" in text
     end = "✗ Not ready (exit code 3): MISP login, Microsoft token. Do what is said there, then: misp2sentinel check"
@@ -103,7 +106,7 @@ def test_microsoft_s_ids_and_numbers_follow_on_lines_of_their_own(site):
 def test_a_pipe_has_words_in_place_of_symbols_and_lines_that_are_not_wrapped(site):
     done = site.script("check", **WRONG)
     marks = [line[:5] for line in done.stdout.splitlines() if not line.startswith("     ")]
-    assert marks == ["ok   ", "ok   ", "FAIL ", "--   ", "--   ", "FAIL ", "--   ", "FAIL "]
+    assert marks == [*["ok   "] * 3, "FAIL ", *["--   "] * 3, "FAIL ", "--   ", "FAIL "]
     assert "\nFAIL MISP login: https://" in done.stdout and "\n--   MISP role: not tried, since" in done.stdout
     assert done.stdout.isascii() and "\x1b" not in done.stdout
 

@@ -50,6 +50,10 @@ MEASURES: Mapping[str, Measure] = {
     "in_flight_indicators": Measure("Indicators without an answer, by what was asked for.", ("action",)),
     "rejected_indicators": Measure("Indicators that Microsoft rejected."),
     "leaving_indicators": Measure("Indicators that are to be withdrawn, and that nothing withdraws yet."),
+    "context_objects": Measure(
+        "Actors, techniques, organisations and relationships beside the indicators, by where they stand.",
+        ("kind", "state"),
+    ),
     "skipped_attributes": Measure("Attributes that are not sent as it stands, by why.", ("reason",)),
     "held_events": Measure("Events that wait for being published again, or are out of sight."),
     "oldest_held_event_timestamp_seconds": Measure("Since when the event is held that is held longest."),

@@ -47,7 +47,7 @@ def samples_of(answer: Json) -> Iterator[Sample]:
 def _of_destination(destination: Json) -> Iterator[Sample]:
     named = {"destination": destination["name"] or destination["workspace"]}
     yield Sample("destination_info", named, 1)
-    for numbers in (_moments, _last_run, _counts_of_run, _objects, _events, _holdings):
+    for numbers in (_moments, _last_run, _counts_of_run, _objects, _context, _events, _holdings):
         for name, labels, value in numbers(destination):
             if value is not None:
                 yield Sample(name, {**named, **labels}, value)
@@ -99,6 +99,11 @@ def _objects(destination: Json) -> Numbers:
     yield "in_flight_indicators", {"action": "withdraw"}, destination["unknown_withdrawals"]
     yield "rejected_indicators", NO_LABELS, destination["rejected"]
     yield "leaving_indicators", NO_LABELS, destination["leaving"]
+
+
+def _context(destination: Json) -> Numbers:
+    for kind, counts in destination["context"].items():
+        yield from (("context_objects", {"kind": kind, "state": state}, count) for state, count in counts.items())
 
 
 def _events(destination: Json) -> Numbers:

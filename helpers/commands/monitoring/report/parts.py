@@ -14,6 +14,7 @@ from helpers.commands.monitoring.report.charts import LOW, Said, areas, bars
 from helpers.commands.monitoring.report.scale import at_some, once, thinned
 from helpers.commands.monitoring.run_rows import Columns, cells, columns_in_use, ended, total
 from helpers.commands.monitoring.verdict import result_of
+from helpers.context import Kind
 from helpers.indicators import DAY
 from helpers.text import counted, duration
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _LABELS = 4
 _BY_ORGANISATION = "Attributes that indicators are made of, by their event's organisation"
 _HELD_OPEN, _RUNS_OPEN = 6, 10
+_NUMBERS_OF_CONTEXT = frozenset(range(1, 7))
 _DONE: Columns = {
     "sent": ("accepted",),
     "withdrawn": ("withdrawn",),
@@ -68,6 +70,7 @@ def parts_of(destination: Json, name: str, most: Most, watch: Watch) -> Iterator
     yield _live(runs, name, most, watch)
     yield _done(runs[: most.runs], name, watch)
     yield from _reasons(destination, most)
+    yield from _context(destination["context"])
     yield _skipped(holdings.skips, most)
     yield _expiring(holdings.expiring, name, most.days, watch)
     yield _held(holdings, destination["held_events"], most, watch)
@@ -174,6 +177,19 @@ def _reasons(destination: Json, most: Most) -> Iterator[Part]:
     if rows:
         table = Table(["what", "why", "indicators"], rows, frozenset({2}))
         yield Part("Rejected or leaving, and why", table=table)
+
+
+def _context(kinds: Json) -> Iterator[Part]:
+    """Say how much stands beside the indicators, by kind, where anything does or did."""
+    rows = [
+        [Kind(kind).facts.several, *(f"{count:,}" for count in counts.values())]
+        for kind, counts in kinds.items()
+        if any(counts.values())
+    ]
+    if rows:
+        counts = next(iter(kinds.values()))
+        table = Table(["beside indicators", *(name.replace("_", " ") for name in counts)], rows, _NUMBERS_OF_CONTEXT)
+        yield Part("Actors, techniques, organisations and relationships", table=table)
 
 
 def _skipped(skips: Mapping[str, int], most: Most) -> Part:

@@ -12,6 +12,7 @@ from helpers.commands.monitoring.standing import EXPIRES_SOON
 from helpers.commands.monitoring.status.run_table import run_table
 from helpers.commands.monitoring.verdict import Verdict, cause_of, has_failed, result_of
 from helpers.commands.screen import Line, Tone, columns, verdict
+from helpers.context import kinds_in_words
 from helpers.ledger import Blocked
 from helpers.process import invocation
 from helpers.text import counted, duration
@@ -27,6 +28,14 @@ _IN_USE = (
 )
 _DONE = ("new", "changed", "renewed", "again", "withdrawn", "rejected", "pending")
 _OF_WITHDRAWALS = ("rejected", "pending")
+# Of what stands beside indicators: what is said of each count, and how.
+_CONTEXT = {
+    "live": ("", Tone.PLAIN),
+    "pending": (" waiting to be sent", Tone.ODD),
+    "rejected": (" rejected by Microsoft", Tone.ODD),
+    "kept_back": (" kept back, since Microsoft rejected what is named", Tone.ODD),
+    "leaving": (" to be withdrawn", Tone.ODD),
+}
 
 
 class Row(NamedTuple):
@@ -58,7 +67,8 @@ def _destination(destination: Json, told: str, watch: Watch) -> Iterator[Line]:
     yield Line(f"{name}Workspace {destination['workspace']}, source system {destination['sourcesystem']}", Tone.STRONG)
     if not destination["in_settings"]:
         yield Line(f"The settings don't name this destination. {_how_to_empty(destination)}", indent=2)
-    rows = [*_last_run(destination, told, watch), *_objects(destination), *_background(destination, watch)]
+    rows = [*_last_run(destination, told, watch), *_objects(destination), *_context(destination)]
+    rows += _background(destination, watch)
     for line, row in zip(columns([row[:2] for row in rows], indent=2), rows, strict=True):
         yield replace(line, tone=row.tone)
     yield from run_table(destination["runs"], watch)
@@ -128,6 +138,17 @@ def _with_reasons(title: str, count: int, words: str, reasons: Json) -> Iterator
     if count:
         yield Row(title, f"{count:,}{words}", Tone.ODD)
         yield from (Row("", f"{number:,}  {reason}") for reason, number in reasons.items())
+
+
+def _context(destination: Json) -> Iterator[Row]:
+    """Yield what stands beside the indicators, and what of it is not as it is to be."""
+    title = "context"
+    for name, (words, tone) in _CONTEXT.items():
+        if said := kinds_in_words({kind: counts[name] for kind, counts in destination["context"].items()}):
+            yield Row(title, f"{said}{words}", tone)
+            title = ""
+    if later := (destination["last_run"] or {}).get("context", {}).get("waiting_to_leave"):
+        yield Row(title, f"{later:,} more leave with the next runs" if later > 1 else "1 more leaves with the next run")
 
 
 # -- what is seldom asked -----------------------------------------------------------------------------
