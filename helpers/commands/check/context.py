@@ -1,4 +1,4 @@
-"""What ``check`` says of actors, techniques and organisations: what of it is sent where. Pure."""
+"""What ``check`` says of actors, techniques and organisations: what of it is sent where."""
 
 from __future__ import annotations
 

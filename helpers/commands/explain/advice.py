@@ -70,7 +70,7 @@ FOR_WITHDRAWAL: Final = {
     WithdrawalReason.NOT_NAMED: f"tag the attribute or the event in MISP again, then {PUBLISH}",
     WithdrawalReason.POINTED_BY_NONE: "nothing is to be done: it comes back with an indicator that points to it",
     WithdrawalReason.CONTEXT_SENDS_LESS: "set context to what is to be sent",
-    WithdrawalReason.CLUSTER_GONE: "restore the cluster in MISP; where MISP shows it to few, set context_private = True",
+    WithdrawalReason.CLUSTER_GONE: "restore the cluster in MISP; where it is for few, set context_private = True",
 }
 
 NEXT_RUN: Final = "nothing is to be done: the next run takes it up"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from helpers.commands.explain.items import Json
 from helpers.commands.screen import Line, Tone
-from helpers.context import Kind
+from helpers.context import Kind, kinds_in_words
 from helpers.text import counted, listed, one_line, shorten
 
 _LIVE = "live"
@@ -24,9 +25,10 @@ def named_sentence(answer: Json) -> str:
     found = found_by_name(answer)
     if not found:
         return _NAMES_NONE.format(asked) if answer["tag_names_nothing"] else ""
-    kinds = listed([_a(kind) for kind in dict.fromkeys(each["kind"] for _, each in found)])
+    things = {each["id"]: each for _, each in found}
+    kinds = _kinds(things.values())
     name = found[0][1]["name"]
-    called = f" ({name})" if name.lower() != asked.lower() and _is_one(found) else ""
+    called = f" ({name})" if len(things) == 1 and name.lower() != asked.lower() else ""
     if len(found) == 1:
         return f"{asked} is {kinds}{called}: {_told(found[0][1])}."
     where = dict.fromkeys(each["standing"] for _, each in found)
@@ -56,7 +58,7 @@ def named_lines(answer: Json) -> Iterator[Line]:
         title = f"{each['name']}, {_a(each['kind'])}" if len(found) > 1 else each["name"]
         yield Line(f"{place}: {title}" if place else title, Tone.STRONG)
         yield Line(each["id"], Tone.QUIET, indent=2)
-        if len(found) > 1 or each["why"] or each["microsoft"]:
+        if len(found) > 1:
             yield Line(_told(each), indent=2)
         if each["advice"]:
             yield Line(each["advice"], mark="→", indent=4)
@@ -96,8 +98,10 @@ def _told(each: Json) -> str:
     return f"{stands}; it made {indicators}" if verb == "made" else f"{stands}; {indicators} {verb}"
 
 
-def _is_one(found: Sequence[tuple[str, Json]]) -> bool:
-    return len({each["name"] for _, each in found}) == 1
+def _kinds(things: Iterable[Json]) -> str:
+    """Say what some things of one name are: an actor, or 2 actors and 1 technique."""
+    counts = Counter(Kind(each["kind"]) for each in things)
+    return kinds_in_words(counts) if counts.total() > 1 else _a(next(iter(counts)))
 
 
 def _a(kind: str) -> str:
