@@ -13,6 +13,7 @@ from helpers.commands.monitoring.metrics.samples import samples_of
 from helpers.commands.monitoring.moments import Watch
 from helpers.commands.monitoring.report.command import write_report
 from helpers.commands.monitoring.status import status
+from helpers.settings import MsAuth
 from sandbox.faults import Fault
 from tests.commands.screen.test_run_context import ACTOR, NO_CLUSTER, SET, START, TAGS, TECHNIQUE
 from tests.support import hosts, misp_event
@@ -173,5 +174,5 @@ def test_a_misp_without_the_route_is_a_warning_that_says_what_it_means(site, sta
     ],
 )
 def test_what_is_sent_beside_indicators_is_told(make_settings, level, api, words):
-    ms_auth = {"workspace_id": "11111111-1111-4111-8111-111111111111", "new_upload_api": api}
+    ms_auth = MsAuth(workspace_id="11111111-1111-4111-8111-111111111111", new_upload_api=api)
     assert what_is_sent([make_settings(context=level, ms_auth=ms_auth)]) == words
