@@ -119,7 +119,7 @@ complete -c misp2sentinel -n '_shtab_misp2sentinel_using metrics' -l config -xka
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using metrics' -s v -l verbose -d 'say more, on stderr and in the log'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using metrics' -s h -l help -d 'show this'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using metrics; and test $_shtab_misp2sentinel_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'it ends with .prom; - is stdout'
-complete -c misp2sentinel -n '_shtab_misp2sentinel_using; and test $_shtab_misp2sentinel_npos -eq 0' -a explain -d 'Show where a value, an attribute or an indicator stands, or why it is not there.'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using; and test $_shtab_misp2sentinel_npos -eq 0' -a explain -d 'Show where a value, an indicator or an actor stands, or why it is not there.'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using explain' -l json -d 'the summary as one JSON object on stdout'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using explain' -l offline -d 'do not ask MISP'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using explain' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'settings file'

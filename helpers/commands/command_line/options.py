@@ -40,9 +40,7 @@ COMMANDS = {
     "status": CommandOptions("show each destination: what is live, held, pending, rejected; the last run", REPORTS),
     "report": CommandOptions("write how it stands, and how it came to be, into one HTML page", REPORTS),
     "metrics": CommandOptions("write what status knows into a file for Prometheus"),
-    "explain": CommandOptions(
-        "show where a value, an attribute or an indicator stands, or why it is not there", REPORTS
-    ),
+    "explain": CommandOptions("show where a value, an indicator or an actor stands, or why it is not there", REPORTS),
     "adopt": CommandOptions("fill an empty ledger from what Sentinel holds", {**REPORTS, **PLANS}, True),
     "share": CommandOptions("share stories to MISP, each as an event", REPORTS),
     "collect": CommandOptions(

@@ -15,7 +15,6 @@ from helpers.ledger.rows import PARAMETERS
 from helpers.ledger.tables import CLUSTER_TAGS, CLUSTERS, EVENT_NAMES, EVENTS, TAGGED_EVENTS
 from helpers.text import batched
 
-
 # What a tag names of which MISP could not be asked: it is asked again by the next run.
 NOT_ASKED = "?"
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import sqlalchemy as sql
 
 from helpers.context import Kind
-from helpers.ledger.records import KINDS, ObjectRecord, Relation, Stage
+from helpers.ledger.records import KINDS, REVOKED, ObjectRecord, Relation, Stage
 from helpers.ledger.rows import PARAMETERS
 from helpers.ledger.store import Ledger
 from helpers.ledger.tables import (
