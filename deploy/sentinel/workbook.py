@@ -41,6 +41,7 @@ TILES = (
     Tile("by-tlp-and-confidence", "Live indicators by TLP and confidence"),
     Tile("by-organisation", "Live indicators by the organisation that made the event"),
     Tile("by-tag", "Live indicators by tag"),
+    Tile("actors-behind", "Live indicators with the actors and techniques that they point to", width=100),
     Tile("longest-silence", "The longest times without anything sent, in 90 days", days=90),
 )
 

@@ -7,7 +7,13 @@ FRONT = "docs/index.md"
 CONTENTS = {
     "Start": ("docs/install.md", "docs/configure.md", "docs/operate.md", "docs/troubleshoot.md"),
     "Moving": ("docs/coming-from-misp2sentinel.md", "docs/upgrade.md", "docs/move.md"),
-    "What it does": ("docs/how-it-decides.md", "docs/ledger.md", "docs/sentinel.md", "docs/stories.md"),
+    "What it does": (
+        "docs/how-it-decides.md",
+        "docs/ledger.md",
+        "docs/actors-and-techniques.md",
+        "docs/sentinel.md",
+        "docs/stories.md",
+    ),
     "Other ways to run": (
         "docs/deploy.md",
         "docs/azure-function.md",

@@ -15,7 +15,15 @@ import pytest
 from deploy.sentinel.made import files, queries
 from deploy.sentinel.templates import iso
 from deploy.sentinel.workbook import TILES
-from tests.project.deploy.sentinel.workspace import KQL, RULES, SENTINEL, TABLES, of_attributes, of_sandbox
+from tests.project.deploy.sentinel.workspace import (
+    KQL,
+    RULES,
+    SENTINEL,
+    TABLES,
+    context_of,
+    of_attributes,
+    of_sandbox,
+)
 
 # Microsoft: "entity types and identifiers" of the entities reference; those that the rules here map.
 IDENTIFIERS = {
@@ -223,6 +231,21 @@ def test_each_pattern_that_a_rule_looks_for_is_one_that_is_sent():
 
 
 def test_each_property_that_is_read_of_an_indicator_is_one_that_is_sent():
-    read = {name for text in KQL.values() for name in re.findall(r"\bData\.(\w+)", text)}
+    read = {name for text in KQL.values() for name in properties_in(text) if "ThreatIntelObjects" not in text}
     assert read == {"name", "description", "labels", "created_by_ref"}
     assert read <= {name for indicator in of_sandbox() for name in indicator}
+
+
+def properties_in(query):
+    return re.findall(r"\bData\.(\w+)", query)
+
+
+def test_each_property_type_and_verb_that_is_read_beside_indicators_is_one_that_is_sent():
+    query = queries()["actors-behind"]
+    sent = context_of(of_sandbox()[0])
+    read = {*properties_in(query)}
+    assert read == {"name", "relationship_type", "revoked", "source_ref", "target_ref"}
+    assert read - {"revoked"} <= {name for said in sent for name in said}, "what leaves is sent as revoked"
+    kinds = {said["type"] for said in sent} | {said.get("relationship_type") for said in sent}
+    assert {*re.findall(r'"([a-z-]+)"', query)} == {"threat-actor", "attack-pattern", "relationship", "indicates"}
+    assert {"threat-actor", "attack-pattern", "relationship", "indicates"} <= kinds

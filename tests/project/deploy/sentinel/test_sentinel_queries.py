@@ -7,7 +7,15 @@ from datetime import timedelta
 import duckdb
 import pytest
 
-from tests.project.deploy.sentinel.workspace import KQL, REPUBLISHED, Workspace, ago, of_attributes, of_sandbox
+from tests.project.deploy.sentinel.workspace import (
+    KQL,
+    REPUBLISHED,
+    Workspace,
+    ago,
+    context_of,
+    of_attributes,
+    of_sandbox,
+)
 
 
 @pytest.fixture
@@ -167,6 +175,42 @@ def test_an_organisation_keeps_its_name_where_a_long_comment_has_pushed_it_out_o
     for number, description in enumerate(("A long comment", first["description"], "A long comment")):
         workspace.send({**first, "id": f"indicator--{number}", "description": description})
     assert [tuple(row.values())[::2] for row in workspace.ask("by-organisation")] == [("Sandbox CERT", 3)]
+
+
+@pytest.fixture
+def behind(workspace):
+    """One indicator with what is sent beside it, as it arrived and as Microsoft wrote it again."""
+    (indicator,) = of_attributes(("domain", "bad.example.org"))
+    workspace.send(indicator)
+    for said in context_of(indicator):
+        workspace.send_context(said, TimeGenerated=ago(days=9))
+        workspace.send_context(said, TimeGenerated=ago(days=1), LastUpdateMethod=REPUBLISHED)
+    return indicator
+
+
+def names_behind(workspace, **values):
+    return [(row["Name"], row["Kind"]) for row in workspace.ask("actors-behind", **values)]
+
+
+def test_an_indicator_stands_with_each_actor_and_technique_that_it_points_to(workspace, behind):
+    rows = workspace.ask("actors-behind")
+    assert {(row["IndicatorId"], row["Pattern"]) for row in rows} == {(behind["id"], behind["pattern"])}
+    assert names_behind(workspace) == [("Moon Fox", "threat-actor"), ("Phishing", "attack-pattern")]
+    assert names_behind(workspace, source="another") == []
+
+
+@pytest.mark.parametrize("gone", [{"revoked": True}, None], ids=["revoked", "deleted"])
+@pytest.mark.parametrize("kind", ["threat-actor", "relationship"])
+def test_what_left_is_behind_nothing(workspace, behind, kind, gone):
+    for said in context_of(behind):
+        if said["type"] == kind:
+            workspace.send_context({**said, **(gone or {})}, IsDeleted=gone is None)
+    assert ("Moon Fox", "threat-actor") not in names_behind(workspace)
+
+
+def test_an_indicator_that_left_has_nothing_behind_it(workspace, behind):
+    workspace.send(behind, Revoked=True, IsActive=False, TimeGenerated=ago(minutes=1))
+    assert names_behind(workspace) == []
 
 
 def test_a_tlp_that_sentinel_does_not_know_is_unknown(workspace):

@@ -13,9 +13,13 @@ import duckdb_kql
 import yaml
 
 from deploy.sentinel.made import queries, rules
+from helpers.context import Cluster, Verb
+from helpers.indicators import stix_time
 from helpers.indicators.convert import convert_event
 from helpers.indicators.rules import ConversionRules
+from helpers.ledger.bodies.packing import unpacked
 from helpers.settings import Settings
+from helpers.sync.context.desired import Ends, desired_cluster, desired_identity, desired_relationship
 
 SENTINEL = Path(__file__).resolve().parents[4] / "deploy" / "sentinel"
 EVENTS = Path(__file__).resolve().parents[4] / "sandbox" / "samples" / "events"
@@ -61,6 +65,18 @@ class Workspace:
         """Add the row that Sentinel writes for an indicator; not ``parsed``: with its pattern alone."""
         self.add("ThreatIntelIndicators", **{**row_of(indicator, source, parsed), **changes})
 
+    def send_context(self, said, source="MISP", **changes):
+        """Add the row that Sentinel writes for an actor, a technique, an organisation or a relationship."""
+        row = {
+            "Id": id_of(said, source),
+            "SourceSystem": source,
+            "StixType": said["type"],
+            "Data": json.dumps(said),
+            "LastUpdateMethod": "Upload",
+            "Type": "ThreatIntelObjects",
+        }
+        self.add("ThreatIntelObjects", **{**row, **changes})
+
     def ask(self, name, **values):
         """Run a query with other values of its own, such as source; rows count as ingested when they were generated."""
         text = KQL[name].replace("ingestion_time()", "TimeGenerated")
@@ -76,12 +92,17 @@ class Workspace:
         return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
 
+def id_of(said, source):
+    """Return what Sentinel calls an object of a source."""
+    return f"{base64.b64encode(source.encode()).decode()}---{said['id']}"
+
+
 def row_of(indicator, source, parsed):
     """Return the columns of an indicator as Microsoft documents them."""
     (value,) = _SINGLE.fullmatch(indicator["pattern"]).groups()
     until = datetime.fromisoformat(indicator["valid_until"]).astimezone(UTC).replace(tzinfo=None)
     return {
-        "Id": f"{base64.b64encode(source.encode()).decode()}---{indicator['id']}",
+        "Id": id_of(indicator, source),
         "SourceSystem": source,
         "Pattern": indicator["pattern"],
         "ObservableValue": re.sub(r"\\(.)", r"\1", value) if parsed else "",
@@ -111,6 +132,21 @@ def of_attributes(*attributes):
     ]
     event = {"uuid": "bbbbbbbb-0000-4000-8000-000000000001", "info": "An event", "id": "7", "Attribute": made}
     return indicators_of(event)
+
+
+def context_of(indicator):
+    """Return what is sent beside an indicator of which an actor and a technique are known: ends, then relationships."""
+    actor = Cluster("aaaaaaaa-0000-4000-8000-0000000000a1", "tag", "threat-actor", "Moon Fox", "1", "3")
+    technique = Cluster("aaaaaaaa-0000-4000-8000-0000000000a2", "tag", "mitre-attack-pattern", "Phishing", "1", "3")
+    uses = Ends(Verb.USES, actor.end, technique.end)
+    indicating = [Ends(Verb.INDICATES, indicator["id"], cluster.end) for cluster in (actor, technique)]
+    ends = [desired_cluster(actor), desired_cluster(technique), desired_identity(actor.uuid, "Example CERT")]
+    return [_as_sent(one) for one in (*ends, *map(desired_relationship, (uses, *indicating)))]
+
+
+def _as_sent(wanted):
+    moment = stix_time(NOW)
+    return unpacked(wanted.body(wanted.first_id, moment, moment))
 
 
 def of_sandbox():
