@@ -224,6 +224,17 @@ def test_galaxies_are_labels_unless_they_are_ignored(site, site_with, monkeypatc
     assert sent["labels"] == ["loader"]
 
 
+@tries("beside indicators")
+def test_organisations_and_actors_are_sent_beside_indicators_unless_the_line_is_there(site, site_with):
+    for each, beside in (
+        (site, {"identity", "threat-actor", "relationship"}),
+        (site_with(*lines("beside indicators")), set()),
+    ):
+        each.misp.add_cluster("threat-actor", "Moon Fox")
+        each.bring(*hosts(1), Tag=[{"name": 'misp-galaxy:threat-actor="Moon Fox"'}])
+        assert {said["type"] for said in each.azure.live(kind=None).values()} == {"indicator"} | beside
+
+
 @tries("`last_seen` and days")
 def test_last_seen_ends_an_indicator_unless_the_days_alone_count(site, site_with):
     ends = [datetime.fromtimestamp(START + days * DAY, UTC).isoformat() for days in (-1, 3)]

@@ -39,6 +39,7 @@ EVENT = "aaaaaaaa-0000-4000-8000-000000000001"
 ATTRIBUTE = "aaaaaaaa-0000-4000-8000-000000000002"
 KNOWN_HOSTS = ("example.org", "azure.com", "azure.us", "azure-api.net", "microsoft.com", "microsoftonline.com")
 KNOWN_HOSTS += (
+    "attack.mitre.org",
     "github.com",
     "healthchecks.io",
     "microsoftonline.us",

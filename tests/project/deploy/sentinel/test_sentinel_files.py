@@ -247,5 +247,5 @@ def test_each_property_type_and_verb_that_is_read_beside_indicators_is_one_that_
     assert read == {"name", "relationship_type", "revoked", "source_ref", "target_ref"}
     assert read - {"revoked"} <= {name for said in sent for name in said}, "what leaves is sent as revoked"
     kinds = {said["type"] for said in sent} | {said.get("relationship_type") for said in sent}
-    assert {*re.findall(r'"([a-z-]+)"', query)} == {"threat-actor", "attack-pattern", "relationship", "indicates"}
+    assert {*re.findall(r'"([a-z][a-z-]+)"', query)} == {"threat-actor", "attack-pattern", "relationship", "indicates"}
     assert {"threat-actor", "attack-pattern", "relationship", "indicates"} <= kinds
