@@ -332,7 +332,8 @@ class SharedReading:
         Prepared and converted once for all, it is a fault of all that have the event open where that stumbles.
         """
         try:
-            part = PreparedSlice.of(event, self._rules, self._fingerprint, self._time)
+            names = self._clusters.actor_names
+            part = PreparedSlice.of(event, self._rules, self._fingerprint, self._time, names)
             for number, converted in enumerate(part.convert(self._changed(part))):
                 if number:  # the next run goes on within the event: what was taken is the same then
                     self._check_time()

@@ -323,7 +323,7 @@ def test_only_the_ledger_touches_the_database():
         *("ledger.database", "ledger.databases.sqlite", "ledger.databases.postgresql", "ledger.databases.trouble"),
         *("ledger.questions.counts", "ledger.questions.lookup", "ledger.rows", "ledger.store", "ledger.tables"),
         *("ledger.together", "ledger.history.told", "ledger.writing"),
-        *("ledger.context.clusters", "ledger.context.standings"),
+        *("ledger.context.clusters", "ledger.context.standings", "ledger.questions.context"),
         *(f"ledger.upgrades.{name}" for name in ("joining", "moving", "steps", "tables_5")),
     }
 

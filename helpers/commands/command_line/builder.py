@@ -100,8 +100,8 @@ def _add_own_arguments(commands: dict[str, HelpfulParser]) -> None:
         nargs="+",
         type=_value,
         metavar="VALUE|UUID|STIX-ID",
-        help="as analysts write it, defanged or not, or the name, number or tag of an actor or a technique; - is stdin, "
-        "one on a line",
+        help="as analysts write it, defanged or not, or the name, number or tag of an actor or a technique; - is "
+        "stdin, one on a line",
     )
     commands["explain"].add_argument("--offline", action="store_true", help="do not ask MISP")
     commands["status"].add_argument(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sql
 
-from helpers.context.kinds import Kind
+from helpers.context import Kind
 from helpers.ledger.context.clusters import NOT_ASKED
 from helpers.ledger.context.standings import ContextLedger
 from helpers.ledger.records import KINDS, ObjectRecord
