@@ -105,7 +105,7 @@ def _run(command: list[str], box: Sandbox, config: Path) -> int:
 
 
 def _arrived(azure: AzureState) -> str:
-    live = azure.live()
+    live = azure.live(kind=None)
     uploads = f"{len(azure.uploads)} upload{'s' if len(azure.uploads) != 1 else ''}"
     lines = [f"\nIn the workspace: {len(live)} live objects after {uploads}"]
     lines += [f"  {count:5}  {key}" for key, count in sorted(count_shown(live).items())]

@@ -140,7 +140,7 @@ def played(scenes: Sequence[Scene], columns: int, directory: Path) -> Iterator[t
 def shown(scene: Scene, box: Sandbox, config: Path, columns: int) -> Shown:
     """Play one scene."""
     if "objects" in scene.without:
-        box.azure.remove(box.azure.objects())
+        box.azure.remove(box.azure.objects(kind=None))
     if "ledger" in scene.without:
         for path in config.parent.glob("state/ledger.sqlite*"):
             path.unlink()

@@ -329,7 +329,7 @@ _STATISTICS = {
     ("contents", "ix_contents_key"): "100000 1",
     ("loose", "loose_by_kind"): "10000 3000 2",
     ("standings", "standings"): "1000000 100000 1",
-    ("standings", "standings_by_stage"): "1000000 100000 20000 20000 20000 20000",
+    ("standings", "standings_by_stage"): "1000000 100000 20000 10000 10000 10000",
     ("standings", "standings_to_renew"): "900000 90000 10",
     ("standings", "standings_leaving"): "1000 100 50",
     ("standings", "standings_live"): "900000 90000 45000 10 1 1",

@@ -32,7 +32,7 @@ class Overview:
         for workspace in sorted(self.state.workspaces):
             lines.append(workspace)
             for source in self.state.sources(workspace):
-                counts = count_shown(self.state.live(workspace, source))
+                counts = count_shown(self.state.live(workspace, source, kind=None))
                 lines += [f"  {source}  {key}  {count}" for key, count in sorted(counts.items())]
         return Response("\n".join(lines) + "\n", mimetype="text/plain")
 

@@ -148,7 +148,7 @@ def test_the_demo_can_be_run_again_and_adopt_be_tried(tmp_path, capfd):
     run = ["--dir", str(tmp_path), "--run", "--"]
     assert main([*run, *script]) == 0
     assert main([*run, *script]) == 0
-    assert "after 1 upload\n" in capfd.readouterr().out
+    assert "after 2 uploads\n" in capfd.readouterr().out
     assert main([*run, *script, "adopt", "--dry-run"]) == 0
 
 

@@ -162,6 +162,7 @@ def known(**changes):
         "seconds_ago": 60,
         "last_run": run,
         "rejections": {},
+        "context": {},
     }
     return {**counts, **times, **state, **changes}
 
