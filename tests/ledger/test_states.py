@@ -41,6 +41,7 @@ HAPPENS = {
         lambda ledger: ledger.revoked({OBJECT.id: "words"}),
     ),
     "wanted still: its next life begins": ((Stage.REVOKED,), "", wanted_still),
+    "both its ends were accepted": ((Stage.KEPT_BACK,), "", wanted_still),
     "without an answer": (Stage, "", lambda ledger: ledger.unanswered({OBJECT.id: "words"})),
     "recovered by the next run: nobody answered": (Stage, "", lambda ledger: ledger.recover()),
     "wanted otherwise, renewed, or sent again": (ANSWERED, "", send_again),
