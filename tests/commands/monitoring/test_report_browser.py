@@ -45,7 +45,8 @@ def test_every_heading_and_number_is_there(browser, written):
         told = [heading.inner_text() for heading in shown.locator("h2").all()]
     assert told == [
         *("To be looked at", "At a glance", "Live over time", "Sent, withdrawn, rejected"),
-        *("Rejected or leaving, and why", "Why attributes are skipped", "What expires in the next 30 days"),
+        *("Rejected or leaving, and why", "Actors, techniques, organisations and relationships"),
+        *("Why attributes are skipped", "What expires in the next 30 days"),
         *("Held events", "Organisations", "TLP", "Confidence", "Last runs"),
     ]
     for words in ("1,234,567", LONG, "TLP:AMBER", "10000000-0000-4000-8000-000000000000", "OK, but 3 rejected by"):
