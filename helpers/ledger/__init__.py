@@ -2,7 +2,7 @@
 
 from helpers.ledger.bodies.packing import as_json, packed, packed_context, packed_to_send, unpacked
 from helpers.ledger.context.clusters import NOT_ASKED, ClusterLedger, StoredClusters
-from helpers.ledger.context.standings import ContextLedger, Pointer, Pointing
+from helpers.ledger.context.standings import ContextLedger
 from helpers.ledger.database import Database, known_destinations
 from helpers.ledger.history.runs import MOST_OF_EVENTS, RunKind, RunRecord
 from helpers.ledger.history.told import Told
@@ -20,6 +20,8 @@ from helpers.ledger.records import (
     FullRun,
     LiveCount,
     ObjectRecord,
+    Pointer,
+    Pointing,
     Relation,
     RetryPolicy,
     Source,

@@ -113,6 +113,36 @@ class Relation:
     target: str
 
 
+# Stages in which an indicator carries what it points to: it is at Microsoft, or on its way there.
+CARRYING = (Stage.PENDING, Stage.SENDING, Stage.ACCEPTED)
+
+
+class Pointer(NamedTuple):
+    """An indicator that points to something, as it stands now, under the latest of its lives.
+
+    ``live_until`` is in seconds since 1970, ``tlp`` a level, "" where it is unknown.
+    """
+
+    key: str
+    id: str
+    life: int
+    stage: Stage
+    leaving: str
+    valid_until: int
+    tlp: str
+
+    def carries(self, now: int) -> bool:
+        """Whether it is at Microsoft or on its way there, and to stay: what it points to is wanted."""
+        return self.stage in CARRYING and not self.leaving and self.valid_until > now
+
+
+class Pointing(NamedTuple):
+    """A row that says that an indicator, by its key, points to a cluster, by its UUID."""
+
+    indicator: str
+    target: str
+
+
 class DueObject(NamedTuple):
     """What goes out of an object that is due; all of it is as in its ``ObjectRecord``."""
 

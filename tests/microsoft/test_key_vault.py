@@ -318,7 +318,7 @@ def test_check_reads_the_vault_in_a_step_of_its_own(box, site):
     assert len(failed) == 2 and all(line.startswith("FAIL Key Vault: ") for line in failed)
     assert [line for line in lines if line.startswith("--")] == [
         f"--   {name}: not tried, since the key vault gave no secrets"
-        for name in ("MISP login", "MISP role", "MISP filters", "Microsoft token", "Microsoft upload")
+        for name in ("MISP login", "MISP role", "MISP filters", "MISP galaxies", "Microsoft token", "Microsoft upload")
     ]
     assert verdict.startswith("FAIL Not ready (exit code 2): Key Vault. ")
 

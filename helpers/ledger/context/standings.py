@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple
 
 import sqlalchemy as sql
 
 from helpers.context import Kind
-from helpers.ledger.records import KINDS, REVOKED, ObjectRecord, Relation, Stage
+from helpers.ledger.records import CARRYING, KINDS, REVOKED, ObjectRecord, Pointer, Pointing, Relation, Stage
 from helpers.ledger.rows import PARAMETERS
 from helpers.ledger.store import Ledger
 from helpers.ledger.tables import (
@@ -34,34 +33,6 @@ from helpers.text import batched
 AT_ONCE = 2000
 _FIELDS = [CONTEXT_OBJECTS.c[field.name] for field in fields(ObjectRecord)]
 _RELATIONSHIP = KINDS.index(Kind.RELATIONSHIP)
-# Stages in which an indicator carries what it points to: it is at Microsoft, or on its way there.
-_CARRYING = (Stage.PENDING, Stage.SENDING, Stage.ACCEPTED)
-
-
-class Pointer(NamedTuple):
-    """An indicator that points to something, as it stands now, under the latest of its lives.
-
-    ``live_until`` is in seconds since 1970, ``tlp`` a level, "" where it is unknown.
-    """
-
-    key: str
-    id: str
-    life: int
-    stage: Stage
-    leaving: str
-    valid_until: int
-    tlp: str
-
-    def carries(self, now: int) -> bool:
-        """Whether it is at Microsoft or on its way there, and to stay: what it points to is wanted."""
-        return self.stage in _CARRYING and not self.leaving and self.valid_until > now
-
-
-class Pointing(NamedTuple):
-    """A row that says that an indicator, by its key, points to a cluster, by its UUID."""
-
-    indicator: str
-    target: str
 
 
 @dataclass(frozen=True)
@@ -190,7 +161,7 @@ class ContextLedger:
     def carried_organisations(self, uuids: Iterable[str], now: int) -> set[str]:
         """Return those of these organisations of which an indicator is at Microsoft or on its way there."""
         of_ours = (SOURCES.c.destination == self.ledger.destination, OBJECTS.c.destination == self.ledger.destination)
-        carrying = (OBJECTS.c.stage.in_(_CARRYING), OBJECTS.c.leaving == "", OBJECTS.c.valid_until > now)
+        carrying = (OBJECTS.c.stage.in_(CARRYING), OBJECTS.c.leaving == "", OBJECTS.c.valid_until > now)
         carried = sql.exists().where(
             *of_ours, SOURCES.c.event == EVENTS.c.uuid, OBJECTS.c.key == SOURCES.c.key, *carrying
         )
