@@ -11,7 +11,7 @@ import sqlalchemy as sql
 from helpers.context import Kind
 from helpers.ledger.context.clusters import NOT_ASKED
 from helpers.ledger.context.standings import ContextLedger
-from helpers.ledger.records import KINDS, ObjectRecord
+from helpers.ledger.records import KINDS, ObjectRecord, Stage
 from helpers.ledger.rows import PARAMETERS
 from helpers.ledger.store import Ledger, taken
 from helpers.ledger.tables import CLUSTER_TAGS, CONTEXT_OBJECTS, EVENTS, OBJECTS, RELATION_LINKS, RELATIONS, SOURCES
@@ -48,7 +48,9 @@ class ContextLookup:
 
     def _with_name(self, text: str) -> Iterator[ObjectRecord]:
         lines = sql.literal("\n").concat(CONTEXT_OBJECTS.c.names).concat("\n")
-        kinds = CONTEXT_OBJECTS.c.kind.in_([KINDS.index(kind) for kind in _NAMED])
+        # With stages, which the index has before kinds: without, it would look at every indicator.
+        of_kinds = CONTEXT_OBJECTS.c.kind.in_([KINDS.index(kind) for kind in _NAMED])
+        kinds = sql.and_(CONTEXT_OBJECTS.c.stage.in_(list(Stage)), of_kinds)
         ours = CONTEXT_OBJECTS.c.destination == self.ledger.destination
         named = lines.contains(f"\n{text}\n", autoescape=True)
         question = sql.select(*_FIELDS).where(ours, kinds, named).order_by(CONTEXT_OBJECTS.c.key)
