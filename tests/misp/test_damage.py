@@ -106,7 +106,7 @@ def test_rows_of_a_large_event_are_told_too(site, monkeypatch):
     path = "/attributes/restSearch"
     for page in pages:
         body = {"response": {"Attribute": page}}
-        site.misp.faults.add(Fault(path, "body", body=body, when=lambda asked: asked["to_ids"] == 1))
+        site.misp.faults.add(Fault(path, "body", body=body, when=lambda asked: asked.get("to_ids") == 1))
     report = is_told_and_costs_nothing(site)
     assert "(4)" in report.unread[0]
 
