@@ -184,3 +184,31 @@ def test_an_old_misp_without_the_route_costs_nothing_that_is_known(make_site):
     report = later(site, full=True)
     assert live(site) == before
     assert report.context.not_asked
+
+
+# --- The label for actors ----------------------------------------------------------------------------
+
+
+def named(site):
+    return sorted(
+        label for one in site.live().values() for label in one.get("labels", []) if label.startswith("ActivityGroup:")
+    )
+
+
+@pytest.mark.parametrize("level", ["nothing", "actors"])
+def test_indicators_name_their_actors_and_a_rename_sends_these_alone_again(make_site, level):
+    site = make_site(level)
+    site.misp.load([tagged(1, ACTOR_TAG)])
+    assert site.run().indicators == 3
+    assert named(site) == ["ActivityGroup:Moon Fox"] * 2
+    assert later(site, full=True).indicators == 0
+    site.misp.edit_cluster(ACTOR, value="Sun Fox")
+    assert later(site).indicators == 2
+    assert named(site) == ["ActivityGroup:Sun Fox"] * 2
+
+
+def test_no_label_names_an_actor_where_a_site_wants_none(make_site):
+    site = make_site("actors", ACTIVITY_GROUP_LABELS="false")
+    site.misp.load([tagged(1, ACTOR_TAG)])
+    site.run()
+    assert named(site) == []
