@@ -23,6 +23,7 @@ FULL_PER_REQUEST = 50  # of about 20 KB each
 VERSIONS_PER_REQUEST = 5_000  # of 82 bytes each
 # Rows in a page for each tag or UUID that is asked for: no page is full where there are no more than these.
 ROWS_FOR_EACH = 4
+_UNANSWERED = "MISP does not answer galaxy_clusters/restSearch"
 _NO_ROUTE = (403, 404, 405)
 _TECHNIQUES, _GROUPS = "mitre-attack-pattern", "mitre-intrusion-set"
 # MITRE's older galaxies have the UUIDs of these too, with what was known then.
@@ -48,7 +49,7 @@ def checked(answer: Any) -> Any:
     """Return an answer of PyMISP's. Raises MispDeclined where this MISP does not have the route, for this key."""
     refusal = declined(answer)
     if refusal and refusal.status in _NO_ROUTE:
-        words = f"MISP does not answer {ROUTE}: it is too old for that, or the key's role may not ask it ({refusal})"
+        words = f"{_UNANSWERED}: it is too old for that, or the key's role may not ask it ({refusal})"
         raise MispDeclined(refusal.status, words)
     return answer
 
