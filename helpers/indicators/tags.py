@@ -111,7 +111,8 @@ def _named(raw: Any) -> list[tuple[str, bool]]:
 class Actors:
     """The actors behind the attributes of an event.
 
-    ``by_tag`` has the name of an actor for each tag that names one; it is empty where that name is not to be told.
+    ``by_tag`` has the name of an actor for each tag that names one. That is empty where it is not known, or not to be
+    told: the attribute then has no actor from its event's tags either, which would be another one.
     ``of_all`` are the names that the event's attributes have, which are behind each of them. A name has at most
     ``longest`` characters; longer ones are none, since the beginning of a name may be another's.
     """

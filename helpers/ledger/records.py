@@ -131,9 +131,13 @@ class Pointer(NamedTuple):
     valid_until: int
     tlp: str
 
+    def is_here(self, now: int) -> bool:
+        """Whether it is at Microsoft or on its way there."""
+        return self.stage in CARRYING and self.valid_until > now
+
     def carries(self, now: int) -> bool:
-        """Whether it is at Microsoft or on its way there, and to stay: what it points to is wanted."""
-        return self.stage in CARRYING and not self.leaving and self.valid_until > now
+        """Whether it is here to stay: what it points to is wanted."""
+        return self.is_here(now) and not self.leaving
 
 
 class Pointing(NamedTuple):

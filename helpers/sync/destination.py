@@ -520,25 +520,26 @@ class DestinationSync:
             self._renew()
         self.context.queue.send_shared()
         self._withdraw(leaving)
-        self._send_ends()
+        self._send_ends(leaving)
         self._concluded = True
 
-    def _send_ends(self) -> None:
-        """Send what indicators point to, and withdraw relationships that are wanted no more."""
+    def _send_ends(self, going: Sequence[str]) -> None:
+        """Send what indicators point to, and withdraw relationships that are wanted no more.
+
+        ``going`` are the ids of the indicators that leave in this run.
+        """
         sent = self.report.events + self.report.plans.total() + self.report.withdrawals.total()
         self._nothing_to_weave = not sent and self.beside.in_step
         if self._nothing_to_weave:
             return
         self.beside.send_ends()
-        if self._all_counts:
-            count = self.beside.find_leaving()
+        if self._beside_counts:
+            count = self.beside.find_leaving(going)
             self.beside.withdraw_relationships(by_themselves=not count or self._context_may_leave(count))
 
     def _context_may_leave(self, count: int) -> bool:
         """Whether so much of what is no indicator may leave by itself; by the same numbers as for those."""
-        limits, reason = self.beside.limits(self.limits), ""
-        if count:
-            reason = limits.refusal(count).replace("live object", "live actor, technique or relationship")
+        reason = self.beside.limits(self.limits).refusal(count)
         if reason:
             self.destination.refuse(reason, self.options, self.view)
         return not reason
@@ -546,12 +547,12 @@ class DestinationSync:
     def weave(self) -> None:
         """Send the relationships whose ends are at Microsoft, when all that was sent before has its answer."""
         if self._concluded and not self._nothing_to_weave:
-            self.beside.weave(whole=self._all_counts)
+            self.beside.weave(whole=self._beside_counts)
 
     @property
-    def _all_counts(self) -> bool:
-        """Whether what is not there counts, and all of the destination is looked at."""
-        return self.absence_counts and not self.options.uuid
+    def _beside_counts(self) -> bool:
+        """Whether what stands beside indicators may leave: by what the ledger has, whatever a ``limit`` leaves out."""
+        return self.trusted and not (self._blind or self.options.uuid)
 
     def finish(self, live: int, *, complete: bool) -> None:
         """Save what the next run goes by, once Microsoft has answered: how many objects are ``live`` then, too.
@@ -563,7 +564,7 @@ class DestinationSync:
         missed = self._failed or self.report.misp_error or self._narrowed or self._blind
         whole = complete and not (missed or self.options.uuid)
         facts = self._facts_for_the_guards(live, all_seen=complete and not (missed or self._out_of_sight))
-        if self._concluded and complete and self._all_counts:
+        if self._concluded and complete and self._beside_counts:
             facts = self.beside.noted(facts)
         ledger.save_facts(facts)
         self.beside.tell(self.wishes.context)
@@ -674,8 +675,8 @@ class DestinationSync:
         timestamp, published = (row.timestamp, row.published) if row else (event.timestamp, False)
         gone = replace(event, listed=False, held_since=None, todo=False, timestamp=timestamp, published=published)
         attributes = {event.uuid: list(context.ledger.attributes(event.uuid))}
-        context.ledger.keep_relations((), ContextLedger(context.ledger).relations_of_event(event.uuid))
         context.take_back(event.uuid, sources, reasons, events=[gone], no_attributes=attributes)
+        context.ledger.keep_relations((), ContextLedger(context.ledger).relations_of_event(event.uuid))
 
     def _refuse(self, leaving: Sequence[str]) -> None:
         """Withdraw nothing; have what was to go looked at again, and not renewed meanwhile."""

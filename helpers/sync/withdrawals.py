@@ -28,7 +28,7 @@ _LONGEST_VALUE = 100
 
 @dataclass(frozen=True)
 class WithdrawalLimits:
-    """What may leave a destination.
+    """What may leave a destination, of objects that are called ``names``: one of them, and several.
 
     ``live`` objects are live now, ``live_before`` were a day ago; ``left`` were withdrawn since then, without those
     that somebody accepted. ``percent`` is max_withdraw_percent. ``force`` says that somebody has looked and accepts
@@ -40,6 +40,7 @@ class WithdrawalLimits:
     force: bool = False
     left: int = 0
     live_before: int = 0
+    names: tuple[str, str] = ("live object", "live objects")
 
     def allows_at_once(self, count: int) -> bool:
         """Whether so many may leave at once, whatever has left before."""
@@ -53,7 +54,7 @@ class WithdrawalLimits:
 
     def refusal(self, count: int) -> str:
         """Return why so many may not leave; nothing where they may."""
-        of_live = f"{count:,} of {counted(self.live, 'live object', 'live objects')}"
+        of_live = f"{count:,} of {counted(self.live, *self.names)}"
         if not self.allows_at_once(count):
             return f"{of_live} would leave Sentinel, more than max_withdraw_percent ({self.percent}) allows"
         if not self.allows_in_a_day(count):

@@ -8,8 +8,8 @@ import psycopg
 
 from tests.attack.outcome import FAULT, LOST, STALE, TWICE
 from tests.attack.site import flagged, pair
-from tests.support.kill_trial import Trial, moments, sandbox
 from tests.support.postgres import running_server
+from tests.sync.cut_off.kill_trial import Trial, moments, sandbox
 
 INDICATORS, BATCH, SECONDS = 200, 10, 60
 KILLED = -9

@@ -106,16 +106,20 @@ class OneProcess:
         self.misp = MispState(clock=lambda: self.seconds)
         self.azure = StrictAzure(lambda: self.seconds)
         self.waiting = FakeTime()
-        config = state / "config.py"
-        config.write_text("")
-        environ = environ_for(self.azure, MISP2SENTINEL_STATE_DIR=str(state))
-        environ |= {"MISP2SENTINEL_MISP_KEY": self.misp.key}
-        environ |= {f"MISP2SENTINEL_{name}": value for name, value in settings.items()}
-        self.settings = load(config, environ).settings
+        self._config = state / "config.py"
+        self._config.write_text("")
+        self._environ = environ_for(self.azure, MISP2SENTINEL_STATE_DIR=str(state))
+        self._environ |= {"MISP2SENTINEL_MISP_KEY": self.misp.key}
+        self.configure(**settings)
         make_state_dir(self.settings)
         silence_libraries()
         self._misp_line = Line(misp_app(self.misp), self.life)
         self._azure_line = Line(azure_app(self.azure), self.life)
+
+    def configure(self, **settings):
+        """Have these settings, and those that there are already."""
+        self._environ |= {f"MISP2SENTINEL_{name}": value for name, value in settings.items()}
+        self.settings = load(self._config, self._environ).settings
 
     def run(self, *, last_step=None, **options):
         """Run once; the report, or None where the run died at its last step."""

@@ -25,6 +25,7 @@ from helpers.sync.report import problems_of
 from sandbox.faults import Fault
 from sandbox.misp.app import READONLY_KEY
 from sandbox.misp.records import ORGANISATION
+from tests.support.context.steps import ContextSteps
 from tests.support.examples import examples
 from tests.support.in_process import UPLOAD_PATH, OneProcess
 from tests.support.postgres import postgres_server
@@ -69,6 +70,7 @@ TAGS = st.sampled_from(
 )
 COMMENTS = ["", "seen", "seen again"]
 WHICH = st.integers(0, 11)
+BATCH = st.integers(1, 2)
 FLAG = st.booleans()
 WHOLE = ["publish", "publish", "unpublish", "protect", "delete"]
 EDITS = ["add", "value", "comment", "to_ids", "delete or restore", "hard delete"]
@@ -112,13 +114,14 @@ class Machine(RuleBasedStateMachine):
     def teardown(self):
         shutil.rmtree(self.place, ignore_errors=True)
 
-    @initialize(site=st.sampled_from(SITES), values=st.lists(VALUES, min_size=2, max_size=4), batch=st.integers(1, 2))
+    @initialize(site=st.sampled_from(SITES), values=st.lists(VALUES, min_size=2, max_size=4), batch=BATCH)
     def open(self, site, values, batch):
         self.site = replace(site, deduplicate=self.deduplicate)
         self.process = OneProcess(self.place, START, **_settings(self.site, batch), STATE_URL=self.state_url)
         self.misp, self.azure = self.process.misp, self.process.azure
         self.misp.unpublishedprivate = site.private
-        foreign = {"id": FOREIGN, "pattern": "[domain-name:value = 'host0.example.org']", "valid_until": "2036"}
+        pattern = "[domain-name:value = 'host0.example.org']"
+        foreign = {"id": FOREIGN, "type": "indicator", "pattern": pattern, "valid_until": "2036"}
         self.azure.store(self.azure.workspace_id, "Somebody else", foreign)
         self.foreign = dict(foreign)
         self.misp.add_event({**ALWAYS_THERE, "Attribute": [{**self._attribute(("comment", "none")), "to_ids": False}]})
@@ -270,8 +273,8 @@ class Machine(RuleBasedStateMachine):
             self._remember_faulty()
         assert not self.azure.wrong
 
-    def _clean_run(self, *, full):
-        report = self.process.run(full=full)
+    def _clean_run(self, *, full, **options):
+        report = self.process.run(full=full, **options)
         assert report.exit_code == 0, problems_of(report)
         self._remember_clean(full)
 
@@ -424,6 +427,28 @@ class Values(Machine):
     deduplicate = "value"
 
 
+class WithContext(ContextSteps, Machine):
+    """The same where events name actors and techniques as well, and what they name changes."""
+
+    @initialize(
+        site=st.sampled_from(SITES[:4]), values=st.lists(VALUES, min_size=2, max_size=4), batch=st.integers(1, 3)
+    )
+    def open(self, site, values, batch):
+        super().open(site, values, batch)
+        self.process.configure(CONTEXT="techniques", MAX_WITHDRAW_PERCENT="100")
+        self.begin_context()
+
+    def _compare(self):
+        super()._compare()
+        self.compare_ends()
+
+
+class ValuesWithContext(WithContext):
+    """Both."""
+
+    deduplicate = "value"
+
+
 def _settings(site, batch):
     return {
         "MISP_EVENT_FILTERS": json.dumps(site.filters),
@@ -486,3 +511,9 @@ TestAttributes = Machine.TestCase
 TestAttributes.settings = CAREFUL
 TestValues = Values.TestCase
 TestValues.settings = CAREFUL
+# A run takes longer with context, and what is said of indicators is said above.
+FEWER = settings(CAREFUL, max_examples=max(2, SEQUENCES // 8))
+TestContext = WithContext.TestCase
+TestContext.settings = FEWER
+TestValuesWithContext = ValuesWithContext.TestCase
+TestValuesWithContext.settings = FEWER

@@ -46,9 +46,16 @@ class ClusterLedger:
         )
 
     def keep(
-        self, clusters: Iterable[Cluster] = (), gone: Iterable[str] = (), tags: Mapping[str, str] | None = None
-    ) -> None:
-        """Write what MISP said: clusters as they are, the UUIDs of those that are gone, and what tags name."""
+        self,
+        clusters: Iterable[Cluster] = (),
+        gone: Iterable[str] = (),
+        tags: Mapping[str, str] | None = None,
+        again: Iterable[str] = (),
+    ) -> set[str]:
+        """Write what MISP said: clusters as they are, the UUIDs of those that are gone, and what tags name.
+
+        Events that have a tag of ``again`` are to be read again by each destination; return their UUIDs.
+        """
         rows = [{"uuid": one.uuid, "version": one.version, "body": packed(one.stored())} for one in clusters]
         rows += [{"uuid": uuid, "version": "", "body": b""} for uuid in gone]
         named = [{"tag": tag, "uuid": uuid} for tag, uuid in (tags or {}).items()]
@@ -56,6 +63,7 @@ class ClusterLedger:
             for table, values in ((CLUSTERS, rows), (CLUSTER_TAGS, named)):
                 if values:
                     connection.execute(self.database.upsert(table), values)
+            return _read_again(connection, again)
 
     def keep_events(self, tags_of_events: Mapping[str, Iterable[str]]) -> None:
         """Write which events, by UUID, have which tags; of one without a number in the ledger nothing is sent."""
@@ -71,19 +79,19 @@ class ClusterLedger:
                 if rows:
                     connection.execute(self.database.insert(TAGGED_EVENTS).on_conflict_do_nothing(), rows)
 
-    def read_again(self, tags: Iterable[str]) -> set[str]:
-        """Have the events that have one of these tags read again by each destination; return their UUIDs."""
-        named = sql.select(EVENT_NAMES.c.uuid).join_from(
-            TAGGED_EVENTS, EVENT_NAMES, EVENT_NAMES.c.number == TAGGED_EVENTS.c.event
-        )
-        with self.database.transaction() as connection:
-            tagged: set[str] = set()
-            for batch in batched(tags, PARAMETERS):
-                tagged |= set(connection.scalars(named.where(TAGGED_EVENTS.c.tag.in_(batch))))
-            for batch in batched(tagged, PARAMETERS):
-                these = (EVENTS.c.uuid.in_(batch), EVENTS.c.held_since.is_(None))
-                connection.execute(sql.update(EVENTS).where(*these).values(todo=True))
-        return tagged
+
+def _read_again(connection: sql.Connection, tags: Iterable[str]) -> set[str]:
+    """Have the events that have one of these tags read again, but for those that are held, which are read anyway."""
+    named = sql.select(EVENT_NAMES.c.uuid).join_from(
+        TAGGED_EVENTS, EVENT_NAMES, EVENT_NAMES.c.number == TAGGED_EVENTS.c.event
+    )
+    tagged: set[str] = set()
+    for batch in batched(tags, PARAMETERS):
+        tagged |= set(connection.scalars(named.where(TAGGED_EVENTS.c.tag.in_(batch))))
+    for batch in batched(tagged, PARAMETERS):
+        these = (EVENTS.c.uuid.in_(batch), EVENTS.c.held_since.is_(None))
+        connection.execute(sql.update(EVENTS).where(*these).values(todo=True))
+    return tagged
 
 
 def _cluster(body: bytes) -> Cluster | None:

@@ -6,7 +6,7 @@ How they are written is the ledger's, as of indicators; these are the questions 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import sqlalchemy as sql
@@ -90,7 +90,8 @@ class ContextLedger:
             RELATION_LINKS.c.relation == RELATIONS.c.number,
             RELATION_LINKS.c.destination == self.ledger.destination,
         )
-        question = sql.select(RELATIONS.c.number, RELATIONS.c.indicator, RELATIONS.c.target).where(*linked)
+        question = sql.select(RELATIONS.c.number, RELATIONS.c.indicator, RELATIONS.c.target)
+        question = question.where(*linked, ~self._said_before())
         last = 0
         while True:
             behind = question.where(RELATION_LINKS.c.relation > last).order_by(RELATION_LINKS.c.relation)
@@ -98,7 +99,14 @@ class ContextLedger:
             if not rows:
                 return
             last = rows[-1][0]
-            yield list(dict.fromkeys(Pointing(row[1], row[2]) for row in rows))
+            yield [Pointing(row[1], row[2]) for row in rows]
+
+    def _said_before(self) -> sql.ColumnElement[bool]:
+        """Whether a relation with a lower number says the same at this destination: several events may."""
+        earlier, links = RELATIONS.alias("earlier"), RELATION_LINKS.alias("earlier_links")
+        same = (earlier.c.indicator == RELATIONS.c.indicator, earlier.c.target == RELATIONS.c.target)
+        linked = (links.c.relation == earlier.c.number, links.c.destination == self.ledger.destination)
+        return sql.exists().where(*same, earlier.c.number < RELATIONS.c.number, *linked)
 
     def relations_of_event(self, event: str) -> list[Relation]:
         """Return what the indicators of an event point to."""
@@ -189,18 +197,18 @@ class ContextLedger:
             counted[KINDS[kind]]["live"] += count if live else 0
         return counted
 
-    def live(self) -> int:
-        """Count what is possibly at Microsoft."""
-        return sum(of_kind["live"] for of_kind in self.counts().values())
+    def withdrawn_since(self, moment: int, reasons: Sequence[str], *, not_at: Collection[int] = ()) -> int:
+        """Count what was withdrawn after a moment for one of these reasons, or whose withdrawal is in flight.
 
-    def withdrawn_since(self, moment: int, reasons: Sequence[str]) -> int:
-        """Count what was withdrawn after a moment for one of these reasons, or whose withdrawal is in flight."""
+        What the runs of ``not_at`` withdrew does not count.
+        """
         reason = sql.case(
             (CONTEXT_OBJECTS.c.stage == Stage.WITHDRAWN, CONTEXT_OBJECTS.c.words), else_=CONTEXT_OBJECTS.c.leaving
         )
         left = (CONTEXT_OBJECTS.c.stage.in_((Stage.WITHDRAWING, Stage.WITHDRAWN)), CONTEXT_OBJECTS.c.sent_at > moment)
+        counted = sql.and_(CONTEXT_OBJECTS.c.sent_at.not_in(not_at), reason.in_(reasons))
         ours = CONTEXT_OBJECTS.c.destination == self.ledger.destination
-        question = sql.select(sql.func.count()).where(ours, *left, reason.in_(reasons))
+        question = sql.select(sql.func.count()).where(ours, *left, counted)
         return int(self.ledger.answers(question)[0][0])
 
 

@@ -37,8 +37,9 @@ class Answer:
 class KnownClusters:
     """What tags name, and what clusters are; ``clusters`` has None for one that MISP has no more.
 
-    ``private`` is the setting context_private. ``changed`` says that something is another in this run.
-    ``actor_names`` are the names of actors by the tags that name them, of those that may be told.
+    ``private`` is the setting context_private.
+    ``actor_names`` are the names of actors by the tags that name them; empty of one that is not known, or not to be
+    told.
     """
 
     def __init__(self, ledger: ClusterLedger, kinds: frozenset[Kind], *, private: bool) -> None:
@@ -71,30 +72,32 @@ class KnownClusters:
 
         Where MISP does not answer, what was known stays. Raises TimeUp.
         """
+        if not self._kinds:
+            return set()
         try:
-            moved, gone, answered = self._ask_what_moved(reader)
+            again = self._take_clusters(*self._ask_what_moved(reader))
+            return again | self._ask_what_waits(reader)
         except MispError as error:
             self._note_failure(error)
             return set()
-        before = dict(self.actor_names)
-        self._take_clusters([*moved, *answered.values()], gone, answered)
-        tags = {tag for tag in before.keys() | self.actor_names if before.get(tag) != self.actor_names.get(tag)}
-        tags |= set(answered)
-        return self._ledger.read_again(tags) if tags else set()
 
-    def _ask_what_moved(self, reader: MispReader) -> tuple[list[Cluster], list[str], dict[str, Cluster]]:
-        """Return clusters that moved as they are now, the UUIDs of those that are gone, and what tags name since."""
-        known = {uuid: cluster for uuid, cluster in self.clusters.items() if cluster}
+    def _ask_what_moved(self, reader: MispReader) -> tuple[list[Cluster], list[str]]:
+        """Return clusters that moved as they are now, and the UUIDs of those that are gone."""
+        known = {uuid: cluster for uuid, cluster in self.clusters.items() if cluster and cluster.kind in self._kinds}
         versions = reader.cluster_versions(list(known)) if known else {}
         if known and not versions:
             raise MispError("MISP shows none of the clusters that it showed before")
         moved = [uuid for uuid, version in versions.items() if uuid in known and known[uuid].version not in version]
         found = reader.clusters_by_uuid(moved) if moved else {}
         gone = [uuid for uuid in known if uuid not in versions] + [uuid for uuid in moved if uuid not in found]
+        return list(found.values()), gone
+
+    def _ask_what_waits(self, reader: MispReader) -> set[str]:
+        """Ask what tags name of which an earlier run could not ask it; return the UUIDs of events that have them."""
         waiting = [tag for tag, uuid in self._tags.items() if uuid == NOT_ASKED]
         answered = reader.clusters_by_tag(waiting) if waiting else {}
-        self._tags |= {tag: "" for tag in waiting if tag not in answered}
-        return list(found.values()), gone, answered
+        self._take_tags({tag: "" for tag in waiting if tag not in answered})
+        return self._take_clusters(answered.values(), (), answered)
 
     def asked_ahead(self, pages: Iterable[Page], reader: MispReader) -> Iterator[tuple[Page, Answer]]:
         """Yield pages, each with what MISP says of those of their tags that named nothing before, each asked once."""
@@ -129,17 +132,29 @@ class KnownClusters:
         """Write down which of a page's events have which tags; they have their numbers in the ledger by then."""
         self._ledger.keep_events({str(event.get("uuid")).lower(): self.tags_in(event) for event in page.slices})
 
-    def _take_clusters(self, clusters: Iterable[Cluster], gone: Sequence[str], named: Mapping[str, Cluster]) -> None:
+    def _take_clusters(
+        self, clusters: Iterable[Cluster], gone: Sequence[str], named: Mapping[str, Cluster] | None = None
+    ) -> set[str]:
+        """Take clusters as they are now and what tags name, and write it down; return the events to be read again."""
         new = {one.uuid: one for one in clusters if self.clusters.get(one.uuid) != one}
-        tags = {tag: one.uuid for tag, one in named.items() if self._tags.get(tag) != one.uuid}
+        tags = {tag: one.uuid for tag, one in (named or {}).items() if self._tags.get(tag) != one.uuid}
+        if not (new or gone or tags):
+            return set()
+        affected = {tag for tag, uuid in self._tags.items() if uuid in new or uuid in gone} | tags.keys()
+        before = {tag: self._shown(tag) for tag in affected}
         self.clusters |= {**new, **dict.fromkeys(gone)}
         self._tags |= tags
-        if not (new or gone or tags):
-            return
-        self._ledger.keep(new.values(), gone, tags)
-        for tag, uuid in self._tags.items():
-            if uuid in new or uuid in gone or tag in tags:
-                self._note_name(tag)
+        for tag in affected:
+            self._note_name(tag)
+        again = [tag for tag, shown in before.items() if _is_seen_in_events(shown, self._shown(tag))]
+        return self._ledger.keep(new.values(), gone, tags, again)
+
+    def _shown(self, tag: str) -> str | None:
+        """Return what events show of what a tag names: an actor's name; nothing of a technique, or of none (None)."""
+        cluster = self.clusters.get(self._tags.get(tag, ""))
+        if not cluster or (cluster.is_private and not self._private):
+            return None
+        return cluster.name if cluster.kind is Kind.THREAT_ACTOR else ""
 
     def _take_tags(self, tags: Mapping[str, str]) -> None:
         changed = {tag: uuid for tag, uuid in tags.items() if self._tags.get(tag) != uuid}
@@ -148,12 +163,8 @@ class KnownClusters:
             self._ledger.keep(tags=changed)
 
     def _note_name(self, tag: str) -> None:
-        cluster = self.clusters.get(self._tags[tag])
-        told = cluster and cluster.kind is Kind.THREAT_ACTOR and (self._private or not cluster.is_private)
-        if cluster and told:
-            self.actor_names[tag] = cluster.name
-        else:
-            self.actor_names.pop(tag, None)
+        if kind_named_by(Tag(tag)) is Kind.THREAT_ACTOR:
+            self.actor_names[tag] = self._shown(tag) or ""
 
     def _note_failure(self, error: MispError) -> None:
         if not self.not_asked:
@@ -180,6 +191,11 @@ def _ask(tags: Sequence[str], reader: MispReader) -> Answer:
         return Answer(tags, reader.clusters_by_tag(tags))
     except MispError as error:
         return Answer(tags, {}, str(error))
+
+
+def _is_seen_in_events(before: str | None, now: str | None) -> bool:
+    """Whether events are to be read again since what their tags name shows otherwise: a name, or that it is there."""
+    return before != now and (now is not None or bool(before))
 
 
 def _list(raw: Any) -> list[dict[str, Any]]:

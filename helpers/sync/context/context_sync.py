@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from constants import VERSION, WithdrawalReason
-from helpers.context import Cluster, Kind
+from helpers.context import Cluster, Kind, Verb
 from helpers.indicators import DAY
 from helpers.ledger import (
     NEVER,
@@ -22,6 +23,7 @@ from helpers.ledger import (
     DestinationFacts,
     Ledger,
     ObjectRecord,
+    Pointer,
     RetryPolicy,
     Stage,
     kind_of_id,
@@ -50,30 +52,49 @@ from helpers.sync.withdrawals import WithdrawalLimits
 
 # So much leaves in a run at most; the rest does in the next ones.
 MOST_LEAVING = 5000
+_NAMES = ("live actor, technique or relationship", "live actors, techniques and relationships")
 
 
 @dataclass
 class Leaving:
-    """What is to leave in a run: relationships first. ``waiting`` counts what has to wait for the next one.
+    """The relationships that are wanted no more: what follows an indicator, and what leaves by itself (``BY_ITSELF``).
 
-    ``named`` are the ids of the ends of relationships that stay, or whose withdrawal has no answer.
+    ``chosen`` leave in this run, ``waiting`` counts what has to wait for the next one. ``named`` are the ids of the
+    ends of those that stay until then, or longer.
     """
 
-    records: list[ObjectRecord] = field(default_factory=list)
+    chosen: list[ObjectRecord] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     waiting: int = 0
     named: set[str] = field(default_factory=set)
+    _found: dict[bool, list[ObjectRecord]] = field(default_factory=lambda: {False: [], True: []})
+    _beyond: Counter[bool] = field(default_factory=Counter)
 
-    def add(self, record: ObjectRecord, reason: WithdrawalReason) -> bool:
-        """Take an object that is wanted no more; say whether there is room for it in this run."""
+    def add(self, record: ObjectRecord, reason: WithdrawalReason) -> None:
+        """Take a relationship that is wanted no more; what Microsoft never had is forgotten."""
+        found = self._found[reason in BY_ITSELF]
         if not record.live:
             self.forgotten.append(record.id)
-        elif len(self.records) < MOST_LEAVING:
-            self.records.append(replace(record, leaving=record.leaving or reason))
+        elif len(found) < MOST_LEAVING:
+            found.append(replace(record, leaving=record.leaving or reason))
         else:
-            self.waiting += 1
-            return False
-        return True
+            self._beyond[reason in BY_ITSELF] += 1
+            self.stay(record)
+
+    def stay(self, record: ObjectRecord) -> None:
+        """Take a relationship that stays, so that its ends do."""
+        self.named |= set(Ends.of_key(record.key)[1:])
+
+    def choose(self, *, by_themselves: bool) -> None:
+        """Choose what leaves in this run: what follows indicators first, and the other only where it may."""
+        following, of_themselves = self._found[False], self._found[True]
+        room = MOST_LEAVING - len(following) if by_themselves else 0
+        for record in of_themselves[room:]:
+            self.stay(record)
+        self.chosen = following + of_themselves[:room]
+        self.waiting = self._beyond[False]
+        if by_themselves:
+            self.waiting += self._beyond[True] + len(of_themselves[room:])
 
 
 @dataclass
@@ -91,6 +112,7 @@ class ContextSync:
     dry: bool
     _pointed: dict[str, Cluster] = field(default_factory=dict)
     _leaving: Leaving = field(default_factory=Leaving)
+    _settled: bool = False
 
     def __post_init__(self) -> None:
         """Prepare the questions; nothing is asked yet."""
@@ -107,7 +129,7 @@ class ContextSync:
     def in_step(self) -> bool:
         """Whether nothing can have changed since everything was in step: no event, setting, cluster or expiry."""
         same = self.facts.woven == self._fingerprint and self.policy.now < self.facts.woven_until
-        return same and not self._touched
+        return same and not (self._touched or self.policy.retry_rejected)
 
     # -- with the indicators ----------------------------------------------------------------------
 
@@ -124,12 +146,13 @@ class ContextSync:
 
     def _find_pointed(self) -> dict[str, Cluster]:
         """Return the clusters that indicators point to which are at Microsoft or on their way there, by UUID."""
-        pointed: dict[str, Cluster] = {}
+        return {cluster.uuid: cluster for pairs in self._pairs() for _, cluster in pairs}
+
+    def _pairs(self) -> Iterator[list[tuple[Pointer, Cluster]]]:
+        """Yield which of these indicators point to which clusters, some at once."""
         for pointings in self._context.pointings():
             pointers = self._context.pointers(pointing.indicator for pointing in pointings)
-            pairs = pointed_to(pointings, pointers, self.scope, self.policy.now)
-            pointed |= {cluster.uuid: cluster for _, cluster in pairs}
-        return pointed
+            yield [*pointed_to(pointings, pointers, self.scope, self.policy.now)]
 
     def _identities(self, known: Iterable[ObjectRecord]) -> list[DesiredContext]:
         """Return the organisations that made events with indicators; those that were sent before stay."""
@@ -144,36 +167,62 @@ class ContextSync:
 
     # -- what leaves ------------------------------------------------------------------------------
 
-    def find_leaving(self) -> int:
-        """Find the relationships that are wanted no more; return how many leave by themselves (``BY_ITSELF``)."""
-        ends, by_themselves = EndsView.of(self._context.ends()), 0
-        for records in self._context.relationships():
-            view = self._view_of(records, ends)
-            for record in records:
-                reason = view.why_it_leaves(record)
-                stays = reason is None or not self._leaving.add(record, reason)
-                self._leaving.named |= set(Ends.of_key(record.key)[1:]) if stays else set()
-                by_themselves += reason in BY_ITSELF
-        return by_themselves
+    def find_leaving(self, going: Collection[str]) -> int:
+        """Find the relationships that are wanted no more; return how many leave by themselves (``BY_ITSELF``).
 
-    def _view_of(self, records: Sequence[ObjectRecord], ends: EndsView) -> RelationshipsView:
-        sources = {Ends.of_key(record.key).source for record in records}
-        pointers = self._context.pointers(ids=(id_ for id_ in sources if kind_of_id(id_) is Kind.INDICATOR))
-        by_id = {pointer.id: pointer for pointer in pointers.values()}
-        targets = self._context.targets_of(pointers)
-        return RelationshipsView(self.scope, ends, by_id, targets, self._pointed, self.policy.now)
+        ``going`` are the ids of the indicators that leave in this run. What a run accepted before does not count.
+        """
+        ends = EndsView.of(self._context.ends())
+        by_themselves, between_ends = 0, list[ObjectRecord]()
+        for records, view in self._views(ends, set(going)):
+            verbs = [(record, Ends.of_key(record.key).verb) for record in records]
+            between_ends += [record for record, verb in verbs if verb != Verb.INDICATES]
+            by_themselves += self._sort_out([record for record, verb in verbs if verb == Verb.INDICATES], view)
+        return by_themselves + self._sort_out(between_ends, self._view_between(ends))
+
+    def _views(self, ends: EndsView, going: AbstractSet[str]) -> Iterator[tuple[list[ObjectRecord], RelationshipsView]]:
+        """Yield the relationships whose withdrawal is not under way, some at once, and what says if they are wanted."""
+        for records in self._context.relationships():
+            here = [record for record in records if record.stage != Stage.WITHDRAWING]
+            sources = {Ends.of_key(record.key).source for record in here}
+            pointers = self._context.pointers(ids=(id_ for id_ in sources if kind_of_id(id_) is Kind.INDICATOR))
+            by_id = {pointer.id: pointer for pointer in pointers.values()}
+            targets = self._context.targets_of(pointers)
+            yield here, RelationshipsView(self.scope, ends, by_id, targets, self._pointed, going, self.policy.now)
+
+    def _view_between(self, ends: EndsView) -> RelationshipsView:
+        """Return what says whether relationships between ends are wanted, by what indicators' relationships name."""
+        named = (self.scope.cluster(ends.uuids.get(id_, "")) for id_ in self._leaving.named)
+        pointed = {**self._pointed, **{cluster.uuid: cluster for cluster in named if cluster}}
+        return RelationshipsView(self.scope, ends, {}, {}, pointed, set(), self.policy.now)
+
+    def _sort_out(self, records: Iterable[ObjectRecord], view: RelationshipsView) -> int:
+        """Sort out which relationships leave; return how many do so by themselves, and were not accepted before."""
+        by_themselves = 0
+        for record in records:
+            if reason := view.why_it_leaves(record):
+                self._leaving.add(record, reason)
+                by_themselves += reason in BY_ITSELF and record.live and not record.leaving
+            else:
+                self._leaving.stay(record)
+        return by_themselves
 
     def withdraw_relationships(self, *, by_themselves: bool) -> None:
         """Enqueue what leaves of the relationships; what leaves by itself only where that was allowed."""
-        if not by_themselves:
-            staying = [record for record in self._leaving.records if record.leaving in BY_ITSELF]
-            self._leaving.named |= {id_ for record in staying for id_ in Ends.of_key(record.key)[1:]}
-            self._leaving.records = [record for record in self._leaving.records if record.leaving not in BY_ITSELF]
+        self._leaving.choose(by_themselves=by_themselves)
+        if by_themselves and self._leaving.waiting:
+            self._accept_the_rest()
         unanswered = self._context.unanswered_withdrawals()
-        again = {record.id for record in unanswered}
-        leaving = [record for record in self._leaving.records if record.id not in again]
-        self.ledger.keep(objects=leaving, no_objects=self._leaving.forgotten)
-        self.queue.withdraw_context([*unanswered, *leaving])
+        self.ledger.keep(objects=self._leaving.chosen, no_objects=self._leaving.forgotten)
+        self._leaving.chosen = [*unanswered, *self._leaving.chosen]
+        self.queue.withdraw_context(self._leaving.chosen)
+
+    def _accept_the_rest(self) -> None:
+        """Write down of all that leaves by itself that it was allowed to, although most of it waits."""
+        for records, view in self._views(EndsView.of(self._context.ends()), set()):
+            reasons = [(record, view.why_it_leaves(record)) for record in records if record.live and not record.leaving]
+            allowed = [replace(record, leaving=reason) for record, reason in reasons if reason in BY_ITSELF]
+            self.ledger.keep(objects=allowed)
 
     # -- when all of that is answered -------------------------------------------------------------
 
@@ -183,34 +232,37 @@ class ContextSync:
         ``whole``: what is named by none was looked for.
         """
         records = self._context.ends()
+        ends, pointed = EndsView.of(records), dict[str, Cluster]()
+        for pairs in self._pairs():
+            pointed |= {cluster.uuid: cluster for _, cluster in pairs}
+            self._send_relationships(indicating(pairs, ends), ends)
+        # What an indicator that was refused points to is looked at again by the next run, where anything names it.
+        self._settled, self._pointed = pointed.keys() == self._pointed.keys(), pointed
+        self._send_relationships(dict.fromkeys(between(pointed, ends)), ends)
         if whole:
             self._withdraw_ends(records)
-        ends = EndsView.of(records)
-        self._send_relationships(dict.fromkeys(between(self._pointed, ends)), ends)
-        for pointings in self._context.pointings():
-            pointers = self._context.pointers(pointing.indicator for pointing in pointings)
-            pairs = pointed_to(pointings, pointers, self.scope, self.policy.now)
-            self._send_relationships(indicating(pairs, ends), ends)
 
     def _withdraw_ends(self, records: Iterable[ObjectRecord]) -> None:
         """Have actors and techniques leave that no indicator points to, where no relationship names them any more."""
-        named, leaving = self._named_still(), Leaving()
-        room = MOST_LEAVING - len(self._leaving.records)
+        named, leaving, forgotten = self._named_still(), list[ObjectRecord](), list[str]()
+        room = MOST_LEAVING - len(self._leaving.chosen)
         for uuid, record in EndsView.of(records).current.items():
             if uuid in self._pointed or record.id in named:
                 continue
             reason = self.scope.why_not(record.kind, uuid) or WithdrawalReason.POINTED_BY_NONE
-            if len(leaving.records) < room or not record.live:
-                leaving.add(record, reason)
+            if not record.live:
+                forgotten.append(record.id)
+            elif len(leaving) < room:
+                leaving.append(replace(record, leaving=record.leaving or reason))
             else:
                 self._leaving.waiting += 1
-        self.ledger.keep(objects=leaving.records, no_objects=leaving.forgotten)
-        self.queue.withdraw_context(leaving.records)
+        self.ledger.keep(objects=leaving, no_objects=forgotten)
+        self.queue.withdraw_context(leaving)
         self.queue.report.context.waiting_to_leave = self._leaving.waiting
 
     def _named_still(self) -> set[str]:
         """Return the ids of ends that relationships name which are, or may be, at Microsoft still."""
-        sent = self._context.by_id(record.id for record in self._leaving.records)
+        sent = {} if self.dry else self._context.by_id(record.id for record in self._leaving.chosen)
         unanswered = (record for record in sent.values() if record.stage != Stage.WITHDRAWN)
         return self._leaving.named | {id_ for record in unanswered for id_ in Ends.of_key(record.key)[1:]}
 
@@ -248,16 +300,17 @@ class ContextSync:
     # -- at the end -------------------------------------------------------------------------------
 
     def limits(self, of_indicators: WithdrawalLimits) -> WithdrawalLimits:
-        """Return what may leave by itself: of what is live beside indicators, by the same numbers."""
-        live = self._context.live()
-        left = self._context.withdrawn_since(self.policy.now - DAY, BY_ITSELF)
-        return replace(of_indicators, live=live, left=left, live_before=live + left)
+        """Return what may leave by itself: of what is live beside indicators and may leave, by the same numbers."""
+        live = sum(counted["live"] for kind, counted in self._context.counts().items() if kind is not Kind.IDENTITY)
+        forced_at = self.ledger.facts().forced_at
+        left = self._context.withdrawn_since(self.policy.now - DAY, BY_ITSELF, not_at=forced_at)
+        return replace(of_indicators, live=live, left=left, live_before=live + left, names=_NAMES)
 
     def noted(self, facts: DestinationFacts) -> DestinationFacts:
         """Return facts that say that everything is in step, where nothing waits or was refused to leave."""
         report = self.queue.report.context
         over = not (report.waiting or report.waiting_to_leave or report.unsettled or self.queue.report.refusals)
-        if not (self._touched and over):
+        if not (self._touched and self._settled and over):
             return facts
         until = self.ledger.first_expiry(self.policy.now) or NEVER
         return replace(facts, woven=self._fingerprint, woven_until=until)

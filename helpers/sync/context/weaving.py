@@ -91,7 +91,8 @@ class RelationshipsView:
     """What says whether relationships are wanted still.
 
     ``pointers`` are their indicators by id, ``targets`` the clusters that these point to, by key; ``pointed`` the
-    clusters that any indicator points to.
+    clusters that any indicator points to. ``going`` are the ids of the indicators that leave in this run: one that is
+    to leave and is not among them may not, and keeps its relationships.
     """
 
     scope: Scope
@@ -99,6 +100,7 @@ class RelationshipsView:
     pointers: Mapping[str, Pointer]
     targets: Mapping[str, AbstractSet[str]]
     pointed: Mapping[str, Cluster]
+    going: AbstractSet[str]
     now: int
 
     def why_it_leaves(self, record: ObjectRecord) -> WithdrawalReason | None:
@@ -124,8 +126,10 @@ class RelationshipsView:
 
     def _why_pointer(self, ends: Ends) -> WithdrawalReason | None:
         pointer = self.pointers.get(ends.source)
-        if pointer is None or pointer.id != ends.source or not pointer.carries(self.now):
+        if pointer is None or pointer.id in self.going or not pointer.is_here(self.now):
             return WithdrawalReason.INDICATOR_LEFT
+        if pointer.leaving:
+            return None
         named = self.ends.uuids.get(ends.target) in self.targets.get(pointer.key, ())
         return None if named else WithdrawalReason.NOT_NAMED
 

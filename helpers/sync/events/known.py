@@ -61,7 +61,7 @@ class KnownEvents:
         same: dict[tuple[int, int, int, AbstractSet[str]], Known] = {}
         self._events = {uuid: {} for uuid in uuids}
         for ledger in self._policies:
-            for uuid in attributes[ledger].keys() | sources[ledger].keys():
+            for uuid in attributes[ledger].keys() | sources[ledger].keys() | relations[ledger].keys():
                 of_event, parts = attributes[ledger].get(uuid, _NO_ATTRIBUTES), sources[ledger].get(uuid, ())
                 waiting, points = _attributes_of(parts, unsettled[ledger]), relations[ledger].get(uuid, ())
                 state = (id(of_event), id(parts), id(points), waiting)

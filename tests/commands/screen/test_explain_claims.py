@@ -99,10 +99,15 @@ class Known:
     blocked: Blocked | None = None
     skip: str = ""
     sourcesystem: str = "MISP"
+    destination: int = 1
 
     @property
     def ledger(self):
         return self
+
+    def answers(self, _question):
+        """Nothing stands beside indicators."""
+        return []
 
     def facts(self):
         refused = (EVENT,) if self.refused else ()
@@ -224,6 +229,7 @@ def answer_of(known, misp):
         "misp": misp,
         "exit_code": 0,
         "recorded": True,
+        "tag_names_nothing": False,
         "destinations": places,
     }
 

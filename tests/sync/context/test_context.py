@@ -1,62 +1,33 @@
 """Actors, techniques, organisations and relationships in whole runs, against the sandbox."""
 
+from functools import partial
+
 import pytest
 
 from helpers.ledger import Stage
 from helpers.ledger.context.standings import ContextLedger
 from helpers.sync.run import opened
 from sandbox.faults import Fault
-from tests.support import hosts, misp_event
-from tests.support.in_process import UPLOAD_PATH, OneProcess
-
-START = 1_790_000_100
-DAY = 86_400
-ACTOR = "68391641-859f-4a9a-9a1e-3e5cf71ec376"
-SET = "c93fccb1-e8e8-42cf-ae33-2ad1d183913a"
-TECHNIQUE = "bbe5b322-e2af-4a5e-9625-a4e62bf84ed3"
-ACTOR_TAG = 'misp-galaxy:threat-actor="Moon Fox"'
-TECHNIQUE_TAG = 'misp-galaxy:mitre-attack-pattern="Social Media - T1593.001"'
-KINDS = ("identity", "threat-actor", "attack-pattern", "relationship")
+from tests.support.context.site import (
+    ACTOR,
+    ACTOR_TAG,
+    SET,
+    SET_TAG,
+    TECHNIQUE,
+    TECHNIQUE_TAG,
+    context_site,
+    later,
+    live,
+    tagged,
+    uuid,
+    verbs,
+)
+from tests.support.in_process import UPLOAD_PATH
 
 
 @pytest.fixture
 def make_site(tmp_path):
-    def make(level="techniques", **settings):
-        site = OneProcess(tmp_path, START, MISP_EVENT_FILTERS='{"published": 1}', CONTEXT=level, **settings)
-        relations = [("uses", TECHNIQUE), ("similar", ACTOR)]
-        site.misp.load([misp_event(99, hosts(1, "other"))])
-        site.misp.add_cluster("threat-actor", "Moon Fox", {"synonyms": ["Fox"]}, uuid=ACTOR)
-        site.misp.add_cluster("mitre-intrusion-set", "Moon Fox - G9999", relations=relations, uuid=SET)
-        site.misp.add_cluster("mitre-attack-pattern", "Social Media - T1593.001", uuid=TECHNIQUE)
-        return site
-
-    return make
-
-
-def tagged(number, *tags, count=2, **event):
-    return misp_event(number, hosts(count, f"e{number}h"), Tag=[{"name": tag} for tag in tags], **event)
-
-
-def live(site):
-    """How many of each kind are live in the workspace, and not indicators."""
-    counted = {kind: len(site.azure.live(kind=kind)) for kind in KINDS}
-    return {kind: count for kind, count in counted.items() if count}
-
-
-def verbs(site):
-    return sorted(
-        (one["relationship_type"], one["source_ref"].split("--")[0], one["target_ref"])
-        for one in site.azure.live(kind="relationship").values()
-    )
-
-
-def later(site, days=1, **options):
-    site.seconds += int(days * DAY)
-    return site.run(**options)
-
-
-def uuid(number):
-    return misp_event(number)["uuid"]
+    return partial(context_site, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +50,7 @@ def test_what_an_event_names_goes_out_as_far_as_the_setting_says(make_site, leve
 
 def test_relationships_name_what_is_there(make_site):
     site = make_site()
-    site.misp.load([tagged(1, ACTOR_TAG, 'misp-galaxy:mitre-intrusion-set="Moon Fox - G9999"', TECHNIQUE_TAG, count=1)])
+    site.misp.load([tagged(1, ACTOR_TAG, SET_TAG, TECHNIQUE_TAG, count=1)])
     site.run()
     assert verbs(site) == [
         ("indicates", "indicator", f"attack-pattern--{TECHNIQUE}"),
@@ -205,6 +176,22 @@ def test_indicators_name_their_actors_and_a_rename_sends_these_alone_again(make_
     site.misp.edit_cluster(ACTOR, value="Sun Fox")
     assert later(site).indicators == 2
     assert named(site) == ["ActivityGroup:Sun Fox"] * 2
+
+
+@pytest.mark.parametrize("own", ["private", "deleted", "never there"])
+def test_an_attribute_whose_own_actor_may_not_be_told_does_not_get_that_of_its_event(make_site, own):
+    site = make_site("actors")
+    site.misp.load([tagged(1, ACTOR_TAG, count=1)])
+    (attribute,) = site.misp.event(uuid(1))["Attribute"]
+    site.misp.tag_attribute(uuid(1), attribute["uuid"], SET_TAG)
+    change = {"private": {"distribution": "0"}, "deleted": {"deleted": True}}
+    if own in change:
+        site.misp.edit_cluster(SET, **change[own])
+    else:
+        site.misp.delete_cluster(SET)
+    site.run()
+    assert named(site) == []
+    assert not verbs(site)
 
 
 def test_no_label_names_an_actor_where_a_site_wants_none(make_site):

@@ -12,8 +12,8 @@ import pytest
 
 from helpers.microsoft.request_manager import WORKERS
 from tests.support.examples import examples
-from tests.support.kill_trial import Trial, When, moments, sandbox
 from tests.support.postgres import postgres_server, postgres_url
+from tests.sync.cut_off.kill_trial import Trial, When, moments, sandbox
 
 __all__ = ["postgres_server", "postgres_url"]
 MOMENTS = int(os.environ.get("KILL_MOMENTS") or examples(16))
