@@ -146,10 +146,10 @@ class WithdrawalReason(StrEnum):
 
 
 class AdoptionKind(StrEnum):
-    """What adopt makes of an indicator in Sentinel; --json has the value."""
+    """What adopt makes of an object in Sentinel; --json has the value."""
 
-    MATCHED = "matched"  # MISP shows an attribute that it is of
-    UNMATCHED = "unmatched"  # MISP shows none
+    MATCHED = "matched"  # MISP shows what it is of
+    UNMATCHED = "unmatched"  # MISP does not
     REVOKED = "revoked"  # it stays revoked, and its id is not used again
 
 

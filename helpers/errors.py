@@ -19,6 +19,7 @@
     ├── StoryStopped              never ends the process: the outcome of one story, blocked or failed
     ├── TimeUp                    never ends the process: a run stops in good order, and the next one continues
     ├── MicrosoftError            exit 4: no token, no answer or a refusal, in check, adopt and the like
+    │   └── KindNotListed         never ends the process: adopt takes over indicators alone
     └── RunActive                 exit 5: another run holds the lock
 
 ``exit_code`` is what the process ends with when the error reaches ``script.py``. Any other exception is a fault
@@ -170,6 +171,10 @@ class MicrosoftError(SyncError):
     """
 
     exit_code = ExitCode.MICROSOFT
+
+
+class KindNotListed(MicrosoftError):
+    """A workspace refuses to list the objects of another kind than indicators, or does not know that kind."""
 
 
 class RunActive(SyncError):

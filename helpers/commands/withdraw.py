@@ -1,23 +1,35 @@
-"""Withdraw what is not a run's to withdraw: a whole destination that is to be left, or what nobody asked for."""
+"""Withdraw what is not a run's to withdraw: a whole destination that is to be left, or what nobody asked for.
+
+Of a destination everything leaves: relationships, then what they are between, then organisations, which others name.
+"""
 
 from __future__ import annotations
 
 import time
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from constants import WithdrawalReason
 from helpers.commands.run import show_report
 from helpers.commands.screen import question
 from helpers.commands.screen.question import Withdrawn
+from helpers.context import Kind, kinds_in_words
 from helpers.errors import LedgerError, NoLedger
-from helpers.ledger import Ledger, ObjectRecord, known_destinations
+from helpers.ledger import ContextLedger, Ledger, ObjectRecord, known_destinations
 from helpers.microsoft import Clock, RateLimiters
 from helpers.settings import Settings
-from helpers.sync import Delivery, Report, WithdrawalLimits, accepting, make_state_dir, opened
-from helpers.text import counted
+from helpers.sync import Delivery, Report, SendQueue, WithdrawalLimits, accepting, make_state_dir, opened
+from helpers.text import batched, counted
+
+_AT_ONCE = 500
+_STAYS = (
+    "{} stay in workspace {} (sourcesystem {}): upload_api = {!r} takes indicators alone. Withdraw once more with "
+    "the settings by which they were sent."
+)
 
 
 def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
@@ -49,16 +61,32 @@ class Withdrawal:
     force: bool
     command: Sequence[str]
 
-    def withdraw(self, objects: Sequence[ObjectRecord], reason: str, *, forget: bool = False) -> None:
-        """Withdraw objects, unless it looks like a mistake; ``forget`` all that they were made of as well."""
-        if not objects or not self._may(len(objects)):
+    def withdraw(
+        self,
+        objects: Sequence[ObjectRecord],
+        reason: str,
+        *,
+        beside: Sequence[ObjectRecord] = (),
+        forget: bool = False,
+    ) -> None:
+        """Withdraw indicators, unless it looks like a mistake, and what stands ``beside`` them, which does not count.
+
+        ``forget`` all that they were made of as well.
+        """
+        if not (objects or beside) or not self._may(len(objects)):
             return
-        leaving = [replace(record, leaving=reason, left_event="") for record in objects]
+        leaving = [replace(record, leaving=reason, left_event="") for record in (*objects, *beside)]
         with self.ledger.single_transaction():
             self.ledger.keep(objects=leaving)
             if forget:
-                self.ledger.forget_all()
+                self._forget()
+        self.report.context.name_ends(beside)
         self._send(leaving)
+
+    def _forget(self) -> None:
+        """Forget what objects were made of, so that a run that comes all the same decides on everything again."""
+        self.ledger.forget_all()
+        self.ledger.save_facts(replace(self.ledger.facts(), woven=""))
 
     def _may(self, count: int) -> bool:
         live = self.ledger.live(self.now)
@@ -72,13 +100,16 @@ class Withdrawal:
         )
         return False
 
-    def _send(self, leaving: Iterable[ObjectRecord]) -> None:
+    def _send(self, leaving: Sequence[ObjectRecord]) -> None:
         delivery = Delivery(self.settings, self.ledger, self.report, RateLimiters(self.clock), self.now)
+        queue = SendQueue(self.ledger, self.report, delivery, shared=False, unsent=set())
         delivery.start()
         try:
-            for record in leaving:
-                self.report.add_withdrawal(record)
-                delivery.enqueue([record])
+            for turn in turns(leaving):
+                for records in batched(turn, _AT_ONCE):
+                    queue.withdraw([record for record in records if record.kind is Kind.INDICATOR])
+                    queue.withdraw_context([record for record in records if record.kind is not Kind.INDICATOR])
+                delivery.drain()
         finally:
             delivery.finish()
 
@@ -132,7 +163,28 @@ def _held(destination: Settings) -> Iterator[Ledger]:
 
 def _empty(withdrawal: Withdrawal) -> None:
     objects = withdrawal.ledger.every_live_object(withdrawal.now)
-    withdrawal.withdraw(objects, WithdrawalReason.WORKSPACE_LEFT, forget=True)
+    withdrawal.withdraw(objects, WithdrawalReason.WORKSPACE_LEFT, beside=_beside(withdrawal), forget=True)
+
+
+def _beside(withdrawal: Withdrawal) -> list[ObjectRecord]:
+    """Return what stands beside indicators; nothing, and a warning, where the API takes indicators alone."""
+    settings, beside = withdrawal.settings, ContextLedger(withdrawal.ledger).every_live_object()
+    if not beside or settings.may_have_context:
+        return beside
+    what = kinds_in_words(Counter(record.kind for record in beside))
+    place = (settings.workspace_key, settings.sourcesystem)
+    withdrawal.report.warnings.append(_STAYS.format(what, *place, settings.upload_api))
+    return []
+
+
+def turns(leaving: Iterable[ObjectRecord]) -> list[list[ObjectRecord]]:
+    """Return objects in the order in which they leave; each turn has its answers before the next one goes out."""
+    in_order = sorted(leaving, key=_turn)
+    return [list(of_turn) for _, of_turn in groupby(in_order, key=_turn)]
+
+
+def _turn(record: ObjectRecord) -> int:
+    return record.kind.facts.turn
 
 
 def _place(destination: Settings) -> tuple[str, str]:

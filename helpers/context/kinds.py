@@ -55,7 +55,8 @@ class KindFacts:
 
     ``one`` and ``several`` are its words for people, ``level`` is the first one that sends it. A kind ``expires`` if
     its objects have an end of validity, and a pattern; it is an ``end`` if relationships point to it and it leaves with
-    the last of them. A run withdraws only kinds that ``leave``: identities stay, since others name them.
+    the last of them. A run withdraws only kinds that ``leave``: identities stay, since others name them. Where
+    everything leaves, ``turn`` says in which order: what names others before these.
     """
 
     one: str
@@ -64,14 +65,15 @@ class KindFacts:
     expires: bool = False
     end: bool = False
     leaves: bool = True
+    turn: int = 1
 
 
 _FACTS = {
     Kind.INDICATOR: KindFacts("indicator", "indicators", ContextLevel.NOTHING, expires=True),
-    Kind.IDENTITY: KindFacts("organisation", "organisations", ContextLevel.IDENTITIES, leaves=False),
+    Kind.IDENTITY: KindFacts("organisation", "organisations", ContextLevel.IDENTITIES, leaves=False, turn=2),
     Kind.THREAT_ACTOR: KindFacts("actor", "actors", ContextLevel.ACTORS, end=True),
     Kind.ATTACK_PATTERN: KindFacts("technique", "techniques", ContextLevel.TECHNIQUES, end=True),
-    Kind.RELATIONSHIP: KindFacts("relationship", "relationships", ContextLevel.ACTORS),
+    Kind.RELATIONSHIP: KindFacts("relationship", "relationships", ContextLevel.ACTORS, turn=0),
 }
 # As misp-stix has it, and the intrusion sets, for which Microsoft has no type.
 _GALAXIES = {

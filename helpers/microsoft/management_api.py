@@ -1,4 +1,4 @@
-"""The management API: every indicator that Sentinel holds for a source system, revoked and expired ones too.
+"""The management API: every object that Sentinel holds for a source system, revoked and expired ones too.
 
 Rules: Microsoft, operations ThreatIntelligence_Query and ThreatIntelligence_Count of version 2025-07-01-preview, and
 the example of the first.
@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 import tenacity
 
-from helpers.errors import MicrosoftError
+from helpers.context import Kind, Stix
+from helpers.errors import KindNotListed, MicrosoftError
 from helpers.http import same_origin, shown
 from helpers.indicators import Indicator
 from helpers.microsoft.client import MicrosoftClient, Reply
@@ -29,9 +30,11 @@ VERSION = "2025-07-01-preview"
 PER_PAGE = 100
 TRIES = 6
 LONGEST_WAIT = 900.0
-# No workspace has so many indicators, and nothing gives so many empty pages.
+# No workspace has so many objects of ours, and nothing gives so many empty pages.
 MOST = 10_000_000
 MOST_EMPTY = 1000
+# What a workspace answers that does not list objects of a kind, or not to everybody.
+_REFUSALS = (400, 403, 404, 405, 501)
 _PATH = (
     "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.OperationalInsights/workspaces/{}"
     "/providers/Microsoft.SecurityInsights/threatIntelligence/main/{}?api-version="
@@ -60,7 +63,7 @@ class ManagementApi:
 
     def count(self) -> int:
         """Return how many indicators there are, in one try. Raises MicrosoftError."""
-        body = json.dumps({"condition": _condition(self._settings)}).encode()
+        body = json.dumps({"condition": _condition(self._settings, Kind.INDICATOR)}).encode()
         ask = partial(self._ask_once, "POST", address(self._settings, "count"), body)
         answer, verdict = self._client.with_token(ask)
         if answer.status != 200:
@@ -73,13 +76,28 @@ class ManagementApi:
 
     def indicators(self) -> Iterator[Indicator]:
         """Yield each indicator as it was uploaded. Raises MicrosoftError with what to do."""
-        page = self._ask("POST", address(self._settings), json.dumps(_query(self._settings)).encode())
-        yield from _indicators(page)
+        for page in self._pages(Kind.INDICATOR):
+            yield from _indicators(page)
+
+    def objects(self, kind: Kind) -> Iterator[Stix]:
+        """Yield each object of another kind as it was uploaded.
+
+        Raises KindNotListed where the workspace refuses to list that kind, or does not know it, else MicrosoftError.
+        """
+        try:
+            for page in self._pages(kind):
+                yield from _objects(page, kind)
+        except _Refused as error:
+            raise KindNotListed(f"the workspace does not list {kind.facts.several}: {error.words}") from error
+
+    def _pages(self, kind: Kind) -> Iterator[dict[str, Any]]:
+        page = self._ask("POST", address(self._settings), json.dumps(_query(self._settings, kind)).encode())
+        yield page
         pages = _Pages()
         while link := page.get("nextLink"):
             pages.leave(page, str(link))
             page = self._ask("GET", self._on_our_host(str(link)))
-            yield from _indicators(page)
+            yield page
 
     def _on_our_host(self, link: str) -> str:
         """Return the address of the next page if it is on the same host: the token goes there. Else MicrosoftError."""
@@ -101,7 +119,8 @@ class ManagementApi:
         reply: Reply = retrying(partial(self._client.with_token, partial(self._ask_once, method, url, body)))
         answer, verdict = reply
         if answer.status != 200 or verdict.next_step is not NextStep.SETTLED:
-            raise MicrosoftError(_failure(self._settings, answer.status, verdict.words))
+            words = _failure(self._settings, answer.status, verdict.words)
+            raise _Refused(words, verdict.words) if answer.status in _REFUSALS else MicrosoftError(words)
         return _page(answer.text)
 
     def _ask_once(self, method: str, url: str, body: bytes | None, token: str) -> Reply:
@@ -109,9 +128,17 @@ class ManagementApi:
         return Reply(answer, _interpret(answer))
 
 
+class _Refused(MicrosoftError):
+    """An answer after which asking the same again does not help; ``words`` are Microsoft's alone."""
+
+    def __init__(self, text: str, words: str) -> None:
+        self.words = words
+        super().__init__(text)
+
+
 @dataclass
 class _Pages:
-    """The pages so far: how many indicators they ``gave``, and a number for each link to a further one."""
+    """The pages so far: how many objects they ``gave``, and a number for each link to a further one."""
 
     gave: int = 0
     links: set[int] = field(default_factory=set)
@@ -144,13 +171,13 @@ def address(settings: Settings, operation: str = "query") -> str:
     return f"{settings.ms_endpoints.management}{_PATH.format(*names, operation)}{VERSION}"
 
 
-def _query(settings: Settings) -> dict[str, Any]:
-    return {"condition": _condition(settings), "minPageSize": PER_PAGE, "maxPageSize": PER_PAGE}
+def _query(settings: Settings, kind: Kind) -> dict[str, Any]:
+    return {"condition": _condition(settings, kind), "minPageSize": PER_PAGE, "maxPageSize": PER_PAGE}
 
 
-def _condition(settings: Settings) -> dict[str, Any]:
+def _condition(settings: Settings, kind: Kind) -> dict[str, Any]:
     source = {"field": "source", "operator": "Equals", "values": [settings.sourcesystem]}
-    return {"stixObjectType": "indicator", "conditionConnective": "And", "clauses": [source]}
+    return {"stixObjectType": str(kind), "conditionConnective": "And", "clauses": [source]}
 
 
 def _page(text: str) -> dict[str, Any]:
@@ -167,6 +194,15 @@ def _indicators(page: dict[str, Any]) -> Iterator[Indicator]:
         if not isinstance(indicator, dict) or not all(isinstance(indicator.get(key), str) for key in ("id", "pattern")):
             raise MicrosoftError("The management API answered with a record that holds no indicator.")
         yield indicator
+
+
+def _objects(page: dict[str, Any], kind: Kind) -> Iterator[Stix]:
+    """Yield what of a page is of a kind, by its ids; whatever else is among it is nothing of ours."""
+    for record in page["value"]:
+        properties = record.get("properties") if isinstance(record, dict) else None
+        object_ = properties.get("data") if isinstance(properties, dict) else None
+        if isinstance(object_, dict) and str(object_.get("id")).startswith(f"{kind}--"):
+            yield object_
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

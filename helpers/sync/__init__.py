@@ -1,5 +1,7 @@
 """A run: MISP is read once, each destination is planned, written down, sent to and reported."""
 
+from helpers.sync.context.desired import Ends
+from helpers.sync.context.recognised import Lives, Ours, Recognised, recognised, record_of, uuid_in
 from helpers.sync.destination import RunOptions
 from helpers.sync.event_selection import RunConditions, needs_published, number_of_full_run, settings_fingerprint
 from helpers.sync.object_planner import ObjectPlanner, ObjectWishes
@@ -8,6 +10,7 @@ from helpers.sync.plan import decide_objects
 from helpers.sync.report import Problem, Report, problems_of, shared_problems
 from helpers.sync.run import Progress, make_state_dir, opened
 from helpers.sync.sending.delivery import Delivery
+from helpers.sync.sending.send_queue import SendQueue
 from helpers.sync.survey import Surveyor
 from helpers.sync.withdrawals import WithdrawalLimits, accepting, named, to_type
 
@@ -15,13 +18,18 @@ __all__ = [
     "VALUE_NAMESPACE",
     "Delivery",
     "DesiredObject",
+    "Ends",
+    "Lives",
     "ObjectPlanner",
     "ObjectWishes",
+    "Ours",
     "Problem",
     "Progress",
+    "Recognised",
     "Report",
     "RunConditions",
     "RunOptions",
+    "SendQueue",
     "Surveyor",
     "WithdrawalLimits",
     "accepting",
@@ -33,9 +41,12 @@ __all__ = [
     "number_of_full_run",
     "opened",
     "problems_of",
+    "recognised",
+    "record_of",
     "settings_fingerprint",
     "shared_problems",
     "to_type",
+    "uuid_in",
     "value_in",
     "value_key",
 ]

@@ -80,7 +80,7 @@ def stages(site, **more):
 @pytest.mark.parametrize("workspace", [WORKSPACE, WORKSPACE.upper()])
 def test_every_source_system_of_the_workspace_is_emptied(site, workspace):
     report = withdraw(site, workspace)
-    assert (report.exit_code, report.requests) == (0, 2)
+    assert (report.exit_code, report.requests) == (0, 4), "an organisation leaves after the indicators that name it"
     assert report.withdrawals == {WithdrawalReason.WORKSPACE_LEFT: 12}
     assert live(site) == [0, 0, 6]
     for source in ("MISP", "second"):
@@ -129,7 +129,8 @@ def test_the_guard_asks_before_it_lets_a_large_destination_go(site):
 def test_a_dry_run_writes_nothing(site):
     sent, lines = len(site.azure.uploads), []
     report = withdraw(site, dry_run=True, line=lines.append)
-    assert (report.exit_code, report.withdrawals.total(), len(lines)) == (0, 12, 12)
+    assert (report.exit_code, report.withdrawals.total()) == (0, 12)
+    assert len([line for line in lines if line.startswith("withdraw indicator--")]) == 12
     assert len(site.azure.uploads) == sent
     assert stages(site) == {Stage.ACCEPTED: 6, "live": 6}
     assert site.run().indicators == 0
@@ -210,3 +211,142 @@ def test_the_command(site):
     unknown = commands.script("withdraw", "--workspace", "nowhere")
     assert unknown.returncode == 2
     assert "knows no workspace nowhere" in unknown.stderr
+
+
+# -- what stands beside indicators ---------------------------------------------------------------------
+
+ACTOR = "68391641-859f-4a9a-9a1e-3e5cf71ec376"
+TECHNIQUE = "bbe5b322-e2af-4a5e-9625-a4e62bf84ed3"
+TAGS = ('misp-galaxy:threat-actor="Moon Fox"', 'misp-galaxy:mitre-attack-pattern="Social Media - T1593.001"')
+LEVEL = {"CONTEXT": "techniques"}
+BESIDE = {"identity": 1, "threat-actor": 1, "attack-pattern": 1, "relationship": 6}
+
+
+@pytest.fixture
+def named(site):
+    """Two events name an actor and a technique, whose relationships are at one of the destinations."""
+    site.misp.add_cluster("threat-actor", "Moon Fox", uuid=ACTOR)
+    site.misp.add_cluster("mitre-attack-pattern", "Social Media - T1593.001", uuid=TECHNIQUE)
+    for tag in TAGS:
+        site.misp.tag_event(event_uuid(1), tag)
+    site.misp.publish(event_uuid(1))
+    site.run(**LEVEL)
+    assert beside(site) == BESIDE
+    return site
+
+
+def beside(site):
+    kinds = [one["type"] for one in site.azure.live(kind=None).values()]
+    return {kind: kinds.count(kind) for kind in BESIDE if kind in kinds}
+
+
+def test_everything_leaves_relationships_first_and_organisations_last(named):
+    before = len(named.azure.uploads)
+    report = withdraw(named, **LEVEL)
+    assert report.exit_code == 0
+    assert beside(named) == {} and live(named) == [0, 0, 6]
+    assert report.withdrawals == {WithdrawalReason.WORKSPACE_LEFT: 12}
+    assert {kind.value: count for kind, count in report.context.withdrawn.items()} == {
+        **BESIDE,
+        "identity": 2,
+    }, "the second source system has an organisation of its own"
+    of_first = [upload["kinds"] for upload in named.azure.uploads[before:] if upload["sourcesystem"] == "MISP"]
+    assert [set(kinds) for kinds in of_first] == [
+        {"relationship"},
+        {"indicator", "threat-actor", "attack-pattern"},
+        {"identity"},
+    ]
+    assert withdraw(named, **LEVEL).requests == 0
+
+
+def test_what_was_withdrawn_beside_indicators_comes_back_in_its_next_life(named):
+    before = set(named.azure.objects(kind=None))
+    withdraw(named, **LEVEL)
+    ledger = named.ledger()
+    assert ledger.facts().woven == ""
+    ledger.close()
+    assert named.run(**LEVEL).exit_code == 0
+    assert beside(named) == BESIDE
+    assert not before & named.azure.live(kind=None).keys()
+    assert named.run(**LEVEL).requests == 0
+
+
+def test_a_dry_run_counts_what_stands_beside_indicators_and_writes_nothing(named):
+    sent, lines = len(named.azure.uploads), []
+    report = withdraw(named, dry_run=True, line=lines.append, **LEVEL)
+    assert report.as_json()["context"]["leaving"] == {**BESIDE, "identity": 2}
+    assert sum(line.startswith("withdraw relationship--") for line in lines) == 6
+    assert len(lines) == 12 + 10
+    assert (len(named.azure.uploads), beside(named)) == (sent, BESIDE)
+    assert named.run(**LEVEL).requests == 0
+
+
+def test_the_guard_counts_indicators_alone(named):
+    for event in (1, 2):
+        named.misp.tag_event(event_uuid(event), TAGS[0])
+    named.misp.load([misp_event(3, hosts(60, "e3h"), Tag=[{"name": tag} for tag in TAGS])])
+    named.run(**LEVEL)
+    report = withdraw(named, force_withdraw=False, **LEVEL)
+    assert (report.exit_code, report.refusals) == (0, [])
+    assert beside(named) == {}
+
+
+def test_organisations_leave_where_nothing_else_is_left(named):
+    named.misp.delete(event_uuid(1))
+    named.misp.delete(event_uuid(2))
+    options = RunOptions(force_withdraw=True)
+    for _ in range(3):
+        named.run(options, **LEVEL)
+    assert beside(named) == {"identity": 1} and live(named)[0] == 0
+    assert withdraw(named, force_withdraw=False, **LEVEL).exit_code == 0
+    assert beside(named) == {}
+
+
+def test_what_has_no_answer_leaves_when_it_is_called_again(named):
+    named.azure.faults.add(Fault(UPLOAD, "status", status=403, times=None, after=1))
+    report = withdraw(named, **LEVEL)
+    assert report.exit_code == 4
+    assert beside(named) == {kind: count for kind, count in BESIDE.items() if kind != "relationship"}
+    named.azure.faults.clear()
+    assert withdraw(named, **LEVEL).exit_code == 0
+    assert beside(named) == {}
+
+
+def test_a_kill_between_relationships_and_their_ends_loses_nothing(named):
+    """Microsoft has the relationships' withdrawal, and its answer is not written down yet."""
+    command = [sys.executable, "-c", DIE, "withdrawn", "--config", str(named.config)]
+    command += ["withdraw", "--force-withdraw", "--workspace", WORKSPACE]
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **named.environ(**LEVEL)}
+    assert subprocess.run(command, env=environ, check=False, timeout=60).returncode == -signal.SIGKILL
+    assert "relationship" not in beside(named) and live(named)[0] == 6
+    before = named.azure.objects(kind=None).keys()
+    assert withdraw(named, **LEVEL).exit_code == 0
+    assert (beside(named), live(named)) == ({}, [0, 0, 6])
+    assert named.azure.objects(kind=None).keys() == before
+
+
+def test_a_run_after_half_of_it_puts_right_what_stands_beside_indicators(named):
+    named.azure.faults.add(Fault(UPLOAD, "status", status=403, times=None, after=1))
+    withdraw(named, **LEVEL)
+    named.azure.faults.clear()
+    assert "relationship" not in beside(named)
+    assert named.run(**LEVEL).exit_code == 0
+    assert beside(named) == BESIDE
+    assert named.run(**LEVEL).requests == 0
+
+
+def test_the_list_names_what_relationships_are_between(named):
+    lines = []
+    withdraw(named, dry_run=True, line=lines.append, **LEVEL)
+    between = [line for line in lines if line.startswith("withdraw relationship--")]
+    assert sum(f"threat-actor--{ACTOR} (Moon Fox)" in line for line in between) == 3
+
+
+def test_where_the_api_takes_indicators_alone_the_others_stay_and_are_named(named):
+    legacy = {"MS_AUTH__NEW_UPLOAD_API": "false", "MS_ENDPOINTS__UPLOAD_LEGACY": named.box.azure_url}
+    report = withdraw(named, **legacy)
+    assert (report.exit_code, live(named)) == (0, [0, 0, 6])
+    assert beside(named) == BESIDE
+    assert "1 organisation, 1 actor, 1 technique, 6 relationships stay in workspace" in report.warnings[0]
+    assert withdraw(named, **LEVEL).exit_code == 0
+    assert beside(named) == {}

@@ -30,6 +30,11 @@ def rows_of_context(context: ContextReport, *, dry: bool) -> Iterator[Row]:
         yield "no cluster", f"in MISP for {_unnamed(context)}"
 
 
+def adopted_of_context(context: ContextReport) -> list[str]:
+    """Return what ``adopt`` made of what stands beside indicators in the workspace."""
+    return [f"{what}: {kinds_in_words(kinds)}" for what, kinds in sorted(context.adopted.items())]
+
+
 def kinds_of_context(context: ContextReport) -> Iterator[tuple[int, str, str, Sequence[str]]]:
     """Yield why things leave, and what is lacking: how many, its name, why, and examples."""
     yield from ((count, "withdraw", reason, ()) for reason, count in context.to_leave.most_common())

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from helpers.commands.run.context_rows import kinds_of_context, rows_of_context
+from helpers.commands.run.context_rows import adopted_of_context, kinds_of_context, rows_of_context
 from helpers.commands.run.verdict import Verdict, counts, label, sent, tone_of, verdict_of, withdrawn
 from helpers.commands.screen import SYMBOLS, Line, Tone, columns, looked_up
 from helpers.commands.screen import verdict as first_line
@@ -154,8 +154,9 @@ def _rows_of_withdrawals(report: Report) -> Iterator[Row]:
 
 def _rows_of_command(report: Report) -> Iterator[Row]:
     """Yield what adopt and withdraw did; neither reads events."""
-    if report.adopted:
-        yield "taken over", ", ".join(f"{count:,} {kind}" for kind, count in report.adopted.most_common())
+    indicators = ", ".join(f"{count:,} {kind}" for kind, count in report.adopted.most_common())
+    taken_over = filter(None, [indicators, *adopted_of_context(report.context)])
+    yield from (("" if number else "taken over", words) for number, words in enumerate(taken_over))
     yield from (("unmatched", example) for example in report.unmatched)
     yield from _rows_of_withdrawals(report)
     yield from rows_of_context(report.context, dry=report.dry_run)

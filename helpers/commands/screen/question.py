@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from helpers.commands.screen.line import Line, Tone, columns, verdict
 from helpers.commands.screen.terminal import Screen
+from helpers.context import Kind, kinds_in_words
 from helpers.errors import Declined
 from helpers.text import counted, shorten
 
@@ -30,8 +31,9 @@ _YES = ("y", "yes")
 
 @dataclass(frozen=True)
 class Withdrawn:
-    """What would be withdrawn at one destination: how many for which reason, and examples.
+    """What would be withdrawn at one destination: how many indicators for which reason, and examples.
 
+    ``beside`` counts by kind what stands beside indicators and leaves with them.
     ``comes_back``: the settings still have runs send there, and the next one sends all of it again.
     """
 
@@ -39,6 +41,7 @@ class Withdrawn:
     counts: Mapping[str, int]
     examples: Sequence[str] = ()
     comes_back: bool = False
+    beside: Mapping[Kind, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, report: Report, settings: Settings, *, comes_back: bool = False) -> Withdrawn:
@@ -47,7 +50,7 @@ class Withdrawn:
         place = f"{name}workspace {settings.workspace_key}, sourcesystem {settings.sourcesystem}"
         examples = (example for kind, found in report.plan_examples.items() for example in found if "withdraw" in kind)
         patterns = [shorten(example.partition(" ")[2], _LONGEST_EXAMPLE) for example in islice(examples, EXAMPLES)]
-        return cls(place, dict(report.withdrawals), patterns, comes_back)
+        return cls(place, dict(report.withdrawals), patterns, comes_back, report.context.leaving)
 
 
 def is_to_be_asked(settings: Settings, arguments: Namespace) -> bool:
@@ -69,7 +72,7 @@ def ask(withdrawn: Sequence[Withdrawn], answer: Callable[[], str] | None = None)
 
     Raises Declined at anything but a yes; ``answer`` reads a line where that is not stdin's.
     """
-    some = [each for each in withdrawn if any(each.counts.values())]
+    some = [each for each in withdrawn if any(each.counts.values()) or any(each.beside.values())]
     if not some:
         return
     for line in lines(some):
@@ -84,7 +87,7 @@ def ask(withdrawn: Sequence[Withdrawn], answer: Callable[[], str] | None = None)
 def lines(withdrawn: Sequence[Withdrawn]) -> list[Line]:
     """Return what is asked about: how many, that it is for ever, where, why and for example."""
     count = _total(withdrawn)
-    what = counted(count, "indicator", "indicators")
+    what = counted(count, "indicator", "indicators") if count else "What stands beside indicators"
     first = f"{what} would be withdrawn from Microsoft Sentinel, for ever: what comes back later, does under a new id."
     return [verdict(Tone.ODD, first), *(line for each in withdrawn for line in _of_one(each))]
 
@@ -94,6 +97,8 @@ def _of_one(withdrawn: Withdrawn) -> Iterable[Line]:
     rows = sorted(withdrawn.counts.items(), key=lambda row: -row[1])
     yield from columns([(f"{count:,}", reason) for reason, count in rows], indent=4, right=(0,))
     yield from columns([("" if n else "such as", words) for n, words in enumerate(withdrawn.examples)], indent=4)
+    if any(withdrawn.beside.values()):
+        yield Line(f"and beside them {kinds_in_words(withdrawn.beside)}", indent=4)
     if withdrawn.comes_back:
         words = (
             "The settings still name this workspace: the next run sends all of it again, under new ids. Stop the runs, "

@@ -81,13 +81,18 @@ def end_key(kind: Kind, uuid: str) -> str:
 def desired_cluster(cluster: Cluster) -> DesiredContext:
     """Return an actor or a technique."""
     make = objects.threat_actor if cluster.kind is Kind.THREAT_ACTOR else objects.attack_pattern
-    return DesiredContext(cluster_key(cluster), make(cluster), UUID(cluster.uuid), "context", cluster.end)
+    return end_of(cluster.kind, cluster.uuid, make(cluster))
 
 
 def desired_identity(uuid: str, name: str) -> DesiredContext | None:
     """Return an organisation; None where its name is none."""
-    says, key = objects.identity(name), end_key(Kind.IDENTITY, uuid)
-    return DesiredContext(key, says, UUID(uuid), "context", f"{Kind.IDENTITY}--{uuid}") if says else None
+    says = objects.identity(name)
+    return end_of(Kind.IDENTITY, uuid, says) if says else None
+
+
+def end_of(kind: Kind, uuid: str, says: Mapping[str, Any]) -> DesiredContext:
+    """Return an actor, a technique or an organisation that ``says`` this."""
+    return DesiredContext(end_key(kind, uuid), says, UUID(uuid), "context", f"{kind}--{uuid}")
 
 
 class Ends(NamedTuple):
@@ -111,7 +116,11 @@ class Ends(NamedTuple):
 
 def desired_relationship(ends: Ends, markings: Sequence[str] = ()) -> DesiredContext:
     """Return a relationship; ``markings`` are the ids of its indicator's."""
-    says = objects.relationship(Verb(ends.verb), ends.source, ends.target, markings)
+    return relationship_of(ends, objects.relationship(Verb(ends.verb), ends.source, ends.target, markings))
+
+
+def relationship_of(ends: Ends, says: Mapping[str, Any]) -> DesiredContext:
+    """Return a relationship that ``says`` this."""
     first_id = f"{Kind.RELATIONSHIP}--{uuid5(CONTEXT_NAMESPACE, ends.key)}"
     return DesiredContext(ends.key, says, CONTEXT_NAMESPACE, ends.key, first_id)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from constants import AdoptionKind
 from helpers.context import Kind
 from helpers.ledger import ObjectRecord, kind_of_id
 from helpers.microsoft import Outcome, OutcomeState
@@ -26,7 +27,7 @@ class ContextReport:
     and ``waiting_to_leave`` what leaves in the next runs. ``to_leave`` counts what is to leave by the reason,
     ``leaving`` by kind. ``left_out`` names the events whose techniques were too many.
     ``without_cluster`` counts the events that have a tag which names no cluster; ``not_asked`` is why MISP did not say.
-    ``line`` takes the lines of the plan, where a dry run lists it.
+    ``adopted`` counts by kind what ``adopt`` made of objects. ``line`` takes the lines of the plan, where it is listed.
     """
 
     planned: Counter[Kind] = field(default_factory=Counter)
@@ -43,6 +44,7 @@ class ContextReport:
     rejections: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     without_cluster: Counter[str] = field(default_factory=Counter)
+    adopted: dict[AdoptionKind, Counter[Kind]] = field(default_factory=dict)
     not_asked: str = ""
     line: Callable[[str], None] | None = None
     _names: dict[str, str] = field(default_factory=dict)
@@ -83,6 +85,13 @@ class ContextReport:
         ends = (f"{id_} ({name})" if (name := self._names.get(id_)) else id_ for id_ in _ends(said))
         return f" {said['relationship_type']} ".join(ends)
 
+    def adopt(self, what: AdoptionKind, kind: Kind, stored: Mapping[str, Any]) -> None:
+        """Count an object that the workspace has."""
+        self.adopted.setdefault(what, Counter())[kind] += 1
+        if self.line:
+            names = ("source_ref", "relationship_type", "target_ref") if kind is Kind.RELATIONSHIP else ("name",)
+            self.line(" ".join(["adopt", what, stored["id"], *(str(stored.get(name, "")) for name in names)]).rstrip())
+
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Count what became of objects."""
         for outcome in outcomes:
@@ -117,11 +126,13 @@ class ContextReport:
     def as_json(self) -> dict[str, Any]:
         """Return it for programs."""
         return {
-            "planned": {kind.value: count for kind, count in sorted(self.planned.items())},
-            "accepted": {kind.value: count for kind, count in sorted(self.accepted.items())},
+            "planned": _by_kind(self.planned),
+            "accepted": _by_kind(self.accepted),
             "withdrawals": dict(self.to_leave),
-            "withdrawn": {kind.value: count for kind, count in sorted(self.withdrawn.items())},
-            "live": {kind.value: count for kind, count in sorted(self.live.items())},
+            "leaving": _by_kind(self.leaving),
+            "withdrawn": _by_kind(self.withdrawn),
+            "live": _by_kind(self.live),
+            "adopted": {what.value: _by_kind(counts) for what, counts in self.adopted.items()},
             "rejected": self.rejected,
             "pending": self.pending,
             "kept_back": self.kept_back,
@@ -133,6 +144,10 @@ class ContextReport:
             "most_frequent_without_cluster": dict(self.most_without_cluster),
             "clusters_not_asked": self.not_asked,
         }
+
+
+def _by_kind(counts: Counter[Kind]) -> dict[str, int]:
+    return {kind.value: count for kind, count in sorted(counts.items())}
 
 
 def name_of(record: ObjectRecord) -> str:

@@ -21,6 +21,7 @@ _LONGEST = 60
 _MORE = "and {:,} more: the log has each"
 _UNREAD = "{} could not be read; the next run reads what could not be read again."
 _FAULTS = "a fault of MISP2Sentinel's own, please report it (the log has more)."
+_NEXT_RUN_SENDS = "the next run sends what is wanted of it"
 _TIME_UP = "the run's time was up (max_run_minutes): {}."
 _GOES_ON = "the next run goes on"
 _BEGINS_AGAIN = 'the next run begins from scratch and may never come to the end, since state_url is "none"'
@@ -105,7 +106,8 @@ def _context(report: Report) -> Iterator[Problem]:
     if context.pending and not (report.dry_run or report.waiting()):  # which says the same of indicators
         be = "is" if context.pending == 1 else "are"
         what = counted(context.pending, "object", "objects")
-        yield Problem(f"{what} beside the indicators {be} pending: the next run sends what is wanted of it.")
+        again = "withdraw sends them when it is run again" if report.command == "withdraw" else _NEXT_RUN_SENDS
+        yield Problem(f"{what} beside the indicators {be} pending: {again}.")
 
 
 def _ended(text: str, at: str = "") -> Problem:

@@ -55,6 +55,7 @@ def test_withdraw_shows_how_many_why_where_that_it_is_for_ever_and_that_the_next
     assert f"workspace {WORKSPACE}, sourcesystem MISP 6 the workspace is left such as [domain-name:value = " in asked
     assert len(re.findall(r"\[domain-name:value = 'e\dh\d\.example\.org'\]", asked)) == 3
     assert "The settings still name this workspace: the next run sends all of it again, under new ids." in asked
+    assert "and beside them 1 organisation" in asked
     assert "Withdraw them? [y/N] n" in asked
     assert shown.style_of("6 indicators would") == {"bold", "yellow"}
     assert (shown.exit_code, len(box.azure.live())) == (2, 6)

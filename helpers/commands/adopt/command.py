@@ -1,21 +1,22 @@
 """Fill an empty ledger from what Sentinel holds, so that the first run sends and withdraws only what differs.
 
 An object is MISP's when its id or an external reference names an attribute that MISP shows. The others are
-recorded too, so that no id of theirs is used again, and stay where they are unless they are to be withdrawn.
+recorded too, so that no id of theirs is used again, and stay where they are unless they are to be withdrawn. What
+stands beside indicators is ``context.py``'s.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 from uuid import UUID, uuid5
 
 from constants import TLP_MARKINGS, AdoptionKind, WithdrawalReason
+from helpers.commands.adopt.context import ContextAdoption, whole
 from helpers.commands.run import show_report
 from helpers.commands.screen import question
 from helpers.commands.screen.question import Withdrawn
@@ -133,7 +134,7 @@ def adopt(
     with opened(settings) as ledger, ledger.hold_lock(settings.state_path):
         if ledger.empty:
             adoption = Adoption(settings, ledger, MispReader(settings, clock.sleep), report, moment)
-            adoption.take(ManagementApi(settings, clock).indicators())
+            adoption.take(ManagementApi(settings, clock))
         elif not (withdraw_unmatched and ledger.facts().adopted_at):
             raise LedgerError(_NOT_EMPTY)
         if withdraw_unmatched:
@@ -172,24 +173,31 @@ class Adoption:
     reader: MispReader
     report: Report
     now: int
+    _makers: set[str] = field(default_factory=set)
 
-    def take(self, indicators: Iterable[Indicator]) -> None:
-        """Take over all indicators. Raises MispError or MicrosoftError; then nothing was written."""
+    def take(self, api: ManagementApi) -> None:
+        """Take over all objects. Raises MispError or MicrosoftError; then nothing was written."""
         try:
             with self.ledger.single_transaction():
                 identity = self.reader.identity()
-                for batch in batched(indicators, BATCH):
-                    interrupts.end_if_stopped()  # a transaction puts a signal off
-                    self._take_batch([completed(indicator) for indicator in batch])
-                self._one_for_each_key()
+                self._take_indicators(api)
+                if self.settings.may_have_context:
+                    ContextAdoption(self.ledger, self.reader, self.report, self._makers).take(api)
                 misp = {name: identity[name] for name in ("url", "uuid", "user", "organisation")}
                 facts = replace(self.ledger.facts(), misp=misp, deduplicate=self.settings.deduplicate)
                 self.ledger.save_facts(replace(facts, adopted_at=self.now))
         except MispError as error:
             raise MispError(f"MISP failed: {error}") from error
 
+    def _take_indicators(self, api: ManagementApi) -> None:
+        for batch in batched(api.indicators(), BATCH):
+            interrupts.end_if_stopped()  # a transaction puts a signal off
+            self._take_batch([completed(indicator) for indicator in batch])
+        self._one_for_each_key()
+
     def _take_batch(self, indicators: Sequence[Indicator]) -> None:
         shown = self.reader.attributes({uuid for indicator in indicators for uuid in attribute_uuids(indicator)})
+        self._makers |= {str(indicator.get("created_by_ref", "")).lower() for indicator in indicators}
         rows = _Rows()
         for indicator in indicators:
             attributes = [shown[uuid] for uuid in attribute_uuids(indicator) if uuid in shown]
@@ -275,9 +283,7 @@ def completed(indicator: Indicator) -> Indicator:
     Microsoft, "ThreatIntelIndicators": keys with empty values are dropped from what is stored. How times
     are written back is not documented, nor does anything keep others from uploading less.
     """
-    # Half characters (lone surrogates) can neither be kept nor be part of an id.
-    whole = json.loads(json.dumps(indicator, ensure_ascii=False).encode(errors="replace"))
-    stored = {name: value for name, value in whole.items() if value not in (None, False)}
+    stored = {name: value for name, value in whole(indicator).items() if value not in (None, False)}
     times = {name: from_text(stored.get(name)) for name in _TIMES}
     lists = {name: [entry for entry in _list(stored.get(name)) if fits(entry)] for name, fits in _LISTS.items()}
     markings = [marking for marking in _list(stored.get("object_marking_refs")) if marking in TLP_MARKINGS.values()]

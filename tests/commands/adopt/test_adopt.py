@@ -471,7 +471,9 @@ def test_nothing_is_recommended_beside_a_misp_that_failed(full):
 def test_the_summary_of_adopt_has_no_rows_of_a_run(full):
     full.run()
     full.lose_ledger()
-    assert [line.mark for line in details(take_over(full), verbose=False)] == ["taken over"]
+    rows = list(details(take_over(full), verbose=False))
+    assert [line.mark for line in rows] == ["taken over", ""]
+    assert "matched: 1 organisation" in rows[1].words
 
 
 def test_for_a_destination_of_several_the_message_names_its_entry(full):
