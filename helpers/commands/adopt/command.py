@@ -21,6 +21,7 @@ from helpers.commands.run import show_report
 from helpers.commands.screen import question
 from helpers.commands.screen.question import Withdrawn
 from helpers.commands.withdraw import Withdrawal
+from helpers.context import ContextLevel
 from helpers.errors import LedgerError, MispError, NoLedger, SettingsError
 from helpers.indicators import (
     ConversionRules,
@@ -182,7 +183,8 @@ class Adoption:
                 identity = self.reader.identity()
                 self._take_indicators(api)
                 if self.settings.may_have_context:
-                    ContextAdoption(self.ledger, self.reader, self.report, self._makers).take(api)
+                    level = ContextLevel(self.settings.context_level)
+                    ContextAdoption(self.ledger, self.reader, self.report, level, self._makers).take(api)
                 misp = {name: identity[name] for name in ("url", "uuid", "user", "organisation")}
                 facts = replace(self.ledger.facts(), misp=misp, deduplicate=self.settings.deduplicate)
                 self.ledger.save_facts(replace(facts, adopted_at=self.now))

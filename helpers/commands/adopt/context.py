@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from constants import AdoptionKind, WithdrawalReason
-from helpers.context import Cluster, Kind, Stix, Verb, kind_named_by
+from helpers.context import Cluster, ContextLevel, Kind, Stix, Verb, kind_named_by
 from helpers.errors import KindNotListed, MispError
 from helpers.indicators import Tag
 from helpers.ledger import (
@@ -43,6 +43,10 @@ _NOT_LISTED = (
     "what of it is not wanted any more stays in the workspace."
 )
 _NO_CLUSTERS = "MISP did not say which actors and techniques it has ({}): those count that relationships name."
+_UNSAFE = (
+    "{}. The workspace has actors or techniques, and the next run would take out what MISP does not name: nothing was "
+    "taken over. Try again when MISP answers; with context = 'nothing' this does not matter."
+)
 
 
 @dataclass(frozen=True)
@@ -75,19 +79,23 @@ def whole(stored: Mapping[str, Any]) -> dict[str, Any]:
 class ContextAdoption:
     """Writes what stands beside indicators into the ledger, in the caller's transaction, when those are in it.
 
-    ``makers`` are the ids of the organisations that indicators name as theirs.
+    ``level`` is what runs send, ``makers`` are the ids of the organisations that indicators name as theirs.
     """
 
     ledger: Ledger
     reader: MispReader
     report: Report
+    level: ContextLevel
     makers: AbstractSet[str]
     _lives: Lives = field(default_factory=lambda: Lives({}))
     _named: set[str] = field(default_factory=set)
     _later: set[str] = field(default_factory=set)
 
     def take(self, api: ManagementApi) -> None:
-        """Take over all of it; where the workspace does not list it, nothing, and say so. Raises MicrosoftError."""
+        """Take over all of it; where the workspace does not list it, nothing, and say so.
+
+        Raises MicrosoftError, and MispError where what is taken over would leave again.
+        """
         try:
             listed = Listed.by(api)
         except KindNotListed as error:
@@ -113,6 +121,8 @@ class ContextAdoption:
             others = [end for end in of_clusters if uuid_in(end["id"]) not in clusters]
             by_tag = self.reader.clusters_by_tag(tag for end in others for tag in _tags_of(end))
         except MispError as error:
+            if self.level.sends(Kind.THREAT_ACTOR):
+                raise MispError(_UNSAFE.format(error)) from error
             self.report.warnings.append(_NO_CLUSTERS.format(error))
             return {}
         clusters |= {cluster.uuid: cluster for cluster in by_tag.values()}

@@ -8,7 +8,7 @@ import pytest
 
 from helpers.commands.adopt import adopt
 from helpers.commands.withdraw import withdraw_all
-from helpers.errors import MicrosoftError
+from helpers.errors import MicrosoftError, MispError
 from helpers.ledger import ContextLedger, Stage
 from helpers.microsoft import ManagementApi
 from helpers.sync.run import opened
@@ -316,12 +316,28 @@ def test_a_fault_that_may_pass_ends_it_and_nothing_was_written(site):
     assert site.adopt().adopted == {"matched": 4}
 
 
-def test_a_misp_that_knows_no_clusters_costs_nothing_that_relationships_name(site):
+def test_where_misp_does_not_say_what_clusters_it_has_nothing_is_taken_over(site):
+    """The next run would know no more, and take the relationships out."""
     site.misp.faults.add(Fault("galaxy_clusters", "status", times=None, status=404))
+    with pytest.raises(MispError, match="nothing was taken over"):
+        site.adopt()
+    site.misp.faults.clear()
+    assert adopted(site.adopt()) == {"matched": ALL}
+    assert site.later().requests == 0
+
+
+def test_where_clusters_are_not_sent_anyway_misp_need_not_know_any(site):
+    site.misp.faults.add(Fault("galaxy_clusters", "status", times=None, status=404))
+    site.settings = site.settings.model_copy(update={"context": "nothing"})
     report = site.adopt()
     assert (adopted(report), len(report.warnings)) == ({"matched": ALL}, 1)
-    site.misp.faults.clear()
-    assert site.later().requests == 0
+
+
+def test_where_the_workspace_has_no_actors_misp_is_not_asked_for_any(site):
+    site.azure.remove(key for kind in KINDS for key in site.azure.objects(kind=kind))
+    site.misp.faults.add(Fault("galaxy_clusters", "status", times=None, status=404))
+    report = site.adopt()
+    assert (report.adopted, adopted(report), report.warnings) == ({"matched": 4}, {}, [])
 
 
 def test_a_dry_run_writes_nothing(site):
