@@ -147,6 +147,7 @@ def test_the_demo_can_be_run_again_and_adopt_be_tried(tmp_path, capfd):
     script = [sys.executable, str(ROOT / "script.py")]
     run = ["--dir", str(tmp_path), "--run", "--"]
     assert main([*run, *script]) == 0
+    assert "threat-actor" in capfd.readouterr().out
     assert main([*run, *script]) == 0
     assert "after 2 uploads\n" in capfd.readouterr().out
     assert main([*run, *script, "adopt", "--dry-run"]) == 0

@@ -100,9 +100,7 @@ def _context(report: Report) -> Iterator[Problem]:
     if context.rejected:
         what = counted(context.rejected, "object", "objects")
         cases = _cases(_apart(context.rejections), context.rejected)
-        yield Problem(
-            f"Microsoft rejects {what} beside the indicators (actors, relationships and the like):", cases=cases
-        )
+        yield Problem(f"Microsoft rejects {what} beside the indicators (actors, relationships, …).", cases=cases)
     if context.pending and not (report.dry_run or report.waiting()):  # which says the same of indicators
         be = "is" if context.pending == 1 else "are"
         what = counted(context.pending, "object", "objects")

@@ -124,9 +124,10 @@ def test_a_plan_names_what_leaves_and_why(site):
     site.misp.delete(misp_event(1)["uuid"])
     site.seconds += DAY
     lines, report = planned(site)
-    leaving = [line for line in lines if line.startswith("withdraw relationship--")]
-    assert len(leaving) == 3 == report.context.leaving.total()
+    leaving = [line for line in lines if line.startswith("withdraw ") and "indicator--" not in line.split()[1]]
+    assert len(leaving) == 5 == report.context.leaving.total()
     assert any(
         line.endswith(" (Moon Fox) (the indicator that points to it has left, or has expired)") for line in leaving
     )
-    assert "  context      to withdraw: 3 relationships" in shown(report)
+    assert f"withdraw threat-actor--{SET} Moon Fox" in " ".join(leaving)
+    assert "  context      to withdraw: 1 actor, 1 technique, 3 relationships" in shown(report)
