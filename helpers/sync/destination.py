@@ -529,7 +529,8 @@ class DestinationSync:
         ``going`` are the ids of the indicators that leave in this run.
         """
         sent = self.report.events + self.report.plans.total() + self.report.withdrawals.total()
-        self._nothing_to_weave = not sent and self.beside.in_step
+        possible = self.destination.settings.may_have_context
+        self._nothing_to_weave = not possible or (not sent and self.beside.in_step)
         if self._nothing_to_weave:
             return
         self.beside.send_ends()

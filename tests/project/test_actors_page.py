@@ -25,7 +25,7 @@ def fenced(language: str) -> str:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[0]
 
 
-EXAMPLES = [json.loads(text) for text in fenced("json").split("\n\n")]
+EXAMPLES = json.loads(fenced("json"))
 
 
 def made_again(example: Stix) -> tuple[str, Stix]:

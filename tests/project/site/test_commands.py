@@ -45,6 +45,8 @@ OF_THE_PROJECT = re.compile(r"(?:/opt/misp2sentinel|misp2sentinel)/((?:deploy|az
 REPORT = "/var/lib/misp2sentinel/report.html"
 STANDS_FOR = {"EVENT": "3237f5c7-f806-4514-bc9b-7c6c8115c96d", "VALUE": "c2.loader.example"}
 STANDS_FOR |= {"bad.example.org": "c2.loader.example", "story.json": str(STORY)}
+STANDS_FOR |= {"Example Actor": "Sandbox Spider", "G0007": "G9999"}
+STANDS_FOR |= {'misp-galaxy:threat-actor="Example Actor"': 'misp-galaxy:threat-actor="Sandbox Spider"'}
 STANDS_FOR |= dict.fromkeys(("event.json", "/tmp/event.json"), str(EVENTS / "phishing.json"))
 # Read by the parser alone: a destination by the name that `ms_tenants` gives it, questions to a person.
 NOT_RUN = {"--workspace paris", "init"}

@@ -155,6 +155,21 @@ def test_a_fault_in_weaving_is_made_good_by_the_next_run(make_site, monkeypatch)
     assert live(site) == ONE_OF_EACH
 
 
+def test_what_the_legacy_api_does_not_take_is_left_as_it_is(make_site):
+    site = make_site("actors")
+    site.misp.load([tagged(1, ACTOR_TAG)])
+    site.run()
+    before = live(site)
+    site.configure(MS_AUTH__NEW_UPLOAD_API="false", CONTEXT="")
+    site.misp.delete(uuid(1))
+    assert [later(site).exit_code for _ in range(2)] == [0, 0]
+    assert live(site) == before
+    site.configure(MS_AUTH__NEW_UPLOAD_API="true")
+    later(site)
+    later(site)
+    assert live(site) == NO_ACTOR
+
+
 def test_turned_down_it_needs_force_once_and_leaves_over_several_runs(make_site, monkeypatch):
     monkeypatch.setattr(context_sync, "MOST_LEAVING", 50)
     site = make_site("actors", MAX_WITHDRAW_PERCENT="5")
