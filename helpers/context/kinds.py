@@ -22,8 +22,10 @@ class ContextLevel(StrEnum):
 
     def sends(self, kind: Kind) -> bool:
         """Say whether objects of a kind are sent at this level; indicators always are."""
-        levels = list(ContextLevel)
-        return levels.index(self) >= levels.index(kind.facts.level)
+        return _ORDER[self] >= _ORDER[kind.facts.level]
+
+
+_ORDER = {level: number for number, level in enumerate(ContextLevel)}
 
 
 class Kind(StrEnum):

@@ -177,7 +177,8 @@ def begin_sync(
     _begin_full_run(destination, options, fingerprint, now)
     facts, shared = ledger.facts(), settings.deduplicate == "value"
     policy = RetryPolicy(now, options.retry_rejected, api_for(settings).program)
-    scope = Scope(ContextLevel(settings.context_level), settings.context_private, clusters.clusters)
+    level = ContextLevel(settings.context_level)
+    scope = Scope(level, settings.context_private, clusters.clusters, clusters.fingerprint)
     wishes = Wishes(
         settings.every_filter,
         ObjectWishes(ConversionRules.of(settings), policy, shared),

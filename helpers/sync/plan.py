@@ -189,7 +189,8 @@ def _begin_life(wanted: Desired, lives: Sequence[ObjectRecord], life: Life, now:
 def _bring_up_to_date(
     current: ObjectRecord, wanted: Desired, policy: RetryPolicy, plan: Plan, *, in_window: bool, event: str
 ) -> None:
-    staying = replace(current, leaving="", left_event="")  # it was to leave, and is wanted again
+    was_to_leave = current.leaving or current.left_event
+    staying = replace(current, leaving="", left_event="") if was_to_leave else current  # it is wanted again
     as_it_is = wanted.is_of(current.fingerprint) and not _ends_too_late(current, wanted, policy.now)
     if policy.is_settled(current) and as_it_is:
         plan.stay.append(staying)

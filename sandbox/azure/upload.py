@@ -149,6 +149,7 @@ class Upload:
             "workspace": (request.view_args or {})["workspace_id"],
             "sourcesystem": body.get("sourcesystem"),
             "count": len(objects),
+            "bytes": request.content_length,
             "kinds": Counter(str(object_.get("type")) for object_ in objects if isinstance(object_, dict)),
             "status": None,
         }

@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 import sqlalchemy as sql
@@ -12,8 +13,10 @@ import sqlalchemy as sql
 from benchmarks import (
     before,
     ceiling,
+    context,
     conversion,
     destinations,
+    galaxies,
     growth,
     ledger_size,
     memory,
@@ -76,6 +79,26 @@ def test_with_the_shipped_filters_a_first_run_asks_a_page_once():
     assert (measured["accepted"], measured["exit_code"], measured["warnings"]) == (240, 0, [])
     assert (measured["misp_failed_requests"], measured["events_read_singly"]) == (0, 0)
     assert measured["misp_requests"] < 8 + 3
+
+
+def test_what_stands_beside_indicators_costs_an_unchanged_run_one_small_question_and_no_upload():
+    """Ten of the thirty events name an actor or a set, three of them ten techniques; one tag in ten names none."""
+    columns = context.measure(galaxies.tagged_events(30, 2))
+    assert {column["exit_code"] for column in columns.values()} == {0}
+    for way in context.WAYS:
+        first, again, moved, changed = (columns[f"{way}, {name}"] for name in context.RUNS)
+        plain = columns[f"nothing, {context.RUNS[1]}"]
+        named = first["threat-actor"] + first["attack-pattern"]
+        assert (again["uploads"], moved["uploads"], changed["indicator"]) == (0, 0, 2)
+        assert again["misp_requests"] == plain["misp_requests"] + (named > 0)
+        assert 0 <= again["misp_bytes"] - plain["misp_bytes"] < 200 * (named + 1)
+        assert (moved["misp_bytes"] - again["misp_bytes"] > 2_000 * named) == (named > 0)
+    firsts = [columns[f"{way}, first"] for way in context.WAYS]
+    assert [first["indicator"] for first in firsts] == [60, 60, 60]
+    assert firsts[0]["relationship"] == 0 < firsts[1]["relationship"] <= 20 < firsts[2]["relationship"]
+    assert firsts[1]["attack-pattern"] == 0 < firsts[2]["attack-pattern"] <= 30
+    assert all(one["ledger_bytes"] < other["ledger_bytes"] for one, other in pairwise(firsts))
+    assert all(one["sent_bytes"] < other["sent_bytes"] for one, other in pairwise(firsts))
 
 
 def test_a_first_run_under_a_limit_is_never_refused():

@@ -447,10 +447,11 @@ def test_the_requests_of_each_client_are_counted_apart(client, state):
 
 
 def test_every_upload_request_is_noted(client, clock, state):
-    client.upload(indicator(1), indicator(2))
+    request = client.upload(indicator(1), indicator(2)).request
     client.upload(indicator(1), source="Microsoft Sentinel")
     expected = {"time": clock.now, "workspace": state.workspace_id, "count": 2, "sourcesystem": "MISP"}
-    assert state.uploads[0] == expected | {"status": 200, "kinds": {"indicator": 2}}
+    assert state.uploads[0] == expected | {"status": 200, "kinds": {"indicator": 2}, "bytes": request.content_length}
+    assert state.uploads[0]["bytes"] > state.uploads[1]["bytes"] > 300
     assert [upload["status"] for upload in state.uploads] == [200, 400]
 
 

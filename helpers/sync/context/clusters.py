@@ -6,10 +6,11 @@ takes the pages.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from helpers.context import Cluster, ContextLevel, Kind, kind_named_by, named_by
@@ -49,11 +50,19 @@ class KnownClusters:
         self.clusters: dict[str, Cluster | None] = dict(stored.clusters)
         self._tags: dict[str, str] = dict(stored.tags)
         self._asked: set[str] = set()
+        self._fingerprint = ""
         self.actor_names: dict[str, str] = {}
         self.without_cluster: Counter[str] = Counter()
         self.not_asked = ""
         for tag in self._tags:
             self._note_name(tag)
+
+    def fingerprint(self) -> str:
+        """Return what changes with what is sent of any cluster, and not with its version; made once for all."""
+        if not self._fingerprint:
+            said = sorted((uuid, str(one and replace(one, version=""))) for uuid, one in self.clusters.items())
+            self._fingerprint = hashlib.sha256(repr(said).encode()).hexdigest()
+        return self._fingerprint
 
     # -- what tags name -----------------------------------------------------------------------------
 
@@ -143,6 +152,7 @@ class KnownClusters:
         affected = {tag for tag, uuid in self._tags.items() if uuid in new or uuid in gone} | tags.keys()
         before = {tag: self._shown(tag) for tag in affected}
         self.clusters |= {**new, **dict.fromkeys(gone)}
+        self._fingerprint = ""
         self._tags |= tags
         for tag in affected:
             self._note_name(tag)

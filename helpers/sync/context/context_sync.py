@@ -31,9 +31,9 @@ from helpers.ledger import (
 from helpers.sync.context.desired import (
     DesiredContext,
     Ends,
-    as_first_sent,
     desired_cluster,
     desired_identity,
+    with_life,
 )
 from helpers.sync.context.event_relations import ContextWishes
 from helpers.sync.context.weaving import (
@@ -282,7 +282,7 @@ class ContextSync:
         lives: dict[str, list[ObjectRecord]] = {}
         for record in sorted(known, key=lambda record: record.life):
             lives.setdefault(record.key, []).append(record)
-        dated = {key: as_first_sent(wanted, lives.get(key, [])) for key, wanted in desired.items()}
+        dated = {key: with_life(wanted, lives.get(key, [])) for key, wanted in desired.items()}
         of_these = [record for record in known if record.key in desired]
         taken = {record.id for record in of_these}
         return decide_objects(dated, {}, of_these, taken, self.policy, in_window=True)
@@ -317,9 +317,9 @@ class ContextSync:
 
     @property
     def _fingerprint(self) -> str:
-        """What changes with the settings and with any cluster."""
-        clusters = sorted((uuid, str(cluster)) for uuid, cluster in self.scope.clusters.items())
-        said = repr((VERSION, self.scope.level, self.scope.private, clusters, self.policy.program))
+        """What changes with the settings, and with what is sent of any cluster."""
+        scope = self.scope
+        said = repr((VERSION, scope.level, scope.private, scope.clusters_fingerprint(), self.policy.program))
         return hashlib.sha256(said.encode()).hexdigest()
 
 

@@ -22,8 +22,8 @@ CONTEXT_NAMESPACE = UUID("a0c0c9a5-2d0c-5b6e-8a55-3e4f6a1d7c19")
 class DesiredContext:
     """One object of another kind than indicators that is wanted at Microsoft.
 
-    ``says`` is all of it that lasts, ``namespace``, ``seed`` and ``first_id`` give its ids. ``created`` is when it was
-    first sent, as STIX writes it; empty of what was not. It has no expiry.
+    ``says`` is all of it that lasts, ``namespace``, ``seed`` and ``first_id`` give its ids. It was first sent when
+    ``created`` says, as STIX writes it, or else ``sent``, which is its life that is at Microsoft. It has no expiry.
     """
 
     key: str
@@ -32,6 +32,7 @@ class DesiredContext:
     seed: str
     first_id: str
     created: str = ""
+    sent: ObjectRecord | None = None
     pattern: str = ""
     lifetime: int = 0
     fixed_until: int = NEVER
@@ -65,7 +66,12 @@ class DesiredContext:
 
     def body(self, id_: str, modified: str, valid_until: str) -> bytes:  # noqa: ARG002  it has no expiry
         """Return it packed, as it is sent under an id."""
-        return packed_context(self._lasting, id_, self.created or modified, modified)
+        return packed_context(self._lasting, id_, self._first_sent or modified, modified)
+
+    @property
+    def _first_sent(self) -> str:
+        """The time of that; what was sent before is unpacked for it, which mostly nobody needs."""
+        return self.created or (str(self.sent.indicator.get("created", "")) if self.sent else "")
 
 
 def cluster_key(cluster: Cluster) -> str:
@@ -125,9 +131,6 @@ def relationship_of(ends: Ends, says: Mapping[str, Any]) -> DesiredContext:
     return DesiredContext(ends.key, says, CONTEXT_NAMESPACE, ends.key, first_id)
 
 
-def as_first_sent(wanted: DesiredContext, lives: Sequence[ObjectRecord]) -> DesiredContext:
-    """Return an object with the time at which it was first sent: that of the life that it has now."""
-    current = lives[-1] if lives and not lives[-1].revoked else None
-    if current is None:
-        return wanted
-    return replace(wanted, created=str(current.indicator.get("created", "")))
+def with_life(wanted: DesiredContext, lives: Sequence[ObjectRecord]) -> DesiredContext:
+    """Return an object with the life that it has now, so that it keeps the time at which that was first sent."""
+    return replace(wanted, sent=lives[-1]) if lives and not lives[-1].revoked else wanted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,11 +22,13 @@ class Scope:
     """What of MISP's clusters a destination is sent: by ``level``, and those for few only where ``private`` says so.
 
     ``clusters`` are those that are known, by UUID; None for one that MISP does not have any more.
+    ``clusters_fingerprint`` changes with what is sent of any.
     """
 
     level: ContextLevel
     private: bool
     clusters: Mapping[str, Cluster | None] = field(compare=False)
+    clusters_fingerprint: Callable[[], str] = field(compare=False)
 
     def sends(self, kind: Kind) -> bool:
         """Whether objects of this kind are sent."""

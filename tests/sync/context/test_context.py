@@ -68,8 +68,24 @@ def test_a_second_run_asks_one_small_question_more_and_sends_nothing(make_site):
     requests, asked = len(site.azure.uploads), len(site.misp.requests)
     report = later(site, 0.1)
     assert (report.exit_code, len(site.azure.uploads)) == (0, requests)
-    about_clusters = [entry for entry in list(site.misp.requests)[asked:] if "galaxy_clusters" in str(entry)]
-    assert len(about_clusters) == 1
+    (question,) = (body for _, path, body in list(site.misp.requests)[asked:] if "galaxy_clusters" in path)
+    assert question["minimal"] is True
+
+
+def test_a_newer_version_of_the_same_clusters_is_asked_for_and_changes_nothing(make_site, monkeypatch):
+    """A galaxy's update gives each of its clusters another version, and most of them nothing else."""
+    site = make_site()
+    site.misp.load([tagged(1, ACTOR_TAG, TECHNIQUE_TAG)])
+    site.run()
+    requests, asked = len(site.azure.uploads), len(site.misp.requests)
+    for cluster in (ACTOR, SET, TECHNIQUE):
+        site.misp.edit_cluster(cluster)
+    monkeypatch.setattr(ContextLedger, "relationships", lambda _: pytest.fail("looked at what is related"))
+    report = later(site, 0.1)
+    assert (report.exit_code, report.faults, len(site.azure.uploads)) == (0, [], requests)
+    questions = [body for _, path, body in list(site.misp.requests)[asked:] if "galaxy_clusters" in path]
+    assert [question.get("minimal", False) for question in questions] == [True, False]
+    assert later(site, 0.1).exit_code == 0
 
 
 def test_what_is_no_longer_named_leaves_and_its_end_with_the_last_of_it(make_site):
