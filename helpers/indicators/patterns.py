@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 # The URL in a pattern, as STIX writes it and as it is recorded of a tiIndicator.
-_URL = re.compile(r"\[url(?::value)? = '((?:[^'\\]|\\.)*)'", re.DOTALL)
+_URL = re.compile(r"\[url(?::value)? = '([^'\\]*(?:\\.[^'\\]*)*)'", re.DOTALL)
 _PLAIN_STEP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _ENDS = ("", "Source", "Destination")  # of a connection, as Graph's properties name them
 _EMAIL_ADDRESS_REFS = frozenset({"from_ref", "sender_ref", "to_refs", "cc_refs", "bcc_refs"})

@@ -7,7 +7,17 @@ from helpers.sync.event_selection import RunConditions, needs_published, number_
 from helpers.sync.object_planner import ObjectPlanner, ObjectWishes
 from helpers.sync.ownership import VALUE_NAMESPACE, DesiredObject, attribute_key, value_in, value_key
 from helpers.sync.plan import decide_objects
-from helpers.sync.report import Problem, Report, problems_of, shared_problems
+from helpers.sync.report import (
+    Problem,
+    Report,
+    Sort,
+    not_matched,
+    not_to_be_matched,
+    problems_of,
+    shared_problems,
+    sort_of,
+    sorted_by,
+)
 from helpers.sync.run import Progress, make_state_dir, opened
 from helpers.sync.sending.delivery import Delivery
 from helpers.sync.sending.send_queue import SendQueue
@@ -30,6 +40,7 @@ __all__ = [
     "RunConditions",
     "RunOptions",
     "SendQueue",
+    "Sort",
     "Surveyor",
     "WithdrawalLimits",
     "accepting",
@@ -38,6 +49,8 @@ __all__ = [
     "make_state_dir",
     "named",
     "needs_published",
+    "not_matched",
+    "not_to_be_matched",
     "number_of_full_run",
     "opened",
     "problems_of",
@@ -45,6 +58,8 @@ __all__ = [
     "record_of",
     "settings_fingerprint",
     "shared_problems",
+    "sort_of",
+    "sorted_by",
     "to_type",
     "uuid_in",
     "value_in",

@@ -78,7 +78,7 @@ PURE = {
         "microsoft.responses",
     ),
     *("microsoft.upload_api", "microsoft.graph_api", "microsoft.graph_responses", "microsoft.particulars"),
-    *("sync.context.desired", "sync.context.recognised", "sync.context.weaving"),
+    *("sync.context.desired", "sync.context.recognised", "sync.context.weaving", "sync.report.published_rules"),
     *("sync.event_selection", "sync.ownership", "sync.plan", "stories.story", "stories.misp_event", "stories.changes"),
     *("stories.indicators", "stories.proposals", "stories.share_outcome", "stories.urls"),
     *("commands.explain.advice", "commands.explain.dates", "commands.explain.state", "commands.explain.items"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from constants import VERSION
 from helpers.commands.check.context import WITHOUT_GALAXIES, needs_galaxies, what_is_sent
+from helpers.commands.check.holdings import holdings_of
 from helpers.commands.check.result import Result, State, conclusion
 from helpers.commands.screen import Say
 from helpers.commands.share import key_owner
@@ -28,7 +31,7 @@ from helpers.misp import NOTHING_FOUND, MispReader, decaying_models
 from helpers.process import log
 from helpers.settings import Settings, credentials, cross_checks, filter_names, written
 from helpers.stories import MispWriter
-from helpers.sync import make_state_dir, named, opened, to_type
+from helpers.sync import make_state_dir, named, not_matched, not_to_be_matched, opened, to_type
 from helpers.text import counted, listed
 
 Step = Callable[[], str]
@@ -36,7 +39,7 @@ Step = Callable[[], str]
 _MORE_THAN_READING = ("perm_add", "perm_modify", "perm_publish", "perm_admin")
 _VAULT, _LOGIN, _ROLE, _FILTERS = "Key Vault", "MISP login", "MISP role", "MISP filters"
 _MODELS, _GALAXIES, _STORIES = "MISP decaying models", "MISP galaxies", "MISP stories"
-_TOKEN, _UPLOAD = "Microsoft token", "Microsoft upload"
+_TOKEN, _UPLOAD, _RULES = "Microsoft token", "Microsoft upload", "Sentinel's rules"
 # Galaxies are asked about a cluster that there is not: the answer is as small as can be.
 _NO_CLUSTER = "00000000-0000-4000-8000-000000000000"
 
@@ -77,6 +80,8 @@ class Preflight:
             self._stories()
             for destination in self.settings.destinations(workspace):
                 self._destination(destination)
+        if not self.worst:
+            self._rules(self.settings.destinations(workspace))
         chosen = ["--workspace", workspace] if workspace else []
         following, again = (to_type(self.settings, *words, *chosen) for words in (["--dry-run"], ["check"]))
         if self.to_adopt:
@@ -137,6 +142,16 @@ class Preflight:
             held = f"{counted(there, 'indicator', 'indicators')} of {settings.sourcesystem}"
             self._tell(State.WARN, name, f"empty, while Sentinel holds {held}: adopt takes them over, before a run")
             self.to_adopt = self.to_adopt or settings
+
+    def _rules(self, destinations: Sequence[Settings]) -> None:
+        """Say what Microsoft's rules do not match: of what is live, or else of what may come. It is no fault."""
+        held = None
+        with suppress(SyncError):  # the ledger's line has said what is wrong with it
+            held = holdings_of(self.settings, destinations, int(time.time()))
+        where = f" at {len(destinations):,} destinations" if len(destinations) > 1 else ""
+        said = not_matched(self.settings, held.sorts, where, more_urls=held.more_urls) if held else None
+        for words in said or not_to_be_matched(self.settings):
+            self._tell(State.NOTE, _RULES, words, {"default_confidence", "lowercase_url_twins"})
 
     # -- what is said ---------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ class State(Enum):
     """How it was found: the word that monitors look for, what a terminal shows in its place, and the colour."""
 
     OK = ("ok  ", "✓", Tone.GOOD)
+    NOTE = ("note", "·", Tone.PLAIN)
     WARN = ("warn", "!", Tone.ODD)
     FAIL = ("FAIL", "✗", Tone.BAD)
     NOT_TRIED = ("--  ", "–", Tone.QUIET)
@@ -55,7 +56,7 @@ class Result:
         """Of what is well nothing, and of what is not the settings that its words name, or all where they name none."""
         if verbose:
             return self.origins
-        if self.state is State.OK:
+        if self.state in (State.OK, State.NOTE):
             return {}
         guilty = {name: origin for name, origin in self.origins.items() if _is_named(name, self.words)}
         return guilty or self.origins

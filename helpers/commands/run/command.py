@@ -15,13 +15,14 @@ from helpers.commands.monitoring.told.telling import telling
 from helpers.commands.run import summary
 from helpers.commands.run.progress_bar import progress_bar
 from helpers.commands.run.verdict import verdict_of
-from helpers.commands.screen import Screen, question
+from helpers.commands.screen import Screen, Tone, question
 from helpers.commands.screen.question import Withdrawn
 from helpers.errors import ExitCode
 from helpers.microsoft import key_vault
 from helpers.process import redact
 from helpers.settings import Settings
-from helpers.sync import Progress, Report, RunOptions, run
+from helpers.sync import Progress, Report, RunOptions, not_matched, run
+from helpers.text import counted
 
 logger = logging.getLogger(__name__)
 
@@ -83,21 +84,30 @@ def _ask(settings: Settings, options: RunOptions, arguments: Namespace) -> Repor
 
 def show_report(report: Report, settings: Settings, arguments: Namespace) -> None:
     """Log how it went; show it in a terminal, as JSON where that is asked for, and on stderr what went wrong."""
-    as_json = json.dumps(redact.within(report.as_json()))
+    as_json, unmatched = json.dumps(redact.within(report.as_json())), _not_matched(report, settings)
+    for words in unmatched:
+        logger.info("Not matched: %s", words)
     logger.info("Summary: %s", as_json)
     logger.info("Verdict: %s", verdict_of(report).words)
     if arguments.json:
         print(as_json)
     on_stdout = not (arguments.json or arguments.quiet) and (report.dry_run or sys.stdout.isatty())
     if on_stdout:
-        _show_summary(report, settings, verbose=arguments.verbose)
+        _show_summary(report, settings, unmatched, verbose=arguments.verbose)
     if not (on_stdout and sys.stdout.isatty() and sys.stderr.isatty()):  # else it was seen
         _show_trouble(report, settings)
 
 
-def _show_summary(report: Report, settings: Settings, *, verbose: bool) -> None:
+def _not_matched(report: Report, settings: Settings) -> list[str]:
+    """Say of what is new which Microsoft's rules do not match; of what was there before an earlier run has said it."""
+    where = f" at {counted(len(report.parts), 'destination', 'destinations')}" if report.parts else ""
+    return list(not_matched(settings, report.new_sorts, where))
+
+
+def _show_summary(report: Report, settings: Settings, unmatched: Sequence[str], *, verbose: bool) -> None:
     screen, verdict = Screen(sys.stdout), verdict_of(report)
-    lines = [*summary.headline(report, verdict), *summary.details(report, verbose=verbose)]
+    told = () if verdict.tone is Tone.BAD else unmatched  # after a failure other things are more urgent
+    lines = [*summary.headline(report, verdict), *summary.details(report, verbose=verbose, not_matched=told)]
     for line in [*lines, *summary.closing(report, verdict, str(settings.log_path))]:
         screen.show(line)
 

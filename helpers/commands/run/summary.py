@@ -41,10 +41,14 @@ def warnings(verdict: Verdict) -> Iterator[Line]:
     yield from _problems(verdict.problems, warnings=True, indent=0)
 
 
-def details(report: Report, *, verbose: bool) -> Iterator[Line]:
-    """Yield what was read, sent, withdrawn and skipped; what is none is left out. ``verbose`` adds examples."""
+def details(report: Report, *, verbose: bool, not_matched: Sequence[str] = ()) -> Iterator[Line]:
+    """Yield what was read, sent, withdrawn and skipped; what is none is left out. ``verbose`` adds examples.
+
+    ``not_matched`` are sentences about what Microsoft's rules do not match.
+    """
     rows = _rows_of_command(report) if report.command else _rows_of_run(report)
-    yield from columns([*rows, *_live(report)], _INDENT)
+    titles = ["no match", *[""] * len(not_matched)]
+    yield from columns([*rows, *_live(report), *zip(titles, not_matched, strict=False)], _INDENT)
     if verbose:
         yield from _examples(report)
     yield from _advice(report)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import sqlalchemy as sql
 
+from helpers.context import Kind
 from helpers.indicators import DAY
-from helpers.ledger.records import EventRecord
-from helpers.ledger.store import Ledger
+from helpers.ledger.records import KINDS, EventRecord
+from helpers.ledger.store import Ledger, taken
 from helpers.ledger.tables import (
     ATTRIBUTE_LINKS,
+    CONTENTS,
     EVENT_NAMES,
     EVENTS,
     FINDINGS,
@@ -21,6 +24,8 @@ from helpers.ledger.tables import (
     SOURCE_LINKS,
     STANDINGS,
 )
+
+_INDICATOR = KINDS.index(Kind.INDICATOR)
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,20 @@ class LedgerCounts:
     def confidence(self) -> dict[int, int]:
         """Count what is live in Sentinel by its confidence from 0 to 100, the lowest first; -1: unknown."""
         return dict(sorted(self.ledger.in_sentinel_by(MARKS.c.confidence, self.now).items()))
+
+    def paths(self) -> dict[str, int]:
+        """Count what is live in Sentinel by the path that its pattern compares first, as much of it as marks keep."""
+        return dict(self.ledger.in_sentinel_by(MARKS.c.observable, self.now))
+
+    def patterns(self, paths: Collection[str], most: int) -> list[str]:
+        """Return the patterns of indicators that are live and compare one of these paths first, at most so many."""
+        marks = sql.select(MARKS.c.number).where(MARKS.c.observable.in_(paths))
+        of_ours = sql.and_(STANDINGS.c.destination == self.ledger.destination, STANDINGS.c.kind == _INDICATOR)
+        live = sql.and_(STANDINGS.c.live, STANDINGS.c.live_until > self.now, taken(self.now, STANDINGS))
+        joined = STANDINGS.join(CONTENTS, CONTENTS.c.number == STANDINGS.c.content)
+        found = sql.select(CONTENTS.c.pattern).select_from(joined).where(of_ours, live, STANDINGS.c.mark.in_(marks))
+        rows = self.ledger.answers(found.limit(most))
+        return [str(pattern) for (pattern,) in rows]
 
     def organisations(self) -> dict[str, int]:
         """Count the attributes that indicators are made of by the organisation of their event, the most first.

@@ -19,6 +19,7 @@ from helpers.misp import Detours
 from helpers.process import DestinationLogger
 from helpers.sync.plan import Plan
 from helpers.sync.report.context import ContextReport
+from helpers.sync.report.published_rules import Sort, sorted_by
 from helpers.sync.report.told import Told
 from helpers.text import counted, shorten
 
@@ -61,7 +62,8 @@ class Report:
     ``not_taken`` and ``withdrawals_not_taken`` were certainly not taken, and ``blocked`` has to be mended first.
     ``context`` is about what stands beside indicators. ``there`` is how many indicators Sentinel held before a first
     run, where it could be asked; ``command`` is "" for a run. ``detours`` are what could not be read as planned, once
-    for all destinations. ``twins`` counts the URLs that are sent in small letters as well.
+    for all destinations. ``twins`` counts the URLs that are sent in small letters as well, ``new_sorts`` what is
+    new by what Microsoft's published rules do with it.
     """
 
     name: str = ""
@@ -85,6 +87,7 @@ class Report:
     misp_exit_code: int = ExitCode.MISP
     given_up: str = ""
     unsent: str = ""
+    new_sorts: Counter[Sort] = field(default_factory=Counter)
     unchanged: int = 0
     held: int = 0
     revoked_ids: int = 0
@@ -123,7 +126,7 @@ class Report:
         total = cls(dry_run=parts[0].dry_run, events=events, several=True, parts=list(parts))
         for name in _SUMS:
             setattr(total, name, sum(getattr(part, name) for part in parts))
-        for name in ("states", "withdrawal_states", "skipped", "left_out", "plans", "withdrawals"):
+        for name in ("states", "withdrawal_states", "skipped", "left_out", "plans", "new_sorts", "withdrawals"):
             for part in parts:
                 getattr(total, name).update(getattr(part, name))
         total.detours = max((part.detours for part in parts), key=lambda detours: detours.failed)
@@ -222,6 +225,7 @@ class Report:
 
     def add_plan(self, plan: Plan) -> None:
         """Count what is to be sent."""
+        self.new_sorts += sorted_by(record.pattern for record in plan.new)
         kinds = {"new": plan.new, "changed": plan.changed, "renewed": plan.renewed, "again": plan.again}
         for kind, objects in kinds.items():
             self.plans[kind] += len(objects)
@@ -305,6 +309,7 @@ class Report:
             "unchanged": self.unchanged,
             "live": self.live,
             "planned": dict(self.plans),
+            "new_for_rules": {sort.value: self.new_sorts[sort] for sort in Sort},
             "withdrawals": dict(self.withdrawals),
             "withdrawn": self.withdrawal_states[OutcomeState.ACCEPTED],
             "withdrawals_rejected": self.withdrawal_states[OutcomeState.REJECTED],

@@ -15,6 +15,7 @@ from helpers.commands.check.result import Result, State, conclusion
 from sandbox.azure.app import WORKSPACE
 from sandbox.serve import Sandbox
 from sandbox.terminal import in_terminal
+from tests.support import misp_event
 from tests.support.tls_site import NAMES
 from tests.sync.test_run import ROOT, Site, load
 
@@ -51,13 +52,37 @@ def check(site, *options, columns=80, **environ):
 def test_what_is_well_is_a_tick_a_name_and_few_words_in_one_line_each(site):
     shown = check(site)
     assert shown.exit_code == 0
-    *steps, verdict = shown.lines
+    steps, (*note, verdict) = shown.lines[: len(STEPS)], shown.lines[len(STEPS) :]
     assert [line[:20].strip() for line in steps] == [f"✓ {name}" for name in STEPS], shown.text
+    assert len(note) == 2 and note[0].startswith("· Sentinel's rules  match no IPv6 address"), shown.text
     assert verdict == "✓ Ready. Next: misp2sentinel --dry-run"
     assert f"MISP2Sentinel {VERSION}" in steps[0]
     assert "[" not in shown.text, "where a setting came from is shown where it helps"
     assert shown.style_of("✓ MISP login") == {"green"} and shown.style_of("MISP 2.5.1") == set()
     assert shown.style_of("Ready. Next") == {"bold", "green"}
+
+
+@pytest.fixture
+def own_site():
+    """A site whose Sentinel no other test looks into."""
+    with Sandbox() as box, tempfile.TemporaryDirectory() as folder:
+        yield Site(box, Path(folder))
+
+
+def test_what_sentinel_s_rules_do_not_match_is_a_note_and_no_fault(own_site):
+    site = own_site
+    site.box.misp.load([misp_event(9, [("ip-dst", "2001:db8::1"), ("ip-dst", "192.0.2.1")])])
+    site.script()
+    settings = {"MISP2SENTINEL_DEFAULT_CONFIDENCE": "50"}
+    shown = check(site, columns=160, **settings)
+    notes = [line for line in shown.lines if line.startswith("·")]
+    assert notes == [
+        "· Sentinel's rules  1 IPv6 address: no rule that Microsoft publishes matches it",
+        "· Sentinel's rules  default_confidence 50: the rule for AppServiceHTTPLogs wants more",
+    ], shown.text
+    assert (shown.exit_code, shown.lines[-1]) == (0, "✓ Ready. Next: misp2sentinel --dry-run")
+    assert "[default_confidence from environment" in check(site, "--verbose", columns=300, **settings).text
+    assert "default_confidence" not in check(site, MISP2SENTINEL_DEFAULT_CONFIDENCE="60").text
 
 
 def test_with_verbose_every_origin_is_shown(site):

@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from helpers.settings import Settings
 from helpers.settings.config.values.observable_kinds import _PATHS
+from helpers.sync import Sort, not_matched
 from tests.project.test_docs import codes, column, page, rows, section
 
 TABLES = section(page("docs/sentinel.md"), "## What Microsoft's published content reads")
@@ -46,3 +48,13 @@ def test_as_many_rules_are_named_as_are_counted(pattern):
 def test_the_rules_of_every_pattern_that_is_counted_are_named():
     counted = {code for row in PATTERNS if row[1][0].isdigit() for code in codes(row[0])}
     assert all(any(code.startswith(pattern) for pattern in LOGS) for code in counted)
+
+
+def test_what_a_run_and_check_say_of_the_rules_is_what_the_page_says():
+    no_ipv6, urls, confidence = not_matched(Settings(), dict.fromkeys(Sort, 2))
+    assert row_of("ipv6-addr:value")[1].startswith("none") and "no rule that Microsoft publishes" in no_ipv6
+    rules, blind, alike = map(int, re.findall(r"(?<![\w`])\d+", row_of("url:value")[1]))
+    assert f"{rules - blind - alike} of Microsoft's {rules} rules never match them" in urls
+    (above,) = re.findall(r"AppServiceHTTPLogs \(only a confidence above (\d+)\)", LOGS["ipv4-addr:value"])
+    assert confidence == f"default_confidence {above}: the rule for AppServiceHTTPLogs wants more"
+    assert list(not_matched(Settings(default_confidence=int(above) + 1), {Sort.IPV4: 1})) == []
