@@ -27,7 +27,7 @@ from helpers.text import batched, counted
 
 _AT_ONCE = 500
 _STAYS = (
-    "{} stay in workspace {} (sourcesystem {}): upload_api = {!r} takes indicators alone. Withdraw once more with "
+    "{} stay in workspace {} (sourcesystem {}): upload_api = {!r} is for indicators alone. Withdraw once more with "
     "the settings by which they were sent."
 )
 

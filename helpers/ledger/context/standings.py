@@ -186,15 +186,16 @@ class ContextLedger:
 
         What is to be withdrawn, and is not on its way, counts as ``leaving`` and in no stage.
         """
+        of_ours, beside = STANDINGS.c.destination == self.ledger.destination, STANDINGS.c.kind > 0
         leaves = sql.and_(STANDINGS.c.leaving != "", STANDINGS.c.stage.not_in(REVOKED))
-        columns = (STANDINGS.c.kind, STANDINGS.c.stage, STANDINGS.c.live, leaves)
-        ours = sql.select(*columns, sql.func.count()).where(
-            STANDINGS.c.destination == self.ledger.destination, STANDINGS.c.stage.in_(_ALL), STANDINGS.c.kind > 0
-        )
+        columns = (STANDINGS.c.kind, STANDINGS.c.stage, leaves)
+        stages = sql.select(*columns, sql.func.count()).where(of_ours, STANDINGS.c.stage.in_(_ALL), beside)
+        live = sql.select(STANDINGS.c.kind, sql.func.count()).where(of_ours, STANDINGS.c.live, beside)
         counted = {kind: Counter[str]() for kind in KINDS[1:]}
-        for kind, stage, live, leaving, count in self.ledger.answers(ours.group_by(*columns)):
+        for kind, stage, leaving, count in self.ledger.answers(stages.group_by(*columns)):
             counted[KINDS[kind]]["leaving" if leaving else str(stage)] += count
-            counted[KINDS[kind]]["live"] += count if live else 0
+        for kind, count in self.ledger.answers(live.group_by(STANDINGS.c.kind)):
+            counted[KINDS[kind]]["live"] += count
         return counted
 
     def withdrawn_since(self, moment: int, reasons: Sequence[str], *, not_at: Collection[int] = ()) -> int:
