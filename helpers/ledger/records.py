@@ -120,7 +120,8 @@ CARRYING = (Stage.PENDING, Stage.SENDING, Stage.ACCEPTED)
 class Pointer(NamedTuple):
     """An indicator that points to something, as it stands now, under the latest of its lives.
 
-    ``live_until`` is in seconds since 1970, ``tlp`` a level, "" where it is unknown.
+    ``valid_until`` and ``live_until`` are in seconds since 1970, ``tlp`` is a level, "" where it is unknown. ``words``
+    say why it was refused.
     """
 
     key: str
@@ -129,11 +130,19 @@ class Pointer(NamedTuple):
     stage: Stage
     leaving: str
     valid_until: int
+    live: bool
+    live_until: int
+    words: str
     tlp: str
 
     def is_here(self, now: int) -> bool:
-        """Whether it is at Microsoft or on its way there."""
-        return self.stage in CARRYING and self.valid_until > now
+        """Whether it is at Microsoft or on its way there; where a change of it was refused, it is there as it was."""
+        as_it_was = self.stage == Stage.REJECTED and self.live and self.live_until > now
+        return as_it_was or (self.stage in CARRYING and self.valid_until > now)
+
+    def was_refused(self, now: int) -> bool:
+        """Whether it would be here had Microsoft not refused it."""
+        return self.stage == Stage.REJECTED and not self.leaving and self.valid_until > now and not self.is_here(now)
 
     def carries(self, now: int) -> bool:
         """Whether it is here to stay: what it points to is wanted."""

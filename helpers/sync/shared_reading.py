@@ -113,7 +113,7 @@ class SharedReading:
         """Ask MISP which clusters have changed, and have events read again that show a name which has."""
         if self.options.uuid or not all(sync.trusted for sync in self._active):
             return
-        events = self._clusters.refresh(self.reader)
+        events = self._clusters.refresh(self.reader, believe=self.options.force_withdraw)
         for sync in self._active:
             sync.read_for_names(events)
 
@@ -263,10 +263,16 @@ class SharedReading:
             with closing(ReadAhead(pages)) as read:
                 for page, answer in read:
                     self._clusters.take(page, answer)
-                    self._take_page(page)
-                    self._clusters.keep_events(page)
+                    self._take_tagged(page)
         finally:
             self._note_what_was_not_read()
+
+    def _take_tagged(self, page: Page) -> None:
+        """Take a page and note its tags, though its time is up: what was decided of it by then is settled."""
+        try:
+            self._take_page(page)
+        finally:
+            self._clusters.keep_events(page)
 
     def _note_what_was_not_read(self) -> None:
         for unread in self.reader.unread:

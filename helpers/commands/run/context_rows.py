@@ -26,7 +26,9 @@ def rows_of_context(context: ContextReport, *, dry: bool) -> Iterator[Row]:
         title = ""
     if context.not_asked:
         yield "clusters", "MISP does not say what tags name (see check); known ones stay"
-    elif context.without_cluster:
+    if context.none_shown:
+        yield "clusters", context.none_shown
+    if context.without_cluster and not context.not_asked:
         yield "no cluster", f"in MISP for {_unnamed(context)}"
 
 

@@ -142,10 +142,11 @@ class ContextLedger:
         return latest
 
     def _pointers(self, column: sql.Column[str], values: Iterable[str]) -> list[Pointer]:
-        columns = (CONTENTS.c.key, CONTENTS.c.id, CONTENTS.c.life)
-        stands = (STANDINGS.c.stage, STANDINGS.c.leaving, STANDINGS.c.valid_until)
+        columns = [CONTENTS.c.key, CONTENTS.c.id, CONTENTS.c.life]
+        columns += [STANDINGS.c.stage, STANDINGS.c.leaving, STANDINGS.c.valid_until, STANDINGS.c.live]
+        columns += [STANDINGS.c.live_until, STANDINGS.c.words, MARKS.c.tlp]
         question = (
-            sql.select(*columns, *stands, MARKS.c.tlp)
+            sql.select(*columns)
             .join_from(CONTENTS, STANDINGS, STANDINGS.c.content == CONTENTS.c.number)
             .join(MARKS, MARKS.c.number == STANDINGS.c.mark)
             .where(STANDINGS.c.destination == self.ledger.destination)
@@ -169,7 +170,9 @@ class ContextLedger:
     def carried_organisations(self, uuids: Iterable[str], now: int) -> set[str]:
         """Return those of these organisations of which an indicator is at Microsoft or on its way there."""
         of_ours = (SOURCES.c.destination == self.ledger.destination, OBJECTS.c.destination == self.ledger.destination)
-        carrying = (OBJECTS.c.stage.in_(CARRYING), OBJECTS.c.leaving == "", OBJECTS.c.valid_until > now)
+        coming = sql.and_(OBJECTS.c.stage.in_(CARRYING), OBJECTS.c.valid_until > now)
+        as_it_was = sql.and_(OBJECTS.c.stage == Stage.REJECTED, OBJECTS.c.live, OBJECTS.c.live_until > now)
+        carrying = (OBJECTS.c.leaving == "", sql.or_(coming, as_it_was))
         carried = sql.exists().where(
             *of_ours, SOURCES.c.event == EVENTS.c.uuid, OBJECTS.c.key == SOURCES.c.key, *carrying
         )

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# So few may well have been deleted all at once.
+_FEW = 5
+_NONE_SHOWN = (
+    "MISP shows none of the {:,} actors and techniques that it showed before; --force-withdraw takes it at its word"
+)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -54,6 +60,7 @@ class KnownClusters:
         self.actor_names: dict[str, str] = {}
         self.without_cluster: Counter[str] = Counter()
         self.not_asked = ""
+        self.none_shown = ""
         for tag in self._tags:
             self._note_name(tag)
 
@@ -76,26 +83,28 @@ class KnownClusters:
 
     # -- what MISP says -----------------------------------------------------------------------------
 
-    def refresh(self, reader: MispReader) -> set[str]:
+    def refresh(self, reader: MispReader, *, believe: bool = False) -> set[str]:
         """Ask MISP which clusters are other ones than they were; return the UUIDs of events to be read again for it.
 
-        Where MISP does not answer, what was known stays. Raises TimeUp.
+        Where MISP does not answer, what was known stays; also where it shows no cluster of many, unless somebody says
+        to ``believe`` that. Raises TimeUp.
         """
         if not self._kinds:
             return set()
         try:
-            again = self._take_clusters(*self._ask_what_moved(reader))
-            return again | self._ask_what_waits(reader)
+            return self._take_clusters(*self._ask_what_moved(reader, believe)) | self._ask_what_waits(reader)
         except MispError as error:
             self._note_failure(error)
             return set()
 
-    def _ask_what_moved(self, reader: MispReader) -> tuple[list[Cluster], list[str]]:
+    def _ask_what_moved(self, reader: MispReader, believe: bool) -> tuple[list[Cluster], list[str]]:
         """Return clusters that moved as they are now, and the UUIDs of those that are gone."""
         known = {uuid: cluster for uuid, cluster in self.clusters.items() if cluster and cluster.kind in self._kinds}
         versions = reader.cluster_versions(list(known)) if known else {}
-        if known and not versions:
-            raise MispError("MISP shows none of the clusters that it showed before")
+        if not versions and len(known) > _FEW and not believe:
+            self.none_shown = _NONE_SHOWN.format(len(known))
+            logger.warning("%s", self.none_shown)
+            return [], []
         moved = [uuid for uuid, version in versions.items() if uuid in known and known[uuid].version not in version]
         found = reader.clusters_by_uuid(moved) if moved else {}
         gone = [uuid for uuid in known if uuid not in versions] + [uuid for uuid in moved if uuid not in found]
@@ -109,12 +118,18 @@ class KnownClusters:
         return self._take_clusters(answered.values(), (), answered)
 
     def asked_ahead(self, pages: Iterable[Page], reader: MispReader) -> Iterator[tuple[Page, Answer]]:
-        """Yield pages, each with what MISP says of those of their tags that named nothing before, each asked once."""
+        """Yield pages, each with what MISP says of those of their tags that named nothing before, each asked once.
+
+        Where it does not answer it is not asked again in this run, which would wait for each page; the next run does.
+        """
+        failed = ""
         for page in pages:
             tags = dict.fromkeys(tag for event in page.slices for tag in self.tags_in(event))
             new = [tag for tag in tags if tag not in self._asked and self._names_nothing(tag)]
             self._asked |= set(new)
-            yield page, _ask(new, reader)
+            answer = _ask(new, reader, failed)
+            failed = failed or answer.failed
+            yield page, answer
 
     def _names_nothing(self, tag: str) -> bool:
         return self.clusters.get(self._tags.get(tag, "")) is None
@@ -169,6 +184,8 @@ class KnownClusters:
     def _take_tags(self, tags: Mapping[str, str]) -> None:
         changed = {tag: uuid for tag, uuid in tags.items() if self._tags.get(tag) != uuid}
         self._tags |= changed
+        for tag in changed:
+            self._note_name(tag)
         if changed:
             self._ledger.keep(tags=changed)
 
@@ -194,9 +211,9 @@ def known_clusters(destinations: Iterable[DestinationRun]) -> KnownClusters:
     )
 
 
-def _ask(tags: Sequence[str], reader: MispReader) -> Answer:
-    if not tags:
-        return Answer((), {})
+def _ask(tags: Sequence[str], reader: MispReader, failed: str) -> Answer:
+    if not tags or failed:
+        return Answer(tags, {}, failed if tags else "")
     try:
         return Answer(tags, reader.clusters_by_tag(tags))
     except MispError as error:

@@ -146,24 +146,28 @@ class ContextSync:
 
     def _find_pointed(self) -> dict[str, Cluster]:
         """Return the clusters that indicators point to which are at Microsoft or on their way there, by UUID."""
-        return {cluster.uuid: cluster for pairs in self._pairs() for _, cluster in pairs}
+        return {uuid: cluster for pairs in self._pairs() for uuid, cluster in self._carried(pairs).items()}
+
+    def _carried(self, pairs: Iterable[tuple[Pointer, Cluster]]) -> dict[str, Cluster]:
+        """Return the clusters, by UUID, of what is at Microsoft or on its way there, and not only refused."""
+        return {cluster.uuid: cluster for pointer, cluster in pairs if pointer.carries(self.policy.now)}
 
     def _pairs(self) -> Iterator[list[tuple[Pointer, Cluster]]]:
-        """Yield which of these indicators point to which clusters, some at once."""
+        """Yield which indicators, that are or should be at Microsoft, point to which clusters, some at once."""
         for pointings in self._context.pointings():
             pointers = self._context.pointers(pointing.indicator for pointing in pointings)
             yield [*pointed_to(pointings, pointers, self.scope, self.policy.now)]
 
     def _identities(self, known: Iterable[ObjectRecord]) -> list[DesiredContext]:
-        """Return the organisations that made events with indicators; those that were sent before stay."""
+        """Return the organisations that made events with indicators; those that were sent before stay as they are."""
         if not self.scope.sends(Kind.IDENTITY):
             return []
         named = (desired_identity(uuid, name) for uuid, name in self._context.organisations().items())
         wanted = list(filter(None, named))
-        there = {record.key for record in known if not record.revoked}
-        new = {one.key.rpartition("/")[2] for one in wanted if one.key not in there}
+        there = {(record.key, record.value) for record in known if not record.revoked}
+        new = {one.key.rpartition("/")[2] for one in wanted if (one.key, one.value) not in there}
         carried = self._context.carried_organisations(new, self.policy.now)
-        return [one for one in wanted if one.key in there or one.key.rpartition("/")[2] in carried]
+        return [one for one in wanted if (one.key, one.value) in there or one.key.rpartition("/")[2] in carried]
 
     # -- what leaves ------------------------------------------------------------------------------
 
@@ -234,7 +238,7 @@ class ContextSync:
         records = self._context.ends()
         ends, pointed = EndsView.of(records), dict[str, Cluster]()
         for pairs in self._pairs():
-            pointed |= {cluster.uuid: cluster for _, cluster in pairs}
+            pointed |= self._carried(pairs)
             self._send_relationships(indicating(pairs, ends), ends)
         # What an indicator that was refused points to is looked at again by the next run, where anything names it.
         self._settled, self._pointed = pointed.keys() == self._pointed.keys(), pointed
@@ -295,7 +299,9 @@ class ContextSync:
         else:
             report.live = live_before(self.facts)
         if wishes:
-            report.without_cluster, report.not_asked = wishes.clusters.without_cluster, wishes.clusters.not_asked
+            clusters = wishes.clusters
+            report.without_cluster, report.not_asked = clusters.without_cluster, clusters.not_asked
+            report.none_shown = clusters.none_shown
 
     # -- at the end -------------------------------------------------------------------------------
 

@@ -53,10 +53,10 @@ class Scope:
 def pointed_to(
     pointings: Iterable[Pointing], pointers: Mapping[str, Pointer], scope: Scope, now: int
 ) -> Iterator[tuple[Pointer, Cluster]]:
-    """Yield which indicators, that are at Microsoft or on their way, point to which clusters that are sent."""
+    """Yield which indicators, that are at Microsoft or should be there, point to which clusters that are sent."""
     for indicator, target in pointings:
         pointer, cluster = pointers.get(indicator), scope.cluster(target)
-        if pointer and cluster and pointer.carries(now):
+        if pointer and cluster and (pointer.carries(now) or pointer.was_refused(now)):
             yield pointer, cluster
 
 
@@ -109,7 +109,7 @@ class RelationshipsView:
         """Say why a relationship is wanted no more; None where it is."""
         ends = Ends.of_key(record.key)
         if ends.verb == Verb.INDICATES:
-            return self._why_target(ends.target) or self._why_pointer(ends)
+            return self._why_target(ends.target) or self._why_pointer(ends, record.stage)
         return (
             self._why_target(ends.source)
             or self._why_target(ends.target)
@@ -126,9 +126,11 @@ class RelationshipsView:
             return reason
         return None if self.ends.id_of(uuid) == id_ else WithdrawalReason.POINTED_BY_NONE
 
-    def _why_pointer(self, ends: Ends) -> WithdrawalReason | None:
+    def _why_pointer(self, ends: Ends, stage: Stage) -> WithdrawalReason | None:
         pointer = self.pointers.get(ends.source)
-        if pointer is None or pointer.id in self.going or not pointer.is_here(self.now):
+        if pointer is None or pointer.id in self.going:
+            return WithdrawalReason.INDICATOR_LEFT
+        if not (pointer.is_here(self.now) or (stage == Stage.KEPT_BACK and pointer.was_refused(self.now))):
             return WithdrawalReason.INDICATOR_LEFT
         if pointer.leaving:
             return None
@@ -187,16 +189,22 @@ def sorted_out(relationships: Mapping[Ends, Pointer | None], ends: EndsView, *, 
     found = Sorted()
     for of, pointer in relationships.items():
         of_ends = [stands[id_] for id_ in (of.source, of.target) if id_ in stands]
-        refused = next((record for record in of_ends if record.stage == Stage.REJECTED), None)
+        refused = _why_refused(of_ends, pointer)
         stages = {record.stage for record in of_ends} | ({pointer.stage} if pointer else set())
         wanted = desired_relationship(of, _markings(pointer))
         if refused:
-            found.kept_back[of.key] = (wanted, f"{refused.id} was refused: {refused.words}")
+            found.kept_back[of.key] = (wanted, refused)
         elif stages == {Stage.ACCEPTED} or (dry and stages <= {Stage.ACCEPTED, Stage.PENDING}):
             found.ready[of.key] = wanted
         else:
             found.waiting[of.key] = wanted
     return found
+
+
+def _why_refused(ends: Iterable[ObjectRecord], pointer: Pointer | None) -> str:
+    """Say which end was refused, and why; "" where none was."""
+    either: list[ObjectRecord | Pointer] = [*ends, *([pointer] if pointer else [])]
+    return next((f"{end.id} was refused: {end.words}" for end in either if end.stage == Stage.REJECTED), "")
 
 
 def _markings(pointer: Pointer | None) -> list[str]:

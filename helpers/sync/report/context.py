@@ -26,7 +26,8 @@ class ContextReport:
     withdrawn; ``kept_back`` relationships of which an end was refused, ``waiting`` those of which one has no answer,
     and ``waiting_to_leave`` what leaves in the next runs. ``to_leave`` counts what is to leave by the reason,
     ``leaving`` by kind. ``left_out`` names the events whose techniques were too many.
-    ``without_cluster`` counts the events that have a tag which names no cluster; ``not_asked`` is why MISP did not say.
+    ``without_cluster`` counts the events that have a tag which names no cluster; ``not_asked`` is why MISP did not say,
+    and ``none_shown`` that it shows none of those that it showed before.
     ``adopted`` counts by kind what ``adopt`` made of objects. ``line`` takes the lines of the plan, where it is listed.
     """
 
@@ -46,6 +47,7 @@ class ContextReport:
     without_cluster: Counter[str] = field(default_factory=Counter)
     adopted: dict[AdoptionKind, Counter[Kind]] = field(default_factory=dict)
     not_asked: str = ""
+    none_shown: str = ""
     line: Callable[[str], None] | None = None
     _names: dict[str, str] = field(default_factory=dict)
 
@@ -117,6 +119,7 @@ class ContextReport:
         self.left_out = list(dict.fromkeys([*self.left_out, *other.left_out]))
         self.without_cluster = self.without_cluster or other.without_cluster
         self.not_asked = self.not_asked or other.not_asked
+        self.none_shown = self.none_shown or other.none_shown
 
     @property
     def most_without_cluster(self) -> list[tuple[str, int]]:
@@ -142,7 +145,7 @@ class ContextReport:
             "events_without_techniques": self.left_out,
             "tags_without_cluster": len(self.without_cluster),
             "most_frequent_without_cluster": dict(self.most_without_cluster),
-            "clusters_not_asked": self.not_asked,
+            "clusters_not_asked": self.not_asked or self.none_shown,
         }
 
 

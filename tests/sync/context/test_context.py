@@ -204,10 +204,12 @@ def test_an_attribute_whose_own_actor_may_not_be_told_does_not_get_that_of_its_e
     if own in change:
         site.misp.edit_cluster(SET, **change[own])
     else:
-        site.misp.delete_cluster(SET)
-    site.run()
+        site.misp.delete_cluster(SET, hard=True)
+    site.misp.publish(uuid(1))
+    assert site.run().indicators == 2
     assert named(site) == []
     assert not verbs(site)
+    assert later(site, full=True).indicators == 0
 
 
 def test_no_label_names_an_actor_where_a_site_wants_none(make_site):

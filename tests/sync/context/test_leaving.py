@@ -6,6 +6,7 @@ import pytest
 
 from helpers.ledger import Stage
 from helpers.ledger.context import standings
+from helpers.misp import MispReader
 from helpers.sync.context import context_sync, event_relations
 from helpers.sync.run import opened
 from sandbox.faults import Fault
@@ -297,9 +298,7 @@ def test_a_run_cut_off_by_microsoft_between_ends_and_relationships(make_site):
     site.azure.faults.clear()
     later(site, 0.1)
     assert live(site) == ONE_OF_EACH
-    with opened(site.settings) as ledger:
-        kept = [one for some in standings.ContextLedger(ledger).relationships() for one in some]
-    assert {one.stage for one in kept} == {Stage.ACCEPTED}
+    assert {one.stage for one in relationships(site)} == {Stage.ACCEPTED}
     uploads = len(site.azure.uploads)
     later(site, 0.1)
     assert sent_since(site, uploads) == 0
@@ -310,3 +309,120 @@ def test_techniques_of_the_same_event(make_site):
     site.misp.load([tagged(1, SET_TAG, TECHNIQUE_TAG, count=1)])
     site.run()
     assert ("uses", "threat-actor", f"attack-pattern--{TECHNIQUE}") in verbs(site)
+
+
+def test_what_cannot_be_changed_stays_with_what_points_from_it(make_site):
+    site = make_site("actors")
+    site.misp.load([tagged(1, ACTOR_TAG, count=1)])
+    site.run()
+    before = live(site)
+    refuse_indicators_of(site, 1)
+    (attribute,) = site.misp.event(uuid(1))["Attribute"]
+    site.misp.edit_attribute(uuid(1), attribute["uuid"], comment="seen again")
+    site.misp.publish(uuid(1))
+    for _ in range(2):
+        later(site)
+    assert attribute["uuid"] in str(site.live().keys())
+    assert live(site) == before
+
+
+def test_of_an_indicator_that_was_refused_the_relationship_is_kept_back_with_its_reason(make_site):
+    site = make_site("actors")
+    site.misp.load([tagged(1, ACTOR_TAG, count=1), tagged(2, ACTOR_TAG, count=1)])
+    refuse_indicators_of(site, 1)
+    site.run()
+    assert live(site) == {"identity": 1, "threat-actor": 1, "relationship": 1}
+    for _ in range(2):
+        later(site, 0.1)
+        (kept_back,) = (one for one in relationships(site) if one.stage == Stage.KEPT_BACK)
+        assert kept_back.words.startswith("indicator--")
+    site.azure.refused.clear()
+    later(site, 0.1, retry_rejected=True)
+    assert live(site) == ONE_OF_EACH
+    site.misp.delete(uuid(1))
+    later(site)
+    later(site, 0.1)
+    assert len(relationships(site)) == 1
+
+
+def relationships(site):
+    with opened(site.settings) as ledger:
+        return [one for some in standings.ContextLedger(ledger).relationships() for one in some]
+
+
+@pytest.mark.parametrize("questions", range(1, 5))
+def test_time_that_is_up_within_a_page_forgets_no_events_tags(make_site, monkeypatch, questions):
+    """What was decided by then is settled; when its actor is private later, it must be found again."""
+    site = make_site("actors", MAX_RUN_MINUTES="10")
+    site.misp.load([tagged(number, ACTOR_TAG, count=1) for number in range(1, 6)])
+    seconds_left, asked = MispReader.seconds_left, []
+
+    def less_and_less(reader):
+        asked.append(1)
+        return 0 if len(asked) > questions else seconds_left(reader)
+
+    with monkeypatch.context() as hasty:
+        hasty.setattr(MispReader, "seconds_left", less_and_less)
+        assert site.run().stopped
+    later(site, 0.1)
+    assert len(labels(site)) == 5
+    site.misp.edit_cluster(ACTOR, distribution="0")
+    later(site, 0.1)
+    later(site, 0.1)
+    assert labels(site) == []
+
+
+def labels(site):
+    return [
+        label for one in site.live().values() for label in one.get("labels", []) if label.startswith("ActivityGroup:")
+    ]
+
+
+def test_the_only_cluster_that_is_known_may_be_gone(make_site):
+    site = make_site("actors")
+    site.misp.load([tagged(1, ACTOR_TAG)])
+    site.run()
+    site.misp.clusters.clear()
+    later(site)
+    later(site, 0.1)
+    assert live(site) == NO_ACTOR
+
+
+def test_that_many_are_gone_is_believed_where_somebody_says_so(make_site):
+    site = make_site("actors")
+    names = [f"Fox {number}" for number in range(6)]
+    for name in names:
+        site.misp.add_cluster("threat-actor", name)
+    site.misp.load([tagged(n, f'misp-galaxy:threat-actor="{name}"', count=1) for n, name in enumerate(names, 1)])
+    site.run()
+    before = live(site)
+    site.misp.clusters.clear()
+    report = later(site)
+    assert live(site) == before
+    assert "none of the 6 actors and techniques" in report.context.none_shown
+    later(site, 0.1, force_withdraw=True)
+    later(site, 0.1)
+    assert live(site) == NO_ACTOR
+
+
+def test_a_misp_that_does_not_say_what_tags_name_is_asked_once_in_a_run(make_site):
+    site = make_site("actors", MISP_EVENT_LIMIT_PER_PAGE="1")
+    tags = [f'misp-galaxy:threat-actor="Nobody {number}"' for number in range(6)]
+    site.misp.load([tagged(number, tag, count=1) for number, tag in enumerate(tags, 1)])
+    site.misp.faults.add(Fault("galaxy_clusters", "status", times=None, status=403))
+    site.run()
+    asked = [path for _, path, _ in site.misp.requests if path.startswith("/galaxy_clusters")]
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("flagged", [False, True])
+def test_the_name_of_an_organisation_changes_where_an_indicator_shows_it(make_site, flagged):
+    site = make_site("identities")
+    site.misp.load([tagged(1, count=1, Orgc={"name": "Old", "uuid": SET})])
+    site.run()
+    (attribute,) = site.misp.event(uuid(1))["Attribute"]
+    site.misp.edit_attribute(uuid(1), attribute["uuid"], to_ids=flagged)
+    site.misp.event(uuid(1))["Orgc"]["name"] = "New"
+    site.misp.publish(uuid(1))
+    later(site, 0.1)
+    assert site.azure.live(kind="identity")[f"identity--{SET}"]["name"] == ("New" if flagged else "Old")
