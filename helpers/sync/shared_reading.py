@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from constants import LOG_EVENT_ERROR, LOG_MISP_PAGE, LOG_PROCESSED
 from helpers.errors import EventNotFound, LedgerError, MispError, SyncError, TimeUp
 from helpers.indicators import ConversionResult, ConversionRules, Item
-from helpers.ledger import Together
+from helpers.ledger import ClusterLedger, Together
 from helpers.misp import Event, ListedEvent, MispReader, Page, ReadAhead, decaying_models, search_filters
 from helpers.process import DestinationLogger
 from helpers.settings import Settings
@@ -92,7 +92,8 @@ class SharedReading:
 
     def _begin(self, identity: Mapping[str, Any]) -> None:
         known = Together([destination.ledger for destination in self.destinations]).events()
-        self._clusters = known_clusters(self.destinations)
+        ledger = ClusterLedger(self.destinations[0].ledger.database)
+        self._clusters = known_clusters(ledger, [run.settings for run in self.destinations])
         for destination in self.destinations:
             with self._or_fail(destination):
                 fingerprint, of_ledger = settings_fingerprint(destination.settings), known[destination.ledger]

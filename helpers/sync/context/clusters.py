@@ -11,17 +11,15 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from helpers.context import Cluster, ContextLevel, Kind, kind_named_by, named_by
 from helpers.errors import MispError
 from helpers.indicators import Tag, read_tags
 from helpers.ledger import NOT_ASKED, ClusterLedger
 from helpers.misp import Event, MispReader, Page
+from helpers.settings import Settings
 from helpers.sync.context.weaving import Scope
-
-if TYPE_CHECKING:
-    from helpers.sync.destination import DestinationRun
 
 logger = logging.getLogger(__name__)
 
@@ -199,16 +197,13 @@ class KnownClusters:
         self.not_asked = self.not_asked or str(error)
 
 
-def known_clusters(destinations: Iterable[DestinationRun]) -> KnownClusters:
+def known_clusters(ledger: ClusterLedger, destinations: Sequence[Settings]) -> KnownClusters:
     """Return what the ledger knows of the clusters that matter to some destinations of one database."""
-    runs = list(destinations)
-    levels = [ContextLevel(run.settings.context_level) for run in runs]
+    levels = [ContextLevel(settings.context_level) for settings in destinations]
     kinds = {kind for kind in (Kind.THREAT_ACTOR, Kind.ATTACK_PATTERN) if any(level.sends(kind) for level in levels)}
-    if any(run.settings.activity_group_labels for run in runs):
+    if any(settings.activity_group_labels for settings in destinations):
         kinds.add(Kind.THREAT_ACTOR)
-    return KnownClusters(
-        ClusterLedger(runs[0].ledger.database), frozenset(kinds), private=runs[0].settings.context_private
-    )
+    return KnownClusters(ledger, frozenset(kinds), private=destinations[0].context_private)
 
 
 def _ask(tags: Sequence[str], reader: MispReader, failed: str) -> Answer:
