@@ -140,6 +140,7 @@ class WithdrawalReason(StrEnum):
     # Of what stands beside indicators.
     INDICATOR_LEFT = "the indicator that points to it has left, or has expired"
     NOT_NAMED = "MISP does not name it any more"
+    TOO_MANY = "its event has more than 2,000 relationships"
     POINTED_BY_NONE = "no indicator points to it any more"
     CONTEXT_SENDS_LESS = "the setting context sends less"
     CLUSTER_GONE = "MISP does not have its cluster any more, or shows it to few"

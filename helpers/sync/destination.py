@@ -466,6 +466,8 @@ class DestinationSync:
         self._decided.add(uuid)
         if pointed.techniques_left_out:
             self.report.context.left_out.append(uuid)
+        if pointed.cut:
+            self.report.context.cut.append(uuid)
 
     def close(self, event: EventSync, leaving: Leaving) -> bool:
         """Let go of what an event no longer wants, that was read to its end, if that may leave, and remember it.

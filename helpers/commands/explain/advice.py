@@ -68,6 +68,8 @@ FOR_WITHDRAWAL: Final = {
     WithdrawalReason.SECOND: _SENT_OTHERWISE,
     WithdrawalReason.INDICATOR_LEFT: "explain the indicator: what brings it back brings this back",
     WithdrawalReason.NOT_NAMED: f"tag the attribute or the event in MISP again, then {PUBLISH}",
+    WithdrawalReason.TOO_MANY: "nothing is to be done, or let fewer attributes name it: tag these in MISP and not the "
+    "event, or split the event",
     WithdrawalReason.POINTED_BY_NONE: "nothing is to be done: it comes back with an indicator that points to it",
     WithdrawalReason.CONTEXT_SENDS_LESS: "set context to what is to be sent",
     WithdrawalReason.CLUSTER_GONE: "restore the cluster in MISP; where it is for few, set context_private = True",

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 Row = tuple[str, str]
 
 _LONGEST_VALUE = 30
+# What a screen of 80 columns has room for beside a title, in one line.
+_ROOM = 65
 _MANY = "with more than 2,000 relationships, whose techniques are left out"
+_CUT = "with more than 2,000 relationships to actors, of which the first 2,000 are sent"
 
 
 def rows_of_context(context: ContextReport, *, dry: bool) -> Iterator[Row]:
@@ -29,7 +32,7 @@ def rows_of_context(context: ContextReport, *, dry: bool) -> Iterator[Row]:
     if context.none_shown:
         yield "clusters", context.none_shown
     if context.without_cluster and not context.not_asked:
-        yield "no cluster", f"in MISP for {_unnamed(context)}"
+        yield "no cluster", _unnamed(context)
 
 
 def adopted_of_context(context: ContextReport) -> list[str]:
@@ -42,6 +45,8 @@ def kinds_of_context(context: ContextReport) -> Iterator[tuple[int, str, str, Se
     yield from ((count, "withdraw", reason, ()) for reason, count in context.to_leave.most_common())
     if context.left_out:
         yield len(context.left_out), "events", _MANY, context.left_out
+    if context.cut:
+        yield len(context.cut), "events", _CUT, context.cut
     for tag, events in context.most_without_cluster:
         yield events, "no cluster", tag, ()
 
@@ -64,12 +69,21 @@ def _lacking(context: ContextReport) -> str:
     first, *others = [(count, what) for what, count in counts.items() if count] or [(0, "")]
     said = [f"{counted(first[0], 'relationship', 'relationships')} {first[1]}"] if first[0] else []
     said += [f"{count:,} {what}" for count, what in others]
-    events = len(context.left_out)
-    return ", ".join([*said, *([f"{counted(events, 'event', 'events')} without techniques"] if events else [])])
+    events = {"without techniques": len(context.left_out), "with too many relationships": len(context.cut)}
+    said += [f"{counted(count, 'event', 'events')} {what}" for what, count in events.items() if count]
+    return ", ".join(said)
 
 
 def _unnamed(context: ContextReport) -> str:
-    """Count the tags that name no cluster, and quote the value of the one that most events have."""
-    (tag, _), *others = context.most_without_cluster
-    tags = counted(len(context.without_cluster), "tag", "tags")
-    return f'{tags}{", such as" if others else ":"} "{shorten(Tag(tag).words[2] or tag, _LONGEST_VALUE)}"'
+    """Count the tags that name no cluster, and quote the values of those that most events have: what a line holds."""
+    values = [f'"{shorten(Tag(tag).words[2] or tag, _LONGEST_VALUE)}"' for tag, _ in context.most_without_cluster]
+    tags = f"in MISP for {counted(len(context.without_cluster), 'tag', 'tags')}"
+    whole = f"{tags}: {', '.join(values)}"
+    if len(values) == len(context.without_cluster) and (len(whole) <= _ROOM or len(values) == 1):
+        return whole
+    said = f"{tags}, such as {values[0]}"
+    for value in values[1:]:
+        if len(said) + len(f", {value}") > _ROOM:
+            break
+        said += f", {value}"
+    return said

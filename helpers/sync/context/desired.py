@@ -17,6 +17,9 @@ from helpers.sync.ownership import Life
 # The namespace of the ids of relationships.
 CONTEXT_NAMESPACE = UUID("a0c0c9a5-2d0c-5b6e-8a55-3e4f6a1d7c19")
 
+# What a relation has for a cluster where more of its indicator is left out, since its event has too many.
+LEFT_OUT = ""
+
 
 @dataclass(frozen=True)
 class DesiredContext:

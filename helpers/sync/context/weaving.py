@@ -10,7 +10,7 @@ from functools import cached_property
 from constants import TLP_MARKINGS, WithdrawalReason
 from helpers.context import SIMILAR, USES, Cluster, ContextLevel, Kind, Verb
 from helpers.ledger import ObjectRecord, Pointer, Pointing, Stage, kind_of_id
-from helpers.sync.context.desired import DesiredContext, Ends, desired_relationship
+from helpers.sync.context.desired import LEFT_OUT, DesiredContext, Ends, desired_relationship
 
 # What leaves since somebody wants less, or MISP has less, and not since an indicator left.
 BY_ITSELF = (WithdrawalReason.CONTEXT_SENDS_LESS, WithdrawalReason.CLUSTER_GONE)
@@ -113,8 +113,12 @@ class RelationshipsView:
         return (
             self._why_target(ends.source)
             or self._why_target(ends.target)
-            or (None if ends in self._between else WithdrawalReason.NOT_NAMED)
+            or (None if ends in self._between else self._why_between(ends))
         )
+
+    def _why_between(self, ends: Ends) -> WithdrawalReason:
+        pointed = {self.ends.uuids.get(id_) for id_ in (ends.source, ends.target)} <= self.pointed.keys()
+        return WithdrawalReason.NOT_NAMED if pointed else WithdrawalReason.POINTED_BY_NONE
 
     @cached_property
     def _between(self) -> set[Ends]:
@@ -134,8 +138,10 @@ class RelationshipsView:
             return WithdrawalReason.INDICATOR_LEFT
         if pointer.leaving:
             return None
-        named = self.ends.uuids.get(ends.target) in self.targets.get(pointer.key, ())
-        return None if named else WithdrawalReason.NOT_NAMED
+        named = self.targets.get(pointer.key, ())
+        if self.ends.uuids.get(ends.target) in named:
+            return None
+        return WithdrawalReason.TOO_MANY if LEFT_OUT in named else WithdrawalReason.NOT_NAMED
 
 
 def between(pointed: Mapping[str, Cluster], ends: EndsView) -> Iterator[Ends]:

@@ -76,16 +76,17 @@ class Decided:
 class Pointed:
     """What an event's indicators point to that the ledger does not have, and what they point to no more.
 
-    ``techniques_left_out`` says that techniques were left out since they were too many.
+    ``techniques_left_out`` says that techniques were left out since they were too many, ``cut`` that others were.
     """
 
     new: Sequence[Relation] = ()
     gone: Sequence[Relation] = ()
     techniques_left_out: bool = False
+    cut: bool = False
 
     def __bool__(self) -> bool:
         """Whether anything is to be written down, or told."""
-        return bool(self.new or self.gone or self.techniques_left_out)
+        return bool(self.new or self.gone or self.techniques_left_out or self.cut)
 
 
 @dataclass(frozen=True)
@@ -185,12 +186,11 @@ class EventSync:
 
     def pointed(self) -> Pointed:
         """Return what changes of what the indicators of the event point to, which was read to its end."""
-        known = set(self.known.relations)
-        wanted = self._relations.wanted(self.known.sources_of) if self._relations else set()
-        left_out = bool(self._relations and self._relations.techniques_left_out)
-        return Pointed(
-            [one for one in wanted if one not in known], [one for one in known if one not in wanted], left_out
-        )
+        known, relations = set(self.known.relations), self._relations
+        wanted = relations.wanted(self.known.sources_of) if relations else set()
+        too_many = (relations.techniques_left_out, relations.cut) if relations else (False, False)
+        new, gone = [one for one in wanted if one not in known], [one for one in known if one not in wanted]
+        return Pointed(new, gone, *too_many)
 
     def record(self, full_run: int) -> EventRecord:
         """Return how the event is recorded; that all of it is settled is only known after Microsoft's answers.

@@ -25,7 +25,8 @@ class ContextReport:
     ``planned``, ``accepted``, ``withdrawn`` count by kind; ``rejected`` and ``pending`` what was to be sent or
     withdrawn; ``kept_back`` relationships of which an end was refused, ``waiting`` those of which one has no answer,
     and ``waiting_to_leave`` what leaves in the next runs. ``to_leave`` counts what is to leave by the reason,
-    ``leaving`` by kind. ``left_out`` names the events whose techniques were too many.
+    ``leaving`` by kind. ``left_out`` names the events whose techniques were too many, ``cut`` those that had too many
+    without these.
     ``without_cluster`` counts the events that have a tag which names no cluster; ``not_asked`` is why MISP did not say,
     and ``none_shown`` that it shows none of those that it showed before.
     ``adopted`` counts by kind what ``adopt`` made of objects. ``line`` takes the lines of the plan, where it is listed.
@@ -44,6 +45,7 @@ class ContextReport:
     waiting_to_leave: int = 0
     rejections: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    cut: list[str] = field(default_factory=list)
     without_cluster: Counter[str] = field(default_factory=Counter)
     adopted: dict[AdoptionKind, Counter[Kind]] = field(default_factory=dict)
     not_asked: str = ""
@@ -117,6 +119,7 @@ class ContextReport:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.rejections = (self.rejections + other.rejections)[:MOST_REJECTIONS]
         self.left_out = list(dict.fromkeys([*self.left_out, *other.left_out]))
+        self.cut = list(dict.fromkeys([*self.cut, *other.cut]))
         self.without_cluster = self.without_cluster or other.without_cluster
         self.not_asked = self.not_asked or other.not_asked
         self.none_shown = self.none_shown or other.none_shown
@@ -143,6 +146,7 @@ class ContextReport:
             "waiting_to_leave": self.waiting_to_leave,
             "rejections": self.rejections,
             "events_without_techniques": self.left_out,
+            "events_cut": self.cut,
             "tags_without_cluster": len(self.without_cluster),
             "most_frequent_without_cluster": dict(self.most_without_cluster),
             "clusters_not_asked": self.not_asked or self.none_shown,

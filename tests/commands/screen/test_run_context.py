@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from helpers.commands.run import summary
-from helpers.commands.run.context_rows import rows_of_context
+from helpers.commands.run.context_rows import kinds_of_context, rows_of_context
 from helpers.commands.run.verdict import verdict_of
 from helpers.commands.screen import columns
 from helpers.context import Kind
@@ -99,6 +99,28 @@ def test_whatever_there_is_to_say_takes_four_rows_of_a_screen(dry):
     assert rows[1][1].endswith(": 12 actors, 4,988 relationships; 1,204 more later")
     assert rows[2][1] == "12 relationships kept back, 3 waiting, 1 event without techniques"
     assert rows[3][1] == 'in MISP for 99 tags, such as "A technique of a long name - …"'
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 10, 11])
+def test_as_many_tags_without_a_cluster_are_named_as_a_line_holds_and_ten_elsewhere(count):
+    names = [f"Fox {number}" for number in range(count)]
+    tags = Counter({f'misp-galaxy:threat-actor="{name}"': 100 - number for number, name in enumerate(names)})
+    context = ContextReport(without_cluster=tags)
+    ((title, words),) = rows_of_context(context, dry=False)
+    (line,) = columns([(title, words)], indent=2)
+    assert len(line.wrapped(80)) == 1
+    said = [name for name in names if f'"{name}"' in words]
+    assert said == names[: min(count, 4)], "the most frequent ones"
+    assert (", such as " in words) == (count > len(said))
+    assert [what for _, _, what, _ in kinds_of_context(context)] == list(tags)[:10]
+    assert len(context.as_json()["most_frequent_without_cluster"]) == min(count, 10)
+
+
+def test_events_with_too_many_relationships_are_told_apart():
+    context = ContextReport(left_out=["a", "b"], cut=["b"])
+    (row,) = rows_of_context(context, dry=False)
+    assert row == ("context", "2 events without techniques, 1 event with too many relationships")
+    assert [(count, examples) for count, _, _, examples in kinds_of_context(context)] == [(2, ["a", "b"]), (1, ["b"])]
 
 
 def test_what_is_none_has_no_row():

@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 
+from constants import WithdrawalReason
 from helpers.ledger import Stage
 from helpers.ledger.context import standings
 from helpers.misp import MispReader
@@ -216,6 +217,43 @@ def test_an_event_with_too_many_relationships_goes_without_techniques(make_site,
     report = site.run()
     assert report.context.left_out == [uuid(1)]
     assert live(site) == {"identity": 1, "threat-actor": 1, "relationship": 3}
+
+
+def test_an_event_that_has_grown_too_large_says_so_of_what_leaves(make_site, monkeypatch):
+    monkeypatch.setattr(event_relations, "MOST_RELATIONS", 6)
+    site = make_site("techniques")
+    site.misp.load([tagged(1, SET_TAG, TECHNIQUE_TAG, count=3)])
+    site.run()
+    assert live(site)["relationship"] == 7, "one between the actor and the technique, which is of no event"
+    site.misp.add_attribute(uuid(1), {"type": "domain", "value": "new.example.org", "to_ids": True})
+    site.misp.publish(uuid(1))
+    context = later(site, 0.1).context
+    assert context.to_leave == {WithdrawalReason.TOO_MANY: 3, WithdrawalReason.POINTED_BY_NONE: 2}
+    assert live(site) == {"identity": 1, "threat-actor": 1, "relationship": 4}
+    (first, *_) = site.misp.event(uuid(1))["Attribute"]
+    site.misp.edit_attribute(uuid(1), first["uuid"], to_ids=False)
+    site.misp.publish(uuid(1))
+    assert not later(site, 0.1).context.left_out
+    assert live(site) == {"identity": 1, "threat-actor": 1, "attack-pattern": 1, "relationship": 7}
+
+
+def test_an_event_with_too_many_actors_is_cut_and_lacks_no_techniques(make_site, monkeypatch):
+    monkeypatch.setattr(event_relations, "MOST_RELATIONS", 2)
+    site = make_site("actors")
+    site.misp.load([tagged(1, ACTOR_TAG, TECHNIQUE_TAG, count=3)])
+    context = site.run().context
+    assert (context.left_out, context.cut) == ([], [uuid(1)])
+    assert context.as_json()["events_cut"] == [uuid(1)]
+    assert live(site) == {"identity": 1, "threat-actor": 1, "relationship": 2}
+
+
+def test_relationships_are_counted_and_not_the_attributes_that_say_them(make_site, monkeypatch):
+    monkeypatch.setattr(event_relations, "MOST_RELATIONS", 4)
+    site = make_site("techniques", DEDUPLICATE="value")
+    values = [("domain", f"host{number % 2}.example.org") for number in range(6)]
+    site.misp.load([misp_event(1, values, Tag=[{"name": ACTOR_TAG}, {"name": TECHNIQUE_TAG}])])
+    assert not site.run().context.left_out
+    assert live(site) == {"identity": 1, "threat-actor": 1, "attack-pattern": 1, "relationship": 4}
 
 
 def test_the_next_life_of_an_indicator_takes_its_relationships_along(make_site):
