@@ -2,6 +2,7 @@
 
     python -m benchmarks.context
     python -m benchmarks.context --events ../events/*.json
+    python -m benchmarks.context --destinations 5
 
 Each way to set ``context`` has a workspace and a ledger of its own; ``nothing`` has no labels either. The made-up
 events have 100 attributes each; a third of them name an actor or an intrusion set, a tenth ten techniques. For each
@@ -24,7 +25,7 @@ from typing import Any
 from benchmarks.galaxies import add_clusters, tagged_events, update_galaxies
 from benchmarks.growth import change
 from benchmarks.ledger_size import size_of, vacuum
-from benchmarks.sandboxed import OF_A_RUN, Measured, parser, run, show, site
+from benchmarks.sandboxed import OF_A_RUN, Measured, parser, run, show, site, tenants
 from helpers.commands.convert import events_in
 from helpers.context import ContextLevel, Kind
 from helpers.settings import load
@@ -40,22 +41,22 @@ RUNS = ("first", "unchanged", "clusters moved", "1 % changed")
 SHOWN = (*OF_A_RUN, "misp_bytes", "sent_bytes", *map(str, Kind), "ledger_bytes")
 
 
-def measure(events: Iterable[dict[str, Any]], repeats: int = 1) -> dict[str, Measured]:
+def measure(events: Iterable[dict[str, Any]], repeats: int = 1, destinations: int = 1) -> dict[str, Measured]:
     """Run four times each way; the columns are named by the way and the run."""
     published = [{**event, "published": True} for event in events]
     columns: dict[str, Measured] = {}
     for way, settings in WAYS.items():
-        tries = [_runs(published, settings) for _ in range(repeats)]
+        tries = [_runs(published, settings, destinations) for _ in range(repeats)]
         for name in RUNS:
             columns[f"{way}, {name}"] = min((one[name] for one in tries), key=lambda taken: taken["processor_seconds"])
     return columns
 
 
-def _runs(events: Sequence[dict[str, Any]], settings: Mapping[str, str]) -> dict[str, Measured]:
+def _runs(events: Sequence[dict[str, Any]], settings: Mapping[str, str], count: int) -> dict[str, Measured]:
     with Sandbox() as box, TemporaryDirectory() as folder:
         box.misp.load(events)
         add_clusters(box.misp, events)
-        environ = site(box, Path(folder), **settings)
+        environ = site(box, Path(folder), **tenants(box, count), **settings)
         before = (lambda: None, lambda: None, partial(update_galaxies, box.misp), partial(change, box, len(events)))
         return {name: _one_run(box, environ, prepare) for name, prepare in zip(RUNS, before, strict=True)}
 
@@ -84,12 +85,13 @@ def main() -> None:
     """Measure what the command line asks for."""
     command_line = parser(__doc__)
     command_line.add_argument("--indicators", type=int, default=10_000, help="in made-up events of 100 attributes")
+    command_line.add_argument("--destinations", type=int, default=1)
     command_line.add_argument("--repeats", type=int, default=1)
     command_line.add_argument("--events", type=Path, nargs="+", metavar="FILE", help="events in place of those")
     options = command_line.parse_args()
     made_up = tagged_events(options.indicators // PER_EVENT, PER_EVENT)
     read = [event for path in options.events or [] for event in events_in(path)]
-    show(measure(read or made_up, options.repeats), options.json, SHOWN)
+    show(measure(read or made_up, options.repeats, options.destinations), options.json, SHOWN)
 
 
 if __name__ == "__main__":

@@ -101,6 +101,12 @@ def test_what_stands_beside_indicators_costs_an_unchanged_run_one_small_question
     assert all(one["sent_bytes"] < other["sent_bytes"] for one, other in pairwise(firsts))
 
 
+def test_each_destination_is_sent_what_stands_beside_indicators():
+    columns = context.measure(galaxies.tagged_events(2, 2), destinations=2)
+    counted = [columns[f"actors, {name}"]["relationship"] for name in context.RUNS]
+    assert counted == [4, 0, 0, 0]
+
+
 def test_a_first_run_under_a_limit_is_never_refused():
     measured = ceiling.measure(limit=1000, indicators=1000, per_event=10)
     with_the_organisation = 10 + 1
