@@ -17,7 +17,7 @@ from constants import WithdrawalReason
 from helpers.commands.run import show_report
 from helpers.commands.screen import question
 from helpers.commands.screen.question import Withdrawn
-from helpers.context import Kind, kinds_in_words
+from helpers.context import in_order_of_leaving, kinds_in_words
 from helpers.errors import LedgerError, NoLedger
 from helpers.ledger import ContextLedger, Ledger, ObjectRecord, known_destinations
 from helpers.microsoft import Clock, RateLimiters
@@ -107,8 +107,7 @@ class Withdrawal:
         try:
             for turn in turns(leaving):
                 for records in batched(turn, _AT_ONCE):
-                    queue.withdraw([record for record in records if record.kind is Kind.INDICATOR])
-                    queue.withdraw_context([record for record in records if record.kind is not Kind.INDICATOR])
+                    queue.withdraw(records)
                 delivery.drain()
         finally:
             delivery.finish()
@@ -179,12 +178,8 @@ def _beside(withdrawal: Withdrawal) -> list[ObjectRecord]:
 
 def turns(leaving: Iterable[ObjectRecord]) -> list[list[ObjectRecord]]:
     """Return objects in the order in which they leave; each turn has its answers before the next one goes out."""
-    in_order = sorted(leaving, key=_turn)
-    return [list(of_turn) for _, of_turn in groupby(in_order, key=_turn)]
-
-
-def _turn(record: ObjectRecord) -> int:
-    return record.kind.facts.turn
+    in_order = in_order_of_leaving(leaving)
+    return [list(of_turn) for _, of_turn in groupby(in_order, key=lambda record: record.kind.facts.turn)]
 
 
 def _place(destination: Settings) -> tuple[str, str]:

@@ -5,9 +5,10 @@ The upload API takes these five and refuses others: learn.microsoft.com/azure/se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol, TypeVar
 
 from helpers.text import counted
 
@@ -55,28 +56,43 @@ class Verb(StrEnum):
 class KindFacts:
     """What differs by kind.
 
-    ``one`` and ``several`` are its words for people, ``level`` is the first one that sends it. A kind ``expires`` if
-    its objects have an end of validity, and a pattern; it is an ``end`` if relationships point to it and it leaves with
-    the last of them. A run withdraws only kinds that ``leave``: identities stay, since others name them. Where
-    everything leaves, ``turn`` says in which order: what names others before these.
+    ``one``, with its ``article``, and ``several`` are its words for people, ``level`` is the first one that sends it.
+    What stands ``beside`` indicators is counted apart from them; what is ``named`` is found by its name. A kind is an
+    ``end`` if it is a cluster in MISP: relationships point to it, and it leaves with the last of them.
+    A run withdraws only kinds that ``leave``: identities stay, since others name them. ``turn`` says in which order
+    kinds leave: what names others before these.
     """
 
+    article: str
     one: str
     several: str
     level: ContextLevel
-    expires: bool = False
+    beside: bool = True
+    named: bool = False
     end: bool = False
     leaves: bool = True
     turn: int = 1
 
 
 _FACTS = {
-    Kind.INDICATOR: KindFacts("indicator", "indicators", ContextLevel.NOTHING, expires=True),
-    Kind.IDENTITY: KindFacts("organisation", "organisations", ContextLevel.IDENTITIES, leaves=False, turn=2),
-    Kind.THREAT_ACTOR: KindFacts("actor", "actors", ContextLevel.ACTORS, end=True),
-    Kind.ATTACK_PATTERN: KindFacts("technique", "techniques", ContextLevel.TECHNIQUES, end=True),
-    Kind.RELATIONSHIP: KindFacts("relationship", "relationships", ContextLevel.ACTORS, turn=0),
+    Kind.INDICATOR: KindFacts("an", "indicator", "indicators", ContextLevel.NOTHING, beside=False),
+    Kind.IDENTITY: KindFacts(
+        "an", "organisation", "organisations", ContextLevel.IDENTITIES, named=True, leaves=False, turn=2
+    ),
+    Kind.THREAT_ACTOR: KindFacts("an", "actor", "actors", ContextLevel.ACTORS, named=True, end=True),
+    Kind.ATTACK_PATTERN: KindFacts("a", "technique", "techniques", ContextLevel.TECHNIQUES, named=True, end=True),
+    Kind.RELATIONSHIP: KindFacts("a", "relationship", "relationships", ContextLevel.ACTORS, turn=0),
 }
+# In the order in which people name them.
+NAMED_KINDS = tuple(kind for kind in Kind if kind.facts.named)
+
+
+class _OfKind(Protocol):
+    @property
+    def kind(self) -> Kind: ...
+
+
+_Object = TypeVar("_Object", bound=_OfKind)
 # As misp-stix has it, and the intrusion sets, for which Microsoft has no type.
 _GALAXIES = {
     Kind.ATTACK_PATTERN: (
@@ -105,6 +121,11 @@ def kinds_in_words(counts: Mapping[Kind, int]) -> str:
     """Return how many there are of each kind, as one reads it: ``1 organisation, 12 actors``; "" where none are."""
     facts = [(count, kind.facts) for kind in Kind if (count := counts.get(kind))]
     return ", ".join(counted(count, of.one, of.several) for count, of in facts)
+
+
+def in_order_of_leaving(objects: Iterable[_Object]) -> list[_Object]:
+    """Return objects in the order in which they leave, those of one turn as they came."""
+    return sorted(objects, key=lambda object_: object_.kind.facts.turn)
 
 
 def kind_of_galaxy(galaxy: str) -> Kind | None:

@@ -68,7 +68,7 @@ logger = logging.getLogger(__name__)
 
 _UNACCEPTED = (*WITHOUT_OUTCOME, Stage.REJECTED)
 # What is counted and guarded are indicators; what stands beside them is ``context.py``'s.
-_INDICATORS = STANDINGS.c.kind == KINDS.index(Kind.INDICATOR)
+INDICATORS = STANDINGS.c.kind == KINDS.index(Kind.INDICATOR)
 _SLASH = FINDINGS.c.value.contains("/")
 _SETTLED_AND_STAYING = sql.and_(OBJECTS.c.stage == Stage.ACCEPTED, OBJECTS.c.leaving == "")
 # The same, said so that no index is found for it: it would take nearly all objects where few are asked for.
@@ -157,7 +157,7 @@ _LIVE_BY_END = (
     sql.select(STANDINGS.c.live_until, STANDINGS.c.mark, sql.func.count().label("number"))
     .where(
         STANDINGS.c.destination == sql.bindparam("of"),
-        _INDICATORS,
+        INDICATORS,
         STANDINGS.c.live,
         STANDINGS.c.live_until > sql.bindparam("now"),
     )
@@ -447,7 +447,7 @@ class Ledger(LedgerRows):
 
     def count(self, now: int) -> dict[str, int]:
         """Count objects: those that Sentinel has or may have, not expired, as ``live``, and each stage."""
-        of_ours = sql.and_(STANDINGS.c.destination == self.destination, _INDICATORS)
+        of_ours = sql.and_(STANDINGS.c.destination == self.destination, INDICATORS)
         stages = sql.select(STANDINGS.c.stage, sql.func.count()).where(of_ours).group_by(STANDINGS.c.stage)
         with self._transaction() as connection:
             counted = {str(stage): int(count) for stage, count in connection.execute(stages)}
@@ -478,7 +478,7 @@ class Ledger(LedgerRows):
         What has changed and was let go of since is not to be sent any more, whatever its stage.
         """
         columns = (STANDINGS.c.stage, STANDINGS.c.leaving, STANDINGS.c.perhaps_taken)
-        of_ours = sql.select(*columns, sql.func.count()).where(STANDINGS.c.destination == self.destination, _INDICATORS)
+        of_ours = sql.select(*columns, sql.func.count()).where(STANDINGS.c.destination == self.destination, INDICATORS)
         counts = StandingCounts(Counter(), Counter(), Counter())
         with self._transaction() as connection:
             for stage, reason, unknown, count in connection.execute(of_ours.group_by(*columns).order_by(*columns)):
@@ -532,14 +532,14 @@ class Ledger(LedgerRows):
 
         What Microsoft refused, and nobody accepted before, is among them: it is not in Sentinel.
         """
-        of_ours = sql.and_(STANDINGS.c.destination == self.destination, _INDICATORS)
+        of_ours = sql.and_(STANDINGS.c.destination == self.destination, INDICATORS)
         live = sql.select(sql.func.count()).where(of_ours, STANDINGS.c.live, STANDINGS.c.live_until > now)
         with self._transaction() as connection:
             return int(connection.scalar(live) or 0)
 
     def first_expiry(self, now: int) -> int:
         """Return when the first of the objects expires that count as live; 0 where there are none."""
-        of_ours = sql.and_(STANDINGS.c.destination == self.destination, _INDICATORS)
+        of_ours = sql.and_(STANDINGS.c.destination == self.destination, INDICATORS)
         first = sql.select(sql.func.min(STANDINGS.c.live_until))
         with self._transaction() as connection:
             found = connection.scalar(first.where(of_ours, STANDINGS.c.live, STANDINGS.c.live_until > now))
@@ -620,7 +620,7 @@ class Ledger(LedgerRows):
         count = sql.func.count()
         counted = sql.select(what.label("counted"), count).select_from(table if within is None else within)
         of_ours = counted.where(table.c.destination == self.destination, where)
-        of_ours = of_ours.where(_INDICATORS) if table is STANDINGS else of_ours
+        of_ours = of_ours.where(INDICATORS) if table is STANDINGS else of_ours
         with self._transaction() as connection:
             rows = connection.execute(of_ours.group_by("counted").order_by(count.desc(), "counted"))
             return {value: int(number) for value, number in rows}

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from helpers.ledger import DueObject
+from helpers.context import Kind
+from helpers.ledger import DueObject, kind_of_id
 from helpers.microsoft.responses import Answer, Verdict, took_nothing
 
 # Microsoft publishes no limit for the size of a request; larger ones are cut before they are refused.
@@ -35,6 +36,11 @@ class OutgoingObject(NamedTuple):
     operation: str = ""
     in_doubt: bool = False
     perhaps_taken: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """What it is, as its id says."""
+        return kind_of_id(self.id)
 
 
 # What gives an object's JSON.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from constants import AdoptionKind, WithdrawalReason
-from helpers.context import Cluster, ContextLevel, Kind, Stix, Verb, kind_named_by
+from helpers.context import NAMED_KINDS, Cluster, ContextLevel, Kind, Stix, Verb, kind_named_by
 from helpers.errors import KindNotListed, MispError
 from helpers.indicators import Tag
 from helpers.ledger import (
@@ -37,7 +37,6 @@ from helpers.text import batched
 
 BATCH = 500
 
-_ENDS = (Kind.IDENTITY, Kind.THREAT_ACTOR, Kind.ATTACK_PATTERN)
 _NOT_LISTED = (
     "Indicators alone were taken over: {}. What stands beside them is sent again by the next run, under the same ids; "
     "what of it is not wanted any more stays in the workspace."
@@ -59,7 +58,7 @@ class Listed:
     @classmethod
     def by(cls, api: ManagementApi) -> Listed:
         """List all of it, or nothing. Raises KindNotListed, MicrosoftError."""
-        ends = [packed(whole(object_)) for kind in _ENDS for object_ in _objects(api, kind)]
+        ends = [packed(whole(object_)) for kind in NAMED_KINDS for object_ in _objects(api, kind)]
         return cls(ends, [packed(whole(object_)) for object_ in _objects(api, Kind.RELATIONSHIP)])
 
 
@@ -115,7 +114,7 @@ class ContextAdoption:
 
     def _clusters_of(self, ends: Iterable[Mapping[str, Any]]) -> dict[str, Cluster]:
         """Return MISP's clusters of actors and techniques, by UUID: those of their ids, else those of their tags."""
-        of_clusters = [end for end in ends if kind_of_id(end["id"]) is not Kind.IDENTITY]
+        of_clusters = [end for end in ends if kind_of_id(end["id"]).facts.end]
         try:
             clusters = self.reader.clusters_by_uuid(filter(None, (uuid_in(end["id"]) for end in of_clusters)))
             others = [end for end in of_clusters if uuid_in(end["id"]) not in clusters]

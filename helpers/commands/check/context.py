@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from helpers.context import ContextLevel, Kind
+from helpers.context import NAMED_KINDS, ContextLevel, Kind
 from helpers.settings import Settings
 from helpers.text import listed
 
-# In the order in which people name them.
-_KINDS = (Kind.IDENTITY, Kind.THREAT_ACTOR, Kind.ATTACK_PATTERN)
 _ALONE = "indicators alone"
 _IMPOSSIBLE = f"{_ALONE}; the rest needs the STIX API and a ledger"
 WITHOUT_GALAXIES = "{}. Actors and techniques, and labels with names of actors, are not sent; nothing else fails"
@@ -32,7 +30,7 @@ def needs_galaxies(settings: Settings) -> bool:
 
 def _words(settings: Settings) -> str:
     level = ContextLevel(settings.context_level)
-    kinds = [kind.facts.several for kind in _KINDS if level.sends(kind)]
+    kinds = [kind.facts.several for kind in NAMED_KINDS if level.sends(kind)]
     if not kinds:
         return _ALONE if settings.may_have_context else _IMPOSSIBLE
     return f"indicators with {listed(kinds)}"

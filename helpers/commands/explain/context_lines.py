@@ -16,7 +16,6 @@ _NAMES_NONE = (
     "{} names no cluster in MISP: nothing is sent of it beside its indicators. Update MISP's galaxies, or correct the "
     "tag; the next run asks again."
 )
-_ARTICLES = {Kind.INDICATOR: "an", Kind.IDENTITY: "an", Kind.THREAT_ACTOR: "an"}
 
 
 def named_sentence(answer: Json) -> str:
@@ -105,5 +104,5 @@ def _kinds(things: Iterable[Json]) -> str:
 
 
 def _a(kind: str) -> str:
-    one = Kind(kind).facts.one
-    return f"{_ARTICLES.get(Kind(kind), 'a')} {one}"
+    facts = Kind(kind).facts
+    return f"{facts.article} {facts.one}"

@@ -9,12 +9,10 @@ from helpers.context import Kind
 from helpers.errors import LedgerError
 from helpers.ledger.bodies.packing import unpacked
 
-_FOUND_BY_NAME = (Kind.IDENTITY, Kind.THREAT_ACTOR, Kind.ATTACK_PATTERN)
-
 
 def names_of(kind: Kind, body: bytes) -> str:
     """Return the names, aliases, numbers and tags of a packed object, in lower case, a line each; "" of other kinds."""
-    if kind not in _FOUND_BY_NAME:
+    if not kind.facts.named:
         return ""
     try:
         said = unpacked(body)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 import sqlalchemy as sql
 
-from helpers.context import Kind
+from helpers.context import Kind, in_order_of_leaving
 from helpers.ledger.records import CARRYING, KINDS, REVOKED, ObjectRecord, Pointer, Pointing, Relation, Stage
 from helpers.ledger.rows import PARAMETERS
 from helpers.ledger.store import Ledger
@@ -70,13 +70,12 @@ class ContextLedger:
             yield self._objects(CONTEXT_OBJECTS.c.id.in_(ids))
 
     def every_live_object(self) -> list[ObjectRecord]:
-        """Return everything that is possibly at Microsoft, relationships first."""
-        return sorted(self._objects(CONTEXT_OBJECTS.c.live), key=lambda record: record.kind is not Kind.RELATIONSHIP)
+        """Return everything that is possibly at Microsoft."""
+        return self._objects(CONTEXT_OBJECTS.c.live)
 
     def unanswered_withdrawals(self) -> list[ObjectRecord]:
-        """Return the objects whose withdrawal had no answer, relationships first."""
-        waiting = self._objects(CONTEXT_OBJECTS.c.stage == Stage.WITHDRAWING)
-        return sorted(waiting, key=lambda record: record.kind is not Kind.RELATIONSHIP)
+        """Return the objects whose withdrawal had no answer, in the order in which they leave."""
+        return in_order_of_leaving(self._objects(CONTEXT_OBJECTS.c.stage == Stage.WITHDRAWING))
 
     def _objects(self, where: sql.ColumnElement[bool]) -> list[ObjectRecord]:
         of_ours = CONTEXT_OBJECTS.c.destination == self.ledger.destination

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sql
 
-from helpers.context import Kind
+from helpers.context import NAMED_KINDS, Kind
 from helpers.ledger.context.clusters import NOT_ASKED
 from helpers.ledger.context.standings import ContextLedger
 from helpers.ledger.records import KINDS, ObjectRecord, Stage
@@ -17,7 +17,6 @@ from helpers.ledger.store import Ledger, taken
 from helpers.ledger.tables import CLUSTER_TAGS, CONTEXT_OBJECTS, EVENTS, OBJECTS, RELATION_LINKS, RELATIONS, SOURCES
 from helpers.text import batched
 
-_NAMED = (Kind.IDENTITY, Kind.THREAT_ACTOR, Kind.ATTACK_PATTERN)
 _FIELDS = [CONTEXT_OBJECTS.c[field.name] for field in fields(ObjectRecord)]
 
 
@@ -42,14 +41,14 @@ class ContextLookup:
         known = ContextLedger(self.ledger)
         found = [*known.by_id([text.lower()]).values(), *self._with_name(text.lower())]
         if uuid:
-            found += known.objects(f"{kind}/{uuid}" for kind in _NAMED)
+            found += known.objects(f"{kind}/{uuid}" for kind in NAMED_KINDS)
         latest = {record.key: record for record in sorted(found, key=lambda record: record.life)}
         return list(latest.values())
 
     def _with_name(self, text: str) -> Iterator[ObjectRecord]:
         lines = sql.literal("\n").concat(CONTEXT_OBJECTS.c.names).concat("\n")
         # With stages, which the index has before kinds: without, it would look at every indicator.
-        of_kinds = CONTEXT_OBJECTS.c.kind.in_([KINDS.index(kind) for kind in _NAMED])
+        of_kinds = CONTEXT_OBJECTS.c.kind.in_([KINDS.index(kind) for kind in NAMED_KINDS])
         kinds = sql.and_(CONTEXT_OBJECTS.c.stage.in_(list(Stage)), of_kinds)
         ours = CONTEXT_OBJECTS.c.destination == self.ledger.destination
         named = lines.contains(f"\n{text}\n", autoescape=True)

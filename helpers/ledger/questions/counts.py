@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sql
 
-from helpers.context import Kind
 from helpers.indicators import DAY
-from helpers.ledger.records import KINDS, EventRecord
-from helpers.ledger.store import Ledger, taken
+from helpers.ledger.records import EventRecord
+from helpers.ledger.store import INDICATORS, Ledger, taken
 from helpers.ledger.tables import (
     ATTRIBUTE_LINKS,
     CONTENTS,
@@ -24,8 +23,6 @@ from helpers.ledger.tables import (
     SOURCE_LINKS,
     STANDINGS,
 )
-
-_INDICATOR = KINDS.index(Kind.INDICATOR)
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class LedgerCounts:
     def patterns(self, paths: Collection[str], most: int) -> list[str]:
         """Return the patterns of indicators that are live and compare one of these paths first, at most so many."""
         marks = sql.select(MARKS.c.number).where(MARKS.c.observable.in_(paths))
-        of_ours = sql.and_(STANDINGS.c.destination == self.ledger.destination, STANDINGS.c.kind == _INDICATOR)
+        of_ours = sql.and_(STANDINGS.c.destination == self.ledger.destination, INDICATORS)
         live = sql.and_(STANDINGS.c.live, STANDINGS.c.live_until > self.now, taken(self.now, STANDINGS))
         joined = STANDINGS.join(CONTENTS, CONTENTS.c.number == STANDINGS.c.content)
         found = sql.select(CONTENTS.c.pattern).select_from(joined).where(of_ours, live, STANDINGS.c.mark.in_(marks))

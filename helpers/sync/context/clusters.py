@@ -200,7 +200,7 @@ class KnownClusters:
 def known_clusters(ledger: ClusterLedger, destinations: Sequence[Settings]) -> KnownClusters:
     """Return what the ledger knows of the clusters that matter to some destinations of one database."""
     levels = [ContextLevel(settings.context_level) for settings in destinations]
-    kinds = {kind for kind in (Kind.THREAT_ACTOR, Kind.ATTACK_PATTERN) if any(level.sends(kind) for level in levels)}
+    kinds = {kind for kind in Kind if kind.facts.end and any(level.sends(kind) for level in levels)}
     if any(settings.activity_group_labels for settings in destinations):
         kinds.add(Kind.THREAT_ACTOR)
     return KnownClusters(ledger, frozenset(kinds), private=destinations[0].context_private)

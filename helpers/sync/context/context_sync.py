@@ -219,7 +219,7 @@ class ContextSync:
         unanswered = self._context.unanswered_withdrawals()
         self.ledger.keep(objects=self._leaving.chosen, no_objects=self._leaving.forgotten)
         self._leaving.chosen = [*unanswered, *self._leaving.chosen]
-        self.queue.withdraw_context(self._leaving.chosen)
+        self.queue.withdraw(self._leaving.chosen)
 
     def _accept_the_rest(self) -> None:
         """Write down of all that leaves by itself that it was allowed to, although most of it waits."""
@@ -261,7 +261,7 @@ class ContextSync:
             else:
                 self._leaving.waiting += 1
         self.ledger.keep(objects=leaving, no_objects=forgotten)
-        self.queue.withdraw_context(leaving)
+        self.queue.withdraw(leaving)
         self.queue.report.context.waiting_to_leave = self._leaving.waiting
 
     def _named_still(self) -> set[str]:
@@ -307,7 +307,7 @@ class ContextSync:
 
     def limits(self, of_indicators: WithdrawalLimits) -> WithdrawalLimits:
         """Return what may leave by itself: of what is live beside indicators and may leave, by the same numbers."""
-        live = sum(counted["live"] for kind, counted in self._context.counts().items() if kind is not Kind.IDENTITY)
+        live = sum(counted["live"] for kind, counted in self._context.counts().items() if kind.facts.leaves)
         forced_at = self.ledger.facts().forced_at
         left = self._context.withdrawn_since(self.policy.now - DAY, BY_ITSELF, not_at=forced_at)
         return replace(of_indicators, live=live, left=left, live_before=live + left, names=_NAMES)

@@ -89,8 +89,7 @@ def end_key(kind: Kind, uuid: str) -> str:
 
 def desired_cluster(cluster: Cluster) -> DesiredContext:
     """Return an actor or a technique."""
-    make = objects.threat_actor if cluster.kind is Kind.THREAT_ACTOR else objects.attack_pattern
-    return end_of(cluster.kind, cluster.uuid, make(cluster))
+    return end_of(cluster.kind, cluster.uuid, objects.of_cluster(cluster))
 
 
 def desired_identity(uuid: str, name: str) -> DesiredContext | None:

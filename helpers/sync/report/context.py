@@ -9,7 +9,7 @@ from typing import Any
 
 from constants import AdoptionKind
 from helpers.context import Kind
-from helpers.ledger import ObjectRecord, kind_of_id
+from helpers.ledger import ObjectRecord
 from helpers.microsoft import Outcome, OutcomeState
 from helpers.sync.plan import Plan
 from helpers.text import shorten
@@ -65,12 +65,11 @@ class ContextReport:
                 self.planned[record.kind] += 1
                 self._list(f"send {what}", record)
 
-    def add_withdrawals(self, records: Iterable[ObjectRecord]) -> None:
-        """Count what is to leave."""
-        for record in records:
-            self.to_leave[record.leaving] += 1
-            self.leaving[record.kind] += 1
-            self._list("withdraw", record, f"({record.leaving})")
+    def add_withdrawal(self, record: ObjectRecord) -> None:
+        """Count an object that is to leave."""
+        self.to_leave[record.leaving] += 1
+        self.leaving[record.kind] += 1
+        self._list("withdraw", record, f"({record.leaving})")
 
     def name_ends(self, ends: Iterable[ObjectRecord]) -> None:
         """Note what people know actors and techniques by, for the relationships that a dry run lists."""
@@ -100,7 +99,7 @@ class ContextReport:
         """Count what became of objects."""
         for outcome in outcomes:
             if outcome.state is OutcomeState.ACCEPTED:
-                (self.withdrawn if outcome.object.revoked else self.accepted)[kind_of_id(outcome.object.id)] += 1
+                (self.withdrawn if outcome.object.revoked else self.accepted)[outcome.object.kind] += 1
             elif outcome.state is OutcomeState.PENDING:
                 self.pending += 1
             else:

@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from constants import LOG_NO_VALID_UNTIL, VERSION, AdoptionKind, Skip
-from helpers.context import Kind
 from helpers.errors import ExitCode, MispError, SyncError
 from helpers.indicators import Skipped
 from helpers.ledger import Blocked, ObjectRecord
@@ -198,7 +197,7 @@ class Report:
 
     def would_send(self, records: Sequence[ObjectRecord]) -> None:
         """Count what a dry run does not send: it stays pending."""
-        for record in (record for record in records if record.kind is Kind.INDICATOR):
+        for record in records:
             (self.withdrawal_states if record.leaving else self.states)[OutcomeState.PENDING] += 1
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:

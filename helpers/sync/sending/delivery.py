@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from helpers.context import Kind
 from helpers.errors import MicrosoftError
-from helpers.ledger import Blocked, Ledger, ObjectRecord, kind_of_id
+from helpers.ledger import Blocked, Ledger, ObjectRecord
 from helpers.microsoft import (
     Answer,
     ManagementApi,
@@ -171,13 +170,13 @@ class Delivery:
         """
         if not records:
             return
-        indicators = [record for record in records if record.kind is Kind.INDICATOR]
+        indicators = [record for record in records if not record.kind.facts.beside]
         if self._indicator_dump and indicators:
             self._dump(self._indicator_dump, indicators)
         self._report.indicators += len(indicators)
         self._counted(len(indicators), 0)
         if self._settings.dry_run:
-            self._report.would_send(records)
+            self._report.would_send(indicators)
         if not in_line:
             self._ledger.enqueue([record.id for record in records])
         self._uploader.enqueue(len(records))
@@ -246,9 +245,9 @@ class Delivery:
         if len(accepted) < len(outcomes):
             self._note_what_was_not_accepted(outcomes)
         self._answered = self._answered or any(outcome.state is not OutcomeState.PENDING for outcome in outcomes)
-        indicators = [one for one in outcomes if kind_of_id(one.object.id) is Kind.INDICATOR]
+        indicators = [one for one in outcomes if not one.object.kind.facts.beside]
         self._report.settle(indicators)
-        self._report.context.settle([one for one in outcomes if kind_of_id(one.object.id) is not Kind.INDICATOR])
+        self._report.context.settle([one for one in outcomes if one.object.kind.facts.beside])
         self._counted(0, sum(outcome.state is not OutcomeState.PENDING for outcome in indicators))
 
     def _note_what_was_not_accepted(self, outcomes: Sequence[Outcome]) -> None:

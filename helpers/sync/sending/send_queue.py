@@ -55,18 +55,14 @@ class SendQueue:
     def withdraw(self, records: Sequence[ObjectRecord]) -> None:
         """Enqueue objects that are to leave."""
         for record in records:
-            self.report.add_withdrawal(record)
+            report = self.report.context if record.kind.facts.beside else self.report
+            report.add_withdrawal(record)
         self.delivery.enqueue(records)
 
     def send_context(self, plan: Plan) -> None:
         """Enqueue what stands beside indicators; it is planned once, when every event had its say."""
         self.report.context.add_plan(plan)
         self.delivery.enqueue(plan.send)
-
-    def withdraw_context(self, records: Sequence[ObjectRecord]) -> None:
-        """Enqueue what stands beside indicators and is to leave."""
-        self.report.context.add_withdrawals(records)
-        self.delivery.enqueue(records)
 
     def _enqueue(self, plan: Plan, *, in_line: bool = False) -> None:
         self.report.add_plan(plan)

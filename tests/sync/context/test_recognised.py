@@ -4,7 +4,7 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from helpers.context import Cluster, Kind, Verb
+from helpers.context import Cluster, Verb
 from helpers.ledger import NEVER, Stage
 from helpers.sync.context.desired import Ends, desired_cluster, desired_identity, desired_relationship
 from helpers.sync.context.recognised import Lives, Ours, recognised, record_of
@@ -75,9 +75,3 @@ def test_an_end_is_ours_by_its_cluster_by_a_relationship_of_ours_or_by_an_indica
     ours = Ours(Lives.of([UUID_2]), {UUID_1}, {TECHNIQUE}, {f"identity--{UUID_2}"})
     assert all(ours.has(id_) for id_ in (ACTOR, TECHNIQUE, later))
     assert not ours.has(f"threat-actor--{UUID_2}"), "of another kind than the organisation"
-
-
-def test_kinds_leave_in_turns_relationships_first_organisations_last():
-    turns = {kind: kind.facts.turn for kind in Kind}
-    assert turns.pop(Kind.RELATIONSHIP) < min(turns.values())
-    assert turns.pop(Kind.IDENTITY) > max(turns.values())
