@@ -6,7 +6,7 @@ from helpers.ledger.context.standings import ContextLedger
 from helpers.ledger.database import Database, known_destinations
 from helpers.ledger.history.runs import MOST_OF_EVENTS, RunKind, RunRecord
 from helpers.ledger.history.told import Told
-from helpers.ledger.questions.context import ContextLookup
+from helpers.ledger.questions.context import ClusterLookup, ContextLookup
 from helpers.ledger.questions.counts import LedgerCounts
 from helpers.ledger.questions.lookup import Found, LedgerDestination, Question, ledger_destinations
 from helpers.ledger.records import (
@@ -41,6 +41,7 @@ __all__ = [
     "AttributeRecord",
     "Blocked",
     "ClusterLedger",
+    "ClusterLookup",
     "ContextLedger",
     "ContextLookup",
     "Database",

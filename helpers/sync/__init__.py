@@ -1,7 +1,8 @@
 """A run: MISP is read once, each destination is planned, written down, sent to and reported."""
 
-from helpers.sync.context.desired import Ends
+from helpers.sync.context.desired import LEFT_OUT, Ends
 from helpers.sync.context.recognised import Lives, Ours, Recognised, recognised, record_of, uuid_in
+from helpers.sync.context.weaving import Scope, pointed_to
 from helpers.sync.destination import RunOptions
 from helpers.sync.event_selection import RunConditions, needs_published, number_of_full_run, settings_fingerprint
 from helpers.sync.object_planner import ObjectPlanner, ObjectWishes
@@ -25,6 +26,7 @@ from helpers.sync.survey import Surveyor
 from helpers.sync.withdrawals import WithdrawalLimits, accepting, named, to_type
 
 __all__ = [
+    "LEFT_OUT",
     "VALUE_NAMESPACE",
     "Delivery",
     "DesiredObject",
@@ -39,6 +41,7 @@ __all__ = [
     "Report",
     "RunConditions",
     "RunOptions",
+    "Scope",
     "SendQueue",
     "Sort",
     "Surveyor",
@@ -53,6 +56,7 @@ __all__ = [
     "not_to_be_matched",
     "number_of_full_run",
     "opened",
+    "pointed_to",
     "problems_of",
     "recognised",
     "record_of",

@@ -106,6 +106,23 @@ FOR_OBSTACLE: Final = {
     Obstacle.ON_WARNINGLIST: "take the value off the warninglist in MISP, or take enforceWarninglist out of "
     "misp_event_filters",
 }
+
+
+class NotSent(StrEnum):
+    """Why nothing is sent of an actor or a technique that MISP has."""
+
+    LESS = "the setting context does not send it"
+    FEW = "MISP shows it to few"
+    TOO_MANY = "its events have more than 2,000 relationships"
+    POINTED_BY_NONE = "no indicator that is sent points to it"
+
+
+FOR_NOT_SENT: Final = {
+    NotSent.LESS: "set context to what is to be sent; it takes the STIX objects API",
+    NotSent.FEW: "set context_private = True, or share its cluster with more in MISP (distribution)",
+    NotSent.TOO_MANY: FOR_WITHDRAWAL[WithdrawalReason.TOO_MANY],
+    NotSent.POINTED_BY_NONE: "nothing is to be done: it is sent with the first indicator that points to it",
+}
 # Objects that leave carry the sentence of their reason, of whichever of the two kinds it is.
 _BY_SENTENCE: Final = {
     **{skip.value: words for skip, words in FOR_SKIP.items()},

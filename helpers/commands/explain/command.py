@@ -23,7 +23,7 @@ from helpers.commands.explain.next_run import Place, places_of
 from helpers.commands.explain.sentences import at_destination, state_of
 from helpers.commands.screen import Line, Say
 from helpers.errors import ExitCode, MispError, SettingsError
-from helpers.ledger import LedgerDestination, Question, ledger_destinations
+from helpers.ledger import ClusterLookup, LedgerDestination, Question, ledger_destinations
 from helpers.microsoft import Clock
 from helpers.settings import Settings
 
@@ -114,7 +114,9 @@ class _Explainer:
     def answer(self, text: str) -> Json:
         """Return all that is known of what was asked."""
         asked = Question.of(text)
-        views = [LedgerView(self.settings, destination, asked, self.now) for destination in self.in_ledger]
+        views = [
+            LedgerView(self.settings, destination, asked, self.now, self._clusters) for destination in self.in_ledger
+        ]
         misp = None if self.options.offline else self._ask_misp(asked, views)
         answer: Json = {
             "version": VERSION,
@@ -137,6 +139,11 @@ class _Explainer:
             return MispView(self.settings, self._reader, asked, in_ledger, self.places, moment).answer()
         except MispError as error:
             return {"error": str(error)}
+
+    @cached_property
+    def _clusters(self) -> ClusterLookup | None:
+        """What the ledger has of MISP's clusters, once for all destinations and questions."""
+        return next((ClusterLookup(known.ledger.database) for known in self.in_ledger), None)
 
     @cached_property
     def _reader(self) -> MispReader:
@@ -168,7 +175,8 @@ def _at(destination: Destination, named: Json | None, unknown: str) -> Json:
 
 
 def _knows(view: LedgerView) -> bool:
-    return bool(view.matches or view.context.named or view.context.tag_names_nothing)
+    context = view.context
+    return bool(view.matches or context.named or context.not_sent or context.tag_names_nothing)
 
 
 def _exit_code(known: bool, misp: Json | None) -> int:

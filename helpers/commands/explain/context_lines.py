@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from helpers.commands.explain.items import Json
+from helpers.commands.explain.items import Item, Json
+from helpers.commands.explain.state import State
 from helpers.commands.screen import Line, Tone
 from helpers.context import Kind, kinds_in_words
 from helpers.text import counted, listed, one_line, shorten
@@ -16,6 +17,7 @@ _NAMES_NONE = (
     "{} names no cluster in MISP: nothing is sent of it beside its indicators. Update MISP's galaxies, or correct the "
     "tag; the next run asks again."
 )
+_LEFT_OUT = "left out, as its event has more than 2,000 relationships"
 
 
 def named_sentence(answer: Json) -> str:
@@ -67,10 +69,10 @@ def named_lines(answer: Json) -> Iterator[Line]:
         yield from (Line(one["pattern"], mark="e.g.", indent=2) for one in each["examples"])
 
 
-def pointed_lines(pointed: Sequence[Json], indent: int) -> Iterator[Line]:
+def pointed_lines(item: Item, indent: int) -> Iterator[Line]:
     """Yield what an indicator points to: those of a kind in one line, unless they stand otherwise."""
     alike: dict[tuple[str, str], list[str]] = {}
-    for each in pointed:
+    for each in item.context:
         relationship = each["relationship"]
         why = f" ({relationship['why']})" if relationship["why"] else ""
         stands = "" if relationship["standing"] == _LIVE else f": {relationship['standing']}{why}"
@@ -79,6 +81,8 @@ def pointed_lines(pointed: Sequence[Json], indent: int) -> Iterator[Line]:
         facts = Kind(kind).facts
         mark = facts.one if len(names) == 1 else facts.several
         yield Line(f"{shorten(', '.join(names), _LONGEST)}{shorten(stands, _LONGEST)}", mark=f"{mark}:", indent=indent)
+    if item.left_out:
+        yield Line(_LEFT_OUT, mark="more:", indent=indent)
 
 
 def told_at(known: Json) -> str:
@@ -90,7 +94,7 @@ def _told(each: Json) -> str:
     """Say where one thing stands, and how many indicators point to it."""
     why = each["microsoft"] or each["why"]
     stands = f"{each['standing']}{f' ({shorten(why, _LONGEST)})' if why else ''}"
-    if each["kind"] == Kind.RELATIONSHIP:
+    if each["kind"] == Kind.RELATIONSHIP or each["state"] == State.NOT_SENT:
         return stands
     indicators = counted(each["indicators"], "live indicator", "live indicators")
     verb = "made" if each["kind"] == Kind.IDENTITY else "points to it" if each["indicators"] == 1 else "point to it"

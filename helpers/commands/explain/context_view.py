@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from constants import WithdrawalReason
 from helpers.commands.explain import advice
+from helpers.commands.explain.advice import NotSent
 from helpers.commands.explain.state import State, state_of
-from helpers.context import Kind, Verb, kind_named_by
+from helpers.context import Cluster, ContextLevel, Kind, Verb, kind_named_by
 from helpers.indicators import Tag
-from helpers.ledger import ContextLedger, ContextLookup, Ledger, ObjectRecord, Question, Stage
+from helpers.ledger import (
+    ClusterLookup,
+    ContextLedger,
+    ContextLookup,
+    Ledger,
+    ObjectRecord,
+    Pointing,
+    Question,
+    Stage,
+)
+from helpers.settings import Settings
+from helpers.sync import LEFT_OUT, Ends, Scope, pointed_to
 
 Json = dict[str, Any]
 
@@ -28,36 +41,57 @@ _STANDING = {
     State.REVOKED: "revoked at Microsoft, by another hand than this program's",
     State.WITHDRAWN: "withdrawn",
 }
-_KEPT_BACK, _NOT_SENT = "kept back", "waiting to be sent"
+_KEPT_BACK, _WAITING, _NOT_SENT = "kept back", "waiting to be sent", "not sent"
 
 
 @dataclass(frozen=True)
 class ContextView:
-    """Answers for one destination; ``now`` is in seconds since 1970."""
+    """Answers for one destination; ``now`` is in seconds since 1970.
+
+    ``settings`` are the destination's, None where the settings do not name it; ``clusters`` are MISP's.
+    """
 
     ledger: Ledger
     asked: Question
     now: int
+    settings: Settings | None = None
+    clusters: ClusterLookup | None = None
 
     @cached_property
     def named(self) -> list[ObjectRecord]:
         """What has the name, number, tag, UUID or STIX id that was asked for."""
-        found = self._lookup.named(self.asked.text.strip(), self.asked.uuid or self.cluster)
+        found = self._lookup.named(self._text, self.asked.uuid or self.cluster)
         return sorted(found, key=lambda record: (record.kind, record.key))
+
+    @cached_property
+    def not_sent(self) -> list[Cluster]:
+        """The clusters of MISP of that name of which nothing was ever sent here."""
+        if not (self.settings and self.clusters):
+            return []
+        known = {_uuid(record) for record in self.named}
+        found = [*self.clusters.named(self._text), self.clusters.by_uuid.get(self.cluster) if self.cluster else None]
+        return list({one.uuid: one for one in found if one and one.uuid not in known}.values())
 
     @cached_property
     def tag_names_nothing(self) -> bool:
         """Whether what was asked for is a tag which names no cluster in MISP, as far as runs have asked."""
-        return self._is_tag and self._lookup.cluster_of(self.asked.text.strip()) == ""
+        if self.cluster and self.clusters:
+            gone = self.clusters.by_uuid.get(self.cluster) is None
+            return gone and self.cluster in self.clusters.by_uuid and not self.named
+        return self._is_tag and self._lookup.cluster_of(self._text) == ""
 
-    @property
+    @cached_property
     def cluster(self) -> str:
         """The UUID of the cluster that was asked for by its tag."""
-        return (self._lookup.cluster_of(self.asked.text.strip()) or "") if self._is_tag else ""
+        return (self._lookup.cluster_of(self._text) or "") if self._is_tag else ""
 
     @property
     def _is_tag(self) -> bool:
-        return kind_named_by(Tag(self.asked.text.strip())) is not None
+        return kind_named_by(Tag(self._text)) is not None
+
+    @property
+    def _text(self) -> str:
+        return self.asked.text.strip()
 
     @property
     def _lookup(self) -> ContextLookup:
@@ -67,10 +101,10 @@ class ContextView:
 
     def answer(self) -> list[Json]:
         """Return what was asked for by name, each with the indicators that point to it."""
-        return [self._described(record) for record in self.named]
+        return [*map(self._described, self.named), *map(self._described_in_misp, self.not_sent)]
 
     def _described(self, record: ObjectRecord) -> Json:
-        said = record.indicator
+        record, said = self._leaving(record, self._why_it_leaves(record)), record.indicator
         indicators = [] if record.kind is Kind.RELATIONSHIP else self._lookup.indicating(record, self.now)
         return {
             **self._stands(record),
@@ -83,6 +117,27 @@ class ContextView:
             "object": said,
         }
 
+    def _described_in_misp(self, cluster: Cluster) -> Json:
+        why = self._why_not_sent(cluster)
+        return {
+            **{"id": cluster.end, "kind": str(cluster.kind), "standing": _NOT_SENT, "state": str(State.NOT_SENT)},
+            **{"stage": "", "life": 0, "why": str(why), "microsoft": "", "advice": advice.FOR_NOT_SENT[why]},
+            "name": cluster.name,
+            "aliases": list(cluster.aliases),
+            "numbers": [cluster.number] if cluster.number else [],
+            "tags": [cluster.tag],
+            **{"indicators": 0, "examples": [], "object": None},
+        }
+
+    def _why_not_sent(self, cluster: Cluster) -> NotSent:
+        scope = self._scope
+        if scope is None or not scope.sends(cluster.kind):
+            return NotSent.LESS
+        if scope.cluster(cluster.uuid) is None:
+            return NotSent.FEW
+        left_out = self._lookup.is_left_out(cluster.uuid, LEFT_OUT)
+        return NotSent.TOO_MANY if left_out else NotSent.POINTED_BY_NONE
+
     def _stands(self, record: ObjectRecord) -> Json:
         microsofts = record.stage in (Stage.REJECTED, Stage.PENDING, Stage.SENDING, Stage.REVOKED)
         why = record.leaving or ("" if microsofts else record.words)
@@ -90,7 +145,7 @@ class ContextView:
             "id": record.id,
             "kind": str(record.kind),
             "standing": standing(record, self.now),
-            "state": _KEPT_BACK if record.stage == Stage.KEPT_BACK else str(state_of(record, self.now)),
+            "state": _state(record, self.now),
             "stage": str(record.stage),
             "life": record.life,
             "why": why,
@@ -98,28 +153,79 @@ class ContextView:
             "advice": advice.RETRY if record.stage == Stage.REJECTED else advice.for_withdrawal(why),
         }
 
+    # -- what the next run withdraws ------------------------------------------------------------------
+
+    @cached_property
+    def _scope(self) -> Scope | None:
+        """What is sent here; None where no run sends, or withdraws, anything beside indicators."""
+        if self.settings is None or not self.settings.may_have_context:
+            return None
+        known = self.clusters.by_uuid if self.clusters else {}
+        return Scope(ContextLevel(self.settings.context_level), self.settings.context_private, known, lambda: "")
+
+    def _leaving(self, record: ObjectRecord, reason: str | None) -> ObjectRecord:
+        """Return an object as the next run sees it: a guard that holds it back has written nothing of it down."""
+        leaves = reason and record.live and not (record.revoked or record.leaving)
+        return replace(record, leaving=str(reason)) if leaves else record
+
+    def _why_it_leaves(self, record: ObjectRecord) -> WithdrawalReason | None:
+        """Say why the next run withdraws what Microsoft has; None where it does not."""
+        scope = self._scope
+        if scope is None or not record.kind.facts.leaves:
+            return None
+        if record.kind is Kind.RELATIONSHIP:
+            return self._why_relationship(Ends.of_key(record.key), scope)
+        uuid = _uuid(record)
+        keys = self._lookup.naming(uuid)
+        pointings = (Pointing(key, uuid) for key in keys)
+        pointed = any(True for _ in pointed_to(pointings, self._context.pointers(keys), scope, self.now))
+        return scope.why_not(record.kind, uuid) or (None if pointed else WithdrawalReason.POINTED_BY_NONE)
+
+    def _why_relationship(self, ends: Ends, scope: Scope) -> WithdrawalReason | None:
+        found = [record for record in self._context.by_id(ends[1:]).values() if record.kind.facts.end]
+        reasons = [scope.why_not(end.kind, _uuid(end)) for end in found]
+        if ends.verb == Verb.INDICATES:
+            keys = list(self._context.pointers(ids=[ends.source]))
+            named = self._context.targets_of(keys)
+            reasons += [_why_unnamed(_uuid(end), named.get(key, ())) for end in found for key in keys]
+        return next(filter(None, reasons), None)
+
     # -- what an indicator points to ------------------------------------------------------------------
 
-    def of_indicators(self, records: Sequence[ObjectRecord]) -> dict[str, list[Json]]:
-        """Return by their ids the actors and techniques that indicators point to, and whether Microsoft knows it."""
+    def left_out(self, records: Sequence[ObjectRecord]) -> set[str]:
+        """Return the keys of the indicators of which something is left out, since their events have too many."""
         targets = self._context.targets_of({record.key for record in records})
-        uuids = {uuid for of_one in targets.values() for uuid in of_one}
-        ends = self._context.objects(f"{kind}/{uuid}" for uuid in uuids for kind in Kind if kind.facts.end)
-        latest = {_uuid(end): end for end in sorted(ends, key=lambda end: end.life)}
-        pairs = [
-            (record, latest[uuid])
-            for record in records
-            for uuid in sorted(targets.get(record.key, ()))
-            if uuid in latest
-        ]
-        woven = {one.key: one for one in self._context.objects(_between(*pair) for pair in pairs)}
+        return {key for key, of_one in targets.items() if LEFT_OUT in of_one}
+
+    def of_indicators(self, records: Sequence[ObjectRecord]) -> dict[str, list[Json]]:
+        """Return by their ids the actors and techniques that indicators point to, and whether Microsoft knows it.
+
+        What Microsoft has counts too where MISP does not name it any more: it is to leave.
+        """
+        targets = self._context.targets_of({record.key for record in records})
         found: dict[str, list[Json]] = {}
-        for record, end in pairs:
-            found.setdefault(record.id, []).append(self._pointed(end, woven.get(_between(record, end))))
+        for record in records:
+            named = targets.get(record.key, set())
+            woven = {one.key: one for one in self._lookup.relationships_of(record.id)}
+            for end in self._ends_of(named, woven.values()):
+                relationship = woven.get(f"{Verb.INDICATES} {record.id} {end.id}")
+                found.setdefault(record.id, []).append(self._pointed(end, relationship, named))
         return found
 
-    def _pointed(self, end: ObjectRecord, relationship: ObjectRecord | None) -> Json:
+    def _ends_of(self, named: Collection[str], woven: Collection[ObjectRecord]) -> list[ObjectRecord]:
+        """Return the latest life of what is named, and what Microsoft has a relationship to."""
+        keys = (f"{kind}/{uuid}" for uuid in named for kind in Kind if kind.facts.end)
+        latest = {_uuid(end): end for end in sorted(self._context.objects(keys), key=lambda end: end.life)}
+        there = self._context.by_id(Ends.of_key(one.key).target for one in woven if one.live)
+        ends = {end.id: end for end in (*latest.values(), *there.values())}
+        return sorted(ends.values(), key=_uuid)
+
+    def _pointed(self, end: ObjectRecord, relationship: ObjectRecord | None, named: Collection[str]) -> Json:
+        if relationship and self._scope:
+            reason = self._scope.why_not(end.kind, _uuid(end)) or _why_unnamed(_uuid(end), named)
+            relationship = self._leaving(relationship, reason)
         why = (relationship.leaving or relationship.words) if relationship else ""
+        end = self._leaving(end, self._why_it_leaves(end))
         return {
             "id": end.id,
             "kind": str(end.kind),
@@ -127,7 +233,8 @@ class ContextView:
             "standing": standing(end, self.now),
             "relationship": {
                 "id": relationship.id if relationship else "",
-                "standing": standing(relationship, self.now) if relationship else _NOT_SENT,
+                "standing": standing(relationship, self.now) if relationship else _WAITING,
+                "state": _state(relationship, self.now) if relationship else str(State.WAITING),
                 "why": why,
             },
         }
@@ -142,15 +249,21 @@ def standing(record: ObjectRecord, now: int) -> str:
     return _KEPT_BACK if record.stage == Stage.KEPT_BACK else _STANDING[state_of(record, now)]
 
 
+def _state(record: ObjectRecord, now: int) -> str:
+    return _KEPT_BACK if record.stage == Stage.KEPT_BACK else str(state_of(record, now))
+
+
+def _why_unnamed(uuid: str, named: Collection[str]) -> WithdrawalReason | None:
+    """Say why an indicator that points to some clusters, by UUID, does not point to this one; None where it does."""
+    if uuid in named:
+        return None
+    return WithdrawalReason.TOO_MANY if LEFT_OUT in named else WithdrawalReason.NOT_NAMED
+
+
 def _name(said: Mapping[str, Any]) -> str:
     if said.get("type") == Kind.RELATIONSHIP:
         return f"{said['source_ref']} {said['relationship_type']} {said['target_ref']}"
     return str(said.get("name", ""))
-
-
-def _between(indicator: ObjectRecord, end: ObjectRecord) -> str:
-    """Return the key of the relationship of an indicator to what it points to."""
-    return f"{Verb.INDICATES} {indicator.id} {end.id}"
 
 
 def _uuid(record: ObjectRecord) -> str:

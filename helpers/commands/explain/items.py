@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.commands.explain.state import MAY_BE_LIVE, NewerForm, NextRun, State, foremost
+from helpers.commands.explain.state import LEAVING, MAY_BE_LIVE, NewerForm, NextRun, State, foremost
 from helpers.indicators import in_small_letters
 from helpers.ledger import Blocked
 
@@ -47,7 +47,8 @@ class Item:
 
     ``events`` are those that it comes from, the first one owns it; ``why`` it is not there or leaves, ``microsoft``
     are Microsoft's words. ``since`` is when what its state says happened, ``until`` when it ends, in ISO 8601.
-    ``context`` are the actors and techniques that an indicator points to.
+    ``context`` are the actors and techniques that an indicator points to; ``left_out`` says that there are more, in
+    an event that has too many.
     """
 
     label: str
@@ -64,6 +65,13 @@ class Item:
     refused: bool = False
     misp: InMisp = InMisp()
     context: tuple[Json, ...] = ()
+    left_out: bool = False
+
+    @property
+    def leaves(self) -> bool:
+        """Whether it, or a relationship of it, is to leave."""
+        beside = any(each["relationship"]["state"] in LEAVING for each in self.context)
+        return self.state in LEAVING or self.refused or beside
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,7 @@ class Destination:
 
     ``key`` are its workspace, its source system and its name in the settings; ``name`` is what people read, empty where
     it is the only one. ``blocked`` is what keeps Microsoft from taking anything, ``guards`` why the last run was not
-    let withdraw anything.
+    let withdraw anything, ``named`` the actors and the like of the name that was asked for.
     """
 
     key: Mapping[str, str]
@@ -83,6 +91,12 @@ class Destination:
     event_in_misp: Json | None = None
     blocked: Blocked | None = None
     guards: tuple[str, ...] = ()
+    named: tuple[Json, ...] = ()
+
+    @property
+    def leaves(self) -> bool:
+        """Whether something of it is to leave."""
+        return any(item.leaves for item in self.items) or any(each["state"] in LEAVING for each in self.named)
 
     @property
     def state(self) -> State:
@@ -121,6 +135,7 @@ def _destination(
         event_in_misp=shown.event,
         blocked=Blocked(known["blocked"]) if known.get("blocked") else None,
         guards=tuple(known.get("refused_withdrawals", ())),
+        named=tuple(known.get("context", ())),
     )
 
 
@@ -192,6 +207,7 @@ def _of_object(object_: Json, attributes: Sequence[str], shown: _Shown) -> Item:
         held=tuple(object_["held"]),
         refused=bool(object_["refused"]),
         context=tuple(object_.get("context", ())),
+        left_out=bool(object_.get("context_left_out")),
         # What MISP shows now is said of the latest life; an earlier one leaves, whatever that is.
         misp=shown.of(attributes, object_["pattern"]) if object_["latest"] else InMisp(),
     )

@@ -16,6 +16,7 @@ from helpers.indicators import DAY, Unsendable, Value, event_url, in_small_lette
 from helpers.ledger import (
     WITHOUT_OUTCOME,
     AttributeRecord,
+    ClusterLookup,
     DestinationFacts,
     EventRecord,
     Found,
@@ -56,12 +57,13 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class LedgerView:
-    """Answers for one destination; ``now`` is in seconds since 1970."""
+    """Answers for one destination; ``now`` is in seconds since 1970, ``clusters`` are MISP's, where some are known."""
 
     settings: Settings
     destination: LedgerDestination
     asked: Question
     now: int
+    clusters: ClusterLookup | None = None
 
     @cached_property
     def matches(self) -> Found:
@@ -90,7 +92,8 @@ class LedgerView:
     @cached_property
     def context(self) -> ContextView:
         """What is known of actors and techniques."""
-        return ContextView(self.destination.ledger, self.asked, self.now)
+        named = self.destination.settings_in(self.settings)
+        return ContextView(self.destination.ledger, self.asked, self.now, named, self.clusters)
 
     @cached_property
     def _facts(self) -> DestinationFacts:
@@ -107,7 +110,15 @@ class LedgerView:
 
     def _objects(self) -> list[Json]:
         pointed = self.context.of_indicators(self.matches.objects)
-        return [{**self._object(record), "context": pointed.get(record.id, [])} for record in self.matches.objects]
+        left_out = self.context.left_out(self.matches.objects)
+        return [
+            {
+                **self._object(record),
+                "context": pointed.get(record.id, []),
+                "context_left_out": record.live and record.key in left_out,
+            }
+            for record in self.matches.objects
+        ]
 
     def _object(self, record: ObjectRecord) -> Json:
         indicator = record.indicator

@@ -16,7 +16,7 @@ from helpers.commands.explain.context_lines import (
 from helpers.commands.explain.items import Destination, Item, Json, destinations_of
 from helpers.commands.explain.outlook import outlook
 from helpers.commands.explain.sentences import at_destination, first_sentence, said, tail, tone
-from helpers.commands.explain.state import LEAVING, State
+from helpers.commands.explain.state import State
 from helpers.commands.screen import Line, Tone, verdict
 from helpers.errors import ExitCode, NoLedger
 from helpers.text import counted, one_line
@@ -124,7 +124,7 @@ def _rows(rows: Sequence[Row], destinations: Sequence[Destination], most: int) -
             for row in of_label:
                 yield Line(said(row.item, row.destination), mark=f"{row.destination.name}:", indent=4)
                 yield from _to_do(row, indent=6)
-                yield from pointed_lines(row.item.context, indent=6)
+                yield from pointed_lines(row.item, indent=6)
     yield from _more(len(by_label) - most, "more of this event", "more of this event")
 
 
@@ -134,7 +134,7 @@ def _single(label: str, row: Row) -> Iterator[Line]:
     told = row.item.state is not State.LIVE and words == said(_foremost(first), row.destination)
     yield Line(label if told else f"{label}: {words}", indent=2)
     yield from _to_do(row, indent=4)
-    yield from pointed_lines(row.item.context, indent=4)
+    yield from pointed_lines(row.item, indent=4)
 
 
 def _foremost(items: Sequence[Item]) -> Item:
@@ -206,10 +206,9 @@ def _halves(answer: Json) -> Iterator[Line]:
 def _guards(destinations: Sequence[Destination]) -> Iterator[Line]:
     """Say what a guard held back, where something of it is to leave."""
     for destination in destinations:
-        leaves = any(item.state in LEAVING or item.refused for item in destination.items)
-        if leaves and destination.guards and destination.in_settings:
+        if destination.leaves and destination.guards and destination.in_settings:
             name = destination.name and f"{destination.name}: "
-            yield Line(f"{name}the last run was not let withdraw anything: {'; '.join(destination.guards)}")
+            yield Line(f"{name}a guard held withdrawals back in the last run: {'; '.join(destination.guards)}")
             yield Line(advice.REFUSED, mark="→", indent=2)
 
 

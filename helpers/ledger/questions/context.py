@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import NamedTuple
 
 import sqlalchemy as sql
 
-from helpers.context import NAMED_KINDS, Kind
-from helpers.ledger.context.clusters import NOT_ASKED
+from helpers.context import NAMED_KINDS, Cluster, Kind, Verb
+from helpers.ledger.context.clusters import NOT_ASKED, ClusterLedger
 from helpers.ledger.context.standings import ContextLedger
+from helpers.ledger.database import Database
 from helpers.ledger.records import KINDS, ObjectRecord, Stage
 from helpers.ledger.rows import PARAMETERS
 from helpers.ledger.store import Ledger, taken
-from helpers.ledger.tables import CLUSTER_TAGS, CONTEXT_OBJECTS, EVENTS, OBJECTS, RELATION_LINKS, RELATIONS, SOURCES
+from helpers.ledger.tables import (
+    CLUSTER_TAGS,
+    CONTEXT_OBJECTS,
+    EVENTS,
+    OBJECTS,
+    RELATION_LINKS,
+    RELATIONS,
+    SOURCES,
+    TAGGED_EVENTS,
+)
 from helpers.text import batched
 
 _FIELDS = [CONTEXT_OBJECTS.c[field.name] for field in fields(ObjectRecord)]
@@ -25,6 +36,30 @@ class Indicating(NamedTuple):
 
     id: str
     pattern: str
+
+
+@dataclass(frozen=True)
+class ClusterLookup:
+    """Finds MISP's clusters, whatever of them is sent where; they are read once, at the first question."""
+
+    database: Database
+
+    @cached_property
+    def by_uuid(self) -> Mapping[str, Cluster | None]:
+        """All that are known; None for one that MISP does not have any more. Raises LedgerError."""
+        return ClusterLedger(self.database).read().clusters
+
+    def named(self, text: str) -> list[Cluster]:
+        """Return those with a name, an alias, MITRE's number, a tag, a UUID or a STIX id, in any letter case."""
+        return self._by_name.get(text.lower(), [])
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Cluster]]:
+        found: dict[str, list[Cluster]] = {}
+        for cluster in filter(None, self.by_uuid.values()):
+            for name in {name.lower() for name in (*cluster.names, cluster.uuid, cluster.end)}:
+                found.setdefault(name, []).append(cluster)
+        return found
 
 
 @dataclass(frozen=True)
@@ -63,29 +98,64 @@ class ContextLookup:
         return max(asked, default=None)
 
     def indicating(self, record: ObjectRecord, now: int) -> list[Indicating]:
-        """Return the indicators that Sentinel has, or may have, of which this is the actor, technique or maker."""
+        """Return the indicators that Sentinel has, or may have, of which this is the actor, technique or maker.
+
+        By the relationships that are, or may be, at Microsoft, and by what is still to be sent.
+        """
         uuid = record.key.rpartition("/")[2]
         if record.kind is Kind.IDENTITY:
             return self._made_by(uuid, now)
-        linked = (RELATION_LINKS.c.relation == RELATIONS.c.number, RELATIONS.c.target == uuid)
+        named = self._live(OBJECTS.c.key, self.naming(uuid), now)
+        return sorted({*named, *self._live(OBJECTS.c.id, self._related(record.id), now)})
+
+    def naming(self, cluster: str) -> list[str]:
+        """Return the indicators, by their keys, that point to a cluster, by what was last read of their events."""
+        linked = (RELATION_LINKS.c.relation == RELATIONS.c.number, RELATIONS.c.target == cluster)
         ours = RELATION_LINKS.c.destination == self.ledger.destination
-        keys = [
-            row[0] for row in self.ledger.answers(sql.select(RELATIONS.c.indicator).distinct().where(ours, *linked))
-        ]
-        return self._live(keys, now)
+        question = sql.select(RELATIONS.c.indicator).distinct().where(ours, *linked)
+        return [row[0] for row in self.ledger.answers(question)]
+
+    def _related(self, end: str) -> list[str]:
+        """Return the indicators, by their STIX ids, of which a relationship to this id is, or may be, at Microsoft."""
+        # With stages, as above.
+        kind = sql.and_(
+            CONTEXT_OBJECTS.c.stage.in_(list(Stage)), CONTEXT_OBJECTS.c.kind == KINDS.index(Kind.RELATIONSHIP)
+        )
+        ours = (CONTEXT_OBJECTS.c.destination == self.ledger.destination, CONTEXT_OBJECTS.c.live.is_not(sql.false()))
+        to_it = CONTEXT_OBJECTS.c.key.like(f"{Verb.INDICATES} % {end}")
+        keys = self.ledger.answers(sql.select(CONTEXT_OBJECTS.c.key).where(*ours, kind, to_it))
+        return [key.split(" ")[1] for (key,) in keys]
+
+    def relationships_of(self, indicator: str) -> list[ObjectRecord]:
+        """Return the relationships to actors and techniques, of an indicator by its STIX id; every life of each."""
+        # Whatever a database thinks of blanks and hyphens, the types of STIX lie between these two.
+        start = f"{Verb.INDICATES} {indicator} "
+        within = (CONTEXT_OBJECTS.c.key > f"{start}a", CONTEXT_OBJECTS.c.key < f"{start}zz")
+        ours = CONTEXT_OBJECTS.c.destination == self.ledger.destination
+        rows = self.ledger.answers(sql.select(*_FIELDS).where(ours, *within))
+        return [record for record in map(ObjectRecord.of_row, rows) if record.key.startswith(start)]
+
+    def is_left_out(self, cluster: str, mark: str) -> bool:
+        """Whether an event with a tag of this cluster has relations with ``mark`` for a target."""
+        tagged = (CLUSTER_TAGS.c.uuid == cluster, TAGGED_EVENTS.c.tag == CLUSTER_TAGS.c.tag)
+        of_event = (RELATIONS.c.event == TAGGED_EVENTS.c.event, RELATIONS.c.target == mark)
+        linked = (
+            RELATION_LINKS.c.relation == RELATIONS.c.number,
+            RELATION_LINKS.c.destination == self.ledger.destination,
+        )
+        return bool(self.ledger.answers(sql.select(RELATIONS.c.number).where(*tagged, *of_event, *linked).limit(1)))
 
     def _made_by(self, organisation: str, now: int) -> list[Indicating]:
         of_ours = (SOURCES.c.destination == self.ledger.destination, EVENTS.c.destination == self.ledger.destination)
         made = (EVENTS.c.organisation == organisation, SOURCES.c.event == EVENTS.c.uuid)
         question = sql.select(SOURCES.c.key).distinct().where(*of_ours, *made)
-        return self._live([row[0] for row in self.ledger.answers(question)], now)
+        return sorted(self._live(OBJECTS.c.key, [row[0] for row in self.ledger.answers(question)], now))
 
-    def _live(self, keys: Iterable[str], now: int) -> list[Indicating]:
+    def _live(self, column: sql.Column[str], values: Iterable[str], now: int) -> Iterator[Indicating]:
         # Said so that no index of all that are live is found for it.
         live = (OBJECTS.c.live.is_not(sql.false()), OBJECTS.c.live_until > now, taken(now))
         ours = sql.select(OBJECTS.c.id, OBJECTS.c.pattern).where(
             OBJECTS.c.destination == self.ledger.destination, *live
         )
-        batches: Iterator[Sequence[str]] = batched(sorted(keys), PARAMETERS)
-        rows = (self.ledger.answers(ours.where(OBJECTS.c.key.in_(batch))) for batch in batches)
-        return sorted(Indicating(*row) for of_batch in rows for row in of_batch)
+        for batch in batched(sorted(values), PARAMETERS):
+            yield from (Indicating(*row) for row in self.ledger.answers(ours.where(column.in_(batch))))

@@ -92,10 +92,14 @@ class LedgerDestination:
 
     def name_in(self, settings: Settings) -> str | None:
         """Return what the settings call this destination; None when they do not name it."""
+        named = self.settings_in(settings)
+        return named.name if named else None
+
+    def settings_in(self, settings: Settings) -> Settings | None:
+        """Return the settings of this destination; None when they do not name it."""
         key = (self.workspace, self.sourcesystem)
         destinations = settings.destinations()
-        names = (known.name for known in destinations if (known.workspace_key, known.sourcesystem) == key)
-        return next(names, None)
+        return next((known for known in destinations if (known.workspace_key, known.sourcesystem) == key), None)
 
     # -- counts ---------------------------------------------------------------------------------------
 

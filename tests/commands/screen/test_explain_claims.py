@@ -114,6 +114,9 @@ class Known:
         words = ["150 of 200 would leave"] if self.refused else []
         return DestinationFacts(refused_events=refused, last_run={"refused_withdrawals": words}, blocked=self.blocked)
 
+    def settings_in(self, _settings):
+        return None if self.foreign else Settings()
+
     def is_of(self, _settings):
         return not self.foreign
 
