@@ -132,7 +132,7 @@ class WithdrawalReason(StrEnum):
     NOT_FLAGGED = "attribute no longer flagged to_ids, deleted, hidden, or on a warninglist"  # of a large event
     CHANGED = "attribute changed"
     DEDUPLICATE_CHANGED = "deduplicate changed"
-    NO_TWINS = "a URL in small letters, and lowercase_url_twins is off"
+    NO_TWINS = "lowercase_url_twins is off, and MISP has the URL with capital letters alone"
     EXPIRED = "what still asks for it has expired"
     WORKSPACE_LEFT = "the workspace is left"
     NOT_IN_MISP = "in Sentinel when the ledger was filled, and of no attribute that MISP shows"

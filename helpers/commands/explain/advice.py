@@ -47,6 +47,7 @@ FOR_SKIP: Final = {
     Skip.NO_OBSERVABLE: "nothing is to be done: the names of malware go out with the event's other indicators",
     Skip.STIX_TYPE_NOT_ACCEPTED: 'keep "indicator" in UPLOAD_INDICATOR_API_ACCEPTED_TYPES in constants.py',
 }
+_MORE_CONTEXT = 'set context = "techniques", or "actors" for actors without techniques'
 _SENT_OTHERWISE = "nothing is to be done: what MISP still has was sent under another id; explain its value"
 FOR_WITHDRAWAL: Final = {
     WithdrawalReason.UNPUBLISHED: PUBLISH,
@@ -59,7 +60,8 @@ FOR_WITHDRAWAL: Final = {
     WithdrawalReason.CHANGED: "nothing is to be done: what the attribute says now is another indicator; explain its "
     "value",
     WithdrawalReason.DEDUPLICATE_CHANGED: _SENT_OTHERWISE,
-    WithdrawalReason.NO_TWINS: "set lowercase_url_twins = True; the URL as MISP has it was sent under another id",
+    WithdrawalReason.NO_TWINS: "nothing is to be done where the URL as MISP has it is enough; else set "
+    "lowercase_url_twins = True",
     WithdrawalReason.EXPIRED: FOR_SKIP[Skip.EXPIRED],
     WithdrawalReason.WORKSPACE_LEFT: "nothing is to be done, as somebody asked for it (withdraw); while the settings "
     "name the workspace, a run sends what MISP has under new ids",
@@ -71,7 +73,7 @@ FOR_WITHDRAWAL: Final = {
     WithdrawalReason.TOO_MANY: "nothing is to be done, or let fewer attributes name it: tag these in MISP and not the "
     "event, or split the event",
     WithdrawalReason.POINTED_BY_NONE: "nothing is to be done: it comes back with an indicator that points to it",
-    WithdrawalReason.CONTEXT_SENDS_LESS: "set context to what is to be sent",
+    WithdrawalReason.CONTEXT_SENDS_LESS: _MORE_CONTEXT,
     WithdrawalReason.CLUSTER_GONE: "restore the cluster in MISP; where it is for few, set context_private = True",
 }
 
@@ -118,7 +120,7 @@ class NotSent(StrEnum):
 
 
 FOR_NOT_SENT: Final = {
-    NotSent.LESS: "set context to what is to be sent; it takes the STIX objects API",
+    NotSent.LESS: f"{_MORE_CONTEXT}; it takes the STIX objects API",
     NotSent.FEW: "set context_private = True, or share its cluster with more in MISP (distribution)",
     NotSent.TOO_MANY: FOR_WITHDRAWAL[WithdrawalReason.TOO_MANY],
     NotSent.POINTED_BY_NONE: "nothing is to be done: it is sent with the first indicator that points to it",

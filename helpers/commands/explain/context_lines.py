@@ -33,7 +33,8 @@ def named_sentence(answer: Json) -> str:
     if len(found) == 1:
         return f"{asked} is {kinds}{called}: {_told(found[0][1])}."
     where = dict.fromkeys(each["standing"] for _, each in found)
-    return f"{asked} is {kinds}{called}: {listed(list(where))}."
+    be = "names" if len(things) > 1 else "is"
+    return f"{asked} {be} {kinds}{called}: {listed(list(where))}."
 
 
 def named_tone(answer: Json) -> Tone:
@@ -72,11 +73,13 @@ def named_lines(answer: Json) -> Iterator[Line]:
 def pointed_lines(item: Item, indent: int) -> Iterator[Line]:
     """Yield what an indicator points to: those of a kind in one line, unless they stand otherwise."""
     alike: dict[tuple[str, str], list[str]] = {}
+    times = Counter(each["name"] for each in item.context)
     for each in item.context:
         relationship = each["relationship"]
         why = f" ({relationship['why']})" if relationship["why"] else ""
         stands = "" if relationship["standing"] == _LIVE else f": {relationship['standing']}{why}"
-        alike.setdefault((each["kind"], stands), []).append(each["name"])
+        name = f"{each['name']} ({each['galaxy']})" if times[each["name"]] > 1 else each["name"]
+        alike.setdefault((each["kind"], stands), []).append(name)
     for (kind, stands), names in alike.items():
         facts = Kind(kind).facts
         mark = facts.one if len(names) == 1 else facts.several

@@ -230,6 +230,7 @@ class ContextView:
             "id": end.id,
             "kind": str(end.kind),
             "name": _name(end.indicator),
+            "galaxy": _galaxy(end.indicator),
             "standing": standing(end, self.now),
             "relationship": {
                 "id": relationship.id if relationship else "",
@@ -264,6 +265,11 @@ def _name(said: Mapping[str, Any]) -> str:
     if said.get("type") == Kind.RELATIONSHIP:
         return f"{said['source_ref']} {said['relationship_type']} {said['target_ref']}"
     return str(said.get("name", ""))
+
+
+def _galaxy(said: Mapping[str, Any]) -> str:
+    """Return the galaxy whose tag names it: mitre-intrusion-set."""
+    return next((Tag(str(label)).words[1] for label in said.get("labels", ())), "")
 
 
 def _uuid(record: ObjectRecord) -> str:

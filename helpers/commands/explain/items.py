@@ -215,8 +215,16 @@ def _of_object(object_: Json, attributes: Sequence[str], shown: _Shown) -> Item:
 
 def _label(object_: Json) -> str:
     kind = _KIND.match(object_["pattern"])
-    label = f"{kind[1]} {object_['value']}" if kind and object_["value"] else object_["pattern"]
+    label = f"{kind[1]} {_as_sent(object_)}" if kind and object_["value"] else object_["pattern"]
     return f"{label} (twin in small letters)" if object_["lowercase_twin"] else label
+
+
+def _as_sent(object_: Json) -> str:
+    """Return the value in the letters of the pattern; the ledger finds it in small ones."""
+    value, pattern = str(object_["value"]), str(object_["pattern"])
+    begin = pattern.lower().find(value)
+    spelled = pattern[begin : begin + len(value)] if begin >= 0 else value
+    return spelled if spelled.lower() == value else value
 
 
 def _of_skip(skip: Json, shown: _Shown) -> Item:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from constants import WithdrawalReason
 from helpers.commands.explain import advice
 from helpers.commands.explain.dates import day
 from helpers.commands.explain.items import Destination, Item
@@ -15,7 +16,7 @@ _FULL_RUN = "a full run reads its event, which has not changed since: --full doe
 _GUARD = "unless a guard holds that back"
 _EDITED = "it was edited and not published again, or is out of sight"
 _NOT_SHOWN = "MISP does not show its attribute any more (deleted for good, or out of sight)"
-_TWINLESS = "lowercase_url_twins is off, so the URL is sent as MISP has it alone"
+_TWINLESS = WithdrawalReason.NO_TWINS.value
 _CHANGED = "MISP's attribute says something else now"
 
 

@@ -62,7 +62,7 @@ def explained(site, asked):
         ("T1593.001", "T1593.001 is a technique (Social Media): live; 2 live indicators point to it."),
         ("social media", "social media is a technique: live; 2 live indicators point to it."),
         ("EXAMPLE", "EXAMPLE is an organisation: live; it made 2 live indicators."),
-        ("Moon Fox", "Moon Fox is 2 actors: live and rejected by Microsoft."),
+        ("Moon Fox", "Moon Fox names 2 actors: live and rejected by Microsoft."),
     ],
 )
 def test_it_is_found_by_whatever_people_call_it(site, asked, sentence):
@@ -103,8 +103,9 @@ def test_an_indicator_shows_its_actors_and_techniques_and_what_keeps_them_back(s
         f"threat-actor--{SET}": "kept back",
         f"attack-pattern--{TECHNIQUE}": "live",
     }
-    assert "    actor: Moon Fox" in lines and "    technique: Social Media" in lines
-    assert any(line.startswith(f"    actor: Moon Fox: kept back (threat-actor--{SET} was refused: ") for line in lines)
+    assert "    actor: Moon Fox (threat-actor)" in lines and "    technique: Social Media" in lines
+    kept_back = f"    actor: Moon Fox (mitre-intrusion-set): kept back (threat-actor--{SET} was refused: "
+    assert any(line.startswith(kept_back) for line in lines)
 
 
 def test_status_counts_it_by_kind(site):

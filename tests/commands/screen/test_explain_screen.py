@@ -56,10 +56,12 @@ def first_sentence(site, *asked, **options):
 def test_a_twin_that_is_no_longer_wanted_leaves_since_the_setting_is_off(site):
     site.misp.load([misp_event(2, [("url", "https://Example.org/A")])])
     site.run(LOWERCASE_URL_TWINS="True")
-    twin, url = sorted(line for line in shown(site, "https://example.org/a", columns=200) if line.startswith("  url"))
+    url, twin = sorted(line for line in shown(site, "https://example.org/a", columns=200) if line.startswith("  url"))
     assert twin.startswith("  url https://example.org/a (twin in small letters): live until ")
-    assert "lowercase_url_twins is off, so the URL is sent as MISP has it alone: the next run withdraws it" in twin
-    assert url.startswith("  url https://example.org/a: live until ")
+    assert (
+        "lowercase_url_twins is off, and MISP has the URL with capital letters alone: the next run withdraws it" in twin
+    )
+    assert url.startswith("  url https://Example.org/A: live until ")
 
 
 # --- the first sentence -------------------------------------------------------------------------------
