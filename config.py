@@ -98,14 +98,14 @@ days_to_expire_mapping = {  # days for some kinds of observable
     "url": 400,
 }
 days_to_expire_ignore_misp_last_seen = False  # True: MISP's last_seen does not set the expiry
-ignore_localtags = True  # local tags do not become labels
+ignore_localtags = True  # local tags do not become labels, and name no actor or technique
 activity_group_labels = True  # indicators name their actors in a label that Sentinel's rules put into alerts
 send_private_and_cidr = False  # True: send private addresses and blocks of addresses too
 lowercase_url_twins = False  # True: send a URL with capital letters a second time, in small letters
 filters = {}  # which attributes, such as {"exclude_tags": ["no-siem"], "max_tlp": "amber"}
 deduplicate = "attribute"  # one indicator for each "attribute", or for each "value" that several attributes share
 context = ""  # beside indicators "nothing", "identities", "actors" or "techniques"; "": actors, where it can be
-context_private = False  # True: actors and techniques too that MISP shares with no other organisation
+context_private = False  # True: actors and techniques too that MISP shows your organisation or a sharing group only
 
 # --- The ledger: what was sent, and what leaves again (docs/ledger.md) -------------------------------
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import runpy
 
 import pytest
 
@@ -14,7 +16,7 @@ from helpers.sync.context.context_sync import MOST_LEAVING
 from helpers.sync.context.desired import DesiredContext, Ends, desired_identity, desired_relationship
 from helpers.sync.context.event_relations import MOST_RELATIONS
 from helpers.sync.report.context import MOST_TAGS
-from tests.project.test_docs import codes, page, rows, section
+from tests.project.test_docs import ROOT, codes, page, rows, section
 from tests.support.stix_rules import broken_rules
 
 PAGE = page("docs/actors-and-techniques.md")
@@ -82,12 +84,22 @@ def test_the_query_is_the_file():
     assert fenced("kusto") == queries()["actors-behind"].partition("\n")[2].strip() + "\n"
 
 
-def test_each_value_of_the_setting_has_its_row_and_the_defaults_are_those():
+def test_each_value_of_the_setting_has_its_row_and_what_is_shipped_is_that():
     levels, settings = re.split(r"(?=^\| setting )", section(PAGE, "## How far"), flags=re.MULTILINE)
     assert [codes(row[0])[0].strip('"') for row in rows(levels)] == list(ContextLevel)
+    assert [codes(row[0])[0].strip('"') for row in rows(levels) if "the default" in row[1]] == [Settings().context]
+    shipped = runpy.run_path(str(ROOT / "config.py"))
     for row in rows(settings):
-        default = getattr(Settings(), codes(row[0])[0])
-        assert codes(row[1])[0].strip('"') == str(default)
+        assert ast.literal_eval(codes(row[1])[0]) == shipped[codes(row[0])[0]]
+
+
+@pytest.mark.parametrize(
+    ("values", "level"),
+    [({}, "actors"), ({"state_url": "none"}, "nothing"), ({"ms_auth": {"graph_api": True}}, "nothing")],
+    ids=["STIX objects API", "no ledger", "Graph"],
+)
+def test_without_a_value_it_is_what_can_be(values, level):
+    assert Settings(**values).context_level == level
 
 
 def test_its_numbers_are_those_of_the_program():
