@@ -87,8 +87,10 @@ def test_the_cause_of_a_failure_is_in_the_first_two_lines(shown, name, cause):
 
 
 def test_what_is_well_takes_a_line_each_in_check(shown):
-    *checks, verdict, _next_command = shown(80)["check-well"].lines
+    *lines, verdict, _next_command = shown(80)["check-well"].lines
+    checks, note = lines[:-2], " ".join(lines[-2:])
     assert all(line.startswith("✓") for line in [*checks, verdict])
+    assert note.startswith("· Sentinel's rules")
 
 
 def test_what_is_drawn_over_fits_too(shown):
