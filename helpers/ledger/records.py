@@ -422,7 +422,13 @@ def _report(stored: Any) -> Mapping[str, Any] | None:
 
 def _context(stored: Any) -> Mapping[str, Any]:
     known = stored if isinstance(stored, dict) else {}
-    return {**known, "waiting_to_leave": _moment(known.get("waiting_to_leave"))}
+    read = {name: _READERS_OF_CONTEXT[name](value) for name, value in known.items() if name in _READERS_OF_CONTEXT}
+    return {**known, "waiting_to_leave": 0, **read}
+
+
+def _counts_by_kind(stored: Any) -> Mapping[str, int]:
+    known = stored if isinstance(stored, dict) else {}
+    return {kind: count for kind, count in known.items() if _is_number(count)}
 
 
 def _counts(stored: Any) -> tuple[LiveCount, ...]:
@@ -502,6 +508,10 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "misp_key_ends": _moment,
     "woven": _text,
     "woven_until": _moment,
+}
+_READERS_OF_CONTEXT: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("waiting_to_leave", "rejected", "pending"), _moment),
+    **dict.fromkeys(("accepted", "withdrawn", "refused"), _counts_by_kind),
 }
 _READERS_OF_REPORT: Mapping[str, Callable[[Any], Any]] = {
     "at": _moment,

@@ -32,6 +32,7 @@ from helpers.settings import Settings
 from helpers.sync.context.clusters import KnownClusters
 from helpers.sync.context.context_sync import ContextSync
 from helpers.sync.context.event_relations import ContextWishes
+from helpers.sync.context.unasked import Unasked
 from helpers.sync.context.weaving import Scope
 from helpers.sync.event_selection import (
     RunConditions,
@@ -112,12 +113,15 @@ class DestinationRun:
         """Whether the site's filters have MISP list some events only, so that what is not listed means nothing."""
         return bool(self.settings.misp_event_filters.get("limit"))
 
-    def refuse(self, reason: str, options: RunOptions, view: Mapping[str, str]) -> None:
-        """Keep why nothing was withdrawn, with what may have led to it, and the command that accepts it."""
+    def refuse(self, reason: str, options: RunOptions, view: Mapping[str, str], *cause: str) -> None:
+        """Keep why nothing was withdrawn, with what may have led to it, and the command that accepts it.
+
+        ``cause`` is that, where it is known; else it is told where to look.
+        """
         facts, words = self.ledger.facts(), ["--uuid", options.uuid] if options.uuid else []
         changed = changes_since(facts.view or {}, facts.view_at, view)
         command = accepting(self.settings, *named(self.settings), *words)
-        self.report.refuse(refusal(reason, changed, command))
+        self.report.refuse(refusal(reason, changed, command, *cause))
 
 
 @dataclass(frozen=True)
@@ -538,14 +542,16 @@ class DestinationSync:
             return
         self.beside.send_ends()
         if self._beside_counts:
-            count = self.beside.find_leaving(going)
-            self.beside.withdraw_relationships(by_themselves=not count or self._context_may_leave(count))
+            unasked = self.beside.find_leaving(going)
+            self.beside.withdraw_relationships(by_themselves=self._context_may_leave(unasked))
 
-    def _context_may_leave(self, count: int) -> bool:
+    def _context_may_leave(self, unasked: Unasked) -> bool:
         """Whether so much of what is no indicator may leave by itself; by the same numbers as for those."""
-        reason = self.beside.limits(self.limits).refusal(count)
+        count = unasked.kinds.total()
+        reason = self.beside.limits(self.limits).refusal(count) if count else ""
         if reason:
-            self.destination.refuse(reason, self.options, self.view)
+            self.destination.refuse(reason, self.options, self.view, unasked.why)
+            self.beside.refuse()
         return not reason
 
     def weave(self) -> None:

@@ -333,6 +333,8 @@ def _row(this_run: _Run, report: Report, outcome: _Outcome) -> RunRecord:
         exit_code=outcome.exit_code,
         **{name: told[name] for name in _IN_ROWS},
         **{name: told["planned"].get(name, 0) for name in ("new", "changed", "renewed", "again")},
+        beside_sent=report.context.accepted.total(),
+        beside_withdrawn=report.context.withdrawn.total(),
         live=report.live_by_kind,
         version=VERSION,
         cause=safe_to_show(outcome.cause),

@@ -161,6 +161,6 @@ def to_type(settings: Settings, *words: str) -> str:
     return invocation.to_type(*words, config=config)
 
 
-def refusal(reason: str, changed: str, command: str) -> str:
-    """Return a refusal as people read it: why, what may have led to it, and what accepts it."""
-    return " ".join(filter(None, [f"{reason}: look at status and at MISP.", changed, f"To accept it: {command}"]))
+def refusal(reason: str, changed: str, command: str, cause: str = "look at status and at MISP.") -> str:
+    """Return a refusal as people read it: why, the ``cause`` or where to look, what has changed, what accepts it."""
+    return " ".join(filter(None, [f"{reason}: {cause}", changed, f"To accept it: {command}"]))

@@ -108,6 +108,7 @@ def test_a_row_is_small_whatever_happened():
     huge = dict.fromkeys(("exit_code", "events", "attributes", "new", "changed", "renewed", "again"), 10**9)
     huge |= dict.fromkeys(("accepted", "withdrawn", "rejected", "pending", "unchanged", "requests"), 10**9)
     huge |= dict.fromkeys(("not_taken", "withdrawals_rejected", "withdrawals_pending"), 10**9)
+    huge |= dict.fromkeys(("beside_sent", "beside_withdrawn"), 10**9)
     skipped = {reason.name.lower(): 10**9 for reason in Skip}
     live = dict.fromkeys([*_KINDS, OTHER], 10**9)
     run = RunRecord(NOW, **huge, seconds=1e6, skipped=skipped, live=live, version="9" * 999, cause="\U0001f600" * 9999)

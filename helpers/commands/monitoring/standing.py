@@ -25,7 +25,7 @@ def standing(destination: LedgerDestination, settings: Settings, now: int, runs:
         "in_settings": destination.is_of(settings),
         "workspace_in_settings": destination.workspace in {known.workspace_key for known in settings.destinations()},
         **_objects(destination, now),
-        "context": _context(destination.ledger),
+        "context": _context(destination.ledger, facts),
         "held_events": destination.held_events(),
         "refused_events": len(facts.refused_events),
         "last_run": _last_run(facts.last_run),
@@ -69,19 +69,28 @@ def _objects(destination: LedgerDestination, now: int) -> Json:
     }
 
 
-def _context(ledger: Ledger) -> Json:
-    """Count by kind what stands beside indicators: what is live, and where the rest of it stands."""
+def _context(ledger: Ledger, facts: DestinationFacts) -> Json:
+    """Count by kind what stands beside indicators: what is live, and where the rest of it stands.
+
+    What a guard held back in the last whole run is leaving as well, as long as it is live.
+    """
+    held_back = ((facts.last_run or {}).get("context") or {}).get("refused", {})
     return {
         str(kind): {
             "live": stages["live"],
             "pending": stages[Stage.PENDING] + stages[Stage.SENDING],
             "rejected": stages[Stage.REJECTED],
             "kept_back": stages[Stage.KEPT_BACK],
-            "leaving": stages["leaving"] + stages[Stage.WITHDRAWING],
+            "leaving": _leaving(stages, held_back.get(kind, 0)),
             "withdrawn": stages[Stage.WITHDRAWN],
         }
         for kind, stages in ContextLedger(ledger).counts().items()
     }
+
+
+def _leaving(stages: Mapping[str, int], held_back: int) -> int:
+    leaving = stages["leaving"] + stages[Stage.WITHDRAWING]
+    return leaving + min(held_back, max(0, stages["live"] - leaving))
 
 
 def _unfinished(ledger: Ledger, settings: Settings, now: int) -> Json:

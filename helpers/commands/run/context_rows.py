@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from constants import AdoptionKind
 from helpers.context import kinds_in_words
 from helpers.indicators import Tag
 from helpers.text import counted, shorten
@@ -17,6 +18,11 @@ Row = tuple[str, str]
 _LONGEST_VALUE = 30
 # What a screen of 80 columns has room for beside a title, in one line.
 _ROOM = 65
+_ADOPTED = {
+    AdoptionKind.MATCHED: "taken over",
+    AdoptionKind.UNMATCHED: "left as it is, not MISP's",
+    AdoptionKind.REVOKED: "revoked there already",
+}
 _MANY = "with more than 2,000 relationships, whose techniques are left out"
 _CUT = "with more than 2,000 relationships to actors, of which the first 2,000 are sent"
 
@@ -35,9 +41,12 @@ def rows_of_context(context: ContextReport, *, dry: bool) -> Iterator[Row]:
         yield "no cluster", _unnamed(context)
 
 
-def adopted_of_context(context: ContextReport) -> list[str]:
-    """Return what ``adopt`` made of what stands beside indicators in the workspace."""
-    return [f"{what}: {kinds_in_words(kinds)}" for what, kinds in sorted(context.adopted.items())]
+def adopted_of_context(context: ContextReport, *, dry: bool) -> Iterator[Row]:
+    """Yield what ``adopt`` made of what stands beside indicators in the workspace, or in a ``dry`` run would."""
+    title, words = "context", {**_ADOPTED, **({AdoptionKind.MATCHED: "to take over"} if dry else {})}
+    for what, kinds in sorted(context.adopted.items()):
+        yield title, f"{words[what]}: {kinds_in_words(kinds)}"
+        title = ""
 
 
 def kinds_of_context(context: ContextReport) -> Iterator[tuple[int, str, str, Sequence[str]]]:

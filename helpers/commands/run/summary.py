@@ -159,8 +159,9 @@ def _rows_of_withdrawals(report: Report) -> Iterator[Row]:
 def _rows_of_command(report: Report) -> Iterator[Row]:
     """Yield what adopt and withdraw did; neither reads events."""
     indicators = ", ".join(f"{count:,} {kind}" for kind, count in report.adopted.most_common())
-    taken_over = filter(None, [indicators, *adopted_of_context(report.context)])
-    yield from (("" if number else "taken over", words) for number, words in enumerate(taken_over))
+    if indicators:
+        yield "to take over" if report.dry_run else "taken over", indicators
+    yield from adopted_of_context(report.context, dry=report.dry_run)
     yield from (("unmatched", example) for example in report.unmatched)
     yield from _rows_of_withdrawals(report)
     yield from rows_of_context(report.context, dry=report.dry_run)

@@ -60,7 +60,7 @@ def counts(report: Report) -> str:
     said = [f"{sent(report):,} {would}sent", f"{withdrawn(report):,} withdrawn", f"{report.skipped.total():,} skipped"]
     if report.unchanged:
         said.append(f"{report.unchanged:,} unchanged")
-    return ", ".join(said)
+    return ", ".join([*said, *_beside(report)])
 
 
 def sent(report: Report) -> int:
@@ -75,7 +75,22 @@ def withdrawn(report: Report) -> int:
 
 def nothing_changed(report: Report) -> bool:
     """Say whether there was nothing to do, since MISP shows what it showed before."""
-    return not (report.command or report.events or report.indicators or report.withdrawals.total() or report.held)
+    changed = report.events or report.indicators or report.withdrawals.total() or report.held
+    return not (report.command or changed or any(moved_beside(report).values()))
+
+
+def moved_beside(report: Report) -> dict[str, int]:
+    """Return how much that is no indicator was sent and withdrawn, or would be in a dry run, by these words."""
+    context = report.context
+    if report.dry_run:
+        return {"sent": context.planned.total(), "withdrawn": context.leaving.total()}
+    return {"sent": context.accepted.total(), "withdrawn": context.withdrawn.total()}
+
+
+def _beside(report: Report) -> list[str]:
+    """Say how much that is no indicator was sent and withdrawn; nothing where nothing was."""
+    said = [f"{count:,} {what}" for what, count in moved_beside(report).items() if count]
+    return [f"context: {' and '.join(said)}"] if said else []
 
 
 def _counts_of_command(report: Report) -> str:
@@ -83,7 +98,7 @@ def _counts_of_command(report: Report) -> str:
     said = [f"{report.adopted.total():,} {would}taken over"] if report.command == "adopt" else []
     if report.command == "withdraw" or report.withdrawals:
         said.append(f"{withdrawn(report):,} {would}withdrawn")
-    return ", ".join(said)
+    return ", ".join([*said, *_beside(report)])
 
 
 # -- where all went well --------------------------------------------------------------------------

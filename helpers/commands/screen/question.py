@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -33,7 +34,8 @@ _YES = ("y", "yes")
 class Withdrawn:
     """What would be withdrawn at one destination: how many indicators for which reason, and examples.
 
-    ``beside`` counts by kind what stands beside indicators and leaves with them.
+    ``beside`` counts by kind what stands beside indicators and leaves, ``beside_counts`` by the reason, and
+    ``beside_examples`` are some of it.
     ``comes_back``: the settings still have runs send there, and the next one sends all of it again.
     """
 
@@ -42,6 +44,8 @@ class Withdrawn:
     examples: Sequence[str] = ()
     comes_back: bool = False
     beside: Mapping[Kind, int] = field(default_factory=dict)
+    beside_counts: Mapping[str, int] = field(default_factory=dict)
+    beside_examples: Sequence[str] = ()
 
     @classmethod
     def of(cls, report: Report, settings: Settings, *, comes_back: bool = False) -> Withdrawn:
@@ -50,7 +54,10 @@ class Withdrawn:
         place = f"{name}workspace {settings.workspace_key}, sourcesystem {settings.sourcesystem}"
         examples = (example for kind, found in report.plan_examples.items() for example in found if "withdraw" in kind)
         patterns = [shorten(example.partition(" ")[2], _LONGEST_EXAMPLE) for example in islice(examples, EXAMPLES)]
-        return cls(place, dict(report.withdrawals), patterns, comes_back, report.context.leaving)
+        context = report.context
+        beside = [shorten(example, _LONGEST_EXAMPLE) for example in islice(context.leaving_examples(), EXAMPLES)]
+        counts = dict(report.withdrawals)
+        return cls(place, counts, patterns, comes_back, context.leaving, dict(context.to_leave), beside)
 
 
 def is_to_be_asked(settings: Settings, arguments: Namespace) -> bool:
@@ -79,26 +86,24 @@ def ask(withdrawn: Sequence[Withdrawn], answer: Callable[[], str] | None = None)
         Screen(sys.stderr).show(line)
     print(_PROMPT, end="", file=sys.stderr, flush=True)
     reply = _reply(answer or sys.stdin.readline)
-    logger.info("Asked whether to withdraw %d indicators: %s", _total(some), "yes" if reply in _YES else "no")
+    logger.info("Asked whether to withdraw %s: %s", _what(some), "yes" if reply in _YES else "no")
     if reply not in _YES:
         raise Declined
 
 
 def lines(withdrawn: Sequence[Withdrawn]) -> list[Line]:
     """Return what is asked about: how many, that it is for ever, where, why and for example."""
-    count = _total(withdrawn)
-    what = counted(count, "indicator", "indicators") if count else "What stands beside indicators"
+    what = _indicators(withdrawn) or _beside(withdrawn)
     first = f"{what} would be withdrawn from Microsoft Sentinel, for ever: what comes back later, does under a new id."
     return [verdict(Tone.ODD, first), *(line for each in withdrawn for line in _of_one(each))]
 
 
 def _of_one(withdrawn: Withdrawn) -> Iterable[Line]:
     yield Line(withdrawn.place, Tone.STRONG, indent=2)
-    rows = sorted(withdrawn.counts.items(), key=lambda row: -row[1])
-    yield from columns([(f"{count:,}", reason) for reason, count in rows], indent=4, right=(0,))
-    yield from columns([("" if n else "such as", words) for n, words in enumerate(withdrawn.examples)], indent=4)
-    if any(withdrawn.beside.values()):
-        yield Line(f"and beside them {kinds_in_words(withdrawn.beside)}", indent=4)
+    yield from _reasons(withdrawn.counts, withdrawn.examples)
+    if beside := _beside([withdrawn]):
+        yield Line(f"and beside them {beside}" if _indicators([withdrawn]) else beside, indent=4)
+        yield from _reasons(withdrawn.beside_counts, withdrawn.beside_examples)
     if withdrawn.comes_back:
         words = (
             "The settings still name this workspace: the next run sends all of it again, under new ids. Stop the runs, "
@@ -107,8 +112,27 @@ def _of_one(withdrawn: Withdrawn) -> Iterable[Line]:
         yield Line(words, Tone.ODD, mark="!", indent=4)
 
 
-def _total(withdrawn: Iterable[Withdrawn]) -> int:
-    return sum(count for each in withdrawn for count in each.counts.values())
+def _reasons(counts: Mapping[str, int], examples: Sequence[str]) -> Iterable[Line]:
+    rows = sorted(counts.items(), key=lambda row: -row[1])
+    yield from columns([(f"{count:,}", reason) for reason, count in rows], indent=4, right=(0,))
+    yield from columns([("" if n else "such as", words) for n, words in enumerate(examples)], indent=4)
+
+
+def _what(withdrawn: Sequence[Withdrawn]) -> str:
+    """Say what would leave, of every kind."""
+    return " and beside them ".join(filter(None, [_indicators(withdrawn), _beside(withdrawn)]))
+
+
+def _indicators(withdrawn: Iterable[Withdrawn]) -> str:
+    count = sum(count for each in withdrawn for count in each.counts.values())
+    return counted(count, "indicator", "indicators") if count else ""
+
+
+def _beside(withdrawn: Iterable[Withdrawn]) -> str:
+    kinds = Counter[Kind]()
+    for each in withdrawn:
+        kinds.update(each.beside)
+    return kinds_in_words(kinds)
 
 
 def _reply(answer: Callable[[], str]) -> str:

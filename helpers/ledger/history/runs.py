@@ -46,7 +46,8 @@ class RunRecord:
     ``at`` is the run's time in seconds since 1970, ``seconds`` how long it took, ``cause`` why it did not go well.
     ``new``, ``changed``, ``renewed`` and ``again`` are what was planned, ``accepted`` and ``withdrawn`` what Microsoft
     took of that. ``not_taken`` are those of ``pending`` that Microsoft has certainly not taken. ``skipped`` has
-    attributes by the name of the reason, ``live`` indicators by kind at the run's end.
+    attributes by the name of the reason, ``live`` indicators by kind at the run's end. ``beside_sent`` and
+    ``beside_withdrawn`` count what Microsoft took beside indicators, which no other count has.
     """
 
     at: int
@@ -67,6 +68,8 @@ class RunRecord:
     withdrawals_rejected: int = 0
     withdrawals_pending: int = 0
     unchanged: int = 0
+    beside_sent: int = 0
+    beside_withdrawn: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)
     live: Mapping[str, int] = field(default_factory=dict)
     requests: int = 0

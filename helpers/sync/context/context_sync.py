@@ -36,6 +36,7 @@ from helpers.sync.context.desired import (
     with_life,
 )
 from helpers.sync.context.event_relations import ContextWishes
+from helpers.sync.context.unasked import Unasked
 from helpers.sync.context.weaving import (
     BY_ITSELF,
     EndsView,
@@ -60,23 +61,26 @@ class Leaving:
     """The relationships that are wanted no more: what follows an indicator, and what leaves by itself (``BY_ITSELF``).
 
     ``chosen`` leave in this run, ``waiting`` counts what has to wait for the next one. ``named`` are the ids of the
-    ends of those that stay until then, or longer.
+    ends of those that stay until then, or longer. ``unasked`` is what leaves by itself and nobody has accepted.
     """
 
     chosen: list[ObjectRecord] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     waiting: int = 0
     named: set[str] = field(default_factory=set)
+    unasked: Unasked = field(default_factory=Unasked)
     _found: dict[bool, list[ObjectRecord]] = field(default_factory=lambda: {False: [], True: []})
     _beyond: Counter[bool] = field(default_factory=Counter)
 
     def add(self, record: ObjectRecord, reason: WithdrawalReason) -> None:
         """Take a relationship that is wanted no more; what Microsoft never had is forgotten."""
-        found = self._found[reason in BY_ITSELF]
+        found, leaving = self._found[reason in BY_ITSELF], replace(record, leaving=record.leaving or reason)
+        if reason in BY_ITSELF and record.live and not record.leaving:
+            self.unasked.add(leaving)
         if not record.live:
             self.forgotten.append(record.id)
         elif len(found) < MOST_LEAVING:
-            found.append(replace(record, leaving=record.leaving or reason))
+            found.append(leaving)
         else:
             self._beyond[reason in BY_ITSELF] += 1
             self.stay(record)
@@ -171,18 +175,19 @@ class ContextSync:
 
     # -- what leaves ------------------------------------------------------------------------------
 
-    def find_leaving(self, going: Collection[str]) -> int:
-        """Find the relationships that are wanted no more; return how many leave by themselves (``BY_ITSELF``).
+    def find_leaving(self, going: Collection[str]) -> Unasked:
+        """Find the relationships that are wanted no more; return what leaves by itself, with ends that go along.
 
         ``going`` are the ids of the indicators that leave in this run. What a run accepted before does not count.
         """
-        ends = EndsView.of(self._context.ends())
-        by_themselves, between_ends = 0, list[ObjectRecord]()
-        for records, view in self._views(ends, set(going)):
-            verbs = [(record, Ends.of_key(record.key).verb) for record in records]
+        ends, between_ends = EndsView.of(self._context.ends()), list[ObjectRecord]()
+        for relationships, view in self._views(ends, set(going)):
+            verbs = [(record, Ends.of_key(record.key).verb) for record in relationships]
             between_ends += [record for record, verb in verbs if verb != Verb.INDICATES]
-            by_themselves += self._sort_out([record for record, verb in verbs if verb == Verb.INDICATES], view)
-        return by_themselves + self._sort_out(between_ends, self._view_between(ends))
+            self._sort_out([record for record, verb in verbs if verb == Verb.INDICATES], view)
+        self._sort_out(between_ends, self._view_between(ends))
+        self._leaving.unasked.take_ends_along(ends, self.scope)
+        return self._leaving.unasked
 
     def _views(self, ends: EndsView, going: AbstractSet[str]) -> Iterator[tuple[list[ObjectRecord], RelationshipsView]]:
         """Yield the relationships whose withdrawal is not under way, some at once, and what says if they are wanted."""
@@ -200,16 +205,18 @@ class ContextSync:
         pointed = {**self._pointed, **{cluster.uuid: cluster for cluster in named if cluster}}
         return RelationshipsView(self.scope, ends, {}, {}, pointed, set(), self.policy.now)
 
-    def _sort_out(self, records: Iterable[ObjectRecord], view: RelationshipsView) -> int:
-        """Sort out which relationships leave; return how many do so by themselves, and were not accepted before."""
-        by_themselves = 0
+    def _sort_out(self, records: Iterable[ObjectRecord], view: RelationshipsView) -> None:
+        """Sort out which relationships leave, and which stay."""
         for record in records:
             if reason := view.why_it_leaves(record):
                 self._leaving.add(record, reason)
-                by_themselves += reason in BY_ITSELF and record.live and not record.leaving
             else:
                 self._leaving.stay(record)
-        return by_themselves
+
+    def refuse(self) -> None:
+        """Tell the report of what leaves by itself that it may not."""
+        unasked = self._leaving.unasked
+        self.queue.report.context.refuse_withdrawals(unasked.kinds, [*unasked.relationships, *unasked.ends])
 
     def withdraw_relationships(self, *, by_themselves: bool) -> None:
         """Enqueue what leaves of the relationships; what leaves by itself only where that was allowed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,8 @@ from helpers.text import shorten
 
 # So many tags without a cluster are named, and so many rejections.
 MOST_TAGS, MOST_REJECTIONS = 10, 3
+# So many of each kind that leave are kept to be shown.
+MOST_EXAMPLES = 3
 
 
 @dataclass
@@ -25,8 +27,8 @@ class ContextReport:
     ``planned``, ``accepted``, ``withdrawn`` count by kind; ``rejected`` and ``pending`` what was to be sent or
     withdrawn; ``kept_back`` relationships of which an end was refused, ``waiting`` those of which one has no answer,
     and ``waiting_to_leave`` what leaves in the next runs. ``to_leave`` counts what is to leave by the reason,
-    ``leaving`` by kind. ``left_out`` names the events whose techniques were too many, ``cut`` those that had too many
-    without these.
+    ``leaving`` by kind; ``refused`` counts by kind what a guard holds back. ``left_out`` names the events whose
+    techniques were too many, ``cut`` those that had too many without these.
     ``without_cluster`` counts the events that have a tag which names no cluster; ``not_asked`` is why MISP did not say,
     and ``none_shown`` that it shows none of those that it showed before.
     ``adopted`` counts by kind what ``adopt`` made of objects. ``line`` takes the lines of the plan, where it is listed.
@@ -35,6 +37,7 @@ class ContextReport:
     planned: Counter[Kind] = field(default_factory=Counter)
     to_leave: Counter[str] = field(default_factory=Counter)
     leaving: Counter[Kind] = field(default_factory=Counter)
+    refused: Counter[Kind] = field(default_factory=Counter)
     accepted: Counter[Kind] = field(default_factory=Counter)
     withdrawn: Counter[Kind] = field(default_factory=Counter)
     live: Counter[Kind] = field(default_factory=Counter)
@@ -52,6 +55,7 @@ class ContextReport:
     none_shown: str = ""
     line: Callable[[str], None] | None = None
     _names: dict[str, str] = field(default_factory=dict)
+    _leaving: dict[Kind, list[str]] = field(default_factory=dict)
 
     @property
     def unsettled(self) -> int:
@@ -69,7 +73,21 @@ class ContextReport:
         """Count an object that is to leave."""
         self.to_leave[record.leaving] += 1
         self.leaving[record.kind] += 1
+        if len(examples := self._leaving.setdefault(record.kind, [])) < MOST_EXAMPLES:
+            examples.append(f"{record.kind.facts.one} {self._told(record)}")
         self._list("withdraw", record, f"({record.leaving})")
+
+    def refuse_withdrawals(self, kinds: Counter[Kind], records: Iterable[ObjectRecord]) -> None:
+        """Count what may not leave, and list these of it."""
+        self.refused.update(kinds)
+        for record in records:
+            self._list("refused: withdraw", record, f"({record.leaving})")
+
+    def leaving_examples(self) -> Iterator[str]:
+        """Yield some of what is to leave, of each kind in turn."""
+        for number in range(MOST_EXAMPLES):
+            for kind in Kind:
+                yield from self._leaving.get(kind, [])[number : number + 1]
 
     def name_ends(self, ends: Iterable[ObjectRecord]) -> None:
         """Note what people know actors and techniques by, for the relationships that a dry run lists."""
@@ -112,7 +130,7 @@ class ContextReport:
 
     def add(self, other: ContextReport) -> None:
         """Add what was done at another destination."""
-        for name in ("planned", "to_leave", "leaving", "accepted", "withdrawn", "live"):
+        for name in ("planned", "to_leave", "leaving", "refused", "accepted", "withdrawn", "live"):
             getattr(self, name).update(getattr(other, name))
         for name in ("rejected", "pending", "kept_back", "waiting", "waiting_to_leave"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -135,6 +153,7 @@ class ContextReport:
             "accepted": _by_kind(self.accepted),
             "withdrawals": dict(self.to_leave),
             "leaving": _by_kind(self.leaving),
+            "refused": _by_kind(self.refused),
             "withdrawn": _by_kind(self.withdrawn),
             "live": _by_kind(self.live),
             "adopted": {what.value: _by_kind(counts) for what, counts in self.adopted.items()},

@@ -83,7 +83,9 @@ def _remainders(report: Report) -> Iterator[Problem]:
     """Yield what remains to be done, or to be decided, of a run that came to its end."""
     if report.faults:
         yield Problem(_FAULTS, cases=_cases(_apart(report.faults), len(report.faults)))
-    yield from (Problem(f"nothing was withdrawn: {refusal}") for refusal in report.refusals)
+    left = report.withdrawals.total() + report.context.to_leave.total()
+    how_much = "not everything was withdrawn" if left else "nothing was withdrawn"
+    yield from (Problem(f"{how_much}: {refusal}") for refusal in report.refusals)
     if report.stopped:
         yield Problem(_TIME_UP.format(_GOES_ON if report.keeps_ledger else _BEGINS_AGAIN))
     if report.rejections:

@@ -472,8 +472,8 @@ def test_the_summary_of_adopt_has_no_rows_of_a_run(full):
     full.run()
     full.lose_ledger()
     rows = list(details(take_over(full), verbose=False))
-    assert [line.mark for line in rows] == ["taken over", ""]
-    assert "matched: 1 organisation" in rows[1].words
+    assert [line.mark for line in rows] == ["taken over", "context"]
+    assert rows[1].words == "taken over: 1 organisation"
 
 
 def test_for_a_destination_of_several_the_message_names_its_entry(full):

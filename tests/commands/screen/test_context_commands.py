@@ -17,6 +17,7 @@ from helpers.settings import MsAuth
 from sandbox.faults import Fault
 from tests.commands.screen.test_run_context import ACTOR, NO_CLUSTER, SET, START, TAGS, TECHNIQUE
 from tests.support import hosts, misp_event
+from tests.support.context.site import SET_TAG, TECHNIQUE_TAG, context_site, later, tagged
 from tests.support.in_process import OneProcess
 
 ACTOR_TAG = 'misp-galaxy:threat-actor="Moon Fox"'
@@ -124,6 +125,56 @@ def test_status_counts_it_by_kind(site):
     assert "context        1 organisation, 1 actor, 1 technique, 4 relationships" in text
     assert "2 relationships kept back, since Microsoft rejected what is named" in text
     assert "1 actor rejected by Microsoft" in json.loads(answers[0])["verdict"]
+
+
+def told(site):
+    """What status says, as JSON for the one destination and as text."""
+    lines, answers = [], []
+    for as_json, said in ((True, answers), (False, lines)):
+        status(site.settings, said.append, max_age_hours=None, as_json=as_json, now=lambda: site.seconds)
+    return json.loads(answers[0])["destinations"][0], "\n".join(line.text() for line in lines)
+
+
+def page_of(site, place):
+    write_report(site.settings, place, site.seconds)
+    return place.read_text(encoding="utf-8")
+
+
+def test_status_and_the_page_say_what_a_run_did_beside_indicators(tmp_path):
+    site = context_site(tmp_path, "techniques")
+    site.misp.load([tagged(1, SET_TAG, TECHNIQUE_TAG, count=3)])
+    site.run()
+    assert "; sent 1 organisation, 1 actor, 1 technique, 7 relationships\n" in told(site)[1]
+    site.configure(CONTEXT="actors")
+    later(site)
+    known, text = told(site)
+    assert "            withdrawn 1 technique, 4 relationships\n" in text and "nothing was to be sent" not in text
+    assert [(run["beside_sent"], run["beside_withdrawn"]) for run in known["runs"]] == [(0, 5), (10, 0)]
+    assert [line.partition("  done")[2] for line in text.splitlines() if "  done" in line] == [
+        ", 5 beside indicators",
+        ", 10 beside indicators",
+    ]
+    assert 'data-head="beside" class="n">5</td>' in page_of(site, tmp_path / "report.html")
+
+
+def test_status_and_metrics_have_what_a_guard_holds_back_and_why_it_does_so_once(tmp_path):
+    site = context_site(tmp_path, "techniques", MAX_WITHDRAW_PERCENT="5")
+    site.misp.load([tagged(1, SET_TAG, TECHNIQUE_TAG, count=30)])
+    site.run()
+    site.configure(CONTEXT="actors")
+    assert later(site).refusals
+    known, text = told(site)
+    assert known["context"]["relationship"]["leaving"] == 31
+    assert known["context"]["attack-pattern"]["leaving"] == 1
+    assert "1 technique, 31 relationships to be withdrawn; what the guards hold back leaves with" in " ".join(
+        text.split()
+    )
+    assert " ".join(text.split()).count("would leave Sentinel") == 1
+    answer = answer_of(site.settings, Watch(site.seconds), runs=1, holdings=True)
+    leaving = [sample for sample in samples_of(answer) if sample.labels.get("state") == "leaving"]
+    assert sum(sample.value for sample in leaving) == 32
+    later(site, force_withdraw=True)
+    assert not any(counts["leaving"] for counts in told(site)[0]["context"].values())
 
 
 def test_prometheus_and_the_report_page_have_the_same_counts(site, tmp_path):

@@ -9,14 +9,17 @@ from argparse import Namespace
 
 import pytest
 
+from constants import WithdrawalReason
 from helpers.commands.screen import question
 from helpers.commands.screen.question import Withdrawn, ask, is_to_be_asked, lines
+from helpers.context import Kind
 from helpers.errors import Declined
 from helpers.settings import load as load_settings
 from sandbox.azure.app import WORKSPACE
 from sandbox.faults import Fault
 from sandbox.serve import Sandbox
 from tests.support import hosts, misp_event
+from tests.support.context.site import SET_TAG, TECHNIQUE_TAG, context_site, later, tagged
 from tests.support.processes import Host, load
 from tests.support.tls_site import NAMES
 
@@ -187,7 +190,7 @@ def test_no_is_an_error_object_for_programs_and_a_line_of_the_log(host):
     shown = host.show(*LEAVE, "--json", typed="n\n")
     assert '"exit_code": 2}' in text(shown) and '"error": "Nothing was done' in text(shown)
     log = (host.config.parent / "misp2sentinel.log").read_text()
-    assert "Asked whether to withdraw 6 indicators: no" in log
+    assert "Asked whether to withdraw 6 indicators and beside them 1 organisation: no" in log
 
 
 # -- the question by itself ---------------------------------------------------------------------------
@@ -208,6 +211,53 @@ def test_the_most_frequent_reason_is_first_and_numbers_stand_below_each_other():
         "             [two]",
     ]
     assert lines([withdrawn(counts={"a reason": 1})])[0].words.startswith("1 indicator would be")
+
+
+BESIDE = {
+    "beside": {Kind.RELATIONSHIP: 53, Kind.THREAT_ACTOR: 2},
+    "beside_counts": {"few": 2, "sends less": 53},
+    "beside_examples": ["actor Moon Fox"],
+}
+
+
+def test_what_leaves_beside_no_indicator_is_named_with_its_reasons_and_some_of_it():
+    shown = [line.text() for line in lines([withdrawn(counts={}, **BESIDE)])]
+    assert shown[0].startswith("2 actors, 53 relationships would be withdrawn from Microsoft Sentinel, for ever")
+    assert shown[1:] == [
+        "  workspace one",
+        "    2 actors, 53 relationships",
+        "    53  sends less",
+        "     2  few",
+        "    such as  actor Moon Fox",
+    ]
+    shown = [line.text() for line in lines([withdrawn(**BESIDE)])]
+    assert shown[0].startswith("1,202 indicators would")
+    assert shown[-4] == "    and beside them 2 actors, 53 relationships"
+
+
+def test_a_run_is_asked_about_what_leaves_beside_indicators(tmp_path):
+    site = context_site(tmp_path, "techniques", DRY_RUN="false")
+    site.misp.load([tagged(1, SET_TAG, TECHNIQUE_TAG)])
+    site.run()
+    site.configure(CONTEXT="actors", DRY_RUN="true")
+    asked = Withdrawn.of(later(site, force_withdraw=True), site.settings)
+    assert asked.beside_counts == {WithdrawalReason.CONTEXT_SENDS_LESS: 4}
+    assert asked.beside_examples[0] == "technique Social Media" and len(asked.beside_examples) == 3
+    assert asked.beside_examples[1].startswith("relationship ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "1,202 indicators"),
+        ({"counts": {}, **BESIDE}, "2 actors, 53 relationships"),
+        (BESIDE, "1,202 indicators and beside them 2 actors, 53 relationships"),
+    ],
+)
+def test_the_log_says_of_what_it_was_asked(caplog, changes, words):
+    caplog.set_level("INFO")
+    ask([withdrawn(**changes)], lambda: "y\n")
+    assert f"Asked whether to withdraw {words}: yes" in caplog.messages
 
 
 @pytest.mark.parametrize("reply", ["y\n", "Y\n", " yes \n", "YES\n"])

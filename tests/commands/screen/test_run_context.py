@@ -153,3 +153,27 @@ def test_a_plan_names_what_leaves_and_why(site):
     )
     assert f"withdraw threat-actor--{SET} Moon Fox" in " ".join(leaving)
     assert "  context      to withdraw: 1 actor, 1 technique, 3 relationships" in shown(report)
+
+
+def test_a_plan_names_what_a_guard_holds_back_and_why(site):
+    site.misp.load([misp_event(3, hosts(30, "e3h"), Tag=[{"name": TAGS[1]}])])
+    site.run()
+    site.configure(CONTEXT="actors", MAX_WITHDRAW_PERCENT="5")
+    site.seconds += DAY
+    lines, report = planned(site)
+    refused = [line for line in lines if line.startswith("refused: withdraw ")]
+    assert len(refused) == report.context.refused.total() == 33
+    assert f"refused: withdraw attack-pattern--{TECHNIQUE} Social Media (the setting context sends less)" in refused
+    assert not [line for line in lines if line.startswith("withdraw ")]
+
+
+def test_the_verdict_says_what_moved_beside_indicators(site):
+    assert ", context: 6 sent, in " in verdict_of(site.run()).words
+    site.configure(CONTEXT="actors")
+    site.seconds += DAY
+    _, report = planned(site)
+    assert verdict_of(report).words.startswith("Dry run: 0 would be sent, 0 withdrawn, ")
+    assert " context: 3 withdrawn. Nothing was sent" in verdict_of(report).words
+    assert " context: 3 withdrawn, in " in verdict_of(site.run()).words
+    site.seconds += DAY
+    assert verdict_of(site.run()).words == "Nothing changed in MISP. 2 indicators live in Sentinel."

@@ -47,7 +47,7 @@ def is_too_wide(line, columns):
 def test_a_first_run_is_told_in_a_few_lines_and_green(host):
     shown = host().show()
     first, *detail = shown.lines
-    assert re.fullmatch(r"✓ OK: 45 sent, 0 withdrawn, 23 skipped, in \d+ s", first)
+    assert re.fullmatch(r"✓ OK: 45 sent, 0 withdrawn, 23 skipped, context: \d+ sent, in \d+ s", first)
     assert shown.style_of("OK: 45 sent") == {"bold", "green"}
     assert len(shown.lines) <= 12
     skipped = " ".join(detail).partition("  skipped  ")[2].partition("live")[0]
@@ -73,7 +73,10 @@ def test_in_cron_a_good_run_says_nothing_and_its_log_ends_with_the_verdict(host)
     done = night.run()
     assert (done.stdout, done.stderr) == ("", "")
     log = (night.config.parent / "misp2sentinel.log").read_text()
-    assert re.search(r"INFO Summary: \{.*\n.* INFO Verdict: OK: 45 sent, 0 withdrawn, 23 skipped, in \d+ s\n$", log)
+    assert re.search(
+        r"INFO Summary: \{.*\n.* INFO Verdict: OK: 45 sent, 0 withdrawn, 23 skipped, context: \d+ sent, in \d+ s\n$",
+        log,
+    )
 
 
 def test_quiet_leaves_the_summary_out_and_a_failure_in(host, box):
@@ -148,7 +151,7 @@ def test_json_alone_is_on_stdout(host, box):
 def test_a_dry_run_is_shown_in_a_pipe_too_and_yellow_in_a_terminal(host):
     night = host()
     piped, shown = night.run("--dry-run"), night.show("--dry-run")
-    words = "Dry run: 45 would be sent, 0 withdrawn, 23 skipped."
+    words = "Dry run: 45 would be sent, 0 withdrawn, 23 skipped, context: "
     assert piped.stdout.startswith(words) and piped.stderr == ""
     assert shown.lines[0].startswith(f"! {words}")
     assert shown.style_of("Dry run") == {"bold", "yellow"}

@@ -10,10 +10,12 @@ from constants import AdoptionKind, Skip
 from helpers.commands.run.summary import details
 from helpers.commands.run.verdict import verdict_of
 from helpers.commands.screen import Tone
+from helpers.context import Kind
 from helpers.errors import ExitCode, MispError, RunActive
 from helpers.microsoft import Outcome, OutcomeState, OutgoingObject
 from helpers.misp import Detours
 from helpers.sync import Report
+from helpers.sync.report.context import ContextReport
 from helpers.text import duration
 
 NO_ROLE = "the app lacks the role Microsoft Sentinel Contributor. Give it that role."
@@ -59,6 +61,20 @@ def test_a_quiet_night_says_that_nothing_changed_and_what_is_live():
 def test_what_was_read_again_and_is_as_it_was_is_counted():
     same = report(0, events=2, unchanged=40, seconds=3)
     assert verdict_of(same).words == "OK: 0 sent, 0 withdrawn, 0 skipped, 40 unchanged, in 3 s"
+
+
+def test_what_moves_beside_indicators_is_counted_apart_and_is_a_change():
+    context = ContextReport(accepted=Counter({Kind.THREAT_ACTOR: 2}), withdrawn=Counter({Kind.RELATIONSHIP: 1200}))
+    words = "OK: 0 sent, 0 withdrawn, 0 skipped, context: 2 sent and 1,200 withdrawn, in 1 s"
+    assert verdict_of(report(seconds=1, context=context)).words == words
+    left_workspace = report(command="withdraw", context=context)
+    assert verdict_of(left_workspace).words.startswith("OK: 0 withdrawn, context: 2 sent and 1,200 withdrawn")
+
+
+def test_where_something_was_withdrawn_a_refusal_does_not_say_that_nothing_was():
+    context = ContextReport(to_leave=Counter({"a reason": 1}))
+    refused = verdict_of(report(refusals=["40 would leave."], context=context))
+    assert refused.words == "PARTLY DONE: not everything was withdrawn: 40 would leave."
 
 
 def test_held_events_are_a_change():

@@ -179,12 +179,51 @@ def test_turned_down_it_needs_force_once_and_leaves_over_several_runs(make_site,
     site.run()
     site.configure(CONTEXT="identities")
     (refusal,) = later(site, 2).refusals
-    assert "120 of 121 live actors, techniques and relationships would leave Sentinel" in refusal
+    assert "121 of 121 live actors, techniques and relationships would leave Sentinel" in refusal
     assert live(site)["relationship"] == 120
     left = [later(site, 0.1, force_withdraw=not number) for number in range(4)]
     assert [report.context.withdrawn.total() for report in left] == [50, 50, 21, 0]
     assert not any(report.refusals for report in left)
     assert live(site) == NO_ACTOR
+
+
+def test_a_refusal_names_what_would_leave_and_why(make_site):
+    site = make_site("actors", MAX_WITHDRAW_PERCENT="5")
+    site.misp.load([tagged(1, ACTOR_TAG, count=30)])
+    site.run()
+    site.configure(CONTEXT="identities")
+    report = later(site)
+    (refusal,) = report.refusals
+    assert "(5) allows: 1 actor, 30 relationships, since the setting context sends less. To accept it: " in refusal
+    assert "MISP" not in refusal.partition("To accept")[0]
+    assert report.context.as_json()["refused"] == {"relationship": 30, "threat-actor": 1}
+    assert not report.context.leaving
+    assert not later(site, 0.1, force_withdraw=True).context.refused
+    assert live(site) == NO_ACTOR
+
+
+def test_a_refusal_for_clusters_that_are_gone_says_so_and_sends_to_misp(make_site):
+    site = make_site("techniques", MAX_WITHDRAW_PERCENT="5")
+    site.misp.load([tagged(1, ACTOR_TAG, TECHNIQUE_TAG, count=30)])
+    site.run()
+    site.configure(CONTEXT="actors")
+    site.misp.delete_cluster(ACTOR)
+    (refusal,) = later(site).refusals
+    assert "1 technique, 30 relationships, since the setting context sends less" in refusal
+    assert "1 actor, 30 relationships, since MISP does not have its cluster any more, or shows it to few" in refusal
+    assert "look at MISP, and at context_private." in refusal
+
+
+def test_what_a_run_accepted_before_is_refused_no_more(make_site, monkeypatch):
+    monkeypatch.setattr(context_sync, "MOST_LEAVING", 10)
+    site = make_site("actors", MAX_WITHDRAW_PERCENT="5")
+    site.misp.load([tagged(1, ACTOR_TAG, count=30)])
+    site.run()
+    site.configure(CONTEXT="identities")
+    assert later(site).refusals
+    later(site, 0.1, force_withdraw=True)
+    report = later(site, 0.1)
+    assert not report.refusals and not report.context.refused
 
 
 def test_what_follows_indicators_leaves_whatever_else_may_not(make_site, monkeypatch):

@@ -39,6 +39,7 @@ _COLUMNS: Columns = {
     "withdrawn": ("withdrawn",),
     "rejected": ("rejected", "withdrawals_rejected"),
     "pending": ("pending", "withdrawals_pending"),
+    "beside": ("beside_sent", "beside_withdrawn"),
 }
 _TLP = {"white": "TLP:CLEAR (white)", "green": "TLP:GREEN", "amber": "TLP:AMBER", "red": "TLP:RED", "": "unknown"}
 

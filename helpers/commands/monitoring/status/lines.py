@@ -19,7 +19,8 @@ from helpers.text import counted, duration
 
 _IN_FLIGHT = ", where what was sent and not yet answered counts, since it may have arrived"
 _HELD = ", edited and not published again yet, or out of sight"
-_LEAVING = " to be withdrawn; what the guards hold back leaves with --force-withdraw"
+_HELD_BACK = "; what the guards hold back leaves with --force-withdraw"
+_LEAVING = f" to be withdrawn{_HELD_BACK}"
 _REFUSED = ", whose withdrawals a guard held back; they leave with --force-withdraw"
 _AHEAD = "was ahead: the ledger has a run of {}, and a run of the future counts as unknown"
 _IN_USE = (
@@ -87,7 +88,9 @@ def _last_run(destination: Json, told: str, watch: Watch) -> Iterator[Row]:
         took = f", took {duration(run['seconds'])}" if run.get("seconds") else ""
         yield Row("last run", f"{watch.told(run['at'])}{took}: {result_of(run)}", tone)
         yield Row("", _what_it_did(destination, run))
-        causes = [cause_of(run)[1].sentence, *run.get("refused_withdrawals", []), *run.get("warnings", [])]
+        refusals, cause = run.get("refused_withdrawals", []), cause_of(run)[1].sentence
+        again = any(refusal in cause for refusal in refusals)
+        causes = ["" if again else cause, *refusals, *run.get("warnings", [])]
         yield from (Row("", words) for words in dict.fromkeys(causes) if words and words != told)
     if destination["unfinished_since"]:
         tone, how = (Tone.BAD, "was cut off") if destination["cut_off"] else (Tone.ODD, "is active")
@@ -102,8 +105,23 @@ def _what_it_did(destination: Json, run: Json) -> str:
     for outcome in _OF_WITHDRAWALS:
         if count := counts.get(f"withdrawals_{outcome}"):
             done.append(f"{counted(count, 'withdrawal', 'withdrawals')} {outcome}")
+    done = [", ".join(done), *_beside(run.get("context", {}))]
     # Where it failed before it knew what is wanted, nothing says that there was nothing.
-    return ", ".join(done) or f"nothing was {'sent' if has_failed(destination) else 'to be sent'} or withdrawn"
+    return "; ".join(filter(None, done)) or f"nothing was {_not_done(destination)} or withdrawn"
+
+
+def _beside(context: Json) -> Iterator[str]:
+    """Say what a run sent and withdrew beside indicators, and how much of it had another end."""
+    for name, what in (("accepted", "sent"), ("withdrawn", "withdrawn")):
+        if said := kinds_in_words(context.get(name, {})):
+            yield f"{what} {said}"
+    for outcome in _OF_WITHDRAWALS:
+        if count := context.get(outcome):
+            yield f"{count:,} beside indicators {outcome}"
+
+
+def _not_done(destination: Json) -> str:
+    return "sent" if has_failed(destination) else "to be sent"
 
 
 # -- objects ------------------------------------------------------------------------------------------
@@ -142,12 +160,13 @@ def _with_reasons(title: str, count: int, words: str, reasons: Json) -> Iterator
 
 def _context(destination: Json) -> Iterator[Row]:
     """Yield what stands beside the indicators, and what of it is not as it is to be."""
-    title = "context"
+    title, of_last_run = "context", (destination["last_run"] or {}).get("context", {})
     for name, (words, tone) in _CONTEXT.items():
         if said := kinds_in_words({kind: counts[name] for kind, counts in destination["context"].items()}):
-            yield Row(title, f"{said}{words}", tone)
+            held_back = _HELD_BACK if name == "leaving" and of_last_run.get("refused") else ""
+            yield Row(title, f"{said}{words}{held_back}", tone)
             title = ""
-    if later := (destination["last_run"] or {}).get("context", {}).get("waiting_to_leave"):
+    if later := of_last_run.get("waiting_to_leave"):
         yield Row(title, f"{later:,} more leave with the next runs" if later > 1 else "1 more leaves with the next run")
 
 

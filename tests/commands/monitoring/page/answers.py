@@ -30,6 +30,7 @@ def run(number, **changes):
         "exit_code": 0,
         "seconds": 12.5,
         **dict.fromkeys(("renewed", "again", "rejected", "pending", "withdrawals_rejected", "withdrawals_pending"), 0),
+        **dict.fromkeys(("beside_sent", "beside_withdrawn"), 0),
         **{"new": 1_000 + number, "changed": number, "accepted": 1_000 + 2 * number, "withdrawn": 5 * (number % 3)},
         "live": {kind: 1_000 * (9 - place) - 10 * number for place, kind in enumerate(KINDS)},
         "cause": "",
