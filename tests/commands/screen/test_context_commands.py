@@ -151,8 +151,8 @@ def test_status_and_the_page_say_what_a_run_did_beside_indicators(tmp_path):
     assert "            withdrawn 1 technique, 4 relationships\n" in text and "nothing was to be sent" not in text
     assert [(run["beside_sent"], run["beside_withdrawn"]) for run in known["runs"]] == [(0, 5), (10, 0)]
     assert [line.partition("  done")[2] for line in text.splitlines() if "  done" in line] == [
-        ", 5 beside indicators",
-        ", 10 beside indicators",
+        ", beside indicators: 5",
+        ", beside indicators: 10",
     ]
     assert 'data-head="beside" class="n">5</td>' in page_of(site, tmp_path / "report.html")
 

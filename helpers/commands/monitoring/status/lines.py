@@ -117,7 +117,7 @@ def _beside(context: Json) -> Iterator[str]:
             yield f"{what} {said}"
     for outcome in _OF_WITHDRAWALS:
         if count := context.get(outcome):
-            yield f"{count:,} beside indicators {outcome}"
+            yield f"beside indicators {count:,} {outcome}"
 
 
 def _not_done(destination: Json) -> str:

@@ -41,4 +41,4 @@ def run_table(runs: Sequence[Json], watch: Watch) -> Iterator[Line]:
 def _beside(run: Json) -> str:
     """Say how much that is no indicator a run sent and withdrew; it has no column, for which there is no room."""
     count = total(run, ("beside_sent", "beside_withdrawn"))
-    return f"{count:,} beside indicators" if count else ""
+    return f"beside indicators: {count:,}" if count else ""
