@@ -55,7 +55,7 @@ class Withdrawn:
         examples = (example for kind, found in report.plan_examples.items() for example in found if "withdraw" in kind)
         patterns = [shorten(example.partition(" ")[2], _LONGEST_EXAMPLE) for example in islice(examples, EXAMPLES)]
         context = report.context
-        beside = [shorten(example, _LONGEST_EXAMPLE) for example in islice(context.leaving_examples(), EXAMPLES)]
+        beside = [shorten(example, 2 * _LONGEST_EXAMPLE) for example in islice(context.leaving_examples(), EXAMPLES)]
         counts = dict(report.withdrawals)
         return cls(place, counts, patterns, comes_back, context.leaving, dict(context.to_leave), beside)
 

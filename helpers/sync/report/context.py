@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from constants import AdoptionKind
-from helpers.context import Kind
+from helpers.context import NAMED_KINDS, Kind
 from helpers.ledger import ObjectRecord
 from helpers.microsoft import Outcome, OutcomeState
 from helpers.sync.plan import Plan
@@ -84,9 +84,10 @@ class ContextReport:
             self._list("refused: withdraw", record, f"({record.leaving})")
 
     def leaving_examples(self) -> Iterator[str]:
-        """Yield some of what is to leave, of each kind in turn."""
+        """Yield some of what is to leave, of each kind that has names in turn; where nothing has one, relationships."""
+        named = [kind for kind in NAMED_KINDS if self._leaving.get(kind)]
         for number in range(MOST_EXAMPLES):
-            for kind in Kind:
+            for kind in named or [Kind.RELATIONSHIP]:
                 yield from self._leaving.get(kind, [])[number : number + 1]
 
     def name_ends(self, ends: Iterable[ObjectRecord]) -> None:

@@ -242,8 +242,7 @@ def test_a_run_is_asked_about_what_leaves_beside_indicators(tmp_path):
     site.configure(CONTEXT="actors", DRY_RUN="true")
     asked = Withdrawn.of(later(site, force_withdraw=True), site.settings)
     assert asked.beside_counts == {WithdrawalReason.CONTEXT_SENDS_LESS: 4}
-    assert asked.beside_examples[0] == "technique Social Media" and len(asked.beside_examples) == 3
-    assert asked.beside_examples[1].startswith("relationship ")
+    assert asked.beside_examples == ["technique Social Media"]
 
 
 @pytest.mark.parametrize(
