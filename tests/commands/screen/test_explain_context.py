@@ -17,7 +17,7 @@ from tests.support.context.site import (
     tagged,
 )
 
-GUARDED = "a guard held withdrawals back in the last run: 120 of "
+GUARDED = "a guard held withdrawals back in the last run: "
 LESS = "the setting context sends less"
 FEW = "MISP does not have its cluster any more, or shows it to few"
 
