@@ -85,12 +85,8 @@ class ContextLedger:
 
     def pointings(self) -> Iterator[list[Pointing]]:
         """Yield which indicators point to which clusters, some at once, each once."""
-        linked = (
-            RELATION_LINKS.c.relation == RELATIONS.c.number,
-            RELATION_LINKS.c.destination == self.ledger.destination,
-        )
         question = sql.select(RELATIONS.c.number, RELATIONS.c.indicator, RELATIONS.c.target)
-        question = question.where(*linked, ~self._said_before())
+        question = question.where(*self._linked, ~self._said_before())
         last = 0
         while True:
             behind = question.where(RELATION_LINKS.c.relation > last).order_by(RELATION_LINKS.c.relation)
@@ -99,6 +95,11 @@ class ContextLedger:
                 return
             last = rows[-1][0]
             yield [Pointing(row[1], row[2]) for row in rows]
+
+    @property
+    def _linked(self) -> tuple[sql.ColumnElement[bool], ...]:
+        """What says of a relation that this destination wants it."""
+        return RELATION_LINKS.c.relation == RELATIONS.c.number, RELATION_LINKS.c.destination == self.ledger.destination
 
     def _said_before(self) -> sql.ColumnElement[bool]:
         """Whether a relation with a lower number says the same at this destination: several events may."""
@@ -110,24 +111,18 @@ class ContextLedger:
     def relations_of_event(self, event: str) -> list[Relation]:
         """Return what the indicators of an event point to."""
         columns = (RELATIONS.c.attribute, RELATIONS.c.indicator, RELATIONS.c.target)
-        linked = (
-            RELATION_LINKS.c.relation == RELATIONS.c.number,
-            RELATION_LINKS.c.destination == self.ledger.destination,
-        )
         of_event = (RELATIONS.c.event == EVENT_NAMES.c.number, EVENT_NAMES.c.uuid == event)
-        return [Relation(event, *row) for row in self.ledger.answers(sql.select(*columns).where(*linked, *of_event))]
+        return [
+            Relation(event, *row) for row in self.ledger.answers(sql.select(*columns).where(*self._linked, *of_event))
+        ]
 
     def targets_of(self, indicators: Iterable[str]) -> dict[str, set[str]]:
         """Return the clusters that indicators, by their keys, point to."""
         targets: dict[str, set[str]] = {}
-        linked = (
-            RELATION_LINKS.c.relation == RELATIONS.c.number,
-            RELATION_LINKS.c.destination == self.ledger.destination,
-        )
         for batch in batched(indicators, PARAMETERS):
             these = RELATIONS.c.indicator.in_(batch)
             for key, target in self.ledger.answers(
-                sql.select(RELATIONS.c.indicator, RELATIONS.c.target).where(these, *linked)
+                sql.select(RELATIONS.c.indicator, RELATIONS.c.target).where(these, *self._linked)
             ):
                 targets.setdefault(key, set()).add(target)
         return targets

@@ -59,3 +59,9 @@ def later(site, days=1, **options):
 def sent_since(site, uploads):
     """How many objects were sent since there were so many uploads."""
     return sum(upload["count"] for upload in site.azure.uploads[uploads:])
+
+
+def actor_labels(site):
+    """The labels of live indicators that name an actor, sorted."""
+    labels = (label for one in site.live().values() for label in one.get("labels", []))
+    return sorted(label for label in labels if label.startswith("ActivityGroup:"))

@@ -15,6 +15,7 @@ from tests.support.context.site import (
     SET_TAG,
     TECHNIQUE,
     TECHNIQUE_TAG,
+    actor_labels,
     context_site,
     later,
     live,
@@ -176,22 +177,16 @@ def test_an_old_misp_without_the_route_costs_nothing_that_is_known(make_site):
 # --- The label for actors ----------------------------------------------------------------------------
 
 
-def named(site):
-    return sorted(
-        label for one in site.live().values() for label in one.get("labels", []) if label.startswith("ActivityGroup:")
-    )
-
-
 @pytest.mark.parametrize("level", ["nothing", "actors"])
 def test_indicators_name_their_actors_and_a_rename_sends_these_alone_again(make_site, level):
     site = make_site(level)
     site.misp.load([tagged(1, ACTOR_TAG)])
     assert site.run().indicators == 3
-    assert named(site) == ["ActivityGroup:Moon Fox"] * 2
+    assert actor_labels(site) == ["ActivityGroup:Moon Fox"] * 2
     assert later(site, full=True).indicators == 0
     site.misp.edit_cluster(ACTOR, value="Sun Fox")
     assert later(site).indicators == 2
-    assert named(site) == ["ActivityGroup:Sun Fox"] * 2
+    assert actor_labels(site) == ["ActivityGroup:Sun Fox"] * 2
 
 
 @pytest.mark.parametrize("own", ["private", "deleted", "never there"])
@@ -207,7 +202,7 @@ def test_an_attribute_whose_own_actor_may_not_be_told_does_not_get_that_of_its_e
         site.misp.delete_cluster(SET, hard=True)
     site.misp.publish(uuid(1))
     assert site.run().indicators == 2
-    assert named(site) == []
+    assert actor_labels(site) == []
     assert not verbs(site)
     assert later(site, full=True).indicators == 0
 
@@ -216,4 +211,4 @@ def test_no_label_names_an_actor_where_a_site_wants_none(make_site):
     site = make_site("actors", ACTIVITY_GROUP_LABELS="false")
     site.misp.load([tagged(1, ACTOR_TAG)])
     site.run()
-    assert named(site) == []
+    assert actor_labels(site) == []

@@ -21,6 +21,7 @@ from tests.support.context.site import (
     SET_TAG,
     TECHNIQUE,
     TECHNIQUE_TAG,
+    actor_labels,
     context_site,
     later,
     live,
@@ -442,17 +443,11 @@ def test_time_that_is_up_within_a_page_forgets_no_events_tags(make_site, monkeyp
         hasty.setattr(MispReader, "seconds_left", less_and_less)
         assert site.run().stopped
     later(site, 0.1)
-    assert len(labels(site)) == 5
+    assert len(actor_labels(site)) == 5
     site.misp.edit_cluster(ACTOR, distribution="0")
     later(site, 0.1)
     later(site, 0.1)
-    assert labels(site) == []
-
-
-def labels(site):
-    return [
-        label for one in site.live().values() for label in one.get("labels", []) if label.startswith("ActivityGroup:")
-    ]
+    assert actor_labels(site) == []
 
 
 def test_the_only_cluster_that_is_known_may_be_gone(make_site):
