@@ -19,9 +19,9 @@ ms_auth = {
     "managed_identity_client_id": "",  # managed_identity: client id of a user-assigned one
     "federated_token_file": "",  # workload_identity: absolute path; "": the one in AZURE_FEDERATED_TOKEN_FILE
     "workspace_id": "<workspace_id>",  # id of the Log Analytics workspace that Sentinel is on
-    "subscription_id": "",  # for adopt only: the subscription that the workspace is in
-    "resourceGroupName": "",  # for adopt only: the workspace's resource group
-    "workspaceName": "",  # for adopt only: the workspace's name
+    "subscription_id": "",  # for adopt and sightings: the subscription that the workspace is in
+    "resourceGroupName": "",  # for adopt and sightings: the workspace's resource group
+    "workspaceName": "",  # for adopt and sightings: the workspace's name
     "graph_api": False,  # True: the Graph API, which Microsoft has deprecated (docs/graph.md)
     "new_upload_api": True,  # True: STIX objects API; False: legacy Upload Indicators API
     "scope": "",  # what the token is for; "": the one of ms_cloud
@@ -39,6 +39,7 @@ ms_endpoints = {  # base URLs; "": those of ms_cloud
     "upload_legacy": "",
     "graph": "",
     "management": "",
+    "log_analytics": "",
 }
 ms_target_product = "Azure Sentinel"  # Graph API only: who gets the indicators; or "Microsoft Defender ATP"
 ms_action = "alert"  # Graph API only: what happens at a match: "alert", "allow", "block" or "unknown"
@@ -84,6 +85,18 @@ misp_stories = {
     "additional_headers": {},  # HTTP headers to send along
     "refresh_interval": 0,  # minutes after a successful collection in which collect does nothing
     "days_without_change": 0,  # collect leaves out what has not changed for this many days; 0: nothing
+}
+
+# --- Sightings: what Sentinel's alerts matched, written to MISP ----------------------------------------
+
+misp_sightings = {
+    "api_key": "",  # a key that may add sightings; misp_key can stay read-only; "": none are written
+    "in_run": False,  # True: each whole run reads the alerts at its end, too
+    "source": "Microsoft Sentinel {destination}",  # shown in MISP; {destination} is the destination's name
+    "rules": ["TI map*"],  # rules whose alerts count by the values of their entities, too
+    "endpoint": "management",  # where alerts are asked for; or "log_analytics"
+    "max_tlp": "red",  # nothing is written of what is stricter
+    "false_positives": False,  # True: incidents closed as false positive become sightings of type 1
 }
 
 # --- Indicators ------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ DEFAULT = "public"
 
 @dataclass(frozen=True)
 class Cloud:
-    """One cloud; ``upload_legacy`` is empty where Microsoft documents none."""
+    """One cloud; ``upload_legacy`` and ``log_analytics`` are empty where Microsoft documents none."""
 
     title: str
     authority: str
@@ -23,6 +23,7 @@ class Cloud:
     upload_legacy: str
     graph: str
     management: str
+    log_analytics: str
     vault: str
     indicators_in_graph: bool
 
@@ -43,7 +44,7 @@ class Cloud:
     @property
     def endpoints(self) -> dict[str, str]:
         """The defaults of ``ms_endpoints``."""
-        names = ("authority", "upload", "upload_legacy", "graph", "management")
+        names = ("authority", "upload", "upload_legacy", "graph", "management", "log_analytics")
         return {name: getattr(self, name) for name in names}
 
 
@@ -55,6 +56,7 @@ CLOUDS = {
         upload_legacy="https://sentinelus.azure-api.net",
         graph="https://graph.microsoft.com/beta",
         management="https://management.azure.com",
+        log_analytics="https://api.loganalytics.azure.com",
         vault="vault.azure.net",
         indicators_in_graph=True,
     ),
@@ -65,6 +67,7 @@ CLOUDS = {
         upload_legacy="",
         graph="https://graph.microsoft.us/beta",
         management="https://management.usgovcloudapi.net",
+        log_analytics="",
         vault="vault.usgovcloudapi.net",
         indicators_in_graph=False,
     ),
@@ -164,5 +167,5 @@ def _hosts_of_another_cloud(cloud: Cloud, values: Mapping[str, Any]) -> Iterator
             continue
         defaults = {f"ms_endpoints.{key}": host for key, host in other.endpoints.items() if key != "upload_legacy"}
         for name, value in (defaults | {"ms_auth.scope": other.scope}).items():
-            if str(values.get(name, "")).rstrip("/") == value:
+            if value and str(values.get(name, "")).rstrip("/") == value:
                 yield name, f"is that of {other.title}, but ms_cloud is {cloud.title}: take it out, or change ms_cloud."

@@ -12,14 +12,17 @@ from helpers.errors import SettingsError
 from helpers.settings import clouds, credentials, filter_names, messages, validators
 from helpers.settings.config import ids, places
 from helpers.settings.config.config_file import written
+from helpers.settings.config.values.receivers import DESTINATION
 from helpers.settings.model import LEGACY_API_VERSIONS, SOURCE_SYSTEM, Settings
-from helpers.settings.sections import NO_CONTEXT
+from helpers.settings.sections import NO_CONTEXT, WORKSPACE_NAMES
 
 Problem = tuple[str, str]
 CREDENTIAL = "ms_auth.credential"
 # Microsoft, "Import threat intelligence with the upload API": 100 requests in a minute.
 MOST_REQUESTS = 100
 _THIS_MACHINE = re.compile(r"https://(?:127\.0\.0\.1|localhost)(?::[0-9]+)?/?\Z")
+# MISP: the column sightings.source of its schema.
+MOST_SOURCE = 255
 # What tells how runs went, from what the ledger remembers.
 _TOLD_BY_LEDGER = ("report_file", "metrics_file", "notify")
 _TERMINAL = re.compile(r"-|stdout|stderr|/dev/(stdout|stderr|tty|console|fd/\d+)|/proc/(self|\d+)/fd/\d+")
@@ -99,6 +102,49 @@ def story_contradictions(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def sighting_contradictions(settings: Settings) -> Iterator[Problem]:
+    """Yield what contradicts ``misp_sightings``: the destinations' names, their cloud, no ledger."""
+    sightings = settings.misp_sightings
+    yield from _source_problems(settings)
+    if sightings.in_run:
+        yield from _in_run_problems(settings)
+    without = [each for each in settings.destinations() if not each.ms_endpoints.log_analytics]
+    if sightings.endpoint == "log_analytics" and without:
+        yield (
+            "misp_sightings.endpoint",
+            f'is "log_analytics", but Microsoft names no host of it for {clouds.CLOUDS[without[0].ms_cloud].title}: '
+            "write \"management\", or its address in ms_endpoints['log_analytics'].",
+        )
+
+
+def _source_problems(settings: Settings) -> Iterator[Problem]:
+    """A source says whose sightings they are, and MISP is asked for them by it: no two destinations have the same."""
+    sources = [destination.sightings_source for destination in settings.destinations()]
+    if len(set(sources)) < len(sources):
+        yield "misp_sightings.source", f"is the same for several destinations: write {DESTINATION} into it."
+    longest = max(map(len, sources))
+    if longest > MOST_SOURCE:
+        yield (
+            "misp_sightings.source",
+            f"has {longest} characters, with the destination's name in it: MISP takes {MOST_SOURCE} at most, so write "
+            "a shorter one.",
+        )
+
+
+def _in_run_problems(settings: Settings) -> Iterator[Problem]:
+    """Each run needs what the command needs: to remember what was written, and the names of every workspace."""
+    if not settings.keeps_ledger:
+        yield (
+            "misp_sightings.in_run",
+            'is True, but what was written has to be remembered, and state_url is "none": take one of the two out.',
+        )
+    if settings.misp_sightings.endpoint == "management":
+        for number, tenant in enumerate(settings.ms_tenants):
+            for key in (key for key in WORKSPACE_NAMES if not getattr(tenant, key)):
+                problem = "must be given, since misp_sightings['in_run'] is True: write it."
+                yield f"ms_tenants[{number}][{key!r}]", problem
+
+
 def context_contradictions(settings: Settings) -> Iterator[Problem]:
     """Yield what a site wrote to be sent beside indicators where nothing can be; what it did not write is nothing."""
     if settings.may_have_context:
@@ -115,6 +161,10 @@ def _why_no_context(settings: Settings) -> str:
         return 'which has to be remembered, and state_url is "none"'
     name = "graph_api" if settings.graph else "new_upload_api"
     return f"which the STIX objects API alone takes, and ms_auth['{name}'] is {settings.graph}"
+
+
+# What is looked for among settings that are fine each by itself.
+AMONG_SETTINGS = (story_contradictions, sighting_contradictions, context_contradictions)
 
 
 # -- files --------------------------------------------------------------------------------------------

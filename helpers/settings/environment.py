@@ -41,13 +41,14 @@ FLAGS = {
     "off": False,
     "0": False,
 }
-# Beside ms_auth. What stands for the file of such a setting may be the secret itself, in the wrong variable.
+# What stands for the file of such a setting may be the secret itself, in the wrong variable.
 _WITH_SECRETS = frozenset(
     {
         *("misp_key", "misp_headers", "misp_proxies", "ms_proxies", "ms_tenants", "state_url"),
         *("on_start", "on_success", "on_failure", "notify"),
     }
 )
+_SECTIONS_WITH_SECRETS = frozenset({"ms_auth", "misp_stories", "misp_sightings"})
 
 
 def variable(name: str) -> str:
@@ -152,7 +153,7 @@ def _content(name: str, path: str) -> str:
     else:
         problem = "" if text.strip() else "is empty"
     if problem:
-        may_be_secret = name in _WITH_SECRETS or name.partition(".")[0] == "ms_auth"
+        may_be_secret = name in _WITH_SECRETS or name.partition(".")[0] in _SECTIONS_WITH_SECRETS
         file = "a file" if may_be_secret else f"the file {path}"
         raise ValueError(f"names {file}, which {problem}: name a file that holds the value.")
     return text

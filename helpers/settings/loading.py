@@ -21,7 +21,7 @@ from helpers.settings.config.values import site_constants
 from helpers.settings.cross_checks import CREDENTIAL
 from helpers.settings.environment import read_environment, variable
 from helpers.settings.model import FROM_VAULT, SETTING_TYPES, Settings
-from helpers.settings.sections import DESTINATION_KEYS
+from helpers.settings.sections import DESTINATION_KEYS, WORKSPACE_NAMES
 
 NEEDED = (
     "misp_domain",
@@ -31,10 +31,12 @@ NEEDED = (
     "ms_auth.client_secret",
     "ms_auth.workspace_id",
 )
-# Only what fills the ledger from Sentinel asks for these, so a placeholder may stay.
-FOR_ADOPT = ("ms_auth.subscription_id", "ms_auth.resourceGroupName", "ms_auth.workspaceName")
+# Only what reads what Sentinel holds and sees asks for these, so a placeholder may stay.
+FOR_READING = tuple(f"ms_auth.{name}" for name in WORKSPACE_NAMES)
 # What sharing and collecting stories needs, beside an address: its own or misp_domain.
 FOR_STORIES = ("misp_stories.api_key", "misp_stories.organisation_id")
+# What writing sightings needs beside an address, which is misp_domain.
+FOR_SIGHTINGS = ("misp_sightings.api_key",)
 _OLD_NAMES = {new: old for old, new in FLAT.items()}
 _CREDENTIAL_KEYS = tuple(f"ms_auth.{key}" for key in credentials.KEYS)
 # A value of None or "" is what os.getenv and a vault's client give for what is not there.
@@ -42,11 +44,12 @@ UNSET_WHEN_EMPTY = frozenset(
     {
         *NEEDED,
         *FLAT,
-        *FOR_ADOPT,
+        *FOR_READING,
         *(f"ms_endpoints.{key}" for key in clouds.CLOUDS[clouds.DEFAULT].endpoints),
         *_CREDENTIAL_KEYS,
         CREDENTIAL,
         *FOR_STORIES,
+        *FOR_SIGHTINGS,
         "misp_stories.url",
         "misp_stories.sharing_group_id",
         "misp_stories.distribution",
@@ -110,10 +113,9 @@ def load(
     values = {name: setting.value for name, setting in sourced.items()}
     _report(cross_checks.contradictions(values), sourced, problems)
     if settings is not None:
-        for name, problem in cross_checks.story_contradictions(settings):
-            problems.add(name, settings.source_of(name), problem)
-        for name, problem in cross_checks.context_contradictions(settings):
-            problems.add(name, settings.source_of(name.partition("[")[0]), problem)
+        for find in cross_checks.AMONG_SETTINGS:
+            for name, problem in find(settings):
+                problems.add(name, settings.source_of(name.partition("[")[0]), problem)
     if not offline:
         _report_missing(needed, sourced, environ, _config_file(config_path, environ), problems)
         _report(cross_checks.unusable_files(values, now()), sourced, problems)
@@ -148,7 +150,7 @@ def _read(config_path: Path | None, environ: Mapping[str, str], offline: bool, p
     path = _config_file(config_path, environ)
     as_root = environment.is_root_on_a_host(environ)
     sourced = read_config_file(path, SETTING_TYPES, problems, as_root=as_root) if path else {}
-    not_needed = (*NEEDED, *_CREDENTIAL_KEYS, "ms_auth") if offline else ()
+    not_needed = (*NEEDED, *_CREDENTIAL_KEYS, *FOR_SIGHTINGS, "ms_auth") if offline else ()
     sourced |= read_environment(environ, SETTING_TYPES, problems, not_needed=not_needed)
     sourced = {
         name: setting
@@ -230,8 +232,17 @@ def _needed(sourced: Mapping[str, SourcedValue], unreadable: Collection[str], st
     """Return what must be set: for a run, or for stories, which half a configuration asks for as well."""
     for_stories = FOR_STORIES if stories or "misp_stories.api_key" in sourced else ()
     if not stories:
-        return (*_needed_for_a_run(sourced, unreadable), *for_stories)
+        return (*_needed_for_a_run(sourced, unreadable), *for_stories, *_needed_for_sightings(sourced))
     return for_stories if "misp_stories.url" in sourced else ("misp_domain", *for_stories)
+
+
+def _needed_for_sightings(sourced: Mapping[str, SourcedValue]) -> tuple[str, ...]:
+    """Return what must be set where each run writes sightings; of several destinations each has its own names."""
+    if _value(sourced, "misp_sightings.in_run") is not True:
+        return FOR_SIGHTINGS if "misp_sightings.api_key" in sourced else ()
+    if _value(sourced, "ms_tenants") or _value(sourced, "misp_sightings.endpoint", "management") != "management":
+        return FOR_SIGHTINGS
+    return (*FOR_SIGHTINGS, *FOR_READING)
 
 
 def _needed_for_a_run(sourced: Mapping[str, SourcedValue], unreadable: Collection[str]) -> tuple[str, ...]:
@@ -319,7 +330,8 @@ def _without_placeholders(
     offline: bool,
 ) -> SourcedSettings:
     """Leave out placeholders and unresolved references; each is a problem, unless nobody needs the setting."""
-    needless = {*FOR_ADOPT, *NEEDED, *FOR_STORIES, *_CREDENTIAL_KEYS} - (set() if offline else set(needed))
+    optional = {*FOR_READING, *NEEDED, *FOR_STORIES, *FOR_SIGHTINGS, *_CREDENTIAL_KEYS}
+    needless = optional if offline else optional - set(needed)
     filled_in: SourcedSettings = {}
     for name, setting in sourced.items():
         unresolved, placeholders = _left_open(name, setting, environ)

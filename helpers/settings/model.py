@@ -27,6 +27,7 @@ from helpers.settings.sections import (
     File,
     FrozenModel,
     Headers,
+    MispSightings,
     MispStories,
     MsAuth,
     PingAddress,
@@ -90,6 +91,7 @@ class Settings(BaseModel):
     misp_remove_eventreports: bool = True
     misp_flatten_attributes: bool = True
     misp_stories: MispStories = MispStories()
+    misp_sightings: MispSightings = MispSightings()
 
     ms_target_product: Literal["Azure Sentinel", "Microsoft Defender ATP"] = "Azure Sentinel"
     ms_action: Literal["alert", "allow", "block", "unknown"] = "alert"
@@ -322,6 +324,14 @@ class Settings(BaseModel):
         """Whether anything can be sent beside indicators."""
         return self.upload_api == "stix" and self.keeps_ledger
 
+    # -- what comes back --
+
+    @property
+    def sightings_source(self) -> str:
+        """What MISP shows as the source of this destination's sightings."""
+        auth = self.ms_auth
+        return self.misp_sightings.source_of(self.name or auth.workspaceName or auth.workspace_id)
+
     # -- secrets --
 
     @property
@@ -357,7 +367,8 @@ class Settings(BaseModel):
     def secret_values(self) -> tuple[str, ...]:
         """Return every string that no log may show."""
         auth = self.ms_auth
-        secrets = [self.misp_key, self.misp_stories.api_key, auth.client_secret, auth.certificate_password]
+        keys = (self.misp_key, self.misp_stories.api_key, self.misp_sightings.api_key)
+        secrets = [*keys, auth.client_secret, auth.certificate_password]
         for tenant in self.ms_tenants:
             secrets += [tenant.secret, tenant.certificate_password]
         values = [secret.get_secret_value() for secret in secrets if secret]

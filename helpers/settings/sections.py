@@ -16,7 +16,8 @@ from pydantic import (
 )
 
 from helpers.settings import clouds, credentials, validators
-from helpers.settings.config.values.receivers import ping_address
+from helpers.settings.config.values.receivers import DESTINATION, ping_address
+from helpers.settings.config.values.tlp import tlp_word
 
 _PUBLIC = clouds.CLOUDS[clouds.DEFAULT]
 
@@ -39,6 +40,8 @@ AttributeFilterSettings = Annotated[dict[str, Any], AfterValidator(validators.at
 Context = Literal["nothing", "identities", "actors", "techniques"]
 NO_CONTEXT: Final = "nothing"
 
+# What a workspace is called where uploading needs no names for it.
+WORKSPACE_NAMES = ("subscription_id", "resourceGroupName", "workspaceName")
 # What misp2sentinel calls the keys of a destination that have another name in ms_auth.
 _KEY_IN_AUTH = {"tenantId": "tenant", "id": "client_id", "secret": "client_secret", "workspaceId": "workspace_id"}
 KEY_IN_TENANT = {key: name for name, key in _KEY_IN_AUTH.items()}
@@ -78,6 +81,7 @@ class Endpoints(FrozenModel):
     upload_legacy: Annotated[str, AfterValidator(validators.optional_https_address)] = _PUBLIC.upload_legacy
     graph: Https = _PUBLIC.graph
     management: Https = _PUBLIC.management
+    log_analytics: Annotated[str, AfterValidator(validators.optional_https_address)] = _PUBLIC.log_analytics
 
 
 class Tenant(FrozenModel):
@@ -157,3 +161,24 @@ class MispStories(FrozenModel):
         """The distribution of new events: as configured, else 4 with a sharing group and 0 without one."""
         default = 4 if self.sharing_group_id else 0
         return default if self.distribution is None else self.distribution
+
+
+class MispSightings(FrozenModel):
+    """How what Sentinel's alerts matched becomes sightings in the MISP that events are read from."""
+
+    api_key: Secret = SecretStr("")
+    in_run: bool = False
+    source: Annotated[str, AfterValidator(validators.sighting_source)] = f"Microsoft Sentinel {DESTINATION}"
+    rules: list[Annotated[str, AfterValidator(validators.rule_name)]] = ["TI map*"]
+    endpoint: Literal["management", "log_analytics"] = "management"
+    max_tlp: Annotated[str, AfterValidator(tlp_word)] = "red"
+    false_positives: bool = False
+
+    @property
+    def configured(self) -> bool:
+        """Whether anything is written back to MISP at this site."""
+        return bool(self.api_key.get_secret_value())
+
+    def source_of(self, destination: str) -> str:
+        """Return what MISP shows as the source of the sightings of a destination of this name."""
+        return self.source.replace(DESTINATION, destination)

@@ -22,6 +22,7 @@ from helpers.settings.addresses import canonical_address
 from helpers.settings.attribute_filters import AttributeFilters, FilterProblems
 from helpers.settings.config.values import filter_values
 from helpers.settings.config.values.observable_kinds import canonical_kind
+from helpers.settings.config.values.receivers import DESTINATION
 
 GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 AZURE_NAME = re.compile(r"[\w().-]{1,90}")
@@ -150,6 +151,22 @@ def source_system(value: str) -> str:
         raise ValueError("must have 1 to 256 characters: write a short name for this MISP.")
     if value.strip().lower() in RESERVED_SOURCES:
         raise ValueError("is a name that Microsoft keeps for itself: write another, such as MISP.")
+    return value
+
+
+def sighting_source(value: str) -> str:
+    """Accept what MISP shows beside a sighting, on one line, with ``{destination}`` in it or without."""
+    if not value.strip() or value != value.strip() or not value.isprintable():
+        raise ValueError("is empty, begins or ends with a space, or has an odd character in it: write it on one line.")
+    if re.search("[{}]", value.replace(DESTINATION, "")):
+        raise ValueError(f"has a placeholder that there is not: write {DESTINATION}, or take it out.")
+    return value
+
+
+def rule_name(value: str) -> str:
+    """Accept the name of an analytics rule, with ``*`` for anything."""
+    if not value.strip():
+        raise ValueError('is no name of a rule: write one as in "TI map*", or take it out.')
     return value
 
 

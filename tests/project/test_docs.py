@@ -181,7 +181,7 @@ def test_every_json_field_has_its_row():
 def test_every_host_stands_in_the_firewall_table(number, name):
     hosts = clouds.CLOUDS[name]
     graph = hosts.graph.removesuffix("/beta") if hosts.indicators_in_graph else ""
-    needed = [hosts.authority, hosts.upload, hosts.upload_legacy, graph, hosts.management]
+    needed = [hosts.authority, hosts.upload, hosts.upload_legacy, graph, hosts.management, hosts.log_analytics]
     needed.append(f"https://NAME.{hosts.vault}")
     named = column(section(page("docs/operate.md"), "## Firewall"), number)
     assert [f"https://{host}" for host in named if "." in host and "169" not in host] == [

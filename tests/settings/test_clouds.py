@@ -28,6 +28,7 @@ USGOV = {
     "upload_legacy": "",
     "graph": "https://graph.microsoft.us/beta",
     "management": "https://management.usgovcloudapi.net",
+    "log_analytics": "",
 }
 
 

@@ -24,7 +24,8 @@ from helpers.settings.config.config_file import written
 from helpers.settings.config.old_names import MEANT, NEEDLESS, RENAMED
 from helpers.settings.environment import variable
 from helpers.settings.loading import (
-    FOR_ADOPT,
+    FOR_READING,
+    FOR_SIGHTINGS,
     FOR_STORIES,
     NEEDED,
     UNSET_WHEN_EMPTY,
@@ -51,7 +52,8 @@ misp_domain = "https://misp.example.org"
 misp_key = "{KEY}"
 ms_auth = {{"tenant": "{TENANT}", "client_id": "{APP}", "client_secret": "{SECRET}", "workspace_id": "{GUID}"}}
 '''
-SINGLE_NAMES = sorted(name for name in SETTING_TYPES if name not in ("ms_auth", "ms_endpoints", "misp_stories"))
+SECTIONS = ("ms_auth", "ms_endpoints", "misp_stories", "misp_sightings")
+SINGLE_NAMES = sorted(name for name in SETTING_TYPES if name not in SECTIONS)
 
 
 @pytest.fixture
@@ -119,7 +121,7 @@ def test_config_as_shipped_has_every_setting_with_its_default():
         exclude={"misp_domain", "misp_key", "ms_auth"}
     )
     empty = {name for name in SINGLE_NAMES if loaded.settings.source_of(name) == "default"}
-    assert {*FOR_ADOPT, *FOR_STORIES} < empty < UNSET_WHEN_EMPTY
+    assert {*FOR_READING, *FOR_STORIES, *FOR_SIGHTINGS} < empty < UNSET_WHEN_EMPTY
     names = {name for name, _ in flat(runpy.run_path(str(ROOT / "config.py")))}
     assert names >= set(SINGLE_NAMES)
 
@@ -127,7 +129,7 @@ def test_config_as_shipped_has_every_setting_with_its_default():
 def flat(values):
     """Yield the dotted names of a config.py's settings, with their values."""
     for name, value in values.items():
-        if name in ("ms_auth", "ms_endpoints", "misp_stories"):
+        if name in SECTIONS:
             yield from ((f"{name}.{key}", inner) for key, inner in value.items())
         else:
             yield name, value
@@ -158,7 +160,9 @@ def test_docs_have_every_setting_with_its_variable_and_default():
         value = Settings()
         for part in name.split("."):
             value = getattr(value, part)
-        assert default == "to fill in" if name in (*NEEDED, *FOR_STORIES) else eval(default) == value, name
+        assert default == "to fill in" if name in (*NEEDED, *FOR_STORIES, *FOR_SIGHTINGS) else eval(default) == value, (
+            name
+        )
 
 
 def test_docs_have_every_old_and_needless_name_and_constant():
