@@ -12,7 +12,8 @@ from helpers.ledger.bodies.packing import decompressed
 from helpers.ledger.tables import ABOUT, METADATA, drop_views
 from helpers.text import batched
 
-# What makes a ledger of schema 6 of one of this version's.
+# What makes a ledger of schema 7 of one of this version's, and one of 6 of that.
+_BACK_TO_7 = tuple(f"DROP TABLE {name}" for name in ("former_sources", "matches", "sightings", "sighting_windows"))
 _BACK_TO_6 = (
     "DROP TABLE relation_links",
     "DROP TABLE relations",
@@ -108,14 +109,16 @@ _STAYED = ("about", "destinations", "events", "runs")
 
 
 def make_older(connection: sql.Connection, schema: int) -> None:
-    """Make a ledger of an older schema, 1 to 6, of one of this program's, in the caller's transaction.
+    """Make a ledger of an older schema, 1 to 7, of one of this program's, in the caller's transaction.
 
     One of 6 has views of the same names, and with fewer columns.
     """
     if schema > 5:
+        _execute(connection, _BACK_TO_7)
+    if schema == 6:
         drop_views(connection)
         _execute(connection, _BACK_TO_6)
-    else:
+    elif schema < 6:
         _make_older_than_6(connection, schema)
     connection.execute(sql.update(ABOUT).where(ABOUT.c.name == "schema").values(value=str(schema)))
 

@@ -5,10 +5,23 @@ from helpers.ledger.context.clusters import NOT_ASKED, ClusterLedger, StoredClus
 from helpers.ledger.context.standings import ContextLedger
 from helpers.ledger.database import Database, known_destinations
 from helpers.ledger.history.runs import MOST_OF_EVENTS, RunKind, RunRecord
+from helpers.ledger.history.sightings import (
+    REMEMBERED_DAYS,
+    UNWRITTEN,
+    MatchRecord,
+    Occasion,
+    Seen,
+    SightingLedger,
+    SightingRecord,
+    SightingStage,
+    SightingWindow,
+    forget_former_sources,
+)
 from helpers.ledger.history.told import Told
 from helpers.ledger.questions.context import ClusterLookup, ContextLookup
 from helpers.ledger.questions.counts import LedgerCounts
 from helpers.ledger.questions.lookup import Found, LedgerDestination, Question, ledger_destinations
+from helpers.ledger.questions.origins import Origin, OriginLookup
 from helpers.ledger.records import (
     NEVER,
     WITHOUT_OUTCOME,
@@ -37,6 +50,8 @@ __all__ = [
     "MOST_OF_EVENTS",
     "NEVER",
     "NOT_ASKED",
+    "REMEMBERED_DAYS",
+    "UNWRITTEN",
     "WITHOUT_OUTCOME",
     "AttributeRecord",
     "Blocked",
@@ -54,7 +69,11 @@ __all__ = [
     "LedgerCounts",
     "LedgerDestination",
     "LiveCount",
+    "MatchRecord",
     "ObjectRecord",
+    "Occasion",
+    "Origin",
+    "OriginLookup",
     "Pointer",
     "Pointing",
     "Question",
@@ -62,6 +81,11 @@ __all__ = [
     "RetryPolicy",
     "RunKind",
     "RunRecord",
+    "Seen",
+    "SightingLedger",
+    "SightingRecord",
+    "SightingStage",
+    "SightingWindow",
     "Source",
     "Stage",
     "StoredClusters",
@@ -69,6 +93,7 @@ __all__ = [
     "Told",
     "Writing",
     "as_json",
+    "forget_former_sources",
     "kind_of_id",
     "known_destinations",
     "ledger_destinations",

@@ -28,8 +28,9 @@ from helpers.text import shorten
 
 logger = logging.getLogger(__name__)
 
-# PostgreSQL's advisory locks: of a destination or the schema, of shared rows, of events' numbers.
-_LOCK, _SHARING, _NAMING = 0x4D325345, 0x4D325346, 0x4D325347
+# PostgreSQL's advisory locks: of a destination or the schema, of shared rows, of events' numbers, and of who writes a
+# destination's sightings, which may be done beside a run.
+_LOCK, _SHARING, _NAMING, _SIGHTING = 0x4D325345, 0x4D325346, 0x4D325347, 0x4D325348
 # Rows after which PostgreSQL is to look at its tables for the first time.
 _ANALYZE_FIRST_AT = 500
 _ALTERED = (
@@ -225,10 +226,26 @@ class Database:
         """
         file = self.engine.url.database
         if self.is_postgresql:
-            with self._advisory_lock(destination):
+            with self._advisory_lock(_LOCK, destination):
                 yield
         elif file or beside:
             with sqlite.file_lock(_lock_beside(file, destination) if file else Path(beside or "")):
+                yield
+        else:
+            yield
+
+    @contextmanager
+    def hold_sightings(self, destination: int) -> Iterator[None]:
+        """Hold a destination's sightings against others that write them, on other hosts too. Raises RunActive.
+
+        A run may be active meanwhile.
+        """
+        file = self.engine.url.database
+        if self.is_postgresql:
+            with self._advisory_lock(_SIGHTING, destination):
+                yield
+        elif file:
+            with sqlite.file_lock(Path(f"{file}.{destination}.sightings.lock")):
                 yield
         else:
             yield
@@ -246,16 +263,16 @@ class Database:
         return bool(file) and sqlite.is_file_locked(_lock_beside(str(file), destination))
 
     @contextmanager
-    def _advisory_lock(self, destination: int) -> Iterator[None]:
+    def _advisory_lock(self, lock: int, destination: int) -> Iterator[None]:
         with self.transaction() as connection:
-            taken = connection.scalar(sql.select(sql.func.pg_try_advisory_lock(_LOCK, destination)))
+            taken = connection.scalar(sql.select(sql.func.pg_try_advisory_lock(lock, destination)))
         if not taken:
             raise RunActive("Another run is active for this destination, perhaps on another host.")
         try:
             yield
         finally:
             with suppress(LedgerError), self.transaction() as connection:  # one that is lost took the lock along
-                connection.scalar(sql.select(sql.func.pg_advisory_unlock(_LOCK, destination)))
+                connection.scalar(sql.select(sql.func.pg_advisory_unlock(lock, destination)))
 
     # -- opening ------------------------------------------------------------------------------------
 

@@ -48,6 +48,7 @@ from helpers.ledger.tables import (
     EVENT_NAMES,
     EVENTS,
     FINDINGS,
+    FORMER_SOURCES,
     LOOSE,
     MARKED,
     MARKS,
@@ -757,6 +758,7 @@ class Ledger(LedgerRows):
 
     def forget_all(self) -> None:
         """Drop every attribute and source of the destination, and have every event read again; objects stay."""
+        self._remember_sources()
         for table in (ATTRIBUTE_LINKS, SOURCE_LINKS, RELATION_LINKS):
             of_ours, shared = table.c.destination == self.destination, table.columns[1]
             loose = sql.select(sql.literal(shared.name), shared).where(of_ours)
@@ -764,6 +766,13 @@ class Ledger(LedgerRows):
                 connection.execute(sql.insert(LOOSE).from_select(["kind", "number"], loose))
                 connection.execute(sql.delete(table).where(of_ours))
         self._write(sql.update(EVENTS).where(EVENTS.c.destination == self.destination).values(todo=True))
+
+    def _remember_sources(self) -> None:
+        """Write down which attributes have a part in which objects, as of those that have none any more."""
+        names = [SOURCES.c.key, SOURCES.c.event, SOURCES.c.attribute]
+        ours = sql.select(*names, sql.literal(0)).where(SOURCES.c.destination == self.destination)
+        statement = self.database.insert(FORMER_SOURCES).from_select([*FORMER_SOURCES.columns], ours)
+        self._write(statement.on_conflict_do_update(index_elements=[*FORMER_SOURCES.primary_key], set_={"left_at": 0}))
 
 
 def taken(now: int, of: sql.Table = OBJECTS) -> sql.ColumnElement[bool]:

@@ -32,7 +32,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = 7
+SCHEMA = 8
 METADATA = MetaData()
 
 
@@ -255,6 +255,56 @@ RUNS = Table(
     Column("report", Text, nullable=False),
 )
 
+# Which attributes had a part in which object, and have none any more: since ``left_at``, 0 until somebody with a clock
+# comes by. An alert may name what left. The same for all destinations, which know by themselves what they had.
+FORMER_SOURCES = Table(
+    "former_sources",
+    METADATA,
+    Column("key", String, primary_key=True),
+    Column("event", String, primary_key=True),
+    Column("attribute", String, primary_key=True),
+    Column("left_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+# Which alert named which attribute's indicator, as ``kind`` of thing, and which sighting that is (``occasion``).
+MATCHES = Table(
+    "matches",
+    METADATA,
+    _of_destination(),
+    Column("alert", String, primary_key=True),
+    Column("attribute", String, primary_key=True),
+    Column("occasion", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("matches_of_attribute", "destination", "attribute"),
+    sqlite_with_rowid=False,
+)
+# What is to be, or was, written into MISP: one for each attribute and ``occasion``, a day or an incident.
+SIGHTINGS = Table(
+    "sightings",
+    METADATA,
+    _of_destination(),
+    Column("attribute", String, primary_key=True),
+    Column("occasion", String, primary_key=True),
+    Column("event", String, nullable=False),
+    Column("type", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("stage", String, nullable=False),
+    Column("words", Text, nullable=False),
+    Column("settled_at", BigInteger, nullable=False),
+    Index("sightings_by_stage", "destination", "stage", "at"),
+    sqlite_with_rowid=False,
+)
+# Until when alerts were read, by TimeGenerated in seconds since 1970, and how that last went.
+SIGHTING_WINDOWS = Table(
+    "sighting_windows",
+    METADATA,
+    _of_destination(),
+    Column("until", BigInteger, nullable=False),
+    Column("report", Text, nullable=False),
+)
+
 VIEWS = MetaData()
 
 
@@ -328,6 +378,12 @@ _STATISTICS = {
     ("contents", "ix_contents_id"): "100000 1",
     ("contents", "ix_contents_key"): "100000 1",
     ("loose", "loose_by_kind"): "10000 3000 2",
+    ("former_sources", "former_sources"): "10000 1 1 1",
+    ("matches", "matches"): "100000 10000 2 1",
+    ("matches", "matches_of_attribute"): "100000 10000 10",
+    ("sightings", "sightings"): "50000 5000 5 1",
+    ("sightings", "sightings_by_stage"): "50000 5000 2000 1",
+    ("sighting_windows", "sighting_windows"): "10 1",
     ("standings", "standings"): "1000000 100000 1",
     ("standings", "standings_by_stage"): "1000000 100000 20000 10000 10000 10000",
     ("standings", "standings_to_renew"): "900000 90000 10",

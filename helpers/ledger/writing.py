@@ -26,6 +26,7 @@ from helpers.ledger.tables import (
     EVENT_NAMES,
     EVENTS,
     FINDINGS,
+    FORMER_SOURCES,
     LOOSE,
     MARKS,
     PARTS,
@@ -280,6 +281,8 @@ class _Transaction:
             wanted = alike.of(of.sources, lambda record: (rows[id(record)][:3], numbers[rows[id(record)]]))
             _relink(links, of.destination, had, wanted, [rows[id(record)][:3] for record in of.no_sources])
         self._write_links(_PARTS, links)
+        left = [(record.key, record.event, record.attribute, 0) for record in gone]
+        self._insert(FORMER_SOURCES, left, in_place=True)
 
     def relations(self, writings: Sequence[Writing]) -> None:
         """Write what the indicators of attributes point to."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from constants import LOG_RECEIVED, VERSION
 from helpers.errors import ExitCode, LedgerError, MispError, RunActive, SettingsError, SyncError
 from helpers.files import OddFile, make_private_directory, permission_hint
-from helpers.ledger import Database, Ledger, RunKind, RunRecord
+from helpers.ledger import Database, Ledger, RunKind, RunRecord, forget_former_sources
 from helpers.microsoft import (
     Clock,
     OutcomeState,
@@ -139,6 +139,7 @@ def run(
         events = _read_and_send(this_run, destinations) if destinations else 0
         if destinations:
             destinations[0].ledger.sweep()
+            forget_former_sources(destinations[0].ledger, this_run.now)
     reports = [destination.report for destination in destinations]
     reports += [_busy_report(this_run, settings, error) for settings, error in busy]
     total = reports[0] if single else Report.of(reports, events)

@@ -323,7 +323,8 @@ def test_only_the_ledger_touches_the_database():
     assert with_database == {
         *("ledger.database", "ledger.databases.sqlite", "ledger.databases.postgresql", "ledger.databases.trouble"),
         *("ledger.questions.counts", "ledger.questions.lookup", "ledger.rows", "ledger.store", "ledger.tables"),
-        *("ledger.together", "ledger.history.told", "ledger.writing"),
+        *("ledger.together", "ledger.history.told", "ledger.history.sightings", "ledger.writing"),
+        "ledger.questions.origins",
         *("ledger.context.clusters", "ledger.context.standings", "ledger.questions.context"),
         *(f"ledger.upgrades.{name}" for name in ("joining", "moving", "steps", "tables_5")),
     }

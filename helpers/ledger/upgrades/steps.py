@@ -45,14 +45,16 @@ def make_tables(connection: sql.Connection, version: int) -> None:
     In the caller's transaction, which also has the schema's new number.
     """
     if version > _LAST_MOVED:
-        _add_to_6(connection)
+        if version < 7:
+            _add_to_6(connection)
+        create(connection)
     else:
         _make_beside(connection, version)
     connection.execute(ABOUT.update().where(ABOUT.c.name == "schema").values(value=str(SCHEMA)))
 
 
 def _add_to_6(connection: sql.Connection) -> None:
-    """Add what schema 7 has more; indexes that begin otherwise now are made anew."""
+    """Add the columns that schema 7 has more; indexes that begin otherwise now are made anew."""
     drop_views(connection)
     for statement in _TO_7:
         connection.execute(sql.text(statement))
@@ -60,7 +62,6 @@ def _add_to_6(connection: sql.Connection) -> None:
         if STANDINGS.c.kind in index.columns.values():
             connection.execute(sql.text(f"DROP INDEX {index.name}"))
             index.create(connection)
-    create(connection)
 
 
 def _make_beside(connection: sql.Connection, version: int) -> None:
