@@ -15,6 +15,8 @@ from flask import Flask
 
 from sandbox.azure.graph import Graph
 from sandbox.azure.key_vault import KeyVault
+from sandbox.azure.logs.alerts import SecurityTables
+from sandbox.azure.logs.endpoints import LogQueries
 from sandbox.azure.overview import Overview
 from sandbox.azure.query import Query
 from sandbox.azure.rules import observable
@@ -30,6 +32,7 @@ SUBSCRIPTION = "77777777-7777-4777-8777-777777777777"
 RESOURCE_GROUP = "sandbox"
 WORKSPACE_NAME = "sandbox-sentinel"
 RATE_WINDOW = 60.0
+QUERY_WINDOW = 30.0
 
 Stored = dict[str, dict[str, Any]]
 
@@ -52,7 +55,7 @@ class Customer:
     workspaces: set[str]
 
 
-class AzureState:
+class AzureState(SecurityTables):
     """One tenant, one client, its workspaces and the STIX objects in them; others, each with theirs, may be added."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -67,7 +70,12 @@ class AzureState:
         of the Graph API by the id that it gave them, ``graph_permission`` says whether the client may write them.
         ``uploads`` has each request with how many objects of which ``kinds`` it held. What ``refused`` names, an
         object's id or a kind ("threat-actor"), is refused record by record.
+
+        The client may query the logs of the workspaces in ``readable``, and at Log Analytics itself, where
+        ``logs_permission`` says whether it has that API's permission; ``log_queries`` has each question. An answer of
+        more than ``rows_per_answer`` is a partial one.
         """
+        super().__init__()
         self.clock = clock
         self.tenant = TENANT
         self.client_id = CLIENT
@@ -84,6 +92,7 @@ class AzureState:
         self.scopes = set(AUDIENCES)
         self.workspace_id = WORKSPACE
         self.allowed: set[str] = set()
+        self.readable: set[str] = set()
         self.workspaces: set[str] = set()
         self.management_names = {(SUBSCRIPTION, RESOURCE_GROUP, WORKSPACE_NAME): WORKSPACE}
         self.requests_per_minute = 100
@@ -95,6 +104,10 @@ class AzureState:
         self.ti_indicators: Stored = {}
         self.graph_requests: list[dict[str, Any]] = []
         self.graph_permission = True
+        self.logs_permission = True
+        self.log_queries: list[dict[str, Any]] = []
+        self.rows_per_answer = 500_000
+        self.queries_per_half_minute = 200
         self.faults = Faults()
         self.lock = RLock()
         self._tokens: dict[str, tuple[str, float, str]] = {}
@@ -104,9 +117,10 @@ class AzureState:
         self.add_workspace(WORKSPACE)
 
     def add_workspace(self, workspace_id: str) -> None:
-        """Add a workspace that the client may write to."""
+        """Add a workspace that the client may write to and read."""
         self.workspaces.add(workspace_id)
         self.allowed.add(workspace_id)
+        self.readable.add(workspace_id)
 
     def add_customer(self, tenant: str, client_id: str, secret: str, workspace_id: str) -> None:
         """Add a client of a tenant with a secret of its own, and a workspace that it alone may write to.
@@ -120,6 +134,11 @@ class AzureState:
         """Say whether a client has the role that writing to a workspace takes."""
         customer = self.customers.get(client_id)
         return workspace_id in (customer.workspaces if customer else self.allowed)
+
+    def may_read(self, client_id: str, workspace_id: str) -> bool:
+        """Say whether a client has a role that querying a workspace's logs takes."""
+        customer = self.customers.get(client_id)
+        return workspace_id in (customer.workspaces if customer else self.readable)
 
     def secrets_of(self, tenant: str) -> dict[str, str]:
         """Give the secrets of a tenant's clients, by client; none for a tenant that is not known."""
@@ -205,18 +224,29 @@ class AzureState:
         client, expires, scope = self._tokens.get(token, (None, 0.0, ""))
         return client if self.clock() < expires and AUDIENCES.get(scope, "management") == audience else None
 
+    def audience(self, token: str) -> str | None:
+        """Give what a token is for, also one that has expired; None where it is unknown."""
+        return AUDIENCES.get(self._tokens[token][2], "management") if token in self._tokens else None
+
     def wait(self, principal: str) -> int | None:
         """Count a request; give the seconds to wait when the last minute holds too many."""
+        return self._wait(principal, self.requests_per_minute, RATE_WINDOW)
+
+    def wait_for_query(self, principal: str) -> int | None:
+        """Count a query of the logs; give the seconds to wait when the last half minute holds too many."""
+        return self._wait(f"logs {principal}", self.queries_per_half_minute, QUERY_WINDOW)
+
+    def _wait(self, what: str, most: int, window: float) -> int | None:
         now = self.clock()
         with self.lock:
-            calls = self._calls.setdefault(principal, deque())
-            while calls and calls[0] <= now - RATE_WINDOW:
+            calls = self._calls.setdefault(what, deque())
+            while calls and calls[0] <= now - window:
                 calls.popleft()
             calls.append(now)
-            if len(calls) <= self.requests_per_minute:
+            if len(calls) <= most:
                 return None
             calls.pop()
-            return max(1, ceil(calls[0] + RATE_WINDOW - now)) if calls else ceil(RATE_WINDOW)
+            return max(1, ceil(calls[0] + window - now)) if calls else ceil(window)
 
     def now_text(self) -> str:
         """Give the clock's time as Microsoft writes it in errors."""
@@ -224,14 +254,14 @@ class AzureState:
 
 
 def create_app(state: AzureState) -> Flask:
-    """Give the login, the upload APIs, Graph, the management API, the key vaults and the overview on one host."""
+    """Give the login, all APIs, the key vaults and the overview on one host."""
     app = Flask(__name__)
-    upload, graph = Upload(state), Graph(state)
-    upload.record(app)
-    graph.record(app)
+    recording = (Upload(state), Graph(state), LogQueries(state))
+    for service in recording:
+        service.record(app)
     state.faults.install(app)
-    upload.install(app)
-    graph.install(app)
+    for service in recording:
+        service.install(app)
     Query(state).install(app)
     Login(state).install(app)
     KeyVault(state).install(app)

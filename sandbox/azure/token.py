@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 SCOPE = "https://management.azure.com/.default"
 VAULT_SCOPE = "https://vault.azure.net/.default"
 GRAPH_SCOPE = "https://graph.microsoft.com/.default"
+LOGS_SCOPE = "https://api.loganalytics.io/.default"
 # What a token for each scope opens.
-AUDIENCES = {SCOPE: "management", VAULT_SCOPE: "vault", GRAPH_SCOPE: "graph"}
+AUDIENCES = {SCOPE: "management", VAULT_SCOPE: "vault", GRAPH_SCOPE: "graph", LOGS_SCOPE: "logs"}
 FIELDS = ("grant_type", "client_id", "client_secret", "scope")
 # The field that is wrong, the status, the OAuth error, the AADSTS code and its text, in the order checked.
 REFUSALS = (
