@@ -30,18 +30,24 @@ ROLES: dict[str, tuple[str, Iterable[str], str, str]] = {
     "Org Admin": ("2", {*USER, *PUBLISHER, *ORG_ADMIN}, "3", "publish"),
     "Read Only": ("6", {"perm_auth", "perm_audit"}, "0", "read_only"),
 }
+# What a key that may only read is left with (MISP's source).
+READING = frozenset({"perm_auth", "perm_audit"})
 DISABLED = "Authentication failed. Your user account has been disabled."
 
 
 @dataclass(frozen=True)
 class Account:
-    """A user: organisation and role decide what it sees and may. A key that is ``refused`` is answered that."""
+    """A user: organisation and role decide what it sees and may. A key that is ``refused`` is answered that.
+
+    A key that is ``read_only`` may not what its role may, of which users/view/me says nothing (MISP's source).
+    """
 
     id: str
     email: str
     role: str
     organisation: Record
     refused: str = ""
+    read_only: bool = False
 
     @property
     def admin(self) -> bool:
@@ -49,8 +55,8 @@ class Account:
         return self.role == "admin"
 
     def may(self, permission: str) -> bool:
-        """Say whether the role has a permission."""
-        return permission in ROLES[self.role][1]
+        """Say whether the role has a permission, and the key has not lost it."""
+        return permission in ROLES[self.role][1] and (not self.read_only or permission in READING)
 
     def owns(self, event: Record) -> bool:
         """Say whether it may change an event: as one of the organisation that made it, or as site administrator."""

@@ -86,11 +86,11 @@ class MispState(Edits, ClusterEdits):
             return Account("2", "reader@sandbox.example", "Read Only", own)
         return self.users.get(key or "")
 
-    def add_user(self, role: str, of: Record = ORGANISATION) -> str:
-        """Add a user with one of MISP's roles, of an organisation; give the key."""
+    def add_user(self, role: str, of: Record = ORGANISATION, *, read_only: bool = False) -> str:
+        """Add a user with one of MISP's roles, of an organisation; give the key, which may be one for reading alone."""
         number = len(self.users) + 3
         key = f"sandboxUser{number}Key".ljust(40, "0")
-        self.users[key] = Account(str(number), f"user{number}@sandbox.example", role, of)
+        self.users[key] = Account(str(number), f"user{number}@sandbox.example", role, of, read_only=read_only)
         return key
 
     def add_tag(self, tag: Record) -> None:
@@ -114,10 +114,20 @@ class MispState(Edits, ClusterEdits):
         known = {member["id"]: member for member in homes} | self.organisations
         return known.get(number) or organisation(int(number), f"ORG-{number}", str(UUID(int=int(number))))
 
-    def sightings_by_attribute(self) -> dict[str, list[Record]]:
-        """Give the sightings, each with its organisation, of each attribute by its id."""
-        by_attribute: dict[str, list[Record]] = {}
+    def shown_sightings(self, user: Account) -> Iterator[Record]:
+        """Give the sightings that a user sees: of events that its organisation does not own, its own alone.
+
+        That is what MISP does where its setting Sightings_policy is left as it is (MISP's source).
+        """
         for sighting in self.sightings:
+            event = self.event(sighting["event_id"]) or {}
+            if user.admin or user.organisation["id"] in (event.get("org_id"), sighting["org_id"]):
+                yield sighting
+
+    def sightings_by_attribute(self, user: Account) -> dict[str, list[Record]]:
+        """Give the sightings that a user sees, each with its organisation, of each attribute by its id."""
+        by_attribute: dict[str, list[Record]] = {}
+        for sighting in self.shown_sightings(user):
             owner = self.organisation_of(sighting["org_id"])
             brief = {name: owner[name] for name in ("id", "uuid", "name")}
             by_attribute.setdefault(sighting["attribute_id"], []).append({**sighting, "Organisation": brief})
@@ -260,7 +270,8 @@ class Api:
         return search_answer([{"Object": view.object(object_, self.state.owner(object_))} for object_ in cut], len(cut))
 
     def _view(self, query: Record) -> View:
-        return View(query, self.state.warninglist, g.user, self.state.scores, self.state.sightings_by_attribute())
+        sightings = self.state.sightings_by_attribute(g.user)
+        return View(query, self.state.warninglist, g.user, self.state.scores, sightings)
 
     def _seen(self, events: Iterable[Record]) -> Iterator[Record]:
         return (event for event in events if self.state.shows(event, g.user))

@@ -1,6 +1,8 @@
 """Sightings: what users say of having seen an attribute's value, as recorded of MISP 2.5.1.
 
-A sighting is taken as often as it is sent, and moves nothing of the event.
+A sighting is taken as often as it is sent, and moves nothing of the event. What was not recorded is as in MISP's
+source: ``includeUuid``, ``org_id``, which wants UUIDs and finds nothing by numbers, a type that is none, and whose
+sightings a user sees.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ from sandbox.misp.writes.events import needing, sent
 if TYPE_CHECKING:
     from sandbox.misp.app import MispState
 
-NONE_MATCHES = "Could not add the Sighting. Reason: No valid attributes found that match the criteria."
+NOT_ADDED = "Could not add the Sighting. Reason: {}"
+NONE_MATCHES = NOT_ADDED.format("No valid attributes found that match the criteria.")
+NO_TYPE = NOT_ADDED.format("Invalid type, please change it before you POST 1000000 sightings.")
+TYPES = ("0", "1", "2")
 NOT_NAMED = "An ID or UUID must be provided if the context is set."
 # How far back a search goes that does not say it (MISP's source).
 USUAL_AGE = "30d"
@@ -45,6 +50,8 @@ class Sightings:
     def add(self, identifier: str = "") -> Response:
         """sightings/add, of one attribute or of all that have one of some values; the last one is answered."""
         content = sent("Sighting")
+        if str(content.get("type", "0")) not in TYPES:
+            return answer({"message": NO_TYPE})
         named = str(identifier or content.get("uuid") or content.get("id") or "")
         values = content.get("values", [content["value"]] if "value" in content else [])
         matches = [
@@ -69,11 +76,12 @@ class Sightings:
         named = str(number or uuid or "") if context else ""
         first, last = self._window(query)
         shown = [
-            {"Sighting": self._shown(sighting, attribute)}
+            {"Sighting": self._shown(sighting, attribute, with_uuids=bool(query.get("includeUuid")))}
             for sighting, attribute in self._visible()
             if (not named or _is_named(attribute, named))
             and first <= int(sighting["date_sighting"]) <= last
             and all(str(query[name]) == sighting[name] for name in ("source", "type") if name in query)
+            and ("org_id" not in query or self._is_of(sighting, query["org_id"]))
         ]
         return search_answer(shown, 0)
 
@@ -102,7 +110,8 @@ class Sightings:
         """Read from when to when; one end alone is ignored (MISP's source)."""
         now = self.state.clock()
         if "from" in query and "to" in query:
-            return moment(query["from"], now) or 0, moment(query["to"], now) or 0
+            first, last = sorted(moment(query[name], now) or 0 for name in ("from", "to"))
+            return first, last
         return moment(query.get("last", USUAL_AGE), now) or 0, float("inf")
 
     def _attributes(self) -> Iterator[Record]:
@@ -114,15 +123,22 @@ class Sightings:
         known = {attribute["id"]: attribute for attribute in self._attributes()}
         return (
             (sighting, known[sighting["attribute_id"]])
-            for sighting in self.state.sightings
+            for sighting in self.state.shown_sightings(g.user)
             if sighting["attribute_id"] in known
         )
 
-    def _shown(self, sighting: Record, attribute: Record) -> Record:
-        owner = self.state.organisation_of(sighting["org_id"])
+    def _is_of(self, sighting: Record, asked: str | list[str]) -> bool:
+        owner = self.state.organisation_of(sighting["org_id"])["uuid"]
+        uuids = asked if isinstance(asked, list) else [asked]
+        wanted = {uuid for uuid in uuids if not str(uuid).startswith("!")}
+        return f"!{owner}" not in uuids and (not wanted or owner in wanted)
+
+    def _shown(self, sighting: Record, attribute: Record, *, with_uuids: bool) -> Record:
+        owner, event = self.state.organisation_of(sighting["org_id"]), self.state.owner(attribute)
         return {
             **sighting,
             "value": attribute["value"],
+            **({"attribute_uuid": attribute["uuid"], "event_uuid": event["uuid"]} if with_uuids else {}),
             "Organisation": {name: owner[name] for name in ("id", "uuid", "name")},
         }
 

@@ -65,6 +65,61 @@ def test_who_does_not_see_an_attribute_has_not_seen_it(misp):
     assert misp.sightings == []
 
 
+def test_uuids_are_shown_to_who_asks_for_them(misp):
+    post(misp, f"/sightings/add/{MEMBER}", source="us", timestamp=NOW - 60)
+    (plain,) = post(misp, "/sightings/restSearch", source="us").json["response"]
+    (named,) = post(misp, "/sightings/restSearch", source="us", includeUuid=True).json["response"]
+    assert named["Sighting"] == {**plain["Sighting"], "attribute_uuid": MEMBER, "event_uuid": EVENT}
+
+
+def test_both_ends_of_a_time_count_whichever_is_first(misp):
+    for moment in (NOW - DAY, NOW - 2 * DAY, NOW - 3 * DAY):
+        post(misp, f"/sightings/add/{HOST}", timestamp=moment)
+    found = [("1", str(NOW - DAY)), ("1", str(NOW - 2 * DAY))]
+    assert seen(misp, **{"from": NOW - 2 * DAY, "to": NOW - DAY}) == found
+    assert seen(misp, **{"from": NOW - DAY, "to": NOW - 2 * DAY}) == found
+
+
+def test_of_others_events_an_organisation_sees_its_own_sightings_alone(misp):
+    post(misp, f"/sightings/add/{HOST}", "user", source="us")
+    post(misp, f"/sightings/add/{HOST}", "others", source="us")
+    whose = {
+        user: [record["Sighting"]["org_id"] for record in post(misp, "/sightings/restSearch", user).json["response"]]
+        for user in ("user", "reader", "others")
+    }
+    assert whose == {"user": ["1", "7"], "reader": ["1", "7"], "others": ["7"]}
+    shown = post(misp, f"/events/view/{EVENT}", "others").json["Event"]["Attribute"][0]["Sighting"]
+    assert [sighting["org_id"] for sighting in shown] == ["7"]
+
+
+def test_sightings_are_found_by_organisations_uuids_and_not_by_their_numbers(misp):
+    post(misp, f"/sightings/add/{HOST}", "user", timestamp=NOW - 1)
+    post(misp, f"/sightings/add/{HOST}", "others", timestamp=NOW - 2)
+    ours, theirs = ("1", str(NOW - 1)), ("1", str(NOW - 2))
+    uuid = OTHERS["uuid"]
+    assert seen(misp, org_id=uuid) == seen(misp, org_id=[uuid]) == [theirs]
+    assert seen(misp, org_id=f"!{uuid}") == [ours]
+    assert seen(misp, org_id="7") == []
+
+
+@pytest.mark.parametrize("type_", ["3", "x", 3])
+def test_a_type_that_is_none_is_refused_with_status_200(misp, type_):
+    answer = post(misp, f"/sightings/add/{HOST}", type=type_)
+    assert answer.status_code == 200
+    assert answer.json["message"].startswith("Could not add the Sighting. Reason: Invalid type")
+    assert misp.sightings == []
+
+
+def test_a_key_for_reading_adds_none_though_its_role_may(misp):
+    misp.keys["key"] = misp.add_user("User", read_only=True)
+    me = create_app(misp).test_client().get("/users/view/me", headers={"Authorization": misp.keys["key"]}).json
+    assert me["Role"]["perm_sighting"] is True
+    unknown = "00000000-0000-4000-8000-0000000000ff"
+    assert post(misp, f"/sightings/add/{unknown}", "key").status_code == 403
+    assert post(misp, f"/sightings/add/{unknown}", "user").json.keys() == {"message"}
+    assert post(misp, "/sightings/restSearch", "key").status_code == 200
+
+
 def event_ids(misp, **query):
     return [record["Event"]["id"] for record in post(misp, "/events/restSearch", **query).json["response"]]
 
