@@ -4,9 +4,9 @@ from helpers.microsoft.api import Api, api_for, principal_of
 from helpers.microsoft.batch import Outcome, OutcomeState, OutgoingObject, SharedTexts, TextOf, text_of
 from helpers.microsoft.batch_sender import BatchSender
 from helpers.microsoft.client import MicrosoftClient
-from helpers.microsoft.management_api import NAMES, ManagementApi, is_named
 from helpers.microsoft.particulars import Failure, taken_apart
 from helpers.microsoft.rate_limit import Clock, RateLimiters
+from helpers.microsoft.reading.management_api import NAMES, ManagementApi, is_named
 from helpers.microsoft.request_manager import RequestManager
 from helpers.microsoft.responses import Answer
 from helpers.microsoft.tokens import credential_ends

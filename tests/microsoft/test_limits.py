@@ -16,10 +16,10 @@ from helpers.microsoft import (
     RateLimiters,
     api_for,
     key_vault,
-    management_api,
 )
 from helpers.microsoft.batch import Batch
 from helpers.microsoft.client import LIMITS
+from helpers.microsoft.reading import management_api
 from helpers.microsoft.responses import NextStep
 from helpers.settings import load
 from sandbox.azure.app import AzureState

@@ -75,6 +75,7 @@ PURE = {
         "ledger.questions.spellings",
         "microsoft.api",
         "microsoft.batch",
+        "microsoft.reading.queries",
         "microsoft.responses",
     ),
     *("microsoft.upload_api", "microsoft.graph_api", "microsoft.graph_responses", "microsoft.particulars"),

@@ -59,7 +59,7 @@ class Site(OneProcess):
     def adopt(self, *, dry_run=False, line=None, **more):
         self.seconds += 60
         settings = self.settings.model_copy(update={"dry_run": dry_run})
-        with self.patched(), mock.patch("helpers.microsoft.management_api.MicrosoftClient", self.client):
+        with self.patched(), mock.patch("helpers.microsoft.reading.management_api.MicrosoftClient", self.client):
             return adopt(
                 [settings],
                 **{"withdraw_unmatched": False, "force_withdraw": False, **more},

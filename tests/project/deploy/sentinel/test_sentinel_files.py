@@ -16,6 +16,7 @@ from deploy.sentinel.made import files, queries
 from deploy.sentinel.templates import iso
 from deploy.sentinel.workbook import TILES
 from tests.project.deploy.sentinel.workspace import (
+    ASKED,
     KQL,
     RULES,
     SENTINEL,
@@ -181,7 +182,7 @@ def test_durations_are_iso_8601_in_a_template(short, long):
 
 
 def test_each_table_has_its_page_and_each_of_its_columns_is_used():
-    everything = "\n".join(KQL.values())
+    everything = "\n".join([*KQL.values(), *ASKED.values()])
     for name, table in TABLES.items():
         page = f"https://learn.microsoft.com/azure/azure-monitor/reference/tables/{name.lower()}"
         assert table["url"] == page
@@ -205,7 +206,7 @@ def diagnostics(texts):
 
 
 def test_microsofts_parser_takes_each_query_with_the_documented_columns_alone():
-    said = diagnostics({**KQL, "wrong": "ThreatIntelIndicators\n| where NetworkIP == 'a'"})
+    said = diagnostics({**KQL, **ASKED, "wrong": "ThreatIntelIndicators\n| where NetworkIP == 'a'"})
     assert said.pop("wrong") == [
         "line 2: Error: The name 'NetworkIP' does not refer to any known column, table, variable or function."
     ]

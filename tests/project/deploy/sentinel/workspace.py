@@ -18,6 +18,7 @@ from helpers.indicators import stix_time
 from helpers.indicators.convert import convert_event
 from helpers.indicators.rules import ConversionRules
 from helpers.ledger.bodies.packing import unpacked
+from helpers.microsoft.reading import queries as queries_of_the_program
 from helpers.settings import Settings
 from helpers.sync.context.desired import Ends, desired_cluster, desired_identity, desired_relationship
 
@@ -27,6 +28,13 @@ TABLES = yaml.safe_load((SENTINEL / "tables.yaml").read_text(encoding="utf-8"))
 RULES = rules()
 KQL = {**queries(), **{name: rule["query"] for name, rule in RULES.items()}}
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+_DAY = (int(NOW.timestamp()) - 86_400, int(NOW.timestamp()))
+# What the program itself asks a workspace, of the day before now.
+ASKED = {
+    "alerts": queries_of_the_program.alerts_query(*_DAY),
+    "verdicts": queries_of_the_program.verdicts_query(*_DAY),
+    "permission": queries_of_the_program.PERMISSION,
+}
 REPUBLISHED = "LogARepublisher"
 _TYPES = {"string": "VARCHAR", "int": "INTEGER", "real": "DOUBLE", "bool": "BOOLEAN", "datetime": "TIMESTAMP"}
 _TYPES |= {"dynamic": "JSON"}
