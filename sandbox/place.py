@@ -25,6 +25,7 @@ misp_key = {misp_key}
 misp_verifycert = {ca_file}
 misp_event_filters = {{"published": 1, "enforceWarninglist": True}}
 misp_stories = {{"api_key": {stories_key}, "organisation_id": 1, "ssl_check": {ca_file}}}
+misp_sightings = {{"api_key": {sightings_key}}}
 
 ms_auth = {{
     "tenant": {tenant},
@@ -42,6 +43,7 @@ ms_endpoints = {{
     "upload_legacy": {azure_url},
     "graph": {graph_url},
     "management": {azure_url},
+    "log_analytics": {azure_url},
 }}
 ms_verifycert = {ca_file}
 
@@ -85,13 +87,14 @@ def furnish(box: Sandbox, directory: Path) -> Path:
 
 
 def write_config(box: Sandbox, directory: Path) -> Path:
-    """Write the settings for a sandbox that is up, and return where they are."""
+    """Write the settings for a sandbox that is up, whose MISP gets a user for sightings, and return where they are."""
     azure, misp = box.azure, box.misp
     (subscription_id, resource_group, workspace_name), *_ = azure.management_names
     values = {
         "misp_url": box.misp_url,
         "misp_key": misp.readonly_key,
         "stories_key": misp.key,
+        "sightings_key": misp.add_user("User"),
         "ca_file": box.ca_file,
         "tenant": azure.tenant,
         "client_id": azure.client_id,

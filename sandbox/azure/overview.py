@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 
+from sandbox.azure.answers import Refused, gateway
+from sandbox.azure.logs.alerts import FIELDS, RULE, shown
 from sandbox.azure.rules import observable
 
 if TYPE_CHECKING:
     from sandbox.azure.app import AzureState
 
 
+NOT_AN_ALERT = f'Say {{"indicator": ID}} or {{"value": VALUE, "kind": {"|".join(FIELDS)}}}, and a "rule" if you like.'
+
+
 class Overview:
-    """A page of counts, and what is stored as JSON."""
+    """A page of counts, what is stored as JSON, and alerts by hand."""
 
     def __init__(self, state: AzureState) -> None:
         self.state = state
@@ -24,6 +29,8 @@ class Overview:
         app.add_url_rule("/", view_func=self.workspaces)
         app.add_url_rule("/workspaces/<workspace_id>/objects", view_func=self.objects)
         app.add_url_rule("/workspaces/<workspace_id>/indicators", view_func=self.indicators)
+        app.add_url_rule("/workspaces/<workspace_id>/alerts", view_func=self.alerts)
+        app.add_url_rule("/workspaces/<workspace_id>/alerts", view_func=self.add_alert, methods=["POST"])
         app.add_url_rule("/tiIndicators", view_func=self.ti_indicators)
 
     def workspaces(self) -> Response:
@@ -49,9 +56,39 @@ class Overview:
         with self.state.lock:
             return jsonify(list(self.state.ti_indicators.values()))
 
+    def alerts(self, workspace_id: str) -> Response:
+        """Give the rows of SecurityAlert in a workspace, oldest first."""
+        with self.state.lock:
+            return jsonify([shown(row) for row in self.state.table("SecurityAlert", workspace_id)])
+
+    def add_alert(self, workspace_id: str) -> Response:
+        """Let a rule of a workspace have found something just now, an indicator's id or a value; give its row."""
+        if workspace_id not in self.state.workspaces:
+            return gateway(404, f"There is no workspace {workspace_id}.")
+        try:
+            rule, found = _found(request.get_json(force=True, silent=True))
+        except Refused as refused:
+            return refused.response
+        with self.state.lock:
+            self.state.add_alert(rule, workspace=workspace_id, **found)
+            answer = jsonify(shown(self.state.table("SecurityAlert", workspace_id)[-1]))
+        answer.status_code = 201
+        return answer
+
     def _stored(self, workspace_id: str, kind: str | None) -> Response:
         sources = self.state.sources(workspace_id)
         return jsonify({source: list(self.state.objects(workspace_id, source, kind).values()) for source in sources})
+
+
+def _found(body: Any) -> tuple[str, dict[str, Any]]:
+    """Read which rule found what. Raises Refused."""
+    fields = body if isinstance(body, dict) and all(isinstance(value, str) for value in body.values()) else {}
+    rule = fields.get("rule") or RULE
+    if fields.keys() - {"rule"} == {"indicator"}:
+        return rule, {"indicators": [fields["indicator"]]}
+    if fields.keys() - {"rule"} == {"value", "kind"} and fields["kind"] in FIELDS:
+        return rule, {"entities": [(fields["kind"], fields["value"])]}
+    raise Refused(gateway(400, NOT_AN_ALERT))
 
 
 def count_shown(objects: dict[str, dict[str, Any]]) -> Counter[str]:

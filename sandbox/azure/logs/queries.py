@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from sandbox.azure.logs.alerts import TYPES, Row, time_text
 
-ALERTS = """
+ALERTS = r"""
 let since = datetime(SINCE);
 let until = datetime(UNTIL);
 let alerts = SecurityAlert
@@ -26,6 +26,7 @@ let by_id = alerts
     | extend Name = tostring(Detail[0]), Values = Detail[1]
     | mv-expand Value = iff(gettype(Values) == "array", Values, pack_array(Values)) to typeof(string)
     | where Name contains "indicator" or Value contains "indicator--"
+    | where Value matches regex @"[0-9A-Fa-f]{8}-([0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
     | project SystemAlertId, AlertName, StartTime, TimeGenerated, Kind = "id", Value;
 let by_value = alerts
     | mv-expand Entity = parse_json(Entities)
@@ -60,6 +61,7 @@ MOST_ROWS = 50_001
 ENTITY_FIELDS = {
     **{"ip": "Address", "dns": "DomainName", "url": "Url", "filehash": "Value", "mailbox": "MailboxPrimaryAddress"},
 }
+UUID = re.compile(r"[0-9A-Fa-f]{8}-([0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
 HIT = ("SystemAlertId", "AlertName", "StartTime", "TimeGenerated", "Kind", "Value")
 VERDICT = ("Incident", "AlertId", "ClosedTime")
 
@@ -132,7 +134,8 @@ def _indicators(properties: Any) -> Iterator[str]:
     for detail in _expanded(custom, as_pairs=True):
         name, values = _tostring(_element(detail, 0)), _element(detail, 1)
         for value in map(_tostring, _expanded(values) if isinstance(values, list) else [values]):
-            if value and ("indicator" in name.lower() or "indicator--" in value.lower()):
+            is_named = "indicator" in name.lower() or "indicator--" in value.lower()
+            if is_named and UUID.search(value):
                 yield value
 
 
