@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 from sandbox.azure.logs.alerts import TYPES, Row, time_text
@@ -93,7 +94,7 @@ class Asked(NamedTuple):
         """Give what it finds among a table's rows."""
         columns = [(name, TYPES.get(name, "string")) for name in self.known.columns]
         within = [row for row in rows if self._is_within(row["TimeGenerated"])]
-        found = list(dict.fromkeys(self.known.meaning(within)))[:MOST_ROWS]
+        found = islice(self.known.meaning(within), MOST_ROWS)
         return Result(columns, [[_plain(value) for value in row] for row in found])
 
     def _is_within(self, moment: datetime) -> bool:
@@ -120,6 +121,10 @@ def _asked(known: Known, times: dict[str, str]) -> Asked | None:
 
 
 def _hits(rows: list[Row]) -> Iterator[tuple[Any, ...]]:
+    return iter(dict.fromkeys(_all_hits(rows)))
+
+
+def _all_hits(rows: list[Row]) -> Iterator[tuple[Any, ...]]:
     alerts = _newest(rows, "SystemAlertId")
     for alert in alerts:
         about = tuple(alert[name] for name in HIT[:4])
