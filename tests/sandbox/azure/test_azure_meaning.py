@@ -11,7 +11,6 @@ from helpers.microsoft.reading import queries as of_the_program
 from sandbox.azure.app import AzureState
 from sandbox.azure.logs.queries import ALERTS, NOTHING, VERDICTS, recognised
 from tests.project.deploy.sentinel.workspace import ASKED, NOW, Workspace
-from tests.support.examples import examples
 
 SECONDS = int(NOW.timestamp())
 DAY = 86_400
@@ -100,7 +99,7 @@ def assert_same(engine, query, state, table):
     assert all(list(row) == [name for name, _ in result.columns] for row in theirs)
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=50)
 @given(rows=st.lists(st.tuples(ALERT, MOMENT, MOMENT), max_size=4, unique_by=lambda row: row[2]))
 def test_alerts_mean_the_same_to_an_engine_of_others(engine, rows):
     state = AzureState(clock=lambda: SECONDS)
@@ -110,7 +109,7 @@ def test_alerts_mean_the_same_to_an_engine_of_others(engine, rows):
     assert_same(engine, "alerts", state, "SecurityAlert")
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=50)
 @given(rows=st.lists(st.tuples(INCIDENT, MOMENT, MOMENT | st.none()), max_size=4, unique_by=lambda row: row[1]))
 def test_verdicts_mean_the_same_to_an_engine_of_others(engine, rows):
     state = AzureState(clock=lambda: SECONDS)
