@@ -86,7 +86,7 @@ PURE = {
     *("commands.explain.advice", "commands.explain.dates", "commands.explain.state", "commands.explain.items"),
     *("commands.explain.outlook", "commands.explain.sentences", "commands.explain.lines", "commands.explain.details"),
     *("commands.init.settings_text", "commands.screen.line", "commands.run.how_far", "sync.report.problems"),
-    *("commands.run.verdict", "commands.run.context_rows", "commands.check.result", "commands.explain.context_lines"),
+    *("commands.run.verdict", "commands.run.context_rows", "commands.check.result", "commands.explain.context.lines"),
     *(f"commands.monitoring.{name}" for name in ("moments", "run_rows", "verdict")),
     *(
         f"commands.monitoring.report.{name}"

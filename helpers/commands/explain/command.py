@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
 from constants import VERSION
-from helpers.commands.explain.context_lines import told_at
+from helpers.commands.explain.context.lines import told_at
 from helpers.commands.explain.details import details_of
 from helpers.commands.explain.items import Destination, Json, destinations_of
 from helpers.commands.explain.ledger_view import LedgerView

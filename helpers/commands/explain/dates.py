@@ -1,8 +1,8 @@
-"""Days as people write them, in English whatever the machine's language is. Pure."""
+"""Moments as programs read them, and days as people write them, in English whatever the machine's is. Pure."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July"),
@@ -14,3 +14,8 @@ def day(time: str) -> str:
     """Return the day of a time in ISO 8601, in its own zone: 24 September 2027."""
     moment = datetime.fromisoformat(time)
     return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
+
+
+def iso_time(seconds: int | None) -> str | None:
+    """Write seconds since 1970 as people and programs read them."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
 from constants import TLP_MARKINGS, Skip
 from helpers.commands.explain import advice
-from helpers.commands.explain.context_view import ContextView
+from helpers.commands.explain.context.view import ContextView
+from helpers.commands.explain.dates import iso_time
 from helpers.commands.explain.state import LEAVING, MAY_BE_LIVE, State, newer_form_of, state_of
 from helpers.indicators import DAY, Unsendable, Value, event_url, in_small_letters, normalise
 from helpers.ledger import (
@@ -265,8 +265,3 @@ class LedgerView:
         until = event.held_since + self.settings.unpublished_grace_days * DAY
         times = {"since": iso_time(event.held_since), "until": iso_time(until)}
         return [{"event": uuid, **times, "over": until <= self.now, "advice": advice.HELD}]
-
-
-def iso_time(seconds: int | None) -> str | None:
-    """Write seconds since 1970 as people and programs read them."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

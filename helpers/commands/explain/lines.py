@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from helpers.commands.explain import advice
-from helpers.commands.explain.context_lines import (
+from helpers.commands.explain.context.lines import (
     found_by_name,
     named_lines,
     named_sentence,

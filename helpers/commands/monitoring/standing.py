@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from helpers.commands.explain.ledger_view import Json, iso_time
+from helpers.commands.explain.dates import iso_time
+from helpers.commands.explain.ledger_view import Json
 from helpers.indicators import DAY
 from helpers.ledger import ContextLedger, DestinationFacts, Ledger, LedgerDestination, RunRecord, Stage
 from helpers.settings import Settings

@@ -1,0 +1,1 @@
+"""What explain says of actors, techniques and organisations, which stand beside indicators."""
