@@ -5,18 +5,16 @@ from helpers.ledger.context.clusters import NOT_ASKED, ClusterLedger, StoredClus
 from helpers.ledger.context.standings import ContextLedger
 from helpers.ledger.database import Database, known_destinations
 from helpers.ledger.history.runs import MOST_OF_EVENTS, RunKind, RunRecord
-from helpers.ledger.history.sightings import (
-    REMEMBERED_DAYS,
+from helpers.ledger.history.sighting_records import (
     UNWRITTEN,
     MatchRecord,
     Occasion,
     Seen,
-    SightingLedger,
     SightingRecord,
     SightingStage,
     SightingWindow,
-    forget_former_sources,
 )
+from helpers.ledger.history.sightings import REMEMBERED_DAYS, SightingLedger, forget_former_sources
 from helpers.ledger.history.told import Told
 from helpers.ledger.questions.context import ClusterLookup, ContextLookup
 from helpers.ledger.questions.counts import LedgerCounts

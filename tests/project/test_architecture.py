@@ -67,6 +67,7 @@ PURE = {
     *(
         "ledger.records",
         "ledger.history.runs",
+        "ledger.history.sighting_records",
         "ledger.facts",
         "ledger.bodies.dictionary",
         "ledger.bodies.marks",

@@ -9,13 +9,21 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from enum import StrEnum
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any
 
 import sqlalchemy as sql
 
 from helpers.indicators import DAY
+from helpers.ledger.history.sighting_records import (
+    UNWRITTEN,
+    MatchRecord,
+    Occasion,
+    Seen,
+    SightingRecord,
+    SightingStage,
+    SightingWindow,
+)
 from helpers.ledger.rows import PARAMETERS
 from helpers.ledger.store import Ledger
 from helpers.ledger.tables import FORMER_SOURCES, MATCHES, SIGHTING_WINDOWS, SIGHTINGS
@@ -24,82 +32,6 @@ from helpers.text import batched, shorten
 # For how long a match is remembered, and the attribute of an indicator that left.
 REMEMBERED_DAYS = 90
 _LONGEST_WORDS = 500
-
-
-class SightingStage(StrEnum):
-    """Where a sighting stands; ledgers and --json have the value."""
-
-    WAITING = "waiting"  # to be written into MISP
-    WRITING = "writing"  # on its way there, no answer yet
-    WRITTEN = "written"
-    THERE = "there"  # MISP had it already
-    REFUSED = "refused"  # by MISP, with these words
-    LEFT_OUT = "left out"  # for the reason that stands with it
-
-
-UNWRITTEN = (SightingStage.WAITING, SightingStage.WRITING)
-
-
-class Occasion(NamedTuple):
-    """What a sighting is one of: of an attribute there is one for each day, or incident."""
-
-    attribute: str
-    occasion: str
-
-
-@dataclass(frozen=True)
-class SightingRecord:
-    """A sighting that is to be, or was, written into MISP.
-
-    ``occasion`` is the UTC day of the alert, or the incident that was closed; ``type`` is MISP's: 0 seen, 1 false
-    positive. ``at`` is when it was seen, ``settled_at`` when it became what its stage says, both in seconds since 1970.
-    ``value`` is what the indicator compares, for people.
-    """
-
-    attribute: str
-    occasion: str
-    event: str
-    type: int
-    at: int
-    value: str
-    stage: SightingStage = SightingStage.WAITING
-    words: str = ""
-    settled_at: int = 0
-
-    @property
-    def name(self) -> Occasion:
-        """What tells it from every other one of its destination."""
-        return Occasion(self.attribute, self.occasion)
-
-
-@dataclass(frozen=True)
-class MatchRecord:
-    """An alert named an attribute's indicator: by its id, or as a value of the ``kind`` of an entity."""
-
-    alert: str
-    attribute: str
-    occasion: str
-    kind: str
-    at: int
-
-
-@dataclass(frozen=True)
-class SightingWindow:
-    """Until when alerts were read, in seconds since 1970 (0: never), and how it last went."""
-
-    until: int = 0
-    report: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """How often an attribute was seen, and what stands of that in MISP; times are seconds since 1970."""
-
-    alerts: int
-    last: int
-    sightings: tuple[SightingRecord, ...]
-
-
 _SIGHTING = [SIGHTINGS.c[each.name] for each in fields(SightingRecord)]
 
 
