@@ -6,6 +6,8 @@ from helpers.microsoft.batch_sender import BatchSender
 from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.particulars import Failure, taken_apart
 from helpers.microsoft.rate_limit import Clock, RateLimiters
+from helpers.microsoft.reading.logs_answers import AlertHit, FalsePositive
+from helpers.microsoft.reading.logs_api import AlertWindow, LogsApi, VerdictWindow
 from helpers.microsoft.reading.management_api import NAMES, ManagementApi, is_named
 from helpers.microsoft.request_manager import RequestManager
 from helpers.microsoft.responses import Answer
@@ -13,11 +15,15 @@ from helpers.microsoft.tokens import credential_ends
 
 __all__ = [
     "NAMES",
+    "AlertHit",
+    "AlertWindow",
     "Answer",
     "Api",
     "BatchSender",
     "Clock",
     "Failure",
+    "FalsePositive",
+    "LogsApi",
     "ManagementApi",
     "MicrosoftClient",
     "Outcome",
@@ -27,6 +33,7 @@ __all__ = [
     "RequestManager",
     "SharedTexts",
     "TextOf",
+    "VerdictWindow",
     "api_for",
     "credential_ends",
     "is_named",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import requests
 
 from helpers.http import (
     MIB,
+    AnswerTooLarge,
     Limits,
     PinnedHttpAdapter,
     Redirected,
@@ -45,9 +46,11 @@ class MicrosoftClient:
         clock: Clock,
         http: requests.Session | None = None,
         waiting: Waiting = tell_nobody,
+        limits: Limits = LIMITS,
     ) -> None:
         self._log = DestinationLogger(logger, settings.name)
-        adapter = PinnedHttpAdapter(settings.ms_verifycert, settings.ms_proxies or None, LIMITS)
+        self._limits = limits
+        adapter = PinnedHttpAdapter(settings.ms_verifycert, settings.ms_proxies or None, limits)
         self._http = http or session(adapter, settings.ms_useragent)
         self._tokens = TokenSource(settings, self._http, clock, waiting)
 
@@ -64,20 +67,34 @@ class MicrosoftClient:
         self._tokens.refused(token)
         return send(self.get_token())
 
-    def send(self, method: str, url: str, token: str, body: bytes | None = None) -> Answer:
-        """Send one request, with JSON where there is a body, and return the answer, also where none came."""
-        headers = {"Authorization": f"Bearer {token}"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
+    def send(
+        self,
+        method: str,
+        url: str,
+        token: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send one request, with JSON where there is a body, and return the answer, also where none came.
+
+        ``headers`` go along with those that every request has.
+        """
+        own = {"Authorization": f"Bearer {token}"} | ({} if body is None else {"Content-Type": "application/json"})
         try:
             response = self._http.request(
-                method, url, data=body, headers=headers, timeout=LIMITS.silence_seconds, allow_redirects=False
+                method,
+                url,
+                data=body,
+                headers={**(headers or {}), **own},
+                timeout=self._limits.silence_seconds,
+                allow_redirects=False,
             )
             return Answer(response.status_code, redact(response.text), response.headers)
         except Redirected as error:
             return Answer(error.status, f"{error}: does ms_endpoints name Microsoft's own address?")
         except Unacceptable as error:
-            return Answer(0, f"no answer of Microsoft's: {error}", may_pass=False)
+            too_large = isinstance(error, AnswerTooLarge)
+            return Answer(0, f"no answer of Microsoft's: {error}", may_pass=False, too_large=too_large)
         except requests.RequestException as error:
             self._log.info("No answer from Microsoft: %s", error)
             if words := certificate_words(error, "ms_verifycert", "ms_endpoints", of_microsoft=True):

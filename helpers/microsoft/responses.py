@@ -47,12 +47,16 @@ class NextStep(Enum):
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer, or none: then ``status`` is 0, ``text`` says what happened, ``may_pass`` that it may come yet."""
+    """An HTTP answer, or none: then ``status`` is 0, ``text`` says what happened, ``may_pass`` that it may come yet.
+
+    One that was ``too_large`` was not taken: it would be so again, and one to a smaller question may not be.
+    """
 
     status: int
     text: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     may_pass: bool = True
+    too_large: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from helpers.settings.config.values.tlp import tlp_word
 from helpers.settings.environment import variable
 from helpers.settings.loading import load, problems_with
 from helpers.settings.model import FROM_VAULT, Settings, canonical_workspace
-from helpers.settings.sections import MsAuth
+from helpers.settings.sections import WORKSPACE_NAMES, MsAuth
 
 __all__ = [
     "DESTINATION",
     "EXIT_CODE",
     "FROM_VAULT",
+    "WORKSPACE_NAMES",
     "AttributeFilters",
     "MsAuth",
     "NamePatterns",

@@ -76,6 +76,8 @@ PURE = {
         "ledger.questions.spellings",
         "microsoft.api",
         "microsoft.batch",
+        "microsoft.reading.logs_answers",
+        "microsoft.reading.logs_endpoints",
         "microsoft.reading.queries",
         "microsoft.responses",
     ),

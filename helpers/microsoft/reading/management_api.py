@@ -10,26 +10,22 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 from urllib.parse import quote
-
-import tenacity
 
 from helpers.context import Kind, Stix
 from helpers.errors import KindNotListed, MicrosoftError
 from helpers.http import same_origin, shown
 from helpers.indicators import Indicator
-from helpers.microsoft.client import MicrosoftClient, Reply
+from helpers.microsoft.client import MicrosoftClient
 from helpers.microsoft.particulars import with_particulars
 from helpers.microsoft.rate_limit import Clock
+from helpers.microsoft.reading.asking import Asking, Question
 from helpers.microsoft.responses import Answer, NextStep, Verdict, interpret, parse_json_or_none, words_of
-from helpers.settings import Settings
+from helpers.settings import WORKSPACE_NAMES, Settings
 
 VERSION = "2025-07-01-preview"
 PER_PAGE = 100
-TRIES = 6
-LONGEST_WAIT = 900.0
 # No workspace has so many objects of ours, and nothing gives so many empty pages.
 MOST = 10_000_000
 MOST_EMPTY = 1000
@@ -49,8 +45,7 @@ _NO_WORKSPACE = (
     "workspace's overview page."
 )
 _BUSY = "the management API allows no more requests for now: try again later."
-# What the workspace is called here, which uploading needs no names for.
-NAMES = ("subscription_id", "resourceGroupName", "workspaceName")
+NAMES = WORKSPACE_NAMES
 
 
 class ManagementApi:
@@ -58,14 +53,12 @@ class ManagementApi:
 
     def __init__(self, settings: Settings, clock: Clock, client: MicrosoftClient | None = None) -> None:
         self._settings = settings
-        self._clock = clock
-        self._client = client or MicrosoftClient(settings, clock)
+        self._asking = Asking(client or MicrosoftClient(settings, clock), clock, _interpret)
 
     def count(self) -> int:
         """Return how many indicators there are, in one try. Raises MicrosoftError."""
         body = json.dumps({"condition": _condition(self._settings, Kind.INDICATOR)}).encode()
-        ask = partial(self._ask_once, "POST", address(self._settings, "count"), body)
-        answer, verdict = self._client.with_token(ask)
+        answer, verdict = self._asking.once(Question("POST", address(self._settings, "count"), body))
         if answer.status != 200:
             raise MicrosoftError(_failure(self._settings, answer.status, verdict.words))
         counted = parse_json_or_none(answer.text)
@@ -107,25 +100,11 @@ class ManagementApi:
 
     def _ask(self, method: str, url: str, body: bytes | None = None) -> dict[str, Any]:
         """Ask for a page until there is an answer, in bounded tries."""
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_result(
-                lambda reply: reply.verdict.next_step in (NextStep.RETRY, NextStep.THROTTLED)
-            ),
-            stop=tenacity.stop_after_attempt(TRIES),
-            wait=_wait,
-            sleep=self._clock.sleep,
-            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
-        )
-        reply: Reply = retrying(partial(self._client.with_token, partial(self._ask_once, method, url, body)))
-        answer, verdict = reply
+        answer, verdict = self._asking.until_answered(Question(method, url, body))
         if answer.status != 200 or verdict.next_step is not NextStep.SETTLED:
             words = _failure(self._settings, answer.status, verdict.words)
             raise _Refused(words, verdict.words) if answer.status in _REFUSALS else MicrosoftError(words)
         return _page(answer.text)
-
-    def _ask_once(self, method: str, url: str, body: bytes | None, token: str) -> Reply:
-        answer = self._client.send(method, url, token, body)
-        return Reply(answer, _interpret(answer))
 
 
 class _Refused(MicrosoftError):
@@ -203,14 +182,6 @@ def _objects(page: dict[str, Any], kind: Kind) -> Iterator[Stix]:
         object_ = properties.get("data") if isinstance(properties, dict) else None
         if isinstance(object_, dict) and str(object_.get("id")).startswith(f"{kind}--"):
             yield object_
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    """Seconds before the next try: as Microsoft says, else longer each time with jitter."""
-    reply = state.outcome.result() if state.outcome else None
-    if isinstance(reply, Reply) and reply.verdict.wait is not None:
-        return min(reply.verdict.wait, LONGEST_WAIT)
-    return tenacity.wait_random_exponential(multiplier=2, max=60)(state)
 
 
 def _failure(settings: Settings, status: int, words: str) -> str:
