@@ -15,6 +15,7 @@ from helpers.settings.config.config_file import written
 from helpers.settings.config.values.receivers import DESTINATION
 from helpers.settings.model import LEGACY_API_VERSIONS, SOURCE_SYSTEM, Settings
 from helpers.settings.sections import NO_CONTEXT, WORKSPACE_NAMES
+from helpers.text import counted
 
 Problem = tuple[str, str]
 CREDENTIAL = "ms_auth.credential"
@@ -126,8 +127,8 @@ def _source_problems(settings: Settings) -> Iterator[Problem]:
     if longest > MOST_SOURCE:
         yield (
             "misp_sightings.source",
-            f"has {longest} characters, with the destination's name in it: MISP takes {MOST_SOURCE} at most, so write "
-            "a shorter one.",
+            f"has {counted(longest, 'character', 'characters')}, with the destination's name in it: MISP takes "
+            f"{MOST_SOURCE} at most, so write a shorter one.",
         )
 
 
