@@ -13,10 +13,12 @@ from helpers.misp.responses import (
     dictionaries_in,
     dictionary_in,
     events_in,
+    warninglists_in,
     whole_event,
     whole_number,
 )
 from helpers.misp.search_filters import NOTHING_FOUND, is_on
+from helpers.misp.sightings import SightingInMisp, SightingWriter
 
 __all__ = [
     "LISTED_PER_PAGE",
@@ -31,11 +33,14 @@ __all__ = [
     "Page",
     "ReadAhead",
     "SettingNames",
+    "SightingInMisp",
+    "SightingWriter",
     "dictionaries_in",
     "dictionary_in",
     "events_in",
     "is_on",
     "limits_of",
+    "warninglists_in",
     "whole_event",
     "whole_number",
 ]

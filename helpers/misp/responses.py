@@ -231,3 +231,12 @@ def _checked_list(answer: Any) -> list[Any]:
 def excerpt(words: object) -> str:
     """Return somebody's words, and not the whole body that an error may hold."""
     return text.excerpt(words, _LONGEST_WORDS)
+
+
+def warninglists_in(answer: Any) -> dict[str, str]:
+    """Return value → name of the first list that it is on; MISP answers [] where none is on any. Raises MispBusy."""
+    if answer == []:
+        return {}
+    if not isinstance(answer, dict) or not all(isinstance(lists, list) for lists in answer.values()):
+        raise MispBusy(f"MISP does not say what is on its warninglists: {excerpt(answer)}")
+    return {value: str(lists[0].get("name")) for value, lists in answer.items() if lists}

@@ -22,6 +22,7 @@ from helpers.misp import (
     dictionary_in,
     events_in,
     limits_of,
+    warninglists_in,
     whole_event,
     whole_number,
 )
@@ -127,7 +128,7 @@ class MispWriter:
     def on_warninglists(self, values: Iterable[str]) -> dict[str, str]:
         """Return which of these values are on an enabled warninglist, each with the list's name."""
         wanted = list(values)
-        return dict(self._client.ask(lambda pymisp: pymisp.values_in_warninglist(wanted), read=_warninglists_in))
+        return dict(self._client.ask(lambda pymisp: pymisp.values_in_warninglist(wanted), read=warninglists_in))
 
     def story_events(self) -> list[Event]:
         """List the events that hold a story or news items, without their content, and the events that they extend.
@@ -224,15 +225,6 @@ _REQUESTS: dict[ChangeKind, Callable[[Any, str, dict[str, Any]], Any]] = {
 def _extended_by(rows: Mapping[str, Event]) -> set[str]:
     """Return the UUIDs of the events that these extend."""
     return {parent for row in rows.values() if (parent := extends(row))}
-
-
-def _warninglists_in(answer: Any) -> dict[str, str]:
-    """Return value → name of the first list that it is on; MISP answers [] where none is on any."""
-    if answer == []:
-        return {}
-    if not isinstance(answer, dict) or not all(isinstance(lists, list) for lists in answer.values()):
-        raise MispBusy(f"MISP does not say what is on its warninglists: {excerpt(answer, 100)}")
-    return {value: str(lists[0].get("name")) for value, lists in answer.items() if lists}
 
 
 def _check_success(answer: Any) -> None:
