@@ -20,8 +20,8 @@ PYTEST := $(BIN)/pytest -n auto --dist worksteal
 QUICK := tests/indicators tests/settings tests/shared tests/misp/test_search_filters.py tests/stories/test_stories.py \
   tests/microsoft/test_rate_limit.py tests/sync/test_event_selection.py tests/project/test_architecture.py
 # Tests that try as many examples as tests/support/examples.py says.
-SLOW := tests/sync/test_state_machine.py tests/sync/cut_off/test_kill.py tests/microsoft/test_graph.py \
-  tests/indicators/test_conversion.py tests/indicators/test_patterns.py tests/indicators/test_tags.py \
+SLOW := tests/sync/test_state_machine.py tests/sync/sightings/test_invariants.py tests/sync/cut_off/test_kill.py \
+  tests/microsoft/test_graph.py tests/indicators/test_conversion.py tests/indicators/test_patterns.py tests/indicators/test_tags.py \
   tests/indicators/test_values.py tests/sync/identity/test_lives.py tests/sync/identity/test_ownership.py \
   tests/ledger/test_not_taken.py tests/commands/screen/test_all_screens.py tests/commands/monitoring/test_report_page.py
 

@@ -146,6 +146,15 @@ class WithdrawalReason(StrEnum):
     CLUSTER_GONE = "MISP does not have its cluster any more, or shows it to few"
 
 
+class NotSighted(StrEnum):
+    """Why a match of an alert leads to no sighting in MISP; ledgers and --json have the value."""
+
+    TLP = "its TLP is stricter than misp_sightings['max_tlp'] allows"
+    WARNINGLIST = "the value is on a warninglist of MISP's"
+    PRIVATE = "a private, local or reserved address, which says nothing about an attribute"
+    TOO_MANY = "more than 20 attributes have the value, and these are not of the newest events"
+
+
 class AdoptionKind(StrEnum):
     """What adopt makes of an object in Sentinel; --json has the value."""
 

@@ -22,6 +22,7 @@ from helpers.sync.report import (
 from helpers.sync.run import Progress, make_state_dir, opened
 from helpers.sync.sending.delivery import Delivery
 from helpers.sync.sending.send_queue import SendQueue
+from helpers.sync.sightings import SightingOptions, SightingsReport, run_sightings, why_no_sightings
 from helpers.sync.survey import Surveyor
 from helpers.sync.withdrawals import WithdrawalLimits, accepting, named, to_type
 
@@ -43,6 +44,8 @@ __all__ = [
     "RunOptions",
     "Scope",
     "SendQueue",
+    "SightingOptions",
+    "SightingsReport",
     "Sort",
     "Surveyor",
     "WithdrawalLimits",
@@ -60,6 +63,7 @@ __all__ = [
     "problems_of",
     "recognised",
     "record_of",
+    "run_sightings",
     "settings_fingerprint",
     "shared_problems",
     "sort_of",
@@ -68,4 +72,5 @@ __all__ = [
     "uuid_in",
     "value_in",
     "value_key",
+    "why_no_sightings",
 ]

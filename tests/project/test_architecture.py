@@ -84,6 +84,7 @@ PURE = {
     *("microsoft.upload_api", "microsoft.graph_api", "microsoft.graph_responses", "microsoft.particulars"),
     *("sync.context.desired", "sync.context.recognised", "sync.context.weaving", "sync.context.unasked"),
     "sync.report.published_rules",
+    *("sync.sightings.window", "sync.sightings.naming", "sync.sightings.deciding", "commands.sightings.summary"),
     *("sync.event_selection", "sync.ownership", "sync.plan", "stories.story", "stories.misp_event", "stories.changes"),
     *("stories.indicators", "stories.proposals", "stories.share_outcome", "stories.urls"),
     *("commands.explain.advice", "commands.explain.dates", "commands.explain.state", "commands.explain.items"),
@@ -100,7 +101,18 @@ PURE = {
 }
 # The only modules of others that a pure module may use, beside what cannot reach out.
 HARMLESS = {
-    *("__future__", "collections", "dataclasses", "datetime", "email", "enum", "functools", "ipaddress", "itertools"),
+    *(
+        "__future__",
+        "collections",
+        "dataclasses",
+        "datetime",
+        "email",
+        "enum",
+        "fnmatch",
+        "functools",
+        "ipaddress",
+        "itertools",
+    ),
     *("ast", "bisect", "difflib", "hashlib", "html", "json", "math", "posixpath", "re", "shlex", "stat", "typing"),
     *("unicodedata", "urllib", "uuid", "warnings", "zlib"),
 }

@@ -73,6 +73,22 @@ class SightingLedger:
                 found.setdefault(alert, set()).add(attribute)
         return found
 
+    def of_alerts(self, alerts: Iterable[str]) -> dict[str, list[SightingRecord]]:
+        """Return the sightings that these alerts led to, by the alert."""
+        same = (
+            MATCHES.c.destination == SIGHTINGS.c.destination,
+            MATCHES.c.attribute == SIGHTINGS.c.attribute,
+            MATCHES.c.occasion == SIGHTINGS.c.occasion,
+        )
+        question = sql.select(MATCHES.c.alert, *_SIGHTING).where(
+            *same, MATCHES.c.destination == self.ledger.destination
+        )
+        found: dict[str, list[SightingRecord]] = {}
+        for batch in batched(set(alerts), PARAMETERS):
+            for alert, *row in self.ledger.answers(question.where(MATCHES.c.alert.in_(batch))):
+                found.setdefault(alert, []).append(_record(row))
+        return found
+
     def keep(self, matches: Iterable[MatchRecord], sightings: Iterable[SightingRecord]) -> None:
         """Write down matches and their sightings, as one transaction; a match that is known stays as it was."""
         of = {"destination": self.ledger.destination}

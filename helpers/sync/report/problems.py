@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ _NEXT_RUN_SENDS = "the next run sends what is wanted of it"
 _TIME_UP = "the run's time was up (max_run_minutes): {}."
 _GOES_ON = "the next run goes on"
 _BEGINS_AGAIN = 'the next run begins from scratch and may never come to the end, since state_url is "none"'
+_SIGHTINGS = "sightings: "
+_IN_DOUBT = "{} had no answer of MISP's, which is asked by the next run whether it has them."
 _REVOKED = (
     "Microsoft keeps {} as revoked of which the ledger did not know: it is an older one (restored from a backup?), or "
     "somebody else did that. The next run sends what is wanted of it under another id; what else may differ, and how "
@@ -55,14 +57,29 @@ class Problem:
 
 def problems_of(report: Report) -> list[Problem]:
     """Return what went wrong at one destination, or at all of them alike."""
-    return [*_endings(report), *_remainders(report), *map(Problem, report.all_warnings)]
+    sightings = _sightings(report)
+    fatal, others = ([each for each in sightings if each.fatal is kind] for kind in (True, False))
+    return [*_endings(report), *fatal, *_remainders(report), *others, *map(Problem, report.all_warnings)]
 
 
 def shared_problems(report: Report) -> list[Problem]:
     """Return what went wrong at each of several destinations alike, and what the run is warned of."""
     first, *others = [problems_of(part) for part in report.parts]
     alike = [problem for problem in first if all(problem in of_other for of_other in others)]
-    return list(dict.fromkeys([*alike, *map(Problem, report.all_warnings)]))
+    return list(dict.fromkeys([*alike, *_sightings(report), *map(Problem, report.all_warnings)]))
+
+
+def _sightings(report: Report) -> list[Problem]:
+    """Return what went wrong with the sightings of a run; nothing where they are no part of it."""
+    sightings = report.sightings
+    if sightings is None:
+        return []
+    failed = [(sightings.misp_error, "MISP"), (sightings.failure, "")]
+    failed += [(part.misp_error or part.failure, part.name) for part in sightings.parts if part.error_code]
+    problems = [replace(_ended(text, at), words=f"{_SIGHTINGS}{_ended(text).words}") for text, at in failed if text]
+    if sightings.in_doubt:
+        problems.append(Problem(_IN_DOUBT.format(counted(sightings.in_doubt, "sighting", "sightings"))))
+    return [*problems, *(Problem(f"{_SIGHTINGS}{words}") for words in sightings.warnings)]
 
 
 def _endings(report: Report) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from constants import LOG_NO_VALID_UNTIL, VERSION, AdoptionKind, Skip
 from helpers.errors import ExitCode, MispError, SyncError
@@ -21,6 +21,9 @@ from helpers.sync.report.context import ContextReport
 from helpers.sync.report.published_rules import Sort, sorted_by
 from helpers.sync.report.told import Told
 from helpers.text import counted, shorten
+
+if TYPE_CHECKING:
+    from helpers.sync.sightings.report import SightingsReport
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +62,11 @@ class Report:
     where there are several, ``failure`` why it dropped out, ``unsent`` why the last pending object is pending;
     ``states`` are of what was to be sent, ``withdrawal_states`` of what was to be withdrawn; of those that are pending,
     ``not_taken`` and ``withdrawals_not_taken`` were certainly not taken, and ``blocked`` has to be mended first.
-    ``context`` is about what stands beside indicators. ``there`` is how many indicators Sentinel held before a first
-    run, where it could be asked; ``command`` is "" for a run. ``detours`` are what could not be read as planned, once
-    for all destinations. ``twins`` counts the URLs that are sent in small letters as well, ``new_sorts`` what is
-    new by what Microsoft's published rules do with it.
+    ``context`` is about what stands beside indicators, ``sightings`` about what goes back to MISP where that is a part
+    of the run. ``there`` is how many indicators Sentinel held before a first run, where it could be asked; ``command``
+    is "" for a run. ``detours`` are what could not be read as planned, once for all destinations.
+    ``twins`` counts the URLs that are sent in small letters as well, ``new_sorts`` what is new by what Microsoft's
+    published rules do with it.
     """
 
     name: str = ""
@@ -114,6 +118,7 @@ class Report:
     command: str = ""
     detours: Detours = field(default_factory=Detours)
     context: ContextReport = field(default_factory=ContextReport)
+    sightings: SightingsReport | None = None
 
     def __post_init__(self) -> None:
         """Have what stands beside indicators listed where they are."""
@@ -265,7 +270,15 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 done; 3 MISP, 4 Microsoft failed; 1 done, but some objects were rejected or are pending."""
+        """0 done; 3 MISP, 4 Microsoft failed; 1 done, but some objects were rejected or are pending.
+
+        Where nothing failed, what became of the sightings counts, if they are a part of the run.
+        """
+        beside = self.sightings.exit_code if self.sightings else ExitCode.DONE
+        return self._own_exit_code if self._own_exit_code > ExitCode.UNFINISHED else max(self._own_exit_code, beside)
+
+    @property
+    def _own_exit_code(self) -> int:
         if self.parts:
             return _together([part.exit_code for part in self.parts])
         if self.misp_error:
@@ -328,6 +341,7 @@ class Report:
             },
             "left_out": {reason.name.lower(): count for reason, count in self.left_out.most_common()},
             "context": self.context.as_json(),
+            **({"sightings": self.sightings.as_json()} if self.sightings else {}),
             "unread_events": self.unread,
             "faults": self.faults,
             "misp_error": self.misp_error,

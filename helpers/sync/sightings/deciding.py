@@ -1,0 +1,203 @@
+"""Which attributes were seen, on which days, and what becomes of that. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from constants import TLP_LEVELS, NotSighted
+from helpers.ledger import MatchRecord, Occasion, SightingRecord, SightingStage
+from helpers.sync.sightings.naming import ID, Named
+
+if TYPE_CHECKING:
+    from helpers.ledger import Origin
+    from helpers.microsoft import FalsePositive
+
+# A value may be of many attributes; so many of them, of the newest events, are sighted for one alert.
+MOST_ATTRIBUTES = 20
+SEEN, FALSE_POSITIVE = 0, 1
+# What a pattern compares, as far as values without quotes go: the kinds of value that alerts name have none.
+_COMPARED = re.compile(r"= '([^'\\]*)'")
+
+
+class Match(NamedTuple):
+    """What an alert named, and an attribute that it came from."""
+
+    named: Named
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Matches:
+    """What alerts matched, what of it is too much, and how many ids and values nobody knows."""
+
+    matches: tuple[Match, ...] = ()
+    too_many: int = 0
+    unknown: int = 0
+
+
+@dataclass
+class Decided:
+    """What is to be written down: matches, and the sightings that are new or decided anew.
+
+    ``there`` counts the matches whose sighting was there, by where it stands; ``left_out`` those that lead to none.
+    """
+
+    matches: list[MatchRecord] = field(default_factory=list)
+    sightings: dict[Occasion, SightingRecord] = field(default_factory=dict)
+    there: Counter[SightingStage] = field(default_factory=Counter)
+    left_out: Counter[NotSighted] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What decides whether a match is sighted: the strictest TLP, and the values that are on a warninglist."""
+
+    max_tlp: str
+    listed: Collection[str] = ()
+
+    def why_not(self, match: Match) -> NotSighted | None:
+        """Return why a match leads to no sighting."""
+        if match.named.kind != ID and match.named.value in self.listed:
+            return NotSighted.WARNINGLIST
+        return NotSighted.TLP if TLP_LEVELS.get(match.origin.tlp, 3) > TLP_LEVELS[self.max_tlp] else None
+
+
+def matches_of(named: Iterable[Named], origins: Sequence[Origin]) -> Matches:
+    """Put what was named together with the attributes that it came from, of each the newest first."""
+    by_value: dict[str, list[Origin]] = {}
+    for origin in origins:
+        for name in {origin.id, origin.value, *_COMPARED.findall(origin.pattern.lower())}:
+            by_value.setdefault(name, []).append(origin)
+    matches: list[Match] = []
+    too_many, unknown = 0, set()
+    for each in named:
+        found = _newest(origin for origin in by_value.get(each.value, ()) if each.is_it(origin))
+        matches += (Match(each, origin) for origin in found[:MOST_ATTRIBUTES])
+        too_many += max(0, len(found) - MOST_ATTRIBUTES)
+        if not found:
+            unknown.add((each.kind, each.value))
+    return Matches(tuple(matches), too_many, len(unknown))
+
+
+def _newest(origins: Iterable[Origin]) -> list[Origin]:
+    """Return each attribute once, those of the newest events first; where it has several indicators, the strictest."""
+    strictest: dict[str, Origin] = {}
+    for origin in origins:
+        known = strictest.setdefault(origin.attribute, origin)
+        if TLP_LEVELS.get(origin.tlp, 3) > TLP_LEVELS.get(known.tlp, 3):
+            strictest[origin.attribute] = origin
+    return sorted(strictest.values(), key=lambda origin: (-origin.newness, origin.attribute))
+
+
+# -- what was seen --------------------------------------------------------------------------------------
+
+
+def occasions_of(matches: Iterable[Match], now: int) -> set[Occasion]:
+    """Return the sightings that matches lead to, by name."""
+    return {_occasion(match, now) for match in matches}
+
+
+def decide(
+    matches: Sequence[Match],
+    rules: Rules,
+    known: Mapping[Occasion, SightingRecord],
+    again: Collection[tuple[str, str]],
+    now: int,
+) -> Decided:
+    """Return what is to be written down of matches, with one sighting for each attribute and day.
+
+    ``known`` are the sightings of those days that are there already; ``again`` the matches, by alert and attribute,
+    that an earlier reading found: they count for nothing, unless what they were left out for is over.
+    """
+    decided = Decided()
+    for match in sorted(matches, key=lambda match: (match.named.at, match.named.alert)):
+        name = _occasion(match, now)
+        _decide_one(decided, match, name, rules.why_not(match), known, again, now)
+    return decided
+
+
+def _decide_one(
+    decided: Decided,
+    match: Match,
+    name: Occasion,
+    why: NotSighted | None,
+    known: Mapping[Occasion, SightingRecord],
+    again: Collection[tuple[str, str]],
+    now: int,
+) -> None:
+    there = decided.sightings.get(name) or known.get(name)
+    is_again = (match.named.alert, name.attribute) in again
+    if is_again and (why or not there or there.stage is not SightingStage.LEFT_OUT):
+        return
+    decided.matches.append(_record(match, name, now))
+    if why:
+        decided.left_out[why] += 1
+    elif there and there.stage is not SightingStage.LEFT_OUT:
+        decided.there[there.stage] += 1
+        return
+    if not (why and there):
+        decided.sightings[name] = _sighting(match, name, why, now)
+
+
+def day_of(at: int) -> str:
+    """Return the UTC day of a moment in seconds since 1970, as ISO 8601 has it."""
+    return datetime.fromtimestamp(at, UTC).date().isoformat()
+
+
+def moment_text(at: int) -> str:
+    """Return a moment in seconds since 1970 as people and programs read it."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _occasion(match: Match, now: int) -> Occasion:
+    return Occasion(match.origin.attribute, day_of(min(match.named.at, now)))
+
+
+def _record(match: Match, name: Occasion, now: int) -> MatchRecord:
+    named = match.named
+    return MatchRecord(named.alert, name.attribute, name.occasion, named.kind, min(named.at, now))
+
+
+def _sighting(match: Match, name: Occasion, why: NotSighted | None, now: int) -> SightingRecord:
+    record = SightingRecord(
+        attribute=name.attribute,
+        occasion=name.occasion,
+        event=match.origin.event,
+        type=SEEN,
+        at=min(match.named.at, now),
+        value=match.origin.value,
+    )
+    return replace(record, stage=SightingStage.LEFT_OUT, words=why.value) if why else record
+
+
+# -- what turned out to be nothing ----------------------------------------------------------------------
+
+
+def false_positives(
+    verdicts: Iterable[FalsePositive],
+    seen: Mapping[str, Collection[SightingRecord]],
+    known: Collection[Occasion],
+    now: int,
+) -> Iterator[SightingRecord]:
+    """Yield a sighting of type 1 for each attribute that an alert of such an incident matched, unless it is ``known``.
+
+    ``seen`` has the sightings of the attributes that each alert matched.
+    """
+    names = set(known)
+    for verdict in verdicts:
+        for record in seen.get(verdict.alert, ()):
+            name = Occasion(record.attribute, incident_name(verdict.incident))
+            if name not in names and record.stage is not SightingStage.LEFT_OUT:
+                names.add(name)
+                at = min(verdict.at, now)
+                yield SightingRecord(*name, record.event, FALSE_POSITIVE, at, record.value)
+
+
+def incident_name(incident: str) -> str:
+    """Return what the sightings of an incident are called."""
+    return f"incident {incident}"

@@ -1,0 +1,112 @@
+"""Writes the sightings of one destination into MISP: none that it has, and none twice."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import NamedTuple
+
+from helpers.errors import MispError, MispRefused, TimeUp
+from helpers.indicators import DAY
+from helpers.ledger import Ledger, SightingLedger, SightingRecord, SightingStage
+from helpers.misp import SightingInMisp, SightingWriter
+from helpers.sync.sightings.deciding import SEEN, moment_text
+from helpers.sync.sightings.report import SightingsReport
+
+# After so many answers in a row that say nothing, MISP is left alone.
+FAILURES_IN_A_ROW = 3
+_NO_TIME = "The run's time was up (max_run_minutes) before each sighting was written: the next one goes on."
+
+
+class _Name(NamedTuple):
+    """What tells sightings of one source apart: of a day there is one, of incidents one at each moment."""
+
+    attribute: str
+    type: int
+    at: int
+
+
+@dataclass
+class SightingWriting:
+    """Writes what waits at one destination; ``now`` is in seconds since 1970."""
+
+    source: str
+    ledger: Ledger
+    writer: SightingWriter
+    report: SightingsReport
+    now: int
+    _failures: int = field(default=0, init=False)
+
+    def write(self, most: int) -> int:
+        """Write what waits, at most so many; return how many were looked at.
+
+        A sighting is written down as on its way before it is sent, and MISP is asked first which ones of its day it
+        has: a process may have died, an answer been lost, and a ledger too. Raises MispError where MISP fails.
+        """
+        records = SightingLedger(self.ledger).unwritten(most)
+        try:
+            for day, of_day in groupby(sorted(records, key=_order), key=_day):
+                self._write_day(day, list(of_day))
+        except TimeUp:
+            self.report.warnings.append(_NO_TIME)
+        return len(records)
+
+    def _write_day(self, day: int, records: Iterable[SightingRecord]) -> None:
+        first = day * DAY
+        there = set(map(_name_in_misp, self.writer.there(self.source, first, first + DAY - 1)))
+        for record in records:
+            self._write(record, there)
+
+    def _write(self, record: SightingRecord, there: Collection[_Name]) -> None:
+        if _name(record) in there:
+            self._settle(record, SightingStage.THERE)
+        elif self.report.dry_run:
+            self.report.say(f"sighting {_described(record)}")
+        else:
+            self._send(record)
+
+    def _send(self, record: SightingRecord) -> None:
+        self._keep(record, SightingStage.WRITING)
+        try:
+            words = self.writer.add(record.attribute, record.type, self.source, record.at)
+        except (MispRefused, TimeUp):  # nothing was written, and nothing can be
+            self._keep(record, SightingStage.WAITING)
+            raise
+        except MispError as error:
+            self._keep(record, SightingStage.WRITING, str(error))
+            self._failures += 1
+            if self._failures >= FAILURES_IN_A_ROW:
+                raise
+        else:
+            self._failures = 0
+            self._settle(record, SightingStage.REFUSED if words else SightingStage.WRITTEN, words)
+
+    def _settle(self, record: SightingRecord, stage: SightingStage, words: str = "") -> None:
+        self.report.settle(self._keep(record, stage, words))
+
+    def _keep(self, record: SightingRecord, stage: SightingStage, words: str = "") -> SightingRecord:
+        changed = replace(record, stage=stage, words=words, settled_at=self.now)
+        SightingLedger(self.ledger).keep([], [changed])
+        return changed
+
+
+def _day(record: SightingRecord) -> int:
+    return record.at // DAY
+
+
+def _order(record: SightingRecord) -> tuple[int, int, str]:
+    return _day(record), record.at, record.attribute
+
+
+def _name(record: SightingRecord) -> _Name:
+    return _Name(record.attribute, record.type, 0 if record.type == SEEN else record.at)
+
+
+def _name_in_misp(sighting: SightingInMisp) -> _Name:
+    return _Name(sighting.attribute, sighting.type, 0 if sighting.type == SEEN else sighting.at)
+
+
+def _described(record: SightingRecord) -> str:
+    what = "" if record.type == SEEN else f" (false positive, {record.occasion})"
+    return f"{moment_text(record.at)} {record.attribute} {record.value}{what}"
