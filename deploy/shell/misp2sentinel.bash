@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/misp2sentinel
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_misp2sentinel_subparsers=(run init check convert status report metrics explain adopt share collect withdraw)
+_shtab_misp2sentinel_subparsers=(run init check convert status report metrics explain adopt share collect sightings withdraw)
 
 _shtab_misp2sentinel_run_option_strings=(--uuid --workspace --part --json -n --dry-run --list --force-withdraw --yes --full --retry-rejected -q --quiet --config -v --verbose -h --help)
 _shtab_misp2sentinel_init_option_strings=(--config -v --verbose -h --help)
@@ -18,6 +18,7 @@ _shtab_misp2sentinel_explain_option_strings=(--json --offline --config -v --verb
 _shtab_misp2sentinel_adopt_option_strings=(--json -n --dry-run --list --force-withdraw --yes --withdraw-unmatched --workspace --config -v --verbose -h --help)
 _shtab_misp2sentinel_share_option_strings=(--json --publish --to-ids --force --config -v --verbose -h --help)
 _shtab_misp2sentinel_collect_option_strings=(--full --config -v --verbose -h --help)
+_shtab_misp2sentinel_sightings_option_strings=(--json -n --dry-run --list --since --workspace --config -v --verbose -h --help)
 _shtab_misp2sentinel_withdraw_option_strings=(--json -n --dry-run --list --force-withdraw --yes --workspace --config -v --verbose -h --help)
 _shtab_misp2sentinel_option_strings=(--uuid --workspace --part --json -n --dry-run --list --force-withdraw --yes --full --retry-rejected -q --quiet --config -v --verbose -h --help --version)
 
@@ -36,10 +37,11 @@ _shtab_misp2sentinel_adopt___config_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel_share_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel_share___config_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel_collect___config_COMPGEN=_shtab_compgen_files
+_shtab_misp2sentinel_sightings___config_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel_withdraw___config_COMPGEN=_shtab_compgen_files
 _shtab_misp2sentinel___config_COMPGEN=_shtab_compgen_files
 
-_shtab_misp2sentinel_pos_0_choices=(run init check convert status report metrics explain adopt share collect withdraw)
+_shtab_misp2sentinel_pos_0_choices=(run init check convert status report metrics explain adopt share collect sightings withdraw)
 
 _shtab_misp2sentinel_run___json_nargs=0
 _shtab_misp2sentinel_run__n_nargs=0
@@ -116,6 +118,14 @@ _shtab_misp2sentinel_collect__v_nargs=0
 _shtab_misp2sentinel_collect___verbose_nargs=0
 _shtab_misp2sentinel_collect__h_nargs=0
 _shtab_misp2sentinel_collect___help_nargs=0
+_shtab_misp2sentinel_sightings___json_nargs=0
+_shtab_misp2sentinel_sightings__n_nargs=0
+_shtab_misp2sentinel_sightings___dry_run_nargs=0
+_shtab_misp2sentinel_sightings___list_nargs=0
+_shtab_misp2sentinel_sightings__v_nargs=0
+_shtab_misp2sentinel_sightings___verbose_nargs=0
+_shtab_misp2sentinel_sightings__h_nargs=0
+_shtab_misp2sentinel_sightings___help_nargs=0
 _shtab_misp2sentinel_withdraw___json_nargs=0
 _shtab_misp2sentinel_withdraw__n_nargs=0
 _shtab_misp2sentinel_withdraw___dry_run_nargs=0

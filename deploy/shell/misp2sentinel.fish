@@ -50,8 +50,8 @@ function _shtab_misp2sentinel_using
   test "$_shtab_misp2sentinel_cmdpath" = "$argv"
 end
 
-set -g _shtab_misp2sentinel_commands run init check convert status report metrics explain adopt share collect withdraw
-set -g _shtab_misp2sentinel_opts_with_value --config --max-age --part --uuid --workspace
+set -g _shtab_misp2sentinel_commands run init check convert status report metrics explain adopt share collect sightings withdraw
+set -g _shtab_misp2sentinel_opts_with_value --config --max-age --part --since --uuid --workspace
 
 complete -c misp2sentinel -e
 complete -c misp2sentinel -f
@@ -150,6 +150,15 @@ complete -c misp2sentinel -n '_shtab_misp2sentinel_using collect' -l full -d 'ev
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using collect' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'settings file'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using collect' -s v -l verbose -d 'say more, on stderr and in the log'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using collect' -s h -l help -d 'show this'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using; and test $_shtab_misp2sentinel_npos -eq 0' -a sightings -d 'Write what Sentinel'"'"'s alerts matched into MISP, as sightings.'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using sightings' -l json -d 'the summary as one JSON object on stdout'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using sightings' -s n -l dry-run -d 'write nothing and remember nothing, show what would be written'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using sightings' -l list -d 'with --dry-run: every sighting'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using sightings' -l since -x -d 'look back so far, such as 24h, 90m or 14d; without it, since the last time'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using sightings' -l workspace -x -d 'one destination only, by its name or its workspace'"'"'s id'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using sightings' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'settings file'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using sightings' -s v -l verbose -d 'say more, on stderr and in the log'
+complete -c misp2sentinel -n '_shtab_misp2sentinel_using sightings' -s h -l help -d 'show this'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using; and test $_shtab_misp2sentinel_npos -eq 0' -a withdraw -d 'Empty a destination that is to be left.'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using withdraw' -l json -d 'the summary as one JSON object on stdout'
 complete -c misp2sentinel -n '_shtab_misp2sentinel_using withdraw' -s n -l dry-run -d 'send nothing and remember nothing, show what would be done'

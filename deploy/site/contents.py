@@ -13,6 +13,7 @@ CONTENTS = {
         "docs/actors-and-techniques.md",
         "docs/sentinel.md",
         "docs/stories.md",
+        "docs/sightings.md",
     ),
     "Other ways to run": (
         "docs/deploy.md",

@@ -32,5 +32,6 @@ COMMANDS = {
     "adopt": Command("helpers.commands.adopt", keeps_log=True, reads_vault=True),
     "share": Command("helpers.commands.share", stories=True),
     "collect": Command("helpers.commands.collect", stories=True),
+    "sightings": Command("helpers.commands.sightings", keeps_log=True, reads_vault=True),
     "withdraw": Command("helpers.commands.withdraw", keeps_log=True, reads_vault=True),
 }

@@ -49,6 +49,7 @@ def _run(environ: Mapping[str, str]) -> Report:
     from constants import VERSION  # noqa: PLC0415
     from helpers.commands.monitoring.files import write_files  # noqa: PLC0415
     from helpers.commands.monitoring.told.telling import telling  # noqa: PLC0415
+    from helpers.commands.sightings import run_beside  # noqa: PLC0415
     from helpers.microsoft.key_vault import with_secrets  # noqa: PLC0415
     from helpers.settings import environment, load  # noqa: PLC0415
     from helpers.sync import Progress, make_state_dir, run  # noqa: PLC0415  the host looks for its functions first, and waits
@@ -63,6 +64,7 @@ def _run(environ: Mapping[str, str]) -> Report:
         settings = with_secrets(loaded.settings)
         make_state_dir(settings)
         report = run.run(settings, progress=Progress(begun=watched.begun))
+        report.sightings = run_beside(settings, report.seconds)
         watched.ended(report)
     if not report.dry_run:
         write_files(settings, int(time.time()))

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from constants import VERSION
+from helpers.commands.check import sightings
 from helpers.commands.check.context import WITHOUT_GALAXIES, needs_galaxies, what_is_sent
 from helpers.commands.check.holdings import holdings_of
 from helpers.commands.check.result import Result, State, conclusion
@@ -78,6 +79,7 @@ class Preflight:
         else:
             self._misp(workspace)
             self._stories()
+            self._sightings()
             for destination in self.settings.destinations(workspace):
                 self._destination(destination)
         if not self.worst:
@@ -116,15 +118,21 @@ class Preflight:
             of_stories = {address, "misp_stories.api_key", "misp_stories.organisation_id"}
             self._step(_STORIES, lambda: _stories(self.settings), of_stories)
 
+    def _sightings(self) -> None:
+        if self.settings.misp_sightings.configured:
+            self._step(sightings.TO_MISP, lambda: sightings.may_add(self.settings), {"misp_sightings.api_key"})
+
     def _destination(self, settings: Settings) -> None:
         """Try the token and the upload of one destination."""
         one_of_several = {"ms_tenants"} if settings.name else set()
         to_sign_in = one_of_several or credentials.settings_of(settings.ms_auth)
         api, client = api_for(settings), MicrosoftClient(settings, Clock())
-        token, upload = _names_of(settings)
+        token, upload, *alerts = _names_of(settings)
         if not self._step(token, lambda: _token(client, settings), to_sign_in):
-            self._not_tried([upload], "there is no token")
+            self._not_tried([upload, *alerts], "there is no token")
             return
+        for name in alerts:
+            self._step(name, lambda: sightings.may_read(settings), {"misp_sightings.endpoint"})
         sender = BatchSender(api, client, RateLimiters(Clock()))
         if self._step(upload, lambda: _upload(sender, api), one_of_several or {api.address_setting}):
             self._adoption(settings, ManagementApi(settings, Clock(), client))
@@ -169,7 +177,8 @@ class Preflight:
     def _names_of_all(self, destinations: Iterable[Settings]) -> list[str]:
         stories = [_STORIES] if self.settings.misp_stories.configured else []
         microsoft = [name for destination in destinations for name in _names_of(destination)]
-        return [_LOGIN, *self._names_behind_login(), *stories, *microsoft]
+        sighted = [sightings.TO_MISP] if self.settings.misp_sightings.configured else []
+        return [_LOGIN, *self._names_behind_login(), *stories, *sighted, *microsoft]
 
     def _step(self, name: str, step: Step, settings: set[str]) -> bool:
         try:
@@ -239,10 +248,11 @@ class Preflight:
         return "MISP has those that filters name"
 
 
-def _names_of(destination: Settings) -> tuple[str, str]:
-    """Return what the two steps of a destination are called."""
+def _names_of(destination: Settings) -> tuple[str, ...]:
+    """Return what the steps of a destination are called: token, upload and, where there are sightings, alerts."""
     name = f" {destination.name}" if destination.name else ""
-    return f"{_TOKEN}{name}", f"{_UPLOAD}{name}"
+    alerts = (sightings.name_of_alerts(destination),) if destination.misp_sightings.configured else ()
+    return (f"{_TOKEN}{name}", f"{_UPLOAD}{name}", *alerts)
 
 
 def _validity(settings: Settings) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from helpers.process import Part, invocation
 
 _ABOUT = "MISP2Sentinel: MISP events in, indicators in Microsoft Sentinel. Without a command: one run."
 _ONE_DESTINATION = "one destination only, by its name or its workspace's id"
+# How far back alerts are read at most.
+MOST_DAYS = 14
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400}
+_PERIOD = re.compile(r"(\d{1,6})\s?([mhd])")
 _PART = "one part of the destinations only, such as 1/4: four runs side by side take all of them"
 
 
@@ -121,7 +126,14 @@ def _add_own_arguments(commands: dict[str, HelpfulParser]) -> None:
     commands["withdraw"].add_argument(
         "--workspace", required=True, metavar="NAME", help="a destination's name, or a workspace's id, as in status"
     )
-    for name in ("check", "adopt"):
+    commands["sightings"].add_argument(
+        "--since",
+        type=_period,
+        metavar="TIME",
+        default=0,
+        help="look back so far, such as 24h, 90m or 14d; without it, since the last time",
+    )
+    for name in ("check", "adopt", "sightings"):
         _add_workspace(commands[name], in_command=True)
 
 
@@ -139,6 +151,15 @@ def _hours(text: str) -> float:
     if not 0 <= hours < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a number of hours: write one from 0")
     return hours
+
+
+def _period(text: str) -> int:
+    """Return how many seconds a time is, of the days that alerts are read of."""
+    found = _PERIOD.fullmatch(text.strip().lower())
+    seconds = int(found[1]) * _SECONDS[found[2]] if found else 0
+    if not 0 < seconds <= MOST_DAYS * _SECONDS["d"]:
+        raise argparse.ArgumentTypeError(f"{text} is not a time: write one such as 24h, 90m or {MOST_DAYS}d, no more")
+    return seconds
 
 
 def _part(text: str) -> Part:

@@ -21,6 +21,11 @@ RUNS = {
     "quiet": "in a terminal too, say only what went wrong",
 }
 OF_A_RUN = {**REPORTS, **PLANS, **RUNS}
+OF_SIGHTINGS = {
+    **REPORTS,
+    "dry_run": "write nothing and remember nothing, show what would be written",
+    "list": "with --dry-run: every sighting",
+}
 SHORT = {"dry_run": "-n", "quiet": "-q", "verbose": "-v"}
 
 
@@ -47,6 +52,7 @@ COMMANDS = {
         "write the stories found in MISP as JSON lines",
         {"full": "every story, not only what changed since the last collection"},
     ),
+    "sightings": CommandOptions("write what Sentinel's alerts matched into MISP, as sightings", OF_SIGHTINGS, True),
     "withdraw": CommandOptions("empty a destination that is to be left", {**REPORTS, **PLANS}, True),
 }
 

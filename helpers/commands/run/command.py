@@ -17,11 +17,12 @@ from helpers.commands.run.progress_bar import progress_bar
 from helpers.commands.run.verdict import verdict_of
 from helpers.commands.screen import Screen, Tone, question
 from helpers.commands.screen.question import Withdrawn
+from helpers.commands.sightings import run_beside
 from helpers.errors import ExitCode
 from helpers.microsoft import key_vault
 from helpers.process import redact
 from helpers.settings import Settings
-from helpers.sync import Progress, Report, RunOptions, not_matched, run
+from helpers.sync import Progress, Report, RunOptions, SightingOptions, SightingsReport, not_matched, run
 from helpers.text import counted
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -
     with telling(settings, arguments.workspace, arguments.part, uuid=arguments.uuid) as watched:
         settings = key_vault.with_secrets(settings)
         report = _ask(settings, options, arguments) or _run(settings, options, arguments, say, watched.begun)
+        report.sightings = _sightings(report, settings, arguments, say)
         watched.ended(report)
     show_report(report, settings, arguments)
     if not report.dry_run:
@@ -61,6 +63,16 @@ def _run(
     with progress_bar(arguments) as drawn:
         progress = replace(drawn, begun=begun)
         return run.run(settings, options, workspace=arguments.workspace, progress=progress, line=line)
+
+
+def _sightings(
+    report: Report, settings: Settings, arguments: Namespace, say: Callable[[str], None]
+) -> SightingsReport | None:
+    """Write sightings as well, where the settings say so; not where somebody asked for one event alone."""
+    if arguments.uuid:
+        return None
+    options = SightingOptions(workspace=arguments.workspace, part=arguments.part)
+    return run_beside(settings, report.seconds, options, say if arguments.list else None)
 
 
 def _ask(settings: Settings, options: RunOptions, arguments: Namespace) -> Report | None:

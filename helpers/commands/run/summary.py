@@ -10,6 +10,7 @@ from helpers.commands.run.context_rows import adopted_of_context, kinds_of_conte
 from helpers.commands.run.verdict import Verdict, counts, label, sent, tone_of, verdict_of, withdrawn
 from helpers.commands.screen import SYMBOLS, Line, Tone, columns, looked_up
 from helpers.commands.screen import verdict as first_line
+from helpers.commands.sightings import counts_of
 from helpers.errors import ExitCode
 from helpers.sync import Problem, problems_of
 from helpers.text import counted, shorten
@@ -114,6 +115,8 @@ def _rows_of_run(report: Report) -> Iterator[Row]:
         yield "held", f"{events}, edited and not yet published again, or out of sight"
     if report.skipped:
         yield "skipped", _reasons(report.skipped)
+    if report.sightings:
+        yield "sightings", counts_of(report.sightings)
     if report.left_out:
         yield "left out", f"halves whose other half is sent: {_reasons(report.left_out)}"
 

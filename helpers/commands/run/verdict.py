@@ -138,12 +138,14 @@ def _of_several(report: Report) -> Verdict:
     """Say at how many destinations it went wrong, and what at the first of the worst; else the sums."""
     shared = shared_problems(report)
     causes = [(part.name, cause) for part in report.parts if (cause := verdict_of(part).cause)]
+    if not causes and report.exit_code:  # of the sightings, which are the run's as a whole
+        causes = [("", problem) for problem in shared]
     if not causes:
         return _good(report, shared)
     name, cause = next(((name, cause) for name, cause in causes if cause.fatal), causes[0])
     alike = [other for _, other in causes if other.fatal is cause.fatal]
-    where = "" if cause.at else f" at {_some(name, len(alike), len(report.parts))}"
-    whose = "" if all(other == cause for other in alike) else f"{name}: "
+    where = "" if cause.at or not name else f" at {_some(name, len(alike), len(report.parts))}"
+    whose = f"{name}: " if name and any(other != cause for other in alike) else ""
     words = f"{label(report, cause)}{where}: {whose}{cause.words}"
     return Verdict(tone_of(cause), words, cause, [problem for problem in shared if problem != cause])
 

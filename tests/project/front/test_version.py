@@ -77,6 +77,7 @@ def host(box, tmp_path_factory):
     of_stories |= {"DISTRIBUTION": "1"}
     settings = {f"MISP_STORIES__{name}": value for name, value in of_stories.items()}
     settings |= {f"MS_AUTH__{name}": value for name, value in NAMES.items()}
+    settings |= {"MISP_SIGHTINGS__API_KEY": of_stories["API_KEY"]}
     return Host(box, folder / "state", MS_ENDPOINTS__MANAGEMENT=box.azure_url, **settings)
 
 
@@ -89,6 +90,7 @@ TYPED = {
     "explain": ["explain", "--json", "e1h0.example.org", "e1h1.example.org"],
     "report": ["report", "--json", "PAGE"],
     "share": ["share", "--json", "STORY"],
+    "sightings": ["sightings", "--json"],
     "withdraw": ["withdraw", "--json", "--dry-run", "--workspace", "WORKSPACE"],
 }
 
