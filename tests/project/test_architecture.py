@@ -89,6 +89,7 @@ PURE = {
     *("stories.indicators", "stories.proposals", "stories.share_outcome", "stories.urls"),
     *("commands.explain.advice", "commands.explain.dates", "commands.explain.state", "commands.explain.items"),
     *("commands.explain.outlook", "commands.explain.sentences", "commands.explain.lines", "commands.explain.details"),
+    "commands.explain.sightings",
     *("commands.init.settings_text", "commands.screen.line", "commands.run.how_far", "sync.report.problems"),
     *("commands.run.verdict", "commands.run.context_rows", "commands.check.result", "commands.explain.context.lines"),
     *(f"commands.monitoring.{name}" for name in ("moments", "run_rows", "verdict")),

@@ -176,7 +176,7 @@ def _at(destination: Destination, named: Json | None, unknown: str) -> Json:
 
 def _knows(view: LedgerView) -> bool:
     context = view.context
-    return bool(view.matches or context.named or context.not_sent or context.tag_names_nothing)
+    return bool(view.matches or view.sightings or context.named or context.not_sent or context.tag_names_nothing)
 
 
 def _exit_code(known: bool, misp: Json | None) -> int:

@@ -16,6 +16,11 @@ def day(time: str) -> str:
     return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
 
 
+def minute(time: str) -> str:
+    """Return the minute of a time in ISO 8601, in its own zone: 24 September 2027, 14:05 UTC."""
+    return f"{day(time)}, {datetime.fromisoformat(time):%H:%M %Z}"
+
+
 def iso_time(seconds: int | None) -> str | None:
     """Write seconds since 1970 as people and programs read them."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -80,7 +80,8 @@ class Destination:
 
     ``key`` are its workspace, its source system and its name in the settings; ``name`` is what people read, empty where
     it is the only one. ``blocked`` is what keeps Microsoft from taking anything, ``guards`` why the last run was not
-    let withdraw anything, ``named`` the actors and the like of the name that was asked for.
+    let withdraw anything, ``named`` the actors and the like of the name that was asked for. ``sightings`` is when
+    alerts there named it, if they ever did.
     """
 
     key: Mapping[str, str]
@@ -92,6 +93,7 @@ class Destination:
     blocked: Blocked | None = None
     guards: tuple[str, ...] = ()
     named: tuple[Json, ...] = ()
+    sightings: Json | None = None
 
     @property
     def leaves(self) -> bool:
@@ -117,7 +119,7 @@ def destinations_of(answer: Json) -> list[Destination]:
 
 
 def _knows(known: Json) -> bool:
-    return any(known[part] for part in ("objects", "skipped", "event", "halves_left_out"))
+    return any(known[part] for part in ("objects", "skipped", "event", "halves_left_out", "sightings"))
 
 
 def _destination(
@@ -136,6 +138,7 @@ def _destination(
         blocked=Blocked(known["blocked"]) if known.get("blocked") else None,
         guards=tuple(known.get("refused_withdrawals", ())),
         named=tuple(known.get("context", ())),
+        sightings=known.get("sightings"),
     )
 
 

@@ -11,6 +11,7 @@ from constants import TLP_MARKINGS, Skip
 from helpers.commands.explain import advice
 from helpers.commands.explain.context.view import ContextView
 from helpers.commands.explain.dates import iso_time
+from helpers.commands.explain.sightings import seen_as_json
 from helpers.commands.explain.state import LEAVING, MAY_BE_LIVE, State, newer_form_of, state_of
 from helpers.indicators import DAY, Unsendable, Value, event_url, in_small_letters, normalise
 from helpers.ledger import (
@@ -22,7 +23,9 @@ from helpers.ledger import (
     Found,
     LedgerDestination,
     ObjectRecord,
+    OriginLookup,
     Question,
+    SightingLedger,
     Stage,
 )
 from helpers.settings import Settings
@@ -87,6 +90,7 @@ class LedgerView:
             "skipped": [self._skipped(attribute) for attribute in skipped],
             "halves_left_out": [half for attribute in sent for half in self._halves_left_out(attribute)],
             "event": self._event(self.matches.event) if self.matches.event else None,
+            "sightings": self.sightings,
         }
 
     @cached_property
@@ -105,6 +109,25 @@ class LedgerView:
         of_sources = {source.attribute for source in self.matches.sources}
         of_objects = {uuid for record in self.matches.objects for _, uuid in self._origin(record) if uuid}
         return of_sources | of_objects | {attribute.uuid for attribute in self.matches.attributes}
+
+    @cached_property
+    def sightings(self) -> Json | None:
+        """When alerts named what was found, and what stands of that in MISP; None where they never did."""
+        seen = SightingLedger(self.destination.ledger).seen(self.attributes | self._former | self._of_event)
+        named = self.destination.settings_in(self.settings)
+        return seen_as_json(seen, named.sightings_source if named else None) if seen else None
+
+    @property
+    def _former(self) -> set[str]:
+        """The attributes that had a part in what was found, and the one that was asked for, whatever became of it."""
+        origins = OriginLookup(self.destination.ledger).of_ids(record.id for record in self.matches.objects)
+        return {origin.attribute for origin in origins} | ({self.asked.uuid} - {""})
+
+    @property
+    def _of_event(self) -> set[str]:
+        """The attributes of the event that was asked for, as far as something of them was sent."""
+        sources = self.destination.ledger.sources_of_event(self.matches.event.uuid) if self.matches.event else ()
+        return {source.attribute for source in sources}
 
     # -- objects --------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from helpers.commands.explain.context.lines import (
 from helpers.commands.explain.items import Destination, Item, Json, destinations_of
 from helpers.commands.explain.outlook import outlook
 from helpers.commands.explain.sentences import at_destination, first_sentence, said, tail, tone
+from helpers.commands.explain.sightings import seen_lines
 from helpers.commands.explain.state import State
 from helpers.commands.screen import Line, Tone, verdict
 from helpers.errors import ExitCode, NoLedger
@@ -34,15 +35,20 @@ _UNKNOWN_OFFLINE = (
 
 
 class Most(NamedTuple):
-    """How much is shown: lines about events, and indicators of each."""
+    """How much is shown: lines about events, indicators of each, and lines about alerts."""
 
     lines: int
     rows: int
+    seen: int
+
+    def beside(self, seen: Sequence[Line]) -> Most:
+        """Return what is left beside lines about alerts, of which each takes two of a screen."""
+        return self._replace(lines=self.lines - 2 * min(len(seen), self.seen))
 
 
 # A screen has 24 lines, and nobody reads them all; the rest is there with --verbose.
-SCREEN = Most(lines=9, rows=5)
-ALL = Most(lines=10_000, rows=MOST_SHOWN)
+SCREEN = Most(lines=9, rows=5, seen=4)
+ALL = Most(lines=10_000, rows=MOST_SHOWN, seen=10_000)
 
 
 class Row(NamedTuple):
@@ -54,7 +60,7 @@ class Row(NamedTuple):
 
 def lines_of(answer: Json, *, detailed: bool = False) -> Iterator[Line]:
     """Yield what is said of an answer; ``detailed``: about more events and indicators than fit on a screen."""
-    destinations, unknown = destinations_of(answer), unknown_words(answer)
+    destinations, unknown, most = destinations_of(answer), unknown_words(answer), ALL if detailed else SCREEN
     is_context = bool(found_by_name(answer) or answer["tag_names_nothing"])
     yield verdict(named_tone(answer) if is_context else tone(destinations), sentence_of(answer, destinations))
     yield from named_lines(answer)
@@ -62,9 +68,12 @@ def lines_of(answer: Json, *, detailed: bool = False) -> Iterator[Line]:
         shown = destinations[:MOST_SHOWN]
         yield from (Line(at_destination(each, unknown), mark=f"{each.name}:", indent=2) for each in shown)
         yield from _more(len(destinations) - len(shown), "more destination", "more destinations")
+    seen = [line for each in destinations for line in seen_lines(each)]
+    yield from seen[: most.seen]
+    yield from _more(len(seen) - most.seen, "more line about alerts", "more lines about alerts")
     yield from _event_lines(answer, destinations)
     rows = [Row(destination, item) for destination in destinations for item in destination.items]
-    yield from _rows_by_event(rows, answer, destinations, ALL if detailed else SCREEN)
+    yield from _rows_by_event(rows, answer, destinations, most.beside(seen))
     yield from _halves(answer)
     yield from _guards(destinations)
     yield from _footer(answer, rows)

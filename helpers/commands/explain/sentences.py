@@ -38,6 +38,7 @@ _NEWER = {
 }
 _TONES = {State.LIVE: Tone.GOOD, State.REJECTED: Tone.BAD}
 _MOST_NAMES = 5
+_FROM_ALERTS = "known from alerts alone"
 _LIVE_STAGES = ("live", "accepted")
 
 
@@ -136,7 +137,7 @@ def tail(destination: Destination, unknown: str) -> str:
         return _of_event(destination)
     foremost = [item for item in destination.items if item.state is destination.state]
     if not foremost:
-        return unknown
+        return _FROM_ALERTS if destination.sightings else unknown
     words = _live(foremost) if destination.state is State.LIVE else said(foremost[0], destination)
     rest = _besides(destination, foremost)
     return "; ".join(filter(None, [words, *_holds(foremost), rest]))
@@ -199,7 +200,7 @@ def _count(number: int, noun: str) -> str:
 def first_sentence(asked: str, destinations: Sequence[Destination], unknown: str) -> str:
     """Say where something stands; ``unknown`` where nothing is known of it."""
     if all(state_of(destination) is State.NOWHERE for destination in destinations):
-        return f"{asked} is {unknown}."
+        return f"{asked} is {_FROM_ALERTS if any(each.sightings for each in destinations) else unknown}."
     if len(destinations) == 1:
         (only,) = destinations
         return f"{asked} is {head(only)} in {_WHERE}: {tail(only, unknown).rstrip('.')}."

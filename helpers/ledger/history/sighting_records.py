@@ -53,6 +53,11 @@ class SightingRecord:
         """What tells it from every other one of its destination."""
         return Occasion(self.attribute, self.occasion)
 
+    @property
+    def is_false_positive(self) -> bool:
+        """Whether it says that an alert was none, and not that something was seen."""
+        return bool(self.type)
+
 
 @dataclass(frozen=True)
 class MatchRecord:
@@ -75,7 +80,10 @@ class SightingWindow:
 
 @dataclass(frozen=True)
 class Seen:
-    """How often an attribute was seen, and what stands of that in MISP; times are seconds since 1970."""
+    """How often an attribute was seen, and what stands of that in MISP; times are seconds since 1970.
+
+    ``last`` is 0 where nothing is remembered but that alerts were false positives.
+    """
 
     alerts: int
     last: int

@@ -131,9 +131,9 @@ class SightingLedger:
         sightings = self._sightings(SIGHTINGS.c.attribute.in_(batch) for batch in of_attributes)
         if not (matches or sightings):
             return None
-        last = max([at for _, at in matches] + [record.at for record in sightings])
+        times = [at for _, at in matches] + [record.at for record in sightings if not record.is_false_positive]
         newest = sorted(sightings, key=lambda record: (-record.at, record.attribute))
-        return Seen(len({alert for alert, _ in matches}), last, tuple(newest))
+        return Seen(len({alert for alert, _ in matches}), max(times, default=0), tuple(newest))
 
     # -- forgetting -----------------------------------------------------------------------------------
 
