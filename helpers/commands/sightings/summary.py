@@ -65,13 +65,12 @@ def _tone(report: SightingsReport) -> Tone:
 
 def counts_of(report: SightingsReport) -> str:
     """Say how many alerts there were, and what became of what they matched; nothing of what is none."""
-    alerts, matches = counted(report.alerts, "alert", "alerts"), counted(report.matches, "match", "matches")
-    said = [f"{alerts}, {matches}"]
-    said += [f"{report.written:,} written"] if not report.dry_run else []
-    said += [f"{report.there:,} there already"] if report.there else []
-    said += [f"{report.waiting:,} {'would be written' if report.dry_run else 'waiting'}"] if report.waiting else []
-    said += [f"{report.refused:,} refused"] if report.refused else []
-    return ", ".join(said)
+    said = [counted(report.alerts, "alert", "alerts")]
+    said.append(counted(report.matches, "match", "matches") if report.matches else "no new match")
+    waiting = "would be written" if report.dry_run else "waiting"
+    counts = {"written": report.written, "there already": report.there, waiting: report.waiting}
+    counts["refused"] = report.refused
+    return ", ".join([*said, *(f"{count:,} {what}" for what, count in counts.items() if count)])
 
 
 def _rows(report: SightingsReport) -> Iterator[Row]:
