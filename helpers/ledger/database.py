@@ -28,9 +28,9 @@ from helpers.text import shorten
 
 logger = logging.getLogger(__name__)
 
-# PostgreSQL's advisory locks: of a destination or the schema, of shared rows, of events' numbers, and of who writes a
-# destination's sightings, which may be done beside a run.
-_LOCK, _SHARING, _NAMING, _SIGHTING = 0x4D325345, 0x4D325346, 0x4D325347, 0x4D325348
+# PostgreSQL's advisory locks: of a destination or the schema, of shared rows, of events' numbers, of who writes a
+# destination's sightings, which may be done beside a run, and of what is remembered of sources that left.
+_LOCK, _SHARING, _NAMING, _SIGHTING, _LEAVING = 0x4D325345, 0x4D325346, 0x4D325347, 0x4D325348, 0x4D325349
 # Rows after which PostgreSQL is to look at its tables for the first time.
 _ANALYZE_FIRST_AT = 500
 _ALTERED = (
@@ -144,6 +144,15 @@ class Database:
         """
         if self.is_postgresql and not self.dry:
             connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_NAMING)))
+
+    def hold_former_sources(self, connection: sql.Connection) -> None:
+        """Let nobody else write down which sources left until the transaction ends, which is to be soon.
+
+        Destinations share these rows, and those that write them in different orders would wait for each other for ever.
+        Everybody would wait for the end of a dry run: it is to write none of them.
+        """
+        if self.is_postgresql:
+            connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_LEAVING)))
 
     def insert_text(self, table: sql.Table, *, in_place: bool = False, several: bool = False) -> str:
         """Return the INSERT of whole rows, tuples in the order of the columns, as the driver takes it.

@@ -769,10 +769,15 @@ class Ledger(LedgerRows):
 
     def _remember_sources(self) -> None:
         """Write down which attributes have a part in which objects, as of those that have none any more."""
+        if self.database.dry:
+            return
         names = [SOURCES.c.key, SOURCES.c.event, SOURCES.c.attribute]
         ours = sql.select(*names, sql.literal(0)).where(SOURCES.c.destination == self.destination)
         statement = self.database.insert(FORMER_SOURCES).from_select([*FORMER_SOURCES.columns], ours)
-        self._write(statement.on_conflict_do_update(index_elements=[*FORMER_SOURCES.primary_key], set_={"left_at": 0}))
+        with self._transaction() as connection:
+            self.database.hold_former_sources(connection)
+            again = {"index_elements": [*FORMER_SOURCES.primary_key], "set_": {"left_at": 0}}
+            connection.execute(statement.on_conflict_do_update(**again))
 
 
 def taken(now: int, of: sql.Table = OBJECTS) -> sql.ColumnElement[bool]:

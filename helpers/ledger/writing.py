@@ -159,6 +159,7 @@ def write_into(database: Database, connection: sql.Connection, writings: Sequenc
     transaction.sources(writings)
     transaction.relations(writings)
     transaction.objects(writings)
+    transaction.former_sources(writings)
 
 
 def sweep(database: Database) -> None:
@@ -281,8 +282,6 @@ class _Transaction:
             wanted = alike.of(of.sources, lambda record: (rows[id(record)][:3], numbers[rows[id(record)]]))
             _relink(links, of.destination, had, wanted, [rows[id(record)][:3] for record in of.no_sources])
         self._write_links(_PARTS, links)
-        left = [(record.key, record.event, record.attribute, 0) for record in gone]
-        self._insert(FORMER_SOURCES, left, in_place=True)
 
     def relations(self, writings: Sequence[Writing]) -> None:
         """Write what the indicators of attributes point to."""
@@ -317,6 +316,14 @@ class _Transaction:
             contents = alike.of(of.objects, lambda record: (record.id, _Content(record, *numbers[rows[id(record)]])))
             loose += self._write_objects(of, had, contents)
         self._note_loose(_CONTENTS, loose)
+
+    def former_sources(self, writings: Sequence[Writing]) -> None:
+        """Write down which attributes have a part in which objects no more; last, since others that do so wait."""
+        gone = _unique(record for of in writings for record in of.no_sources)
+        if gone and not self._database.dry:
+            self._database.hold_former_sources(self._connection)
+            rows = [(record.key, record.event, record.attribute, 0) for record in gone]
+            self._insert(FORMER_SOURCES, rows, in_place=True)
 
     def _write_objects(self, of: Writing, had: dict[Hashable, int], contents: Mapping[str, _Content]) -> Iterable[int]:
         """Write how objects stand at a destination, and what is due; return the contents that lost a link."""

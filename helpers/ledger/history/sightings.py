@@ -157,8 +157,11 @@ class SightingLedger:
 
 def forget_former_sources(ledger: Ledger, now: int) -> None:
     """Note since when attributes have no part in objects any more, and drop those for which that is long ago."""
+    if ledger.database.dry:
+        return
     left = FORMER_SOURCES.c.left_at
     with ledger.database.transaction() as connection:
+        ledger.database.hold_former_sources(connection)
         connection.execute(sql.update(FORMER_SOURCES).where(left == 0).values(left_at=now))
         connection.execute(sql.delete(FORMER_SOURCES).where(left < now - REMEMBERED_DAYS * DAY))
 

@@ -8,8 +8,8 @@ from contextlib import closing
 import pytest
 import sqlalchemy as sql
 
-from helpers.ledger import AttributeRecord, Ledger
-from helpers.ledger.tables import EVENT_NAMES
+from helpers.ledger import AttributeRecord, Ledger, Source, forget_former_sources
+from helpers.ledger.tables import EVENT_NAMES, FORMER_SOURCES
 from tests.support.postgres import postgres_server, postgres_url
 
 __all__ = ["postgres_server", "postgres_url"]
@@ -44,3 +44,35 @@ def test_runs_of_several_destinations_give_an_event_one_number(postgres_url):
                 list(pool.map(lambda ledger, event=event: ledger.keep(attributes=_decided(event)), (rome, oslo)))
         with rome.database.transaction() as connection:
             assert connection.scalar(sql.select(sql.func.count()).select_from(EVENT_NAMES)) == 50
+
+
+def test_what_leaves_in_a_dry_run_keeps_nobody_waiting(postgres_url):
+    """Which attributes left is remembered for all destinations together."""
+    left = Source("key", EVENTS[0], "20000000-0000-4000-8000-000000000001", b"")
+    with closing(Ledger(postgres_url, "rome", "misp")) as rome, closing(Ledger(postgres_url, "oslo", "misp")) as oslo:
+        for ledger in (rome, oslo):
+            ledger.keep(sources=[left])
+        with closing(Ledger(postgres_url, "oslo", "misp", dry=True)) as dry:
+            dry.keep(no_sources=[left])
+            dry.forget_all()
+            forget_former_sources(dry, 1)
+            with rome.database.transaction() as connection:
+                connection.exec_driver_sql("SET statement_timeout = 3000")
+            rome.keep(no_sources=[left])
+            forget_former_sources(rome, 2)
+        with rome.database.transaction() as connection:
+            assert connection.execute(sql.select(FORMER_SOURCES)).all() == [(left.key, left.event, left.attribute, 2)]
+
+
+def test_what_leaves_several_destinations_at_once_holds_up_none_of_them(postgres_url):
+    """Each waits for the other in any order of rows but one."""
+    left = [Source(f"key-{number}", EVENTS[0], f"{number}") for number in range(300)]
+    with closing(Ledger(postgres_url, "rome", "misp")) as rome, closing(Ledger(postgres_url, "oslo", "misp")) as oslo:
+        orders = {rome: left, oslo: left[::-1]}
+        for _ in range(8):
+            for ledger in orders:
+                ledger.keep(sources=left)
+            with ThreadPoolExecutor(2) as pool:
+                list(pool.map(lambda ledger: ledger.keep(no_sources=orders[ledger]), orders))
+        with rome.database.transaction() as connection:
+            assert connection.scalar(sql.select(sql.func.count()).select_from(FORMER_SOURCES)) == len(left)
