@@ -92,7 +92,7 @@ PURE = {
     "commands.explain.sightings",
     *("commands.init.settings_text", "commands.screen.line", "commands.run.how_far", "sync.report.problems"),
     *("commands.run.verdict", "commands.run.context_rows", "commands.check.result", "commands.explain.context.lines"),
-    *(f"commands.monitoring.{name}" for name in ("moments", "run_rows", "verdict")),
+    *(f"commands.monitoring.{name}" for name in ("moments", "run_rows", "sightings", "verdict")),
     *(
         f"commands.monitoring.report.{name}"
         for name in ("blocks", "charts", "contents", "glance", "over_time", "parts", "scale")

@@ -30,6 +30,7 @@ from helpers.settings.model import Settings
 from helpers.settings.sections import MispStories
 from helpers.stories.misp_event import TEMPLATES
 from helpers.sync.report import Report
+from helpers.sync.sightings.report import SightingsReport
 from helpers.sync.withdrawals import WithdrawalLimits
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -172,9 +173,10 @@ def test_a_message_that_operators_search_for_has_its_row(message):
 
 
 def test_every_json_field_has_its_row():
-    told, _, context = section(page("docs/operate.md"), "## --json").partition("\n### ")
-    assert column(told) == list(Report().as_json())
+    told, context, sightings = section(page("docs/operate.md"), "## --json").split("\n### ")
+    assert column(told) == list(Report(sightings=SightingsReport()).as_json())
     assert column(context) == list(Report().context.as_json())
+    assert column(sightings) == list(SightingsReport().as_json())
 
 
 @pytest.mark.parametrize(("number", "name"), list(enumerate(clouds.CLOUDS)))

@@ -9,7 +9,17 @@ from typing import Any
 from helpers.commands.explain.dates import iso_time
 from helpers.commands.explain.ledger_view import Json
 from helpers.indicators import DAY
-from helpers.ledger import ContextLedger, DestinationFacts, Ledger, LedgerDestination, RunRecord, Stage
+from helpers.ledger import (
+    ContextLedger,
+    DestinationFacts,
+    Ledger,
+    LedgerDestination,
+    RunRecord,
+    SightingLedger,
+    SightingStage,
+    SightingWindow,
+    Stage,
+)
 from helpers.settings import Settings
 
 EXPIRES_SOON = 7
@@ -27,6 +37,7 @@ def standing(destination: LedgerDestination, settings: Settings, now: int, runs:
         "workspace_in_settings": destination.workspace in {known.workspace_key for known in settings.destinations()},
         **_objects(destination, now),
         "context": _context(destination.ledger, facts),
+        "sightings": _sightings(destination.ledger, settings),
         "held_events": destination.held_events(),
         "refused_events": len(facts.refused_events),
         "last_run": _last_run(facts.last_run),
@@ -92,6 +103,21 @@ def _context(ledger: Ledger, facts: DestinationFacts) -> Json:
 def _leaving(stages: Mapping[str, int], held_back: int) -> int:
     leaving = stages["leaving"] + stages[Stage.WITHDRAWING]
     return leaving + min(held_back, max(0, stages["live"] - leaving))
+
+
+def _sightings(ledger: Ledger, settings: Settings) -> Json | None:
+    """Say until when alerts were read, how that last went, and where sightings stand; None where they never were."""
+    known = SightingLedger(ledger)
+    window = known.window()
+    if window == SightingWindow():
+        return None
+    stages = known.stages()
+    return {
+        "configured": settings.misp_sightings.configured,
+        "read_until": iso_time(window.until or None),
+        "last_reading": _last_run(window.report),
+        "states": {stage.name.lower(): stages[stage] for stage in SightingStage},
+    }
 
 
 def _unfinished(ledger: Ledger, settings: Settings, now: int) -> Json:

@@ -64,10 +64,10 @@ class Verdict:
 def verdict_of(answer: Json, watch: Watch) -> Verdict:
     """Say whether all is well at the destinations of the settings."""
     ours = [destination for destination in answer["destinations"] if destination["in_settings"]]
-    failed = [destination for destination in ours if has_failed(destination)]
+    bad = [destination for destination in ours if has_failed(destination)]
     late = [_lateness(answer, ours)] if answer["late"] else []
-    if failed:
-        return _failed(failed, len(ours), late, watch)
+    if bad:
+        return _failed(bad, len(ours), late, watch)
     nothing = _nothing_known(answer, ours)
     if late:
         return Verdict(Tone.BAD, late[0], [nothing] if nothing else [])
@@ -92,8 +92,12 @@ def is_late(answer: Json, watch: Watch) -> bool:
 
 def has_failed(destination: Json) -> bool:
     """Say whether the last whole run ended with anything but 0 or 1, or never came to its end."""
-    run = destination["last_run"] or {}
-    return destination["cut_off"] or run.get("exit_code", 0) not in (ExitCode.DONE, ExitCode.UNFINISHED)
+    return destination["cut_off"] or ended_badly(destination["last_run"] or {})
+
+
+def ended_badly(run: Json) -> bool:
+    """Say whether a run, or a reading of alerts, ended with anything but 0 or 1."""
+    return run.get("exit_code", ExitCode.DONE) not in (ExitCode.DONE, ExitCode.UNFINISHED)
 
 
 def oddities(destination: Json, watch: Watch) -> Iterator[str]:
@@ -105,6 +109,7 @@ def oddities(destination: Json, watch: Watch) -> Iterator[str]:
     yield from left
     if run.get("exit_code") == ExitCode.UNFINISHED and not left:
         yield f"the last run ended with 1: {cause_of(run)[1].sentence or result_of(run)}".rstrip(".")
+    yield from _sightings(destination)
     if destination["in_the_future"]:
         yield "a clock was ahead"
     if warnings := len(run.get("warnings", [])):
@@ -181,6 +186,15 @@ def _remaining(destination: Json) -> Iterator[str]:
             yield f"{said} {words}"
     if refused:
         yield "a guard held withdrawals back"
+
+
+def _sightings(destination: Json) -> Iterator[str]:
+    """Yield why what alerts matched did not get to MISP, where it is to get there."""
+    known = destination["sightings"]
+    reading = (known["last_reading"] if known and known["configured"] else None) or {}
+    if ended_badly(reading):
+        at, failure = cause_of(reading)
+        yield f"sightings failed{at}: {failure.sentence or result_of(reading)}".rstrip(".")
 
 
 def _without_run(answer: Json, ours: Sequence[Json]) -> Iterator[str]:

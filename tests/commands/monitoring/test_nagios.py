@@ -163,6 +163,7 @@ def known(**changes):
         "last_run": run,
         "rejections": {},
         "context": {},
+        "sightings": None,
     }
     return {**counts, **times, **state, **changes}
 

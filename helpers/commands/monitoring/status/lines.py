@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from helpers.commands.explain.ledger_view import Json
+from helpers.commands.monitoring import sightings
 from helpers.commands.monitoring.moments import Watch
 from helpers.commands.monitoring.standing import EXPIRES_SOON
 from helpers.commands.monitoring.status.run_table import run_table
-from helpers.commands.monitoring.verdict import Verdict, cause_of, has_failed, result_of
+from helpers.commands.monitoring.verdict import Verdict, cause_of, ended_badly, has_failed, result_of
 from helpers.commands.screen import Line, Tone, columns, verdict
 from helpers.context import kinds_in_words
 from helpers.ledger import Blocked
@@ -69,7 +70,7 @@ def _destination(destination: Json, told: str, watch: Watch) -> Iterator[Line]:
     if not destination["in_settings"]:
         yield Line(f"The settings don't name this destination. {_how_to_empty(destination)}", indent=2)
     rows = [*_last_run(destination, told, watch), *_objects(destination), *_context(destination)]
-    rows += _background(destination, watch)
+    rows += [*_sightings(destination, watch), *_background(destination, watch)]
     for line, row in zip(columns([row[:2] for row in rows], indent=2), rows, strict=True):
         yield replace(line, tone=row.tone)
     yield from run_table(destination["runs"], watch)
@@ -168,6 +169,24 @@ def _context(destination: Json) -> Iterator[Row]:
             title = ""
     if later := of_last_run.get("waiting_to_leave"):
         yield Row(title, f"{later:,} more leave with the next runs" if later > 1 else "1 more leaves with the next run")
+
+
+def _sightings(destination: Json, watch: Watch) -> Iterator[Row]:
+    """Yield how alerts were last read, and what of it MISP has not; nothing where they never were."""
+    known = destination["sightings"]
+    if known is None:
+        return
+    reading = known["last_reading"]
+    if reading:
+        tone = Tone.BAD if ended_badly(reading) else Tone.ODD if reading.get("exit_code") else Tone.GOOD
+        yield Row("sightings", f"{watch.told(reading['at'])}: {result_of(reading)}", tone)
+        yield Row("", f"{sightings.until(known, watch)}; {sightings.counts_of(reading)}")
+        causes = [cause_of(reading)[1].sentence, *reading.get("warnings", [])]
+        yield from (Row("", words) for words in causes if words)
+    else:
+        yield Row("sightings", sightings.until(known, watch))
+    if words := sightings.unwritten(known):
+        yield Row("", words)
 
 
 # -- what is seldom asked -----------------------------------------------------------------------------

@@ -28,6 +28,7 @@ class Cause(NamedTuple):
 
 _OF_MISP = (
     Cause("from this machine's address", "MISP refuses the key from this host's address (Allowed IPs of the key)"),
+    Cause("misp_sightings", "MISP refuses the key for sightings (misp_sightings['api_key']): check says more"),
     Cause("misp_key|Authentication failed", "MISP refuses the key (misp_key): make one in MISP, Auth keys"),
     Cause("login page", "MISP sends every request to its login page: is it in maintenance?"),
     Cause("misp_answer_", "MISP's answer was larger, or took longer, than the settings allow (misp_answer_...)"),

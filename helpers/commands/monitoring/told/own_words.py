@@ -19,7 +19,13 @@ def in_own_words(answer: Json) -> Json:
 
 
 def _destination(known: Json) -> Json:
-    return {**known, "last_run": known["last_run"] and _run(known["last_run"]), "rejections": {}}
+    run = known["last_run"] and _run(known["last_run"])
+    return {**known, "last_run": run, "rejections": {}, "sightings": _sightings(known["sightings"])}
+
+
+def _sightings(known: Json | None) -> Json | None:
+    reading = known and known["last_reading"]
+    return {**known, "last_reading": {**_run(reading), "refusals": []}} if known and reading else known
 
 
 def _run(run: Json) -> Json:

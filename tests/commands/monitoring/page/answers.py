@@ -66,6 +66,7 @@ def destination(runs=30, **changes):
         "rejections": {"The value is not a valid observable": 3},
         "leaving_reasons": {},
         "context": {"threat-actor": {"live": 1_041, "pending": 0, "rejected": 1, "kept_back": 0, "leaving": 0}},
+        "sightings": None,
         "held_events": 9,
         "last_run": {"at": rows[0]["at"], "exit_code": 0} if rows else None,
         "unfinished_since": None,

@@ -1,0 +1,34 @@
+"""How alerts were last read, and where their sightings stand, in words. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from helpers.commands.monitoring.moments import Watch
+from helpers.text import counted
+
+if TYPE_CHECKING:
+    from helpers.commands.explain.ledger_view import Json
+
+# Of a reading: what is said of each count; of what is none nothing is said.
+_ENDS = {"written": "written", "there": "there already", "refused": "refused"}
+_UNWRITTEN = {"waiting": "waiting to be written into MISP", "writing": "in doubt: MISP gave no answer"}
+
+
+def until(known: Json, watch: Watch) -> str:
+    """Say until when alerts were read, of which later readings miss nothing."""
+    return f"alerts read until {watch.told(known['read_until'])}" if known["read_until"] else "no alerts read yet"
+
+
+def counts_of(reading: Json) -> str:
+    """Say how many alerts a reading found, and what became of what they matched."""
+    said = [counted(reading["alerts"], "alert", "alerts"), counted(reading["matches"], "match", "matches")]
+    said += [f"{reading[name]:,} {words}" for name, words in _ENDS.items() if reading[name]]
+    left_out = sum(reading["left_out"].values())
+    return ", ".join([*said, f"{left_out:,} left out"] if left_out else said)
+
+
+def unwritten(known: Json) -> str:
+    """Say how many sightings MISP has not, or perhaps; "" where there is none."""
+    states = known["states"]
+    return ", ".join(f"{states[state]:,} {words}" for state, words in _UNWRITTEN.items() if states[state])

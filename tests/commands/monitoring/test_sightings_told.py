@@ -1,0 +1,206 @@
+"""What status, monitors, metrics and the page tell of alerts: until when they were read, how that went, and so on."""
+
+from contextlib import closing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from constants import NotSighted
+from helpers.commands.monitoring.moments import Watch
+from helpers.commands.monitoring.status.nagios import service_of
+from helpers.commands.screen import Service, Tone
+from helpers.errors import ExitCode, MicrosoftError, MispError
+from helpers.indicators import DAY
+from helpers.ledger import SightingLedger, SightingRecord, SightingStage, SightingWindow
+from helpers.ledger.store import Ledger
+from helpers.settings.sections import MispSightings
+from helpers.sync import SightingsReport
+from tests.commands.monitoring.test_nagios import MARK, SAID, answer, known
+from tests.commands.monitoring.test_status import DONE, ask, keep, settings, shown, two
+from tests.commands.test_explain import ATTRIBUTE, EVENT, NOW, OTHER, WORKSPACE, object_record
+from tests.support.postgres import ledger_url, postgres_server, postgres_url
+
+__all__ = ["keep", "ledger_url", "postgres_server", "postgres_url", "settings", "two"]
+HOUR = 3_600
+STATES = dict.fromkeys((stage.name.lower() for stage in SightingStage), 0)
+NO_ANSWER = "MISP does not answer"
+ON = {"misp_sightings": MispSightings(api_key="k" * 40)}
+
+
+@pytest.fixture
+def writes(settings):
+    """Settings with a key for sightings."""
+    return settings.model_copy(update=ON)
+
+
+def reading(error=None, **counts):
+    """How a reading of ten minutes ago went, as the ledger has it."""
+    report = SightingsReport(**counts)
+    if error:
+        report.fail(error)
+    return {"at": NOW - 600, **report.as_json()}
+
+
+def remember(settings, report=None, stages=(), until=NOW - HOUR, workspace=WORKSPACE):
+    """Write down until when alerts were read, how that went, and sightings at these stages."""
+    records = [
+        SightingRecord(ATTRIBUTE, f"day {day}", EVENT, 0, NOW - day * DAY, "evil.example.org", stage)
+        for day, stage in enumerate(stages)
+    ]
+    with closing(Ledger(settings.state_url, workspace, "MISP")) as ledger:
+        SightingLedger(ledger).keep([], records)
+        SightingLedger(ledger).keep_window(SightingWindow(until, report or {}))
+
+
+def rows(text):
+    """The row about sightings, and those that go on with it."""
+    lines = text.splitlines()
+    first = next((number for number, line in enumerate(lines) if line.startswith("  sightings")), len(lines))
+    found = []
+    for line in lines[first:]:
+        if found and not line.startswith(" " * 8):
+            break
+        found.append(line.removeprefix("  sightings").strip())
+    return found
+
+
+# -- status -------------------------------------------------------------------------------------------
+
+
+def test_where_alerts_were_never_read_nothing_is_said(writes, keep):
+    keep(object_record(), last_run=DONE)
+    _, answer, text = ask(writes)
+    assert answer["destinations"][0]["sightings"] is None
+    assert rows(text) == []
+
+
+def test_it_says_until_when_alerts_were_read_how_that_went_and_what_is_left(writes, keep):
+    keep(last_run=DONE, last_good=DONE["at"])
+    counts = {"alerts": 5, "matches": 3, "written": 2, "there": 1, "refused": 1}
+    report = reading(**counts)
+    report["left_out"] = {NotSighted.TLP.name.lower(): 2, NotSighted.PRIVATE.name.lower(): 1}
+    remember(writes, report, [SightingStage.WAITING, SightingStage.WAITING, SightingStage.WRITTEN])
+    code, answer, text = ask(writes)
+    assert (code, answer["state"]) == (0, "good")
+    assert answer["destinations"][0]["sightings"] == {
+        "configured": True,
+        "read_until": "2026-09-21T13:13:20Z",
+        "last_reading": {**report, "at": "2026-09-21T14:03:20Z"},
+        "states": {**STATES, "waiting": 2, "written": 1},
+    }
+    assert rows(text) == [
+        "10 min ago (2026-09-21 16:03 CEST): done",
+        "alerts read until 60 min ago (2026-09-21 15:13 CEST); "
+        "5 alerts, 3 matches, 2 written, 1 there already, 1 refused, 3 left out",
+        "2 waiting to be written into MISP",
+    ]
+
+
+FAILURES = {
+    "MISP": (MispError(NO_ANSWER), " at MISP", "MISP failed"),
+    "Microsoft": (MicrosoftError("the app lacks a role. (app: 1234)"), "", "Microsoft failed"),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_reading_that_failed_is_red_and_to_be_looked_at_and_wakes_nobody(writes, keep, name):
+    error, at, ended = FAILURES[name]
+    cause = str(error).partition(" (")[0]
+    keep(last_run=DONE)
+    remember(writes, reading(error))
+    code, answer, text = ask(writes)
+    assert (code, answer["state"]) == (0, "odd")
+    said = f"OK, but sightings failed{at}: {cause.rstrip('.')}. The last run was 7 h ago."
+    assert answer["verdict"].startswith(said)
+    assert rows(text)[0].endswith(f": {ended}") and rows(text)[-1] == cause
+    _, lines = shown(writes, None, as_json=False)
+    assert next(line for line in lines if line.mark.startswith("sightings")).tone is Tone.BAD
+
+
+def test_a_failed_run_comes_first(writes, keep):
+    keep(last_run={**DONE, "exit_code": 4, "given_up": "no role."})
+    remember(writes, reading(MispError(NO_ANSWER)))
+    code, answer, _ = ask(writes)
+    assert (code, answer["verdict"]) == (1, "FAILED, 7 h ago: no role.")
+
+
+def test_where_nobody_writes_sightings_any_more_the_last_reading_is_shown_and_counts_for_nothing(settings, keep):
+    keep(last_run=DONE)
+    remember(settings, reading(MispError(NO_ANSWER)))
+    code, answer, text = ask(settings)
+    assert (code, answer["state"], answer["destinations"][0]["sightings"]["configured"]) == (0, "good", False)
+    assert rows(text)[-1] == NO_ANSWER
+
+
+def test_what_is_in_doubt_is_yellow_and_said(writes, keep):
+    keep(last_run=DONE)
+    remember(writes, reading(in_doubt=1, waiting=1), [SightingStage.WRITING])
+    _, answer, text = ask(writes)
+    assert answer["state"] == "good"
+    assert rows(text)[-1] == "1 in doubt: MISP gave no answer"
+    _, lines = shown(writes, None, as_json=False)
+    assert next(line for line in lines if line.mark.startswith("sightings")).tone is Tone.ODD
+
+
+def test_what_a_reading_warned_of_is_said(writes, keep):
+    keep(last_run=DONE)
+    remember(writes, reading(warnings=["those between are lost."]))
+    assert rows(ask(writes)[2])[-1] == "those between are lost."
+
+
+def test_a_first_reading_that_failed_has_read_nothing(writes, keep):
+    keep(last_run=DONE)
+    remember(writes, reading(MispError(NO_ANSWER)), until=0)
+    _, answer, text = ask(writes)
+    assert answer["destinations"][0]["sightings"]["read_until"] is None
+    assert rows(text)[1] == "no alerts read yet; 0 alerts, 0 matches"
+
+
+def test_a_reading_that_was_killed_before_it_was_remembered_has_a_cursor(writes, keep):
+    keep(last_run=DONE)
+    remember(writes)
+    _, answer, text = ask(writes)
+    assert answer["destinations"][0]["sightings"]["last_reading"] is None
+    assert rows(text) == ["alerts read until 60 min ago (2026-09-21 15:13 CEST)"]
+
+
+def test_each_destination_has_its_own(two, keep):
+    both = two.model_copy(update=ON)
+    for workspace in (WORKSPACE, OTHER):
+        keep(workspace=workspace, last_run=DONE)
+    remember(both, reading(MispError(NO_ANSWER)), workspace=OTHER)
+    _, answer, _ = ask(both)
+    assert answer["verdict"].startswith(f"OK, but oslo: sightings failed at MISP: {NO_ANSWER}. The last")
+    assert [destination["sightings"] is None for destination in answer["destinations"]] == [True, False]
+
+
+# -- what travels on ----------------------------------------------------------------------------------
+
+
+def at(report):
+    return known(sightings={"configured": True, "read_until": None, "last_reading": report, "states": STATES})
+
+
+def test_a_monitor_reads_the_cause_in_our_own_words():
+    report = {**reading(MispError(f'the key (misp_sightings["api_key"]) may not add sightings: {MARK}')), "at": "x"}
+    state, line = service_of(answer(at(report)), Watch(NOW))
+    assert state is Service.WARNING
+    assert "sightings failed: MISP refuses the key for sightings (misp_sightings['api_key'])" in line
+    assert MARK not in line
+
+
+READINGS = st.fixed_dictionaries(
+    {"at": st.just("2026-09-21T13:00:00Z"), "exit_code": st.sampled_from(ExitCode)},
+    optional={
+        **dict.fromkeys(("misp_error", "failure"), SAID | st.just("")),
+        **dict.fromkeys(("refusals", "warnings"), st.lists(SAID, max_size=2)),
+    },
+)
+
+
+@given(READINGS)
+def test_nothing_that_others_said_is_in_the_line(report):
+    state, line = service_of(answer(at(report)), Watch(NOW))
+    assert MARK not in line
+    assert (state is Service.WARNING) is (report["exit_code"] not in (0, 1))
