@@ -22,7 +22,7 @@ from helpers.sync.report import (
 from helpers.sync.run import Progress, make_state_dir, opened
 from helpers.sync.sending.delivery import Delivery
 from helpers.sync.sending.send_queue import SendQueue
-from helpers.sync.sightings import SightingOptions, SightingsReport, run_sightings, why_no_sightings
+from helpers.sync.sightings import SightingOptions, SightingProgress, SightingsReport, run_sightings, why_no_sightings
 from helpers.sync.survey import Surveyor
 from helpers.sync.withdrawals import WithdrawalLimits, accepting, named, to_type
 
@@ -45,6 +45,7 @@ __all__ = [
     "Scope",
     "SendQueue",
     "SightingOptions",
+    "SightingProgress",
     "SightingsReport",
     "Sort",
     "Surveyor",

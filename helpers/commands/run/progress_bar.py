@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -12,6 +10,7 @@ from threading import Lock
 from typing import Any
 
 from helpers.commands.run.how_far import HowFar, Row
+from helpers.commands.screen import is_seen
 from helpers.sync import Progress
 
 # What the words beside a bar take, at 60 columns too, and how long a bar is at most.
@@ -24,7 +23,7 @@ ROOMY = 80
 @contextmanager
 def progress_bar(arguments: Namespace) -> Iterator[Progress]:
     """Yield what draws a run's progress on stderr, and is gone at the end; it draws nothing where nobody looks."""
-    if not _is_seen(arguments):
+    if not is_seen(arguments):
         yield Progress()
         return
     from rich.console import Console  # noqa: PLC0415  only for a terminal
@@ -39,14 +38,6 @@ def progress_bar(arguments: Namespace) -> Iterator[Progress]:
         redirect_stderr=False,
     ):
         yield Progress(bar.count_events, bar.count_indicators, bar.wait, upgraded=bar.count_upgraded)
-
-
-def _is_seen(arguments: Namespace) -> bool:
-    """Whether somebody looks at a terminal that can redraw, and no other lines come in between."""
-    if not sys.stderr.isatty() or os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
-        return False
-    lists = arguments.list and sys.stdout.isatty()
-    return not (arguments.verbose or lists or arguments.quiet)
 
 
 class _Bar:

@@ -3,7 +3,7 @@
 from helpers.commands.screen.line import SYMBOLS, Line, Tone, columns, looked_up, verdict
 from helpers.commands.screen.log_lines import LogLines
 from helpers.commands.screen.service import Service, service_line
-from helpers.commands.screen.terminal import Say, Screen
+from helpers.commands.screen.terminal import Say, Screen, is_seen
 
 __all__ = [
     "SYMBOLS",
@@ -14,6 +14,7 @@ __all__ = [
     "Service",
     "Tone",
     "columns",
+    "is_seen",
     "looked_up",
     "service_line",
     "verdict",

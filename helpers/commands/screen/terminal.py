@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TextIO
@@ -77,3 +79,11 @@ class Screen:
 def _clean(line: Line) -> Line:
     """Return a line without secrets; what strangers say makes no line of its own."""
     return replace(line, words=safe_to_show(line.words), mark=safe_to_show(line.mark))
+
+
+def is_seen(arguments: Namespace) -> bool:
+    """Whether somebody looks at a terminal in which progress can be drawn, and no other lines come in between."""
+    if not sys.stderr.isatty() or os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
+        return False
+    lists = arguments.list and sys.stdout.isatty()
+    return not (arguments.verbose or lists or arguments.quiet)

@@ -14,6 +14,7 @@ from typing import TextIO
 from helpers.commands.monitoring.files import write_files
 from helpers.commands.screen import Line, Screen
 from helpers.commands.sightings import summary
+from helpers.commands.sightings.progress_bar import progress_bar
 from helpers.errors import LedgerError, RunActive, SettingsError
 from helpers.process import redact
 from helpers.settings import Settings
@@ -29,7 +30,8 @@ _NO_TIME = "The run's time was up (max_run_minutes) before its sightings: the ne
 def main(settings: Settings, arguments: Namespace, say: Callable[[str], None]) -> int:
     """Read alerts, write sightings, show what became of them and return the exit code."""
     options = SightingOptions(arguments.since, arguments.workspace)
-    report = run_sightings(settings, options, line=say if arguments.list else None)
+    with progress_bar(arguments) as progress:
+        report = run_sightings(settings, options, line=say if arguments.list else None, progress=progress)
     _show(report, settings, arguments)
     if not report.dry_run:
         write_files(settings, int(time.time()))

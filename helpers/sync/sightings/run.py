@@ -44,14 +44,27 @@ class SightingOptions:
 
 
 @dataclass(frozen=True)
+class SightingProgress:
+    """What is told how far it is.
+
+    ``reads`` takes the name of the destination whose alerts are read, ``written`` how many of a destination's sightings
+    are dealt with, of how many, and ``waiting`` what is waited for, and the seconds that it takes.
+    """
+
+    reads: Callable[[str], None] = lambda _name: None
+    written: Callable[[int, int], None] = lambda _done, _of: None
+    waiting: Callable[[str, float], None] = lambda _words, _seconds: None
+
+
+@dataclass(frozen=True)
 class _Sightings:
     """What all destinations share; ``now`` is in seconds since 1970."""
 
-    settings: Settings
     options: SightingOptions
     writer: SightingWriter
     clock: Clock
     now: int
+    progress: SightingProgress
     started: float = field(default_factory=time.monotonic)
 
 
@@ -72,7 +85,7 @@ def run_sightings(
     clock: Clock | None = None,
     now: Callable[[], float] = time.time,
     seconds_left: Callable[[], float] = lambda: math.inf,
-    waiting: Callable[[str, float], None] = lambda _words, _seconds: None,
+    progress: SightingProgress | None = None,
 ) -> SightingsReport:
     """Read the alerts of every destination that is asked for, and write what they match into MISP.
 
@@ -80,12 +93,12 @@ def run_sightings(
     gives seconds since 1970. Raises SettingsError where there is no key or no ledger, LedgerError, and RunActive when
     somebody else writes the only destination's sightings. What happens at MISP or Microsoft is in the report.
     """
-    options, clock = options or SightingOptions(), clock or Clock()
+    options, clock, progress = options or SightingOptions(), clock or Clock(), progress or SightingProgress()
     if why := why_no_sightings(settings):
         raise SettingsError([why])
     chosen = settings.destinations(options.workspace, options.part)
-    writer = SightingWriter(settings, clock.sleep, seconds_left, waiting)
-    these = _Sightings(settings, options, writer, clock, int(now()))
+    writer = SightingWriter(settings, clock.sleep, seconds_left, progress.waiting)
+    these = _Sightings(options, writer, clock, int(now()), progress)
     reports = [_new_report(settings, chosen, destination, line) for destination in chosen]
     with ExitStack() as stack:
         database = stack.enter_context(database_of(settings))
@@ -125,7 +138,7 @@ def _hold(
     for settings, report in zip(chosen, reports, strict=True):
         ledger = Ledger(database, settings.workspace_key, settings.sourcesystem)
         try:
-            stack.enter_context(database.hold_sightings(ledger.destination))
+            stack.enter_context(_lock(ledger, settings))
         except RunActive as error:
             if len(chosen) == 1:
                 raise
@@ -134,10 +147,24 @@ def _hold(
             yield _Held(settings, ledger, report)
 
 
+@contextmanager
+def _lock(ledger: Ledger, settings: Settings) -> Iterator[None]:
+    """Hold a destination's sightings. Raises RunActive.
+
+    A dry run holds it against runs as well: all of it is one transaction, for which they would wait in vain.
+    """
+    with ExitStack() as stack:
+        if settings.dry_run:
+            stack.enter_context(ledger.hold_lock(settings.state_path))
+        stack.enter_context(ledger.database.hold_sightings(ledger.destination))
+        yield
+
+
 def _read(these: _Sightings, held: _Held) -> None:
     SightingLedger(held.ledger).forget(these.now)
+    these.progress.reads(held.report.name)
     with _noted(held):
-        api = LogsApi(held.settings, these.clock)
+        api = LogsApi(held.settings, these.clock, waiting=these.progress.waiting)
         listed = these.writer.on_warninglists
         AlertReading(held.settings, held.ledger, api, listed, held.report, these.now).read(these.options.since)
 
@@ -149,8 +176,8 @@ def _write(these: _Sightings, held: Sequence[_Held]) -> None:
         if each.report.misp_error:  # it is one MISP
             continue
         with _noted(each):
-            source = each.settings.sightings_source
-            writing = SightingWriting(source, each.ledger, these.writer, each.report, these.now)
+            source, told = each.settings.sightings_source, these.progress.written
+            writing = SightingWriting(source, each.ledger, these.writer, each.report, these.now, told)
             left -= writing.write(left // (len(held) - number))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import NamedTuple
@@ -29,13 +29,18 @@ class _Name(NamedTuple):
 
 @dataclass
 class SightingWriting:
-    """Writes what waits at one destination; ``now`` is in seconds since 1970."""
+    """Writes what waits at one destination; ``now`` is in seconds since 1970.
+
+    ``told`` is told how many are dealt with, of how many.
+    """
 
     source: str
     ledger: Ledger
     writer: SightingWriter
     report: SightingsReport
     now: int
+    told: Callable[[int, int], None] = lambda _done, _of: None
+    _done: int = field(default=0, init=False)
     _failures: int = field(default=0, init=False)
 
     def write(self, most: int) -> int:
@@ -47,16 +52,18 @@ class SightingWriting:
         records = SightingLedger(self.ledger).unwritten(most)
         try:
             for day, of_day in groupby(sorted(records, key=_order), key=_day):
-                self._write_day(day, list(of_day))
+                self._write_day(day, list(of_day), len(records))
         except TimeUp:
             self.report.warnings.append(_NO_TIME)
         return len(records)
 
-    def _write_day(self, day: int, records: Iterable[SightingRecord]) -> None:
+    def _write_day(self, day: int, records: Iterable[SightingRecord], of: int) -> None:
         first = day * DAY
         there = set(map(_name_in_misp, self.writer.there(self.source, first, first + DAY - 1)))
         for record in records:
             self._write(record, there)
+            self._done += 1
+            self.told(self._done, of)
 
     def _write(self, record: SightingRecord, there: Collection[_Name]) -> None:
         if _name(record) in there:
