@@ -6,8 +6,6 @@ import io
 import sys
 from argparse import Namespace
 
-import pytest
-
 from helpers.commands.sightings.progress_bar import progress_bar
 from helpers.sync import SightingProgress, run_sightings
 from tests.sync.sightings.site import Site
@@ -20,16 +18,10 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def terminal(monkeypatch):
-    stderr = Terminal()
-    monkeypatch.setattr(sys, "stderr", stderr)
+def test_a_terminal_shows_what_is_read_and_how_many_are_written(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setenv("COLUMNS", "80")
-    return stderr
-
-
-def test_a_terminal_shows_what_is_read_and_how_many_are_written(terminal):
     with progress_bar(Namespace(**PLAIN)) as progress:
         progress.reads("contoso")
         progress.written(7, 1_000)
