@@ -14,7 +14,7 @@ import sqlalchemy as sql
 
 from benchmarks.older_ledgers import make_older
 from helpers.errors import LedgerError
-from helpers.ledger import Database, EventRecord, Ledger, Stage, packed, unpacked
+from helpers.ledger import Database, EventRecord, Ledger, OriginLookup, SightingLedger, Stage, packed, unpacked
 from helpers.ledger.tables import ATTRIBUTES, METADATA, OBJECTS, SCHEMA, SOURCES
 from helpers.ledger.upgrades import moving
 from helpers.ledger.upgrades.tables_5 import OLD_TABLES
@@ -246,15 +246,24 @@ def test_who_only_looks_is_told_that_the_next_run_goes_on(half):
     assert contents(url) == before
 
 
+def of_schema(schema, url):
+    """A ledger of a schema whose rows stay where they are; its address, and what is in it."""
+    with closing(Ledger(url, "first", "MISP")) as ledger:
+        ledger.keep(sources=[*map(source, range(SHARED))], objects=[sent(n, 0) for n in range(SHARED)])
+    before = contents(url)
+    with connected(url) as connection:
+        make_older(connection, schema)
+    return url, before
+
+
 @pytest.fixture
 def sixth(ledger_url):
-    """A ledger of schema 6, with objects; its address, and what is in it."""
-    with closing(Ledger(ledger_url, "first", "MISP")) as ledger:
-        ledger.keep(sources=[*map(source, range(SHARED))], objects=[sent(n, 0) for n in range(SHARED)])
-    before = contents(ledger_url)
-    with connected(ledger_url) as connection:
-        make_older(connection, 6)
-    return ledger_url, before
+    return of_schema(6, ledger_url)
+
+
+@pytest.fixture
+def seventh(ledger_url):
+    return of_schema(7, ledger_url)
 
 
 def test_what_schema_7_has_more_is_added_and_every_row_stays(sixth):
@@ -279,3 +288,31 @@ def test_one_of_schema_6_that_is_killed_anywhere_is_brought_up_to_date_by_the_ne
         assert version(url) == "6", begins
     Database(url).close()
     assert version(url) == str(SCHEMA) and contents(url) == before
+
+
+NEW_IN_8 = {"former_sources", "matches", "sightings", "sighting_windows"}
+
+
+def test_what_alerts_matched_finds_room_in_one_of_schema_7(seventh):
+    url, before = seventh
+    assert version(url) == "7" and not NEW_IN_8 & set(tables(url))
+    with closing(Ledger(url, "first", "MISP", dry=True)) as dry:
+        assert SightingLedger(dry).unwritten(1) == []
+    assert version(url) == "7" and not NEW_IN_8 & set(tables(url))
+    with closing(Ledger(url, "first", "MISP")) as ledger:
+        ledger.keep(no_sources=[source(1)])
+        assert [origin.attribute for origin in OriginLookup(ledger).of_ids(["indicator--1"])] == ["attribute-1"]
+    after = contents(url)
+    assert (version(url), after["objects"]) == (str(SCHEMA), before["objects"])
+    assert [row["key"] for row in before["sources"] if row not in after["sources"]] == ["key-1"]
+
+
+def test_one_of_schema_7_that_is_killed_anywhere_is_brought_up_to_date_by_the_next(seventh):
+    url, before = seventh
+    indexes = ("CREATE INDEX matches_of_attribute", "CREATE INDEX sightings_by_stage")
+    for begins in (*(f"CREATE TABLE {name}" for name in sorted(NEW_IN_8)), *indexes, "UPDATE about"):
+        assert opening(url, begins).wait() == -signal.SIGKILL, begins
+        assert version(url) == "7" and not NEW_IN_8 & set(tables(url)), begins
+    Database(url).close()
+    assert version(url) == str(SCHEMA) and contents(url) == before
+    assert set(tables(url)) == set(METADATA.tables)

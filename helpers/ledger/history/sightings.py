@@ -59,9 +59,9 @@ class SightingLedger:
 
     def known(self, names: Iterable[Occasion]) -> dict[Occasion, SightingRecord]:
         """Return the sightings that are known of these."""
-        attributes = {name.attribute for name in names}
-        found = self._sightings(SIGHTINGS.c.attribute.in_(batch) for batch in batched(attributes, PARAMETERS))
         wanted = set(names)
+        attributes = {name.attribute for name in wanted}
+        found = self._sightings(SIGHTINGS.c.attribute.in_(batch) for batch in batched(attributes, PARAMETERS))
         return {record.name: record for record in found if record.name in wanted}
 
     def known_matches(self, alerts: Iterable[str]) -> dict[str, set[str]]:
