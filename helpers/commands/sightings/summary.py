@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 _INDENT = 2
 _FAILED, _PARTLY, _DRY = "FAILED", "PARTLY DONE", "Dry run"
 _NOTHING_WRITTEN = "Nothing was written into MISP."
-_OF_OTHER_RULES = "name values and are of rules that misp_sightings['rules'] does not name"
+_OF_OTHER_RULES = (
+    "alert names values, and is of a rule that misp_sightings['rules'] does not name",
+    "alerts name values, and are of rules that misp_sightings['rules'] does not name",
+)
 _IN_DOUBT = "without an answer of MISP's: it is asked which of them it has before any is written again"
 
 Row = tuple[str, str]
@@ -83,7 +86,7 @@ def _rows(report: SightingsReport) -> Iterator[Row]:
         words = "id or value that is no indicator of ours", "ids or values that are no indicators of ours"
         yield "unknown", counted(report.unknown, *words)
     if report.other_rules:
-        yield "others", f"{counted(report.other_rules, 'alert', 'alerts')} {_OF_OTHER_RULES}"
+        yield "others", counted(report.other_rules, *_OF_OTHER_RULES)
     if report.unreadable:
         yield "unreadable", f"{counted(report.unreadable, 'row or value', 'rows or values')} of Sentinel's"
     yield from (("refused", words) for words in report.refusals)

@@ -63,10 +63,16 @@ def test_what_is_left_out_has_a_row_with_the_reason():
         "  left out    2,000  a private, local or reserved address, which says nothing about an attribute",
         "  left out    1  its TLP is stricter than misp_sightings['max_tlp'] allows",
         "  unknown     1 id or value that is no indicator of ours",
-        "  others      3 alerts name values and are of rules that misp_sightings['rules'] does not name",
+        "  others      3 alerts name values, and are of rules that misp_sightings['rules'] does not name",
         "  unreadable  2 rows or values of Sentinel's",
         "  refused     uuid host: gone",
     ]
+
+
+def test_one_alert_of_another_rule_is_told_of_as_one():
+    assert shown(report(other_rules=1))[1].endswith(
+        "1 alert names values, and is of a rule that misp_sightings['rules'] does not name"
+    )
 
 
 def test_a_failure_says_what_is_looked_up_and_where_the_log_is():
