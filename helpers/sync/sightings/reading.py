@@ -22,9 +22,9 @@ from helpers.sync.sightings.deciding import (
 )
 from helpers.sync.sightings.naming import ID, Naming, naming_of
 from helpers.sync.sightings.report import SightingsReport
-from helpers.sync.sightings.window import MOST_DAYS, Window, moved, window_of
+from helpers.sync.sightings.window import Window, moved, window_of
 
-_GAP = "Alerts were last read until {}, and are read of the last {} days only: those between are lost."
+_GAP = "Alerts were last read until {}, and are read of the last two weeks only: those between are lost."
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class AlertReading:
     def _note(self, window: Window) -> None:
         self.report.since, self.report.until = window.since, window.until
         if window.unread:
-            self.report.warnings.append(_GAP.format(moment_text(window.unread), MOST_DAYS))
+            self.report.warnings.append(_GAP.format(moment_text(window.unread)))
 
     def _take(self, known: SightingLedger, part: AlertWindow) -> None:
         """Write down what the alerts of a part of the window matched."""
