@@ -201,3 +201,15 @@ def false_positives(
 def incident_name(incident: str) -> str:
     """Return what the sightings of an incident are called."""
     return f"incident {incident}"
+
+
+# -- how much of it ---------------------------------------------------------------------------------------
+
+
+def shares(wanted: Sequence[int], most: int) -> list[int]:
+    """Return how many of ``most`` each gets: all that it wants, or as much as everybody else who wants more."""
+    given = [0] * len(wanted)
+    in_order = sorted(range(len(wanted)), key=lambda number: wanted[number])
+    for rank, number in enumerate(in_order):
+        given[number] = min(wanted[number], (most - sum(given)) // (len(wanted) - rank))
+    return given

@@ -10,12 +10,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
 from helpers.errors import LedgerError, MicrosoftError, MispError, RunActive, SettingsError
-from helpers.ledger import Database, Ledger, SightingLedger, SightingStage
+from helpers.ledger import UNWRITTEN, Database, Ledger, SightingLedger, SightingStage
 from helpers.microsoft import Clock, LogsApi
 from helpers.misp import SightingWriter
 from helpers.process import WHOLE, DestinationLogger, Part
 from helpers.settings import Settings
 from helpers.sync.run import database_of
+from helpers.sync.sightings.deciding import shares
 from helpers.sync.sightings.reading import AlertReading
 from helpers.sync.sightings.report import SightingsReport
 from helpers.sync.sightings.writing import SightingWriting
@@ -170,15 +171,15 @@ def _read(these: _Sightings, held: _Held) -> None:
 
 
 def _write(these: _Sightings, held: Sequence[_Held]) -> None:
-    """Write what waits, of each destination its part of what may be written; none gets less than it would alone."""
-    left = MOST_WRITTEN
-    for number, each in enumerate(held):
-        if each.report.misp_error:  # it is one MISP
-            continue
+    """Write what waits at each destination; where MISP failed for one, it is left alone: it is the same for all."""
+    waiting = [SightingLedger(each.ledger).stages() for each in held]
+    parts = shares([sum(stages[stage] for stage in UNWRITTEN) for stages in waiting], MOST_WRITTEN)
+    for each, most in zip(held, parts, strict=True):
         with _noted(each):
+            if failed := next((other.report.misp_error for other in held if other.report.misp_error), ""):
+                raise MispError(failed)
             source, told = each.settings.sightings_source, these.progress.written
-            writing = SightingWriting(source, each.ledger, these.writer, each.report, these.now, told)
-            left -= writing.write(left // (len(held) - number))
+            SightingWriting(source, each.ledger, these.writer, each.report, these.now, told).write(most)
 
 
 @contextmanager

@@ -43,8 +43,8 @@ class SightingWriting:
     _done: int = field(default=0, init=False)
     _failures: int = field(default=0, init=False)
 
-    def write(self, most: int) -> int:
-        """Write what waits, at most so many; return how many were looked at.
+    def write(self, most: int) -> None:
+        """Write what waits, at most so many.
 
         A sighting is written down as on its way before it is sent, and MISP is asked first which ones of its day it
         has: a process may have died, an answer been lost, and a ledger too. Raises MispError where MISP fails.
@@ -55,7 +55,6 @@ class SightingWriting:
                 self._write_day(day, list(of_day), len(records))
         except TimeUp:
             self.report.warnings.append(_NO_TIME)
-        return len(records)
 
     def _write_day(self, day: int, records: Iterable[SightingRecord], of: int) -> None:
         first = day * DAY

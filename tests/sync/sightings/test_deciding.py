@@ -23,6 +23,7 @@ from helpers.sync.sightings.deciding import (
     incident_name,
     matches_of,
     occasions_of,
+    shares,
 )
 from helpers.sync.sightings.naming import Named
 
@@ -212,3 +213,17 @@ def test_what_was_never_to_be_sighted_is_no_false_positive_either():
     (seen,) = decided([Match(by_id(), origin(tlp="red"))], Rules("green")).sightings.values()
     assert not list(false_positives([FalsePositive("17", "alert 1", NOW)], {"alert 1": [seen]}, set(), NOW))
     assert incident_name("17") == "incident 17"
+
+
+# -- how much of it ---------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 3_000), max_size=60), st.integers(0, 1_000))
+def test_what_may_be_written_is_shared_so_that_nobody_waits_for_who_wants_less(wanted, most):
+    given_ = shares(wanted, most)
+    assert all(0 <= part <= want for part, want in zip(given_, wanted, strict=True))
+    assert sum(given_) <= most
+    left = most - sum(given_)
+    short = [part for part, want in zip(given_, wanted, strict=True) if part < want]
+    assert left < len(short) or not short, "nothing is left over while somebody waits"
+    assert all(part <= min(short) + 1 for part in given_) if short else sum(given_) == sum(wanted)
