@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 # Of a reading: what is said of each count; of what is none nothing is said.
 _ENDS = {"written": "written", "there": "there already", "refused": "refused"}
 _UNWRITTEN = {"waiting": "waiting to be written into MISP", "writing": "in doubt: MISP gave no answer"}
+# What is said of each state of a sighting.
+STATES = {
+    **_UNWRITTEN,
+    "written": "written into MISP",
+    "there": "in MISP already",
+    "refused": "refused by MISP",
+    "left_out": "left out, for their TLP or a warninglist",
+}
 
 
 def until(known: Json, watch: Watch) -> str:

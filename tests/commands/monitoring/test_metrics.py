@@ -183,6 +183,11 @@ def test_every_metric_that_is_named_is_written():
         "runs": [run],
         "live_by_kind": {"url": 1},
         "context": {"identity": {"live": 1}},
+        "sightings": {
+            "read_until": "2026-01-01T00:00:00Z",
+            "states": {"waiting": 1},
+            "last_reading": {"exit_code": 0, "alerts": 1, "matches": 1},
+        },
         "holdings": Holdings([1] * 30, {"": 1}, {}, {}, counts, [HeldEvent(event_uuid(1), "", NOW)]),
     }
     answer = {"version": VERSION, "not_in_ledger": [], "destinations": [known]}

@@ -46,6 +46,7 @@ def test_every_heading_and_number_is_there(browser, written):
     assert told == [
         *("To be looked at", "At a glance", "Live over time", "Sent, withdrawn, rejected"),
         *("Rejected or leaving, and why", "Actors, techniques, organisations and relationships"),
+        "Seen in alerts",
         *("Why attributes are skipped", "What expires in the next 30 days"),
         *("Held events", "Organisations", "TLP", "Confidence", "Last runs"),
     ]

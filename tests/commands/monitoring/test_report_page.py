@@ -32,6 +32,7 @@ from tests.commands.monitoring.page.answers import (
     moment,
     page,
     run,
+    sightings,
 )
 from tests.support.examples import examples
 
@@ -64,6 +65,7 @@ def told(text):
         seconds_ago=7,
         rejections={text: 3},
         leaving_reasons={text: 2},
+        sightings=sightings(exit_code=4, failure=text, misp_error=text, warnings=[text]),
         runs=[run(0, exit_code=4, cause=text, live={text: 3}), run(1, live={text: 5})],
         holdings=holdings([text or "x"], tlp={text or "x": 3}, skips={text or "x": 2}),
     )
@@ -137,6 +139,36 @@ def test_every_reason_for_skipping_has_its_words_and_what_to_do():
         and "of_later" in plain
         and "set to_ids on the attribute in MISP" in plain
     )
+
+
+def seen_in_alerts(known):
+    """The texts of the part about alerts, one on a line."""
+    texts = [text.strip() for text in Structure(page(destination(sightings=known))).texts if text.strip()]
+    first = texts.index("Seen in alerts") if "Seen in alerts" in texts else len(texts)
+    return texts[first + 1 : texts.index("Why attributes are skipped", first)] if texts[first:] else []
+
+
+def test_what_alerts_matched_is_shown_where_they_were_read():
+    assert seen_in_alerts(None) == []
+    words, numbers = seen_in_alerts(sightings())[:3], seen_in_alerts(sightings())[-12:]
+    assert words == [
+        "Alerts read until 3 h ago (2026-11-29 04:10 UTC).",
+        "The last reading was 2 h ago (2026-11-29 04:11 UTC): done.",
+        "It found 1,204 alerts, 731 matches, 702 written, 20 there already, 1 refused, 8 left out.",
+    ]
+    assert numbers == [
+        *("what became of them", "sightings", "waiting to be written into MISP", "3", "written into MISP", "14,702"),
+        *("in MISP already", "20", "refused by MISP", "1", "left out, for their TLP or a warninglist", "8"),
+    ]
+    none = dict.fromkeys(sightings()["states"], 0)
+    assert seen_in_alerts({"read_until": None, "last_reading": None, "states": none, "configured": True}) == [
+        "No alerts read yet."
+    ]
+
+
+def test_why_alerts_could_not_be_read_is_one_sentence():
+    known = sightings(exit_code=3, misp_error="the key is refused. Make another one.")
+    assert seen_in_alerts(known)[1].endswith("UTC): MISP failed: the key is refused. Make another one.")
 
 
 def test_a_failed_run_does_not_count_as_nothing_live():

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from constants import NotSighted
+from helpers.commands.monitoring.metrics.command import metrics
 from helpers.commands.monitoring.moments import Watch
 from helpers.commands.monitoring.status.nagios import service_of
 from helpers.commands.screen import Service, Tone
@@ -16,6 +17,7 @@ from helpers.ledger import SightingLedger, SightingRecord, SightingStage, Sighti
 from helpers.ledger.store import Ledger
 from helpers.settings.sections import MispSightings
 from helpers.sync import SightingsReport
+from tests.commands.monitoring.test_metrics import read
 from tests.commands.monitoring.test_nagios import MARK, SAID, answer, known
 from tests.commands.monitoring.test_status import DONE, ask, keep, settings, shown, two
 from tests.commands.test_explain import ATTRIBUTE, EVENT, NOW, OTHER, WORKSPACE, object_record
@@ -204,3 +206,33 @@ def test_nothing_that_others_said_is_in_the_line(report):
     state, line = service_of(answer(at(report)), Watch(NOW))
     assert MARK not in line
     assert (state is Service.WARNING) is (report["exit_code"] not in (0, 1))
+
+
+# -- metrics ------------------------------------------------------------------------------------------
+
+
+def numbers(settings):
+    """Every number about sightings, by its name and state."""
+    known = read(metrics(settings, NOW))
+    return {(key[0], *key[2:]): value for key, value in known.items() if "sightings" in key[0]}
+
+
+def test_metrics_have_what_is_known_of_sightings(writes, keep):
+    keep(last_run=DONE)
+    assert numbers(writes) == {}
+    remember(writes, reading(alerts=5, matches=3), [SightingStage.LEFT_OUT, SightingStage.WRITING])
+    assert numbers(writes) == {
+        **{("sightings", state): count for state, count in {**STATES, "left_out": 1, "writing": 1}.items()},
+        ("sightings_read_until_timestamp_seconds",): NOW - HOUR,
+        ("last_sightings_exit_code",): 0,
+        ("last_sightings_alerts",): 5,
+        ("last_sightings_matches",): 3,
+    }
+
+
+def test_a_first_reading_that_failed_has_no_moment_until_which_alerts_were_read(writes, keep):
+    keep(last_run=DONE)
+    remember(writes, reading(MispError(NO_ANSWER)), until=0)
+    known = numbers(writes)
+    assert ("sightings_read_until_timestamp_seconds",) not in known
+    assert known["last_sightings_exit_code",] == ExitCode.MISP

@@ -22,6 +22,7 @@ _OUTCOMES = (
 )
 _PLANS = ("new", "changed", "renewed", "again")
 _EXPIRING = (7, 30)
+_OF_READING = ("exit_code", "alerts", "matches")
 _REASONS = frozenset(reason.name.lower() for reason in Skip)
 _OTHER = "other"
 
@@ -47,7 +48,7 @@ def samples_of(answer: Json) -> Iterator[Sample]:
 def _of_destination(destination: Json) -> Iterator[Sample]:
     named = {"destination": destination["name"] or destination["workspace"]}
     yield Sample("destination_info", named, 1)
-    for numbers in (_moments, _last_run, _counts_of_run, _objects, _context, _events, _holdings):
+    for numbers in (_moments, _last_run, _counts_of_run, _objects, _context, _sightings, _events, _holdings):
         for name, labels, value in numbers(destination):
             if value is not None:
                 yield Sample(name, {**named, **labels}, value)
@@ -104,6 +105,17 @@ def _objects(destination: Json) -> Numbers:
 def _context(destination: Json) -> Numbers:
     for kind, counts in destination["context"].items():
         yield from (("context_objects", {"kind": kind, "state": state}, count) for state, count in counts.items())
+
+
+def _sightings(destination: Json) -> Numbers:
+    """Yield what is known of sightings; nothing where alerts were never read."""
+    known = destination["sightings"]
+    if known is None:
+        return
+    yield from (("sightings", {"state": state}, count) for state, count in known["states"].items())
+    yield "sightings_read_until_timestamp_seconds", NO_LABELS, _seconds(known["read_until"])
+    if reading := known["last_reading"]:
+        yield from ((f"last_sightings_{name}", NO_LABELS, reading.get(name)) for name in _OF_READING)
 
 
 def _events(destination: Json) -> Numbers:

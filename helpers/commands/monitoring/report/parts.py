@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from helpers.commands.explain.advice import skip_as_json
+from helpers.commands.monitoring import sightings
 from helpers.commands.monitoring.moments import Watch, seconds_of
 from helpers.commands.monitoring.report import over_time
 from helpers.commands.monitoring.report.blocks import Chart, Layer, Part, Share, Table
 from helpers.commands.monitoring.report.charts import LOW, Said, areas, bars
 from helpers.commands.monitoring.report.scale import at_some, once, thinned
 from helpers.commands.monitoring.run_rows import Columns, cells, columns_in_use, ended, total
-from helpers.commands.monitoring.verdict import result_of
+from helpers.commands.monitoring.verdict import cause_of, result_of
 from helpers.context import Kind
 from helpers.indicators import DAY
 from helpers.text import counted, duration
@@ -72,6 +73,7 @@ def parts_of(destination: Json, name: str, most: Most, watch: Watch) -> Iterator
     yield _done(runs[: most.runs], name, watch)
     yield from _reasons(destination, most)
     yield from _context(destination["context"])
+    yield from _sightings(destination["sightings"], watch)
     yield _skipped(holdings.skips, most)
     yield _expiring(holdings.expiring, name, most.days, watch)
     yield _held(holdings, destination["held_events"], most, watch)
@@ -191,6 +193,23 @@ def _context(kinds: Json) -> Iterator[Part]:
         counts = next(iter(kinds.values()))
         table = Table(["beside indicators", *(name.replace("_", " ") for name in counts)], rows, _NUMBERS_OF_CONTEXT)
         yield Part("Actors, techniques, organisations and relationships", table=table)
+
+
+def _sightings(known: Json | None, watch: Watch) -> Iterator[Part]:
+    """Say how alerts were last read, and where the sightings stand, where they were ever read."""
+    if known is None:
+        return
+    read = sightings.until(known, watch)
+    words = [f"{read[0].upper()}{read[1:]}."]
+    if reading := known["last_reading"]:
+        cause = cause_of(reading)[1].sentence.rstrip(".")
+        why = f": {cause}" if cause else ""
+        words.append(f"The last reading was {watch.told(reading['at'])}: {result_of(reading)}{why}.")
+        words.append(f"It found {sightings.counts_of(reading)}.")
+    states = known["states"]
+    rows = [[what, f"{states[state]:,}"] for state, what in sightings.STATES.items() if states[state]]
+    table = Table(["what became of them", "sightings"], rows, frozenset({1})) if rows else None
+    yield Part("Seen in alerts", words, table=table)
 
 
 def _skipped(skips: Mapping[str, int], most: Most) -> Part:

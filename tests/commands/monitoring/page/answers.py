@@ -52,6 +52,17 @@ def holdings(names=NAMES, **changes):
     return Holdings(**{**counts, **changes})
 
 
+def sightings(**changes):
+    """What is known of alerts, the last reading of which went as these changes say."""
+    counts = {"alerts": 1_204, "matches": 731, "written": 702, "there": 20, "refused": 1, "left_out": {"tlp": 8}}
+    return {
+        "configured": True,
+        "read_until": moment(NOW - 3_600),
+        "last_reading": {"at": moment(NOW - 3_500), "exit_code": 0, **counts, **changes},
+        "states": {"waiting": 3, "writing": 0, "written": 14_702, "there": 20, "refused": 1, "left_out": 8},
+    }
+
+
 def destination(runs=30, **changes):
     """A destination with so many runs, or with these."""
     rows = [run(number) for number in range(runs)] if isinstance(runs, int) else runs
@@ -66,7 +77,7 @@ def destination(runs=30, **changes):
         "rejections": {"The value is not a valid observable": 3},
         "leaving_reasons": {},
         "context": {"threat-actor": {"live": 1_041, "pending": 0, "rejected": 1, "kept_back": 0, "leaving": 0}},
-        "sightings": None,
+        "sightings": sightings(),
         "held_events": 9,
         "last_run": {"at": rows[0]["at"], "exit_code": 0} if rows else None,
         "unfinished_since": None,
@@ -110,6 +121,7 @@ def failed():
         leaving_reasons={"event deleted, or no longer visible": 2},
         in_the_future=moment(NOW + 9 * DAY),
         in_settings=True,
+        sightings=sightings(exit_code=4, failure=words),
     ) | {"runs": broken}
 
 
