@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from constants import TLP_LEVELS, NotSighted
 from helpers.ledger import MatchRecord, Occasion, SightingRecord, SightingStage
-from helpers.sync.sightings.naming import ID, Named
+from helpers.sync.sightings.naming import ID, Named, compared
 
 if TYPE_CHECKING:
     from helpers.ledger import Origin
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 # A value may be of many attributes; so many of them, of the newest events, are sighted for one alert.
 MOST_ATTRIBUTES = 20
 SEEN, FALSE_POSITIVE = 0, 1
-# What a pattern compares, as far as values without quotes go: the kinds of value that alerts name have none.
-_COMPARED = re.compile(r"= '([^'\\]*)'")
 
 
 class Match(NamedTuple):
@@ -33,10 +30,10 @@ class Match(NamedTuple):
 
 @dataclass(frozen=True)
 class Matches:
-    """What alerts matched, what of it is too much, and how many ids and values nobody knows."""
+    """What alerts matched, what of it is too much (alert and attribute), and how many ids and values nobody knows."""
 
     matches: tuple[Match, ...] = ()
-    too_many: int = 0
+    too_many: frozenset[tuple[str, str]] = frozenset()
     unknown: int = 0
 
 
@@ -64,24 +61,25 @@ class Rules:
         """Return why a match leads to no sighting."""
         if match.named.kind != ID and match.named.value in self.listed:
             return NotSighted.WARNINGLIST
-        return NotSighted.TLP if TLP_LEVELS.get(match.origin.tlp, 3) > TLP_LEVELS[self.max_tlp] else None
+        return NotSighted.TLP if _strictness(match.origin) > TLP_LEVELS[self.max_tlp] else None
 
 
 def matches_of(named: Iterable[Named], origins: Sequence[Origin]) -> Matches:
     """Put what was named together with the attributes that it came from, of each the newest first."""
     by_value: dict[str, list[Origin]] = {}
     for origin in origins:
-        for name in {origin.id, origin.value, *_COMPARED.findall(origin.pattern.lower())}:
+        for name in {origin.id, origin.value, *(value for _, value in compared(origin.pattern))}:
             by_value.setdefault(name, []).append(origin)
     matches: list[Match] = []
-    too_many, unknown = 0, set()
+    too_many, unknown = set[tuple[str, str]](), set[tuple[str, str]]()
     for each in named:
         found = _newest(origin for origin in by_value.get(each.value, ()) if each.is_it(origin))
         matches += (Match(each, origin) for origin in found[:MOST_ATTRIBUTES])
-        too_many += max(0, len(found) - MOST_ATTRIBUTES)
+        too_many |= {(each.alert, origin.attribute) for origin in found[MOST_ATTRIBUTES:]}
         if not found:
             unknown.add((each.kind, each.value))
-    return Matches(tuple(matches), too_many, len(unknown))
+    taken = {(match.named.alert, match.origin.attribute) for match in matches}
+    return Matches(tuple(matches), frozenset(too_many - taken), len(unknown))
 
 
 def _newest(origins: Iterable[Origin]) -> list[Origin]:
@@ -89,9 +87,14 @@ def _newest(origins: Iterable[Origin]) -> list[Origin]:
     strictest: dict[str, Origin] = {}
     for origin in origins:
         known = strictest.setdefault(origin.attribute, origin)
-        if TLP_LEVELS.get(origin.tlp, 3) > TLP_LEVELS.get(known.tlp, 3):
+        if _strictness(origin) > _strictness(known):
             strictest[origin.attribute] = origin
     return sorted(strictest.values(), key=lambda origin: (-origin.newness, origin.attribute))
+
+
+def _strictness(origin: Origin) -> int:
+    """Return how strict an indicator's marking is; one that is unknown may be any."""
+    return TLP_LEVELS.get(origin.tlp, max(TLP_LEVELS.values()))
 
 
 # -- what was seen --------------------------------------------------------------------------------------
@@ -115,10 +118,19 @@ def decide(
     that an earlier reading found: they count for nothing, unless what they were left out for is over.
     """
     decided = Decided()
-    for match in sorted(matches, key=lambda match: (match.named.at, match.named.alert)):
+    for match in sorted(_once(matches), key=lambda match: (match.named.at, match.named.alert)):
         name = _occasion(match, now)
         _decide_one(decided, match, name, rules.why_not(match), known, again, now)
     return decided
+
+
+def _once(matches: Iterable[Match]) -> Iterable[Match]:
+    """Return one match for each alert and attribute: by the strictest indicator, and rather by its id than its value.
+
+    Rules put the id into an alert's custom details, and the value among its entities.
+    """
+    ordered = sorted(matches, key=lambda match: (_strictness(match.origin), match.named.kind == ID))
+    return {(match.named.alert, match.origin.attribute): match for match in ordered}.values()
 
 
 def _decide_one(

@@ -25,7 +25,9 @@ _STIX = "indicator--"
 # What MISP calls a value of each kind of entity; hashes go by their length.
 _TYPES = {"ip": "ip-dst", "dns": "domain", "url": "url", "mailbox": "email"}
 _HASHES = {32: "md5", 40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}
-# What an indicator compares first that an entity of a kind is one: by STIX, and by Graph's properties.
+# What a pattern compares, as far as values without quotes go: the kinds of value that alerts name have none.
+_COMPARED = re.compile(r"[\[ ]([^ \[]+) = '([^'\\]*)'")
+# What an indicator compares that an entity of a kind is one: by STIX, and by Graph's properties.
 _PATHS: dict[str, tuple[str, ...]] = {
     "ip": ("ipv4-addr:", "ipv6-addr:", "network"),
     "dns": ("domain-name:", "domainName"),
@@ -48,8 +50,11 @@ class Named(NamedTuple):
         """Say whether an indicator is what was named."""
         if self.kind == ID:
             return origin.id == self.value
-        is_compared = origin.value == self.value or f"= '{self.value}'" in origin.pattern.lower()
-        return is_compared and _is_of_kind(origin.pattern, self.kind)
+        first = first_path(origin.pattern), origin.value
+        return any(
+            value == self.value and path.startswith(_PATHS[self.kind])
+            for path, value in (first, *compared(origin.pattern))
+        )
 
 
 @dataclass(frozen=True)
@@ -135,5 +140,6 @@ def normal_value(kind: str, text: str) -> str:
     return normalise(type_, text, send_private_and_cidr=False).text.lower()
 
 
-def _is_of_kind(pattern: str, kind: str) -> bool:
-    return first_path(pattern).startswith(_PATHS[kind]) or " and " in pattern.lower()
+def compared(pattern: str) -> Iterator[tuple[str, str]]:
+    """Yield each path in a pattern, and what it is compared with, in lower case: values without quotes alone."""
+    return ((path, value.lower()) for path, value in _COMPARED.findall(pattern))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from helpers.ledger import Ledger, Occasion, Origin, OriginLookup, SightingLedge
 from helpers.microsoft import AlertWindow, FalsePositive, LogsApi
 from helpers.settings import Settings
 from helpers.sync.sightings.deciding import (
+    Decided,
     Match,
     Matches,
     Rules,
@@ -70,16 +72,16 @@ class AlertReading:
         self._count(part, naming, found)
         rules = Rules(self.settings.misp_sightings.max_tlp, self._on_warninglists(found.matches))
         names = known.known(occasions_of(found.matches, self.now))
-        again = {
-            (alert, attribute)
-            for alert, attributes in known.known_matches(match.named.alert for match in found.matches).items()
-            for attribute in attributes
-        }
+        earlier = known.known_matches(match.named.alert for match in found.matches)
+        again = {(alert, attribute) for alert, attributes in earlier.items() for attribute in attributes}
         decided = decide(found.matches, rules, names, again, self.now)
         known.keep(decided.matches, decided.sightings.values())
-        self.report.matches += len({(match.alert, match.attribute) for match in decided.matches})
+        self._count_decided(decided, sum(alert not in earlier for alert, _ in found.too_many))
+
+    def _count_decided(self, decided: Decided, too_many: int) -> None:
+        self.report.matches += len(decided.matches) + too_many
         self.report.there += decided.there.total()
-        self.report.left_out += decided.left_out
+        self.report.left_out += decided.left_out + Counter({NotSighted.TOO_MANY: too_many})
 
     def _origins(self, naming: Naming) -> list[Origin]:
         lookup = OriginLookup(self.ledger)
@@ -95,9 +97,7 @@ class AlertReading:
         self.report.other_rules += naming.others
         self.report.unreadable += part.unreadable + naming.odd
         self.report.unknown += found.unknown
-        for reason, count in ((NotSighted.PRIVATE, naming.private), (NotSighted.TOO_MANY, found.too_many)):
-            if count:
-                self.report.left_out[reason] += count
+        self.report.left_out += Counter({NotSighted.PRIVATE: naming.private})
 
     def _take_verdicts(self, known: SightingLedger, verdicts: Iterable[FalsePositive]) -> None:
         """Write down which attributes turned out to be false positives."""

@@ -81,6 +81,8 @@ def test_an_id_and_a_value_lead_to_the_attributes_that_they_came_from():
         ("mailbox", "[email-message:subject = 'x']", False),
         ("ip", "[domainName = 'y' AND networkIPv4 = 'x']", True),
         ("filehash", "[fileHashValue = 'X' AND fileHashType = 'md5']", True),
+        ("dns", "[emailSenderAddress = 'a@x' AND emailSourceDomain = 'x']", False),
+        ("dns", "[networkIPv4 = '192.0.2.1' AND threatType = 'x']", False),
     ],
 )
 def test_a_value_is_that_of_an_indicator_of_its_kind_alone(kind, pattern, matches):
@@ -95,7 +97,12 @@ def test_of_many_attributes_the_newest_are_sighted():
     origins = [origin(number, newness=number) for number in range(1, MOST_ATTRIBUTES + 6)]
     found = matches_of([by_value()], origins)
     assert [match.origin.newness for match in found.matches] == list(range(25, 5, -1))
-    assert found.too_many == 5
+    assert found.too_many == {("alert 1", uuid(number)) for number in range(1, 6)}
+
+
+def test_what_is_too_many_by_one_name_and_taken_by_another_is_not_too_many():
+    origins = [origin(number, newness=number) for number in range(1, MOST_ATTRIBUTES + 2)]
+    assert matches_of([by_value(), by_id(1)], origins).too_many == frozenset()
 
 
 def test_an_attribute_with_several_indicators_counts_once_by_the_strictest():
@@ -114,6 +121,18 @@ def test_of_a_day_there_is_one_sighting_at_the_first_alert():
     assert (record.at, record.stage, record.type) == (NOW, SightingStage.WAITING, 0)
     assert len(made.matches) == 3
     assert made.there == {SightingStage.WAITING: 2}
+
+
+def test_an_alert_that_names_an_attribute_by_its_id_and_by_its_value_is_one_match():
+    matches = [Match(by_value(), origin()), Match(by_id(), origin())]
+    made = decided(matches)
+    (record,) = made.matches
+    assert (record.kind, len(made.sightings), made.there) == ("id", 1, {})
+
+
+def test_of_the_indicators_of_an_attribute_that_an_alert_names_the_strictest_decides():
+    matches = [Match(by_value(), origin(1, attribute=9, tlp="amber")), Match(by_id(2), origin(2, attribute=9))]
+    assert decided(matches, Rules("green")).left_out == {NotSighted.TLP: 1}
 
 
 def test_days_are_utc_and_what_is_later_than_now_is_now():
