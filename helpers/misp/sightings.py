@@ -80,9 +80,8 @@ class SightingWriter:
         rows = self._client.ask(
             lambda pymisp: pymisp.direct_call("sightings/restSearch", data=wanted), read=_sightings_in
         )
-        return [
-            _sighting(row) for row in rows if row.get("source") == source and str(row.get("org_id")) == organisation
-        ]
+        ours = [row for row in rows if row.get("source") == source and str(row.get("org_id")) == organisation]
+        return [_sighting(row) for row in ours if _attribute_of(row)]
 
     def add(self, attribute: str, kind: int, source: str, at: int) -> str:
         """Add a sighting of a type to an attribute, by its UUID; return "" or why MISP does not take it.
@@ -127,11 +126,16 @@ def _sightings_in(answer: Any) -> list[dict[str, Any]]:
     return records_in(found, "Sighting")
 
 
-def _sighting(row: dict[str, Any]) -> SightingInMisp:
-    attribute = str(row.get("attribute_uuid") or "").lower()
-    if not attribute:
+def _attribute_of(row: dict[str, Any]) -> str:
+    """Return an attribute's UUID; "" for one that the key may not see any more, of which MISP takes no sighting."""
+    if "attribute_uuid" not in row:
         raise MispBusy("MISP does not say which attributes its sightings are of (includeUuid)")
-    return SightingInMisp(attribute, whole_number(row.get("type")), whole_number(row.get("date_sighting")))
+    return str(row["attribute_uuid"] or "").lower()
+
+
+def _sighting(row: dict[str, Any]) -> SightingInMisp:
+    at = whole_number(row.get("date_sighting"))
+    return SightingInMisp(_attribute_of(row), whole_number(row.get("type")), at)
 
 
 def _refusal(answer: Any) -> str:

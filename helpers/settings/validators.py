@@ -158,6 +158,8 @@ def sighting_source(value: str) -> str:
     """Accept what MISP shows beside a sighting, on one line, with ``{destination}`` in it or without."""
     if not value.strip() or value != value.strip() or not value.isprintable():
         raise ValueError("is empty, begins or ends with a space, or has an odd character in it: write it on one line.")
+    if max(value) > "\uffff":  # MISP 2.5.1 answers 500 to each sighting then, whatever its database's encoding
+        raise ValueError("has a character that MISP cannot store, such as an emoji: take it out.")
     if re.search("[{}]", value.replace(DESTINATION, "")):
         raise ValueError(f"has a placeholder that there is not: write {DESTINATION}, or take it out.")
     return value

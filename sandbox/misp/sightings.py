@@ -115,12 +115,22 @@ class Sightings:
         return moment(query.get("last", USUAL_AGE), now) or 0, float("inf")
 
     def _attributes(self) -> Iterator[Record]:
+        shown = (attribute for attribute in self._of_shown_events() if not attribute["deleted"])
+        return (attribute for attribute in shown if not self._is_hidden(attribute))
+
+    def _of_shown_events(self) -> Iterator[Record]:
         for event in self.state.events():
             if self.state.shows(event, g.user):
-                yield from (attribute for attribute in attributes(event) if not attribute["deleted"])
+                yield from attributes(event)
+
+    def _is_hidden(self, attribute: Record) -> bool:
+        """Say whether an attribute is for its own organisation alone, and the user is of another one."""
+        event = self.state.owner(attribute)
+        return attribute["distribution"] == "0" and not self.state.shows(event | {"distribution": "0"}, g.user)
 
     def _visible(self) -> Iterator[tuple[Record, Record]]:
-        known = {attribute["id"]: attribute for attribute in self._attributes()}
+        """Yield sightings with their attributes: also those of soft-deleted and of hidden ones (measured)."""
+        known = {attribute["id"]: attribute for attribute in self._of_shown_events()}
         return (
             (sighting, known[sighting["attribute_id"]])
             for sighting in self.state.shown_sightings(g.user)
@@ -135,10 +145,11 @@ class Sightings:
 
     def _shown(self, sighting: Record, attribute: Record, *, with_uuids: bool) -> Record:
         owner, event = self.state.organisation_of(sighting["org_id"]), self.state.owner(attribute)
+        uuids = {"attribute_uuid": attribute["uuid"], "event_uuid": event["uuid"]} if with_uuids else {}
+        of_attribute = {"value": attribute["value"], **uuids}
         return {
             **sighting,
-            "value": attribute["value"],
-            **({"attribute_uuid": attribute["uuid"], "event_uuid": event["uuid"]} if with_uuids else {}),
+            **(dict.fromkeys(of_attribute) if self._is_hidden(attribute) else of_attribute),
             "Organisation": {name: owner[name] for name in ("id", "uuid", "name")},
         }
 

@@ -85,6 +85,7 @@ def test_a_key_put_where_its_file_belongs_is_not_shown(section):
         ("api_key", "two words", "copy it again"),
         ("api_key", 5, "text"),
         ("in_run", "yes", "True or False"),
+        ("source", "Sentinel \U0001f600", "emoji"),
         ("source", " Sentinel", "on one line"),
         ("source", "Sentinel\n", "on one line"),
         ("source", "", "on one line"),

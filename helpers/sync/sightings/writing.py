@@ -51,7 +51,7 @@ class SightingWriting:
         """
         records = SightingLedger(self.ledger).unwritten(most)
         try:
-            for day, of_day in groupby(sorted(records, key=_order), key=_day):
+            for (_, day), of_day in groupby(sorted(records, key=_order), key=_turn):
                 self._write_day(day, list(of_day), len(records))
         except TimeUp:
             self.report.warnings.append(_NO_TIME)
@@ -97,12 +97,13 @@ class SightingWriting:
         return changed
 
 
-def _day(record: SightingRecord) -> int:
-    return record.at // DAY
+def _turn(record: SightingRecord) -> tuple[bool, int]:
+    """Return when it is a record's turn: day by day, and last what MISP gave no answer to, which may end it again."""
+    return record.stage is SightingStage.WRITING, record.at // DAY
 
 
-def _order(record: SightingRecord) -> tuple[int, int, str]:
-    return _day(record), record.at, record.attribute
+def _order(record: SightingRecord) -> tuple[tuple[bool, int], int, str]:
+    return _turn(record), record.at, record.attribute
 
 
 def _name(record: SightingRecord) -> _Name:

@@ -10,6 +10,7 @@ from helpers.errors import RunActive, SettingsError
 from helpers.ledger import SightingStage
 from sandbox.faults import Fault
 from sandbox.misp.app import READONLY_KEY
+from tests.support import misp_event
 from tests.sync.sightings.site import DAY, HOUR, SOURCE, START, TI_MAP, Site
 
 ADD = "/sightings/add"
@@ -52,6 +53,23 @@ def test_a_value_counts_in_alerts_of_the_rules_that_look_for_indicators(site):
     assert counts(report) == {"matches": 1, "written": 1}
     assert report.other_rules == 1
     assert site.written() == site.seen(1)
+
+
+def test_an_alert_that_names_an_id_and_its_value_is_one_match(site):
+    site.alert(TI_MAP, indicators=[site.indicator(0)], entities=[("dns", "host0.example.org")])
+    assert counts(site.sightings()) == {"matches": 1, "written": 1}
+
+
+def test_what_is_of_too_many_attributes_is_counted_once_and_the_counts_add_up(tmp_path):
+    site = Site(tmp_path, DEDUPLICATE="value")
+    for number in range(25):
+        site.misp.load([misp_event(100 + number, [("domain", "shared.example.org")], distribution="3")])
+    site.run()
+    site.alert(TI_MAP, entities=[("dns", "shared.example.org")])
+    report = site.sightings()
+    assert counts(report) == {"matches": 25, "written": 20}
+    assert report.as_json()["left_out"] == {"too_many": 5}
+    assert not (counts(site.sightings()) or site.sightings().left_out)
 
 
 def test_of_one_day_there_is_one_however_many_alerts_and_of_two_days_two(site):
@@ -256,6 +274,28 @@ def test_a_server_error_is_no_refusal_and_three_in_a_row_end_it(site):
     report = site.sightings()
     assert (report.exit_code, report.in_doubt, report.waiting) == (3, 3, 4)
     assert counts(site.sightings()) == {"written": 4}
+
+
+def test_what_misp_never_answers_holds_up_nothing_else(site):
+    site.alert(indicators=[site.indicator(number) for number in range(4)])
+    site.seconds += 60
+    for number in range(3):
+        site.misp.faults.add(Fault(f"{ADD}/{site.attribute(number)}", "status", times=None))
+    assert counts(site.sightings()) == {"matches": 4, "waiting": 4}
+    report = site.sightings()
+    assert (report.exit_code, report.written, report.in_doubt) == (3, 1, 3)
+    assert site.written() == site.seen(3)
+
+
+@pytest.mark.parametrize("changed", [{"distribution": "0"}, {"deleted": True}])
+def test_an_attribute_that_was_sighted_and_is_not_shown_any_more_holds_up_nothing_else(site, changed):
+    site.alert(indicators=[site.indicator(0)])
+    assert site.sightings().written == 1
+    attribute = next(iter(site.misp.events()))["Attribute"][0]
+    attribute.update(changed)
+    site.alert(indicators=[site.indicator(0), site.indicator(1)])
+    assert counts(site.sightings()) == {"matches": 2, "written": 1, "there": 1}
+    assert site.written() == site.seen(0, 1)
 
 
 def test_what_the_ledger_lost_misp_has_still(site):
