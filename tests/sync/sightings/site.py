@@ -36,7 +36,7 @@ class Site(OneProcess):
             self.configure(MISP_SIGHTINGS__API_KEY=self.misp.add_user("User"))
         self.misp.load([misp_event(1, hosts(count), distribution="3")])
 
-    def sightings(self, since=0, *, dry_run=False, line=None, last_step=None):
+    def sightings(self, since=0, *, workspace="", dry_run=False, line=None, last_step=None):
         """Read alerts and write sightings; the report, or None where the process died at its last step."""
         self.life.begin(last_step)
         settings = self.settings.model_copy(update={"dry_run": dry_run})
@@ -44,7 +44,7 @@ class Site(OneProcess):
             try:
                 return run_sightings(
                     settings,
-                    SightingOptions(since),
+                    SightingOptions(since, workspace),
                     line=line,
                     clock=self.waiting.clock,
                     now=lambda: self.seconds,
