@@ -29,7 +29,7 @@ SLOW := tests/sync/test_state_machine.py tests/sync/sightings/test_invariants.py
 
 help:
 	@echo "make demo   run the nightly job against a MISP and an Azure of its own, on this machine"
-	@echo "make tour   show a night, another one, an edit in MISP, a withdrawal, an explanation, a story: step by step"
+	@echo "make tour   show a night, another one, an edit in MISP, a withdrawal, an explanation, a story, a sighting"
 	@echo "make test   run ruff, mypy and every test, the slow ones with few examples; takes some minutes"
 	@echo "make test-quick     run the tests of the pure packages and of the settings; takes less than a minute"
 	@echo "make test-all       run everything with all examples, as before a release"
@@ -60,7 +60,7 @@ demo: $(SANDBOX)
 	  'sandbox/samples/events/' 'the MISP events that were read' \
 	  'docs/how-it-decides.md' 'why each was sent or skipped' \
 	  'make tour' 'what follows in the nights after, step by step' \
-	  '$(BIN)/python -m sandbox' 'keeps both up, and has a story to share'; \
+	  '$(BIN)/python -m sandbox' 'keeps both up, with a story to share and an alert to raise'; \
 	exit $$code
 
 tour: $(SANDBOX)

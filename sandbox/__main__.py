@@ -41,7 +41,12 @@ Try, from another terminal:
   rm state/ledger.sqlite*  # as if it were lost; adopt fills it again from Azure:
   misp2sentinel adopt
   curl --cacert ca.pem {box.azure_url}/
-  curl --cacert ca.pem {box.azure_url}/workspaces/{box.azure.workspace_id}/objects
+  curl --cacert ca.pem {workspace}/objects
+
+As if a rule of Sentinel had found one of them, which MISP is told then:
+
+  curl --cacert ca.pem {workspace}/alerts -d '{{"value": "c2.loader.example", "kind": "dns"}}'
+  misp2sentinel sightings
 
 Ctrl-C ends it.
 """
@@ -69,9 +74,14 @@ def _up(options: argparse.Namespace, directory: Path) -> int:
         print(PLACES.format(box=box, config=config, events=events), flush=True)
         if options.run:
             return _run(options.command, box, config)
-        print(ADVICE.format(box=box, directory=shlex.quote(str(directory))), flush=True)
+        print(_advice(box, directory), flush=True)
         _wait()
     return 0
+
+
+def _advice(box: Sandbox, directory: Path) -> str:
+    workspace = f"{box.azure_url}/workspaces/{box.azure.workspace_id}"
+    return ADVICE.format(box=box, workspace=workspace, directory=shlex.quote(str(directory)))
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

@@ -62,7 +62,7 @@ class Overview:
             return jsonify([shown(row) for row in self.state.table("SecurityAlert", workspace_id)])
 
     def add_alert(self, workspace_id: str) -> Response:
-        """Let a rule of a workspace have found something just now, an indicator's id or a value; give its row."""
+        """Let a rule of a workspace have found something lately, an indicator's id or a value; give the alert's row."""
         if workspace_id not in self.state.workspaces:
             return gateway(404, f"There is no workspace {workspace_id}.")
         try:
@@ -70,7 +70,7 @@ class Overview:
         except Refused as refused:
             return refused.response
         with self.state.lock:
-            self.state.add_alert(rule, workspace=workspace_id, **found)
+            self.state.raise_alert(rule, workspace_id, **found)
             answer = jsonify(shown(self.state.table("SecurityAlert", workspace_id)[-1]))
         answer.status_code = 201
         return answer

@@ -74,11 +74,15 @@ def _played(number: int, step: Step, box: Sandbox, directory: Path) -> bool:
     if step.edit:
         value, changes = step.edit
         Analyst(box).change(value, changes)
-    before, uploaded = _patterns(box), _uploaded(box)
+    if step.alert:
+        rule, kind, value = step.alert
+        box.azure.raise_alert(rule, entities=[(kind, value)])
+    before, uploaded, sightings = _patterns(box), _uploaded(box), len(box.misp.sightings)
     print(f"$ {shlex.join([place.COMMAND, *step.words])}", flush=True)
     shown = _typed(step.words, directory)
     files = [path.name for path in directory.iterdir()]
-    outcome = Outcome(shown.exit_code, shown.text, before, _patterns(box), _uploaded(box) - uploaded, files)
+    arrived, seen = _uploaded(box) - uploaded, _seen(box)[sightings:]
+    outcome = Outcome(shown.exit_code, shown.text, before, _patterns(box), arrived, seen, files)
     wrong = list(troubles(step, outcome))
     for words in wrong:
         print(f"\nStep {number} did not do what it says: {words}.", flush=True)
@@ -112,6 +116,12 @@ def _patterns(box: Sandbox) -> Counter[str]:
 
 def _uploaded(box: Sandbox) -> int:
     return sum(upload["kinds"]["indicator"] for upload in box.azure.uploads)
+
+
+def _seen(box: Sandbox) -> list[str]:
+    """Return the value of each attribute that was sighted in MISP, one for each sighting."""
+    found = (box.misp.find_attribute(sighting["attribute_id"]) for sighting in box.misp.sightings)
+    return [attribute["value"] for _, attribute in filter(None, found)]
 
 
 def _bold(words: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 WRONG, RIGHT, SCANNER, LISTED = "203.0.113.17", "203.0.113.71", "192.0.2.44", "www.example.org"
+SEEN = "198.51.100.23"
 PAGE = "report.html"
 
 
@@ -15,15 +16,18 @@ PAGE = "report.html"
 class Step:
     """One sentence for whoever watches, what the analyst does before, and what is typed then.
 
-    ``edit`` is an attribute's value in MISP and what changes in it. The others are what follows: how many indicators
-    or which patterns arrive in Sentinel and leave it, what the screen says, and which file is there.
+    ``edit`` is an attribute's value in MISP and what changes in it, ``alert`` a rule of Sentinel with the kind and the
+    value of what it finds. The others are what follows: how many indicators or which patterns arrive in Sentinel and
+    leave it, of which values MISP has new sightings, what the screen says, and which file is there.
     """
 
     sentence: str
     words: Sequence[str] = ()
     edit: tuple[str, Mapping[str, Any]] | None = None
+    alert: tuple[str, str, str] | None = None
     arrive: int | Sequence[str] = 0
     leave: Sequence[str] = ()
+    seen: Sequence[str] = ()
     says: str = ""
     makes: str = ""
 
@@ -37,6 +41,7 @@ class Outcome:
     before: Counter[str] = field(default_factory=Counter)
     after: Counter[str] = field(default_factory=Counter)
     uploaded: int = 0
+    seen: Sequence[str] = ()
     files: Sequence[str] = ()
 
 
@@ -90,6 +95,14 @@ STEPS = (
         says="3 sent, 0 withdrawn",
     ),
     Step(
+        f"A machine connects to {SEEN}, and a rule of Sentinel raises an alert: sightings tells MISP, and analysts see "
+        "at the attribute that it was seen.",
+        ("sightings",),
+        alert=("TI map IP entity to Network Session Events (ASIM Network Session schema)", "ip", SEEN),
+        seen=(SEEN,),
+        says="1 written",
+    ),
+    Step(
         "How it stands, as one page that can be sent by mail to whoever asks.",
         ("report", PAGE),
         says="Report:",
@@ -108,6 +121,8 @@ def troubles(step: Step, outcome: Outcome) -> Iterator[str]:
         yield f"{step.makes} is not there"
     yield from _moved("arrived in Sentinel", step.arrive, outcome.after - outcome.before)
     yield from _moved("left Sentinel", step.leave, outcome.before - outcome.after)
+    if list(outcome.seen) != list(step.seen):
+        yield f"what MISP was told to be seen is {list(outcome.seen)}, not {list(step.seen)}"
     if outcome.uploaded != _expected(step):
         yield f"{outcome.uploaded} objects were uploaded, not {_expected(step)}"
 

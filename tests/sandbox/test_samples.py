@@ -4,16 +4,23 @@ import ipaddress
 import json
 import re
 import runpy
+import shlex
+import subprocess
 import sys
+import time
 from pathlib import Path
 from uuid import UUID
 
 import pymisp
 import pytest
+import requests
 
-from sandbox.__main__ import ADVICE, DIRECTORY, main
+from sandbox import place
+from sandbox.__main__ import ADVICE, DIRECTORY, _advice, main
+from sandbox.azure.app import AzureState
 from sandbox.misp.records import attributes
 from sandbox.samples import CLUSTERS, demo_misp, recent, sample_events
+from sandbox.serve import Sandbox
 
 ROOT = Path(__file__).parents[2]
 NOW = 1_900_000_000
@@ -166,6 +173,20 @@ def test_the_advice_is_short_and_has_one_export():
     ours = [line for line in commands if line.startswith("misp2sentinel")]
     assert len(ours) > 5 and all(len(line) < 60 for line in ours)
     assert sum(line.startswith("export ") for line in commands) == 1
+
+
+def test_the_advice_has_an_alert_of_what_is_live_and_tells_misp(tmp_path):
+    with Sandbox(AzureState(), demo_misp(time.time), directory=tmp_path) as box:
+        place.furnish(box, tmp_path)
+        command = str(tmp_path / "bin" / place.COMMAND)
+        assert subprocess.run([command], check=False).returncode == 0
+        (alert,) = (line for line in _advice(box, tmp_path).splitlines() if "/alerts" in line)
+        *_, url, _, body = shlex.split(alert)
+        shown = requests.post(url, data=body, verify=box.ca_file, timeout=10)
+        assert shown.status_code == 201 and json.loads(body)["value"] in shown.json()["Entities"]
+        assert subprocess.run([command, "sightings"], check=False).returncode == 0
+        seen = {box.misp.find_attribute(one["attribute_id"])[1]["value"] for one in box.misp.sightings}
+    assert seen == {"c2.loader.example", "c2.loader.example|198.51.100.77"}
 
 
 @pytest.mark.parametrize("arguments", [["--run"], ["stray"]])

@@ -13,8 +13,12 @@ from sandbox import place
 from sandbox.tour import __main__ as tour
 from sandbox.tour.steps import LISTED, RIGHT, SCANNER, STEPS, WRONG, Outcome, Step, troubles
 
-SENT = Step("Two are sent.", arrive=("[a]", "[b]"), leave=("[c]",), says="2 sent", makes="page.html")
-AS_IT_SAYS = Outcome(0, "OK: 2\n  sent", Counter(["[c]", "[d]"]), Counter(["[a]", "[b]", "[d]"]), 3, ("page.html",))
+SENT = Step(
+    "Two are sent.", arrive=("[a]", "[b]"), leave=("[c]",), says="2 sent", seen=("a.example",), makes="page.html"
+)
+AS_IT_SAYS = Outcome(
+    0, "OK: 2\n  sent", Counter(["[c]", "[d]"]), Counter(["[a]", "[b]", "[d]"]), 3, ["a.example"], ("page.html",)
+)
 
 
 def test_every_step_shows_one_sentence_what_is_typed_and_what_comes_of_it(tmp_path, capsys):
@@ -24,7 +28,7 @@ def test_every_step_shows_one_sentence_what_is_typed_and_what_comes_of_it(tmp_pa
     assert [" ".join(part.partition("\n\n")[0].split()) for part in parts] == [step.sentence for step in STEPS]
     assert re.findall(r"^\$ misp2sentinel(.*)", shown, re.MULTILINE) == [
         *("", "", "", "", f" explain {SCANNER}", f" explain {LISTED}", " share --to-ids --publish story.json", ""),
-        " report report.html",
+        *(" sightings", " report report.html"),
     ]
     assert all("did not do what it says" not in part for part in parts)
     sent = (tmp_path / "state" / "parsed_indicators.txt").read_text()  # of the last run that sent
@@ -44,6 +48,7 @@ def test_what_happened_as_a_step_says_is_no_trouble():
         ({"files": ()}, "page.html is not there"),
         ({"after": Counter(["[a]", "[d]"])}, "what arrived in Sentinel is ['[a]'], not ('[a]', '[b]')"),
         ({"after": Counter(["[a]", "[b]"])}, "what left Sentinel is ['[c]', '[d]'], not ('[c]',)"),
+        ({"seen": ()}, "what MISP was told to be seen is [], not ['a.example']"),
         ({"uploaded": 42}, "42 objects were uploaded, not 3"),
     ],
 )

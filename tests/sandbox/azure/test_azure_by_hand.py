@@ -29,7 +29,8 @@ def test_an_alert_names_an_indicator_or_a_value(state, http):
     assert (by_id.status_code, by_value.status_code) == (201, 201)
     assert ID in by_id.json["ExtendedProperties"]
     assert by_id.json["AlertName"].startswith("TI map ")
-    assert (by_value.json["AlertName"], by_value.json["StartTime"]) == ("TI map test", "2026-11-21T22:26:40.5Z")
+    assert (by_value.json["AlertName"], by_value.json["StartTime"]) == ("TI map test", "2026-11-21T22:16:40.5Z")
+    assert by_value.json["TimeGenerated"] == "2026-11-21T22:25:40.5Z", "so whoever asks in this second finds it"
     assert "192.0.2.1" in by_value.json["Entities"]
     assert http.get(url(state)).json == [by_id.json, by_value.json]
     assert len(state.alerts[state.workspace_id]) == 2
