@@ -25,6 +25,10 @@ NOT_ADDED = "Could not add the Sighting. Reason: {}"
 NONE_MATCHES = NOT_ADDED.format("No valid attributes found that match the criteria.")
 NO_TYPE = NOT_ADDED.format("Invalid type, please change it before you POST 1000000 sightings.")
 TYPES = ("0", "1", "2")
+NO_MOMENT = NOT_ADDED.format('{"date_sighting":["This field cannot be left blank"]}')
+# A source that the column does not hold: 255 characters of three bytes at most (measured).
+INTERNAL = "An Internal Error Has Occurred."
+LONGEST_SOURCE, LARGEST = 255, 0xFFFF
 NOT_NAMED = "An ID or UUID must be provided if the context is set."
 # How far back a search goes that does not say it (MISP's source).
 USUAL_AGE = "30d"
@@ -61,6 +65,10 @@ class Sightings:
         ]
         if not matches:
             return answer({"message": NONE_MATCHES})
+        if not _is_kept(str(content.get("source", ""))):
+            return error(500, INTERNAL)
+        if not _is_moment(content.get("timestamp")):
+            return answer({"message": NO_MOMENT})
         for attribute in matches:
             self.state.sightings.append(self._new(attribute, content))
         return answer({"Sighting": self.state.sightings[-1]})
@@ -115,8 +123,8 @@ class Sightings:
         return moment(query.get("last", USUAL_AGE), now) or 0, float("inf")
 
     def _attributes(self) -> Iterator[Record]:
-        shown = (attribute for attribute in self._of_shown_events() if not attribute["deleted"])
-        return (attribute for attribute in shown if not self._is_hidden(attribute))
+        """Yield the attributes that a user may sight: soft-deleted ones too (measured)."""
+        return (attribute for attribute in self._of_shown_events() if not self._is_hidden(attribute))
 
     def _of_shown_events(self) -> Iterator[Record]:
         for event in self.state.events():
@@ -155,8 +163,19 @@ class Sightings:
 
 
 def _is_named(attribute: Record, named: str) -> bool:
-    return named.lower() in (attribute["uuid"], attribute["id"])
+    """Say whether it is the attribute's number or UUID; in capital letters that is none (measured)."""
+    return named in (attribute["uuid"], attribute["id"])
 
 
 def _has_value(attribute: Record, values: list[str]) -> bool:
     return bool({attribute["value"], *attribute["value"].split("|")} & set(values))
+
+
+def _is_kept(source: str) -> bool:
+    text = source.strip()
+    return len(text) <= LONGEST_SOURCE and all(ord(letter) <= LARGEST for letter in text)
+
+
+def _is_moment(timestamp: object) -> bool:
+    """Say whether MISP takes a time: none is now, and 0 or a text is refused (measured)."""
+    return timestamp is None or (str(timestamp).lstrip("-").isdecimal() and int(str(timestamp)) != 0)
