@@ -275,10 +275,11 @@ class Report:
         Where nothing failed, what became of the sightings counts, if they are a part of the run.
         """
         beside = self.sightings.exit_code if self.sightings else ExitCode.DONE
-        return self._own_exit_code if self._own_exit_code > ExitCode.UNFINISHED else max(self._own_exit_code, beside)
+        return self.own_exit_code if self.own_exit_code > ExitCode.UNFINISHED else max(self.own_exit_code, beside)
 
     @property
-    def _own_exit_code(self) -> int:
+    def own_exit_code(self) -> int:
+        """The exit code, sightings left aside."""
         if self.parts:
             return _together([part.exit_code for part in self.parts])
         if self.misp_error:

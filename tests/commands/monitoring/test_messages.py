@@ -348,7 +348,8 @@ def test_a_message_has_the_failed_in_its_title_and_says_where_it_is_well():
 
 def known(**changes):
     run = {"at": "2026-09-21T13:00:00Z", "exit_code": 0}
-    return {"name": "a", "in_settings": True, "cut_off": False, "last_run": run, "last_good_run": run["at"], **changes}
+    state = {"name": "a", "in_settings": True, "cut_off": False, "sightings": None}
+    return {**state, "last_run": run, "last_good_run": run["at"], **changes}
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,16 @@ from constants import NotSighted
 from helpers.commands.monitoring.metrics.command import metrics
 from helpers.commands.monitoring.moments import Watch
 from helpers.commands.monitoring.status.nagios import service_of
+from helpers.commands.monitoring.told.ending import ending_of, endings_of
+from helpers.commands.monitoring.told.pings import pings_of_end
+from helpers.commands.monitoring.told.words import Sender
 from helpers.commands.screen import Service, Tone
 from helpers.errors import ExitCode, MicrosoftError, MispError
 from helpers.indicators import DAY
 from helpers.ledger import SightingLedger, SightingRecord, SightingStage, SightingWindow
 from helpers.ledger.store import Ledger
 from helpers.settings.sections import MispSightings
-from helpers.sync import SightingsReport
+from helpers.sync import Report, SightingsReport
 from tests.commands.monitoring.test_metrics import read
 from tests.commands.monitoring.test_nagios import MARK, SAID, answer, known
 from tests.commands.monitoring.test_status import DONE, ask, keep, settings, shown, two
@@ -206,6 +209,67 @@ def test_nothing_that_others_said_is_in_the_line(report):
     state, line = service_of(answer(at(report)), Watch(NOW))
     assert MARK not in line
     assert (state is Service.WARNING) is (report["exit_code"] not in (0, 1))
+
+
+# -- messages and pings -------------------------------------------------------------------------------
+
+REFUSED = MispError(f'the key (misp_sightings["api_key"]) may not add sightings: {MARK}')
+TROUBLE = "sightings: MISP refuses the key for sightings (misp_sightings['api_key']): check says more"
+SENDER = Sender("1.1.0", "sync.example.org")
+
+
+def sightings(error=None, name="", until=NOW):
+    report = SightingsReport(name, until=until)
+    if error:
+        report.fail(error)
+    return report
+
+
+def test_a_run_tells_why_its_sightings_failed_and_its_failure_is_pinged():
+    ended = ending_of(Report(sightings=sightings(REFUSED)), "paris")
+    (part,) = ended.parts
+    assert (ended.exit_code, part.exit_code, part.cause, part.is_well) == (3, 3, TROUBLE, False)
+    (ping,) = pings_of_end("https://p.example.org/s", "https://p.example.org/f/{exit_code}", ended, SENDER)
+    assert ping.address.endswith("/f/3") and MARK not in ping.body
+
+
+def test_what_failed_of_the_run_itself_is_told_first():
+    report = Report(misp_error="no answer from MISP", sightings=sightings(REFUSED))
+    assert ending_of(report, "paris").parts[0].cause.startswith("MISP did not answer")
+    report = Report(refusals=["too many"], sightings=sightings(REFUSED))
+    assert ending_of(report, "paris").parts[0].cause.startswith("a guard held withdrawals back")
+
+
+def test_of_several_destinations_the_one_is_told_whose_sightings_failed():
+    total = Report.of([Report(name="paris"), Report(name="oslo")], 0)
+    total.sightings = SightingsReport.of([sightings(name="paris"), sightings(MicrosoftError("403 Forbidden"), "oslo")])
+    ended = ending_of(total, "")
+    assert ended.exit_code == 4
+    assert [(part.name, part.exit_code, part.is_well) for part in ended.parts] == [
+        ("paris", 0, True),
+        ("oslo", 4, False),
+    ]
+    total.sightings = sightings(REFUSED)  # before it came to any of them
+    assert [part.cause for part in ending_of(total, "").parts] == [TROUBLE] * 2
+
+
+@pytest.mark.parametrize(
+    ("beside", "is_over"),
+    [(None, False), (sightings(until=0), False), (sightings(), True), (sightings(REFUSED), False)],
+)
+def test_only_who_has_read_alerts_tells_that_it_is_well_again(beside, is_over):
+    (part,) = ending_of(Report(sightings=beside), "paris").parts
+    assert part.ends(TROUBLE) is is_over
+    assert part.ends("MISP did not answer") is part.is_well
+
+
+@pytest.mark.parametrize("configured", [True, False])
+def test_status_tells_it_as_the_run_did(configured):
+    destination = at(reading(REFUSED))
+    destination["sightings"]["configured"] = configured
+    (told,) = endings_of(answer(destination), Watch(NOW))
+    assert told.cause == (TROUBLE if configured else "")
+    assert told.ends(TROUBLE) is not configured
 
 
 # -- metrics ------------------------------------------------------------------------------------------

@@ -14,12 +14,13 @@ from helpers.text import counted
 
 if TYPE_CHECKING:
     from helpers.commands.explain.ledger_view import Json
-    from helpers.sync import Report
+    from helpers.sync import Report, SightingsReport
 
 _NO_GOOD_RUN = "there was no good run in the last "
 _LATE = f"{_NO_GOOD_RUN}{{}}: is cron still there, and what does the log say?"
 _CUT_OFF = "a run did not come to its end: it was cut off (kill, no memory left, a full disk, a reboot)"
 _WELL = (ExitCode.DONE, ExitCode.UNFINISHED)
+_SIGHTINGS = "sightings: "
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,14 @@ class Ending:
     """How a run ended at one destination; ``name`` is that of the settings, empty for the only one.
 
     ``exit_code`` is None where it is not about one run. ``cause`` says why it failed, or that a guard held withdrawals
-    back; empty where it went well.
+    back; empty where it went well. ``has_read_alerts`` is False where it says nothing of sightings.
     """
 
     name: str
     exit_code: int | None
     cause: str = ""
     counts: str = ""
+    has_read_alerts: bool = True
 
     @property
     def is_told(self) -> bool:
@@ -47,6 +49,8 @@ class Ending:
 
     def ends(self, cause: str) -> bool:
         """Whether what was wrong is over now; a run that ended with 1 is no good one, which is what was waited for."""
+        if cause.startswith(_SIGHTINGS) and not self.has_read_alerts:
+            return False
         return self.is_well and not (self.exit_code == ExitCode.UNFINISHED and cause.startswith(_NO_GOOD_RUN))
 
 
@@ -70,7 +74,8 @@ class RunEnding:
 
 def ending_of(report: Report, name: str) -> RunEnding:
     """Return how a run ended that has a report; ``name`` is that of its destination where there is one only."""
-    return RunEnding(report.exit_code, [_part(part, part.name or name) for part in report.parts or [report]])
+    parts = [_part(part, part.name or name, _sightings_at(report, part)) for part in report.parts or [report]]
+    return RunEnding(report.exit_code, parts)
 
 
 def ending_of_failure(names: Sequence[str], exit_code: int, text: str) -> RunEnding:
@@ -95,7 +100,12 @@ def _trouble_of(known: Json) -> str:
         return _CUT_OFF
     if run.get("exit_code", ExitCode.DONE) not in _WELL:
         return cause_in(run)
-    return GUARD if run.get("refused_withdrawals") else ""
+    return GUARD if run.get("refused_withdrawals") else _trouble_with_sightings(known["sightings"])
+
+
+def _trouble_with_sightings(known: Json | None) -> str:
+    reading = (known["last_reading"] if known and known["configured"] else None) or {}
+    return f"{_SIGHTINGS}{cause_in(reading)}" if reading.get("exit_code", ExitCode.DONE) not in _WELL else ""
 
 
 def _is_late(known: Json, answer: Json, watch: Watch) -> bool:
@@ -103,8 +113,15 @@ def _is_late(known: Json, answer: Json, watch: Watch) -> bool:
     return hours is not None and (good is None or watch.now - seconds_of(good) > hours * 3600)
 
 
-def _part(report: Report, name: str) -> Ending:
-    code = report.exit_code
+def _sightings_at(report: Report, part: Report) -> SightingsReport | None:
+    """Return what became of the sightings of a part of a run; None where they were none of it."""
+    told = report.sightings
+    each = told.parts if told else ()
+    return next((one for one in each if one.name == part.name), None) if each else told
+
+
+def _part(report: Report, name: str, sightings: SightingsReport | None) -> Ending:
+    code = report.own_exit_code
     unread = "could not be read" if report.unread else ""
     text = " ".join(filter(None, [report.misp_error, unread, report.given_up, report.failure]))
     if code == ExitCode.RUN_ACTIVE:
@@ -112,8 +129,17 @@ def _part(report: Report, name: str) -> Ending:
     elif code not in _WELL or report.failure:
         cause = cause_of(code, text)
     else:
-        cause = GUARD if report.refusals else ""
-    return Ending(name, code, cause, _counts(report))
+        cause = GUARD if report.refusals else _failure_of(sightings)
+    if sightings and code in _WELL:
+        code = max(code, sightings.exit_code)
+    return Ending(name, code, cause, _counts(report), has_read_alerts=bool(sightings and sightings.until))
+
+
+def _failure_of(sightings: SightingsReport | None) -> str:
+    if sightings is None or sightings.exit_code in _WELL:
+        return ""
+    text = " ".join(filter(None, [sightings.misp_error, sightings.failure]))
+    return f"{_SIGHTINGS}{cause_of(sightings.exit_code, text)}"
 
 
 def _counts(report: Report) -> str:
