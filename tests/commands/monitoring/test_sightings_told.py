@@ -1,14 +1,17 @@
 """What status, monitors, metrics and the page tell of alerts: until when they were read, how that went, and so on."""
 
 from contextlib import closing
+from datetime import UTC
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from constants import NotSighted
+from helpers.commands.explain.command import Options, explain
 from helpers.commands.monitoring.metrics.command import metrics
 from helpers.commands.monitoring.moments import Watch
+from helpers.commands.monitoring.status import status
 from helpers.commands.monitoring.status.nagios import service_of
 from helpers.commands.monitoring.told.ending import ending_of, endings_of
 from helpers.commands.monitoring.told.pings import pings_of_end
@@ -20,11 +23,13 @@ from helpers.ledger import SightingLedger, SightingRecord, SightingStage, Sighti
 from helpers.ledger.store import Ledger
 from helpers.settings.sections import MispSightings
 from helpers.sync import Report, SightingsReport
+from sandbox.faults import Fault
 from tests.commands.monitoring.test_metrics import read
 from tests.commands.monitoring.test_nagios import MARK, SAID, answer, known
 from tests.commands.monitoring.test_status import DONE, ask, keep, settings, shown, two
 from tests.commands.test_explain import ATTRIBUTE, EVENT, NOW, OTHER, WORKSPACE, object_record
 from tests.support.postgres import ledger_url, postgres_server, postgres_url
+from tests.sync.sightings.site import SOURCE, Site
 
 __all__ = ["keep", "ledger_url", "postgres_server", "postgres_url", "settings", "two"]
 HOUR = 3_600
@@ -300,3 +305,24 @@ def test_a_first_reading_that_failed_has_no_moment_until_which_alerts_were_read(
     known = numbers(writes)
     assert ("sightings_read_until_timestamp_seconds",) not in known
     assert known["last_sightings_exit_code",] == ExitCode.MISP
+
+
+# -- after a reading ----------------------------------------------------------------------------------
+
+
+def test_what_a_reading_leaves_in_the_ledger_is_what_is_told(tmp_path):
+    site = Site(tmp_path)
+    site.run()
+    site.seconds += HOUR
+    site.alert(indicators=[site.indicator(0)])
+    site.misp.faults.add(Fault("/sightings/add", "status", status=403, times=None))
+    assert site.sightings().exit_code == ExitCode.MISP
+    lines = []
+    status(site.settings, lines.append, max_age_hours=None, as_json=False, now=lambda: site.seconds, zone=UTC)
+    told = rows("\n".join(line.text() for line in lines))
+    assert told[0].endswith(": MISP failed") and "; 1 alert, 1 match" in told[1]
+    assert 'the key (misp_sightings["api_key"])' in told[2]
+    assert told[3] == "1 waiting to be written into MISP"
+    lines.clear()
+    explain(site.settings, ["host0.example.org"], lines.append, Options(offline=True), now=lambda: site.seconds)
+    assert f'in MISP as "{SOURCE}": 1 waiting' in "\n".join(line.text() for line in lines)
