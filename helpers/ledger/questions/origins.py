@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,8 +15,9 @@ from helpers.ledger.store import Ledger
 from helpers.ledger.tables import EVENTS, FORMER_SOURCES, OBJECTS
 from helpers.text import batched
 
-# How many patterns are looked for at once: each is a comparison of its own.
-_PATTERNS = 100
+# What Graph knows two observables of that an alert can name: a domain, and the address that it had.
+_COMPOSITE = "[domainName = '%' AND network%"
+_COMPARED = re.compile("= '([^']*)'")
 _FOUND = (OBJECTS.c.id, OBJECTS.c.key, OBJECTS.c.pattern, OBJECTS.c.value, OBJECTS.c.tlp)
 
 
@@ -48,12 +50,14 @@ class OriginLookup:
     def of_values(self, values: Iterable[str], *, in_patterns: bool = False) -> list[Origin]:
         """Return the origins of indicators by what their patterns compare first, in lower case.
 
-        ``in_patterns``: by whatever a pattern compares, for an API whose indicators have several observables.
+        ``in_patterns``: by the second value as well, for an API whose indicators may have two. No index finds that: all
+        such indicators are looked at, once, however many values there are.
         """
-        wanted = list(values)
+        wanted = set(values)
         found = self._objects(OBJECTS.c.value.in_(batch) for batch in batched(wanted, PARAMETERS))
-        if in_patterns:
-            found |= self._objects(map(_compared, batched(wanted, _PATTERNS)))
+        if in_patterns and wanted:
+            composites = self._objects([OBJECTS.c.pattern.like(_COMPOSITE)])
+            found |= {id_: row for id_, row in composites.items() if not wanted.isdisjoint(_compared(row[2]))}
         return self._origins(found)
 
     def _objects(self, conditions: Iterable[sql.ColumnElement[bool]]) -> dict[str, tuple[str, ...]]:
@@ -94,6 +98,5 @@ class OriginLookup:
         }
 
 
-def _compared(values: Iterable[str]) -> sql.ColumnElement[bool]:
-    pattern = sql.func.lower(OBJECTS.c.pattern)
-    return sql.or_(*(pattern.contains(f"= '{value}'", autoescape=True) for value in values))
+def _compared(pattern: str) -> list[str]:
+    return _COMPARED.findall(pattern.lower())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 import sqlalchemy as sql
@@ -131,6 +132,25 @@ def attributes(ledger, number=1):
     by_id = lookup.of_ids([f"indicator--{number}"])
     assert sorted(by_id) == sorted(lookup.of_values([f"host{number}.example.org"]))
     return sorted((origin.event, origin.attribute, origin.newness) for origin in by_id)
+
+
+GRAPHS = "[domainName = 'host1.example.org' AND networkIPv4 = '198.51.100.7' AND threatType = 'Proxy']"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("198.51.100.7", ["attribute-1"]), ("host2.example.org", ["attribute-2"]), ("192.0.2.1", [])],
+)
+def test_a_second_value_is_found_too_where_an_indicator_may_have_two(ledger, value, expected):
+    ledger.keep(objects=[replace(object_record(1), pattern=GRAPHS), object_record(2)], sources=[source(1), source(2)])
+    found = OriginLookup(ledger).of_values([value], in_patterns=True)
+    assert [origin.attribute for origin in found] == expected
+
+
+def test_indicators_with_two_values_are_gone_through_once_however_many_are_looked_for(ledger):
+    with mock.patch.object(Ledger, "answers", autospec=True, side_effect=Ledger.answers) as asked:
+        OriginLookup(ledger).of_values([f"192.0.2.{number}" for number in range(250)], in_patterns=True)
+    assert sum("LIKE" in str(call.args[1]) for call in asked.call_args_list) == 1
 
 
 def remembered(ledger):
