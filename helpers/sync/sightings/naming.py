@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ID = "id"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _STIX = "indicator--"
+# What stands between ids in a list.
+_BETWEEN = re.compile(r'[\s,;"\[\]]+')
 # What MISP calls a value of each kind of entity; hashes go by their length.
 _TYPES = {"ip": "ip-dst", "dns": "domain", "url": "url", "mailbox": "email"}
 _HASHES = {32: "md5", 40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}
@@ -110,14 +112,14 @@ def fits(rule: str, patterns: Collection[str]) -> bool:
 
 
 def _ids(hit: AlertHit) -> Iterator[Named]:
-    """Yield the id in a custom detail: bare, as STIX has it, or behind its source as Sentinel's tables have it.
+    """Yield the ids in a custom detail: bare, as STIX has them, or behind their source as Sentinel's tables have them.
 
-    What is no id (a detail IndicatorType, say) is nothing.
+    A rule that gathers several (``make_set``) writes them as a list in one text. What is something else than ids (a
+    detail IndicatorType, say) is nothing.
     """
-    text = hit.value.strip().lower()
-    uuid = _UUID.fullmatch(text.rpartition(_STIX)[2])
-    if uuid:
-        yield Named(hit.alert, hit.rule, hit.at, ID, f"{_STIX}{uuid[0]}")
+    uuids = [word.rpartition(_STIX)[2] for word in _BETWEEN.split(hit.value.lower()) if word]
+    if all(map(_UUID.fullmatch, uuids)):
+        yield from (Named(hit.alert, hit.rule, hit.at, ID, f"{_STIX}{uuid}") for uuid in uuids)
 
 
 def _take_value(found: _Found, hit: AlertHit) -> None:

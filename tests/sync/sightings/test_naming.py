@@ -25,7 +25,15 @@ def test_an_id_counts_bare_as_stix_has_it_and_as_the_tables_have_it_whatever_the
     assert (named.kind, named.value) == ("id", ID)
 
 
-@pytest.mark.parametrize("written", ["", "WatchList", f"{UUID} and more", f"device {UUID}", "indicator--1234"])
+@pytest.mark.parametrize("written", ['["{}","{}"]', '[ "{}", "bWlzcA==---{}" ]', "{}, {}", "{};{}", "{}\n{}"])
+def test_each_id_of_a_list_in_one_text_counts(written):
+    ids = [ID, f"indicator--{UUID.replace('5', '6')}"]
+    assert [named.value for named in naming_of([hit("id", written.format(*ids))], RULES).named] == ids
+
+
+@pytest.mark.parametrize(
+    "written", ["", "WatchList", f"{ID}, {UUID} and more", f"{UUID} and more", f"device {UUID}", "indicator--1234"]
+)
 def test_a_custom_detail_that_is_no_id_is_nothing(written):
     assert naming_of([hit("id", written)], RULES).named == ()
 
