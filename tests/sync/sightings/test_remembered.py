@@ -250,5 +250,4 @@ def test_whatever_way_an_indicator_leaves_its_attribute_is_known_by_its_id_and_i
     assert (report.matches, report.unknown) == (2, 0)
     with site.ledger() as known:
         (record,) = known.seen([attribute]).sightings
-    gone = leave in (delete, delete_softly)
-    assert record.stage is (SightingStage.REFUSED if gone else WRITTEN), record.words
+    assert record.stage is (SightingStage.REFUSED if leave is delete else WRITTEN), record.words
