@@ -349,7 +349,7 @@ LONGEST_NAME: Final = 255
 TRUE_HASH_NAMES: Final = {"sha512/224": "SHA-512/224", "sha512/256": "SHA-512/256"}
 
 # Part of what decides whether objects are made again: a new version may make them differently.
-VERSION: Final = "2.2.0"
+VERSION: Final = "2.3.0"
 STIX_API_VERSION: Final = "2024-02-01-preview"
 LEGACY_API_VERSION: Final = "2022-07-01"
 MAX_OBJECTS_PER_REQUEST: Final = 100

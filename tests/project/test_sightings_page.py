@@ -18,7 +18,6 @@ from helpers.sync import SightingsReport
 from helpers.sync.sightings import MOST_DAYS
 from helpers.sync.sightings.deciding import MOST_ATTRIBUTES
 from helpers.sync.sightings.naming import fits, normal_value
-from helpers.sync.sightings.report import EXAMPLES
 from helpers.sync.sightings.run import MOST_WRITTEN
 from helpers.sync.sightings.window import FIRST, OVERLAP
 from helpers.sync.sightings.writing import FAILURES_IN_A_ROW, _described
@@ -69,11 +68,6 @@ def test_every_state_of_a_match_and_every_reason_has_its_row():
     assert sorted(column(table)) == sorted(names)
 
 
-def test_every_json_field_has_its_row():
-    fields = column(section(PAGE, "### --json"))
-    assert fields == list(SightingsReport.of([SightingsReport()]).as_json())
-
-
 def test_the_numbers_are_the_programs():
     for words in (
         f"looks\n   back {FIRST // 3600} hours",
@@ -87,7 +81,6 @@ def test_the_numbers_are_the_programs():
         assert words in PAGE
     assert (OVERLAP, "of the hour before" in PAGE) == (3600, True)
     assert (FAILURES_IN_A_ROW, "after three\n  answers in a row" in PAGE.lower()) == (3, True)
-    assert (EXAMPLES, "the first five that were refused" in PAGE) == (5, True)
 
 
 def test_the_rules_setting_that_is_shown_takes_the_names_that_it_is_for():
