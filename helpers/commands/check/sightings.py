@@ -26,8 +26,7 @@ def may_add(settings: Settings) -> str:
         raise SettingsError([why])
     first = settings.destinations()[0].sightings_source
     SightingWriter(settings).check(first, int(time.time()))
-    when = "each run writes them" if settings.misp_sightings.in_run else "the command sightings writes them"
-    return f"the key may add them (none was added), {when}, as of {first!r}"
+    return f"may be added, as {first!r}" + (", by each run" if settings.misp_sightings.in_run else "")
 
 
 def may_read(destination: Settings) -> str:
