@@ -109,6 +109,10 @@ class Known:
         """Nothing stands beside indicators."""
         return []
 
+    def sources(self, _keys):
+        """No alert named any."""
+        return []
+
     def facts(self):
         refused = (EVENT,) if self.refused else ()
         words = ["150 of 200 would leave"] if self.refused else []
