@@ -10,8 +10,9 @@ import pytest
 
 from constants import NotSighted
 from deploy.sentinel.made import rules
+from helpers.commands.explain.sightings import _how_often, _in_misp, seen_as_json
 from helpers.commands.sightings.summary import lines_of
-from helpers.ledger import REMEMBERED_DAYS, SightingRecord, SightingStage
+from helpers.ledger import REMEMBERED_DAYS, Seen, SightingRecord, SightingStage
 from helpers.microsoft.reading.queries import PERMISSION, alerts_query, verdicts_query
 from helpers.settings.model import Settings
 from helpers.sync import SightingsReport
@@ -49,6 +50,16 @@ def test_what_a_dry_run_shows_is_as_the_program_says_it():
         _, at, attribute, value = line.split()
         record = SightingRecord(attribute, "", "", 0, int(datetime.fromisoformat(at).timestamp()), value)
         assert line == f"sighting {_described(record)}"
+
+
+def test_what_explain_says_is_as_the_program_says_it():
+    (shown,) = [block.strip() for block in fenced("none") if block.startswith("  seen: ")]
+    source = re.findall(r'"source": "([^"]+)"', PAGE)[0]
+    at = int(datetime(2026, 11, 30, 13, 45, tzinfo=UTC).timestamp())
+    days = (f"2026-11-{day}" for day in (28, 29, 30))
+    written = tuple(SightingRecord("", day, "", 0, at, "", SightingStage.WRITTEN) for day in days)
+    known = seen_as_json(Seen(14, at, written), source)
+    assert shown == f"seen: {_how_often(known)}; {_in_misp(known)}"
 
 
 @pytest.mark.parametrize("row", rows(section(PAGE, "### Which values")), ids=lambda row: row[1])
