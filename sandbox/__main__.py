@@ -43,10 +43,11 @@ Try, from another terminal:
   curl --cacert ca.pem {box.azure_url}/
   curl --cacert ca.pem {workspace}/objects
 
-As if a rule of Sentinel had found one of them, which MISP is told then:
+To raise an alert, as a rule of Sentinel would, and tell MISP what it matched:
 
   curl --cacert ca.pem {workspace}/alerts -d '{{"value": "c2.loader.example", "kind": "dns"}}'
   misp2sentinel sightings
+  misp2sentinel explain c2.loader.example
 
 Ctrl-C ends it.
 """

@@ -10,7 +10,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 _LOCK, _SHARING, _NAMING, _SIGHTING, _LEAVING = 0x4D325345, 0x4D325346, 0x4D325347, 0x4D325348, 0x4D325349
 # Rows after which PostgreSQL is to look at its tables for the first time.
 _ANALYZE_FIRST_AT = 500
+_SIGHTED_ALREADY = (
+    "Sightings of this destination are being written already, perhaps on another host; this one does nothing."
+)
 _ALTERED = (
     "Restore the backup, or move the ledger away and let adopt fill a new one (docs/ledger.md#when-the-ledger-is-lost)."
 )
@@ -249,15 +252,18 @@ class Database:
 
         A run may be active meanwhile.
         """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._sightings_lock(destination))
+            except RunActive as error:
+                raise RunActive(_SIGHTED_ALREADY) from error
+            yield
+
+    def _sightings_lock(self, destination: int) -> AbstractContextManager[None]:
         file = self.engine.url.database
         if self.is_postgresql:
-            with self._advisory_lock(_SIGHTING, destination):
-                yield
-        elif file:
-            with sqlite.file_lock(Path(f"{file}.{destination}.sightings.lock")):
-                yield
-        else:
-            yield
+            return self._advisory_lock(_SIGHTING, destination)
+        return sqlite.file_lock(Path(f"{file}.{destination}.sightings.lock")) if file else nullcontext()
 
     def is_locked(self, destination: int) -> bool:
         """Say whether a run holds a destination, here or on another host; nothing is held while it is found out."""

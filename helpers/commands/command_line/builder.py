@@ -157,8 +157,10 @@ def _period(text: str) -> int:
     """Return how many seconds a time is, of the days that alerts are read of."""
     found = _PERIOD.fullmatch(text.strip().lower())
     seconds = int(found[1]) * _SECONDS[found[2]] if found else 0
-    if not 0 < seconds <= MOST_DAYS * _SECONDS["d"]:
-        raise argparse.ArgumentTypeError(f"{text} is not a time: write one such as 24h, 90m or {MOST_DAYS}d, no more")
+    if not seconds:
+        raise argparse.ArgumentTypeError(f"{text} is not a time: write one such as 24h, 90m or 7d")
+    if seconds > MOST_DAYS * _SECONDS["d"]:
+        raise argparse.ArgumentTypeError(f"{text} is further back than alerts are read of: write {MOST_DAYS}d at most")
     return seconds
 
 

@@ -30,10 +30,23 @@ def until(known: Json, watch: Watch) -> str:
 
 def counts_of(reading: Json) -> str:
     """Say how many alerts a reading found, and what became of what they matched."""
-    said = [counted(reading["alerts"], "alert", "alerts"), counted(reading["matches"], "match", "matches")]
+    if not reading["since"]:
+        return "none were read"
+    matches = reading["matches"]
+    said = [counted(reading["alerts"], "alert", "alerts")]
+    said.append(counted(matches, "match", "matches") if matches else "no new match")
     said += [f"{reading[name]:,} {words}" for name, words in _ENDS.items() if reading[name]]
     left_out = sum(reading["left_out"].values())
     return ", ".join([*said, f"{left_out:,} left out"] if left_out else said)
+
+
+def in_all(known: Json) -> str:
+    """Say how many sightings MISP has and has refused, of those that are remembered; "" where there is none."""
+    states = known["states"]
+    in_misp, refused = states["written"] + states["there"], states["refused"]
+    said = [counted(in_misp, "sighting", "sightings") + " in MISP"] if in_misp else []
+    said += [f"{refused:,} refused"] if refused else []
+    return f"of the last 90 days: {', '.join(said)}" if said else ""
 
 
 def unwritten(known: Json) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FAILED, PARTLY, DRY = "FAILED", "PARTLY DONE", "Dry run"
 _NOT_SENT = "Nothing was sent, and Microsoft was not asked (check does)."
+_ALERTS_ASKED = "Nothing was sent; Microsoft was asked for alerts alone."
 _NOT_TAKEN_OVER = "Nothing was taken over, and nothing was sent."
 
 
@@ -108,7 +109,8 @@ def _good(report: Report, problems: Sequence[Problem]) -> Verdict:
     if report.nothing_found:
         return Verdict(Tone.ODD, f"Nothing to send: {report.nothing_found}", problems=problems)
     if report.dry_run:
-        not_done = _NOT_TAKEN_OVER if report.command == "adopt" else _NOT_SENT
+        not_sent = _ALERTS_ASKED if report.sightings else _NOT_SENT
+        not_done = _NOT_TAKEN_OVER if report.command == "adopt" else not_sent
         return Verdict(Tone.ODD, f"{DRY}: {counts(report)}. {not_done}", problems=problems)
     if problems:
         warnings = counted(len(problems), "warning", "warnings")

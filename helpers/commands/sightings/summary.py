@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from constants import NotSighted
 from helpers.commands.screen import Line, Tone, columns, looked_up
 from helpers.commands.screen import verdict as first_line
 from helpers.microsoft import taken_apart
@@ -68,18 +69,28 @@ def _tone(report: SightingsReport) -> Tone:
 
 def counts_of(report: SightingsReport) -> str:
     """Say how many alerts there were, and what became of what they matched; nothing of what is none."""
-    said = [counted(report.alerts, "alert", "alerts")]
-    said.append(counted(report.matches, "match", "matches") if report.matches else "no new match")
+    said = [counted(report.alerts, "alert", "alerts"), _matches(report)]
     waiting = "would be written" if report.dry_run else "waiting"
     counts = {"written": report.written, "there already": report.there, waiting: report.waiting}
-    counts["refused"] = report.refused
+    counts |= {"refused": report.refused, "left out": left_out_matches(report)}
     return ", ".join([*said, *(f"{count:,} {what}" for what, count in counts.items() if count)])
+
+
+def left_out_matches(report: SightingsReport) -> int:
+    """Return how many matches led to no sighting; a private address is no match."""
+    return report.left_out.total() - report.left_out[NotSighted.PRIVATE]
+
+
+def _matches(report: SightingsReport) -> str:
+    if report.alerts and report.other_rules == report.alerts:
+        return "none of a rule that misp_sightings['rules'] names"
+    return counted(report.matches, "match", "matches") if report.matches else "no new match"
 
 
 def _rows(report: SightingsReport) -> Iterator[Row]:
     """Yield what lies behind the verdict; nothing for what is none."""
     if report.false_positives:
-        yield "false", f"{counted(report.false_positives, 'false positive', 'false positives')} among those written"
+        yield "written", f"{counted(report.false_positives, 'false positive', 'false positives')} among them"
     for reason, count in report.left_out.most_common():
         yield "left out", f"{count:,}  {reason.value}"
     if report.unknown:

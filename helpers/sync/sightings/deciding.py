@@ -124,6 +124,12 @@ def decide(
     return decided
 
 
+def retried(known: Mapping[Occasion, SightingRecord]) -> dict[Occasion, SightingRecord]:
+    """Return known sightings with those that MISP refused as left out, so that they are decided anew."""
+    refused, left_out = SightingStage.REFUSED, SightingStage.LEFT_OUT
+    return {name: replace(one, stage=left_out) if one.stage is refused else one for name, one in known.items()}
+
+
 def _once(matches: Iterable[Match]) -> Iterable[Match]:
     """Return one match for each alert and attribute: by the strictest indicator, and rather by its id than its value.
 

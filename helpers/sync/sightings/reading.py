@@ -21,11 +21,16 @@ from helpers.sync.sightings.deciding import (
     matches_of,
     moment_text,
     occasions_of,
+    retried,
 )
 from helpers.sync.sightings.naming import ID, Naming, naming_of
 from helpers.sync.sightings.report import SightingsReport
 from helpers.sync.sightings.window import Window, moved, window_of
 
+_EMPTY = (
+    "The ledger has no indicator of this destination yet, so no alert is read: let a run go before, then look back "
+    "once, with --since 24h."
+)
 _GAP = "Alerts were last read until {}, and are read of the last two weeks only: those between are lost."
 
 
@@ -46,14 +51,18 @@ class AlertReading:
     def read(self, asked: int = 0) -> None:
         """Read what came since the last time, or ``asked`` seconds back, and write down what it matched.
 
-        Raises MicrosoftError and MispError, after which the next reading begins where this one did.
+        Who asks has those tried again that MISP refused. Raises MicrosoftError and MispError, after which the next
+        reading begins where this one did.
         """
         known, sightings = SightingLedger(self.ledger), self.settings.misp_sightings
+        if self.ledger.empty:
+            self.report.warnings.append(_EMPTY)
+            return
         before = known.window()
         window = window_of(self.now, before.until, asked)
         self._note(window)
         for part in self.api.alerts(window.since, window.until):
-            self._take(known, part)
+            self._take(known, part, retry=bool(asked))
         if sightings.false_positives:
             for verdicts in self.api.verdicts(window.since, window.until):
                 self.report.unreadable += verdicts.unreadable
@@ -65,13 +74,14 @@ class AlertReading:
         if window.unread:
             self.report.warnings.append(_GAP.format(moment_text(window.unread)))
 
-    def _take(self, known: SightingLedger, part: AlertWindow) -> None:
+    def _take(self, known: SightingLedger, part: AlertWindow, *, retry: bool) -> None:
         """Write down what the alerts of a part of the window matched."""
         naming = naming_of(part.hits, self.settings.misp_sightings.rules)
         found = matches_of(naming.named, self._origins(naming))
         self._count(part, naming, found)
         rules = Rules(self.settings.misp_sightings.max_tlp, self._on_warninglists(found.matches))
         names = known.known(occasions_of(found.matches, self.now))
+        names = retried(names) if retry else names
         earlier = known.known_matches(match.named.alert for match in found.matches)
         again = {(alert, attribute) for alert, attributes in earlier.items() for attribute in attributes}
         decided = decide(found.matches, rules, names, again, self.now)

@@ -13,9 +13,13 @@ from helpers.ledger import Ledger, SightingLedger, SightingRecord, SightingStage
 from helpers.misp import SightingInMisp, SightingWriter
 from helpers.sync.sightings.deciding import SEEN, moment_text
 from helpers.sync.sightings.report import SightingsReport
+from helpers.text import counted
 
 # After so many answers in a row that say nothing, MISP is left alone.
 FAILURES_IN_A_ROW = 3
+_REFUSED = (
+    "MISP refused {}: does its key see the attributes (misp_sightings)? explain says which; --since tries them again."
+)
 _NO_TIME = "The run's time was up (max_run_minutes) before each sighting was written: the next one goes on."
 
 
@@ -55,6 +59,9 @@ class SightingWriting:
                 self._write_day(day, list(of_day), len(records))
         except TimeUp:
             self.report.warnings.append(_NO_TIME)
+        finally:
+            if refused := self.report.refused:
+                self.report.warnings.append(_REFUSED.format(counted(refused, "sighting", "sightings")))
 
     def _write_day(self, day: int, records: Iterable[SightingRecord], of: int) -> None:
         first = day * DAY

@@ -358,3 +358,28 @@ def test_a_gap_that_is_not_read_any_more_is_told(site):
     site.seconds += 20 * DAY
     (warning,) = site.sightings().warnings
     assert "those between are lost" in warning
+
+
+def test_what_was_refused_is_tried_again_by_who_looks_back(site):
+    event = next(iter(site.misp.events()))
+    site.alert(indicators=[site.indicator(0)])
+    distribution, event["distribution"] = event["distribution"], "0"
+    report = site.sightings()
+    assert counts(report) == {"matches": 1, "refused": 1}
+    assert "does its key see the attributes" in report.warnings[0]
+    event["distribution"] = distribution
+    site.seconds += 600
+    assert counts(site.sightings()) == {}
+    assert counts(site.sightings(since=HOUR)) == {"matches": 1, "written": 1}
+
+
+def test_before_the_first_run_no_alert_is_read_and_the_window_stays(tmp_path):
+    site = Site(tmp_path)
+    site.azure.add_alert(indicators=["indicator--20000000-0000-4000-8000-000001000000"])
+    site.seconds += 60
+    report = site.sightings()
+    assert (report.exit_code, report.alerts) == (0, 0)
+    assert "let a run go before" in report.warnings[0]
+    site.run()
+    site.seconds += 60
+    assert site.sightings().alerts == 1

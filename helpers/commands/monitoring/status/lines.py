@@ -185,8 +185,7 @@ def _sightings(destination: Json, watch: Watch) -> Iterator[Row]:
         yield from (Row("", words) for words in causes if words)
     else:
         yield Row("sightings", sightings.until(known, watch))
-    if words := sightings.unwritten(known):
-        yield Row("", words)
+    yield from (Row("", words) for words in (sightings.in_all(known), sightings.unwritten(known)) if words)
 
 
 # -- what is seldom asked -----------------------------------------------------------------------------
