@@ -32,6 +32,7 @@ from helpers.text import batched, shorten
 # For how long a match is remembered, and the attribute of an indicator that left.
 REMEMBERED_DAYS = 90
 _LONGEST_WORDS = 500
+_NOT_TAKEN = "MISP has not taken it for 90 days"
 _SIGHTING = [SIGHTINGS.c[each.name] for each in fields(SightingRecord)]
 
 
@@ -104,9 +105,9 @@ class SightingLedger:
     # -- what is to be written into MISP ----------------------------------------------------------------
 
     def unwritten(self, most: int) -> list[SightingRecord]:
-        """Return sightings that MISP has not, or perhaps: those on their way first, then by when they were seen."""
+        """Return sightings that MISP has not, by when they were seen; those that it has perhaps come last."""
         ours = (SIGHTINGS.c.destination == self.ledger.destination, SIGHTINGS.c.stage.in_(UNWRITTEN))
-        order = (SIGHTINGS.c.stage.desc(), SIGHTINGS.c.at, SIGHTINGS.c.attribute)
+        order = (SIGHTINGS.c.stage, SIGHTINGS.c.at, SIGHTINGS.c.attribute)
         rows = self.ledger.answers(sql.select(*_SIGHTING).where(*ours).order_by(*order).limit(most))
         return [_record(row) for row in rows]
 
@@ -138,12 +139,15 @@ class SightingLedger:
     # -- forgetting -----------------------------------------------------------------------------------
 
     def forget(self, now: int) -> None:
-        """Drop what is remembered no longer; what MISP has not yet stays."""
-        before, ours = now - REMEMBERED_DAYS * DAY, self.ledger.destination
-        settled = SIGHTINGS.c.stage.not_in(UNWRITTEN)
+        """Drop what is remembered no longer; what MISP has not taken for so long counts as refused, and stays on."""
+        before = now - REMEMBERED_DAYS * DAY
+        old = (SIGHTINGS.c.destination == self.ledger.destination, SIGHTINGS.c.at < before)
+        unwritten = SIGHTINGS.c.stage.in_(UNWRITTEN)
+        refused = {"stage": str(SightingStage.REFUSED), "words": _NOT_TAKEN, "settled_at": now}
         statements = (
-            sql.delete(MATCHES).where(MATCHES.c.destination == ours, MATCHES.c.at < before),
-            sql.delete(SIGHTINGS).where(SIGHTINGS.c.destination == ours, SIGHTINGS.c.at < before, settled),
+            sql.delete(MATCHES).where(MATCHES.c.destination == self.ledger.destination, MATCHES.c.at < before),
+            sql.delete(SIGHTINGS).where(*old, ~unwritten, SIGHTINGS.c.settled_at < before),
+            sql.update(SIGHTINGS).where(*old, unwritten).values(**refused),
         )
         with self.ledger.database.transaction() as connection:
             for statement in statements:

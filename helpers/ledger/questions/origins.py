@@ -12,7 +12,7 @@ import sqlalchemy as sql
 from helpers.ledger.records import EventRecord
 from helpers.ledger.rows import PARAMETERS
 from helpers.ledger.store import Ledger
-from helpers.ledger.tables import EVENTS, FORMER_SOURCES, OBJECTS
+from helpers.ledger.tables import EVENTS, FORMER_SOURCES, OBJECTS, SOURCES
 from helpers.text import batched
 
 # What Graph knows two observables of that an alert can name: a domain, and the address that it had.
@@ -59,6 +59,17 @@ class OriginLookup:
             composites = self._objects([OBJECTS.c.pattern.like(_COMPOSITE)])
             found |= {id_: row for id_, row in composites.items() if not wanted.isdisjoint(_compared(row[2]))}
         return self._origins(found)
+
+    def markings(self, events: Iterable[str]) -> dict[str, set[str]]:
+        """Return the markings of the indicators that the attributes of some events have now, by the attribute."""
+        ours, same = self.ledger.destination, OBJECTS.c.key == SOURCES.c.key
+        of_ours = (SOURCES.c.destination == ours, OBJECTS.c.destination == ours, same)
+        question = sql.select(SOURCES.c.attribute, OBJECTS.c.tlp).distinct().where(*of_ours)
+        found: dict[str, set[str]] = {}
+        for batch in batched(set(events), PARAMETERS):
+            for attribute, tlp in self.ledger.answers(question.where(SOURCES.c.event.in_(batch))):
+                found.setdefault(attribute, set()).add(tlp)
+        return found
 
     def _objects(self, conditions: Iterable[sql.ColumnElement[bool]]) -> dict[str, tuple[str, ...]]:
         """Return what is remembered of the objects of which one of these holds, by their ids."""

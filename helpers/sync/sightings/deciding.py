@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # A value may be of many attributes; so many of them, of the newest events, are sighted for one alert.
 MOST_ATTRIBUTES = 20
 SEEN, FALSE_POSITIVE = 0, 1
+STRICTEST = "red"
 
 
 class Match(NamedTuple):
@@ -61,7 +62,7 @@ class Rules:
         """Return why a match leads to no sighting."""
         if match.named.kind != ID and match.named.value in self.listed:
             return NotSighted.WARNINGLIST
-        return NotSighted.TLP if _strictness(match.origin) > TLP_LEVELS[self.max_tlp] else None
+        return None if is_allowed(match.origin.tlp, self.max_tlp) else NotSighted.TLP
 
 
 def matches_of(named: Iterable[Named], origins: Sequence[Origin]) -> Matches:
@@ -92,9 +93,13 @@ def _newest(origins: Iterable[Origin]) -> list[Origin]:
     return sorted(strictest.values(), key=lambda origin: (-origin.newness, origin.attribute))
 
 
+def is_allowed(tlp: str, limit: str) -> bool:
+    """Say whether a marking is not stricter than a limit; one that is unknown may be any."""
+    return TLP_LEVELS.get(tlp, TLP_LEVELS[STRICTEST]) <= TLP_LEVELS[limit]
+
+
 def _strictness(origin: Origin) -> int:
-    """Return how strict an indicator's marking is; one that is unknown may be any."""
-    return TLP_LEVELS.get(origin.tlp, max(TLP_LEVELS.values()))
+    return TLP_LEVELS.get(origin.tlp, TLP_LEVELS[STRICTEST])
 
 
 # -- what was seen --------------------------------------------------------------------------------------

@@ -68,6 +68,8 @@ class SightingsReport:
             self.false_positives += record.type
         elif record.stage is SightingStage.THERE:
             self.there += 1
+        elif record.stage is SightingStage.LEFT_OUT:
+            self.left_out[NotSighted.TLP] += 1
         elif record.stage is SightingStage.REFUSED:
             self.refused += 1
             if len(self.refusals) < EXAMPLES:

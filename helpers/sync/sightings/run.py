@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
-from helpers.errors import LedgerError, MicrosoftError, MispError, RunActive, SettingsError
+from helpers.errors import LedgerError, MicrosoftError, MispError, RunActive, SettingsError, TimeUp
 from helpers.ledger import UNWRITTEN, Database, Ledger, SightingLedger, SightingStage
 from helpers.microsoft import Clock, LogsApi
 from helpers.misp import SightingWriter
@@ -19,7 +19,7 @@ from helpers.sync.run import database_of
 from helpers.sync.sightings.deciding import shares
 from helpers.sync.sightings.reading import AlertReading
 from helpers.sync.sightings.report import SightingsReport
-from helpers.sync.sightings.writing import SightingWriting
+from helpers.sync.sightings.writing import NO_TIME, SightingWriting
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ class _Sightings:
     clock: Clock
     now: int
     progress: SightingProgress
+    seconds_left: Callable[[], float]
     started: float = field(default_factory=time.monotonic)
 
 
@@ -90,7 +91,7 @@ def run_sightings(
 ) -> SightingsReport:
     """Read the alerts of every destination that is asked for, and write what they match into MISP.
 
-    ``line`` is told each sighting that a dry run would write; ``seconds_left`` is how long MISP may be asked, ``now``
+    ``line`` is told each sighting that a dry run would write; ``seconds_left`` is how long there is for asking, ``now``
     gives seconds since 1970. Raises SettingsError where there is no key or no ledger, LedgerError, and RunActive when
     somebody else writes the only destination's sightings. What happens at MISP or Microsoft is in the report.
     """
@@ -99,7 +100,7 @@ def run_sightings(
         raise SettingsError([why])
     chosen = settings.destinations(options.workspace, options.part)
     writer = SightingWriter(settings, clock.sleep, seconds_left, progress.waiting)
-    these = _Sightings(options, writer, clock, int(now()), progress)
+    these = _Sightings(options, writer, clock, int(now()), progress, seconds_left)
     reports = [_new_report(settings, chosen, destination, line) for destination in chosen]
     with ExitStack() as stack:
         database = stack.enter_context(database_of(settings))
@@ -165,7 +166,7 @@ def _read(these: _Sightings, held: _Held) -> None:
     SightingLedger(held.ledger).forget(these.now)
     these.progress.reads(held.report.name)
     with _noted(held):
-        api = LogsApi(held.settings, these.clock, waiting=these.progress.waiting)
+        api = LogsApi(held.settings, _ending(these.clock, these.seconds_left), waiting=these.progress.waiting)
         listed = these.writer.on_warninglists
         AlertReading(held.settings, held.ledger, api, listed, held.report, these.now).read(these.options.since)
 
@@ -178,8 +179,19 @@ def _write(these: _Sightings, held: Sequence[_Held]) -> None:
         with _noted(each):
             if failed := next((other.report.misp_error for other in held if other.report.misp_error), ""):
                 raise MispError(failed)
-            source, told = each.settings.sightings_source, these.progress.written
-            SightingWriting(source, each.ledger, these.writer, each.report, these.now, told).write(most)
+            told = these.progress.written
+            SightingWriting(each.settings, each.ledger, these.writer, each.report, these.now, told).write(most)
+
+
+def _ending(clock: Clock, seconds_left: Callable[[], float]) -> Clock:
+    """Return a clock that waits for nothing that comes too late: its sleep raises TimeUp then."""
+
+    def sleep(seconds: float) -> None:
+        if seconds >= seconds_left():
+            raise TimeUp("there was no time left to ask Microsoft again")
+        clock.sleep(seconds)
+
+    return Clock(clock.now, sleep)
 
 
 @contextmanager
@@ -189,6 +201,9 @@ def _noted(held: _Held) -> Iterator[None]:
         yield
     except LedgerError:
         raise
+    except TimeUp:
+        if NO_TIME not in held.report.warnings:
+            held.report.warnings.append(NO_TIME)
     except (MicrosoftError, MispError, SettingsError) as error:
         DestinationLogger(logger, held.report.name).error("Sightings failed: %s", error)
         held.report.fail(error)

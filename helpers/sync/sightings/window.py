@@ -34,6 +34,11 @@ def window_of(now: int, read_until: int, asked: int = 0) -> Window:
 
 
 def moved(read_until: int, read: Window) -> int:
-    """Return until when everything was read, after this: where a gap stays before it, no further than before."""
-    joined = not read_until or read.since <= read_until or bool(read.unread)
+    """Return until when everything was read, after this: where a gap stays before it, no further than before.
+
+    A first reading that looked back less than a first one does leaves the rest of that to the next one.
+    """
+    if not read_until:
+        return read.until if read.until - read.since >= FIRST else read.until - FIRST + OVERLAP
+    joined = read.since <= read_until or bool(read.unread)
     return read.until if joined else read_until

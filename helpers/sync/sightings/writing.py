@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import NamedTuple
 
+from constants import NotSighted
 from helpers.errors import MispError, MispRefused, TimeUp
 from helpers.indicators import DAY
-from helpers.ledger import Ledger, SightingLedger, SightingRecord, SightingStage
+from helpers.ledger import Ledger, OriginLookup, SightingLedger, SightingRecord, SightingStage
 from helpers.misp import SightingInMisp, SightingWriter
-from helpers.sync.sightings.deciding import SEEN, moment_text
+from helpers.process import redact
+from helpers.settings import Settings
+from helpers.sync.sightings.deciding import SEEN, STRICTEST, is_allowed, moment_text
 from helpers.sync.sightings.report import SightingsReport
 from helpers.text import counted
 
@@ -20,7 +23,7 @@ FAILURES_IN_A_ROW = 3
 _REFUSED = (
     "MISP refused {}: does its key see the attributes (misp_sightings)? explain says which; --since tries them again."
 )
-_NO_TIME = "The run's time was up (max_run_minutes) before each sighting was written: the next one goes on."
+NO_TIME = "The run's time was up (max_run_minutes) before each sighting was written: the next one goes on."
 
 
 class _Name(NamedTuple):
@@ -38,7 +41,7 @@ class SightingWriting:
     ``told`` is told how many are dealt with, of how many.
     """
 
-    source: str
+    settings: Settings
     ledger: Ledger
     writer: SightingWriter
     report: SightingsReport
@@ -51,21 +54,30 @@ class SightingWriting:
         """Write what waits, at most so many.
 
         A sighting is written down as on its way before it is sent, and MISP is asked first which ones of its day it
-        has: a process may have died, an answer been lost, and a ledger too. Raises MispError where MISP fails.
+        has: a process may have died, an answer been lost, and a ledger too. Raises MispError where MISP fails, and
+        TimeUp.
         """
-        records = SightingLedger(self.ledger).unwritten(most)
+        records = list(self._allowed(SightingLedger(self.ledger).unwritten(most)))
         try:
             for (_, day), of_day in groupby(sorted(records, key=_order), key=_turn):
                 self._write_day(day, list(of_day), len(records))
-        except TimeUp:
-            self.report.warnings.append(_NO_TIME)
         finally:
             if refused := self.report.refused:
                 self.report.warnings.append(_REFUSED.format(counted(refused, "sighting", "sightings")))
 
+    def _allowed(self, records: Sequence[SightingRecord]) -> Iterator[SightingRecord]:
+        """Yield what its TLP allows to be written now: an event may have become stricter since the alert."""
+        limit = self.settings.misp_sightings.max_tlp
+        markings = OriginLookup(self.ledger).markings(record.event for record in records) if limit != STRICTEST else {}
+        for record in records:
+            if all(is_allowed(tlp, limit) for tlp in markings.get(record.attribute, ())):
+                yield record
+            else:
+                self._settle(record, SightingStage.LEFT_OUT, NotSighted.TLP.value)
+
     def _write_day(self, day: int, records: Iterable[SightingRecord], of: int) -> None:
         first = day * DAY
-        there = set(map(_name_in_misp, self.writer.there(self.source, first, first + DAY - 1)))
+        there = set(map(_name_in_misp, self.writer.there(self.settings.sightings_source, first, first + DAY - 1)))
         for record in records:
             self._write(record, there)
             self._done += 1
@@ -82,7 +94,7 @@ class SightingWriting:
     def _send(self, record: SightingRecord) -> None:
         self._keep(record, SightingStage.WRITING)
         try:
-            words = self.writer.add(record.attribute, record.type, self.source, record.at)
+            words = self.writer.add(record.attribute, record.type, self.settings.sightings_source, record.at)
         except (MispRefused, TimeUp):  # nothing was written, and nothing can be
             self._keep(record, SightingStage.WAITING)
             raise
@@ -99,7 +111,7 @@ class SightingWriting:
         self.report.settle(self._keep(record, stage, words))
 
     def _keep(self, record: SightingRecord, stage: SightingStage, words: str = "") -> SightingRecord:
-        changed = replace(record, stage=stage, words=words, settled_at=self.now)
+        changed = replace(record, stage=stage, words=redact(words), settled_at=self.now)
         SightingLedger(self.ledger).keep([], [changed])
         return changed
 

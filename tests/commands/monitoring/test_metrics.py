@@ -184,6 +184,7 @@ def test_every_metric_that_is_named_is_written():
         "live_by_kind": {"url": 1},
         "context": {"identity": {"live": 1}},
         "sightings": {
+            "configured": True,
             "read_until": "2026-01-01T00:00:00Z",
             "states": {"waiting": 1},
             "last_reading": {"exit_code": 0, "alerts": 1, "matches": 1},

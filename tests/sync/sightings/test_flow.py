@@ -8,6 +8,7 @@ import pytest
 
 from helpers.errors import RunActive, SettingsError
 from helpers.ledger import SightingStage
+from helpers.sync import run_sightings
 from sandbox.faults import Fault
 from sandbox.misp.app import READONLY_KEY
 from tests.support import misp_event
@@ -383,3 +384,36 @@ def test_before_the_first_run_no_alert_is_read_and_the_window_stays(tmp_path):
     site.run()
     site.seconds += 60
     assert site.sightings().alerts == 1
+
+
+def test_what_became_stricter_while_it_waited_is_not_written(tmp_path):
+    site = Site(tmp_path, MISP_SIGHTINGS__MAX_TLP="green")
+    site.run()
+    site.seconds += HOUR
+    site.alert(indicators=[site.indicator(0)])
+    site.misp.faults.add(Fault("/sightings/restSearch", "status", times=9))
+    assert counts(site.sightings()) == {"matches": 1, "waiting": 1}
+    site.misp.faults.clear()
+    event = next(iter(site.misp.events()))
+    site.misp.tags.add("tlp:amber")
+    site.misp.tag_event(event["uuid"], "tlp:amber")
+    site.misp.publish(event["uuid"])
+    site.run()
+    site.seconds += HOUR
+    report = site.sightings()
+    assert (counts(report), report.as_json()["left_out"]) == ({}, {"tlp": 1})
+    assert not site.misp.sightings
+
+
+def test_microsoft_is_not_waited_for_longer_than_there_is_time(site):
+    site.alert(indicators=[site.indicator()])
+    body = {"error": {"code": "TooManyRequests", "message": "later"}}
+    site.azure.faults.add(
+        Fault("/api/query", "status", status=429, body=body, headers={"Retry-After": "800"}, times=None)
+    )
+    with site.patched():
+        report = run_sightings(
+            site.settings, clock=site.waiting.clock, now=lambda: site.seconds, seconds_left=lambda: 60.0
+        )
+    assert report.exit_code == 0
+    assert "max_run_minutes" in report.warnings[0]

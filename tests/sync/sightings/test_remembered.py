@@ -66,7 +66,7 @@ def test_what_is_kept_once_more_is_there_once_and_a_match_stays_as_it_was(known)
     assert known.of_alerts(["alert"]) == {"alert": [sighting(stage=WRITTEN, settled_at=NOW)]}
 
 
-def test_first_what_is_in_doubt_then_what_was_seen_first(known):
+def test_first_what_was_seen_first_and_last_what_is_in_doubt(known):
     records = [
         sighting("d", at=NOW),
         sighting("c", at=NOW - 10),
@@ -75,11 +75,11 @@ def test_first_what_is_in_doubt_then_what_was_seen_first(known):
         *(sighting(stage, at=NOW - DAY, stage=stage) for stage in SightingStage if stage not in UNWRITTEN),
     ]
     known.keep([], records)
-    assert [record.attribute for record in known.unwritten(10)] == ["e", "b", "c", "d"]
-    assert [record.attribute for record in known.unwritten(2)] == ["e", "b"]
+    assert [record.attribute for record in known.unwritten(10)] == ["b", "c", "d", "e"]
+    assert [record.attribute for record in known.unwritten(2)] == ["b", "c"]
 
 
-def test_after_90_days_all_is_forgotten_but_what_misp_has_not(known):
+def test_after_90_days_all_is_forgotten_and_what_misp_has_not_taken_counts_as_refused(known):
     days = {"new": REMEMBERED_DAYS, "old": REMEMBERED_DAYS + 1}
     for age, count in days.items():
         at = NOW - count * DAY
@@ -89,11 +89,12 @@ def test_after_90_days_all_is_forgotten_but_what_misp_has_not(known):
         )
     known.forget(NOW)
     assert known.known_matches(f"{age} alert" for age in days) == {"new alert": {"new"}}
-    assert known.stages() == dict.fromkeys(SightingStage, 1) | {WAITING: 2, IN_DOUBT: 2}
-    assert [record.attribute for record in known.unwritten(10) if record.attribute.startswith("old")] == [
-        "old writing",
-        "old waiting",
-    ]
+    assert known.stages() == dict.fromkeys(SightingStage, 1) | {SightingStage.REFUSED: 3}
+    assert not [record for record in known.unwritten(10) if record.attribute.startswith("old")]
+    known.forget(NOW + DAY)
+    assert known.stages()[SightingStage.REFUSED] > 1, "people may want to know of it"
+    known.forget(NOW + (REMEMBERED_DAYS + 1) * DAY)
+    assert not known.unwritten(10)
 
 
 def test_each_destination_remembers_its_own(ledger, known):

@@ -37,6 +37,12 @@ def test_looking_back_by_hand_leaves_no_gap_behind_it():
     assert moved(read_until, window_of(NOW, read_until, asked=4 * DAY)) == NOW
 
 
+def test_a_short_first_look_by_hand_leaves_the_rest_of_a_day_to_the_next_one():
+    short = moved(0, window_of(NOW, 0, asked=3600))
+    assert window_of(NOW + 600, short).since == NOW - DAY
+    assert moved(0, window_of(NOW, 0, asked=2 * DAY)) == NOW
+
+
 def test_a_clock_that_was_ahead_leaves_no_gap():
     window = window_of(NOW, NOW + 5 * DAY)
     assert window == (NOW - OVERLAP, NOW, 0)

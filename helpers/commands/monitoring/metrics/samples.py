@@ -108,9 +108,9 @@ def _context(destination: Json) -> Numbers:
 
 
 def _sightings(destination: Json) -> Numbers:
-    """Yield what is known of sightings; nothing where alerts were never read."""
+    """Yield what is known of sightings; nothing where alerts were never read, or are read no longer."""
     known = destination["sightings"]
-    if known is None:
+    if known is None or not known["configured"]:
         return
     yield from (("sightings", {"state": state}, count) for state, count in known["states"].items())
     yield "sightings_read_until_timestamp_seconds", NO_LABELS, _seconds(known["read_until"])
