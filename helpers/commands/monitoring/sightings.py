@@ -29,9 +29,9 @@ def until(known: Json, watch: Watch) -> str:
 
 
 def counts_of(reading: Json) -> str:
-    """Say how many alerts a reading found, and what became of what they matched."""
-    if not reading["since"]:
-        return "none were read"
+    """Say how many alerts a reading found, and what became of what they matched; "" where it read none."""
+    if not (reading.get("since") or reading["alerts"]):
+        return ""
     matches = reading["matches"]
     said = [counted(reading["alerts"], "alert", "alerts")]
     said.append(counted(matches, "match", "matches") if matches else "no new match")

@@ -103,6 +103,7 @@ def test_it_says_until_when_alerts_were_read_how_that_went_and_what_is_left(writ
         "10 min ago (2026-09-21 16:03 CEST): done",
         "alerts read until 60 min ago (2026-09-21 15:13 CEST); "
         "5 alerts, 3 matches, 2 written, 1 there already, 1 refused, 3 left out",
+        "of the last 90 days: 1 sighting in MISP",
         "2 waiting to be written into MISP",
     ]
 
@@ -164,7 +165,7 @@ def test_a_first_reading_that_failed_has_read_nothing(writes, keep):
     remember(writes, reading(MispError(NO_ANSWER)), until=0)
     _, answer, text = ask(writes)
     assert answer["destinations"][0]["sightings"]["read_until"] is None
-    assert rows(text)[1] == "no alerts read yet; 0 alerts, 0 matches"
+    assert rows(text)[1] == "no alerts read yet"
 
 
 def test_a_reading_that_was_killed_before_it_was_remembered_has_a_cursor(writes, keep):

@@ -205,7 +205,7 @@ def _sightings(known: Json | None, watch: Watch) -> Iterator[Part]:
         cause = cause_of(reading)[1].sentence.rstrip(".")
         why = f": {cause}" if cause else ""
         words.append(f"The last reading was {watch.told(reading['at'])}: {result_of(reading)}{why}.")
-        words.append(f"It found {sightings.counts_of(reading)}.")
+        words += [f"It found {said}." for said in [sightings.counts_of(reading)] if said]
     states = known["states"]
     rows = [[what, f"{states[state]:,}"] for state, what in sightings.STATES.items() if states[state]]
     table = Table(["what became of them", "sightings"], rows, frozenset({1})) if rows else None

@@ -180,7 +180,7 @@ def _sightings(destination: Json, watch: Watch) -> Iterator[Row]:
     if reading:
         tone = Tone.BAD if ended_badly(reading) else Tone.ODD if reading.get("exit_code") else Tone.GOOD
         yield Row("sightings", f"{watch.told(reading['at'])}: {result_of(reading)}", tone)
-        yield Row("", f"{sightings.until(known, watch)}; {sightings.counts_of(reading)}")
+        yield Row("", "; ".join(filter(None, [sightings.until(known, watch), sightings.counts_of(reading)])))
         causes = [cause_of(reading)[1].sentence, *reading.get("warnings", [])]
         yield from (Row("", words) for words in causes if words)
     else:
