@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -22,9 +23,10 @@ from helpers.errors import MispError, SettingsError
 from helpers.microsoft.batch import OutcomeState
 from helpers.process import log
 from helpers.process.log import redact
-from helpers.settings import environment
+from helpers.settings import WORKSPACE_NAMES, environment
 from helpers.settings.loading import load
 from helpers.sync.report import Report
+from sandbox.azure.app import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE_NAME
 from sandbox.serve import Sandbox
 from tests.project.deploy.azure import arm
 from tests.project.deploy.azure.site import settings_of_the_template
@@ -310,6 +312,24 @@ def test_what_is_left_for_the_next_run_is_a_warning_and_a_failure_is_raised(repo
         record for record in caplog.records if record.levelno == logging.WARNING and "remembers" not in record.message
     ]
     assert bool(warnings) == bool(code)
+
+
+def test_what_alerts_matched_is_a_part_of_the_run_where_a_setting_says_so(box, app_settings, own_logging, postgres_url):
+    (tenant,) = json.loads(app_settings()["tenants"])
+    names = zip(WORKSPACE_NAMES, (SUBSCRIPTION, RESOURCE_GROUP, WORKSPACE_NAME), strict=True)
+    settings = {"STATE_URL": postgres_url, "MS_ENDPOINTS__MANAGEMENT": box.azure_url}
+    settings |= {"MISP_SIGHTINGS__IN_RUN": "true", "MISP_SIGHTINGS__API_KEY": box.misp.add_user("User")}
+    named = {f"MISP2SENTINEL_{name}": value for name, value in settings.items()}
+    environ = app_settings(tenants=json.dumps([tenant | dict(names)]), **named)
+    box.misp.load([misp_event(1, hosts(3), distribution="3")])
+    run_on_timer(environ)
+    box.azure.add_alert(indicators=box.azure.objects(), generated=time.time() - 60)
+    box.azure.readable.clear()
+    with pytest.raises(RunFailed, match="Exit code 4: FAILED: sightings: the app may not read the workspace's alerts"):
+        run_on_timer(environ)
+    box.azure.readable.add(box.azure.workspace_id)
+    run_on_timer(environ)
+    assert len(box.misp.sightings) == 3
 
 
 def test_a_fault_of_ours_shows_no_secret(environ, monkeypatch, caplog):

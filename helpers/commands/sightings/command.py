@@ -15,7 +15,7 @@ from helpers.commands.monitoring.files import write_files
 from helpers.commands.screen import Line, Screen
 from helpers.commands.sightings import summary
 from helpers.commands.sightings.progress_bar import progress_bar
-from helpers.errors import LedgerError, RunActive, SettingsError
+from helpers.errors import ExitCode, LedgerError, RunActive, SettingsError
 from helpers.process import redact
 from helpers.settings import Settings
 from helpers.sync import SightingOptions, SightingsReport, run_sightings
@@ -59,6 +59,7 @@ def run_beside(
         return SightingsReport(dry_run=settings.dry_run, warnings=[_NO_TIME])
     try:
         report = run_sightings(settings, options, line=line, seconds_left=seconds_left)
+        _leave_to_others(report)
     except RunActive as error:  # whoever writes them now, writes these too
         report = SightingsReport(dry_run=settings.dry_run, warnings=[str(error)])
     except (LedgerError, SettingsError) as error:
@@ -66,6 +67,14 @@ def run_beside(
         report.fail(error)
     logger.info("Sightings: %s", json.dumps(redact.within(report.as_json())))
     return report
+
+
+def _leave_to_others(report: SightingsReport) -> None:
+    """Take it for no failure of the run that somebody else writes the sightings of one of several destinations now."""
+    for part in report.parts:
+        if part.error_code == ExitCode.RUN_ACTIVE:
+            part.warnings.append(part.failure)
+            part.failure, part.error_code = "", ExitCode.DONE
 
 
 def _show(report: SightingsReport, settings: Settings, arguments: Namespace) -> None:

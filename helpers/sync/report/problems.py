@@ -79,7 +79,8 @@ def _sightings(report: Report) -> list[Problem]:
     problems = [replace(_ended(text, at), words=f"{_SIGHTINGS}{_ended(text).words}") for text, at in failed if text]
     if sightings.in_doubt:
         problems.append(Problem(_IN_DOUBT.format(counted(sightings.in_doubt, "sighting", "sightings"))))
-    return [*problems, *(Problem(f"{_SIGHTINGS}{words}") for words in sightings.warnings)]
+    warnings = [*sightings.warnings, *(f"{part.name}: {words}" for part in sightings.parts for words in part.warnings)]
+    return [*problems, *(Problem(f"{_SIGHTINGS}{words}") for words in warnings)]
 
 
 def _endings(report: Report) -> Iterator[Problem]:

@@ -114,6 +114,17 @@ def test_a_run_whose_sightings_failed_says_so_and_ends_as_they_do(error, code, s
     assert "sightings: the " in verdict.words
 
 
+def test_what_a_run_is_warned_of_is_said_of_each_destination():
+    parts = [report(name="contoso", warnings=["a gap"]), report(name="fabrikam")]
+    of_run = Report.of([Report("contoso"), Report("fabrikam")], 0)
+    of_run.sightings = SightingsReport.of(parts)
+    of_run.sightings.warnings.append("no time")
+    assert [problem.words for problem in verdict_of_run(of_run).problems] == [
+        "sightings: no time",
+        "sightings: contoso: a gap",
+    ]
+
+
 def test_a_run_that_failed_itself_ends_as_it_did():
     of_run = Report()
     of_run.fail_at_misp(REFUSED)
