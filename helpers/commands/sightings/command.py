@@ -88,7 +88,8 @@ def _show(report: SightingsReport, settings: Settings, arguments: Namespace) -> 
     on_stdout = not arguments.json and (report.dry_run or sys.stdout.isatty())
     if on_stdout:
         _print(lines, sys.stdout)
-    if (report.exit_code or report.warnings) and not (on_stdout and sys.stdout.isatty() and sys.stderr.isatty()):
+    warned = any(each.warnings for each in (report, *report.parts))
+    if (report.exit_code or warned) and not (on_stdout and sys.stdout.isatty() and sys.stderr.isatty()):
         _print(lines, sys.stderr)
 
 

@@ -7,12 +7,16 @@ from collections import Counter
 import pytest
 
 from constants import NotSighted
+from helpers.commands.command_line import parse
 from helpers.commands.run import summary as summary_of_run
 from helpers.commands.run.verdict import verdict_of as verdict_of_run
 from helpers.commands.screen import Tone
+from helpers.commands.sightings import command
 from helpers.commands.sightings.summary import lines_of, verdict_of
 from helpers.errors import MicrosoftError, MispRefused
 from helpers.sync import Report, SightingsReport
+from sandbox.azure.app import AzureState
+from tests.support import settings_for
 
 LOG = "/state/misp2sentinel.log"
 REFUSED = MispRefused("the key may not add sightings")
@@ -131,3 +135,14 @@ def test_a_run_that_failed_itself_ends_as_it_did():
     of_run.sightings = report(FAILED)
     assert of_run.exit_code == 3
     assert "sightings: " not in verdict_of_run(of_run).words
+
+
+@pytest.mark.parametrize("warned", [True, False])
+def test_what_one_of_several_destinations_is_warned_of_reaches_cron(warned, monkeypatch, capsys, tmp_path):
+    parts = [report(name="contoso", warnings=["MISP refused 1 sighting"] if warned else []), report(name="fabrikam")]
+    monkeypatch.setattr(command, "run_sightings", lambda *_, **__: SightingsReport.of(parts))
+    monkeypatch.setattr(command, "write_files", lambda *_: None)
+    typed = parse(["sightings"])
+    assert command.main(settings_for(AzureState(), tmp_path), typed, print) == 0
+    out, err = capsys.readouterr()
+    assert (out, "MISP refused 1 sighting" in err) == ("", warned)
