@@ -58,6 +58,7 @@ SHAPES_NOTHING = {
     **dict.fromkeys(("ms_max_indicators_request", "ms_max_requests_minute", "sourcesystem"), SENDING),
     **dict.fromkeys(("misp_event_filters", "misp_event_limit_per_page"), READING),
     "misp_stories": STORIES,
+    "misp_sightings": "is about what goes back to MISP",
     **dict.fromkeys(
         ("state_dir", "log_file", "verbose_log", "write_parsed_indicators", "write_parsed_eventid"), OUTPUT
     ),
