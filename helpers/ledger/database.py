@@ -151,8 +151,8 @@ class Database:
     def hold_former_sources(self, connection: sql.Connection) -> None:
         """Let nobody else write down which sources left until the transaction ends, which is to be soon.
 
-        Destinations share these rows, and those that write them in different orders would wait for each other for ever.
-        Everybody would wait for the end of a dry run: it is to write none of them.
+        A run forgets those of all destinations, and would wait for another one for ever that writes some at the moment,
+        as that one for it. Everybody would wait for the end of a dry run: it is to write none of them.
         """
         if self.is_postgresql:
             connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_LEAVING)))

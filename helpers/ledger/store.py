@@ -771,7 +771,7 @@ class Ledger(LedgerRows):
         """Write down which attributes have a part in which objects, as of those that have none any more."""
         if self.database.dry:
             return
-        names = [SOURCES.c.key, SOURCES.c.event, SOURCES.c.attribute]
+        names = [SOURCES.c.destination, SOURCES.c.key, SOURCES.c.event, SOURCES.c.attribute]
         ours = sql.select(*names, sql.literal(0)).where(SOURCES.c.destination == self.destination)
         statement = self.database.insert(FORMER_SOURCES).from_select([*FORMER_SOURCES.columns], ours)
         with self._transaction() as connection:

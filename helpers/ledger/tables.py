@@ -256,10 +256,12 @@ RUNS = Table(
 )
 
 # Which attributes had a part in which object, and have none any more: since ``left_at``, 0 until somebody with a clock
-# comes by. An alert may name what left. The same for all destinations, which know by themselves what they had.
+# comes by. An alert may name what left. Each destination has its own: what shares an object's key at one of them may be
+# what the filters of another one keep out. No foreign key, as for links.
 FORMER_SOURCES = Table(
     "former_sources",
     METADATA,
+    Column("destination", Integer, primary_key=True, autoincrement=False),
     Column("key", String, primary_key=True),
     Column("event", String, primary_key=True),
     Column("attribute", String, primary_key=True),
@@ -378,7 +380,7 @@ _STATISTICS = {
     ("contents", "ix_contents_id"): "100000 1",
     ("contents", "ix_contents_key"): "100000 1",
     ("loose", "loose_by_kind"): "10000 3000 2",
-    ("former_sources", "former_sources"): "10000 1 1 1",
+    ("former_sources", "former_sources"): "10000 1000 1 1 1",
     ("matches", "matches"): "100000 10000 2 1",
     ("matches", "matches_of_attribute"): "100000 10000 10",
     ("sightings", "sightings"): "50000 5000 5 1",

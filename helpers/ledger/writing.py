@@ -319,10 +319,9 @@ class _Transaction:
 
     def former_sources(self, writings: Sequence[Writing]) -> None:
         """Write down which attributes have a part in which objects no more; last, since others that do so wait."""
-        gone = _unique(record for of in writings for record in of.no_sources)
-        if gone and not self._database.dry:
+        rows = [(of.destination, gone.key, gone.event, gone.attribute, 0) for of in writings for gone in of.no_sources]
+        if rows and not self._database.dry:
             self._database.hold_former_sources(self._connection)
-            rows = [(record.key, record.event, record.attribute, 0) for record in gone]
             self._insert(FORMER_SOURCES, rows, in_place=True)
 
     def _write_objects(self, of: Writing, had: dict[Hashable, int], contents: Mapping[str, _Content]) -> Iterable[int]:

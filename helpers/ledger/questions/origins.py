@@ -97,8 +97,9 @@ class OriginLookup:
 
     def _former(self, keys: set[str]) -> Iterator[tuple[str, str, str]]:
         columns = (FORMER_SOURCES.c.key, FORMER_SOURCES.c.event, FORMER_SOURCES.c.attribute)
+        ours = sql.select(*columns).where(FORMER_SOURCES.c.destination == self.ledger.destination)
         for batch in batched(keys, PARAMETERS):
-            yield from self.ledger.answers(sql.select(*columns).where(FORMER_SOURCES.c.key.in_(batch)))
+            yield from self.ledger.answers(ours.where(FORMER_SOURCES.c.key.in_(batch)))
 
     def _newness(self, events: set[str]) -> dict[str, int]:
         """Return the timestamps of events, by UUID."""

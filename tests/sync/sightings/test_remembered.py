@@ -156,7 +156,8 @@ def test_indicators_with_two_values_are_gone_through_once_however_many_are_looke
 
 def remembered(ledger):
     with ledger.database.transaction() as connection:
-        return sorted(tuple(row) for row in connection.execute(sql.select(FORMER_SOURCES)))
+        ours = sql.select(*list(FORMER_SOURCES.columns)[1:]).where(FORMER_SOURCES.c.destination == ledger.destination)
+        return sorted(tuple(row) for row in connection.execute(ours))
 
 
 def test_live_and_former_are_found_together_each_once(ledger):
@@ -186,6 +187,18 @@ def test_what_left_is_remembered_90_days_from_when_it_last_left(ledger):
     assert attributes(ledger) == [(EVENT, "attribute-1", 0)]
     forget_former_sources(ledger, left_at + REMEMBERED_DAYS * DAY + 1)
     assert attributes(ledger) == remembered(ledger) == []
+
+
+def test_what_left_one_destination_another_one_never_had(ledger):
+    other = Ledger(ledger.database, "other", "MISP")
+    for each in (ledger, other):
+        each.keep(objects=[object_record(1)], sources=[source(1)])
+    other.keep(sources=[source(1, OTHER)])
+    other.keep(no_sources=[source(1, OTHER)])
+    assert attributes(ledger) == [(EVENT, "attribute-1", 0)]
+    assert attributes(other) == [(EVENT, "attribute-1", 0), (OTHER, "attribute-1", 0)]
+    other.forget_all()
+    assert (remembered(ledger), len(remembered(other))) == ([], 2)
 
 
 def test_what_is_forgotten_altogether_is_remembered_as_what_left(ledger):

@@ -12,6 +12,7 @@ from helpers.ledger import Ledger, SightingLedger
 from sandbox.azure.app import RESOURCE_GROUP, SUBSCRIPTION
 from sandbox.faults import Fault
 from sandbox.misp.app import READONLY_KEY
+from tests.support import misp_event
 from tests.sync.sightings.site import HOUR, NAMES, TI_MAP, Site, day_of
 
 OSLO, PARIS, ROME = DESTINATIONS = ("oslo", "paris", "rome")
@@ -181,6 +182,26 @@ def test_a_lost_answer_at_one_is_asked_about_by_its_own_source(site):
     report = site.sightings()
     assert [part.there for part in report.parts] == [1, 1, 0]
     assert site.written() == site.expected(oslo=[0], paris=[0])
+
+
+def test_what_a_destinations_filters_keep_out_it_never_sights_though_another_one_had_it(tmp_path):
+    """They may be customers, and share indicators with the values."""
+    site = Several(tmp_path, DEDUPLICATE="value")
+    filtered = site._tenant(OSLO) | {"filters": {"exclude_tags": ["secret"]}}
+    site.configure(MS_TENANTS=json.dumps([filtered, site._tenant(PARIS)]))
+    site.misp.tags.add("secret")
+    open_, secret = (misp_event(100 + n, [("domain", "shared.example.org")], distribution="3") for n in range(2))
+    site.misp.load([open_, secret])
+    site.misp.tag_event(secret["uuid"], "secret")
+    site.misp.publish(secret["uuid"])
+    assert site.run().exit_code == 0
+    site.misp.edit_attribute(secret["uuid"], secret["Attribute"][0]["uuid"], to_ids=False)
+    site.misp.publish(secret["uuid"])
+    assert site.run().exit_code == 0
+    site.seconds += HOUR
+    for name in (OSLO, PARIS):
+        site.alert(TI_MAP, entities=[("dns", "shared.example.org")], workspace=workspace(name))
+    assert written(site.sightings()) == {"oslo": 1, "paris": 2}
 
 
 def test_each_has_a_cursor_of_its_own(site):
