@@ -1,8 +1,9 @@
-"""Text for people, and long lists in pieces: cut short, on one line, free of control characters. Pure."""
+"""Text for people, moments, and long lists in pieces: cut short, on one line, free of control characters. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from itertools import islice
 from typing import TypeVar
@@ -52,6 +53,11 @@ def duration(seconds: float) -> str:
     minutes = round(seconds / 60)
     hours, left = divmod(minutes, 60)
     return " ".join(filter(None, [f"{hours:,} h" if hours else "", f"{left} min" if left or not hours else ""]))
+
+
+def moment_text(seconds: int) -> str:
+    """Return a moment in seconds since 1970 as people and programs read it: 2027-09-24T14:05:00Z."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def excerpt(words: object, most: int, mark: str = "…") -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from helpers import text
-from helpers.errors import MispBusy
+from helpers.errors import MispBusy, MispError
 from helpers.indicators import dicts, is_true, read_tags
 
 Event = dict[str, Any]
@@ -240,3 +240,14 @@ def warninglists_in(answer: Any) -> dict[str, str]:
     if not isinstance(answer, dict) or not all(isinstance(lists, list) for lists in answer.values()):
         raise MispBusy(f"MISP does not say what is on its warninglists: {excerpt(answer)}")
     return {value: str(lists[0].get("name")) for value, lists in answer.items() if lists}
+
+
+def organisation_id_in(answer: Any, key: str) -> str:
+    """Return the number of the organisation that a user is of, from users/view. Raises MispError where it is not there.
+
+    ``key`` is the setting of the key that asked.
+    """
+    number = dictionary_in(answer, "Organisation").get("id") or dictionary_in(answer, "User").get("org_id")
+    if not number:
+        raise MispError(f"MISP does not say whose key ({key}) it is: its answer about the user is of no use")
+    return str(number)

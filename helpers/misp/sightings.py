@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from helpers.errors import MispBusy, MispDeclined, MispError, MispRefused
 from helpers.misp.client import MispClient, MispConnection, print_waiting
 from helpers.misp.pymisp_errors import SettingNames
-from helpers.misp.responses import dictionary_in, excerpt, records_in, warninglists_in, whole_number
+from helpers.misp.responses import dictionary_in, excerpt, organisation_id_in, records_in, warninglists_in, whole_number
 from helpers.process import interrupts
 from helpers.settings import Settings
 from helpers.text import batched
@@ -67,10 +67,7 @@ class SightingWriter:
         """Return the number of the organisation that the key belongs to, asked for once."""
         if not self._organisation:
             answer = self._client.ask(lambda pymisp: pymisp.get_user(expanded=False))
-            number = dictionary_in(answer, "Organisation").get("id") or dictionary_in(answer, "User").get("org_id")
-            if not number:
-                raise MispError(f"MISP does not say whose key ({KEY}) it is: its answer about the user is of no use")
-            self._organisation = str(number)
+            self._organisation = organisation_id_in(answer, KEY)
         return self._organisation
 
     def there(self, source: str, first: int, last: int) -> list[SightingInMisp]:

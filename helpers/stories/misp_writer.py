@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.errors import MispBusy, MispDeclined, MispError
+from helpers.errors import MispBusy, MispDeclined
 from helpers.indicators import is_true
 from helpers.misp import (
     LISTED_PER_PAGE,
@@ -22,6 +22,7 @@ from helpers.misp import (
     dictionary_in,
     events_in,
     limits_of,
+    organisation_id_in,
     warninglists_in,
     whole_event,
     whole_number,
@@ -95,13 +96,10 @@ class MispWriter:
     def key_owner(self) -> KeyOwner:
         """Return whose key it is. Raises MispError when MISP does not say it."""
         answer = self._client.ask(lambda pymisp: pymisp.get_user(expanded=False))
-        organisation, user = dictionary_in(answer, "Organisation"), dictionary_in(answer, "User")
-        organisation_id = organisation.get("id") or user.get("org_id")
-        if not organisation_id:
-            words = f"MISP does not say whose key ({_SETTING_NAMES.key}) it is"
-            raise MispError(f"{words}: its answer about the user is of no use")
+        organisation_id = organisation_id_in(answer, _SETTING_NAMES.key)
+        organisation = dictionary_in(answer, "Organisation")
         uuid, name = (str(organisation.get(field) or "") for field in ("uuid", "name"))
-        return KeyOwner(str(organisation_id), uuid, name, dictionary_in(answer, "Role"))
+        return KeyOwner(organisation_id, uuid, name, dictionary_in(answer, "Role"))
 
     def sharing_groups(self) -> dict[str, str]:
         """Return the sharing groups that the key sees: id → name."""

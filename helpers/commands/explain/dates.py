@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
+
+from helpers.text import moment_text
 
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July"),
@@ -23,4 +25,4 @@ def minute(time: str) -> str:
 
 def iso_time(seconds: int | None) -> str | None:
     """Write seconds since 1970 as people and programs read them."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if seconds is None else moment_text(seconds)

@@ -9,7 +9,7 @@ indicator's id.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from helpers.text import moment_text
 
 # An answer with more rows than this is not taken; the query asks for one more, so that it is seen. Microsoft gives
 # 500,000 at most (Azure Monitor service limits, Log Analytics queries and language).
@@ -75,4 +75,4 @@ def verdicts_query(since: int, until: int) -> str:
 
 
 def _window(since: int, until: int) -> str:
-    return _WINDOW.format(*(f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (since, until)))
+    return _WINDOW.format(moment_text(since), moment_text(until))

@@ -76,7 +76,8 @@ def _sightings(report: Report) -> list[Problem]:
         return []
     failed = [(sightings.misp_error, "MISP"), (sightings.failure, "")]
     failed += [(part.misp_error or part.failure, part.name) for part in sightings.parts if part.error_code]
-    problems = [replace(_ended(text, at), words=f"{_SIGHTINGS}{_ended(text).words}") for text, at in failed if text]
+    ended = [_ended(text, at) for text, at in failed if text]
+    problems = [replace(problem, words=f"{_SIGHTINGS}{problem.words}") for problem in ended]
     if sightings.in_doubt:
         problems.append(Problem(_IN_DOUBT.format(counted(sightings.in_doubt, "sighting", "sightings"))))
     warnings = [*sightings.warnings, *(f"{part.name}: {words}" for part in sightings.parts for words in part.warnings)]

@@ -172,11 +172,6 @@ def day_of(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).date().isoformat()
 
 
-def moment_text(at: int) -> str:
-    """Return a moment in seconds since 1970 as people and programs read it."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _occasion(match: Match, now: int) -> Occasion:
     return Occasion(match.origin.attribute, day_of(min(match.named.at, now)))
 

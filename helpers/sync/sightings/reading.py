@@ -19,13 +19,13 @@ from helpers.sync.sightings.deciding import (
     false_positives,
     incident_name,
     matches_of,
-    moment_text,
     occasions_of,
     retried,
 )
 from helpers.sync.sightings.naming import ID, Naming, naming_of
 from helpers.sync.sightings.report import SightingsReport
 from helpers.sync.sightings.window import Window, moved, window_of
+from helpers.text import moment_text
 
 _EMPTY = (
     "The ledger has no indicator of this destination yet, so no alert is read: let a run go before, then look back "

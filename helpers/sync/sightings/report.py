@@ -10,7 +10,7 @@ from typing import Any
 from constants import VERSION, NotSighted
 from helpers.errors import ExitCode, MispError, SyncError
 from helpers.ledger import SightingRecord, SightingStage
-from helpers.sync.sightings.deciding import moment_text
+from helpers.text import moment_text
 
 EXAMPLES = 5
 # What is added up of several destinations.

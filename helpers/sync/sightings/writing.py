@@ -14,9 +14,9 @@ from helpers.ledger import Ledger, OriginLookup, SightingLedger, SightingRecord,
 from helpers.misp import SightingInMisp, SightingWriter
 from helpers.process import redact
 from helpers.settings import Settings
-from helpers.sync.sightings.deciding import SEEN, STRICTEST, is_allowed, moment_text
+from helpers.sync.sightings.deciding import SEEN, STRICTEST, is_allowed
 from helpers.sync.sightings.report import SightingsReport
-from helpers.text import counted
+from helpers.text import counted, moment_text
 
 # After so many answers in a row that say nothing, MISP is left alone.
 FAILURES_IN_A_ROW = 3
